@@ -60,7 +60,9 @@ def once(kind: str, *, records: int) -> tuple[float, float]:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--records", type=int, default=2000)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds of a reply")

@@ -18,20 +18,41 @@ from sdg_core.dataset.events import Event, RowGroupFinished
 
 COLUMNS = [
     {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}},
-    {"column_type": "sampler", "name": "plan", "sampler_type": "category", "params": {"values": ["free", "pro"]}},
-    {"column_type": "llm-text", "name": "question", "model_alias": "m", "prompt": "Ask about {{ id }} on {{ plan }}."},
-    {"column_type": "llm-text", "name": "answer", "model_alias": "m", "prompt": "Answer {{ question }}"},
+    {
+        "column_type": "sampler",
+        "name": "plan",
+        "sampler_type": "category",
+        "params": {"values": ["free", "pro"]},
+    },
+    {
+        "column_type": "llm-text",
+        "name": "question",
+        "model_alias": "m",
+        "prompt": "Ask about {{ id }} on {{ plan }}.",
+    },
+    {
+        "column_type": "llm-text",
+        "name": "answer",
+        "model_alias": "m",
+        "prompt": "Answer {{ question }}",
+    },
 ]
 
 
 def resident() -> float:
     """Resident set of this process in MB."""
-    [line] = [x for x in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if x.startswith("VmRSS")]
+    [line] = [
+        x
+        for x in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        if x.startswith("VmRSS")
+    ]
     return int(line.split()[1]) / 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--row-group-size", type=int, default=1000)
     options = parser.parse_args()
@@ -42,7 +63,12 @@ def main() -> None:
         "columns": COLUMNS,
         "model_providers": [{"name": "p", "provider_type": "simulated"}],
         "model_configs": [
-            {"alias": "m", "model": "m", "provider": "p", "inference_parameters": {"max_parallel_requests": 64}}
+            {
+                "alias": "m",
+                "model": "m",
+                "provider": "p",
+                "inference_parameters": {"max_parallel_requests": 64},
+            }
         ],
     }
     groups = -(-options.records // options.row_group_size)

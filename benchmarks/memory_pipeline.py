@@ -19,7 +19,10 @@ CONFIG = {
     "name": "memory",
     "sources": {"reader": "jsonl", "path": "docs/*.jsonl"},
     "stages": [
-        {"stage": "filter", "quality": [{"rule": "words", "at_least": 5}, {"rule": "uppercase", "at_most": 0.5}]},
+        {
+            "stage": "filter",
+            "quality": [{"rule": "words", "at_least": 5}, {"rule": "uppercase", "at_most": 0.5}],
+        },
     ],
 }
 
@@ -30,7 +33,8 @@ def write_project(directory: Path, *, documents: int, per_file: int) -> Path:
     for start in range(0, documents, per_file):
         numbers = range(start, min(start + per_file, documents))
         lines = [
-            orjson.dumps({"content": f"Document {n} says in a few plain words what number {n} is."}) for n in numbers
+            orjson.dumps({"content": f"Document {n} says in a few plain words what number {n} is."})
+            for n in numbers
         ]
         (docs / f"{start:09d}.jsonl").write_bytes(b"\n".join(lines))
     file = directory / "pipeline.yaml"
@@ -39,7 +43,9 @@ def write_project(directory: Path, *, documents: int, per_file: int) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--per-file", type=int, default=10_000)
     options = parser.parse_args()
@@ -47,7 +53,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             file = write_project(Path(directory), documents=documents, per_file=options.per_file)
             found = in_a_process([*COMMAND, str(file)])
-        print(f"  {found['rows']:9,} documents   {found['seconds']:7.1f} s   {found['peak_mb']:6.0f} MB", flush=True)
+        print(
+            f"  {found['rows']:9,} documents   {found['seconds']:7.1f} s   {found['peak_mb']:6.0f} MB",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

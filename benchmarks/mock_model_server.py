@@ -17,7 +17,9 @@ import time
 from collections import Counter
 
 TEXT = "The export of last month's invoices stops half way, and nobody has answered the ticket since Tuesday."
-STRUCTURED = json.dumps({"title": "Export stops half way", "severity": "high", "tags": ["export", "billing"]})
+STRUCTURED = json.dumps(
+    {"title": "Export stops half way", "severity": "high", "tags": ["export", "billing"]}
+)
 JUDGED = json.dumps({"usefulness": {"reasoning": "It names the fault and since when.", "score": 3}})
 
 DROPPED = 0
@@ -62,7 +64,9 @@ class Answers:
         """Status, body, and seconds to wait."""
         key = hashlib.blake2b(body, digest_size=8).digest()
         self._asked[key] += 1
-        digest = hashlib.blake2b(key + self._asked[key].to_bytes(4, "little"), digest_size=8).digest()
+        digest = hashlib.blake2b(
+            key + self._asked[key].to_bytes(4, "little"), digest_size=8
+        ).digest()
         drawn = int.from_bytes(digest, "little") / 2**64
         options = self.options
         if options.bucket and not self._take_token():

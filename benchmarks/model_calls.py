@@ -39,17 +39,33 @@ class Work:
 
 FAULTS = ("--latency", "0.05", "--limited", "0.1", "--errors", "0.02")
 FAST = ("--latency", "0.05", "--limited-latency", "0.002", "--retry-after", "1")
-FAST_FAULTS = (*FAST, "--limited", "0.1", "--errors", "0.02", "--dropped", "0.01", "--broken", "0.005")
+FAST_FAULTS = (
+    *FAST,
+    "--limited",
+    "0.1",
+    "--errors",
+    "0.02",
+    "--dropped",
+    "0.01",
+    "--broken",
+    "0.005",
+)
 BUCKET = (*FAST, "--bucket", "500")
 WORKS = {
     "W2": Work("2,000 one-call records, 50 ms", 2000, 1, ("--latency", "0.05")),
     "W2-0ms": Work("2,000 one-call records, 0 ms", 2000, 1, ("--latency", "0")),
     "W3": Work("1,000 records, text -> structured -> judge, 50 ms", 1000, 3, ("--latency", "0.05")),
-    "W4": Work("W2 with 1 % of the replies taking 5 s", 2000, 1, ("--latency", "0.05", "--slow", "0.01")),
-    "W4-small": Work("W4 in row groups of 50", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 50),
+    "W4": Work(
+        "W2 with 1 % of the replies taking 5 s", 2000, 1, ("--latency", "0.05", "--slow", "0.01")
+    ),
+    "W4-small": Work(
+        "W4 in row groups of 50", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 50
+    ),
     "W4-one": Work("W4 in one row group", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 2000),
     "W5": Work("W2 with 10 % 429 and 2 % 500", 2000, 1, FAULTS),
-    "W5-fast": Work("W2 with every fault, refused in 2 ms with Retry-After: 1", 2000, 1, FAST_FAULTS),
+    "W5-fast": Work(
+        "W2 with every fault, refused in 2 ms with Retry-After: 1", 2000, 1, FAST_FAULTS
+    ),
     "W5-bucket": Work("W2 with a true limit of 500 requests a second", 2000, 1, BUCKET),
     "W5-retry-after": Work("W5 with Retry-After: 1", 2000, 1, (*FAULTS, "--retry-after", "1")),
 }
@@ -96,12 +112,20 @@ def ours(work: Work) -> dict[str, Any]:
 def our_command(work: Work) -> dict[str, Any]:
     """`sdg generate`, as a whole process."""
     config = HERE / "datasets" / ("w3.yaml" if work.calls == 3 else "w2.yaml")
-    sized = config.read_text(encoding="utf-8").replace("row_group_size: 250", f"row_group_size: {work.row_group_size}")
+    sized = config.read_text(encoding="utf-8").replace(
+        "row_group_size: 250", f"row_group_size: {work.row_group_size}"
+    )
     command = [str(Path(sys.executable).parent / "sdg"), "generate"]
     with tempfile.TemporaryDirectory() as directory, server(work.server) as url:
         file = Path(directory, "dataset.yaml")
         file.write_text(sized, encoding="utf-8")
-        options = ["--root", str(Path(directory, "data")), "--num-records", str(work.records), "--json"]
+        options = [
+            "--root",
+            str(Path(directory, "data")),
+            "--num-records",
+            str(work.records),
+            "--json",
+        ]
         found = run([*command, str(file), *options], url=url)
     return {**found, "seconds": found["whole"], "cpu": found["whole_cpu"]}
 
@@ -144,10 +168,18 @@ def main() -> None:
         best = middle(mine)
         floor = middle(bare)
         ratios = [best[what] / floor[what] for what in ("seconds", "whole")]
-        show("this project", best, f"{ratios[0]:.2f} x the bare loop, {ratios[1]:.2f} x with start-up")
+        show(
+            "this project",
+            best,
+            f"{ratios[0]:.2f} x the bare loop, {ratios[1]:.2f} x with start-up",
+        )
         command = middle(commands)
         show("sdg generate", command, f"{command['whole'] / floor['whole']:.2f} x with start-up")
-        show("bare loop", floor, f"{floor['whole']:.2f} s and {floor['whole_cpu']:.2f} CPU-s with start-up")
+        show(
+            "bare loop",
+            floor,
+            f"{floor['whole']:.2f} s and {floor['whole_cpu']:.2f} CPU-s with start-up",
+        )
         if options.peer_python:
             peer = other(options.peer_python, "model_calls_data_designer.py", work)
             show("Data Designer", peer, f"{peer['seconds'] / best['seconds']:.1f} x our time")

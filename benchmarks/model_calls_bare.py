@@ -20,10 +20,15 @@ async def main(url: str, records: int, calls: int) -> None:
     prompts = ["Write a support ticket.", "STRUCTURE the ticket.", "JUDGE the ticket."][:calls]
     room = asyncio.Semaphore(BATCH_SIZE)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, headers={"content-type": "application/json"}) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, headers={"content-type": "application/json"}
+    ) as session:
 
         async def ask(prompt: str, number: int) -> None:
-            body = {"model": "mock", "messages": [{"role": "user", "content": f"{prompt} Number {number}."}]}
+            body = {
+                "model": "mock",
+                "messages": [{"role": "user", "content": f"{prompt} Number {number}."}],
+            }
             data = orjson.dumps(body)
             while (pause := await attempt(data)) is not None:
                 await asyncio.sleep(pause)
@@ -47,7 +52,9 @@ async def main(url: str, records: int, calls: int) -> None:
 
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(record(number) for number in range(records)))
-        print(json.dumps({"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}))
+        print(
+            json.dumps({"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu})
+        )
 
 
 if __name__ == "__main__":

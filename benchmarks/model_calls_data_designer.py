@@ -14,11 +14,17 @@ from data_designer.interface import DataDesigner
 
 def main(url: str, records: int, calls: int) -> None:
     parameters = dd.ChatCompletionInferenceParams(max_parallel_requests=64, timeout=60)
-    model = dd.ModelConfig(alias="writer", model="mock", provider="mock", inference_parameters=parameters)
+    model = dd.ModelConfig(
+        alias="writer", model="mock", provider="mock", inference_parameters=parameters
+    )
     builder = dd.DataDesignerConfigBuilder(model_configs=[model])
-    builder.add_column(dd.SamplerColumnConfig(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams()))
     builder.add_column(
-        dd.LLMTextColumnConfig(name="ticket", model_alias="writer", prompt="Write a support ticket. Number {{ id }}.")
+        dd.SamplerColumnConfig(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams())
+    )
+    builder.add_column(
+        dd.LLMTextColumnConfig(
+            name="ticket", model_alias="writer", prompt="Write a support ticket. Number {{ id }}."
+        )
     )
     if calls == 3:
         schema = {

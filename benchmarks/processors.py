@@ -39,12 +39,19 @@ def write_seed(path: Path, *, records: int, words: int, method: str) -> None:
         for start in range(0, records, BATCH):
             rows = random_.integers(0, len(vocabulary), size=(min(BATCH, records - start), words))
             rows[2::3] = rows[1::3][: len(rows[2::3])]
-            writer.write_table(pa.table([[" ".join(row) for row in vocabulary[rows]]], schema=schema))
+            writer.write_table(
+                pa.table([[" ".join(row) for row in vocabulary[rows]]], schema=schema)
+            )
 
 
 def config_of(given: argparse.Namespace) -> dict[str, Any]:
     """The dataset: a filter by a template, one by a quality rule, then the deduplication, which keeps the best."""
-    score = {"column_type": "sampler", "name": "score", "sampler_type": "uniform", "params": {"low": 0, "high": 1}}
+    score = {
+        "column_type": "sampler",
+        "name": "score",
+        "sampler_type": "uniform",
+        "params": {"low": 0, "high": 1},
+    }
     return {
         "name": "large",
         "num_records": "seed",
@@ -88,11 +95,17 @@ def step(name: str, directory: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--method", choices=("exact", "minhash"), default="exact")
-    parser.add_argument("--words", type=int, default=6, help="of a text, for exact; for minhash it is 100")
-    parser.add_argument("--directory", default=None, help="where the data goes; it is removed in the end")
+    parser.add_argument(
+        "--words", type=int, default=6, help="of a text, for exact; for minhash it is 100"
+    )
+    parser.add_argument(
+        "--directory", default=None, help="where the data goes; it is removed in the end"
+    )
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step is not None:
@@ -101,10 +114,17 @@ def main() -> None:
     print(f"{given.records:,} records, deduplicate by {given.method}", flush=True)
     with tempfile.TemporaryDirectory(dir=given.directory) as made:
         directory = Path(made)
-        write_seed(directory / "seed.parquet", records=given.records, words=given.words, method=given.method)
+        write_seed(
+            directory / "seed.parquet",
+            records=given.records,
+            words=given.words,
+            method=given.method,
+        )
         (directory / "large.yaml").write_text(yaml.safe_dump(config_of(given)), encoding="utf-8")
         for name in ("generate", "process"):
-            subprocess.run([sys.executable, "-m", "benchmarks.processors", "--step", name, made], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.processors", "--step", name, made], check=True
+            )
 
 
 if __name__ == "__main__":

@@ -30,11 +30,19 @@ def passes(text: str) -> bool:
     symbols = max(text.count("#"), text.count("...") + text.count("…")) / len(words)
     alphabetic = sum(map(has_letter, words)) / len(words)
     stops = len({word.lower().strip(".,;:!?") for word in words} & set(STOP_WORDS))
-    return 50 <= len(words) <= 100_000 and 3 <= mean <= 10 and symbols <= 0.1 and alphabetic >= 0.8 and stops <= 2
+    return (
+        50 <= len(words) <= 100_000
+        and 3 <= mean <= 10
+        and symbols <= 0.1
+        and alphabetic >= 0.8
+        and stops <= 2
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--texts", type=int, default=20_000)
     texts = [text for batch in batches_of(parser.parse_args().texts) for text in batch]
     column = pl.Series(texts)

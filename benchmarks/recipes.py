@@ -80,7 +80,9 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
     )
     out, err = await process.communicate()
     if process.returncode != 0:
-        said = [line for line in err.decode(errors="replace").splitlines() if "Error" in line] or ["it said nothing"]
+        said = [line for line in err.decode(errors="replace").splitlines() if "Error" in line] or [
+            "it said nothing"
+        ]
         return Side(time.monotonic() - began, fault=said[-1].strip()[:120])
     made: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
     return Side(time.monotonic() - began, made["rows"], tuple(made["columns"]))
@@ -88,7 +90,9 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
 
 def server_for(config: dict[str, Any]) -> ModelServer:
     """A server whose models that draw answer with a picture."""
-    drawing = {column["model_alias"] for column in config["columns"] if column["column_type"] == "image"}
+    drawing = {
+        column["model_alias"] for column in config["columns"] if column["column_type"] == "image"
+    }
     models = {model["model"] for model in config["model_configs"] if model["alias"] in drawing}
     picture = {"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
     drawn = {"role": "assistant", "content": "", "images": [picture]}
@@ -118,7 +122,9 @@ async def main(python: str | None, only: str | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", metavar="PYTHON", help="of an environment with data-designer")
+    parser.add_argument(
+        "--peer-python", metavar="PYTHON", help="of an environment with data-designer"
+    )
     parser.add_argument("--only", help="one recipe, by name")
     arguments = parser.parse_args()
     sys.exit(asyncio.run(main(arguments.peer_python, arguments.only)))

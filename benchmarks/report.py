@@ -16,17 +16,40 @@ import yaml
 
 from benchmarks.timed import timed
 
-WORDS = ["alpha", "beta", "gamma", "delta", "invoice", "export", "ticket", "login", "broken", "since"]
+WORDS = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "invoice",
+    "export",
+    "ticket",
+    "login",
+    "broken",
+    "since",
+]
 
 
 def dataset(millions: int) -> dict[str, object]:
     """Rows of one text column: its words are dropped."""
     names = [f"w{place}" for place in range(6)]
     words = [
-        {"column_type": "sampler", "name": name, "sampler_type": "category", "params": {"values": WORDS}, "drop": True}
+        {
+            "column_type": "sampler",
+            "name": name,
+            "sampler_type": "category",
+            "params": {"values": WORDS},
+            "drop": True,
+        }
         for name in names
     ]
-    number = {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}, "drop": True}
+    number = {
+        "column_type": "sampler",
+        "name": "id",
+        "sampler_type": "uuid",
+        "params": {},
+        "drop": True,
+    }
     template = " ".join(f"{{{{ {name} }}}}" for name in [*names, *names, "id"])
     text = {"column_type": "expression", "name": "text", "expr": template}
     return {
@@ -38,7 +61,9 @@ def dataset(millions: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--millions", default="1,2,4")
     options = parser.parse_args()
     for millions in map(int, options.millions.split(",")):
@@ -46,9 +71,13 @@ def main() -> None:
             file = Path(directory) / "report.yaml"
             file.write_text(yaml.safe_dump(dataset(millions)), encoding="utf-8")
             sdg = [sys.executable, "-m", "sdg_core.cli.main"]
-            subprocess.run([*sdg, "generate", str(file), "--root", directory], check=True, capture_output=True)
+            subprocess.run(
+                [*sdg, "generate", str(file), "--root", directory], check=True, capture_output=True
+            )
             taken = timed([*sdg, "report", str(file), "--root", directory])
-        print(f"{millions} million rows: {taken.peak_mb:6.0f} MB   {taken.seconds:6.2f} s", flush=True)
+        print(
+            f"{millions} million rows: {taken.peak_mb:6.0f} MB   {taken.seconds:6.2f} s", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -48,13 +48,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=4800)
     parser.add_argument("--parallel", type=int, default=1, help="requests of one process")
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds in which the model answers")
+    parser.add_argument(
+        "--latency", type=float, default=0.05, help="seconds in which the model answers"
+    )
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="measure the overhead of these instead")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, help="measure the overhead of these instead"
+    )
     parser.add_argument("--repeat", type=int, default=5, help="slices of each engine")
     options = parser.parse_args()
     server = subprocess.Popen(
-        [sys.executable, "-m", "sdg_core.testing", "--port", "0", "--latency", str(options.latency)],
+        [
+            sys.executable,
+            "-m",
+            "sdg_core.testing",
+            "--port",
+            "0",
+            "--latency",
+            str(options.latency),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -62,10 +74,18 @@ def main() -> None:
     url = server.stdout.readline().strip()
     try:
         if options.engines:
-            compare_engines(options.engines, url=url, repeat=options.repeat, model_server=server.pid)
+            compare_engines(
+                options.engines, url=url, repeat=options.repeat, model_server=server.pid
+            )
         else:
             waited = options.records * options.latency / options.parallel
-            scale(options.processes, url=url, records=options.records, parallel=options.parallel, waited=waited)
+            scale(
+                options.processes,
+                url=url,
+                records=options.records,
+                parallel=options.parallel,
+                waited=waited,
+            )
     finally:
         server.terminate()
         server.wait()
@@ -86,12 +106,24 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
     """Seconds until `count` slices of a fresh dataset are done."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "shards.yaml"
-        file.write_text(DATASET.format(url=url, records=records, parallel=parallel), encoding="utf-8")
-        command = [sys.executable, "-m", "sdg_core.cli.main", "generate", str(file), "--root", directory]
+        file.write_text(
+            DATASET.format(url=url, records=records, parallel=parallel), encoding="utf-8"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "sdg_core.cli.main",
+            "generate",
+            str(file),
+            "--root",
+            directory,
+        ]
         began = time.perf_counter()
         running = [
             subprocess.Popen(
-                [*command, "--shard", f"{index}/{count}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                [*command, "--shard", f"{index}/{count}"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             for index in range(count)
         ]
@@ -102,7 +134,10 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
 
 def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: int) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its descendants, to count them")
+        raise OSError(
+            ctypes.get_errno(),
+            "this kernel does not let a process adopt its descendants, to count them",
+        )
     text = DATASET.format(url=url, records=20 * (repeat + 1), parallel=8)
     print("engine     seconds                 CPU seconds")
     bare = None
@@ -123,7 +158,8 @@ def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: 
         found = (min(times), min(used))
         bare = bare or found
         columns = [
-            f"{one:6.1f} {one / least:5.1f}x (+{one - least:.1f})" for one, least in zip(found, bare, strict=True)
+            f"{one:6.1f} {one / least:5.1f}x (+{one - least:.1f})"
+            for one, least in zip(found, bare, strict=True)
         ]
         print(f"{engine:8}  {'   '.join(columns)}", flush=True)
 
@@ -151,9 +187,14 @@ def cpu_of_descendants(*, without: int) -> float:
             continue
         pid = int(place.parent.name)
         parents[pid] = int(fields[1])
-        ticks[pid] = sum(map(int, fields[11:15]))  # its own, and those of children that it has waited for
+        ticks[pid] = sum(
+            map(int, fields[11:15])
+        )  # its own, and those of children that it has waited for
     found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found and pid != without} - found:
+    while (
+        more := {pid for pid, parent in parents.items() if parent in found and pid != without}
+        - found
+    ):
         found |= more
     counted = sum(ticks[pid] for pid in found - {os.getpid()} if pid in ticks)
     return counted / os.sysconf("SC_CLK_TCK") + cpu_of_children()
@@ -168,7 +209,15 @@ def _written(directory: Path, text: str) -> Path:
 @contextmanager
 def bare(directory: Path, text: str, slices: int) -> Iterator[Slice]:
     file = _written(directory, text)
-    command = [sys.executable, "-m", "sdg_core.cli.main", "generate", str(file), "--root", str(directory)]
+    command = [
+        sys.executable,
+        "-m",
+        "sdg_core.cli.main",
+        "generate",
+        str(file),
+        "--root",
+        str(directory),
+    ]
 
     def make(number: int) -> None:
         subprocess.run([*command, "--shard", f"{number}/{slices}"], check=True, capture_output=True)
@@ -188,8 +237,12 @@ def slurm(directory: Path, text: str, slices: int) -> Iterator[Slice]:
     with slurm_cluster() as cluster:
 
         def make(number: int) -> None:
-            job = cluster.run("sbatch", "--parsable", f"--array={number}", script, file, env=env, cwd=directory)
-            wait_until(lambda: cluster.states(job).get(str(number)) == "COMPLETED", "the slice is done")
+            job = cluster.run(
+                "sbatch", "--parsable", f"--array={number}", script, file, env=env, cwd=directory
+            )
+            wait_until(
+                lambda: cluster.states(job).get(str(number)) == "COMPLETED", "the slice is done"
+            )
 
         yield make
 
@@ -207,15 +260,21 @@ def ray(directory: Path, text: str, slices: int) -> Iterator[Slice]:
         client = JobSubmissionClient(cluster.dashboard)
 
         def make(number: int) -> None:
-            job = client.submit_job(entrypoint=f"sdg generate {file} --root {directory} --shard {number}/{slices}")
-            wait_until(lambda: client.get_job_status(job) == JobStatus.SUCCEEDED, "the slice is done")
+            job = client.submit_job(
+                entrypoint=f"sdg generate {file} --root {directory} --shard {number}/{slices}"
+            )
+            wait_until(
+                lambda: client.get_job_status(job) == JobStatus.SUCCEEDED, "the slice is done"
+            )
 
         yield make
 
 
 @contextmanager
 def dagster(directory: Path, text: str, slices: int) -> Iterator[Slice]:
-    with _dagster_home(directory, text, instance=PROJECT / "deploy" / "postgres" / "dagster.yaml") as home:
+    with _dagster_home(
+        directory, text, instance=PROJECT / "deploy" / "postgres" / "dagster.yaml"
+    ) as home:
         yield from _runs(home)
 
 
@@ -225,9 +284,13 @@ def celery(directory: Path, text: str, slices: int) -> Iterator[Slice]:
 
     with (
         redis_server(directory) as redis,
-        _dagster_home(directory, text, instance=PROJECT / "deploy" / "celery" / "dagster.yaml", **redis.env) as home,
+        _dagster_home(
+            directory, text, instance=PROJECT / "deploy" / "celery" / "dagster.yaml", **redis.env
+        ) as home,
     ):
-        workers = Workers(home.directory, {**home.env, "PYTHONPATH": f"{PROJECT}{os.pathsep}{home.directory}"})
+        workers = Workers(
+            home.directory, {**home.env, "PYTHONPATH": f"{PROJECT}{os.pathsep}{home.directory}"}
+        )
         try:
             workers.start("a")
             yield from _runs(home)
@@ -236,7 +299,9 @@ def celery(directory: Path, text: str, slices: int) -> Iterator[Slice]:
 
 
 @contextmanager
-def _dagster_home(directory: Path, text: str, *, instance: Path, **env: str) -> "Iterator[DagsterHome]":
+def _dagster_home(
+    directory: Path, text: str, *, instance: Path, **env: str
+) -> "Iterator[DagsterHome]":
     import yaml
 
     from tests.support.dagster_process import make_home

@@ -45,8 +45,12 @@ def main() -> None:
     print(f"W1, {options.records:,} rows")
     for name, one in (("this project", ours), ("numpy by hand", hand)):
         rate = options.records / one.seconds
-        print(f"  {name:14} {one.seconds:8.2f} s   {one.cpu:6.2f} CPU-s   {rate:12,.0f} rows/s   {one.peak_mb:6.0f} MB")
-    print(f"  ratio          {ours.seconds / hand.seconds:8.2f} x the hand-written script, start-up of both included")
+        print(
+            f"  {name:14} {one.seconds:8.2f} s   {one.cpu:6.2f} CPU-s   {rate:12,.0f} rows/s   {one.peak_mb:6.0f} MB"
+        )
+    print(
+        f"  ratio          {ours.seconds / hand.seconds:8.2f} x the hand-written script, start-up of both included"
+    )
     if options.peer_python:
         small = middle([ours_at(options.peer_records) for _ in range(options.repeat)])
         script = str(HERE / "w1_data_designer.py")

@@ -33,7 +33,9 @@ RULES = [
 def write_documents(folder: Path, count: int) -> None:
     """Documents of 30 to 120 words in lines; every second one is too short, full of symbols, or trails off."""
     random_ = np.random.default_rng(1)
-    words = np.array([*COMMON, *(f"w{'o' * (number % 7)}rd{number % 89}" for number in range(4000))])
+    words = np.array(
+        [*COMMON, *(f"w{'o' * (number % 7)}rd{number % 89}" for number in range(4000))]
+    )
     folder.mkdir()
     for start in range(0, count, PER_FILE):
         with (folder / f"{start:09d}.jsonl").open("wb") as file:
@@ -74,14 +76,31 @@ WAYS = {"project": this_project, "floor": floor}
 def measure(way: str, documents: Path, *, peer: str | None) -> tuple[float, float, float, int]:
     """Seconds by the clock and of the processors, peak MB, documents that are left."""
     with tempfile.TemporaryDirectory() as output:
-        own = [sys.executable, "-m", "benchmarks.w10", "--way", way, "--given", str(documents), "--output", output]
-        theirs = [str(peer), str(Path(__file__).with_name("w10_datatrove.py")), str(documents), output]
+        own = [
+            sys.executable,
+            "-m",
+            "benchmarks.w10",
+            "--way",
+            way,
+            "--given",
+            str(documents),
+            "--output",
+            output,
+        ]
+        theirs = [
+            str(peer),
+            str(Path(__file__).with_name("w10_datatrove.py")),
+            str(documents),
+            output,
+        ]
         run = timed(theirs if way == "datatrove" else own)
     return run.seconds, run.cpu, run.peak_mb, int(run.printed.split()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--peer-python", help="a Python that has datatrove")
@@ -99,7 +118,9 @@ def main() -> None:
         print(f"W10: {options.documents:,} documents, {size / 1e6:.0f} MB")
         results = {}
         for way in [*WAYS, *(["datatrove"] if options.peer_python else [])]:
-            runs = [measure(way, documents, peer=options.peer_python) for _ in range(options.repeat)]
+            runs = [
+                measure(way, documents, peer=options.peer_python) for _ in range(options.repeat)
+            ]
             results[way] = [statistics.median(column) for column in zip(*runs, strict=True)]
         ours = results["project"]
         for way, (seconds, processors, memory, left) in results.items():

@@ -28,7 +28,11 @@ def main(documents: str, output: str) -> None:
     )
     cores = len(os.sched_getaffinity(0))
     LocalPipelineExecutor(
-        pipeline=[JsonlReader(documents, glob_pattern="*.jsonl"), rules, ParquetWriter(f"{output}/made")],
+        pipeline=[
+            JsonlReader(documents, glob_pattern="*.jsonl"),
+            rules,
+            ParquetWriter(f"{output}/made"),
+        ],
         tasks=cores,
         workers=cores,
         start_method="spawn",  # so that their processor time counts

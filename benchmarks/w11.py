@@ -32,19 +32,32 @@ def write_project(directory: Path, url: str, *, sources: int, per_partition: int
     docs = directory / "docs"
     docs.mkdir()
     for number in range(sources):
-        (docs / f"{number:05d}.txt").write_text(f"Write a support ticket. Number {number}.", encoding="utf-8")
+        (docs / f"{number:05d}.txt").write_text(
+            f"Write a support ticket. Number {number}.", encoding="utf-8"
+        )
     inference = {"max_parallel_requests": AT_ONCE}
-    column = {"column_type": "llm-text", "name": "answer", "model_alias": "m", "prompt": "{{ content }}"}
+    column = {
+        "column_type": "llm-text",
+        "name": "answer",
+        "model_alias": "m",
+        "prompt": "{{ content }}",
+    }
     config = {
         "kind": "pipeline",
         "name": "w11",
-        "sources": {"reader": "files", "path": "docs/*.txt", "sources_per_partition": per_partition},
+        "sources": {
+            "reader": "files",
+            "path": "docs/*.txt",
+            "sources_per_partition": per_partition,
+        },
         "stages": [
             {"stage": "split", "column": "content", "unit": "words", "size": 200},
             {"stage": "columns", "columns": [column]},
         ],
         "model_providers": [{"name": "p", "provider_type": "openai", "endpoint": url}],
-        "model_configs": [{"alias": "m", "model": "mock", "provider": "p", "inference_parameters": inference}],
+        "model_configs": [
+            {"alias": "m", "model": "mock", "provider": "p", "inference_parameters": inference}
+        ],
     }
     file = directory / "pipeline.yaml"
     file.write_bytes(orjson.dumps(config))
@@ -70,11 +83,15 @@ def killed(sources: int) -> None:
         process.wait()
         result = run(command, url=url)
         again = result["requests"] - sources
-        print(f"  killed half way: {again} of {sources:,} requests asked again, at most {AT_ONCE} were in flight")
+        print(
+            f"  killed half way: {again} of {sources:,} requests asked again, at most {AT_ONCE} were in flight"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sources", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
@@ -87,9 +104,7 @@ def main() -> None:
         bare.append(other(sys.executable, "model_calls_bare.py", work))
     best, floor = middle(mine), middle(bare)
     together = ours(options.sources, options.sources)
-    ratio = (
-        f"{best['seconds'] / floor['seconds']:.2f} x the bare loop, {best['whole'] / floor['whole']:.2f} with start-up"
-    )
+    ratio = f"{best['seconds'] / floor['seconds']:.2f} x the bare loop, {best['whole'] / floor['whole']:.2f} with start-up"
     show("this project", best, f"{ratio}, {best['peak_mb']:.0f} MB")
     show("one partition", together, f"{together['seconds'] / floor['seconds']:.2f} x the bare loop")
     show("bare loop", floor)

@@ -36,7 +36,9 @@ def batches_of(count: int) -> Iterator[list[str]]:
         copies = np.arange(2, size, 3)
         rows[copies] = rows[copies - 1]
         for _ in range(3):
-            rows[copies, random_.integers(0, 100, size=len(copies))] = random_.integers(0, len(vocabulary))
+            rows[copies, random_.integers(0, 100, size=len(copies))] = random_.integers(
+                0, len(vocabulary)
+            )
         yield [" ".join(words) for words in vocabulary[rows]]
 
 
@@ -88,30 +90,44 @@ WAYS = {"hand": by_hand, "project": this_project}
 
 def measure(command: list[str], *, repeat: int) -> list[float]:
     """Median seconds by the clock and of the processors, peak MB, and how many texts stay, as a command prints them."""
-    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeat)]
+    runs = [
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        for _ in range(repeat)
+    ]
     answers = [map(float, run.split()) for run in runs]
     return [statistics.median(values) for values in zip(*answers, strict=True)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--way", choices=WAYS, help="time one way in this process")
     parser.add_argument("--peer-python", help="a Python that has datatrove")
-    parser.add_argument("--peer-texts", type=int, default=10_000, help="how many texts datatrove is given")
+    parser.add_argument(
+        "--peer-texts", type=int, default=10_000, help="how many texts datatrove is given"
+    )
     given = parser.parse_args()
     if given.way is not None:
         watch = Stopwatch()
         kept = WAYS[given.way](given.texts, watch)
-        print(watch.seconds, watch.processors, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, kept)
+        print(
+            watch.seconds,
+            watch.processors,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            kept,
+        )
         return
     print(f"W12, {given.texts:,} texts of 100 words, a third of them copies")
     own = [sys.executable, "-m", "benchmarks.w12", "--texts", str(given.texts), "--way"]
     found = {way: measure([*own, way], repeat=given.repeat) for way in WAYS}
     show("this project", found["project"], texts=given.texts)
     show("rensa by hand", found["hand"], texts=given.texts)
-    ratios = [ours / theirs for ours, theirs in zip(found["project"][:2], found["hand"][:2], strict=True)]
+    ratios = [
+        ours / theirs for ours, theirs in zip(found["project"][:2], found["hand"][:2], strict=True)
+    ]
     print(f"  ratio          {ratios[0]:8.2f} x {ratios[1]:8.2f} x rensa by hand")
     if given.peer_python:
         peer = [given.peer_python, "-m", "benchmarks.w12_datatrove", str(given.peer_texts)]
@@ -123,7 +139,9 @@ def show(name: str, measured: list[float], *, texts: int) -> None:
     """One line of the table."""
     seconds, processors, peak, kept = measured
     rate = f"{texts / seconds:10,.0f} texts/s {texts / processors:10,.0f} texts/CPU-s"
-    print(f"  {name:14} {seconds:8.2f} s {processors:8.2f} CPU-s {rate} {peak:6.0f} MB {kept:,.0f} stay")
+    print(
+        f"  {name:14} {seconds:8.2f} s {processors:8.2f} CPU-s {rate} {peak:6.0f} MB {kept:,.0f} stay"
+    )
 
 
 if __name__ == "__main__":

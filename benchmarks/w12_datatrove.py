@@ -16,7 +16,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from datatrove.executor.local import LocalPipelineExecutor
-from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+from datatrove.pipeline.dedup import (
+    MinhashDedupBuckets,
+    MinhashDedupCluster,
+    MinhashDedupFilter,
+    MinhashDedupSignature,
+)
 from datatrove.pipeline.dedup.minhash import MinhashConfig
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import ParquetWriter
@@ -43,7 +48,9 @@ def main(count: int, directory: Path) -> None:
         hash_config=HashConfig(precision=64, hash_fc="xxhash"),
     )
     reader = JsonlReader(str(documents))
-    folder = {name: str(directory / name) for name in ("signatures", "buckets", "removed", "kept", "logs")}
+    folder = {
+        name: str(directory / name) for name in ("signatures", "buckets", "removed", "kept", "logs")
+    }
     steps = [
         [reader, MinhashDedupSignature(folder["signatures"], config=config)],
         [MinhashDedupBuckets(folder["signatures"], folder["buckets"], config=config)],

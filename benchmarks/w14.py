@@ -38,7 +38,9 @@ def write(package: Path, *, datasets: int, row_groups: int) -> None:
         folder = package / f"reviews_{number:04d}"
         folder.mkdir()
         records = row_groups if number == 0 else 1000
-        (folder / "dataset.yaml").write_text(CONFIG.format(name=folder.name, records=records), encoding="utf-8")
+        (folder / "dataset.yaml").write_text(
+            CONFIG.format(name=folder.name, records=records), encoding="utf-8"
+        )
         (folder / "defs.yaml").write_text(COMPONENT, encoding="utf-8")
 
 
@@ -78,9 +80,13 @@ def measure(directory: Path, *, datasets: int, row_groups: int) -> None:
     print(
         f"{datasets} datasets: import dagster {dagsters:.2f}, sdg_assets {imports:.2f} more; component tree {tree:.2f},"
     )
-    print(f"  of which components {inside:.2f}; with_operations {operations:.2f}; repository {rest:.2f}")
+    print(
+        f"  of which components {inside:.2f}; with_operations {operations:.2f}; repository {rest:.2f}"
+    )
     hand, _ = clocked(lambda: [by_hand(dg, f"reviews_{number:04d}") for number in range(datasets)])
-    print(f"  by hand in Dagster {hand:.2f}; ours beyond that {imports + inside - hand + operations:.2f} CPU-s")
+    print(
+        f"  by hand in Dagster {hand:.2f}; ours beyond that {imports + inside - hand + operations:.2f} CPU-s"
+    )
     ticks(dg, repository, directory, row_groups=row_groups)
 
 
@@ -100,7 +106,12 @@ def by_hand(dg: Any, name: str) -> Any:
 
     row_groups.__annotations__["config"] = GenerateConfig
     dataset.__annotations__["config"] = ProcessConfig
-    shared = {"group_name": name, "automation_condition": dg.AutomationCondition.eager(), "owners": [], "tags": {}}
+    shared = {
+        "group_name": name,
+        "automation_condition": dg.AutomationCondition.eager(),
+        "owners": [],
+        "tags": {},
+    }
     keys = [f"{number:05d}" for number in range(1000)]
     made = dg.asset(
         key=[name, "row_groups"],
@@ -115,7 +126,9 @@ def by_hand(dg: Any, name: str) -> Any:
     finished = dg.asset(key=[name, "dataset"], deps=[made], kinds={"parquet"}, **shared)(dataset)
     specs = [dg.AssetCheckSpec(check, asset=[name, "dataset"]) for check in ("complete", "count")]
     checked = dg.multi_asset_check(name=f"{name}__checks", specs=specs, can_subset=True)(checks)
-    schedule = dg.ScheduleDefinition(name=f"{name}_schedule", cron_schedule="0 2 * * *", target=made)
+    schedule = dg.ScheduleDefinition(
+        name=f"{name}_schedule", cron_schedule="0 2 * * *", target=made
+    )
     return dg.Definitions(assets=[made, finished], asset_checks=[checked], schedules=[schedule])
 
 
@@ -131,10 +144,14 @@ def ticks(dg: Any, repository: Any, directory: Path, *, row_groups: int) -> None
             if made:
                 api.generate(dataset, row_groups=range(made))
             for again in ("", " again"):
-                with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+                with dg.build_sensor_context(
+                    instance=instance, repository_def=repository
+                ) as context:
                     took, found = clocked(partial(sensor.evaluate_tick, context))
                 asked = len(found.run_requests or ())
-                print(f"tick with {made:,} of {row_groups:,} made{again}: {took:.2f} CPU-s, {asked} requests")
+                print(
+                    f"tick with {made:,} of {row_groups:,} made{again}: {took:.2f} CPU-s, {asked} requests"
+                )
 
 
 if __name__ == "__main__":

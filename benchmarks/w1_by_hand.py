@@ -18,7 +18,9 @@ def weighted(rng: np.random.Generator, table: dict[str, float], count: int) -> n
     names = np.array(list(table))
     weights = np.array(list(table.values()), dtype=float)
     return names[
-        np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(max=len(names) - 1)
+        np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(
+            max=len(names) - 1
+        )
     ]
 
 
@@ -38,7 +40,9 @@ def chunk(rng: np.random.Generator, count: int) -> pa.Table:
     topic = topics[plan_code, rng.integers(0, 2, count)]
     price = np.round(rng.uniform(1, 100, count), 2)
     opened = (
-        (np.datetime64("2024-01-01", "s") + rng.integers(0, 731 * 86400, count)).astype("datetime64[s]").astype(str)
+        (np.datetime64("2024-01-01", "s") + rng.integers(0, 731 * 86400, count))
+        .astype("datetime64[s]")
+        .astype(str)
     )
     female = rng.random(count) < 0.5
     first = np.where(
@@ -64,7 +68,9 @@ def chunk(rng: np.random.Generator, count: int) -> pa.Table:
             "price": price,
             "opened": opened,
             "visits": rng.poisson(4, count),
-            "customer": pa.StructArray.from_arrays([pa.array(v) for v in person.values()], names=list(person)),
+            "customer": pa.StructArray.from_arrays(
+                [pa.array(v) for v in person.values()], names=list(person)
+            ),
             "title": [f"{p}: {t}" for p, t in zip(plan, topic, strict=True)],
             "label": [f"{i} at {p}" for i, p in zip(ids, price.tolist(), strict=True)],
             "greeting": [f"Dear {f} {n}" for f, n in zip(first, last, strict=True)],

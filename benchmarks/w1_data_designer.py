@@ -13,17 +13,27 @@ def main(records: int) -> None:
     builder.add_column(sampler(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams()))
     plans = dd.CategorySamplerParams(values=["free", "pro", "team"], weights=[6, 3, 1])
     builder.add_column(sampler(name="plan", sampler_type="category", params=plans))
-    topics = {"free": ["login", "upgrade"], "pro": ["billing", "export"], "team": ["roles", "audit"]}
+    topics = {
+        "free": ["login", "upgrade"],
+        "pro": ["billing", "export"],
+        "team": ["roles", "audit"],
+    }
     topic = dd.SubcategorySamplerParams(category="plan", values=topics)
     builder.add_column(sampler(name="topic", sampler_type="subcategory", params=topic))
     builder.add_column(
-        sampler(name="height", sampler_type="gaussian", params=dd.GaussianSamplerParams(mean=170, stddev=10))
+        sampler(
+            name="height",
+            sampler_type="gaussian",
+            params=dd.GaussianSamplerParams(mean=170, stddev=10),
+        )
     )
     price = dd.UniformSamplerParams(low=1, high=100, decimal_places=2)
     builder.add_column(sampler(name="price", sampler_type="uniform", params=price))
     opened = dd.DatetimeSamplerParams(start="2024-01-01", end="2026-01-01", unit="s")
     builder.add_column(sampler(name="opened", sampler_type="datetime", params=opened))
-    builder.add_column(sampler(name="visits", sampler_type="poisson", params=dd.PoissonSamplerParams(mean=4)))
+    builder.add_column(
+        sampler(name="visits", sampler_type="poisson", params=dd.PoissonSamplerParams(mean=4))
+    )
     person = dd.PersonFromFakerSamplerParams(locale="en_US")
     builder.add_column(sampler(name="customer", sampler_type="person_from_faker", params=person))
     builder.add_column(dd.ExpressionColumnConfig(name="title", expr="{{ plan }}: {{ topic }}"))

@@ -24,13 +24,31 @@ PROJECT = Path(__file__).resolve().parents[1]
 RECORDS_PER_GROUP = 2
 STORAGES, RECORDINGS = ("sqlite", "postgres"), ("plain", "batches", "planned")
 KEY = "tiny/row_groups"
-HEADER = ("storage", "recording", "total s", "alone s", "planned", "metadata", "events", "ours", "ours, CPU")
+HEADER = (
+    "storage",
+    "recording",
+    "total s",
+    "alone s",
+    "planned",
+    "metadata",
+    "events",
+    "ours",
+    "ours, CPU",
+)
 
 
 def main() -> None:
     options = parse()
     if options.child is not None:
-        print(json.dumps(measure(Path(options.child), recording=options.recording[0], row_groups=options.row_groups)))
+        print(
+            json.dumps(
+                measure(
+                    Path(options.child),
+                    recording=options.recording[0],
+                    row_groups=options.row_groups,
+                )
+            )
+        )
         return
     print(
         f"{options.row_groups} row groups of {RECORDS_PER_GROUP} records; milliseconds per row group but for seconds (s)"
@@ -46,20 +64,31 @@ def row(storage: str, recording: str, found: dict[str, float]) -> str:
     groups = found["row_groups"]
     ours = found["metadata"] + found["events"]
     each = [
-        1000 * share / groups for share in (found["planned"], found["metadata"], found["events"], ours, found["cpu"])
+        1000 * share / groups
+        for share in (found["planned"], found["metadata"], found["events"], ours, found["cpu"])
     ]
-    cells = [f"{found['total']:.1f}", f"{found['generating']:.1f}", *(f"{value:.2f}" for value in each)]
+    cells = [
+        f"{found['total']:.1f}",
+        f"{found['generating']:.1f}",
+        *(f"{value:.2f}" for value in each),
+    ]
     return ("{:>10}" * len(HEADER)).format(storage, recording, *cells)
 
 
 def in_a_process(storage: str, *, recording: str, row_groups: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="sdg-w8-") as home, server(storage) as url:
         write_home(Path(home), storage=storage, recording=recording)
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DAGSTER_", "SDG_"))
+        }
         env |= {"DAGSTER_HOME": home, "SDG_POSTGRES_URL": url, "PYTHONPATH": str(PROJECT)}
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.w8", "--child", home]
         command += ["--recording", recording, "--row-groups", str(row_groups)]
-        done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             sys.exit(done.stderr[-4000:])
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -82,7 +111,10 @@ def write_home(home: Path, *, storage: str, recording: str) -> None:
     event_class = {
         ("sqlite", True): ("sdg_assets.event_storage", "BatchingSqliteEventLogStorage"),
         ("sqlite", False): ("dagster._core.storage.event_log", "SqliteEventLogStorage"),
-        ("postgres", True): ("sdg_assets.postgres_event_storage", "BatchingPostgresEventLogStorage"),
+        ("postgres", True): (
+            "sdg_assets.postgres_event_storage",
+            "BatchingPostgresEventLogStorage",
+        ),
         ("postgres", False): ("dagster_postgres", "PostgresEventLogStorage"),
     }[(storage, recording == "planned")]
     classes = {
@@ -90,22 +122,39 @@ def write_home(home: Path, *, storage: str, recording: str) -> None:
             ("dagster._core.storage.runs", "SqliteRunStorage"),
             ("dagster._core.storage.schedules", "SqliteScheduleStorage"),
         ),
-        "postgres": (("dagster_postgres", "PostgresRunStorage"), ("dagster_postgres", "PostgresScheduleStorage")),
+        "postgres": (
+            ("dagster_postgres", "PostgresRunStorage"),
+            ("dagster_postgres", "PostgresScheduleStorage"),
+        ),
     }[storage]
     names = ("event_log_storage", "run_storage", "schedule_storage")
     config: dict[str, Any] = {"telemetry": {"enabled": False}}
     for name, (module, kind) in zip(names, (event_class, *classes), strict=True):
         sqlite: dict[str, Any] = {"base_dir": str(home / name)}
         postgres: dict[str, Any] = {"postgres_url": {"env": "SDG_POSTGRES_URL"}}
-        config[name] = {"module": module, "class": kind, "config": sqlite if storage == "sqlite" else postgres}
+        config[name] = {
+            "module": module,
+            "class": kind,
+            "config": sqlite if storage == "sqlite" else postgres,
+        }
     (home / "dagster.yaml").write_text(json.dumps(config), encoding="utf-8")
 
 
 def write_dataset(home: Path, *, row_groups: int) -> Path:
     columns = [
         {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}},
-        {"column_type": "sampler", "name": "plan", "sampler_type": "category", "params": {"values": ["free", "pro"]}},
-        {"column_type": "sampler", "name": "age", "sampler_type": "gaussian", "params": {"mean": 40, "stddev": 9}},
+        {
+            "column_type": "sampler",
+            "name": "plan",
+            "sampler_type": "category",
+            "params": {"values": ["free", "pro"]},
+        },
+        {
+            "column_type": "sampler",
+            "name": "age",
+            "sampler_type": "gaussian",
+            "params": {"mean": 40, "stddev": 9},
+        },
         {"column_type": "expression", "name": "note", "expr": "{{ plan }} at {{ age }}"},
     ]
     sizes = {"num_records": row_groups * RECORDS_PER_GROUP, "row_group_size": RECORDS_PER_GROUP}
@@ -133,7 +182,9 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
         recorder.batch_writer = lambda context: None
     for name, part in (("batch_writer", "events"), ("single_writer", "events")):
         setattr(recorder, name, timed_writer(getattr(recorder, name), spent, part))
-    recorder.Recorder._materialization = timed(recorder.Recorder._materialization, spent, "metadata")
+    recorder.Recorder._materialization = timed(
+        recorder.Recorder._materialization, spent, "metadata"
+    )
 
     context = dg.ComponentTree.for_test().load_context
     resources = {"store": StoreResource(root=str(home / "data"))}
@@ -142,17 +193,29 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
     )
     job = definitions.resolve_implicit_global_asset_job_def()
     last = f"{row_groups - 1:05d}"
-    tags = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": last}
+    tags = {
+        "dagster/asset_partition_range_start": "00000",
+        "dagster/asset_partition_range_end": last,
+    }
     with dg.DagsterInstance.get() as instance:
         began = time.perf_counter()
         result = job.execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey(KEY.split("/"))], tags=tags, raise_on_error=True
+            instance=instance,
+            asset_selection=[dg.AssetKey(KEY.split("/"))],
+            tags=tags,
+            raise_on_error=True,
         )
         total = time.perf_counter() - began
         recorded = len(instance.get_materialized_partitions(dg.AssetKey(KEY.split("/"))))
         assert recorded == row_groups, f"{recorded} of {row_groups} recorded"
         planned = planned_seconds(instance, result.run_id)
-    return {"row_groups": row_groups, "total": total, "generating": generating, "planned": planned, **spent}
+    return {
+        "row_groups": row_groups,
+        "total": total,
+        "generating": generating,
+        "planned": planned,
+        **spent,
+    }
 
 
 def planned_seconds(instance: Any, run_id: str) -> float:
@@ -188,7 +251,9 @@ def timed_writer(make: Any, spent: dict[str, float], part: str) -> Any:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--row-groups", type=int, default=1000)
     parser.add_argument("--storage", nargs="+", choices=STORAGES, default=list(STORAGES))
     parser.add_argument("--recording", nargs="+", choices=RECORDINGS, default=list(RECORDINGS))

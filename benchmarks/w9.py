@@ -33,7 +33,12 @@ CONFIG = {
     "name": "many",
     "columns": [
         {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}},
-        {"column_type": "sampler", "name": "kind", "sampler_type": "category", "params": {"values": ["a", "b"]}},
+        {
+            "column_type": "sampler",
+            "name": "kind",
+            "sampler_type": "category",
+            "params": {"values": ["a", "b"]},
+        },
         {"column_type": "expression", "name": "text", "expr": "{{ kind }} {{ id }}"},
     ],
 }
@@ -42,7 +47,9 @@ CONFIG = {
 def build(dataset: api.Dataset) -> None:
     """Finished row groups of one record each, as a run leaves them behind."""
     plan = dataset.plan
-    version = create_or_resume(dataset.layout, choose_version(dataset.layout, plan, mode="if_possible"), plan).layout
+    version = create_or_resume(
+        dataset.layout, choose_version(dataset.layout, plan, mode="if_possible"), plan
+    ).layout
     table = pa.table({name: ["some text"] for name in plan.kept_schema.names})
 
     def write(index: int) -> None:
@@ -96,23 +103,32 @@ def floor(version: VersionLayout) -> float:
 
 def measure(name: str, root: str, directory: Path, *, row_groups: int, repeat: int) -> None:
     file = directory / "many.yaml"
-    file.write_text(yaml.safe_dump(CONFIG | {"num_records": row_groups, "row_group_size": 1}), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump(CONFIG | {"num_records": row_groups, "row_group_size": 1}), encoding="utf-8"
+    )
     dataset = api.open_dataset(file, root=root)
     began = time.perf_counter()
     build(dataset)
-    print(f"{name}: {row_groups} row groups built in {time.perf_counter() - began:.0f} s", flush=True)
+    print(
+        f"{name}: {row_groups} row groups built in {time.perf_counter() - began:.0f} s", flush=True
+    )
     version = choose_version(dataset.layout, dataset.plan, mode="if_possible").layout
     least = floor(version)
     print(f"{name}: the ends of the files alone: {least:.2f} s", flush=True)
     for what, times in (("without index", 1), ("with index", repeat)):
         found: list[RowGroupStatus] = []
         wall, cpu = timed(dataset, found, repeat=times)
-        print(f"{name}: planning {what}: {wall:.2f} s ({cpu:.2f} s of CPU), {wall / least:.2f} x", flush=True)
+        print(
+            f"{name}: planning {what}: {wall:.2f} s ({cpu:.2f} s of CPU), {wall / least:.2f} x",
+            flush=True,
+        )
         index_row_groups(version, found)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--row-groups", type=int, default=10_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--root")
@@ -121,13 +137,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         if given.root is not None:
-            measure(given.root, given.root, directory, row_groups=given.row_groups, repeat=given.repeat)
+            measure(
+                given.root, given.root, directory, row_groups=given.row_groups, repeat=given.repeat
+            )
             return
-        measure("disk", str(directory / "root"), directory, row_groups=given.row_groups, repeat=given.repeat)
+        measure(
+            "disk",
+            str(directory / "root"),
+            directory,
+            row_groups=given.row_groups,
+            repeat=given.repeat,
+        )
         if not given.without_s3:
             with ceph_server() as server:
                 os.environ.update(server.env)
-                measure("Ceph", server.new_root(), directory, row_groups=given.row_groups, repeat=given.repeat)
+                measure(
+                    "Ceph",
+                    server.new_root(),
+                    directory,
+                    row_groups=given.row_groups,
+                    repeat=given.repeat,
+                )
 
 
 if __name__ == "__main__":

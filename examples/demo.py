@@ -50,7 +50,9 @@ def generate(dataset: api.Dataset) -> bool:
         say(f"[2/3] row groups: all {total} are complete")
         return False
     done = f", {complete} are complete already" if complete else ""
-    say(f"[2/3] row groups: {total} of {dataset.plan.config.row_group_size} records{done}; generating ...")
+    say(
+        f"[2/3] row groups: {total} of {dataset.plan.config.row_group_size} records{done}; generating ..."
+    )
     materialize("python_qa/row_groups", "--partition-range", f"00000...{total - 1:05d}")
     return complete < total
 
@@ -77,14 +79,27 @@ def recorded(key: str) -> int:
 
 def materialize(key: str, *options: str) -> None:
     """Run `dagster asset materialize`; its log goes to a file, its materializations are counted on the terminal."""
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "sdg_assets.definitions"]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "asset",
+        "materialize",
+        "-m",
+        "sdg_assets.definitions",
+    ]
     command += ["--select", key, *options]
     LOG.parent.mkdir(exist_ok=True)
     env = {**os.environ, "DAGSTER_HOME": str(PROJECT)}
     count = 0
     with LOG.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
         )
         assert process.stdout is not None
         for line in process.stdout:
@@ -96,7 +111,9 @@ def materialize(key: str, *options: str) -> None:
         say("")
     if process.wait() != 0:
         tail = LOG.read_text(encoding="utf-8").splitlines()[-12:]
-        sys.exit("\n".join([f"`{' '.join(command[1:])}` failed; the end of its log ({LOG}):", *tail]))
+        sys.exit(
+            "\n".join([f"`{' '.join(command[1:])}` failed; the end of its log ({LOG}):", *tail])
+        )
 
 
 def summarise(dataset: api.Dataset, passages: Path) -> None:
@@ -107,7 +124,11 @@ def summarise(dataset: api.Dataset, passages: Path) -> None:
     say("")
     say(
         f"{result.num_rows:,} rows"
-        + (" (simulated replies; README says how to use a real model)" if dataset.plan.simulated else "")
+        + (
+            " (simulated replies; README says how to use a real model)"
+            if dataset.plan.simulated
+            else ""
+        )
     )
     say(f"  seed passages     {passages}")
     say(f"  row groups        {version.row_groups}")
@@ -115,7 +136,9 @@ def summarise(dataset: api.Dataset, passages: Path) -> None:
         say(f"  {path.name:<16}  {path}")
     for number, row in enumerate(rows.to_dicts()):
         say("")
-        say(f"row {number}: {row['record_id']}, {row['audience']}, {row['intent']}, {row['asked_at']}")
+        say(
+            f"row {number}: {row['record_id']}, {row['audience']}, {row['intent']}, {row['asked_at']}"
+        )
         for column in ("subject", "question", "answer"):
             say(f"  {column:<9} {shorten(row[column])}")
     say("")

@@ -15,7 +15,11 @@ import dagster as dg
 if TYPE_CHECKING:
     from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
     from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
-    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+    from dagster._core.execution.backfill import (
+        BulkActionsFilter,
+        BulkActionStatus,
+        PartitionBackfill,
+    )
     from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
     from dagster._serdes import ConfigurableClassData
 
@@ -41,13 +45,22 @@ _LOG = logging.getLogger(__name__)
 _BACKFILLS = "every sensor tick reads all backfills instead of the unfinished ones"
 _STALE = "stale_or_missing() asks for assets other than datasets only when they are missing, not when they are stale"
 NAMES = {
-    "AssetMaterializationPlannedData": ("dagster._core.events", "partitions whose files are lost keep showing as made"),
+    "AssetMaterializationPlannedData": (
+        "dagster._core.events",
+        "partitions whose files are lost keep showing as made",
+    ),
     "BulkActionStatus": ("dagster._core.execution.backfill", _BACKFILLS),
     "BulkActionsFilter": ("dagster._core.execution.backfill", _BACKFILLS),
     "CachingStaleStatusResolver": ("dagster._core.definitions.data_version", _STALE),
-    "CheckError": ("dagster_shared.check", "jobs of the code location fail when they are executed by themselves"),
+    "CheckError": (
+        "dagster_shared.check",
+        "jobs of the code location fail when they are executed by themselves",
+    ),
     "StaleStatus": ("dagster._core.definitions.data_version", _STALE),
-    "StepMaterializationData": ("dagster._core.events", "row groups are recorded one by one, 7 to 14 ms each"),
+    "StepMaterializationData": (
+        "dagster._core.events",
+        "row groups are recorded one by one, 7 to 14 ms each",
+    ),
 }
 """What the code location uses: name to module, and what happens without it."""
 STORAGE_NAMES = {
@@ -103,7 +116,9 @@ def missing() -> dict[str, str]:
 def warn_of_missing() -> None:
     """Log what is slower or plainer with the installed Dagster; nothing if it has everything."""
     for name, consequence in missing().items():
-        _LOG.warning("the installed Dagster %s no longer has %s: %s", dg.__version__, name, consequence)
+        _LOG.warning(
+            "the installed Dagster %s no longer has %s: %s", dg.__version__, name, consequence
+        )
 
 
 def repository_of(context: dg.OpExecutionContext) -> dg.RepositoryDefinition | None:
@@ -123,4 +138,6 @@ def unfinished_backfills(instance: dg.DagsterInstance) -> "Iterator[PartitionBac
         statuses = [_find("BulkActionStatus")[name] for name in UNFINISHED_BACKFILLS]
         yield from instance.get_backfills(filters=_find("BulkActionsFilter")(statuses=statuses))
     else:
-        yield from (found for found in instance.get_backfills() if found.status.name in UNFINISHED_BACKFILLS)
+        yield from (
+            found for found in instance.get_backfills() if found.status.name in UNFINISHED_BACKFILLS
+        )

@@ -30,7 +30,9 @@ from sdg_assets.dagster_private import (
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster hands over batches only if this environment variable says how large."""
 DEFAULT_BATCH_SIZE = "500"
-BATCHED_EVENTS = frozenset({DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION})
+BATCHED_EVENTS = frozenset(
+    {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
+)
 SEAMS = (
     "prepare_insert_event",
     "prepare_insert_event_batch",
@@ -58,10 +60,15 @@ class BatchingEventLogStorage(SqlEventLogStorage):
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         raise NotImplementedError
 
-    def _store_index(self, connection: Any, events: Sequence[EventLogEntry], ids: Sequence[int]) -> None:
+    def _store_index(
+        self, connection: Any, events: Sequence[EventLogEntry], ids: Sequence[int]
+    ) -> None:
         """Tags, and the row that each asset has for its latest event."""
         self._store_asset_event_tags(connection, events, ids)
-        latest = {event.get_dagster_event().asset_key: (event, at) for event, at in zip(events, ids, strict=True)}
+        latest = {
+            event.get_dagster_event().asset_key: (event, at)
+            for event, at in zip(events, ids, strict=True)
+        }
         for event, event_id in latest.values():
             self._store_asset_event(connection, event, event_id)
 
@@ -80,7 +87,9 @@ class BatchingSqliteEventLogStorage(BatchingEventLogStorage, SqliteEventLogStora
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(self.prepare_insert_event_batch(events))
         with self.index_transaction() as connection:
-            ids = [_new_id(connection.execute(self.prepare_insert_event(event))) for event in events]
+            ids = [
+                _new_id(connection.execute(self.prepare_insert_event(event))) for event in events
+            ]
             self._store_index(connection, events, ids)
 
 

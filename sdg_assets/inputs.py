@@ -44,7 +44,9 @@ class DatasetIOManager(dg.ConfigurableIOManagerFactory[dg.IOManager]):
 
     def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:
         """The manager of one process."""
-        return _Loader(self.root, dg.FilesystemIOManager(base_dir=self.base_dir).create_io_manager(context))
+        return _Loader(
+            self.root, dg.FilesystemIOManager(base_dir=self.base_dir).create_io_manager(context)
+        )
 
 
 class _Loader(dg.IOManager):
@@ -66,7 +68,9 @@ class _Loader(dg.IOManager):
         try:
             return self._load(context, place)
         except SdgError as error:
-            raise dg.Failure(description=f"input {context.name}: {in_dagster(error)}", allow_retries=False) from None
+            raise dg.Failure(
+                description=f"input {context.name}: {in_dagster(error)}", allow_retries=False
+            ) from None
 
     def _load(self, context: dg.InputContext, place: Place) -> Any:
         wanted = context.dagster_type.typing_type
@@ -88,7 +92,10 @@ class _Loader(dg.IOManager):
 
 
 def scan(
-    dataset: str, *, partitions: Sequence[str] | Literal["all"] | None = None, root: str | None = None
+    dataset: str,
+    *,
+    partitions: Sequence[str] | Literal["all"] | None = None,
+    root: str | None = None,
 ) -> "pl.LazyFrame":
     """A dataset or pipeline as a lazy frame, for assets that name it in `deps`.
 
@@ -108,7 +115,9 @@ def scan(
 def _layout(place: Place, *, root: str | None) -> "DatasetLayout":
     """root: where the dataset has none of its own; a relative one starts at the project."""
     folder = place.folder or Path.cwd()
-    return api.stored.stored_layout(place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder)
+    return api.stored.stored_layout(
+        place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder
+    )
 
 
 def _loader(wanted: Any, *, argument: str) -> "Callable[[StoredFiles], Any]":
@@ -117,7 +126,9 @@ def _loader(wanted: Any, *, argument: str) -> "Callable[[StoredFiles], Any]":
     if wanted in (None, Any):
         wanted = next(iter(loaders))
     if wanted not in loaders:
-        names = ", ".join(f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders)
+        names = ", ".join(
+            f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders
+        )
         raise dg.Failure(
             f"argument {argument}: a dataset cannot be loaded as {wanted}\n  -> annotate it as {names}, or dict[str, ...] of one",
             allow_retries=False,
@@ -166,6 +177,7 @@ def _place_in_location(name: str) -> Place | None:
     if len(found) > 1:
         labels = sorted(place.label for place in found)
         raise PlanError(
-            f"{name!r} is the name of {' and of '.join(labels)}", remedy=f"say which, as in scan({labels[0]!r})"
+            f"{name!r} is the name of {' and of '.join(labels)}",
+            remedy=f"say which, as in scan({labels[0]!r})",
         )
     return found[0] if found else None

@@ -8,7 +8,11 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import ROOT, DatasetRef, PipelineRef, Ref, is_ours, refs_in
 from sdg_assets.automation.discover_sources import NAME as DISCOVER
-from sdg_assets.automation.discover_sources import build_discovery_job, build_discovery_sensor, discover_sources
+from sdg_assets.automation.discover_sources import (
+    build_discovery_job,
+    build_discovery_sensor,
+    discover_sources,
+)
 from sdg_assets.automation.resume_sensor import NAME as RESUME
 from sdg_assets.automation.resume_sensor import build_resume_sensor, resume_row_groups
 from sdg_assets.automation.sensors import (
@@ -64,9 +68,15 @@ def with_operations(
             f"with_operations: leave_out names {', '.join(unknown)}; there are {', '.join(PARTS)}"
         )
     left_out = {*leave_out, *([RECONCILE_SENSOR] if RECONCILE in leave_out else [])}
-    taken = {one.name for one in (*(definitions.jobs or ()), *(definitions.sensors or ())) if hasattr(one, "name")}
+    taken = {
+        one.name
+        for one in (*(definitions.jobs or ()), *(definitions.sensors or ()))
+        if hasattr(one, "name")
+    }
     names = {part: _name(prefix + part, taken) for part in PARTS if part not in left_out}
-    return dg.Definitions.merge(_with_store(definitions, store), _parts(definitions, names, prefix=prefix))
+    return dg.Definitions.merge(
+        _with_store(definitions, store), _parts(definitions, names, prefix=prefix)
+    )
 
 
 def _name(name: str, taken: Collection[str]) -> str:
@@ -100,25 +110,49 @@ def _sensors(
         return [ref.partitioned_key for ref in refs if isinstance(ref, kind)] if prefix else None
 
     if REJECT in names:
-        yield REJECT, reject_post_processed if names[REJECT] == REJECT else build_reject_sensor(names[REJECT])
+        yield (
+            REJECT,
+            reject_post_processed
+            if names[REJECT] == REJECT
+            else build_reject_sensor(names[REJECT]),
+        )
     if RESUME in names:
         plain = names[RESUME] == RESUME
-        yield RESUME, resume_row_groups if plain else build_resume_sensor(names[RESUME], keys=keys(DatasetRef))
+        yield (
+            RESUME,
+            resume_row_groups
+            if plain
+            else build_resume_sensor(names[RESUME], keys=keys(DatasetRef)),
+        )
     if RECONCILE_SENSOR in names:
         plain = (names[RECONCILE_SENSOR], names[RECONCILE]) == (RECONCILE_SENSOR, RECONCILE)
         yield (
             RECONCILE_SENSOR,
             reconcile_events_with_files
             if plain
-            else build_reconcile_sensor(names[RECONCILE_SENSOR], job_name=names[RECONCILE], keys=keys(Ref)),
+            else build_reconcile_sensor(
+                names[RECONCILE_SENSOR], job_name=names[RECONCILE], keys=keys(Ref)
+            ),
         )
     if DISCOVER in names:
         plain = names[DISCOVER] == DISCOVER
-        yield DISCOVER, discover_sources if plain else build_discovery_sensor(names[DISCOVER], keys=keys(PipelineRef))
+        yield (
+            DISCOVER,
+            discover_sources
+            if plain
+            else build_discovery_sensor(names[DISCOVER], keys=keys(PipelineRef)),
+        )
     if AUTOMATION in names:
-        others = [s for s in definitions.sensors or () if isinstance(s, dg.AutomationConditionSensorDefinition)]
+        others = [
+            s
+            for s in definitions.sensors or ()
+            if isinstance(s, dg.AutomationConditionSensorDefinition)
+        ]
         plain = names[AUTOMATION] == AUTOMATION and not others
-        yield AUTOMATION, _AUTOMATION if plain else automation_sensor(names[AUTOMATION], apart_from=others)
+        yield (
+            AUTOMATION,
+            _AUTOMATION if plain else automation_sensor(names[AUTOMATION], apart_from=others),
+        )
 
 
 def _with_store(definitions: dg.Definitions, store: StoreResource | None) -> dg.Definitions:
@@ -127,7 +161,9 @@ def _with_store(definitions: dg.Definitions, store: StoreResource | None) -> dg.
     if store is not None:
         resources[KEY] = store
     assets = list(definitions.assets or ())
-    if FORMER_KEY not in resources and _require(FORMER_KEY, [*assets, *(definitions.asset_checks or ())]):
+    if FORMER_KEY not in resources and _require(
+        FORMER_KEY, [*assets, *(definitions.asset_checks or ())]
+    ):
         resources[FORMER_KEY] = store or _DEFAULT_STORE
     root = store.root if store is not None else None
     if isinstance(root, dg.EnvVar):
@@ -144,7 +180,9 @@ def _require(key: str, definitions: Iterable[Any]) -> bool:
 
 def _with_root(asset: Any, root: str) -> Any:
     """The same asset; if it is a dataset's or a pipeline's without a root of its own, with this one."""
-    if not isinstance(asset, dg.AssetsDefinition) or not any(is_ours(spec.metadata) for spec in asset.specs):
+    if not isinstance(asset, dg.AssetsDefinition) or not any(
+        is_ours(spec.metadata) for spec in asset.specs
+    ):
         return asset
 
     def with_root(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -22,7 +22,9 @@ class BatchingPostgresEventLogStorage(BatchingEventLogStorage, PostgresEventLogS
     """One statement for the events of a batch, and one transaction for the index over them."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
         """What Dagster calls for a class named in dagster.yaml."""
         turn_batches_on()
         plain = PostgresEventLogStorage.from_config_value(inst_data, config_value)

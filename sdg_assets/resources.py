@@ -65,7 +65,9 @@ class StoreResource(dg.ConfigurableResource[None]):
         file: whose project a relative root, and the default, start at. Without it that is the project of the working directory.
         """
         folder = file.parent if file is not None else Path.cwd()
-        return api.resolve_root(self.root_for(folder / "file"), env=os.environ, base=api.project_of_data(folder))
+        return api.resolve_root(
+            self.root_for(folder / "file"), env=os.environ, base=api.project_of_data(folder)
+        )
 
 
 def resolve_for(root: str | None, file: Path) -> str | None:
@@ -111,9 +113,15 @@ def store_among(
 
 def store_of_run(context: Context) -> StoreResource:
     """The store of a step's run."""
-    return store_among(context.job_def.resource_defs, instance=context.instance, run_config=context.run.run_config)
+    return store_among(
+        context.job_def.resource_defs, instance=context.instance, run_config=context.run.run_config
+    )
 
 
-def store_of_location(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance) -> StoreResource:
+def store_of_location(
+    repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance
+) -> StoreResource:
     """The store of a code location, for what is evaluated in it."""
-    return store_among(repository.get_top_level_resources() if repository is not None else {}, instance=instance)
+    return store_among(
+        repository.get_top_level_resources() if repository is not None else {}, instance=instance
+    )

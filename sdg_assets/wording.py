@@ -5,11 +5,17 @@ import re
 from sdg_core.errors import SdgError
 
 _WORDS = (
-    (r"`sdg generate` and `sdg process` its file with the same root, or materialize", "materialize"),
+    (
+        r"`sdg generate` and `sdg process` its file with the same root, or materialize",
+        "materialize",
+    ),
     (r"`sdg process` (?:it|its file)(?: first)?, or (?=materialize)", ""),
     (r"`?--resume (\w+)`?", r"`resume: \1` in the run config"),
     (r"`?--allow-missing`?", "`allow_missing: true` in the run config"),
-    (r"`sdg reopen FILE` and `sdg process FILE` make it again", "the job `reopen_dataset`, then materialize it again"),
+    (
+        r"`sdg reopen FILE` and `sdg process FILE` make it again",
+        "the job `reopen_dataset`, then materialize it again",
+    ),
     (r"`sdg reopen FILE`", "the job `reopen_dataset`"),
     (r"`sdg process FILE` finishes it", "materializing the finished dataset completes it"),
     (r"process again", "materialize it again"),

@@ -17,7 +17,11 @@ def counted(count: int, noun: str, verb: str | None = None) -> str:
 
 def all_of(count: int, noun: str, verb: str) -> str:
     """All that there are of something: `all 3 row groups are`, `the only row group is`."""
-    return f"all {counted(count, noun, verb)}" if count != 1 else f"the only {counted(1, noun, verb)[2:]}"
+    return (
+        f"all {counted(count, noun, verb)}"
+        if count != 1
+        else f"the only {counted(1, noun, verb)[2:]}"
+    )
 
 
 def records_text(rows: int, *, target: int, resized: bool) -> str:

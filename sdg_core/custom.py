@@ -116,7 +116,9 @@ class Stage:
 
     def process(self, record: dict[str, Any]) -> Any:
         """One record to a record, a list of records (an empty one leaves it out), None, `Filtered` or `Failed`."""
-        raise NotImplementedError(f"{type(self).__name__} defines neither process nor process_batch")
+        raise NotImplementedError(
+            f"{type(self).__name__} defines neither process nor process_batch"
+        )
 
     def process_batch(self, records: list[dict[str, Any]]) -> Any:
         """A list with one slot per record, each what `process` may return. What it raises fails all of them."""
@@ -129,14 +131,18 @@ class Stage:
         """A copy with other `name`, `batch_size`, `resources`, `concurrency`, `version` or `checkpoint`. Raises TypeError."""
         unknown = sorted(changes.keys() - STAGE_SETTINGS)
         if unknown:
-            raise TypeError(f"with_ changes {', '.join(sorted(STAGE_SETTINGS))}, not {', '.join(unknown)}")
+            raise TypeError(
+                f"with_ changes {', '.join(sorted(STAGE_SETTINGS))}, not {', '.join(unknown)}"
+            )
         copied = copy(self)
         for name, value in changes.items():
             setattr(copied, name, value)
         return copied
 
 
-STAGE_SETTINGS = frozenset({"name", "batch_size", "resources", "concurrency", "version", "checkpoint"})
+STAGE_SETTINGS = frozenset(
+    {"name", "batch_size", "resources", "concurrency", "version", "checkpoint"}
+)
 """What a stage is told about itself, as opposed to what it does."""
 
 

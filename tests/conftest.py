@@ -13,7 +13,9 @@ from tests.support.s3 import S3Server, s3_server
 TESTS = Path(__file__).parent
 
 # The same examples on every run: one that fails is found by the change that brings it. The long form looks for new ones.
-settings.register_profile("sdg", deadline=None, derandomize=not LONG, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "sdg", deadline=None, derandomize=not LONG, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("sdg")
 
 

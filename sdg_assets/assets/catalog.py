@@ -195,18 +195,24 @@ def refs_of(repository: dg.RepositoryDefinition) -> list[Ref]:
 
 def refs_in(definitions: dg.Definitions) -> list[Ref]:
     """Every dataset and pipeline among definitions that are not a code location yet, by name."""
-    return _refs(asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition))
+    return _refs(
+        asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)
+    )
 
 
 def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[Ref]:
     found = (ref_of(definition, key) for definition in definitions for key in definition.keys)
-    return sorted((ref for ref in found if ref is not None), key=lambda ref: (ref.name, ref.key_prefix))
+    return sorted(
+        (ref for ref in found if ref is not None), key=lambda ref: (ref.name, ref.key_prefix)
+    )
 
 
 def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> Ref | None:
     """The dataset or pipeline whose partitions this asset is, None for any other asset."""
     spec = definition.specs_by_key[key]
-    return ref_by_metadata(key, spec.metadata, definition.partitions_def, deps=[dep.asset_key for dep in spec.deps])
+    return ref_by_metadata(
+        key, spec.metadata, definition.partitions_def, deps=[dep.asset_key for dep in spec.deps]
+    )
 
 
 def ref_by_metadata(
@@ -262,11 +268,19 @@ def _number_in(metadata: Mapping[str, Any], name: str) -> int:
 
 def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:
     value = metadata.get(name)
-    return Path(value.path) if isinstance(value, dg.PathMetadataValue) and value.path is not None else None
+    return (
+        Path(value.path)
+        if isinstance(value, dg.PathMetadataValue) and value.path is not None
+        else None
+    )
 
 
 def selected_keys(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:
     """The assets of a run; one that was launched as a job names none, and then they are all of its job's."""
     if run.asset_selection is not None:
         return run.asset_selection
-    return repository.get_job(run.job_name).asset_layer.selected_asset_keys if repository.has_job(run.job_name) else ()
+    return (
+        repository.get_job(run.job_name).asset_layer.selected_asset_keys
+        if repository.has_job(run.job_name)
+        else ()
+    )

@@ -36,11 +36,15 @@ class ProcessConfig(FinishConfig):
 def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
     """The asset that turns partitions into the finished dataset."""
 
-    def dataset(context: dg.AssetExecutionContext, config: FinishConfig) -> dg.MaterializeResult[None]:
+    def dataset(
+        context: dg.AssetExecutionContext, config: FinishConfig
+    ) -> dg.MaterializeResult[None]:
         config.check(context)
         try:
             opened = open_file(spec.path, root=store_of_run(context).root_of(spec), offline=False)
-            result = opened.process(**config.model_dump(), on_event=lambda event: log_notice(context.log, event))
+            result = opened.process(
+                **config.model_dump(), on_event=lambda event: log_notice(context.log, event)
+            )
             metadata = opened.finished_metadata(result, partitioned=spec.partitioned_key)
         except SdgError as error:
             raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
@@ -49,7 +53,9 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
         version = dg.DataVersion(finished_data_version(result.version))
         return dg.MaterializeResult(metadata=metadata, data_version=version)
 
-    dataset.__annotations__["config"] = ProcessConfig if isinstance(spec, DatasetSpec) else FinishConfig
+    dataset.__annotations__["config"] = (
+        ProcessConfig if isinstance(spec, DatasetSpec) else FinishConfig
+    )
     described = without_pictures(spec.description)
     return dg.asset(
         key=spec.dataset_key,

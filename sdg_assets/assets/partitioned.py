@@ -45,7 +45,9 @@ class Maker(ABC, Generic[Spec, Config, Data]):
         """Open the file. Raises SdgError."""
 
     @abstractmethod
-    def recorder(self, context: dg.AssetExecutionContext, opened: Data, *, keep: bool) -> Recorder[Any]:
+    def recorder(
+        self, context: dg.AssetExecutionContext, opened: Data, *, keep: bool
+    ) -> Recorder[Any]:
         """What records materializations as files become durable."""
 
     def chosen(
@@ -84,7 +86,9 @@ def build_partitioned(maker: Maker[Any, Any, Any]) -> dg.AssetsDefinition:
             chosen = maker.chosen(context, config, opened, takers)
             recorder = maker.recorder(context, opened, keep=bool(takers))
             with recorder:
-                said = maker.generate(context, config, opened, partitions=chosen, resume=resume, recorder=recorder)
+                said = maker.generate(
+                    context, config, opened, partitions=chosen, resume=resume, recorder=recorder
+                )
         except SdgError as error:
             touched = recorder is not None and recorder.has_made
             raise ending_of(context, error, file=spec.path, touched=touched) from None
@@ -121,7 +125,10 @@ def consumers(context: dg.AssetExecutionContext) -> list[str]:
     chosen = context.run.asset_check_selection
     if chosen is not None:
         checks &= chosen
-    return [*sorted(key.to_user_string() for key in assets), *sorted(f"check {key.name}" for key in checks)]
+    return [
+        *sorted(key.to_user_string() for key in assets),
+        *sorted(f"check {key.name}" for key in checks),
+    ]
 
 
 def beginner_of(run: dg.DagsterRun) -> str:
@@ -129,7 +136,9 @@ def beginner_of(run: dg.DagsterRun) -> str:
     return run.tags.get(BACKFILL_TAG) or run.tags.get(ROOT_RUN_TAG) or run.run_id
 
 
-def _outcome(context: dg.AssetExecutionContext, recorder: Recorder[Any], *, released: bool) -> Iterator[Any]:
+def _outcome(
+    context: dg.AssetExecutionContext, recorder: Recorder[Any], *, released: bool
+) -> Iterator[Any]:
     """What a step yields whose run came to its end. Raises Failure if there is a partition without anything made.
 
     Where only replies are awaited the run is canceled, so that no partition turns red and none is recorded without a file.

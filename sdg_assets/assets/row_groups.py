@@ -48,9 +48,13 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
 
     def open(self, context: dg.AssetExecutionContext, config: GenerateConfig) -> OpenedDataset:
         """See the base class."""
-        return OpenedDataset(api.open_dataset(self.spec.path, root=store_of_run(context).root_of(self.spec)))
+        return OpenedDataset(
+            api.open_dataset(self.spec.path, root=store_of_run(context).root_of(self.spec))
+        )
 
-    def recorder(self, context: dg.AssetExecutionContext, opened: OpenedDataset, *, keep: bool) -> RowGroupRecorder:
+    def recorder(
+        self, context: dg.AssetExecutionContext, opened: OpenedDataset, *, keep: bool
+    ) -> RowGroupRecorder:
         """See the base class."""
         return RowGroupRecorder(context, spec=self.spec, plan=opened.dataset.plan, keep=keep)
 

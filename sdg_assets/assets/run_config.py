@@ -10,7 +10,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, create_model, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
 from sdg_core import api
@@ -47,7 +54,10 @@ class CheckedConfig(dg.Config):
         try:
             return handler(values)
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors()]
+            faults = [
+                f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}"
+                for e in error.errors()
+            ]
             lines = "\n".join(f"  {fault}" for fault in faults)
             remedy = "correct it in the launchpad or the config file of the run, or leave it out; nothing was done"
             usable = handler({})
@@ -80,14 +90,20 @@ class RunConfig(CheckedConfig):
 
     def changes(self) -> dict[str, Any]:
         """Run settings that this run replaces; the resume mode is an argument of its own."""
-        given = self.model_dump(include={*api.RunSettings.model_fields} - {"resume"}, exclude_none=True)
-        return {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
+        given = self.model_dump(
+            include={*api.RunSettings.model_fields} - {"resume"}, exclude_none=True
+        )
+        return {
+            name: value.value if isinstance(value, Enum) else value for name, value in given.items()
+        }
 
 
 class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
-    retry: bool = Field(default=False, description="Retry sources that were given up after too many attempts.")
+    retry: bool = Field(
+        default=False, description="Retry sources that were given up after too many attempts."
+    )
     executor: ExecutorChoice | None = run_setting("executor")
 
 
@@ -125,15 +141,24 @@ class GenerateConfig(RunConfig):
 def offering(config: type[RunConfig], run: "RunSettings") -> type[RunConfig]:
     """The same run config with the settings of this `run` block as its defaults, so that the launchpad offers them to be changed.
     Definitions are loaded for every run, so they are what the file says."""
-    known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}
-    known |= {"resume": ResumeChoice(run.resume), "when_claimed": WhenClaimedChoice(run.when_claimed)}
+    known = {
+        name: getattr(run, name)
+        for name in config.model_fields
+        if getattr(run, name, None) is not None
+    }
+    known |= {
+        "resume": ResumeChoice(run.resume),
+        "when_claimed": WhenClaimedChoice(run.when_claimed),
+    }
     if "executor" in known:
         known["executor"] = ExecutorChoice(run.executor)
     return _with_defaults(config, tuple(known.items()))
 
 
 @cache
-def _with_defaults(config: type[RunConfig], defaults: tuple[tuple[str, Any], ...]) -> type[RunConfig]:
+def _with_defaults(
+    config: type[RunConfig], defaults: tuple[tuple[str, Any], ...]
+) -> type[RunConfig]:
     """One class for all files with the same settings: making one takes longer than reading a file."""
     fields: dict[str, Any] = {}
     for name, value in defaults:

@@ -25,6 +25,8 @@ def exit_with_run_worker(context: dg.AssetExecutionContext) -> None:
 
 
 def _run_worker(context: dg.AssetExecutionContext) -> int | None:
-    records = context.instance.get_records_for_run(context.run.run_id, of_type=dg.DagsterEventType.RUN_START).records
+    records = context.instance.get_records_for_run(
+        context.run.run_id, of_type=dg.DagsterEventType.RUN_START
+    ).records
     event = records[-1].event_log_entry.dagster_event if records else None
     return event.pid if event is not None else None

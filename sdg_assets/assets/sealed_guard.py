@@ -41,7 +41,11 @@ REFUSED = ("config drift", "shrunk", "row group size", "refused")
 def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) -> dict[str, str]:
     """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
     mark = file_mark(file)
-    return {REJECTED_TAG: kind, REASON_TAG: reason, **({FILE_TAG: mark} if mark is not None else {})}
+    return {
+        REJECTED_TAG: kind,
+        REASON_TAG: reason,
+        **({FILE_TAG: mark} if mark is not None else {}),
+    }
 
 
 def rejection(dataset: "api.Dataset", *, resume: str | None) -> str | None:
@@ -52,14 +56,18 @@ def rejection(dataset: "api.Dataset", *, resume: str | None) -> str | None:
     return _reason(dataset, sealed)
 
 
-def refuse_sealed(context: dg.AssetExecutionContext, dataset: "api.Dataset", *, resume: str | None) -> None:
+def refuse_sealed(
+    context: dg.AssetExecutionContext, dataset: "api.Dataset", *, resume: str | None
+) -> None:
     """Cancel the run if the dataset is sealed. Raises DagsterExecutionInterruptedError."""
     reason = rejection(dataset, resume=resume or dataset.plan.config.run.resume)
     if reason is not None:
         refuse(context, reason, kind=SEALED, file=None)
 
 
-def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: Path | None) -> NoReturn:
+def refuse(
+    context: dg.AssetExecutionContext, reason: str, *, kind: str, file: Path | None
+) -> NoReturn:
     """Cancel the run. Raises DagsterExecutionInterruptedError."""
     context.log.error(reason)
     context.instance.add_run_tags(context.run.run_id, rejected_tags(reason, kind=kind, file=file))
@@ -67,7 +75,9 @@ def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: P
     raise dg.DagsterExecutionInterruptedError(reason)
 
 
-def ending_of(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
+def ending_of(
+    context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool
+) -> dg.Failure:
     """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
     if not touched and isinstance(error, RefusedError | PlanError):
         refuse(context, f"Run rejected: {in_dagster(error)}", kind=_kind(error), file=file)
@@ -98,7 +108,11 @@ def _kind(error: SdgError) -> str:
 
 def _reason(dataset: "api.Dataset", sealed: "Version") -> str:
     assert sealed.metadata is not None
-    what = "was post-processed" if sealed.metadata.post_generation_processed else "is being post-processed"
+    what = (
+        "was post-processed"
+        if sealed.metadata.post_generation_processed
+        else "is being post-processed"
+    )
     at = api.to_the_second(sealed.metadata.updated_at)
     return (
         f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "

@@ -40,10 +40,14 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
 
     def open(self, context: dg.AssetExecutionContext, config: SourcesConfig) -> OpenedPipeline:
         """See the base class."""
-        opened = api.pipelines.open_pipeline(self.spec.path, root=store_of_run(context).root_of(self.spec))
+        opened = api.pipelines.open_pipeline(
+            self.spec.path, root=store_of_run(context).root_of(self.spec)
+        )
         return OpenedPipeline(api.pipelines.with_settings(opened, **config.changes()))
 
-    def recorder(self, context: dg.AssetExecutionContext, opened: OpenedPipeline, *, keep: bool) -> SourcesRecorder:
+    def recorder(
+        self, context: dg.AssetExecutionContext, opened: OpenedPipeline, *, keep: bool
+    ) -> SourcesRecorder:
         """See the base class."""
         return SourcesRecorder(context, spec=self.spec, pipeline=opened.pipeline, keep=keep)
 
@@ -71,7 +75,9 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         for locator, failure in summary.failures[:MAX_LOGGED]:
             context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
         if len(summary.failures) > MAX_LOGGED:
-            context.log.warning(f"and {counted(len(summary.failures) - MAX_LOGGED, 'more failure')}; see the files")
+            context.log.warning(
+                f"and {counted(len(summary.failures) - MAX_LOGGED, 'more failure')}; see the files"
+            )
         counts = {
             "adopted": summary.adopted,
             "removed": summary.removed,

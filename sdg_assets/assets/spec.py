@@ -139,7 +139,10 @@ class DatasetSpec(FileSpec):
     @cached_property
     def columns(self) -> Mapping[str, Any]:
         """See the base class."""
-        return {"dagster/column_schema": described_schema(self.config), "columns": column_table(self.config)}
+        return {
+            "dagster/column_schema": described_schema(self.config),
+            "columns": column_table(self.config),
+        }
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
@@ -198,7 +201,8 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
         config = config.model_copy(update={"num_records": _seed_rows(path)})
     if config.num_records is None:
         raise PlanError(
-            f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
+            f"{path}: num_records is not set",
+            remedy="an asset needs it for its partitions; add it to the file",
         )
     spec = DatasetSpec(path=path, config=config, code_version=api.config_part(config), **attributes)
     _check_rule_columns(spec)
@@ -208,7 +212,9 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
 def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
     """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
     plan = api.pipelines.load_pipeline(path, env=os.environ, offline=True)
-    return PipelineSpec(path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes)
+    return PipelineSpec(
+        path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes
+    )
 
 
 def _seed_rows(path: Path) -> int:
@@ -235,4 +241,7 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
         if column not in kept and column.partition(".")[0] not in kept
     ]
     if wrong:
-        raise PlanError("; ".join(wrong), remedy=f"name columns of {spec.path}; kept are {', '.join(sorted(kept))}")
+        raise PlanError(
+            "; ".join(wrong),
+            remedy=f"name columns of {spec.path}; kept are {', '.join(sorted(kept))}",
+        )

@@ -26,10 +26,15 @@ LEFT_BEHIND = timedelta(minutes=10)
 
 
 def keys_at_work(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, *, now: datetime | None = None
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    *,
+    now: datetime | None = None,
 ) -> frozenset[dg.AssetKey]:
     """Assets that a queued or running run, or a backfill that still makes runs, aims at."""
-    at_work = {key for run in runs_at_work(instance, now=now) for key in selected_keys(run, repository)}
+    at_work = {
+        key for run in runs_at_work(instance, now=now) for key in selected_keys(run, repository)
+    }
     return frozenset(at_work) | frozenset(_in_backfills(instance))
 
 
@@ -38,15 +43,20 @@ def runs_at_work(
 ) -> list[dg.DagsterRun]:
     """Queued and running runs but for those that were left behind. job_name: of this job only."""
     oldest = (now or datetime.now(UTC)) - LEFT_BEHIND
-    records = instance.get_run_records(filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED))
+    records = instance.get_run_records(
+        filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)
+    )
     return [
         record.dagster_run
         for record in records
-        if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED or _utc(record.update_timestamp) > oldest
+        if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED
+        or _utc(record.update_timestamp) > oldest
     ]
 
 
-def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | None]) -> dict[dg.AssetKey, str]:
+def stopped(
+    instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | None]
+) -> dict[dg.AssetKey, str]:
     """Those of the assets whose last run a person terminated, or that was refused for their file as it is; and why."""
     found = {}
     for key, run in _last_runs(instance, list(files)):
@@ -58,7 +68,9 @@ def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | Non
         if rejected is None:
             found[key] = f"{name}: run {short} was terminated; launch a run yourself to continue"
         elif rejected in REFUSED and run.tags.get(FILE_TAG) == file_mark(files[key]):
-            found[key] = f"{name}: run {short} was refused ({rejected}), and {files[key]} has not changed since"
+            found[key] = (
+                f"{name}: run {short} was refused ({rejected}), and {files[key]} has not changed since"
+            )
     return found
 
 
@@ -66,9 +78,16 @@ def _last_runs(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> Iterator[tuple[dg.AssetKey, dg.DagsterRun]]:
     """The last run that was to make each asset."""
-    last = {record.asset_entry.asset_key: record.asset_entry.last_run_id for record in instance.get_asset_records(keys)}
+    last = {
+        record.asset_entry.asset_key: record.asset_entry.last_run_id
+        for record in instance.get_asset_records(keys)
+    }
     ids = sorted({run_id for run_id in last.values() if run_id})
-    runs = {run.run_id: run for run in instance.get_runs(filters=dg.RunsFilter(run_ids=ids))} if ids else {}
+    runs = (
+        {run.run_id: run for run in instance.get_runs(filters=dg.RunsFilter(run_ids=ids))}
+        if ids
+        else {}
+    )
     for key, run_id in last.items():
         if run_id in runs:
             yield key, runs[run_id]

@@ -76,7 +76,9 @@ class Choice:
     attempts: BackoffState
 
 
-def choose(found: Incomplete, before: BackoffState, *, now: datetime, at_most: int | None = None) -> Choice:
+def choose(
+    found: Incomplete, before: BackoffState, *, now: datetime, at_most: int | None = None
+) -> Choice:
     """Which of the incomplete partitions to ask for now, the first `at_most` of them."""
     seconds = int(now.timestamp())
     known = before.groups if before.fingerprint == found.fingerprint else {}
@@ -96,7 +98,9 @@ def choose(found: Incomplete, before: BackoffState, *, now: datetime, at_most: i
             requested.append(index)
             last = Attempt(left, last.count + 1, seconds)
         groups[index] = last
-    return Choice(tuple(requested), tuple(waiting), tuple(given_up), BackoffState(found.fingerprint, groups))
+    return Choice(
+        tuple(requested), tuple(waiting), tuple(given_up), BackoffState(found.fingerprint, groups)
+    )
 
 
 def load_cursor(cursor: str | None) -> dict[str, BackoffState]:

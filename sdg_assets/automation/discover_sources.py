@@ -18,7 +18,9 @@ from sdg_core.errors import SdgError
 NAME = "discover_sources"
 
 
-def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: bool = False) -> dg.JobDefinition:
+def build_discovery_job(
+    refs: Sequence[PipelineRef], *, name: str = NAME, own: bool = False
+) -> dg.JobDefinition:
     """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing. own: of these and no others."""
 
     @dg.op(name=op_of(name), description="Looks for sources and adds the partitions of new ones.")
@@ -30,11 +32,15 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: b
                 continue
             try:
                 found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
-            except SdgError as error:  # one whose sources cannot be found does not keep the others from theirs
+            except (
+                SdgError
+            ) as error:  # one whose sources cannot be found does not keep the others from theirs
                 faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
-            context.log.info(f"{ref.label}: {counted(len(found.new), 'new partition')}, {found.total} in all")
+            context.log.info(
+                f"{ref.label}: {counted(len(found.new), 'new partition')}, {found.total} in all"
+            )
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
@@ -42,7 +48,9 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: b
     return location_job(look, name=name, description=described)
 
 
-def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None) -> dg.SensorDefinition:
+def build_discovery_sensor(
+    name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None
+) -> dg.SensorDefinition:
     """The sensor `discover_sources`: adds partitions and asks for those that are missing, partial or changed. keys: the assets of
     sources that it looks after; without it those that no other one names."""
 
@@ -80,11 +88,15 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
                 additions.append(ref.partitions_def.build_add_request(new.new))
             if new.empty:
                 additions.append(ref.partitions_def.build_delete_request(new.empty))
-        result = resume_refs(context, found, requested_by=NAME, seen=seen, at_most=lambda ref: ref.max_per_run)
+        result = resume_refs(
+            context, found, requested_by=NAME, seen=seen, at_most=lambda ref: ref.max_per_run
+        )
         skip = None
         if not result.run_requests and not additions:
             skip = dg.SkipReason(
-                "\n".join([*reasons, (result.skip_reason and result.skip_reason.skip_message) or ""]).strip()
+                "\n".join(
+                    [*reasons, (result.skip_reason and result.skip_reason.skip_message) or ""]
+                ).strip()
             )
         return dg.SensorResult(
             run_requests=result.run_requests,

@@ -32,11 +32,16 @@ def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None
     vacant = {partition.key for partition in api.pipelines.without_anything(pipeline, found)}
     kept = [partition.key for partition in found if partition.key not in vacant]
     return Discovered(
-        OpenedPipeline(pipeline), [key for key in kept if key not in known], sorted(vacant & known), len(kept)
+        OpenedPipeline(pipeline),
+        [key for key in kept if key not in known],
+        sorted(vacant & known),
+        len(kept),
     )
 
 
-def bring_up_to_date(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:
+def bring_up_to_date(
+    instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None
+) -> Discovered:
     """Discover, and add and remove partitions. Raises SdgError."""
     found = discover(instance, ref, root=root)
     if found.new:

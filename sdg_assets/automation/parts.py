@@ -20,7 +20,9 @@ def claim(part: str, keys: Sequence[dg.AssetKey] | None) -> dict[str, Any]:
     return {} if keys is None else {PART: part, KEYS: [key.to_user_string() for key in keys]}
 
 
-def refs_for(part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.AssetKey] | None) -> list[Ref]:
+def refs_for(
+    part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.AssetKey] | None
+) -> list[Ref]:
     """What a sensor looks after: what has its keys, or without any what no other sensor of its kind names."""
     found = refs_of(repository)
     if keys is not None:
@@ -32,7 +34,9 @@ def refs_for(part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.A
 def unclaimed(repository: dg.RepositoryDefinition) -> list[Ref]:
     """Everything that no sensor names, of whatever kind."""
     claimed = {key for sensor in repository.sensor_defs for key in _claimed(None, sensor)}
-    return [ref for ref in refs_of(repository) if ref.partitioned_key.to_user_string() not in claimed]
+    return [
+        ref for ref in refs_of(repository) if ref.partitioned_key.to_user_string() not in claimed
+    ]
 
 
 def _claimed(part: str | None, sensor: dg.SensorDefinition) -> Sequence[str]:

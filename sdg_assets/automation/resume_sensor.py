@@ -23,7 +23,9 @@ REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"
 
 
-def build_resume_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None) -> dg.SensorDefinition:
+def build_resume_sensor(
+    name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None
+) -> dg.SensorDefinition:
     """The sensor `resume_row_groups`. keys: the row groups that it looks after; without it those that no other one names."""
 
     @dg.sensor(
@@ -67,7 +69,10 @@ def resume_refs(
         refs,
         store=store_of_location(repository, instance),
         cursor=context.cursor,
-        known=lambda ref: {*ref.known_partitions(instance), *(seen[ref.label].new if ref.label in seen else ())},
+        known=lambda ref: {
+            *ref.known_partitions(instance),
+            *(seen[ref.label].new if ref.label in seen else ()),
+        },
         opened=lambda ref: seen[ref.label].opened if ref.label in seen else None,
         busy=keys_at_work(instance, repository),
         held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),

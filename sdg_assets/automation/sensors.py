@@ -59,7 +59,9 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
         try:
             reason = why_rejected(run, repository, store=store)
         except SdgError as error:
-            context.log.warning(f"cannot tell whether run {run.run_id} is aimed at a sealed dataset: {error}")
+            context.log.warning(
+                f"cannot tell whether run {run.run_id} is aimed at a sealed dataset: {error}"
+            )
             continue
         now = instance.get_run_by_id(run.run_id)
         if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
@@ -70,7 +72,9 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
     return reasons
 
 
-def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, store: StoreResource) -> str | None:
+def why_rejected(
+    run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, store: StoreResource
+) -> str | None:
     """Why a run must not start, or None. store: of the code location; the run may have been launched with another.
 
     One sealed dataset or pipeline is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
@@ -119,7 +123,9 @@ def build_reconcile_sensor(
     def reconcile_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         repository = context.repository_def
         assert repository is not None
-        return request_reconciliation(context, refs_for(RECONCILE_SENSOR, repository, keys), job_name=job_name)
+        return request_reconciliation(
+            context, refs_for(RECONCILE_SENSOR, repository, keys), job_name=job_name
+        )
 
     return reconcile_sensor
 
@@ -167,7 +173,9 @@ def _resume_of(run_config: Any, key: dg.AssetKey) -> str | None:
 def _root_of(run_config: Any) -> str | None:
     """The storage root that a run was launched with, if it names one."""
     resources = run_config.get("resources") if isinstance(run_config, dict) else None
-    found: Any = resources.get(KEY, resources.get(FORMER_KEY)) if isinstance(resources, dict) else None
+    found: Any = (
+        resources.get(KEY, resources.get(FORMER_KEY)) if isinstance(resources, dict) else None
+    )
     for name in ("config", "root"):
         found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, dict):

@@ -72,29 +72,45 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
             stale = stale_partitions(view.instance, context.key, path, root=root)
         elif (path := finished_path_of(metadata)) is not None:
             root = resolve_for(self._root or root_in(metadata), path)
-            stale = [None] if is_finished_otherwise(view.instance, context.key, path, root=root) else []
+            stale = (
+                [None] if is_finished_otherwise(view.instance, context.key, path, root=root) else []
+            )
         else:
             stale = self._stale_by_dagster(context)
         if context.partitions_def is not None:
-            keys = set(context.partitions_def.get_partition_keys(dynamic_partitions_store=view.instance))
+            keys = set(
+                context.partitions_def.get_partition_keys(dynamic_partitions_store=view.instance)
+            )
             found = view.get_subset_from_partition_keys(
                 context.key, context.partitions_def, {key for key in stale if key in keys}
             )
         else:
-            found = view.get_full_subset(key=context.key) if stale else view.get_empty_subset(key=context.key)
-        return dg.AutomationResult(context=context, true_subset=context.candidate_subset.compute_intersection(found))
+            found = (
+                view.get_full_subset(key=context.key)
+                if stale
+                else view.get_empty_subset(key=context.key)
+            )
+        return dg.AutomationResult(
+            context=context, true_subset=context.candidate_subset.compute_intersection(found)
+        )
 
     def _stale_by_dagster(self, context: Context) -> Sequence[str | None]:
         if not dagster_private.available("CachingStaleStatusResolver", "StaleStatus"):
             return []
         view = context.asset_graph_view
-        resolver = dagster_private.CachingStaleStatusResolver(view.instance, view.asset_graph, loading_context=view)
+        resolver = dagster_private.CachingStaleStatusResolver(
+            view.instance, view.asset_graph, loading_context=view
+        )
         partitions = (
             sorted(view.instance.get_materialized_partitions(context.key))
             if context.partitions_def is not None
             else [None]
         )
-        return [key for key in partitions if resolver.get_status(context.key, key) is dagster_private.StaleStatus.STALE]
+        return [
+            key
+            for key in partitions
+            if resolver.get_status(context.key, key) is dagster_private.StaleStatus.STALE
+        ]
 
 
 class Possible(dg.AutomationCondition[dg.AssetKey]):
@@ -128,11 +144,15 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
         if file is not None:
             return why_not_generated(file, root=resolve_for(self._root or root_in(metadata), file))
         if finished is not None:
-            return why_not_finished(finished, root=resolve_for(self._root or root_in(metadata), finished))
+            return why_not_finished(
+                finished, root=resolve_for(self._root or root_in(metadata), finished)
+            )
         return None
 
 
-def stale_partitions(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None) -> Sequence[str]:
+def stale_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None
+) -> Sequence[str]:
     """Recorded partitions that this config, on this seed data or these sources, would make otherwise; none where that cannot be
     told."""
     try:
@@ -141,7 +161,9 @@ def stale_partitions(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path,
         return []  # nothing can be made either; the run, the sensors and `dg check defs` say why
 
 
-def is_finished_otherwise(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None) -> bool:
+def is_finished_otherwise(
+    instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None
+) -> bool:
     """Whether a finished dataset that is recorded is not the one that its files hold, or that they would make."""
     event = instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:
@@ -188,7 +210,9 @@ class WithOurCondition(dg.AssetSelection):
     def resolve_inner(self, asset_graph: Any, allow_missing: bool) -> set[dg.AssetKey]:
         """The keys of these assets."""
         return {
-            key for key in asset_graph.materializable_asset_keys if _asks_us(asset_graph.get(key).automation_condition)
+            key
+            for key in asset_graph.materializable_asset_keys
+            if _asks_us(asset_graph.get(key).automation_condition)
         }
 
     def to_selection_str(self) -> str:

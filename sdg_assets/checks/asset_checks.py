@@ -54,11 +54,17 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
         ),
     ]
 
-    @dg.multi_asset_check(name=f"{spec.ref.identifier}__dataset_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(
+        name=f"{spec.ref.identifier}__dataset_checks", specs=specs, can_subset=True
+    )
     def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)))
+            found = dict(
+                check_dataset(
+                    spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)
+                )
+            )
         except SdgError as error:
             raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
@@ -129,6 +135,7 @@ def _describe(rule: Rule) -> str:
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(rule).__name__).lower()
     settings = rule.model_dump(exclude_none=True, exclude_defaults=True)
     said = (
-        f"{name} {v if isinstance(v, str) else orjson.dumps(v, default=str).decode()}" for name, v in settings.items()
+        f"{name} {v if isinstance(v, str) else orjson.dumps(v, default=str).decode()}"
+        for name, v in settings.items()
     )
     return f"{words}: {', '.join(said)}"

@@ -5,7 +5,16 @@ from typing import Any
 
 import polars as pl
 
-from sdg_assets.checks.rules import CategoryShares, DistinctShare, Length, Mean, Measured, NullShare, Rule, Unique
+from sdg_assets.checks.rules import (
+    CategoryShares,
+    DistinctShare,
+    Length,
+    Mean,
+    Measured,
+    NullShare,
+    Rule,
+    Unique,
+)
 from sdg_core.counts import counted
 
 MAX_SHOWN_VALUES = 20
@@ -78,10 +87,15 @@ def _row(frame: pl.LazyFrame) -> dict[str, Any]:
 
 def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
     values = _values(frame, rule.columns)
-    counts = values.select(pl.struct(rule.columns).alias("key")).group_by("key").agg(pl.len().alias("records"))
+    counts = (
+        values.select(pl.struct(rule.columns).alias("key"))
+        .group_by("key")
+        .agg(pl.len().alias("records"))
+    )
     found = _row(
         counts.select(
-            (pl.col("records").sum() - pl.len()).alias("duplicates"), pl.col("records").max().alias("most alike")
+            (pl.col("records").sum() - pl.len()).alias("duplicates"),
+            pl.col("records").max().alias("most alike"),
         )
     )
     duplicates = int(found["duplicates"])
@@ -96,7 +110,11 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
 
 def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
     value = pl.col(rule.column)
-    found = _row(_values(frame, [rule.column]).select(value.null_count().alias("nulls"), pl.len().alias("records")))
+    found = _row(
+        _values(frame, [rule.column]).select(
+            value.null_count().alias("nulls"), pl.len().alias("records")
+        )
+    )
     share = found["nulls"] / found["records"] if found["records"] else 0.0
     return Measured(
         passed=share <= rule.at_most,
@@ -126,18 +144,28 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
         )
     )
     share = found["outside"] / found["values"] if found["values"] else 0.0
-    known = {name: found[name] for name in ("shortest", "mean", "longest") if found[name] is not None}
+    known = {
+        name: found[name] for name in ("shortest", "mean", "longest") if found[name] is not None
+    }
     return Measured(
         passed=share <= rule.share_outside,
         value=share,
         bound=f"length {rule}; share outside at most {rule.share_outside:g}",
         description=f"outside length {rule}: {found['outside']} of {counted(found['values'], 'value')} of {rule.column}",
-        details={"outside": int(found["outside"]), **{name: float(number) for name, number in known.items()}},
+        details={
+            "outside": int(found["outside"]),
+            **{name: float(number) for name, number in known.items()},
+        },
     )
 
 
 def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
-    counts = _values(frame, [rule.column]).drop_nulls().group_by(rule.column).agg(pl.len().alias("records"))
+    counts = (
+        _values(frame, [rule.column])
+        .drop_nulls()
+        .group_by(rule.column)
+        .agg(pl.len().alias("records"))
+    )
     found = _row(counts.select(pl.len().alias("distinct"), pl.col("records").sum().alias("values")))
     distinct = int(found["distinct"])
     values = int(found["values"] or 0)
@@ -155,7 +183,9 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     values = _values(frame, [rule.column]).drop_nulls().select(pl.col(rule.column).cast(pl.String))
     counts = values.group_by(rule.column).agg(pl.len().alias("records")).collect(engine="streaming")
     total = int(counts["records"].sum())
-    shares = {name: count / total for name, count in counts.sort("records", descending=True).iter_rows()}
+    shares = {
+        name: count / total for name, count in counts.sort("records", descending=True).iter_rows()
+    }
     faults = [
         f"{name} has {shares.get(name, 0.0):.4g}, not {bounds}"
         for name, bounds in rule.shares.items()
@@ -170,7 +200,10 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
         value=float(len(faults)),
         bound=bound + ("; no other value" if rule.only else ""),
         description="; ".join(faults) or "all shares are within their bounds",
-        details={f"share/{name}": shares.get(name, 0.0) for name in (*rule.shares, *others[:MAX_SHOWN_VALUES])},
+        details={
+            f"share/{name}": shares.get(name, 0.0)
+            for name in (*rule.shares, *others[:MAX_SHOWN_VALUES])
+        },
     )
 
 

@@ -46,7 +46,9 @@ class Bounds(dg.Model, dg.Resolvable):
         """Whether a value is within; a value that there is none of never is."""
         if value is None:
             return False
-        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+        return (self.at_least is None or value >= self.at_least) and (
+            self.at_most is None or value <= self.at_most
+        )
 
     def __str__(self) -> str:
         ends = [("at least", self.at_least), ("at most", self.at_most)]
@@ -62,7 +64,8 @@ class Rule(dg.Model, dg.Resolvable):
         pattern=r"^[A-Za-z0-9_]+$",
     )
     blocking: bool = Field(
-        default=False, description="Whether what is downstream in the same run waits for it to pass."
+        default=False,
+        description="Whether what is downstream in the same run waits for it to pass.",
     )
 
     @property
@@ -90,7 +93,9 @@ class ColumnRule(Rule):
 class Unique(Rule):
     """Records that have the same values in these columns are duplicates."""
 
-    columns: list[str] = Field(description="Columns that together tell records apart.", min_length=1)
+    columns: list[str] = Field(
+        description="Columns that together tell records apart.", min_length=1
+    )
     at_most: int = Field(default=0, ge=0, description="Duplicates that are tolerated.")
 
     @property
@@ -108,7 +113,9 @@ class NullShare(ColumnRule):
 class Length(ColumnRule, Bounds):
     """Characters of each text, or items of each list."""
 
-    share_outside: float = Field(default=0.0, ge=0, le=1, description="Share of values that may be out of bounds.")
+    share_outside: float = Field(
+        default=0.0, ge=0, le=1, description="Share of values that may be out of bounds."
+    )
 
 
 class DistinctShare(ColumnRule, Bounds):
@@ -129,11 +136,21 @@ class Mean(ColumnRule, Bounds):
 class Checks(dg.Model, dg.Resolvable):
     """Rules by kind."""
 
-    unique: list[Unique] = Field(default_factory=list, description="No two records alike in these columns.")
-    null_share: list[NullShare] = Field(default_factory=list, description="Bounds on the share of nulls.")
-    length: list[Length] = Field(default_factory=list, description="Bounds on the length of texts and lists.")
-    distinct_share: list[DistinctShare] = Field(default_factory=list, description="Bounds on how varied values are.")
-    category_shares: list[CategoryShares] = Field(default_factory=list, description="Bounds on shares of categories.")
+    unique: list[Unique] = Field(
+        default_factory=list, description="No two records alike in these columns."
+    )
+    null_share: list[NullShare] = Field(
+        default_factory=list, description="Bounds on the share of nulls."
+    )
+    length: list[Length] = Field(
+        default_factory=list, description="Bounds on the length of texts and lists."
+    )
+    distinct_share: list[DistinctShare] = Field(
+        default_factory=list, description="Bounds on how varied values are."
+    )
+    category_shares: list[CategoryShares] = Field(
+        default_factory=list, description="Bounds on shares of categories."
+    )
     mean: list[Mean] = Field(default_factory=list, description="Bounds on the mean of numbers.")
 
     @field_validator("*")
@@ -142,7 +159,9 @@ class Checks(dg.Model, dg.Resolvable):
         names = [rule.check_name("") for rule in rules]
         twice = sorted({name.strip("_") for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"there are two checks for {', '.join(twice)}; give one of them a name")
+            raise ValueError(
+                f"there are two checks for {', '.join(twice)}; give one of them a name"
+            )
         return rules
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
@@ -156,5 +175,7 @@ class Checks(dg.Model, dg.Resolvable):
         names = [name for name, _ in self.rules()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two checks are named {', '.join(twice)}; give one of them another name")
+            raise ValueError(
+                f"two checks are named {', '.join(twice)}; give one of them another name"
+            )
         return self

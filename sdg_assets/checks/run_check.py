@@ -70,7 +70,11 @@ class RunCheck:
     def result(self) -> dg.AssetCheckResult:
         """The verdict over all files."""
         partial = ", ".join(sorted(self._partial)[:MAX_SHOWN_PARTIAL])
-        more = f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more" if len(self._partial) > MAX_SHOWN_PARTIAL else ""
+        more = (
+            f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more"
+            if len(self._partial) > MAX_SHOWN_PARTIAL
+            else ""
+        )
         noun, verb, state = self.unit
         what = f"{counted(self._remaining, noun, verb)} {state}"
         said = f"{what}, in {self.partitions} {partial}{more}: `failures` on the page of each says why; "
@@ -116,7 +120,9 @@ class RowGroupsCheck(RunCheck):
             if found != expected
         ]
         if not schema.remove_metadata().equals(self._plan.kept_schema):
-            self._faults.append(f"row group {group.key}: its columns are {', '.join(map(str, schema))}")
+            self._faults.append(
+                f"row group {group.key}: its columns are {', '.join(map(str, schema))}"
+            )
         self._look(group.key, rows=footer.num_rows, remaining=len(footer.unfinished))
 
 
@@ -136,10 +142,14 @@ class SourcesCheck(RunCheck):
         """Look at one finished file."""
         footer = event.footer
         if footer.config_hash != self._config_hash:
-            self._faults.append(f"partition {event.key}: config_hash is {footer.config_hash}, not {self._config_hash}")
+            self._faults.append(
+                f"partition {event.key}: config_hash is {footer.config_hash}, not {self._config_hash}"
+            )
         for entry in footer.sources:
             for number, stage in enumerate(entry.stages):
                 if not stage.is_balanced():
-                    self._faults.append(f"partition {event.key}, {entry.locator}, stage {number}: tasks do not add up")
+                    self._faults.append(
+                        f"partition {event.key}, {entry.locator}, stage {number}: tasks do not add up"
+                    )
         remaining = sum(entry.state != "complete" for entry in footer.sources)
         self._look(event.key, rows=footer.num_rows, remaining=remaining)

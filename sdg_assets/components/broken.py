@@ -49,7 +49,10 @@ def broken(
         metadata={"error": dg.MetadataValue.text(reason), "file": dg.MetadataValue.path(str(file))},
     )
     def broken_dataset() -> None:
-        raise dg.Failure(description=f"{reason}\n  -> correct {file} and reload the code location", allow_retries=False)
+        raise dg.Failure(
+            description=f"{reason}\n  -> correct {file} and reload the code location",
+            allow_retries=False,
+        )
 
     return dg.Definitions(assets=[broken_dataset])
 

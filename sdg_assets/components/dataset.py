@@ -25,7 +25,8 @@ class Dataset(FileComponent):
         description="Most row groups of one run. A backfill, schedule or sensor that wants more starts several.",
     )
     key_prefix: str | list[str] | None = Field(
-        default=None, description="Prefix of the asset keys; also those of datasets that seed this one."
+        default=None,
+        description="Prefix of the asset keys; also those of datasets that seed this one.",
     )
     kinds: list[str] | None = Field(
         default=None,

@@ -26,28 +26,41 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     """A component whose assets follow from one file."""
 
     config: str = Field(description="The file, relative to this defs.yaml.")
-    key_prefix: str | list[str] | None = Field(default=None, description="Prefix of the asset keys.")
+    key_prefix: str | list[str] | None = Field(
+        default=None, description="Prefix of the asset keys."
+    )
     pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
     op_tags: dict[str, Any] = Field(
-        default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
+        default_factory=dict,
+        description="Tags of the steps, such as dagster/priority or dagster-k8s/config.",
     )
-    schedule: str | None = Field(default=None, description="Cron expression; each tick requests what is missing.")
+    schedule: str | None = Field(
+        default=None, description="Cron expression; each tick requests what is missing."
+    )
     schedule_timezone: str | None = Field(
         default=None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
     )
     schedule_status: Literal["stopped", "running"] = Field(
-        default="stopped", description="Whether the schedule is on until somebody changes it in the UI."
+        default="stopped",
+        description="Whether the schedule is on until somebody changes it in the UI.",
     )
-    checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
+    checks: Checks | None = Field(
+        default=None, description="Rules for the finished dataset; each is an asset check."
+    )
     automation: Literal["stale_or_missing"] | None = Field(
-        default=None, description="What the sensor `automation` requests: partitions, then the finished dataset."
+        default=None,
+        description="What the sensor `automation` requests: partitions, then the finished dataset.",
     )
     root: str | None = Field(
         default=None,
         description="Storage root of its own; a relative path starts at the project. Default: that of the store.",
     )
-    kinds: list[str] | None = Field(default=None, description="Kinds that the UI shows on the assets.")
-    group: str | None = Field(default=None, description="Asset group. Default: the name in the file.")
+    kinds: list[str] | None = Field(
+        default=None, description="Kinds that the UI shows on the assets."
+    )
+    group: str | None = Field(
+        default=None, description="Asset group. Default: the name in the file."
+    )
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
@@ -65,7 +78,9 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
             return made
         except SdgError as error:
             name = shown_as(context, path, prefix=prefix)
-            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name)
+            return broken(
+                context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name
+            )
 
     @abstractmethod
     def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
@@ -78,7 +93,11 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         """What the spec of the file takes from the component."""
         when = None
         if self.schedule is not None:
-            when = Schedule(self.schedule, timezone=self.schedule_timezone, running=self.schedule_status == "running")
+            when = Schedule(
+                self.schedule,
+                timezone=self.schedule_timezone,
+                running=self.schedule_status == "running",
+            )
         return {
             "schedule": when,
             "checks": self.checks,
@@ -89,12 +108,18 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         }
 
     def assemble(
-        self, spec: FileSpec, build_partitioned: Callable[[Any], dg.AssetsDefinition], *, is_second: bool
+        self,
+        spec: FileSpec,
+        build_partitioned: Callable[[Any], dg.AssetsDefinition],
+        *,
+        is_second: bool,
     ) -> dg.Definitions:
         """The definitions of a spec: both assets, the checks, the schedule."""
         root = resolve_for(self.root, spec.path)
         spec = spec.with_attributes(
-            automation_condition=stale_or_missing(root=root) if self.automation is not None else None,
+            automation_condition=stale_or_missing(root=root)
+            if self.automation is not None
+            else None,
             owners=self.owners,
             tags=self.tags,
             op_tags=self.op_tags,
@@ -103,5 +128,7 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[build_partitioned(spec), build_finished(spec)],
             asset_checks=[build_dataset_checks(spec)],
-            schedules=[build_schedule(spec, with_prefix=is_second)] if spec.schedule is not None else [],
+            schedules=[build_schedule(spec, with_prefix=is_second)]
+            if spec.schedule is not None
+            else [],
         )

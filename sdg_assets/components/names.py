@@ -128,7 +128,9 @@ def _find_names(components: dict[_Component, str | None]) -> _Names:
         folder = _name_of(component.folder)
         wanted = folder if name is None else f"{name}_of_{folder}"
         numbered = (f"{wanted}_{number}" for number in count(2))
-        chosen = next(one for one in chain([wanted], numbered) if (*component.prefix, one) not in taken)
+        chosen = next(
+            one for one in chain([wanted], numbered) if (*component.prefix, one) not in taken
+        )
         taken.add((*component.prefix, chosen))
         stand_ins[component] = chosen
     return _Names(first, stand_ins, roots=components)
@@ -141,7 +143,9 @@ def _name_of(folder: Path) -> str:
 def _components(folder: Path) -> Iterator[tuple[_Component, str | None]]:
     for file in sorted(folder.rglob(DEFS)):
         try:
-            documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+            documents = list(
+                yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            )
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # Dagster says what is wrong with it
         for document in documents:
@@ -152,4 +156,7 @@ def _components(folder: Path) -> Iterator[tuple[_Component, str | None]]:
             if isinstance(config, str) and "{{" not in config:
                 path = Path(os.path.realpath(file.parent / config))
                 place = Path(os.path.realpath(file.parent))
-                yield _Component(place, path, prefix_of(attributes.get("key_prefix"))), attributes.get("root")
+                yield (
+                    _Component(place, path, prefix_of(attributes.get("key_prefix"))),
+                    attributes.get("root"),
+                )

@@ -29,9 +29,13 @@ class SourcePipeline(FileComponent):
     kinds: list[str] | None = Field(
         default=None, description="Kinds that the UI shows on the assets. Default: parquet."
     )
-    group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")
+    group: str | None = Field(
+        default=None, description="Asset group. Default: the pipeline's name."
+    )
 
     def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
         """See the base class."""
-        spec = load_pipeline_spec(path, max_per_run=self.max_partitions_per_run, **self.spec_attributes())
+        spec = load_pipeline_spec(
+            path, max_per_run=self.max_partitions_per_run, **self.spec_attributes()
+        )
         return self.assemble(spec, build_sources, is_second=is_second)

@@ -14,8 +14,15 @@ class DatasetScaffolder(dg.Scaffolder):
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the files of a new dataset."""
-        attributes = {"config": "dataset.yaml", "max_row_groups_per_run": 1000, "owners": [], "tags": {}}
-        _scaffold(request, attributes, api.projects.starter_dataset(_name(request, otherwise="dataset")))
+        attributes = {
+            "config": "dataset.yaml",
+            "max_row_groups_per_run": 1000,
+            "owners": [],
+            "tags": {},
+        }
+        _scaffold(
+            request, attributes, api.projects.starter_dataset(_name(request, otherwise="dataset"))
+        )
 
 
 class PipelineScaffolder(dg.Scaffolder):
@@ -23,11 +30,20 @@ class PipelineScaffolder(dg.Scaffolder):
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the files of a new pipeline."""
-        attributes = {"config": "pipeline.yaml", "max_partitions_per_run": 1000, "owners": [], "tags": {}}
-        _scaffold(request, attributes, api.projects.starter_pipeline(_name(request, otherwise="pipeline")))
+        attributes = {
+            "config": "pipeline.yaml",
+            "max_partitions_per_run": 1000,
+            "owners": [],
+            "tags": {},
+        }
+        _scaffold(
+            request, attributes, api.projects.starter_pipeline(_name(request, otherwise="pipeline"))
+        )
 
 
-def _scaffold(request: dg.ScaffoldRequest[Any], attributes: dict[str, Any], files: Mapping[str, str]) -> None:
+def _scaffold(
+    request: dg.ScaffoldRequest[Any], attributes: dict[str, Any], files: Mapping[str, str]
+) -> None:
     """Write files; where the config is there already, nothing beside it."""
     dg.scaffold_component(request, attributes)
     folder = _folder(request)

@@ -13,7 +13,14 @@ from sdg_core import api
 from sdg_core.errors import IncompleteError
 
 if TYPE_CHECKING:
-    from sdg_core.api import Observer, ProcessingResult, StoredPartition, StorePath, Version, VersionLayout
+    from sdg_core.api import (
+        Observer,
+        ProcessingResult,
+        StoredPartition,
+        StorePath,
+        Version,
+        VersionLayout,
+    )
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,18 @@ class Opened(ABC):
 
     @abstractmethod
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+        self,
+        *,
+        allow_missing: bool = False,
+        max_missing_rate: float | None = None,
+        on_event: "Observer",
     ) -> "ProcessingResult":
         """Write the finished dataset and seal. Raises SdgError."""
 
     @abstractmethod
-    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(
+        self, result: "ProcessingResult", *, partitioned: dg.AssetKey
+    ) -> dict[str, Any]:
         """What the page of the finished dataset shows. partitioned: the asset that it is made of."""
 
     @abstractmethod

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sdg_assets.opened.base import Opened, RowCounts
-from sdg_assets.recording.columns import descriptions_of, lineage_metadata, row_groups_lineage, table_schema
+from sdg_assets.recording.columns import (
+    descriptions_of,
+    lineage_metadata,
+    row_groups_lineage,
+    table_schema,
+)
 from sdg_assets.recording.metadata import (
     data_version,
     failure_table,
@@ -59,13 +64,19 @@ class OpenedDataset(Opened):
         return [
             group.key
             for group in self.dataset.plan.row_groups
-            if group.key in recorded and not is_made_in(recorded[group.key], version=name, group=group)
+            if group.key in recorded
+            and not is_made_in(recorded[group.key], version=name, group=group)
         ]
 
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
         path = self.version.row_group(partition.index)
-        return file_metadata(partition.footer, api.read_head(path, api.HEAD_ROWS), self.dataset.plan, uri=path.as_uri())
+        return file_metadata(
+            partition.footer,
+            api.read_head(path, api.HEAD_ROWS),
+            self.dataset.plan,
+            uri=path.as_uri(),
+        )
 
     def lineage(self, upstream: Sequence[dg.AssetKey]) -> dict[str, Any]:
         """The columns of the seed data behind each column."""
@@ -76,16 +87,24 @@ class OpenedDataset(Opened):
         api.check_complete(self._measured(), self.dataset.plan, allow_missing=False)
 
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+        self,
+        *,
+        allow_missing: bool = False,
+        max_missing_rate: float | None = None,
+        on_event: "Observer",
     ) -> "ProcessingResult":
         """See the base class."""
         opened = self.dataset
         if max_missing_rate is not None:
-            settings = opened.plan.config.run.model_copy(update={"max_missing_rate": max_missing_rate})
+            settings = opened.plan.config.run.model_copy(
+                update={"max_missing_rate": max_missing_rate}
+            )
             opened = replace(opened, plan=opened.plan.with_settings(settings))
         return api.process(opened, allow_missing=allow_missing, on_event=on_event)
 
-    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(
+        self, result: "ProcessingResult", *, partitioned: dg.AssetKey
+    ) -> dict[str, Any]:
         """See the base class."""
         plan = self.dataset.plan
         statuses = self._measured()
@@ -93,7 +112,9 @@ class OpenedDataset(Opened):
         failures = [
             failure
             for item in statuses
-            for failure in api.failures_of(result.version.failure_list(item.group.index), item.remaining)
+            for failure in api.failures_of(
+                result.version.failure_list(item.group.index), item.remaining
+            )
         ]
         return {
             "dagster/row_count": result.num_rows,
@@ -104,9 +125,13 @@ class OpenedDataset(Opened):
             **finished_metadata(result, status, plan.config.model_configs),
             **spending_metadata(status.spending, simulated=plan.simulated),
             "row_groups": sum(
-                len(keys) for state, keys in status.states.items() if state is not api.RowGroupState.MISSING
+                len(keys)
+                for state, keys in status.states.items()
+                if state is not api.RowGroupState.MISSING
             ),
-            "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config, plan.seed_columns)),
+            "dagster/column_schema": table_schema(
+                plan.kept_schema, descriptions_of(plan.config, plan.seed_columns)
+            ),
             "dagster/column_lineage": row_groups_lineage(plan, partitioned),
         }
 
@@ -117,13 +142,18 @@ class OpenedDataset(Opened):
         remaining = sum(len(status.remaining) for status in statuses)
         status = api.status(self.dataset)
         removed = sum(status.removed_by_processor.values())
-        resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if plan.resizes else None
+        resized = (
+            sum(s.footer.num_rows for s in statuses if s.footer is not None)
+            if plan.resizes
+            else None
+        )
         dropped = status.selection.dropped if status.selection is not None else 0
         words = f"{counted(plan.num_records, 'record')} planned, {status.failed} listed as failed"
         if dropped:
             words += f", {dropped} without a candidate that was kept"
         return RowCounts(
-            (resized if resized is not None else plan.num_records - status.failed - dropped) - removed,
+            (resized if resized is not None else plan.num_records - status.failed - dropped)
+            - removed,
             unlisted=remaining - status.failed if resized is None else 0,
             words=words + (f", {removed} removed by processors" if removed else ""),
             details={

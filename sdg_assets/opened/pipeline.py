@@ -9,7 +9,11 @@ import dagster as dg
 from sdg_assets.opened.base import Opened, RowCounts
 from sdg_assets.recording.columns import table_schema
 from sdg_assets.recording.metadata import finished_metadata, selection_metadata
-from sdg_assets.recording.sources import pipeline_descriptions, sources_data_version, sources_metadata
+from sdg_assets.recording.sources import (
+    pipeline_descriptions,
+    sources_data_version,
+    sources_metadata,
+)
 from sdg_core import api
 from sdg_core.counts import counted
 
@@ -55,25 +59,34 @@ class OpenedPipeline(Opened):
         return [
             status.key
             for status in self._measured()
-            if status.key in recorded and (status.changed or self.data_version(status) != recorded[status.key])
+            if status.key in recorded
+            and (status.changed or self.data_version(status) != recorded[status.key])
         ]
 
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
         path = self.version.row_group(partition.index)
-        return sources_metadata(partition.footer, api.read_head(path, api.HEAD_ROWS), self.pipeline, uri=path.as_uri())
+        return sources_metadata(
+            partition.footer, api.read_head(path, api.HEAD_ROWS), self.pipeline, uri=path.as_uri()
+        )
 
     def check_complete(self) -> None:
         """See the base class."""
         api.pipelines.check_complete(self._measured(), allow_missing=False)
 
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+        self,
+        *,
+        allow_missing: bool = False,
+        max_missing_rate: float | None = None,
+        on_event: "Observer",
     ) -> "ProcessingResult":
         """See the base class; pipelines have no `max_missing_rate`."""
         return api.pipelines.process(self.pipeline, allow_missing=allow_missing, on_event=on_event)
 
-    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(
+        self, result: "ProcessingResult", *, partitioned: dg.AssetKey
+    ) -> dict[str, Any]:
         """See the base class."""
         status = api.pipelines.status(self.pipeline)
         states = status.source_states()
@@ -88,7 +101,9 @@ class OpenedPipeline(Opened):
             **selection_metadata(status.selection, self.pipeline.plan.config.model_configs),
             **finished_metadata(result, status, self.pipeline.plan.config.model_configs),
             "partitions": sum(status.footer is not None for status in self._measured()),
-            "dagster/column_schema": table_schema(rows.schema, pipeline_descriptions(self.pipeline.plan.config)),
+            "dagster/column_schema": table_schema(
+                rows.schema, pipeline_descriptions(self.pipeline.plan.config)
+            ),
             "dagster/column_lineage": dg.TableColumnLineage(
                 {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
             ),
@@ -96,7 +111,9 @@ class OpenedPipeline(Opened):
 
     def row_counts(self) -> RowCounts:
         """The rows of every partition, but for those that a processor removed."""
-        rows = sum(status.footer.num_rows for status in self._measured() if status.footer is not None)
+        rows = sum(
+            status.footer.num_rows for status in self._measured() if status.footer is not None
+        )
         sealed = self.seal
         removed = 0
         if sealed is not None and sealed.metadata is not None:

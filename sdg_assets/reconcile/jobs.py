@@ -30,19 +30,24 @@ class ReopenConfig(dg.Config):
     dataset: str = Field(
         description="The dataset or pipeline whose seal and finished output are removed; the rest stays."
     )
-    confirm: str = Field(default="", description="The dataset's name again, to confirm. Nothing happens without it.")
+    confirm: str = Field(
+        default="", description="The dataset's name again, to confirm. Nothing happens without it."
+    )
 
 
 class ReconcileConfig(dg.Config):
     """Which datasets to compare, and whether to repair."""
 
     datasets: list[str] = Field(
-        default_factory=list, description="Names of datasets and pipelines. Default: all of the code location."
+        default_factory=list,
+        description="Names of datasets and pipelines. Default: all of the code location.",
     )
     dry_run: bool = Field(default=False, description="Only report where events and files disagree.")
 
 
-def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN, own: bool = False) -> dg.JobDefinition:
+def build_reopen_job(
+    refs: Sequence[Ref], *, name: str = REOPEN, own: bool = False
+) -> dg.JobDefinition:
     """The job `reopen_dataset`. own: of these and no others."""
 
     @dg.op(
@@ -71,10 +76,16 @@ def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN, own: bool = Fal
         if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
 
-    return location_job(reopen, name=name, description="Removes the seal of a dataset, once a person has confirmed it.")
+    return location_job(
+        reopen,
+        name=name,
+        description="Removes the seal of a dataset, once a person has confirmed it.",
+    )
 
 
-def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = False) -> dg.JobDefinition:
+def build_reconcile_job(
+    refs: Sequence[Ref], *, name: str = JOB, own: bool = False
+) -> dg.JobDefinition:
     """The job `reconcile`. own: of these and no others."""
 
     @dg.op(
@@ -90,25 +101,37 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = Fal
         faults: list[str] = []
         for ref in chosen:
             try:
-                found.append(_reconcile(context, ref, root=store.root_of(ref), dry_run=config.dry_run))
-            except SdgError as error:  # one that cannot be compared does not keep the others from it
+                found.append(
+                    _reconcile(context, ref, root=store.root_of(ref), dry_run=config.dry_run)
+                )
+            except (
+                SdgError
+            ) as error:  # one that cannot be compared does not keep the others from it
                 faults.append(f"{ref.label}: {error}")
                 context.log.error(faults[-1])
         context.add_output_metadata(
             {
                 "datasets": len(found),
-                "files_without_events": sum(len(one.unrecorded) + one.finished_unrecorded for one in found),
-                "events_without_files": sum(len(one.lost) + (one.finished_lost is not None) for one in found),
+                "files_without_events": sum(
+                    len(one.unrecorded) + one.finished_unrecorded for one in found
+                ),
+                "events_without_files": sum(
+                    len(one.lost) + (one.finished_lost is not None) for one in found
+                ),
             }
         )
         if faults:
-            raise _refused(f"{counted(len(faults), 'dataset')} could not be compared: " + "; ".join(faults))
+            raise _refused(
+                f"{counted(len(faults), 'dataset')} could not be compared: " + "; ".join(faults)
+            )
 
     described = "Brings Dagster's events in line with the files of all datasets and pipelines."
     return location_job(reconcile_events, name=name, description=described)
 
 
-def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dry_run: bool) -> Differences:
+def _reconcile(
+    context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dry_run: bool
+) -> Differences:
     found = compare(context.instance, ref, root=root)
     context.log.info(str(found))
     if found and not dry_run:
@@ -119,9 +142,13 @@ def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dr
 def _named(refs: Sequence[Ref], name: str) -> Ref:
     found = named(refs, name)
     if not found:
-        raise _refused(f"There is no dataset {name!r}; there are {', '.join(ref.label for ref in refs) or 'none'}.")
+        raise _refused(
+            f"There is no dataset {name!r}; there are {', '.join(ref.label for ref in refs) or 'none'}."
+        )
     if len(found) > 1:
-        raise _refused(f"{name!r} is the name of {' and of '.join(ref.label for ref in found)}; say which.")
+        raise _refused(
+            f"{name!r} is the name of {' and of '.join(ref.label for ref in found)}; say which."
+        )
     return found[0]
 
 

@@ -110,7 +110,9 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         )
     if found.lost:
         reason = f"{ref.label}: {_keys(found.lost)}: {lost_reason(found.lost)}"
-        mark_missing(context.instance, ref.partitioned_key, [one.key for one in found.lost], reason=reason)
+        mark_missing(
+            context.instance, ref.partitioned_key, [one.key for one in found.lost], reason=reason
+        )
     if found.finished_unrecorded:
         result = opened.process(on_event=lambda event: log_notice(context.log, event))
         metadata = opened.finished_metadata(result, partitioned=ref.partitioned_key)
@@ -166,7 +168,9 @@ _REASONS = {
 }
 
 
-def _compare_finished(instance: dg.DagsterInstance, ref: Ref, opened: Opened) -> tuple[bool, str | None]:
+def _compare_finished(
+    instance: dg.DagsterInstance, ref: Ref, opened: Opened
+) -> tuple[bool, str | None]:
     event = instance.get_latest_materialization_event(ref.dataset_key)
     materialization = event.asset_materialization if event is not None else None
     last = _last_run(instance, ref.dataset_key)
@@ -174,9 +178,17 @@ def _compare_finished(instance: dg.DagsterInstance, ref: Ref, opened: Opened) ->
         return False, None
     shows_failed = last is not None and last.status is dg.DagsterRunStatus.FAILURE
     sealed = opened.seal
-    complete = sealed is not None and sealed.metadata is not None and sealed.metadata.post_generation_processed
+    complete = (
+        sealed is not None
+        and sealed.metadata is not None
+        and sealed.metadata.post_generation_processed
+    )
     if complete and sealed is not None and api.part_files(sealed.layout.processed_dataset):
-        recorded = (materialization.tags or {}).get("dagster/data_version") if materialization is not None else None
+        recorded = (
+            (materialization.tags or {}).get("dagster/data_version")
+            if materialization is not None
+            else None
+        )
         return recorded != finished_data_version(sealed.layout) or shows_failed, None
     if materialization is None or shows_failed:
         return False, None
@@ -192,8 +204,12 @@ def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun |
 
 def _shown(instance: dg.DagsterInstance, ref: Ref) -> dict[str, str | None]:
     """What the asset's page shows of each partition: the name of a status of Dagster's."""
-    found = instance.get_status_by_partition(ref.partitioned_key, ref.known_partitions(instance), ref.partitions_def)
-    return {key: status.name if status is not None else None for key, status in (found or {}).items()}
+    found = instance.get_status_by_partition(
+        ref.partitioned_key, ref.known_partitions(instance), ref.partitions_def
+    )
+    return {
+        key: status.name if status is not None else None for key, status in (found or {}).items()
+    }
 
 
 def _keys(partitions: "Sequence[StoredPartition]") -> str:

@@ -21,7 +21,9 @@ EVENT_COLUMNS = 16
 def descriptions_of(config: "DatasetConfig", seed_columns: Iterable[str] = ()) -> dict[str, str]:
     """What the config says of each column; of a seed column, where it comes from."""
     said = {
-        column.name: without_pictures(column.description) for column in config.columns if column.description is not None
+        column.name: without_pictures(column.description)
+        for column in config.columns
+        if column.description is not None
     }
     return {**dict.fromkeys(seed_columns, _seed_data(config)), **said}
 
@@ -38,11 +40,16 @@ def _seed_data(config: "DatasetConfig") -> str:
             return "Seed data."
 
 
-def table_schema(schema: "pa.Schema", descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
+def table_schema(
+    schema: "pa.Schema", descriptions: Mapping[str, str] | None = None
+) -> dg.TableSchema:
     """An Arrow schema as Dagster shows it."""
     described = descriptions or {}
     return dg.TableSchema(
-        [dg.TableColumn(field.name, type=str(field.type), description=described.get(field.name)) for field in schema]
+        [
+            dg.TableColumn(field.name, type=str(field.type), description=described.get(field.name))
+            for field in schema
+        ]
     )
 
 
@@ -67,7 +74,9 @@ def column_table(config: "DatasetConfig") -> dg.MarkdownMetadataValue:
     return markdown_table(("column", "kind", "reads", "description"), rows)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]]
+) -> dg.MarkdownMetadataValue:
     """A table; cells are one line each, and text whatever they hold."""
     lines = [_line(header), f"| {' | '.join(['---'] * len(header))} |", *map(_line, rows)]
     return dg.MetadataValue.md("\n".join(lines))
@@ -83,7 +92,9 @@ def cell(value: object, *, width: int = 160) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def lineage_metadata(plan: "DatasetPlan", upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
+def lineage_metadata(
+    plan: "DatasetPlan", upstream: Sequence[dg.AssetKey]
+) -> dict[str, dg.TableColumnLineage]:
     """For each column the columns of the upstream asset that went into it, through whatever columns are in between."""
     if not upstream or not plan.seed_columns:
         return {}
@@ -100,14 +111,21 @@ def lineage_metadata(plan: "DatasetPlan", upstream: Sequence[dg.AssetKey]) -> di
 
 def row_groups_lineage(plan: "DatasetPlan", row_groups: dg.AssetKey) -> dg.TableColumnLineage:
     """The finished dataset has the columns of the row groups."""
-    return dg.TableColumnLineage({name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names})
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names}
+    )
 
 
-def seed_columns_behind(graph: "ColumnGraph", seed_columns: Iterable[str]) -> dict[str, frozenset[str]]:
+def seed_columns_behind(
+    graph: "ColumnGraph", seed_columns: Iterable[str]
+) -> dict[str, frozenset[str]]:
     """For each column, itself a seed column or not, the seed columns it depends on."""
     behind = {name: frozenset([name]) for name in seed_columns}
     for name in graph.order:
-        read = (behind.get(graph.producers.get(dep, dep), frozenset()) for dep in graph.dependencies[name])
+        read = (
+            behind.get(graph.producers.get(dep, dep), frozenset())
+            for dep in graph.dependencies[name]
+        )
         behind[name] = frozenset().union(*read)
     for name, producer in graph.producers.items():
         behind[name] = behind.get(producer, frozenset())

@@ -7,7 +7,9 @@ who looks at it. Addresses become links by themselves, with or without escapes, 
 import re
 
 _ADDRESS = re.compile(r"://|www\.|@", re.IGNORECASE)
-_ACTIVE = re.compile(r"([\\`*\[\]<>~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # inside a word, _ is itself
+_ACTIVE = re.compile(
+    r"([\\`*\[\]<>~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))"
+)  # inside a word, _ is itself
 _TICKS = re.compile(r"`+")
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import orjson
 
-from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
+from sdg_assets.recording.columns import (
+    EVENT_COLUMNS,
+    cell,
+    descriptions_of,
+    markdown_table,
+    table_schema,
+)
 from sdg_assets.recording.inert import inert
 from sdg_core import api
 from sdg_core.counts import counted
@@ -100,18 +106,24 @@ def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> 
         event = record.asset_materialization if record is not None else None
         version = (event.tags or {}).get("dagster/data_version") if event is not None else None
         tags[f"dagster/input_data_version/{key.to_user_string()}"] = version or "NULL"
-        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(record.storage_id) if record else "NULL"
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = (
+            str(record.storage_id) if record else "NULL"
+        )
     return tags
 
 
-def row_group_metadata(event: "RowGroupFinished", rows: "pa.Table", plan: "DatasetPlan") -> dict[str, Any]:
+def row_group_metadata(
+    event: "RowGroupFinished", rows: "pa.Table", plan: "DatasetPlan"
+) -> dict[str, Any]:
     """The metadata of one row group's materialization. carried, replayed: cells that this run took from an earlier version or
     from the journal instead of paying for them."""
     return {
         "records_generated": event.generated,
         "records_failed": event.failed,
         "seconds": round(event.seconds, 3),
-        **cost_metadata(event.footer.usage, plan.config.model_configs, simulated=event.footer.simulated),
+        **cost_metadata(
+            event.footer.usage, plan.config.model_configs, simulated=event.footer.simulated
+        ),
         **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
         **_failures_of(event),
         "adopted": event.adopted,
@@ -121,13 +133,19 @@ def row_group_metadata(event: "RowGroupFinished", rows: "pa.Table", plan: "Datas
     }
 
 
-def file_metadata(footer: "Footer", rows: "pa.Table", plan: "DatasetPlan", *, uri: str) -> dict[str, Any]:
+def file_metadata(
+    footer: "Footer", rows: "pa.Table", plan: "DatasetPlan", *, uri: str
+) -> dict[str, Any]:
     """What a row-group file says of itself. `row_group` and `start` are text: as numbers Dagster would plot them.
 
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
     """
     narrow = len(rows.schema.names) <= EVENT_COLUMNS
-    schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config, plan.seed_columns))}
+    schema = {
+        "dagster/column_schema": table_schema(
+            rows.schema, descriptions_of(plan.config, plan.seed_columns)
+        )
+    }
     return {
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
@@ -145,7 +163,9 @@ def file_metadata(footer: "Footer", rows: "pa.Table", plan: "DatasetPlan", *, ur
     }
 
 
-def selection_metadata(selected: "SelectionCounts | None", models: "Sequence[ModelConfig]") -> dict[str, float]:
+def selection_metadata(
+    selected: "SelectionCounts | None", models: "Sequence[ModelConfig]"
+) -> dict[str, float]:
     """Records or tasks without a row, candidates that were rejected, and what those cost; nothing where nothing is selected."""
     if selected is None:
         return {}
@@ -163,7 +183,9 @@ def usage_metadata(usage: "UsageByModel") -> dict[str, int]:
     for counts in usage.values():
         for name, count in counts.items():
             total[name] = total.get(name, 0) + count
-    return {f"usage/{name}": count for name, count in total.items() if count or name in ALWAYS_COUNTED}
+    return {
+        f"usage/{name}": count for name, count in total.items() if count or name in ALWAYS_COUNTED
+    }
 
 
 def usage_by_model(usage: "UsageByModel") -> dg.MarkdownMetadataValue:
@@ -177,7 +199,9 @@ def usage_by_model(usage: "UsageByModel") -> dg.MarkdownMetadataValue:
     return markdown_table(("model", *headings), rows)
 
 
-def cost_metadata(usage: "UsageByModel", models: "Sequence[ModelConfig]", *, simulated: bool) -> dict[str, float]:
+def cost_metadata(
+    usage: "UsageByModel", models: "Sequence[ModelConfig]", *, simulated: bool
+) -> dict[str, float]:
     """The cost per currency, where prices are configured, to a millionth. Of a rehearsal it is what it would cost."""
     return _money("would_cost" if simulated else "cost", api.totals(api.costs(usage, models)))
 
@@ -240,7 +264,9 @@ def report_metadata(version: "VersionLayout") -> dict[str, Any]:
         if "mean" in score
     }
     return {
-        "report": dg.MetadataValue.path(str(place)) if isinstance(place, Path) else dg.MetadataValue.url(str(place)),
+        "report": dg.MetadataValue.path(str(place))
+        if isinstance(place, Path)
+        else dg.MetadataValue.url(str(place)),
         "report_summary": markdown_table(("column", "summary", "null", "distinct", "type"), rows),
         **dict(list(means.items())[:PLOTTED_MEANS]),
         **_variety(report.get("variety", ())),
@@ -264,7 +290,13 @@ def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
     if distinct:
         about = "about " if distinct["approximate"] else ""
         count = f"{about}{distinct['count']:,}"
-    return column["name"], column["summary"], f"{column['nulls']:,}", count, cell(column["type"], width=40)
+    return (
+        column["name"],
+        column["summary"],
+        f"{column['nulls']:,}",
+        count,
+        cell(column["type"], width=40),
+    )
 
 
 def preview(table: "pa.Table") -> dg.MarkdownMetadataValue:
@@ -273,8 +305,12 @@ def preview(table: "pa.Table") -> dg.MarkdownMetadataValue:
 
     names = table.schema.names
     records = table.to_pylist()
-    if len(names) <= TABLE_COLUMNS and not any(pa.types.is_nested(kind) for kind in table.schema.types):
-        return markdown_table([cell(name) for name in names], [[*map(_shown, record.values())] for record in records])
+    if len(names) <= TABLE_COLUMNS and not any(
+        pa.types.is_nested(kind) for kind in table.schema.types
+    ):
+        return markdown_table(
+            [cell(name) for name in names], [[*map(_shown, record.values())] for record in records]
+        )
     return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
 
 
@@ -286,7 +322,11 @@ def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Itera
             f"- **{inert(cell(name))}**: {inert(cell(_shown(record[name]), width=PREVIEW_VALUE))}"
             for name in names[:BLOCK_COLUMNS]
         ]
-        more = [f"- and {counted(len(names) - BLOCK_COLUMNS, 'more column')}"] if len(names) > BLOCK_COLUMNS else []
+        more = (
+            [f"- and {counted(len(names) - BLOCK_COLUMNS, 'more column')}"]
+            if len(names) > BLOCK_COLUMNS
+            else []
+        )
         block = "\n".join([f"**Record {number}**", "", *lines, *more])
         if number > 1 and len(block) > left:
             return

@@ -59,7 +59,9 @@ class Recorder(ABC, Generic[Made]):
 
     verdict: Verdict
 
-    def __init__(self, context: dg.AssetExecutionContext, *, tags: Mapping[str, str], keep: bool = False) -> None:
+    def __init__(
+        self, context: dg.AssetExecutionContext, *, tags: Mapping[str, str], keep: bool = False
+    ) -> None:
         self.has_made = False
         self._context = context
         self._tags = tags
@@ -76,7 +78,10 @@ class Recorder(ABC, Generic[Made]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._finished.put(None)
         self._thread.join()
@@ -118,7 +123,9 @@ class Recorder(ABC, Generic[Made]):
         self._returned.clear()
 
     def _hand_on(self, events: Sequence[dg.DagsterEvent]) -> None:
-        if multiprocessing.parent_process() is None:  # else it would only be sent to another process, which drops it
+        if (
+            multiprocessing.parent_process() is None
+        ):  # else it would only be sent to another process, which drops it
             self._returned += events[: MOST_RETURNED - len(self._returned)]
 
     def _raise_error(self) -> None:
@@ -145,7 +152,9 @@ class Recorder(ABC, Generic[Made]):
         until: float | None = None
         while len(batch) < MOST:
             try:
-                item = self._finished.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+                item = self._finished.get(
+                    timeout=None if until is None else max(0.0, until - time.monotonic())
+                )
             except queue.Empty:
                 break
             if item is None:
@@ -178,7 +187,9 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
     if not dagster_private.available("StepMaterializationData"):
         return None
     try:
-        store: Callable[[Sequence[Any]], None] = context.instance.event_log_storage.store_event_batch
+        store: Callable[[Sequence[Any]], None] = (
+            context.instance.event_log_storage.store_event_batch
+        )
         handle = context.op_execution_context.op_handle
     except AttributeError:
         return None
@@ -214,7 +225,9 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
         try:
             store([entry(event, finished) for event, finished in zip(events, batch, strict=True)])
         except Exception as error:  # noqa: BLE001 - as Dagster does when a batch fails; what fails again is raised
-            context.log.warning(f"{len(batch)} events could not be recorded at once, so they are one by one: {error}")
+            context.log.warning(
+                f"{len(batch)} events could not be recorded at once, so they are one by one: {error}"
+            )
             return one_by_one(batch)
         return events
 

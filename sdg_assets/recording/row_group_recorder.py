@@ -31,9 +31,17 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
     verdict: RowGroupsCheck
 
     def __init__(
-        self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: "DatasetPlan", keep: bool = False
+        self,
+        context: dg.AssetExecutionContext,
+        *,
+        spec: DatasetSpec,
+        plan: "DatasetPlan",
+        keep: bool = False,
     ) -> None:
-        tags = {"dagster/code_version": spec.code_version, **upstream_tags(context.instance, spec.upstream)}
+        tags = {
+            "dagster/code_version": spec.code_version,
+            **upstream_tags(context.instance, spec.upstream),
+        }
         super().__init__(context, tags=tags, keep=keep)
         self.verdict = RowGroupsCheck(plan)
         self.empty: list[api.RowGroupFinished] = []
@@ -98,7 +106,9 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
 
 
 def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
-    first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
+    first = next(
+        (event.first_failure for event in empty if event.first_failure is not None), "unknown"
+    )
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
         "  -> fix the cause and materialize them again; what was generated for others is recorded"

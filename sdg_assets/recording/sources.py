@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
 from sdg_assets.recording.inert import without_pictures
-from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, selection_metadata, usage_metadata
+from sdg_assets.recording.metadata import (
+    MAX_SHOWN_FAILURES,
+    cost_metadata,
+    preview,
+    selection_metadata,
+    usage_metadata,
+)
 from sdg_core import api
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, PipelineConfig
+    from sdg_core.api.pipelines import (
+        OpenPipeline,
+        PartitionFinished,
+        PartitionFooter,
+        PipelineConfig,
+    )
 
 FIRST = (
     "rows",
@@ -39,7 +50,9 @@ def sources_data_version(footer: "PartitionFooter", *, version: str) -> str:
     return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def partition_metadata(event: "PartitionFinished", rows: "pa.Table", pipeline: "OpenPipeline") -> dict[str, Any]:
+def partition_metadata(
+    event: "PartitionFinished", rows: "pa.Table", pipeline: "OpenPipeline"
+) -> dict[str, Any]:
     """The metadata of one partition's materialization."""
     found = sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri())
     first = {name: found[name] for name in FIRST if name in found}
@@ -71,17 +84,28 @@ def sources_metadata(
         "tasks_filtered": sum(filtered.values()),
         "tasks_failed": len(failed),
         **{f"filtered/{reason}": count for reason, count in filtered.items()},
-        **({"first_failure": failed[0].message, "failures": _failure_table(footer)} if failed else {}),
+        **(
+            {"first_failure": failed[0].message, "failures": _failure_table(footer)}
+            if failed
+            else {}
+        ),
         **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
         "preview": preview(rows),
-        "source_versions": {**listed, **({"…": f"and {counted(more, 'more source')}"} if more else {})},
+        "source_versions": {
+            **listed,
+            **({"…": f"and {counted(more, 'more source')}"} if more else {}),
+        },
         "simulated": footer.simulated,
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,
         **(
-            {"dagster/column_schema": table_schema(rows.schema, pipeline_descriptions(pipeline.plan.config))}
+            {
+                "dagster/column_schema": table_schema(
+                    rows.schema, pipeline_descriptions(pipeline.plan.config)
+                )
+            }
             if narrow
             else {"columns": str(len(rows.schema.names))}
         ),
@@ -90,8 +114,14 @@ def sources_metadata(
 
 def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
     """What there is to say of the columns of a pipeline: where a row comes from, and what the stages say that make columns."""
-    made = [column for stage in config.stages if stage.stage == "columns" for column in stage.columns]
-    said = {column.name: without_pictures(column.description) for column in made if column.description is not None}
+    made = [
+        column for stage in config.stages if stage.stage == "columns" for column in stage.columns
+    ]
+    said = {
+        column.name: without_pictures(column.description)
+        for column in made
+        if column.description is not None
+    }
     return {
         "_source": "The source that the row was made from.",
         "_task": "The positions by which the row came out of the stages.",
@@ -102,6 +132,9 @@ def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
 def _failure_table(footer: "PartitionFooter") -> Any:
     """What failed how often, the most frequent first."""
     failures = (failure for entry in footer.sources for failure in entry.failed)
-    counts = Counter((api.pipelines.stage_label(failure.stage), failure.kind, failure.message) for failure in failures)
+    counts = Counter(
+        (api.pipelines.stage_label(failure.stage), failure.kind, failure.message)
+        for failure in failures
+    )
     rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
     return markdown_table(("tasks", "stage", "kind", "message"), rows)

@@ -25,9 +25,17 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
     verdict: SourcesCheck
 
     def __init__(
-        self, context: dg.AssetExecutionContext, *, spec: PipelineSpec, pipeline: "OpenPipeline", keep: bool = False
+        self,
+        context: dg.AssetExecutionContext,
+        *,
+        spec: PipelineSpec,
+        pipeline: "OpenPipeline",
+        keep: bool = False,
     ) -> None:
-        tags = {"dagster/code_version": spec.code_version, **upstream_tags(context.instance, spec.upstream)}
+        tags = {
+            "dagster/code_version": spec.code_version,
+            **upstream_tags(context.instance, spec.upstream),
+        }
         super().__init__(context, tags=tags, keep=keep)
         self.verdict = SourcesCheck(pipeline.plan.fingerprint.config_hash)
         self._pipeline = pipeline
@@ -57,6 +65,8 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
         return dg.AssetMaterialization(
             self._context.asset_key,
             partition=made.key,
-            metadata=partition_metadata(made, api.read_head(made.path, api.HEAD_ROWS), self._pipeline),
+            metadata=partition_metadata(
+                made, api.read_head(made.path, api.HEAD_ROWS), self._pipeline
+            ),
             tags={"dagster/data_version": sources_data_version(made.footer, version=version)},
         )

@@ -172,7 +172,13 @@ if TYPE_CHECKING:
     from sdg_core.store.parts import finished_parts, scan_parts
     from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, StoredPartition
-    from sdg_core.store.row_groups import Footer, SelectionCounts, count_selection, read_head, read_rows
+    from sdg_core.store.row_groups import (
+        Footer,
+        SelectionCounts,
+        count_selection,
+        read_head,
+        read_rows,
+    )
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
 
@@ -451,7 +457,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOMES[name]
-    value = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
+    value = (
+        import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
+    )
     if isfunction(value):
         value = import_module("sdg_core.api.arguments").checked(value, name=name)
     globals()[name] = value

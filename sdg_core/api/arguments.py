@@ -24,8 +24,12 @@ _STANDS_FOR = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 def checked(function: Function, *, name: str) -> Function:
     """The same function, which raises PlanError for an argument of a type that its signature does not have. name: in messages."""
     parameters = inspect.signature(function).parameters.values()
-    annotations = {p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    annotations = {
+        p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Too many arguments, and unknown ones, are passed over here: Python refuses them itself."""
@@ -68,7 +72,11 @@ def _fits(value: object, annotation: Any) -> bool:
     if annotation is None:
         return value is None
     kind = annotation if origin is None else origin
-    if not isinstance(kind, type) or kind in (Any, inspect.Parameter.empty) or getattr(kind, "_is_protocol", False):
+    if (
+        not isinstance(kind, type)
+        or kind in (Any, inspect.Parameter.empty)
+        or getattr(kind, "_is_protocol", False)
+    ):
         return True
     stands_for = cast("type", _STANDS_FOR.get(kind, kind))
     return isinstance(value, stands_for) and _items_fit(value, kind, get_args(annotation))
@@ -98,6 +106,10 @@ def _names(annotation: Any) -> list[str]:
         return [repr(value) for value in get_args(annotation)]
     if annotation in (None, NoneType):
         return ["None"]
-    inner = [name for part in get_args(annotation)[:1] if origin is not None for name in _names(part)]
+    inner = [
+        name for part in get_args(annotation)[:1] if origin is not None for name in _names(part)
+    ]
     name = getattr(annotation if origin is None else origin, "__name__", str(annotation))
-    return [f"{name} of {inner[0]}" if inner and origin is not None and name != "Callable" else name]
+    return [
+        f"{name} of {inner[0]}" if inner and origin is not None and name != "Callable" else name
+    ]

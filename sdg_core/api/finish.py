@@ -102,7 +102,9 @@ def _opened(data: "ConfigLike | Dataset | PipelineLike") -> "Dataset | OpenPipel
 def _generated(data: "Dataset | OpenPipeline") -> GeneratedVersion:
     if isinstance(data, Dataset):
         return GeneratedDataset(data)
-    from sdg_core.pipelines.finish import GeneratedPipeline  # a command on a dataset does not wait for pipelines
+    from sdg_core.pipelines.finish import (
+        GeneratedPipeline,
+    )  # a command on a dataset does not wait for pipelines
 
     return GeneratedPipeline(data)
 
@@ -141,7 +143,9 @@ def process(
                 )
             _report_on_finished(version, result, on_event=on_event)
             return result
-    except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
+    except (
+        LedgerError
+    ):  # where nothing can be written, there may be nothing to write, or a plainer reason not to
         result = _finished_before(_generated(data), allow_missing=allow_missing)
         if result is not None:
             return result
@@ -152,13 +156,18 @@ def _finished_before(version: GeneratedVersion, *, allow_missing: bool) -> Proce
     """The result of a version that is sealed; None if it is ready to be processed. Raises IncompleteError and others; writes
     nothing."""
     version.check_plan()
-    if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
+    if (
+        version.metadata.post_generation_state == "complete"
+        and version.layout.processed_dataset.is_dir()
+    ):
         return processing.existing_result(version.layout, version.finished_plan, version.metadata)
     version.check_complete(allow_missing=allow_missing)
     return None
 
 
-def _report_on_finished(version: GeneratedVersion, result: ProcessingResult, *, on_event: Observer) -> None:
+def _report_on_finished(
+    version: GeneratedVersion, result: ProcessingResult, *, on_event: Observer
+) -> None:
     """Write the report, unless it was written when the dataset was sealed before."""
     try:
         if not result.already_done or not is_of_finished(result.version):
@@ -186,7 +195,9 @@ def reopen(data: "ConfigLike | Dataset | PipelineLike") -> bool:
         return True
 
 
-def report(data: "ConfigLike | Dataset | PipelineLike", *, output: str | Path | None = None) -> MadeReport:
+def report(
+    data: "ConfigLike | Dataset | PipelineLike", *, output: str | Path | None = None
+) -> MadeReport:
     """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
 
     Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
@@ -231,7 +242,13 @@ def push(
     version = _generated(data)
     check_finished(version.layout, version.metadata)
     return push_finished(
-        version.plan, version.layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token
+        version.plan,
+        version.layout,
+        repo,
+        confirm=confirm,
+        private=private,
+        endpoint=endpoint,
+        token=token,
     )
 
 

@@ -47,7 +47,13 @@ from sdg_core.pipelines.status import (
     plan_pipeline_run,
     unread_notice,
 )
-from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
+from sdg_core.pipelines.store import (
+    Partition,
+    PartitionFooter,
+    PipelineLayout,
+    stage_label,
+    write_down,
+)
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
@@ -158,7 +164,9 @@ def generate(
     )
 
 
-def preview(path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
+def preview(
+    path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None
+) -> PipelinePreview:
     """The first rows, made in memory; nothing is stored."""
     pipeline = path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
 
@@ -200,7 +208,9 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
-    return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
+    return write_down(
+        pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition
+    )
 
 
 @takes_pipeline
@@ -208,7 +218,11 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     """Partitions whose sources are all gone, and that never had a file in the version of this config: nothing is to be made of
     them."""
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
-    files = pipeline.layout.version(version.layout.name).existing_row_groups() if version is not None else ()
+    files = (
+        pipeline.layout.version(version.layout.name).existing_row_groups()
+        if version is not None
+        else ()
+    )
     present = frozenset(files)
     found = []
     for partition in partitions:
@@ -224,7 +238,9 @@ def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
     return measured(pipeline)[2]
 
 
-def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] | None = None) -> OpenPipeline:
+def open_unread(
+    path: str | Path, *, root: str | None = None, env: Mapping[str, str] | None = None
+) -> OpenPipeline:
     """A pipeline whose sources nobody looks for, and whose code is not run: enough for its versions and its seal.
 
     Raises ConfigError, StoreError.

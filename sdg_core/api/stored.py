@@ -15,7 +15,14 @@ from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.roots import choose_root
 from sdg_core.store.stored import StoredFiles, finished_files, partition_files
 
-__all__ = ["DatasetLayout", "StoredFiles", "finished_files", "partition_files", "scan", "stored_layout"]
+__all__ = [
+    "DatasetLayout",
+    "StoredFiles",
+    "finished_files",
+    "partition_files",
+    "scan",
+    "stored_layout",
+]
 AllPartitions = Literal["all"]
 
 
@@ -46,7 +53,11 @@ def scan(
 
 
 def stored_layout(
-    dataset: str | Path, *, root: str | None = None, folder: Path | None = None, env: Mapping[str, str] | None = None
+    dataset: str | Path,
+    *,
+    root: str | None = None,
+    folder: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> DatasetLayout:
     """Where the data of a dataset or pipeline lies.
 

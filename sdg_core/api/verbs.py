@@ -10,7 +10,14 @@ from sdg_core.config.processors import DecontaminateProcessor
 from sdg_core.config.run import RunSettings
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, open_source, opened, scan_version
+from sdg_core.dataset.handle import (
+    ConfigLike,
+    Dataset,
+    open_dataset,
+    open_source,
+    opened,
+    scan_version,
+)
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
@@ -60,18 +67,32 @@ def preview(
     from sdg_core.execution.samples import open_samples
 
     if num_records < 1 or first < 0:
-        raise PlanError(f"records {first} to {first + num_records - 1}", remedy="ask for at least 1 record, from 0 on")
+        raise PlanError(
+            f"records {first} to {first + num_records - 1}",
+            remedy="ask for at least 1 record, from 0 on",
+        )
     records = range(first, first + num_records)
     dataset = config if isinstance(config, Dataset) else None
     if dataset is None:
-        dataset = open_dataset(config, root=root, num_records=records.stop, functions=functions, clients=clients)  # type: ignore[arg-type]
+        dataset = open_dataset(
+            config,  # type: ignore[arg-type]
+            root=root,
+            num_records=records.stop,
+            functions=functions,
+            clients=clients,
+        )
     plan = dataset.plan
     seeds = dataset.seeds
 
     async def work(models: ModelPool) -> "Preview":
         async with open_samples(dataset) as samples:
             return await make_preview(
-                plan, records=records, seeds=seeds, models=models, on_event=on_event, samples=samples
+                plan,
+                records=records,
+                seeds=seeds,
+                models=models,
+                on_event=on_event,
+                samples=samples,
             )
 
     return _ask(dataset, work)
@@ -89,7 +110,9 @@ def import_builder_config(
     return import_config(Path(path), env=os.environ if env is None else env, untrusted=untrusted)
 
 
-def estimate(dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> "Estimate":
+def estimate(
+    dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observer = lambda event: None
+) -> "Estimate":
     """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
     of real models in the journal, so that a run need not ask again.
 
@@ -111,7 +134,13 @@ def estimate(dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observ
     async def work(models: ModelPool) -> "Estimate":
         async with open_samples(dataset) as samples:
             return await make_estimate(
-                plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event, samples=samples
+                plan,
+                ahead,
+                sample=sample,
+                seeds=seeds,
+                models=models,
+                on_event=on_event,
+                samples=samples,
             )
 
     footers = [found.footer for found in scan_version(dataset, version) if found.footer is not None]
@@ -160,7 +189,9 @@ def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...
     return measure_acceptance(dataset.plan, dataset.seeds)
 
 
-def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True) -> Result:
+def _ask(
+    dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True
+) -> Result:
     """Work that sends requests to models and touches no file."""
 
     async def main() -> Result:
@@ -229,7 +260,10 @@ def status(dataset: ConfigLike | Dataset) -> "DatasetStatus":
 
 
 def plan(
-    dataset: ConfigLike | Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None
+    dataset: ConfigLike | Dataset,
+    *,
+    row_groups: Sequence[int] | None = None,
+    resume: ResumeMode | None = None,
 ) -> "RunPlan":
     """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
 
@@ -249,7 +283,9 @@ def versions(dataset: ConfigLike | Dataset) -> "tuple[VersionInfo, ...]":
     return describe_versions(dataset)
 
 
-def prune(dataset: ConfigLike | Dataset, *, keep: int = 0, dry_run: bool = False) -> "tuple[VersionInfo, ...]":
+def prune(
+    dataset: ConfigLike | Dataset, *, keep: int = 0, dry_run: bool = False
+) -> "tuple[VersionInfo, ...]":
     """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
 
     The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is

@@ -35,14 +35,22 @@ _debug = False
 _untrusted = False
 _json = False
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False),
+]
 Root = Annotated[
     str | None,
-    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the project of FILE.", show_default=False),
+    typer.Option(
+        help="Storage root. Default: SDG_ROOT, else `data` in the project of FILE.",
+        show_default=False,
+    ),
 ]
 NumRecords = Annotated[
     int | None,
-    typer.Option(help="Number of records; may grow from run to run. Default: the file's.", show_default=False),
+    typer.Option(
+        help="Number of records; may grow from run to run. Default: the file's.", show_default=False
+    ),
 ]
 
 
@@ -56,12 +64,17 @@ def _run_setting(name: str, **more: Any) -> Any:
 
 ResumeOption = Annotated[ResumeChoice | None, _run_setting("resume")]
 WhenClaimedOption = Annotated[WhenClaimedChoice | None, _run_setting("when_claimed")]
-MaxParallelRequestsOption = Annotated[int | None, _run_setting("max_parallel_requests", metavar="N")]
+MaxParallelRequestsOption = Annotated[
+    int | None, _run_setting("max_parallel_requests", metavar="N")
+]
 ExecutorOption = Annotated[ExecutorChoice | None, _run_setting("executor")]
 RowGroups = Annotated[
     str | None,
     typer.Option(
-        "--row-groups", metavar="LIST", help="Only these row groups, as in 0-9,12. Default: all.", show_default=False
+        "--row-groups",
+        metavar="LIST",
+        help="Only these row groups, as in 0-9,12. Default: all.",
+        show_default=False,
     ),
 ]
 ShardOption = Annotated[
@@ -97,14 +110,16 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except MemoryError:
             message = "error: out of memory; finished work is saved"
-            raise _ended(f"{message}\n  -> lower row_group_size, or allow more memory", REFUSED) from None
+            raise _ended(
+                f"{message}\n  -> lower row_group_size, or allow more memory", REFUSED
+            ) from None
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
-            message = (
-                f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"
-            )
+            message = f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"
             raise _ended(message, BUG) from None
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of a library in Rust, which is no Exception
+            if (
+                type(error).__name__ != "PanicException"
+            ):  # of a library in Rust, which is no Exception
                 raise
             message = f"internal error: a library failed: {error}\n  -> please report it, with the output of --debug"
             raise _ended(message, BUG) from None
@@ -156,7 +171,10 @@ def options(
         ),
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Options of every command; `--debug` and `--untrusted` are taken out by `run`, so that they may stand anywhere."""
@@ -187,6 +205,11 @@ def run(arguments: list[str]) -> None:
             from sdg_core.cli.output import print_json
 
             message = error.format_message()
-            print_json({"error": {"type": "UsageError", "message": message, "remedy": None}, "exit_status": REFUSED})
+            print_json(
+                {
+                    "error": {"type": "UsageError", "message": message, "remedy": None},
+                    "exit_status": REFUSED,
+                }
+            )
         sys.exit(REFUSED)
     sys.exit(status if isinstance(status, int) else 0)

@@ -21,7 +21,9 @@ from sdg_core.cli.app import (
 
 
 @reports_errors
-def validate(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
+def validate(
+    file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False
+) -> None:
     """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
@@ -36,11 +38,15 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None, as_j
         dataset = look_at(file, root=root, num_records=num_records)
     except SeedNotReadError as error:
         if as_json:
-            return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
+            return print_json(
+                {"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]}
+            )
         say(f"{file}: no problem found; not checked against its seed data: {error}")
         return
     unread = api.check_evaluation_sets(dataset)
-    show.plan(dataset, acceptances=api.measure_constraints(dataset), notices=unread, as_json=as_json)
+    show.plan(
+        dataset, acceptances=api.measure_constraints(dataset), notices=unread, as_json=as_json
+    )
 
 
 @reports_errors
@@ -48,13 +54,22 @@ def preview(
     file: File,
     num_records: Annotated[
         int | None,
-        typer.Option("-n", "--num-records", min=1, help="Number of records. Default: 10.", show_default=False),
+        typer.Option(
+            "-n", "--num-records", min=1, help="Number of records. Default: 10.", show_default=False
+        ),
     ] = None,
     record: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Show this record, or -n records starting at it.", show_default=False),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Show this record, or -n records starting at it.",
+            show_default=False,
+        ),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show long values and prompts in full.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show long values and prompts in full.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of records.")] = False,
     root: Root = None,
 ) -> None:
@@ -71,7 +86,9 @@ def preview(
 
     ask_before_running(file, root=root)
     with waiting("preview", records=count) as on_event:
-        result = api.preview(file, num_records=count, first=record or 0, root=root, on_event=on_event)
+        result = api.preview(
+            file, num_records=count, first=record or 0, root=root, on_event=on_event
+        )
     show.preview(result, as_json=as_json, full=full)
     if result.failures:
         raise typer.Exit(FAILED_RECORDS)
@@ -146,7 +163,9 @@ def plan(
     Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
-        return pipeline.plan(file, root=root, resume=resume_mode(resume), shard=shard, as_json=as_json)
+        return pipeline.plan(
+            file, root=root, resume=resume_mode(resume), shard=shard, as_json=as_json
+        )
     from sdg_core import api
     from sdg_core.cli import show_plan
     from sdg_core.cli.options import chosen_row_groups
@@ -173,7 +192,11 @@ def check_models(
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file, root=root)
-    dataset = pipeline.opened(file, root) if pipeline.is_pipeline(file) else api.open_dataset(file, root=root)
+    dataset = (
+        pipeline.opened(file, root)
+        if pipeline.is_pipeline(file)
+        else api.open_dataset(file, root=root)
+    )
     models = api.check_models(dataset)
     tools = api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

@@ -6,7 +6,13 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, pipeline_commands, project_commands, publish_commands, run_commands
+from sdg_core.cli import (
+    inspect_commands,
+    pipeline_commands,
+    project_commands,
+    publish_commands,
+    run_commands,
+)
 from sdg_core.cli.app import app, run
 
 COMMANDS = {

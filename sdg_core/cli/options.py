@@ -10,11 +10,15 @@ from sdg_core.api import Shard, parse_row_groups
 
 def run_changes(**given: StrEnum | int | None) -> dict[str, Any]:
     """The run settings that options replace, as a file would say them."""
-    values = {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
+    values = {
+        name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) -> tuple[int, ...] | None:
+def chosen_row_groups(
+    count: int, *, row_groups: str | None, shard: str | None
+) -> tuple[int, ...] | None:
     """The row groups that `--row-groups` and `--shard` choose of `count`: a slice of those listed. None: all, by default.
 
     Raises PlanError.

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdg_core.api import ResumeMode, resume_mode
-from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
+from sdg_core.cli.app import (
+    FAILED_RECORDS,
+    REFUSED,
+    AsJson,
+    File,
+    ResumeOption,
+    Root,
+    reports_errors,
+)
 
 if TYPE_CHECKING:
     from sdg_core import api
@@ -20,7 +28,9 @@ def retry(
     root: Root = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", metavar="LOCATOR", help="Only this source (repeatable). Default: all."),
+        typer.Option(
+            "--source", metavar="LOCATOR", help="Only this source (repeatable). Default: all."
+        ),
     ] = None,
     resume: ResumeOption = None,
     as_json: AsJson = False,
@@ -29,8 +39,13 @@ def retry(
     from sdg_core.errors import RefusedError
 
     if not is_pipeline(file):
-        raise RefusedError(f"{file} is a dataset; every run retries its failed records", remedy="use `sdg generate`")
-    generate(file, root=root, resume=resume_mode(resume), retry=True, sources=source, as_json=as_json)
+        raise RefusedError(
+            f"{file} is a dataset; every run retries its failed records",
+            remedy="use `sdg generate`",
+        )
+    generate(
+        file, root=root, resume=resume_mode(resume), retry=True, sources=source, as_json=as_json
+    )
 
 
 def is_pipeline(file: Path) -> bool:
@@ -68,7 +83,10 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     """Raise PlanError for an option that only pipelines have."""
     from sdg_core.errors import PlanError
 
-    raise PlanError(f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="omit the option")
+    raise PlanError(
+        f"{option}: {file} is a dataset, which has no stages to run elsewhere",
+        remedy="omit the option",
+    )
 
 
 def estimate(file: Path, *, sample: int | None, root: str | None, as_json: bool) -> None:
@@ -143,7 +161,9 @@ def generate(
             on_event=on_event,
         )
     is_whole = sources is None and shard is None
-    show_pipeline.summary(result, following=named_again(file, root) if is_whole else None, as_json=as_json)
+    show_pipeline.summary(
+        result, following=named_again(file, root) if is_whole else None, as_json=as_json
+    )
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -157,7 +177,9 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     show_pipeline.status(pipelines.status(look_at_pipeline(file, root=root)), as_json=as_json)
 
 
-def plan(file: Path, *, root: str | None, resume: ResumeMode | None, shard: str | None, as_json: bool) -> None:
+def plan(
+    file: Path, *, root: str | None, resume: ResumeMode | None, shard: str | None, as_json: bool
+) -> None:
     """`sdg plan`."""
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline

@@ -7,7 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
+from sdg_core.api import (
+    CellStarted,
+    Event,
+    Notice,
+    Observer,
+    RecordsSettled,
+    RowGroupFinished,
+    RunStarted,
+    money_text,
+)
 from sdg_core.cli.output import printable
 from sdg_core.counts import counted
 
@@ -190,4 +199,6 @@ def announce(event: RunStarted, show: Callable[[str], None]) -> None:
         show(f"{counted(event.complete, 'row group', 'are')} complete already")
     if event.records:
         row_groups = counted(event.row_groups, "row group")
-        show(f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}")
+        show(
+            f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}"
+        )

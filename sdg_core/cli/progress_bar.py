@@ -1,7 +1,15 @@
 """The bar of a run on a terminal."""
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from sdg_core.api import Event, Notice, RunStarted
@@ -50,9 +58,14 @@ class Bar:
         if isinstance(event, Notice):
             self._progress.console.print(printable(event.message), highlight=False, markup=False)
         elif isinstance(event, RunStarted):
-            announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
+            announce(
+                event,
+                lambda text: self._progress.console.print(text, highlight=False, markup=False),
+            )
             if event.records:
-                self._task = self._progress.add_task(self._name, total=event.records, groups="", spent="", failures="")
+                self._task = self._progress.add_task(
+                    self._name, total=event.records, groups="", spent="", failures=""
+                )
         if self._task is not None:
             self._progress.update(
                 self._task,

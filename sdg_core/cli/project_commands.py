@@ -29,7 +29,11 @@ class Template(StrEnum):
 def init(
     name: Annotated[
         Path,
-        typer.Argument(metavar="NAME", help="The folder to create; the project gets its name.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="The folder to create; the project gets its name.",
+            show_default=False,
+        ),
     ],
     template: Annotated[
         Template,
@@ -47,15 +51,21 @@ def init(
     typer.echo(f"{project.folder} is a project now. Next:\n")
     if project.folder != Path.cwd():
         typer.echo(f"  cd {name}")
-    typer.echo(f"  sdg preview {file} -n 2\n  sdg generate {file}\n  DAGSTER_HOME=$PWD dagster dev\n")
-    typer.echo("See README.md for the rest. Replies are simulated until the file names a model server.")
+    typer.echo(
+        f"  sdg preview {file} -n 2\n  sdg generate {file}\n  DAGSTER_HOME=$PWD dagster dev\n"
+    )
+    typer.echo(
+        "See README.md for the rest. Replies are simulated until the file names a model server."
+    )
 
 
 @reports_errors
 def schema(
     kind: Annotated[
         FileKind | None,
-        typer.Argument(metavar="KIND", help="dataset or pipeline. Default: both in one.", show_default=False),
+        typer.Argument(
+            metavar="KIND", help="dataset or pipeline. Default: both in one.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of dataset and pipeline files, for editors: they complete keys, explain them and mark mistakes."""

@@ -17,7 +17,10 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Write the report here instead of report.html next to the data.", show_default=False
+            "-o",
+            "--output",
+            help="Write the report here instead of report.html next to the data.",
+            show_default=False,
         ),
     ] = None,
     root: Root = None,
@@ -37,21 +40,29 @@ def export(
     file: File,
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="A .parquet, .jsonl or .csv file (or .jsonl.gz, ...).", show_default=False),
+        typer.Argument(
+            metavar="OUT",
+            help="A .parquet, .jsonl or .csv file (or .jsonl.gz, ...).",
+            show_default=False,
+        ),
     ],
     root: Root = None,
     num_records: NumRecords = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far.")
+        bool,
+        typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far."),
     ] = False,
     processor: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Export the output of this processor instead of the dataset.", show_default=False
+            metavar="NAME",
+            help="Export the output of this processor instead of the dataset.",
+            show_default=False,
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False)
+        str | None,
+        typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False),
     ] = None,
     split: Annotated[
         str | None,
@@ -64,7 +75,10 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     defuse: Annotated[
         bool,
-        typer.Option("--defuse-formulas", help="csv: put an apostrophe before text that a spreadsheet would run."),
+        typer.Option(
+            "--defuse-formulas",
+            help="csv: put an apostrophe before text that a spreadsheet would run.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -84,15 +98,24 @@ def export(
         defuse_formulas=defuse,
     )
     if not exported.finished:
-        of_what = f"for {counted(opened.plan.num_records, 'record')}" if isinstance(opened, api.Dataset) else "so far"
-        typer.echo(f"{opened.name}: not finished: {counted(exported.num_rows, 'row')} {of_what}", err=True)
+        of_what = (
+            f"for {counted(opened.plan.num_records, 'record')}"
+            if isinstance(opened, api.Dataset)
+            else "so far"
+        )
+        typer.echo(
+            f"{opened.name}: not finished: {counted(exported.num_rows, 'row')} {of_what}", err=True
+        )
     show_results.exported(exported, as_json=as_json)
 
 
 @reports_errors
 def push(
     file: File,
-    repo: Annotated[str, typer.Argument(metavar="REPO", help="A dataset repository, user/name.", show_default=False)],
+    repo: Annotated[
+        str,
+        typer.Argument(metavar="REPO", help="A dataset repository, user/name.", show_default=False),
+    ],
     root: Root = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
     public: Annotated[
@@ -100,7 +123,9 @@ def push(
     ] = False,
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", metavar="URL", help="A hub other than huggingface.co.", show_default=False),
+        typer.Option(
+            "--endpoint", metavar="URL", help="A hub other than huggingface.co.", show_default=False
+        ),
     ] = None,
     token_env: Annotated[
         str | None,
@@ -120,7 +145,9 @@ def push(
     variable = token_env or ("HF_TOKEN" if endpoint is None else None)
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
-        raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token with write access")
+        raise api.HubError(
+            f"the variable {token_env} is not set", remedy="set it to a token with write access"
+        )
     address = api.push(
         pipeline.look_at_either(file, root=root),
         repo,
@@ -138,4 +165,6 @@ def _shares(text: str) -> list[float]:
     try:
         return [float(share) for share in text.split("/")]
     except ValueError:
-        raise PlanError(f"--split is {text!r}", remedy="give two or three shares, as in 0.9/0.1") from None
+        raise PlanError(
+            f"--split is {text!r}", remedy="give two or three shares, as in 0.9/0.1"
+        ) from None

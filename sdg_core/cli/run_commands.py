@@ -42,11 +42,18 @@ def generate(
     """Generate the remaining records. Complete row groups are left untouched."""
     from sdg_core.cli.options import chosen_row_groups, named_again, run_changes
 
-    changes = run_changes(when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor)
+    changes = run_changes(
+        when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor
+    )
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
         return pipeline.generate(
-            file, root=root, resume=resume_mode(resume), settings=changes, shard=shard, as_json=as_json
+            file,
+            root=root,
+            resume=resume_mode(resume),
+            settings=changes,
+            shard=shard,
+            as_json=as_json,
         )
     from sdg_core import api
     from sdg_core.cli.progress import watching
@@ -99,7 +106,9 @@ def process(
 
 
 @reports_errors
-def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
+def reopen(
+    file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False
+) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
     from sdg_core import api
     from sdg_core.cli import show_results
@@ -113,9 +122,13 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_jso
 def prune(
     file: File,
     root: Root = None,
-    keep: Annotated[int, typer.Option(min=0, help="Keep the N most recently changed old versions.")] = 0,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Keep the N most recently changed old versions.")
+    ] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be removed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove old versions, after asking, and checkpoints that no run would look for. The current version and that which the file
@@ -153,7 +166,9 @@ def _confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
+        raise RefusedError(
+            "nothing was removed: there is no terminal to ask on", remedy="add --yes"
+        )
     if not typer.confirm(question, err=True):
         typer.echo("nothing was removed", err=True)
         raise typer.Exit(REFUSED)
@@ -161,9 +176,15 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 @reports_errors
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer."),
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write. Default: print it.", show_default=False)
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File to write. Default: print it.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""

@@ -46,7 +46,11 @@ STYLES: Mapping[RowGroupState, str] = {
 
 
 def plan(
-    dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", notices: "Iterable[str]" = (), as_json: bool
+    dataset: "Dataset",
+    *,
+    acceptances: "Iterable[Acceptance]",
+    notices: "Iterable[str]" = (),
+    as_json: bool,
 ) -> None:
     """The outcome of `sdg validate`. acceptances: how often draws satisfy the constraints. notices: what was not checked."""
     if as_json:
@@ -78,7 +82,9 @@ def plan(
         )
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
-        table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
+        table.add_row(
+            "constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}"
+        )
     if compiled.selection is not None:
         table.add_row("select", compiled.selection)
     found = prompt_notices(compiled.config, names=compiled.schema.names)
@@ -93,17 +99,23 @@ def plan(
             if field.type.num_fields <= _FIELDS_SHOWN
             else f"struct of {counted(field.type.num_fields, 'field')}"
         )
-        columns.add_row(field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else ""))
+        columns.add_row(
+            field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else "")
+        )
     console.print(columns)
 
 
 def _made_by(plan: "DatasetPlan", column: str) -> str:
     """The kind of what makes a column."""
     maker = plan.graph.producers.get(column, column)
-    return next((made.column_type for made in plan.config.columns if made.name == maker), "seed data")
+    return next(
+        (made.column_type for made in plan.config.columns if made.name == maker), "seed data"
+    )
 
 
-def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]", notices: "Iterable[str]") -> dict[str, Any]:
+def _plan_as_data(
+    dataset: "Dataset", acceptances: "Iterable[Acceptance]", notices: "Iterable[str]"
+) -> dict[str, Any]:
     plan = dataset.plan
     return {
         "ok": True,
@@ -115,9 +127,16 @@ def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]", notic
         "row_group_size": plan.config.row_group_size,
         "config_hash": plan.fingerprint.config_hash,
         "directory": str(dataset.layout.version(plan.fingerprint.version).directory),
-        "models": {alias: {"model": m.model, "provider": p.name} for alias, (m, p) in plan.models.items()},
+        "models": {
+            alias: {"model": m.model, "provider": p.name} for alias, (m, p) in plan.models.items()
+        },
         "columns": [
-            {"name": f.name, "type": str(f.type), "made_by": _made_by(plan, f.name), "dropped": f.name in plan.dropped}
+            {
+                "name": f.name,
+                "type": str(f.type),
+                "made_by": _made_by(plan, f.name),
+                "dropped": f.name in plan.dropped,
+            }
             for f in plan.schema
         ],
         "constraints": [
@@ -160,18 +179,23 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         return
     console = stdout()
     table = two_columns()
-    table.add_row("dataset", current.dataset + (" (simulated replies)" if current.simulated else ""))
+    table.add_row(
+        "dataset", current.dataset + (" (simulated replies)" if current.simulated else "")
+    )
     table.add_row("directory", current.directory + ("" if current.exists else " (no data yet)"))
     if current.other_place is not None:
         table.add_row(
-            Text("notice", "yellow"), f"{current.other_place} holds data: --root {Path(current.other_place).parent}"
+            Text("notice", "yellow"),
+            f"{current.other_place} holds data: --root {Path(current.other_place).parent}",
         )
     table.add_row("versions", ", ".join(current.versions) or "none")
     table.add_row("records", current.records_text)
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}")
+            table.add_row(
+                Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}"
+            )
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
@@ -179,10 +203,16 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         table.add_row("waiting", f"{waiting} for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
-    started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""
+    started = (
+        " (processing has started, but not finished)"
+        if current.post_generation_state == "started"
+        else ""
+    )
     table.add_row("sealed", f"yes{started}" if current.sealed else "no")
     for name, count in current.removed_by_processor.items():
-        table.add_row("removed", f"{name}: {count:,} removed, {current.kept_by_processor.get(name, 0):,} kept")
+        table.add_row(
+            "removed", f"{name}: {count:,} removed, {current.kept_by_processor.get(name, 0):,} kept"
+        )
     console.print(table)
     for more in (
         version_table(current.version_details) if len(current.version_details) > 1 else None,
@@ -206,5 +236,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
 
 
 def _place(provider: "ModelProvider") -> str:
-    nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
+    nowhere = (
+        "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
+    )
     return provider.endpoint or nowhere

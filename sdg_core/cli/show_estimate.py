@@ -17,14 +17,19 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
     """The outcome for a dataset."""
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
-    expected = [("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}"), *_used_and_paid(result)]
+    expected = [
+        ("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}"),
+        *_used_and_paid(result),
+    ]
     expected += _times(result, "at the measured rate, at full concurrency")
     _show(result, expected, unit="record", as_json=as_json)
 
 
 def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
     """The outcome for a pipeline."""
-    failed = f"; {result.failed:,} of them would fail ({result.first_failure})" if result.failed else ""
+    failed = (
+        f"; {result.failed:,} of them would fail ({result.first_failure})" if result.failed else ""
+    )
     how = "run through the stages with simulated replies; no model requests were sent"
     expected = [("judged by", f"{counted(result.sampled, 'source')}, {how}{failed}")]
     for stage, count in result.tasks.items():
@@ -36,7 +41,12 @@ def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
         rate += f", assuming {result.assumed_speed}"
     expected += _times(result, rate)
     if result.measured:
-        expected.append(("replies", f"as long as those of {', '.join(result.measured)} in the files of this pipeline"))
+        expected.append(
+            (
+                "replies",
+                f"as long as those of {', '.join(result.measured)} in the files of this pipeline",
+            )
+        )
     _show(result, expected, unit="source", as_json=as_json)
 
 
@@ -49,7 +59,9 @@ def _show(result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_
     table = two_columns()
     table.add_row("remaining", counted(result.remaining, unit))
     if result.reused:
-        table.add_row("reused", f"{counted(result.reused, 'cell')} already made and not requested again")
+        table.add_row(
+            "reused", f"{counted(result.reused, 'cell')} already made and not requested again"
+        )
     if not result.sampled:
         expected = [("expected", "no requests: every cell that costs something already exists")]
     for name, line in expected:

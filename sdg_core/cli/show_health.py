@@ -21,7 +21,11 @@ def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_jso
         console.print()
         console.print(_tools(tools))
     for model in models:
-        named = f"the server calls it {model.answered_as!r}; it may accept any name" if model.answered_as else None
+        named = (
+            f"the server calls it {model.answered_as!r}; it may accept any name"
+            if model.answered_as
+            else None
+        )
         _explain(model.alias, model.error, model.remedy, model.note, named)
     for tool in tools:
         _explain(tool.name, tool.error, tool.remedy)

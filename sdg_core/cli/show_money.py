@@ -10,7 +10,14 @@ from sdg_core.api import comparison_text, money_text, totals
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
-    from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, SelectionCounts, UsageByModel
+    from sdg_core.api import (
+        Cost,
+        DatasetStatus,
+        Estimate,
+        RunSummary,
+        SelectionCounts,
+        UsageByModel,
+    )
     from sdg_core.api.pipelines import PipelineStatus, PipelineSummary
 
 WOULD = "simulated, would cost "
@@ -32,7 +39,10 @@ def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[s
     for line in usage_lines(current.usage):
         yield "usage", line
     for alias, reasons in current.retry_reasons.items():
-        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
+        yield (
+            "retries",
+            f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items()),
+        )
     would = WOULD if current.simulated else ""
     for line in cost_lines(current.cost):
         yield "cost", would + line
@@ -55,7 +65,10 @@ def sums(total: Mapping[str, float]) -> str:
 
 
 def _differs(total: Mapping[str, float], run: Mapping[str, float]) -> bool:
-    return any(money_text(amount) != money_text(run.get(currency, 0.0)) for currency, amount in total.items())
+    return any(
+        money_text(amount) != money_text(run.get(currency, 0.0))
+        for currency, amount in total.items()
+    )
 
 
 def estimate_costs(result: "Estimate") -> Iterator[str]:
@@ -95,7 +108,9 @@ def usage_lines(usage: "UsageByModel") -> list[str]:
     ]
 
 
-def selection_lines(found: "SelectionCounts", cost: "Mapping[str, Cost]", *, unit: str) -> "Iterator[tuple[str, str]]":
+def selection_lines(
+    found: "SelectionCounts", cost: "Mapping[str, Cost]", *, unit: str
+) -> "Iterator[tuple[str, str]]":
     """What selecting came to, and what rejected candidates used, as rows of a table. unit: what has a row."""
     best = f", {found.fallback:,} used the best one instead" if found.fallback else ""
     rejected = counted(found.rejected, "candidate")

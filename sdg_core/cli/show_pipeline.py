@@ -56,11 +56,17 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     table.add_row("pipeline", pipeline.name)
     table.add_row("sources", f"{len(pipeline.sources):,} ({pipeline.plan.config.sources.reader})")
     for plan in pipeline.plan.stages:
-        names = f": {', '.join(c.name for c in plan.columns.config.columns)}" if plan.columns is not None else ""
+        names = (
+            f": {', '.join(c.name for c in plan.columns.config.columns)}"
+            if plan.columns is not None
+            else ""
+        )
         table.add_row(plan.label, f"{plan.stage.stage}{names}")
     _add_unread_notice(pipeline, table)
     table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
-    table.add_row("directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory))
+    table.add_row(
+        "directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory)
+    )
     console.print(table)
 
 
@@ -98,7 +104,9 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
             for locator, failure in result.failures
         ]
         place = {"version": result.version.name, "directory": str(result.version.directory)}
-        return print_json({**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()})
+        return print_json(
+            {**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()}
+        )
     console = stdout()
     if not result.made and not result.removed and not result.remaining:
         console.print(f"nothing to do: {all_of(result.adopted, 'source', 'are')} complete")
@@ -114,7 +122,9 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
     for reason, count in sorted(result.filtered.items()):
         table.add_row("filtered", f"{count:,} x {reason}")
     if result.replayed:
-        table.add_row("replayed", f"{counted(result.replayed, 'reply')} from the journal, not paid for again")
+        table.add_row(
+            "replayed", f"{counted(result.replayed, 'reply')} from the journal, not paid for again"
+        )
     for locator, failure in result.failures[:_SHOWN]:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
         table.add_row("failure", f"{where}, attempt {failure.attempts}: {failure.message}")
@@ -132,7 +142,9 @@ def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[T
     partial = result.states.get("partial", 0)
     failed = result.states.get("failed", 0)
     if partial:
-        yield Text(f"{counted(partial, 'source')} partial; run again to retry what failed", "yellow")
+        yield Text(
+            f"{counted(partial, 'source')} partial; run again to retry what failed", "yellow"
+        )
     if failed:
         yield Text(f"{counted(failed, 'source')} given up; `sdg retry` tries them again", "red")
     if following is not None and not result.remaining:
@@ -147,11 +159,14 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
         return
     console = stdout()
     table = two_columns()
-    table.add_row("pipeline", data["pipeline"] + (" (simulated replies)" if data["simulated"] else ""))
+    table.add_row(
+        "pipeline", data["pipeline"] + (" (simulated replies)" if data["simulated"] else "")
+    )
     table.add_row("directory", data["directory"] + ("" if data["exists"] else " (no data yet)"))
     if data["other_place"] is not None:
         table.add_row(
-            Text("notice", "yellow"), f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}"
+            Text("notice", "yellow"),
+            f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}",
         )
     _add_unread_notice(current.pipeline, table)
     table.add_row("versions", ", ".join(data["versions"]) or "none")
@@ -159,7 +174,9 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     for state, found in data["states"].items():
         if found["count"]:
             listing = format_ranges([int(key) for key in found["keys"]])
-            table.add_row(Text(state, _STYLES[state]), f"{counted(found['count'], 'partition')}: {listing}")
+            table.add_row(
+                Text(state, _STYLES[state]), f"{counted(found['count'], 'partition')}: {listing}"
+            )
     for state, found in data["sources"].items():
         if found["count"]:
             table.add_row("sources", f"{found['count']:,} {state}")
@@ -203,7 +220,9 @@ def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
     table.add_row("version", found.version + (f" ({found.notice})" if found.notice else ""))
     table.add_row("adopted", counted(found.adopted, "partition"))
     made = sum(len(keys) for keys in found.to_make.values())
-    table.add_row("to make", f"{counted(made, 'source')} in {counted(len(found.to_make), 'partition')}")
+    table.add_row(
+        "to make", f"{counted(made, 'source')} in {counted(len(found.to_make), 'partition')}"
+    )
     for key, names in [*found.to_make.items()][:_SHOWN]:
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
         table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}{more}")

@@ -38,7 +38,9 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
     for line in _requests(plan):
         stdout().print(f"requests: {line}", soft_wrap=True)
     if plan.candidates > 1:
-        stdout().print(f"up to {plan.candidates} times as many, if candidates are rejected", soft_wrap=True)
+        stdout().print(
+            f"up to {plan.candidates} times as many, if candidates are rejected", soft_wrap=True
+        )
 
 
 def _where_and_why(plan: RunPlan) -> Table:
@@ -53,7 +55,9 @@ def _where_and_why(plan: RunPlan) -> Table:
     for state, keys in plan.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}")
+            table.add_row(
+                Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}"
+            )
     if not plan.nothing_to_do:
         table.add_row("records", f"{plan.records:,} to make")
     for number, line in enumerate(plan.held):
@@ -73,11 +77,15 @@ def _requests(plan: RunPlan) -> Iterator[str]:
 
 
 def _columns(plan: RunPlan) -> Table:
-    table = Table("column", "kind", "to make", "reused", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "column", "kind", "to make", "reused", box=None, pad_edge=False, header_style="bold"
+    )
     for column in plan.columns:
         models = f" ({', '.join(column.models)})" if column.models else ""
         most = "up to " if column.skippable and column.to_make else ""
-        table.add_row(column.column, column.column_type + models, f"{most}{column.to_make:,}", _reused(column))
+        table.add_row(
+            column.column, column.column_type + models, f"{most}{column.to_make:,}", _reused(column)
+        )
     return table
 
 

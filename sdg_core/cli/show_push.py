@@ -30,14 +30,18 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     unchanged = counted(plan.unchanged, "file", "are")
     console.print(f"{counted(len(plan.files), 'file')}, {_size(plan.size)}; {unchanged} up to date")
     if plan.simulated:
-        console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
+        console.print(
+            "notice: replies are simulated; this is a rehearsal, not data to train on",
+            style="yellow",
+        )
     if plan.nothing_to_do:
         return False
     if yes:
         return True
     if not sys.stdin.isatty():
         raise RefusedError(
-            "there is no terminal to ask on, and nothing was uploaded", remedy="--yes uploads without asking"
+            "there is no terminal to ask on, and nothing was uploaded",
+            remedy="--yes uploads without asking",
         )
     return typer.confirm("Upload?")
 

@@ -20,7 +20,9 @@ def report(made: MadeReport, *, as_json: bool) -> None:
         f"{facts.dataset}: {facts.records_text} ({what}{simulated})",
         soft_wrap=True,
     )
-    table = Table("column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold"
+    )
     for column in made.report.columns:
         table.add_row(
             column.name,

@@ -63,6 +63,11 @@ def exported(result: Exported, *, as_json: bool) -> None:
 
 def _arguments(files: Mapping[str, Path]) -> str:
     """The arguments with which `datasets` loads these files."""
-    (kind,) = {_LOADERS[ending] for path in files.values() for ending in _LOADERS if ending in path.suffixes}
+    (kind,) = {
+        _LOADERS[ending]
+        for path in files.values()
+        for ending in _LOADERS
+        if ending in path.suffixes
+    }
     names = {name: str(path) for name, path in files.items()}
     return f"{kind!r}, data_files={names if len(names) > 1 else names['train']!r}"

@@ -42,7 +42,15 @@ def how_much(found: "Prunable") -> str:
 def version_table(versions: "Sequence[VersionInfo]") -> Table:
     """One line per version."""
     table = Table(
-        "version", "changed", "records", "row groups", "size", "", box=None, pad_edge=False, header_style="bold"
+        "version",
+        "changed",
+        "records",
+        "row groups",
+        "size",
+        "",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for version in versions:
         marks = {
@@ -71,7 +79,13 @@ def run_table(runs: "Sequence[RunRecord]") -> Table:
     for run in runs:
         started = datetime.fromtimestamp(run.started_at, UTC).isoformat(timespec="seconds")
         counts = (run.generated, run.replayed, run.failed, run.adopted)
-        table.add_row(started, run.version, run.resume, run.outcome or "not ended", *(f"{count:,}" for count in counts))
+        table.add_row(
+            started,
+            run.version,
+            run.resume,
+            run.outcome or "not ended",
+            *(f"{count:,}" for count in counts),
+        )
     return table
 
 

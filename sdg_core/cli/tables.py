@@ -18,7 +18,9 @@ _WIDE = 10_000
 class _SafeConsole(Console):
     """A console on which the text of models, servers and files is text."""
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """The segments, made safe."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
@@ -35,7 +37,9 @@ def print_values(console: Console, lines: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         first, *more = value.split("\n")
-        text = "\n".join([f"{name.ljust(width)} {first}", *(f"{'':{width}} {line}" for line in more)])
+        text = "\n".join(
+            [f"{name.ljust(width)} {first}", *(f"{'':{width}} {line}" for line in more)]
+        )
         console.print(Text(text), soft_wrap=True)
 
 

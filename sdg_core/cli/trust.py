@@ -39,7 +39,8 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     block = "\n".join("  " + printable(line).replace("\n", "\\n") for line in effects.lines)
     if is_untrusted():
         raise RefusedError(
-            f"{file} is not allowed to do this (--untrusted):\n{block}", remedy="read the file, then omit the option"
+            f"{file} is not allowed to do this (--untrusted):\n{block}",
+            remedy="read the file, then omit the option",
         )
     if _is_remembered(effects.digest):
         return
@@ -47,13 +48,17 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     if not typer.confirm("Continue, now and whenever this content is run?", err=True):
-        raise RefusedError("nothing was run", remedy="--untrusted refuses such files without asking")
+        raise RefusedError(
+            "nothing was run", remedy="--untrusted refuses such files without asking"
+        )
     _remember(effects.digest)
 
 
 def look_at(file: Path, *, root: str | None, num_records: int | None = None) -> "api.Dataset":
     """A dataset of which no code is run, and for which no connection is opened."""
-    return api.open_dataset(file, root=root, num_records=num_records, offline=True, untrusted=is_untrusted())
+    return api.open_dataset(
+        file, root=root, num_records=num_records, offline=True, untrusted=is_untrusted()
+    )
 
 
 def look_at_pipeline(file: Path, *, root: str | None) -> "OpenPipeline":

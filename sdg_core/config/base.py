@@ -81,7 +81,9 @@ LONGEST_NAME = 200
 
 def _for_files(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"the name has {len(name.encode()):,} bytes; as the name of a file it can have {LONGEST_NAME}")
+        raise ValueError(
+            f"the name has {len(name.encode()):,} bytes; as the name of a file it can have {LONGEST_NAME}"
+        )
     return name
 
 

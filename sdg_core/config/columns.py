@@ -4,7 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, FileName, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    FileName,
+    JsonObject,
+    Name,
+    NonEmptyStr,
+    PositiveInt,
+    Scalar,
+)
 from sdg_core.config.replies import AnyMediaContext, CodeLanguage, OutputFormat, Scores, Trace
 from sdg_core.config.samplers import SamplerParams, SamplerType
 from sdg_core.config.skip import SkipConfig, without_skip
@@ -62,7 +71,9 @@ class SamplerColumn(UnskippableColumn):
         if branches is None:
             del tagged["conditional_params"]
         if isinstance(branches, dict):
-            tagged["conditional_params"] = {condition: _tagged(params, kind) for condition, params in branches.items()}
+            tagged["conditional_params"] = {
+                condition: _tagged(params, kind) for condition, params in branches.items()
+            }
         return tagged
 
     @property
@@ -205,11 +216,15 @@ class ValidationColumn(SkippableColumn):
     @classmethod
     def _tag_params(cls, data: Any) -> Any:
         """Repeat `validator_type` inside `validator_params`, where the tagged union looks for it."""
-        if not isinstance(data, dict) or not isinstance(params := data.get("validator_params", {}), dict):
+        if not isinstance(data, dict) or not isinstance(
+            params := data.get("validator_params", {}), dict
+        ):
             return data
         kind = data.get("validator_type")
         if params.get("validator_type", kind) != kind:
-            raise ValueError(f"validator_params.validator_type {params['validator_type']!r} differs from {kind!r}")
+            raise ValueError(
+                f"validator_params.validator_type {params['validator_type']!r} differs from {kind!r}"
+            )
         return {**data, "validator_params": {**params, "validator_type": kind}}
 
 

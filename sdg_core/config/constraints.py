@@ -31,9 +31,15 @@ def _tag(data: Any) -> Any:
     """`constraint_type` may be left out: a number or a name on the right tells the kinds apart."""
     if not isinstance(data, dict) or "constraint_type" in data:
         return data
-    return {**data, "constraint_type": "column_inequality" if isinstance(data.get("rhs"), str) else "scalar_inequality"}
+    return {
+        **data,
+        "constraint_type": "column_inequality"
+        if isinstance(data.get("rhs"), str)
+        else "scalar_inequality",
+    }
 
 
 Constraint = Annotated[
-    Annotated[ScalarInequality | ColumnInequality, Field(discriminator="constraint_type")], BeforeValidator(_tag)
+    Annotated[ScalarInequality | ColumnInequality, Field(discriminator="constraint_type")],
+    BeforeValidator(_tag),
 ]

@@ -51,14 +51,23 @@ def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if missing:
         blocks = [{"name": name, "endpoint": "http://127.0.0.1:8000/v1"} for name in missing]
         completed["model_providers"] = [*(raw.get("model_providers") or []), *blocks]
-        added += [f"model provider {name!r}, with a placeholder: write its endpoint and api_key" for name in missing]
+        added += [
+            f"model provider {name!r}, with a placeholder: write its endpoint and api_key"
+            for name in missing
+        ]
     lists = [tools.get("providers") for tools in mappings(raw.get("tool_configs"))]
     wanted = [name for names in lists if isinstance(names, list) for name in names]
     missing = _undefined(wanted, raw.get("mcp_providers"))
     if missing:
-        servers = [{"name": name, "provider_type": "stdio", "command": "command-of-the-server"} for name in missing]
+        servers = [
+            {"name": name, "provider_type": "stdio", "command": "command-of-the-server"}
+            for name in missing
+        ]
         completed["mcp_providers"] = [*(raw.get("mcp_providers") or []), *servers]
-        added += [f"MCP provider {name!r}, with a placeholder: write its command or endpoint" for name in missing]
+        added += [
+            f"MCP provider {name!r}, with a placeholder: write its command or endpoint"
+            for name in missing
+        ]
     return completed, added
 
 
@@ -123,12 +132,16 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
         return model
     return {
         **model,
-        "inference_parameters": {k: v for k, v in parameters.items() if not (k == "timeout" and v is None)},
+        "inference_parameters": {
+            k: v for k, v in parameters.items() if not (k == "timeout" and v is None)
+        },
     }
 
 
 def _tools(tools: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in tools.items() if not (key == "timeout_sec" and value is None)}
+    return {
+        key: value for key, value in tools.items() if not (key == "timeout_sec" and value is None)
+    }
 
 
 def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:
@@ -139,5 +152,8 @@ def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:
     names = [name for name in _PROVIDERS if name in wanted and name not in defined]
     if not names or not isinstance(given, list):
         return raw
-    added = [{"name": name, "endpoint": _PROVIDERS[name][0], "api_key": _PROVIDERS[name][1]} for name in names]
+    added = [
+        {"name": name, "endpoint": _PROVIDERS[name][0], "api_key": _PROVIDERS[name][1]}
+        for name in names
+    ]
     return {**raw, "model_providers": [*given, *added]}

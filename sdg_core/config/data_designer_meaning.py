@@ -16,7 +16,16 @@ Params = dict[str, Any]
 
 _TEXTS = ("prompt", "system_prompt", "expr")
 _ISO_HERE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?")
-_NOTATIONS = ("%Y/%m/%d", "%m/%d/%Y", "%b %d %Y", "%b %d, %Y", "%B %d %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y")
+_NOTATIONS = (
+    "%Y/%m/%d",
+    "%m/%d/%Y",
+    "%b %d %Y",
+    "%b %d, %Y",
+    "%B %d %Y",
+    "%B %d, %Y",
+    "%d %b %Y",
+    "%d %B %Y",
+)
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
 
 
@@ -30,7 +39,12 @@ def with_their_meaning(raw: dict[str, Any]) -> dict[str, Any]:
     columns = raw.get("columns")
     if not isinstance(columns, list):
         return raw
-    return {**raw, "columns": [_as_meant(column) if isinstance(column, dict) else column for column in columns]}
+    return {
+        **raw,
+        "columns": [
+            _as_meant(column) if isinstance(column, dict) else column for column in columns
+        ],
+    }
 
 
 def _as_meant(column: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +77,9 @@ def _with_census_fields(params: Params) -> Params:
 
 
 def _with_iso_times(params: Params) -> Params:
-    return {name: _iso(value) if name in ("start", "end") else value for name, value in params.items()}
+    return {
+        name: _iso(value) if name in ("start", "end") else value for name, value in params.items()
+    }
 
 
 def _iso(text: Any) -> Any:
@@ -72,7 +88,11 @@ def _iso(text: Any) -> Any:
         return text
     with suppress(ValueError):
         moment = datetime.fromisoformat(text.strip())
-        return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None, microsecond=0).isoformat()
+        return (
+            (moment.astimezone(UTC) if moment.tzinfo else moment)
+            .replace(tzinfo=None, microsecond=0)
+            .isoformat()
+        )
     for notation in _NOTATIONS:
         for clock in _CLOCKS:
             with suppress(ValueError):
@@ -88,7 +108,10 @@ def _with_one_type(params: Params) -> Params:
         return {**params, "values": _of_one_type(values, [values])}
     if isinstance(values, dict) and all(isinstance(part, list) for part in values.values()):
         parts = list(values.values())
-        return {**params, "values": {key: _of_one_type(part, parts) for key, part in values.items()}}
+        return {
+            **params,
+            "values": {key: _of_one_type(part, parts) for key, part in values.items()},
+        }
     return params
 
 

@@ -24,7 +24,8 @@ def _kind_of_number(value: Any) -> str:
 
 
 NumRecords = Annotated[
-    Annotated[PositiveInt, Tag("number")] | Annotated[Literal["seed"], Tag("word")], Discriminator(_kind_of_number)
+    Annotated[PositiveInt, Tag("number")] | Annotated[Literal["seed"], Tag("word")],
+    Discriminator(_kind_of_number),
 ]
 
 
@@ -42,9 +43,9 @@ class DatasetConfig(ConfigModel):
     description: NonEmptyStr | None = None
     license: NonEmptyStr | None = None
     num_records: NumRecords | None = None
-    row_group_size: Annotated[PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))] = (
-        DEFAULT_ROW_GROUP_SIZE
-    )
+    row_group_size: Annotated[
+        PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))
+    ] = DEFAULT_ROW_GROUP_SIZE
     seed: Seed = 0
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     seed_config: SeedConfig | None = None

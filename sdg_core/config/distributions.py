@@ -26,7 +26,9 @@ class ManualChoice(ConfigModel):
     """One of `values`, each as often as its weight says; all alike without weights."""
 
     values: Annotated[tuple[Number, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = (
+        None
+    )
 
     @model_validator(mode="after")
     def _weighable(self) -> "ManualChoice":
@@ -76,7 +78,9 @@ def _between(low: float, high: float) -> Callable[[float | Distribution], float 
     def checked(value: float | Distribution) -> float | Distribution:
         least, most = value.bounds if isinstance(value, Distribution) else (value, value)
         if not low <= least <= most <= high:
-            raise ValueError(f"from {low:g} to {high:g} is possible, got {least if least < low else most:g}")
+            raise ValueError(
+                f"from {low:g} to {high:g} is possible, got {least if least < low else most:g}"
+            )
         return value
 
     return checked

@@ -24,7 +24,11 @@ def apply_environment(raw: dict[str, Any], env: Mapping[str, str]) -> tuple[dict
             else:
                 model = {**model, "model": env[str(variable)]}
         models.append(model)
-    return {**raw, "model_providers": providers, "model_configs": models or raw.get("model_configs", [])}, problems
+    return {
+        **raw,
+        "model_providers": providers,
+        "model_configs": models or raw.get("model_configs", []),
+    }, problems
 
 
 def _switch_providers(
@@ -50,4 +54,6 @@ def _switch_providers(
 
 def mappings(value: Any) -> list[dict[str, Any]]:
     """The value if it is a list of mappings, else nothing; what else it may be is reported elsewhere."""
-    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
+    return (
+        value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
+    )

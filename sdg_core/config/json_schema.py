@@ -33,7 +33,9 @@ _UNTAGGED = ("LocalSeedSource", "ImageContext", "ScalarInequality", "ColumnInequ
 def json_schema(kind: FileKind | None = None) -> Schema:
     """The schema of one kind of file; without a kind, of both, told apart by `kind: pipeline`."""
     models = {model.__name__: model for model in _reachable(*_ROOTS.values())}
-    _, made = models_json_schema([(root, "validation") for root in _ROOTS.values()], ref_template=f"{_PLACE}{{model}}")
+    _, made = models_json_schema(
+        [(root, "validation") for root in _ROOTS.values()], ref_template=f"{_PLACE}{{model}}"
+    )
     definitions: dict[str, Schema] = made["$defs"]
     for name, definition in definitions.items():
         _adapt(definition, models[name], definitions)
@@ -104,12 +106,17 @@ def _adapt(definition: Schema, model: type[BaseModel], definitions: Mapping[str,
         if name in texts:
             schema["description"] = texts[name]
         if None in OFF.get(name, ()) and {"type": "null"} not in schema.get("anyOf", ()):
-            properties[names[0]] = schema = {"anyOf": [schema, {"type": "null"}], **_annotations(schema)}
+            properties[names[0]] = schema = {
+                "anyOf": [schema, {"type": "null"}],
+                **_annotations(schema),
+            }
         for other in names[1:]:
             properties[other] = {**schema, "description": f"Another name of {names[0]}."}
         if len(names) > 1 and names[0] in definition.get("required", ()):
             definition["required"].remove(names[0])
-            definition.setdefault("allOf", []).append({"anyOf": [{"required": [name]} for name in names]})
+            definition.setdefault("allOf", []).append(
+                {"anyOf": [{"required": [name]} for name in names]}
+            )
     for node in _nodes(properties):
         _as_editors_read_it(node)
     if model.__name__ in _TAGGED_BESIDE:
@@ -151,7 +158,9 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _tag_beside(definition: Schema, tag: str, place: str, definitions: Mapping[str, Schema]) -> None:
+def _tag_beside(
+    definition: Schema, tag: str, place: str, definitions: Mapping[str, Schema]
+) -> None:
     """Parameters whose kind stands beside them: for each kind, what they are then. They may be left out if nothing in them
     is required."""
     properties: dict[str, Schema] = definition["properties"]
@@ -176,7 +185,9 @@ def _tag_beside(definition: Schema, tag: str, place: str, definitions: Mapping[s
 def _require_tags(definition: Schema, definitions: Mapping[str, Schema]) -> None:
     """Unions by their tag, which each member then needs."""
     for node in _nodes(definition):
-        union = node.pop("discriminator", None) if isinstance(node.get("discriminator"), dict) else None
+        union = (
+            node.pop("discriminator", None) if isinstance(node.get("discriminator"), dict) else None
+        )
         if union is not None:
             for reference in union["mapping"].values():
                 name = reference.removeprefix(_PLACE)
@@ -194,9 +205,16 @@ def _accept_builder_configs(definitions: Mapping[str, Schema]) -> None:
     top = definitions[DatasetConfig.__name__]
     top["required"].remove("columns")
     top["anyOf"] = [{"required": ["columns"]}, {"required": [BLOCK]}]
-    top["properties"][BLOCK] = {"type": "object", "description": "A builder config of NeMo Data Designer, as it is."}
+    top["properties"][BLOCK] = {
+        "type": "object",
+        "description": "A builder config of NeMo Data Designer, as it is.",
+    }
     top["patternProperties"] = {f"^({'|'.join(ONLY_THERE)})$": {}}
     for model in get_args(get_args(Column)[0]):
         definition = definitions[model.__name__]
-        others = {key: list(values) for key, values in OFF.items() if key not in definition["properties"]}
-        definition["patternProperties"] = {f"^{key}$": {"enum": values} for key, values in others.items()}
+        others = {
+            key: list(values) for key, values in OFF.items() if key not in definition["properties"]
+        }
+        definition["patternProperties"] = {
+            f"^{key}$": {"enum": values} for key, values in others.items()
+        }

@@ -63,7 +63,12 @@ class ParsedConfig:
 
     def problem(self, path: Path, message: str) -> Problem:
         """A problem at `path` of `config`, with its line in the file."""
-        if self.column_places is not None and len(path) > 1 and path[0] == "columns" and isinstance(path[1], int):
+        if (
+            self.column_places is not None
+            and len(path) > 1
+            and path[0] == "columns"
+            and isinstance(path[1], int)
+        ):
             path = ("columns", self.column_places[path[1]], *path[2:])
         if not path or path[0] not in self.beside:
             path = (*self.prefix, *path)
@@ -83,7 +88,12 @@ AS_IT_IS = Reading()
 
 
 def parse_config(
-    text: str, *, source: str, default_name: str, env: Mapping[str, str], reading: Reading = AS_IT_IS
+    text: str,
+    *,
+    source: str,
+    default_name: str,
+    env: Mapping[str, str],
+    reading: Reading = AS_IT_IS,
 ) -> ParsedConfig:
     """Parse the text of a dataset file.
 
@@ -92,12 +102,19 @@ def parse_config(
     try:
         document = parse_document(text, is_json=source.endswith(".json"))
     except DocumentSyntaxError as error:
-        raise ConfigError(source, [Problem(_language(source), error.message, error.line)]) from error
+        raise ConfigError(
+            source, [Problem(_language(source), error.message, error.line)]
+        ) from error
     return interpret(document, source=source, default_name=default_name, env=env, reading=reading)
 
 
 def interpret(
-    document: Document, *, source: str, default_name: str, env: Mapping[str, str], reading: Reading = AS_IT_IS
+    document: Document,
+    *,
+    source: str,
+    default_name: str,
+    env: Mapping[str, str],
+    reading: Reading = AS_IT_IS,
 ) -> ParsedConfig:
     """The config that plain data means.
 
@@ -106,10 +123,14 @@ def interpret(
     """
     if not isinstance(document.data, dict):
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
-        raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
+        raise ConfigError(
+            source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")]
+        )
     if document.data.get("kind") == "pipeline" and "columns" not in document.data:
         problem = Problem(
-            "kind", "a pipeline, not a dataset; in Python, open it with api.open_pipeline", document.line(("kind",))
+            "kind",
+            "a pipeline, not a dataset; in Python, open it with api.open_pipeline",
+            document.line(("kind",)),
         )
         raise ConfigError(source, [problem])
     data = dict(document.data)
@@ -119,8 +140,14 @@ def interpret(
         raise ConfigError(source, [problem])
     prefix: Path = (BLOCK,) if BLOCK in document.data else ()
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
-    twice = [parsed.problem((key,), f"given in the {BLOCK} block as well; keep one") for key in data if key in block]
-    raw, ignored = drop_inert_keys({"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields))
+    twice = [
+        parsed.problem((key,), f"given in the {BLOCK} block as well; keep one")
+        for key in data
+        if key in block
+    ]
+    raw, ignored = drop_inert_keys(
+        {"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields)
+    )
     if reading.complete:
         raw, added = placeholders(raw)
         parsed = replace(parsed, added=tuple(added))
@@ -138,17 +165,25 @@ def _ordered(raw: dict[str, Any]) -> str:
     return str([column.get("conditional_params") for column in mappings(raw.get("columns"))])
 
 
-def read_config(path: FilePath, *, env: Mapping[str, str], reading: Reading = AS_IT_IS) -> ParsedConfig:
+def read_config(
+    path: FilePath, *, env: Mapping[str, str], reading: Reading = AS_IT_IS
+) -> ParsedConfig:
     """Read and parse a dataset file. Raises ConfigError if it cannot be read."""
     try:
         text = document_text(path)
     except FileNotFoundError as error:
         raise ConfigError(str(path), [Problem("file", f"does not exist{_near(path)}")]) from error
     except OSError as error:
-        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
+        raise ConfigError(
+            str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
-    return parse_config(text, source=str(path), default_name=_default_name(path), env=env, reading=reading)
+        raise ConfigError(
+            str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]
+        ) from error
+    return parse_config(
+        text, source=str(path), default_name=_default_name(path), env=env, reading=reading
+    )
 
 
 @dataclass(frozen=True)
@@ -174,15 +209,23 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     try:
         document = parse_document(document_text(path), is_json=path.suffix == ".json")
     except OSError as error:
-        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
+        raise ConfigError(
+            str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
+        raise ConfigError(
+            str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]
+        ) from error
     except DocumentSyntaxError as error:
-        raise ConfigError(str(path), [Problem(_language(str(path)), error.message, error.line)]) from error
+        raise ConfigError(
+            str(path), [Problem(_language(str(path)), error.message, error.line)]
+        ) from error
     return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)
 
 
-def parse_pipeline(document: Document, *, source: str, default_name: str, env: Mapping[str, str]) -> ParsedPipeline:
+def parse_pipeline(
+    document: Document, *, source: str, default_name: str, env: Mapping[str, str]
+) -> ParsedPipeline:
     """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
     parsed = ParsedConfig(source, document, (), frozenset(), None, ())
@@ -200,13 +243,19 @@ def parse_pipeline(document: Document, *, source: str, default_name: str, env: M
 def _near(path: FilePath) -> str:
     """The file that a path may mean: one of the same folder that is almost called so."""
     try:
-        names = [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml", ".json")]
+        names = [
+            other.name
+            for other in path.parent.iterdir()
+            if other.suffix in (".yaml", ".yml", ".json")
+        ]
     except OSError:
         return f", nor does its folder {path.parent}; check the path"
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {path.with_name(close[0])}?"
-    return f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
+    return (
+        f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
+    )
 
 
 def name_in(path: FilePath) -> str | None:
@@ -227,7 +276,11 @@ _NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", 
 
 def _default_name(path: FilePath) -> str:
     """The file's name, or its directory's where the file is called by what it is."""
-    stem = path.resolve().parent.name if path.stem in ("dataset", "pipeline", "builder_config", "config") else path.stem
+    stem = (
+        path.resolve().parent.name
+        if path.stem in ("dataset", "pipeline", "builder_config", "config")
+        else path.stem
+    )
     return re.sub(r"[^a-z0-9_]", "_", stem.lower()).lstrip("_0123456789") or "dataset"
 
 
@@ -244,13 +297,20 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
     locations = [item["loc"] for item in error.errors()]
     bad_columns = {loc[1] for loc in locations if loc[0] == "columns" and len(loc) > 1}
     bad_keys = {loc[0] for loc in locations} - _REFERRED_TO
-    salvaged = {"name": "dataset", **{key: value for key, value in raw.items() if key not in bad_keys}}
+    salvaged = {
+        "name": "dataset",
+        **{key: value for key, value in raw.items() if key not in bad_keys},
+    }
     names: set[str] = set()
     places: tuple[int, ...] | None = None
     if bad_columns and isinstance(raw.get("columns"), list):
         places = tuple(index for index in range(len(raw["columns"])) if index not in bad_columns)
         salvaged["columns"] = [raw["columns"][index] for index in places]
-        names = {str(raw["columns"][i].get("name")) for i in bad_columns if isinstance(raw["columns"][i], dict)}
+        names = {
+            str(raw["columns"][i].get("name"))
+            for i in bad_columns
+            if isinstance(raw["columns"][i], dict)
+        }
     try:
         config = DatasetConfig.model_validate(salvaged)
     except ValidationError:
@@ -272,13 +332,17 @@ def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig)
             continue  # only because its items are faulty, and they are reported themselves
         if item["type"] == "missing" and item["loc"] in renamed:
             continue
-        path = _yaml_path(item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden"))
+        path = _yaml_path(
+            item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden")
+        )
         missing = [loc[-1] for loc in renamed if loc[:-1] == item["loc"][:-1]]
         message = message_of(item, path, around=_at(raw, path[:-1]), missing=missing)
         problem = parsed.problem(path, in_language(message, language))
         previous = found.get(problem.path)
         if previous is not None and previous.message != problem.message:
-            problem = Problem(problem.path, f"{previous.message}; or: {problem.message}", problem.line)
+            problem = Problem(
+                problem.path, f"{previous.message}; or: {problem.message}", problem.line
+            )
         found[problem.path] = problem
     return [problem for path, problem in found.items() if not _follows_from_other(path, found)]
 

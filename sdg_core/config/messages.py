@@ -33,8 +33,14 @@ _MESSAGES = {
 }
 _EXAMPLES = {
     ("options", "dict_type"): "give each option with its meaning, as in {1: bad, 2: good}",
-    ("columns", "tuple_type"): "write each column as an item, with its name in it, as in - {name: plan, ...}",
-    ("scores", "tuple_type"): "write each score as an item, with its name in it, as in - {name: quality, ...}",
+    (
+        "columns",
+        "tuple_type",
+    ): "write each column as an item, with its name in it, as in - {name: plan, ...}",
+    (
+        "scores",
+        "tuple_type",
+    ): "write each score as an item, with its name in it, as in - {name: quality, ...}",
     ("skip", "model_type"): 'write the condition below when, as in {when: "{{ plan }}"}',
     ("seed_config", "model_type"): "say where it comes from, as in {source: {path: data.csv}}",
     ("seed", "int_type"): "this is the seed of the random numbers; seed data goes into seed_config",
@@ -173,7 +179,9 @@ def _meant(key: str, known: Collection[str]) -> str | None:
     return ours or _nearest(key, known, cutoff=0.75)
 
 
-def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missing: Collection[str]) -> str:
+def _unknown_key(
+    key: str, loc: tuple[int | str, ...], *, around: object, missing: Collection[str]
+) -> str:
     if loc == ("buffer_size",):
         return "an alias of row_group_size, which is given as well; keep one"
     if (meant := _meant(key, missing)) is not None:
@@ -199,7 +207,11 @@ def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missin
 
 def _keys_in(section: str) -> set[str]:
     """The keys of the mappings in a part of a dataset file."""
-    return {name for part in _models_in(DatasetConfig.model_fields[section].annotation) for name in part.model_fields}
+    return {
+        name
+        for part in _models_in(DatasetConfig.model_fields[section].annotation)
+        for name in part.model_fields
+    }
 
 
 def _listed(keys: Collection[str]) -> str:
@@ -217,7 +229,9 @@ def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
         return [DatasetConfig]
     models: list[type[BaseModel]] = [DatasetConfig, PipelineConfig]
     for part in loc:
-        inside = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        inside = [
+            model.model_fields[part].annotation for model in models if part in model.model_fields
+        ]
         tagged = [model for model in models if part in _tags(model).values()]
         if not tagged and inside:
             models = [found for annotation in inside for found in _models_in(annotation)]
@@ -242,7 +256,9 @@ def _models_of(around: object) -> list[type[BaseModel]]:
 
 def _tags(model: type[BaseModel]) -> dict[str, object]:
     """The fields that say of which kind a mapping is, with what they say of this one."""
-    return {name: field.default for name, field in model.model_fields.items() if name.endswith("_type")}
+    return {
+        name: field.default for name, field in model.model_fields.items() if name.endswith("_type")
+    }
 
 
 @cache
@@ -254,7 +270,11 @@ def _every_model() -> tuple[type[BaseModel], ...]:
         model = todo.pop()
         if model not in seen:
             seen[model] = None
-            todo.extend(part for field in model.model_fields.values() for part in _models_in(field.annotation))
+            todo.extend(
+                part
+                for field in model.model_fields.values()
+                for part in _models_in(field.annotation)
+            )
     return tuple(seen)
 
 
@@ -266,7 +286,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _tag_required(tag: str, value: Any) -> str:
     """A mapping that does not say of what kind it is; perhaps under another key."""
-    others = [key for key, ours in _WORDS_OF_OTHERS.items() if tag in ours and isinstance(value, dict) and key in value]
+    others = [
+        key
+        for key, ours in _WORDS_OF_OTHERS.items()
+        if tag in ours and isinstance(value, dict) and key in value
+    ]
     return f"{tag} is required" + (f"; write {tag} in place of {others[0]!r}" if others else "")
 
 

@@ -5,7 +5,14 @@ import shlex
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictStr,
+    StringConstraints,
+    model_validator,
+)
 
 from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt, Rate
 from sdg_core.config.distributions import Temperature, TopP
@@ -41,8 +48,12 @@ ANY_COLUMN = "*"
 
 def _reply_tokens(value: Any) -> Any:
     """A length for all columns, or one for each; a number stands for a distribution without spread."""
-    given = {ANY_COLUMN: value} if not isinstance(value, dict) or {"mean"} <= value.keys() else value
-    wanted = "tokens are needed, {mean: tokens, stddev: tokens}, or one of these for each column by name"
+    given = (
+        {ANY_COLUMN: value} if not isinstance(value, dict) or {"mean"} <= value.keys() else value
+    )
+    wanted = (
+        "tokens are needed, {mean: tokens, stddev: tokens}, or one of these for each column by name"
+    )
     found: dict[str, Any] = {}
     for name, length in given.items():
         if isinstance(length, bool) or not isinstance(length, int | float | dict | ReplyTokens):
@@ -59,14 +70,19 @@ class Simulation(ConfigModel):
     reply_tokens: about how long replies are, by column (`*` for the others); None for a few sentences.
     """
 
-    latency: Annotated[Latency, BeforeValidator(_latency, json_schema_input_type=Price | Latency)] = Latency(mean=0.0)
+    latency: Annotated[
+        Latency, BeforeValidator(_latency, json_schema_input_type=Price | Latency)
+    ] = Latency(mean=0.0)
     rate_limited: Rate = 0.0
     transient: Rate = 0.0
     malformed: Rate = 0.0
     reply_tokens: (
         Annotated[
             dict[str, ReplyTokens],
-            BeforeValidator(_reply_tokens, json_schema_input_type=Price | ReplyTokens | dict[str, Price | ReplyTokens]),
+            BeforeValidator(
+                _reply_tokens,
+                json_schema_input_type=Price | ReplyTokens | dict[str, Price | ReplyTokens],
+            ),
         ]
         | None
     ) = None
@@ -83,7 +99,9 @@ ANTHROPIC_ENDPOINT = "https://api.anthropic.com"
 SERVED_ENDPOINT = "http://127.0.0.1:{port}/v1"
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 _SERVED = ("openai", "anthropic")
-_NOT_IN_FILES = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
+_NOT_IN_FILES = frozenset(
+    {"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"}
+)
 
 
 def _headers(value: dict[str, str]) -> dict[str, str]:
@@ -102,7 +120,9 @@ def without_login(endpoint: str) -> str:
     if not endpoint.startswith(("http://", "https://")):
         raise ValueError("endpoint is not a URL; it starts with http:// or https://")
     if "@" in endpoint.split("/")[2]:
-        raise ValueError("endpoint holds a user name or password, which do not belong in a file; use api_key")
+        raise ValueError(
+            "endpoint holds a user name or password, which do not belong in a file; use api_key"
+        )
     if _NOT_IN_URLS.search(endpoint):
         raise ValueError("endpoint is not a URL; it holds a blank or a control character")
     try:
@@ -135,7 +155,9 @@ def _command(value: Any) -> Any:
 
 def _path(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError("a path is needed, such as /health; it is asked at the provider's endpoint")
+        raise ValueError(
+            "a path is needed, such as /health; it is asked at the provider's endpoint"
+        )
     return value
 
 
@@ -149,7 +171,11 @@ class Serve(ConfigModel):
 
     command: Annotated[tuple[NonEmptyStr, ...], BeforeValidator(_command), Field(min_length=1)]
     health: Annotated[NonEmptyStr, AfterValidator(_path)] | None = None
-    gpus: Annotated[int, Field(ge=0, strict=True)] | tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = None
+    gpus: (
+        Annotated[int, Field(ge=0, strict=True)]
+        | tuple[Annotated[int, Field(ge=0, strict=True)], ...]
+        | None
+    ) = None
     ready_timeout: Seconds = 600.0
     env: dict[NonEmptyStr, EnvVar] = {}
 
@@ -207,7 +233,9 @@ class ModelProvider(ConfigModel):
                 raise ValueError(f"{PORT} in endpoint goes with serve only; write the port")
             return
         if self.provider_type not in _SERVED:
-            raise ValueError(f"serve goes with provider_type: {' or '.join(_SERVED)} only; remove it")
+            raise ValueError(
+                f"serve goes with provider_type: {' or '.join(_SERVED)} only; remove it"
+            )
         endpoint = self.endpoint or ""
         if urlsplit(endpoint).hostname not in _LOOPBACK:
             raise ValueError(
@@ -218,9 +246,13 @@ class ModelProvider(ConfigModel):
         asked = PORT in endpoint
         used = any(PORT in part for part in self.serve.command)
         if asked and not used:
-            raise ValueError(f"serve.command does not say {PORT}, the port to listen at; add it, as in --port {PORT}")
+            raise ValueError(
+                f"serve.command does not say {PORT}, the port to listen at; add it, as in --port {PORT}"
+            )
         if used and not asked:
-            raise ValueError(f"serve.command says {PORT}, but endpoint names a port; write {SERVED_ENDPOINT}")
+            raise ValueError(
+                f"serve.command says {PORT}, but endpoint names a port; write {SERVED_ENDPOINT}"
+            )
         if not asked and urlsplit(endpoint).port is None:
             raise ValueError(f"endpoint names no port; write {SERVED_ENDPOINT}")
 
@@ -249,7 +281,9 @@ class InferenceParameters(ConfigModel):
         misfits = {"chat-completion": embedding, "embedding": chat, "image": (*chat, *embedding)}
         for name in misfits[self.generation_type]:
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} does not go with generation_type: {self.generation_type}; remove it")
+                raise ValueError(
+                    f"{name} does not go with generation_type: {self.generation_type}; remove it"
+                )
         return self
 
 

@@ -13,8 +13,14 @@ CENSUS_LOCALES = frozenset({"en_IN", "hi_Deva_IN", "hi_Latn_IN", "pt_BR", "fr_FR
 
 def _age_range(value: Any) -> Any:
     """One message for whatever is no pair of ages, instead of one per element."""
-    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(age) is not int for age in value):
-        raise ValueError("two whole numbers are needed: the lowest and the highest age, such as [18, 65]")
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 2
+        or any(type(age) is not int for age in value)
+    ):
+        raise ValueError(
+            "two whole numbers are needed: the lowest and the highest age, such as [18, 65]"
+        )
     low, high = value
     if low < 0 or high > MAX_AGE:
         raise ValueError(f"ages are between 0 and {MAX_AGE}, got [{low}, {high}]")
@@ -29,7 +35,10 @@ class PeopleParams(ConfigModel):
     locale: NonEmptyStr = "en_US"
     sex: Literal["Male", "Female"] | None = None
     city: NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)] | None = None
-    age_range: Annotated[tuple[NonNegativeInt, NonNegativeInt], BeforeValidator(_age_range)] = (18, MAX_AGE)
+    age_range: Annotated[tuple[NonNegativeInt, NonNegativeInt], BeforeValidator(_age_range)] = (
+        18,
+        MAX_AGE,
+    )
 
 
 class PersonFromFakerParams(PeopleParams):
@@ -46,6 +55,8 @@ class PersonParams(PeopleParams):
     """
 
     sampler_type: Literal["person"] = "person"
-    select_field_values: dict[NonEmptyStr, Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]] | None = None
+    select_field_values: (
+        dict[NonEmptyStr, Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]] | None
+    ) = None
     with_synthetic_personas: Bool = False
     census_fields: Bool = False

@@ -49,7 +49,9 @@ class SplitStage(StageBase):
     @model_validator(mode="after")
     def _tokenizer_counts_tokens(self) -> "SplitStage":
         if self.tokenizer is not None and self.unit != "tokens":
-            raise ValueError(f"tokenizer belongs to unit: tokens, but the unit is {self.unit}; leave one of them out")
+            raise ValueError(
+                f"tokenizer belongs to unit: tokens, but the unit is {self.unit}; leave one of them out"
+            )
         return self
 
 
@@ -89,7 +91,9 @@ class ExplodeStage(StageBase):
     """One task per item of a list. Items that are mappings become columns; others take the place of the list."""
 
     stage: Literal["explode"]
-    column: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+    column: Annotated[
+        str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
+    ]
 
 
 class StageResources(ConfigModel):
@@ -129,7 +133,13 @@ class RenameStage(StageBase):
 
 
 Stage = Annotated[
-    SplitStage | FilterStage | ColumnsStage | ExplodeStage | FunctionStage | SelectStage | RenameStage,
+    SplitStage
+    | FilterStage
+    | ColumnsStage
+    | ExplodeStage
+    | FunctionStage
+    | SelectStage
+    | RenameStage,
     Field(discriminator="stage"),
 ]
 

@@ -9,7 +9,9 @@ from sdg_core.config.base import ConfigModel, FileName, JsonObject, NonEmptyStr,
 from sdg_core.config.seeds import SeedSource
 
 ProcessorName = Annotated[
-    StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$"), FileName
+    StrictStr,
+    StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$"),
+    FileName,
 ]
 
 
@@ -70,11 +72,15 @@ class QualityBounds(ConfigModel):
         if self.at_least is None and self.at_most is None:
             raise ValueError("give at_least, at_most or both")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}: no text could pass")
+            raise ValueError(
+                f"at_least {self.at_least:g} is above at_most {self.at_most:g}: no text could pass"
+            )
         most = MOST.get(self.rule, 1)
         for name, value in (("at_least", self.at_least), ("at_most", self.at_most)):
             if value is not None and value > most:
-                raise ValueError(f"{name} of {self.rule} is a number from 0 to {most:g}, got {value:g}")
+                raise ValueError(
+                    f"{name} of {self.rule} is a number from 0 to {most:g}, got {value:g}"
+                )
         if (self.n is not None) != (self.rule == "repeated_ngrams"):
             raise ValueError("`n` belongs to the rule repeated_ngrams, which needs it")
         if (self.language is not None) != (self.rule == "language"):
@@ -95,9 +101,13 @@ class FilterProcessor(ConfigModel):
     @model_validator(mode="after")
     def _one_criterion(self) -> "FilterProcessor":
         if (self.keep is None) == (not self.quality):
-            raise ValueError("give either keep, a template, or quality, a list of rules with the column they judge")
+            raise ValueError(
+                "give either keep, a template, or quality, a list of rules with the column they judge"
+            )
         if (self.column is not None) != bool(self.quality):
-            raise ValueError("quality rules need `column`, the column of texts they judge; keep takes none")
+            raise ValueError(
+                "quality rules need `column`, the column of texts they judge; keep takes none"
+            )
         return self
 
 
@@ -151,5 +161,6 @@ class DecontaminateProcessor(ConfigModel):
 RowProcessor = FilterProcessor | DeduplicateProcessor | DecontaminateProcessor
 """Processors that leave records out of the finished dataset."""
 Processor = Annotated[
-    DropColumnsProcessor | SchemaTransformProcessor | RowProcessor, Field(discriminator="processor_type")
+    DropColumnsProcessor | SchemaTransformProcessor | RowProcessor,
+    Field(discriminator="processor_type"),
 ]

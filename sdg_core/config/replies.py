@@ -36,7 +36,11 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 def _traced(value: Any) -> Any:
     """Data Designer's older files say true or false."""
-    return {True: "all_messages", False: "none"}.get(value, value) if isinstance(value, bool) else value
+    return (
+        {True: "all_messages", False: "none"}.get(value, value)
+        if isinstance(value, bool)
+        else value
+    )
 
 
 _TraceName = Literal["none", "last_message", "all_messages"]
@@ -48,7 +52,9 @@ def _output_format(value: Any) -> Any:
     if isinstance(value, str) and value:
         return value
     if not isinstance(value, dict):
-        raise ValueError("a JSON schema is needed, or a pydantic model as module:Class or ./file.py:Class")
+        raise ValueError(
+            "a JSON schema is needed, or a pydantic model as module:Class or ./file.py:Class"
+        )
     check_json(value)
     return value
 
@@ -71,7 +77,9 @@ def _options(value: Any) -> Any:
     return options
 
 
-Options = Annotated[dict[StrictInt | NonEmptyStr, StrictStr], Field(min_length=1), BeforeValidator(_options)]
+Options = Annotated[
+    dict[StrictInt | NonEmptyStr, StrictStr], Field(min_length=1), BeforeValidator(_options)
+]
 
 
 class Score(ConfigModel):
@@ -130,5 +138,6 @@ def _a_picture(value: Any) -> Any:
 
 
 AnyMediaContext = Annotated[
-    Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")], BeforeValidator(_a_picture)
+    Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")],
+    BeforeValidator(_a_picture),
 ]

@@ -94,7 +94,10 @@ _SETTINGS = (
         name="when_claimed",
         default="wait",
         purpose="What to do about row groups that another run is working on.",
-        choices={"wait": "generate the rest, then wait for them", "refuse": "do not start if there are any"},
+        choices={
+            "wait": "generate the rest, then wait for them",
+            "refuse": "do not start if there are any",
+        },
     ),
     RunSetting(
         name="max_parallel_requests",
@@ -181,7 +184,10 @@ _SETTINGS = (
         default="local",
         only_for="pipeline",
         purpose="Where functions and quality rules run.",
-        choices={"local": "in the process of the run", "ray": "on the Ray cluster that RAY_ADDRESS names"},
+        choices={
+            "local": "in the process of the run",
+            "ray": "on the Ray cluster that RAY_ADDRESS names",
+        },
         more="[Where stages run](pipelines.md#where-stages-run)",
     ),
 )

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, Name, NonEmptyStr, NonNegativeInt, Number, PositiveInt, Rate, Scalar
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    Name,
+    NonEmptyStr,
+    NonNegativeInt,
+    Number,
+    PositiveInt,
+    Rate,
+    Scalar,
+)
 from sdg_core.config.people import PersonFromFakerParams, PersonParams
 from sdg_core.counts import counted
 
@@ -21,7 +31,9 @@ class CategoryParams(ConfigModel):
 
     sampler_type: Literal["category"] = "category"
     values: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = (
+        None
+    )
 
     @model_validator(mode="after")
     def _weights_fit(self) -> "CategoryParams":
@@ -32,7 +44,9 @@ class CategoryParams(ConfigModel):
         if self.weights is not None and sum(self.weights) == 0:
             raise ValueError("weights are all 0; at least one must be positive")
         if self.weights is not None and not math.isfinite(sum(self.weights)):
-            raise ValueError("the sum of the weights is beyond what a number can hold; scale them down")
+            raise ValueError(
+                "the sum of the weights is beyond what a number can hold; scale them down"
+            )
         return self
 
 
@@ -139,7 +153,9 @@ class TimedeltaParams(ConfigModel):
     @model_validator(mode="after")
     def _ordered(self) -> "TimedeltaParams":
         if self.dt_min >= self.dt_max:
-            raise ValueError(f"dt_min {self.dt_min} (included) is not below dt_max {self.dt_max} (excluded)")
+            raise ValueError(
+                f"dt_min {self.dt_min} (included) is not below dt_max {self.dt_max} (excluded)"
+            )
         if self.dt_max > _UNITS_IN_9999_YEARS[self.unit]:
             raise ValueError(f"dt_max {self.dt_max} {self.unit} is beyond the year 9999")
         return self

@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, DatasetName, JsonObject, NonEmptyStr, NonNegativeInt, PositiveInt
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    DatasetName,
+    JsonObject,
+    NonEmptyStr,
+    NonNegativeInt,
+    PositiveInt,
+)
 
 
 class TextFileKeys(ConfigModel):
@@ -54,7 +62,9 @@ _UNREAD_FORMATS = ("hermes_agent", "pi_coding_agent")
 
 def _rollout_format(value: Any) -> Any:
     if value in _UNREAD_FORMATS:
-        raise ValueError(f"sessions of the format {value} are not read yet; 'atif', 'claude_code' and 'codex' are")
+        raise ValueError(
+            f"sessions of the format {value} are not read yet; 'atif', 'claude_code' and 'codex' are"
+        )
     return value
 
 
@@ -80,14 +90,18 @@ class SqlSeedSource(ConfigModel):
     @model_validator(mode="after")
     def _one_url(self) -> "SqlSeedSource":
         if (self.url is None) == (self.url_env is None):
-            raise ValueError("give either url or url_env, the name of an environment variable that holds the URL")
+            raise ValueError(
+                "give either url or url_env, the name of an environment variable that holds the URL"
+            )
         return self
 
 
 def hub_path(value: str) -> str:
     """Checks that a path names files of a dataset on the hub. Raises ValueError."""
     if re.fullmatch(r"(hf://)?datasets/[^/]+/[^/]+/.+", value) is None:
-        raise ValueError(f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}")
+        raise ValueError(
+            f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}"
+        )
     return value
 
 
@@ -95,7 +109,9 @@ def class_reference(value: str) -> str:
     """Checks that a text names a class of a module or file. Raises ValueError."""
     module, _, name = value.rpartition(":")
     if not module or not name.isidentifier():
-        raise ValueError(f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}")
+        raise ValueError(
+            f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}"
+        )
     return value
 
 
@@ -182,18 +198,23 @@ class PartitionBlock(ConfigModel):
     @model_validator(mode="after")
     def _inside(self) -> "PartitionBlock":
         if self.index >= self.num_partitions:
-            raise ValueError(f"index {self.index} needs num_partitions above it, got {self.num_partitions}")
+            raise ValueError(
+                f"index {self.index} needs num_partitions above it, got {self.num_partitions}"
+            )
         return self
 
 
 def _selection_kind(value: Any) -> str:
     """Which selection a mapping means, so that its faults are reported against that one only."""
-    is_block = isinstance(value, PartitionBlock) or (isinstance(value, dict) and {"index", "num_partitions"} & {*value})
+    is_block = isinstance(value, PartitionBlock) or (
+        isinstance(value, dict) and {"index", "num_partitions"} & {*value}
+    )
     return "block" if is_block else "range"
 
 
 Selection = Annotated[
-    Annotated[IndexRange, Tag("range")] | Annotated[PartitionBlock, Tag("block")], Discriminator(_selection_kind)
+    Annotated[IndexRange, Tag("range")] | Annotated[PartitionBlock, Tag("block")],
+    Discriminator(_selection_kind),
 ]
 
 

@@ -28,7 +28,9 @@ class SelectConfig(ConfigModel):
     @model_validator(mode="after")
     def _consistent(self) -> "SelectConfig":
         if (self.best is not None) != (self.otherwise == "best"):
-            raise ValueError("`best` (a score column) and `otherwise: best` belong together; give both or neither")
+            raise ValueError(
+                "`best` (a score column) and `otherwise: best` belong together; give both or neither"
+            )
         if self.keep is None and self.otherwise != "best":
             raise ValueError(
                 "give `keep`, a template; only `otherwise: best` can do without (the best of all candidates)"

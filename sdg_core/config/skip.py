@@ -35,5 +35,7 @@ def without_skip(data: Any) -> Any:
             f"a {data.get('column_type')} column is never skipped: remove `skip`, or put it on the columns that read this one"
         )
     if data.get("propagate_skip", True) is not True:
-        raise ValueError(f"a {data.get('column_type')} column is never skipped: remove `propagate_skip`")
+        raise ValueError(
+            f"a {data.get('column_type')} column is never skipped: remove `propagate_skip`"
+        )
     return {key: value for key, value in data.items() if key not in ("skip", "propagate_skip")}

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, DatasetName, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    DatasetName,
+    JsonObject,
+    Name,
+    NonEmptyStr,
+    PositiveInt,
+    Scalar,
+)
 from sdg_core.config.models import Seconds
 from sdg_core.config.seeds import class_reference, hub_path
 
@@ -14,7 +23,9 @@ def _known_encoding(value: str) -> str:
     try:
         codecs.lookup(value)
     except LookupError:
-        raise ValueError(f"there is no encoding {value!r}; as in utf-8, latin-1 or cp1252") from None
+        raise ValueError(
+            f"there is no encoding {value!r}; as in utf-8, latin-1 or cp1252"
+        ) from None
     return value
 
 
@@ -95,7 +106,9 @@ class SqlSources(SourcesBase):
     @model_validator(mode="after")
     def _one_of_each(self) -> "SqlSources":
         if (self.url is None) == (self.url_env is None):
-            raise ValueError("give either url or url_env, the name of an environment variable that holds the URL")
+            raise ValueError(
+                "give either url or url_env, the name of an environment variable that holds the URL"
+            )
         if (self.table is None) == (self.query is None):
             raise ValueError("give either table or query, a SELECT")
         return self
@@ -137,6 +150,12 @@ class CustomSources(SourcesBase):
 
 
 Sources = Annotated[
-    FileSources | HtmlSources | DocumentSources | SqlSources | HubSources | DatasetSources | CustomSources,
+    FileSources
+    | HtmlSources
+    | DocumentSources
+    | SqlSources
+    | HubSources
+    | DatasetSources
+    | CustomSources,
     Field(discriminator="reader"),
 ]

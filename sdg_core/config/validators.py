@@ -7,10 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StrictStr
 
-from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, NonNegativeInt, PositiveInt, Scalar
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    JsonObject,
+    NonEmptyStr,
+    NonNegativeInt,
+    PositiveInt,
+    Scalar,
+)
 
 ValidatorType = Literal["code", "local_callable", "remote", "json_schema", "regex"]
-CodeLang = Literal["python", "sql:sqlite", "sql:tsql", "sql:bigquery", "sql:mysql", "sql:postgres", "sql:ansi"]
+CodeLang = Literal[
+    "python", "sql:sqlite", "sql:tsql", "sql:bigquery", "sql:mysql", "sql:postgres", "sql:ansi"
+]
 
 
 def _url(text: str) -> str:
@@ -65,7 +75,9 @@ class JsonSchemaParams(ConfigModel):
     """A JSON schema; text is read as JSON first, other values are checked as they are."""
 
     validator_type: Literal["json_schema"] = "json_schema"
-    json_schema: Annotated[JsonObject, Field(validation_alias=AliasChoices("json_schema", "schema"))]
+    json_schema: Annotated[
+        JsonObject, Field(validation_alias=AliasChoices("json_schema", "schema"))
+    ]
 
 
 class RegexParams(ConfigModel):

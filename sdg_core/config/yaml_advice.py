@@ -13,7 +13,10 @@ _PLAIN: tuple[tuple[str, str], ...] = (
         "quoted scalar",
         "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text",
     ),
-    ("block sequence entries", "; quote text that begins with -, or begin the list on a line of its own"),
+    (
+        "block sequence entries",
+        "; quote text that begins with -, or begin the list on a line of its own",
+    ),
     ("single document", "; a file holds one dataset: remove the line ---"),
     ("tag:yaml.org,2002:merge", "; quote it to make it text"),
     ("constructor for the tag", "; quote text that begins with !"),
@@ -26,18 +29,24 @@ def advice_on(message: str, line: str) -> str:
         return sign
     if "mapping values are not allowed" in message:
         if _SECOND_COLON.search(line):
-            return "; quote text that has a colon and a blank in it, or write it below `|`, indented"
+            return (
+                "; quote text that has a colon and a blank in it, or write it below `|`, indented"
+            )
         return "; check the indentation: keys of one mapping begin in one column"
     if "tab character" in message or ("cannot start any token" in message and "\t" in line):
         return "; indent with spaces, YAML does not allow tabs"
     found = _STARTS_WITH.search(line)
-    if found is not None and ("cannot start any token" in message or "alias" in message or "anchor" in message):
+    if found is not None and (
+        "cannot start any token" in message or "alias" in message or "anchor" in message
+    ):
         return f"; quote text that begins with {found[1]}"
     for part, remedy in _PLAIN:
         if part in message:
             return remedy
     if "did not find expected" in message and _QUOTE_INSIDE.search(line):
-        return "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
+        return (
+            "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
+        )
     if "did not find expected" in message:
         return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
     return ""

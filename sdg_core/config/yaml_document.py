@@ -66,7 +66,9 @@ _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _VALUE = "tag:yaml.org,2002:value"
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_REAL = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
 
 
@@ -92,7 +94,9 @@ class _Lines:
         """A value, or another line of it."""
         self._steps -= len(path)
         if self.left < 0:
-            raise DocumentSyntaxError(f"more than {self.most:,} values; do aliases multiply them?", line)
+            raise DocumentSyntaxError(
+                f"more than {self.most:,} values; do aliases multiply them?", line
+            )
         if self._steps < 0:
             raise DocumentSyntaxError("too many values that are nested too deeply", line)
         self.by_path[path] = line
@@ -134,7 +138,10 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
         )
     if len(text) > _LONGEST_NUMBER:
         raise yaml.constructor.ConstructorError(
-            None, None, f"a number of {len(text):,} digits; quote it to keep it as text", node.start_mark
+            None,
+            None,
+            f"a number of {len(text):,} digits; quote it to keep it as text",
+            node.start_mark,
         )
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
     return int(text.removeprefix("0o").removeprefix("0x") if base != 10 else text, base)
@@ -168,8 +175,14 @@ def document_text(path: FilePath) -> str:
     Raises OSError, UnicodeDecodeError. A pipe or a device, for which one could wait without end, is not opened.
     """
     mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening says what is wrong with a directory
-        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, not a file", str(path))
+    if not (
+        stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    ):  # opening says what is wrong with a directory
+        raise OSError(
+            errno.EINVAL,
+            f"it is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, not a file",
+            str(path),
+        )
     with path.open(encoding="utf-8") as file:
         return file.read(MAX_CHARACTERS + 1)
 
@@ -177,7 +190,9 @@ def document_text(path: FilePath) -> str:
 def parse_document(text: str, *, is_json: bool = False) -> Document:
     """Parse one YAML document, or one of JSON. Raises DocumentSyntaxError."""
     if len(text) > MAX_CHARACTERS:
-        raise DocumentSyntaxError(f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None)
+        raise DocumentSyntaxError(
+            f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None
+        )
     _check_size(text)
     if is_json:
         return _parse_json(text)
@@ -192,15 +207,21 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)
         lines_of_text = text.split("\n")
-        near = lines_of_text[mark.line] if mark is not None and mark.line < len(lines_of_text) else ""
+        near = (
+            lines_of_text[mark.line] if mark is not None and mark.line < len(lines_of_text) else ""
+        )
         message += advice_on(message, near)
         raise DocumentSyntaxError(message, mark.line + 1 if mark else None) from error
     except DocumentSyntaxError as error:
         line_of_text = _LINE_BREAK.split(text)[error.line - 1] if error.line is not None else ""
-        raise DocumentSyntaxError(error.message + advice_on(error.message, line_of_text), error.line) from error
+        raise DocumentSyntaxError(
+            error.message + advice_on(error.message, line_of_text), error.line
+        ) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise DocumentSyntaxError(f"character #x{ord_of(error.character):04x} is not allowed", line) from error
+        raise DocumentSyntaxError(
+            f"character #x{ord_of(error.character):04x} is not allowed", line
+        ) from error
     except RecursionError as error:
         raise DocumentSyntaxError("nested too deeply", None) from error
     finally:
@@ -219,7 +240,9 @@ def _parse_json(text: str) -> Document:
     except json.JSONDecodeError as error:
         raise DocumentSyntaxError(f"not JSON: {error.msg}", error.lineno) from error
     except UnicodeEncodeError as error:
-        raise DocumentSyntaxError("a lone surrogate (\\ud800 to \\udfff) is not text", None) from error
+        raise DocumentSyntaxError(
+            "a lone surrogate (\\ud800 to \\udfff) is not text", None
+        ) from error
     except ValueError as error:
         raise DocumentSyntaxError(str(error), None) from error
     except RecursionError as error:
@@ -323,7 +346,9 @@ def _check_merge(node: yaml.Node, lines: _Lines, line: int) -> None:
     left = lines.left
     while waiting:
         if left < 0:
-            raise DocumentSyntaxError(f"more than {lines.most:,} values; do merge keys multiply them?", line)
+            raise DocumentSyntaxError(
+                f"more than {lines.most:,} values; do merge keys multiply them?", line
+            )
         found = waiting.pop()
         left -= 1
         if isinstance(found, yaml.SequenceNode):

@@ -42,14 +42,20 @@ def describe_drift(old: VersionLayout, plan: DatasetPlan) -> list[str]:
 
 def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
     if before is _ABSENT or after is _ABSENT:
-        yield f"{path}: added{_what(after)}" if before is _ABSENT else f"{path}: removed{_what(before, 'was ')}"
+        yield (
+            f"{path}: added{_what(after)}"
+            if before is _ABSENT
+            else f"{path}: removed{_what(before, 'was ')}"
+        )
     elif isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             if key == _SOURCE:
                 yield from _function_change(before, after, path)
                 continue
             place = f"{path}.{key}" if path else str(key)
-            yield from _differences(*_filled(before.get(key, _ABSENT), after.get(key, _ABSENT)), place)
+            yield from _differences(
+                *_filled(before.get(key, _ABSENT), after.get(key, _ABSENT)), place
+            )
     elif isinstance(before, list) and isinstance(after, list):
         yield from _list_differences(before, after, path)
     elif before != after:
@@ -69,10 +75,16 @@ def _what(value: Any, was: str = "") -> str:
     return "" if isinstance(value, Mapping) else f", {was}{_cut(repr(value), 0)}"
 
 
-def _function_change(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[str]:
+def _function_change(
+    before: Mapping[str, Any], after: Mapping[str, Any], path: str
+) -> Iterator[str]:
     """That the text of a function changed; where another function is named, that says enough."""
     key = next((key for key in _FUNCTIONS if key in after), None)
-    if key is not None and before.get(key) == after[key] and before.get(_SOURCE) != after.get(_SOURCE):
+    if (
+        key is not None
+        and before.get(key) == after[key]
+        and before.get(_SOURCE) != after.get(_SOURCE)
+    ):
         module, _, name = str(after[key]).rpartition(":")
         where = f" in {module}" if module else ""
         yield f"{path}: {f'class {name}' if key == 'client' else f'function {name}()'}{where} changed"
@@ -100,8 +112,14 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
 
 def _names(items: list[Any]) -> list[str] | None:
     """The names of a list's items, None if they do not all have one of their own."""
-    names = [item.get("name", item.get("alias")) if isinstance(item, Mapping) else None for item in items]
-    return [str(name) for name in names] if None not in names and len(set(names)) == len(names) else None
+    names = [
+        item.get("name", item.get("alias")) if isinstance(item, Mapping) else None for item in items
+    ]
+    return (
+        [str(name) for name in names]
+        if None not in names and len(set(names)) == len(names)
+        else None
+    )
 
 
 def _apart(before: Any, after: Any) -> tuple[str, str]:
@@ -109,7 +127,10 @@ def _apart(before: Any, after: Any) -> tuple[str, str]:
     texts = [repr(before), repr(after)]
     if max(map(len, texts)) <= _WIDTH:
         return texts[0], texts[1]
-    differ = next((place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    differ = next(
+        (place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b),
+        min(map(len, texts)),
+    )
     start = max(0, differ - _WIDTH // 3)
     first, second = (_cut(text, start) for text in texts)
     return first, second

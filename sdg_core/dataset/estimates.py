@@ -47,7 +47,9 @@ class Comparison:
         return dict(vars(self))
 
 
-def keep_estimate(layout: DatasetLayout, version: str, estimate: Mapping[str, Any], *, rows: int, spent: Spent) -> None:
+def keep_estimate(
+    layout: DatasetLayout, version: str, estimate: Mapping[str, Any], *, rows: int, spent: Spent
+) -> None:
     """Keep an estimate for the version that it is of. rows, spent: what was there before. Where it cannot be written, the run is
     not compared with it."""
     kept = {"made_at": utc_now(), **estimate, "rows_before": rows, "spent_before": spent.to_dict()}
@@ -73,7 +75,9 @@ def adopt_estimate(layout: DatasetLayout, version: VersionLayout) -> None:
         _LOG.warning("what was estimated is not known: %s", error)
 
 
-def compare(metadata: Metadata | None, footers: Sequence[Footer], spent: Spent) -> Comparison | None:
+def compare(
+    metadata: Metadata | None, footers: Sequence[Footer], spent: Spent
+) -> Comparison | None:
     """The estimate of a version beside what was used since; None without one. spent: by the version, by now."""
     estimate = metadata.estimate if metadata is not None else None
     if not estimate:
@@ -90,7 +94,10 @@ def compare(metadata: Metadata | None, footers: Sequence[Footer], spent: Spent) 
         used=used,
         cost=estimate["total_cost"],
         cost_range=estimate["cost_range"],
-        used_cost={currency: round(amount - money_before.get(currency, 0.0), 9) for currency, amount in money.items()},
+        used_cost={
+            currency: round(amount - money_before.get(currency, 0.0), 9)
+            for currency, amount in money.items()
+        },
     )
 
 
@@ -101,14 +108,18 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
             f"{money_text(amount)} {currency} ({ends_text(compared.cost_range.get(currency, ()))})"
             for currency, amount in compared.cost.items()
         )
-        used = ", ".join(f"{money_text(amount)} {currency}" for currency, amount in compared.used_cost.items())
+        used = ", ".join(
+            f"{money_text(amount)} {currency}" for currency, amount in compared.used_cost.items()
+        )
     else:
         expected = f"{counted(_tokens(compared.usage), 'token')}"
         used = f"{counted(_tokens(compared.used), 'token')}"
     verb, participle = ("cost", "cost") if compared.cost else ("take", "taken")
     now = f"it would {verb}" if simulated else f"since then it has {participle}"
     records = f"{counted(compared.records, 'record', 'were')}"
-    return f"{records} estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
+    return (
+        f"{records} estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
+    )
 
 
 def ends_text(ends: Sequence[float]) -> str:
@@ -117,7 +128,10 @@ def ends_text(ends: Sequence[float]) -> str:
 
 
 def _tokens(usage: Mapping[str, Mapping[str, int]]) -> int:
-    return sum(counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0) for counts in usage.values())
+    return sum(
+        counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
+        for counts in usage.values()
+    )
 
 
 def _waiting(layout: DatasetLayout, version: str) -> StorePath:

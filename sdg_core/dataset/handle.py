@@ -62,8 +62,12 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """As a notebook shows it: its columns. Nothing is read."""
-        kinds: dict[str, str] = {column.name: column.column_type for column in self.plan.config.columns}
-        rows = [(field.name, kinds.get(field.name, ""), str(field.type)) for field in self.plan.schema]
+        kinds: dict[str, str] = {
+            column.name: column.column_type for column in self.plan.config.columns
+        }
+        rows = [
+            (field.name, kinds.get(field.name, ""), str(field.type)) for field in self.plan.schema
+        ]
         return as_html(("column", "made by", "type"), enumerate(rows), [repr(self)])
 
     def scan(self) -> "pl.LazyFrame":
@@ -117,17 +121,27 @@ def open_dataset(
     env = os.environ if env is None else env
 
     def load(reading: Reading) -> LoadedDataset:
-        options: Any = {"env": env, "functions": functions, "clients": clients, "reading": reading, "offline": offline}
+        options: Any = {
+            "env": env,
+            "functions": functions,
+            "clients": clients,
+            "reading": reading,
+            "offline": offline,
+        }
         if isinstance(config, str | Path):
             return load_dataset(Path(config), untrusted=untrusted, **options)
-        return load_in_memory(config, base=Path(base) if base is not None else Path.cwd(), **options)
+        return load_in_memory(
+            config, base=Path(base) if base is not None else Path.cwd(), **options
+        )
 
     loaded = load(AS_IT_IS)
     loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
-        loaded = replace(loaded, config=loaded.config.model_copy(update={"num_records": num_records}))
+        loaded = replace(
+            loaded, config=loaded.config.model_copy(update={"num_records": num_records})
+        )
     chosen = choose_root(root, env=env, folder=loaded.base)
     layout = DatasetLayout(chosen.path, loaded.config.name, chosen.given, chosen.others)
     seeds = None
@@ -140,7 +154,10 @@ def open_dataset(
             before = load(Reading(as_before=True))
         except ConfigError:  # what an earlier release could not read, it made no data of
             return Dataset(loaded, plan, seeds, layout, env)
-        before = replace(before, config=before.config.model_copy(update={"num_records": loaded.config.num_records}))
+        before = replace(
+            before,
+            config=before.config.model_copy(update={"num_records": loaded.config.num_records}),
+        )
         old_plan = compile_plan(before, seed)
         if find_version(layout, old_plan) is not None:
             return Dataset(before, old_plan, seeds, layout, env)
@@ -158,7 +175,12 @@ def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
 
 
 def _open_seeds(
-    loaded: LoadedDataset, config: SeedConfig, layout: DatasetLayout, env: Mapping[str, str], *, offline: bool = False
+    loaded: LoadedDataset,
+    config: SeedConfig,
+    layout: DatasetLayout,
+    env: Mapping[str, str],
+    *,
+    offline: bool = False,
 ) -> Seeds:
     return open_seeds(
         config,
@@ -213,7 +235,9 @@ def existing_version(dataset: Dataset) -> Version:
         other = dataset.layout.other_place()
         raise IncompleteError(
             f"{dataset.layout.directory} holds no data of this config (fingerprint {dataset.plan.fingerprint.version})",
-            remedy=f"{other} holds data: add --root {other.parent}" if other is not None else "generate it first",
+            remedy=f"{other} holds data: add --root {other.parent}"
+            if other is not None
+            else "generate it first",
         )
     return version
 

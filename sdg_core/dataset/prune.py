@@ -26,7 +26,9 @@ def _note_costs(dataset: Dataset, ledger: Ledger | None) -> None:
     models = dataset.plan.config.model_configs
     for name in dataset.layout.versions():
         version = dataset.layout.version(name)
-        footers = [found for found in find_row_groups(version).values() if isinstance(found, Footer)]
+        footers = [
+            found for found in find_row_groups(version).values() if isinstance(found, Footer)
+        ]
         earlier = earlier_spending(version, footers, models, replies=replies)
         if earlier and metadata_or_none(version) is not None:
             spent = {name: spent.to_dict() for name, spent in earlier.items()}
@@ -36,7 +38,9 @@ def _note_costs(dataset: Dataset, ledger: Ledger | None) -> None:
 def describe_versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
     """Every version of a dataset, the one changed last first."""
     matching: str | None = None
-    with suppress(MetadataError):  # current.json: which of several forced versions goes on is not known then
+    with suppress(
+        MetadataError
+    ):  # current.json: which of several forced versions goes on is not known then
         matching = matching_name(dataset.layout, dataset.plan)
     return list_versions(dataset.layout, matching=matching)
 
@@ -96,4 +100,7 @@ def remove_versions(
 def _is_in_use(dataset: Dataset, name: str) -> bool:
     """Whether a run has gone back to a version since it was listed. One that finds nothing to do takes no claim, but says so in
     `current.json`."""
-    return name in (read_current_or_none(dataset.layout), matching_name(dataset.layout, dataset.plan))
+    return name in (
+        read_current_or_none(dataset.layout),
+        matching_name(dataset.layout, dataset.plan),
+    )

@@ -45,7 +45,9 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     """What people should know before a run goes on in a version."""
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
-        found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+        found.append(
+            "replies are simulated: a rehearsal, marked so in the files and their metadata"
+        )
     found += plan.seed_notices
     if plan.seed_repeats is not None:
         found.append(plan.seed_repeats)
@@ -166,7 +168,9 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
         metadata = _begin(layout, version, plan)
     paths = version.layout
     if metadata.target_num_records != plan.num_records:
-        metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
+        metadata = update_metadata(
+            paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups)
+        )
     config = resolved_config(plan).encode()
     if read_or_none(paths.config) != config:  # other settings or prices, which make no other data
         write_atomic(paths.config, config)
@@ -198,7 +202,9 @@ def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayou
     """
     if version.is_forced:
         return ()
-    others = [layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name]
+    others = [
+        layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name
+    ]
     return tuple(sorted(others, key=_changed_at, reverse=True))
 
 

@@ -17,7 +17,9 @@ def shown_value(value: Any, *, longest: int | None = LONGEST) -> str:
     return f"{text[:longest].rstrip()} … ({len(text):,} characters)"
 
 
-def as_html(columns: Sequence[str], records: Iterable[tuple[int, Sequence[Any]]], remarks: Iterable[str]) -> str:
+def as_html(
+    columns: Sequence[str], records: Iterable[tuple[int, Sequence[Any]]], remarks: Iterable[str]
+) -> str:
     """A table of numbered records, and remarks below it. Everything that comes from data is escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = []

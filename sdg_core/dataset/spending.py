@@ -18,7 +18,14 @@ from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import metadata_or_none, read_current
 from sdg_core.store.row_group_state import RowGroupStatus, find_row_groups
 from sdg_core.store.row_groups import Footer
-from sdg_core.store.spending import PaidReply, Spent, config_of_version, earlier_spending, priced, spent_in
+from sdg_core.store.spending import (
+    PaidReply,
+    Spent,
+    config_of_version,
+    earlier_spending,
+    priced,
+    spent_in,
+)
 from sdg_core.store.versions import Version
 
 SAMPLES = "samples"
@@ -47,7 +54,11 @@ class DatasetSpending:
     @property
     def upstream_total(self) -> dict[str, float]:
         """The money per currency of all datasets above."""
-        return sum_costs(Cost(amount, currency) for cost in self.upstream.values() for currency, amount in cost.items())
+        return sum_costs(
+            Cost(amount, currency)
+            for cost in self.upstream.values()
+            for currency, amount in cost.items()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `--json` has it."""
@@ -58,14 +69,21 @@ class DatasetSpending:
         }
 
 
-def spending_of(dataset: Dataset, version: VersionLayout, footers: Sequence[Footer]) -> DatasetSpending:
+def spending_of(
+    dataset: Dataset, version: VersionLayout, footers: Sequence[Footer]
+) -> DatasetSpending:
     """What a dataset has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
     models = dataset.plan.config.model_configs
     if not models and not any(footer.usage or footer.carried for footer in footers):
         return DatasetSpending(upstream=upstream_cost(dataset))
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, dataset.name)
-    own = spent_in(version, footers, models, replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())])
+    own = spent_in(
+        version,
+        footers,
+        models,
+        replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())],
+    )
     earlier = earlier_spending(version, footers, models, replies=replies)
     return DatasetSpending(own, earlier, upstream_cost(dataset))
 
@@ -92,7 +110,10 @@ def upstream_cost(dataset: Dataset) -> dict[str, dict[str, float]]:
         metadata = metadata_or_none(version) if version is not None else None
         if version is None or metadata is None or name in found or name == dataset.name:
             continue
-        spent = [priced(version, metadata.usage, ()), *earlier_spending(version, (), (), replies={}).values()]
+        spent = [
+            priced(version, metadata.usage, ()),
+            *earlier_spending(version, (), (), replies={}).values(),
+        ]
         found[name] = {}
         if not metadata.simulated:
             found[name] = sum_costs(cost for item in spent for cost in item.cost.values())
@@ -120,7 +141,11 @@ def _current(layout: DatasetLayout) -> VersionLayout | None:
 
 
 def budget_of(
-    dataset: Dataset, version: Version, plan: DatasetPlan, statuses: Sequence[RowGroupStatus], ledger: Ledger
+    dataset: Dataset,
+    version: Version,
+    plan: DatasetPlan,
+    statuses: Sequence[RowGroupStatus],
+    ledger: Ledger,
 ) -> Budget:
     """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
     in those that it may yet take cells from. A version that `never` started takes nothing over, so its budget is its own."""
@@ -134,11 +159,20 @@ def budget_of(
     for source in carry_sources(dataset.layout, version):
         if source.name not in spent and _shares_columns(source, plan):
             of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
-            spent[source.name] = spent_in(source, of_files, models, replies=replies.get(source.name, ()))
+            spent[source.name] = spent_in(
+                source, of_files, models, replies=replies.get(source.name, ())
+            )
     mine = [*replies.get(version.layout.name, ()), *replies.get(SAMPLES, ())]
     spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
-    currency = next((model.prices.currency for model, _ in plan.models.values() if model.prices is not None), "")
-    amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]
+    currency = next(
+        (model.prices.currency for model, _ in plan.models.values() if model.prices is not None), ""
+    )
+    amounts = [
+        cost.amount
+        for item in spent.values()
+        for cost in item.cost.values()
+        if cost.currency == currency
+    ]
     return Budget(
         run.max_cost,
         run.max_tokens,
@@ -154,4 +188,8 @@ def _shares_columns(source: VersionLayout, plan: DatasetPlan) -> bool:
     if metadata is None:
         return False
     ours = plan.fingerprint.config_column_hashes
-    return any(metadata.config_column_hashes.get(name) == ours[name] for name in plan.graph.per_record if name in ours)
+    return any(
+        metadata.config_column_hashes.get(name) == ours[name]
+        for name in plan.graph.per_record
+        if name in ours
+    )

@@ -16,7 +16,13 @@ from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.row_group_state import RowGroupState, keys_by_state
-from sdg_core.store.row_groups import Footer, SelectionCounts, carried_by, count_selection, total_usage
+from sdg_core.store.row_groups import (
+    Footer,
+    SelectionCounts,
+    carried_by,
+    count_selection,
+    total_usage,
+)
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -50,7 +56,9 @@ class StoredStatus:
     other_place: str | None = None
 
     @classmethod
-    def common(cls, dataset: Dataset, version: VersionLayout, metadata: Metadata | None) -> dict[str, Any]:
+    def common(
+        cls, dataset: Dataset, version: VersionLayout, metadata: Metadata | None
+    ) -> dict[str, Any]:
         """The fields that follow from a version and the ledger alone."""
         other = dataset.layout.other_place()
         return {
@@ -63,7 +71,9 @@ class StoredStatus:
             "runs": tuple(latest_runs(dataset, at_most=MAX_SHOWN_RUNS)),
             "simulated": dataset.plan.simulated,
             "sealed": metadata is not None and metadata.sealed,
-            "post_generation_state": metadata.post_generation_state if metadata is not None else "none",
+            "post_generation_state": metadata.post_generation_state
+            if metadata is not None
+            else "none",
             "other_place": str(other) if other is not None else None,
         }
 
@@ -126,10 +136,13 @@ class DatasetStatus(StoredStatus):
         """Plain data, as `sdg status --json` prints it."""
         data = {**vars(self), **self.common_dict()}
         data["states"] = {
-            state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
+            state.value: {"count": len(self.states[state]), "keys": list(self.states[state])}
+            for state in RowGroupState
         }
         rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
-        data["selection"] = {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
+        data["selection"] = (
+            {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
+        )
         data["records"] = {
             "target": self.target_num_records,
             "actual": self.records,
@@ -142,7 +155,10 @@ class DatasetStatus(StoredStatus):
         data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
         data["failures"] = {
             "count": data.pop("failed"),
-            "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
+            "messages": [
+                {"message": message, "count": count}
+                for message, count in data.pop("failure_messages")
+            ],
         }
         return data
 
@@ -164,7 +180,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
     last = last_row_groups(version, plan)
     least = records_reached(last, plan)
     planned = len(plan.row_groups)
-    beyond = [found for index, found in last.items() if index >= planned and isinstance(found, Footer)]
+    beyond = [
+        found for index, found in last.items() if index >= planned and isinstance(found, Footer)
+    ]
     spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
@@ -182,7 +200,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
         cost=costs(usage, plan.config.model_configs),
         remaining=sum(len(status.remaining) for status in statuses),
         waiting={status.group.key: status.num_waiting for status in statuses if status.num_waiting},
-        faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
+        faults=tuple(
+            f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None
+        ),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
         carried=carried_by(status.footer for status in statuses),
@@ -190,5 +210,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         spending=spending,
         estimate=compare(metadata, footers, spending.own),
         selection=selection,
-        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
+        rejected_cost=costs(selection.usage, plan.config.model_configs)
+        if selection is not None
+        else {},
     )

@@ -60,7 +60,9 @@ class CarriedCell:
 
     def fits(self, values: Mapping[str, Any], *, inputs: str) -> bool:
         """Whether it was made from these values, whose mark is `inputs`."""
-        return self.inputs in ("", inputs) and all(same(value, values.get(name)) for name, value in self.given.items())
+        return self.inputs in ("", inputs) and all(
+            same(value, values.get(name)) for name, value in self.given.items()
+        )
 
 
 CarriedCells = Mapping[tuple[int, str], Sequence[CarriedCell]]
@@ -97,7 +99,9 @@ def unchanged(
     if footer.resized or footer.dataset != dataset:
         return ()
     return tuple(
-        name for name, wanted in hashes.items() if name in reseeded or footer.column_hashes.get(name) == wanted
+        name
+        for name, wanted in hashes.items()
+        if name in reseeded or footer.column_hashes.get(name) == wanted
     )
 
 
@@ -115,7 +119,9 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
         for name in carried_columns(plan)
         if theirs.get(name) == ours[name] != whole[name]
         and _sees_only_values(name, plan)
-        and not (name in rules and rules[name].spreads)  # whether others were skipped is not written down
+        and not (
+            name in rules and rules[name].spreads
+        )  # whether others were skipped is not written down
     )
 
 
@@ -129,9 +135,13 @@ def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
         return False
     fallbacks = {alias: model.fallback for alias, (model, _) in plan.models.items()}
     asked = [column.model_alias, *later_aliases(column.model_alias, fallbacks)]
-    if any(provider.provider_type == "custom" for _, provider in map(plan.models.__getitem__, asked)):
+    if any(
+        provider.provider_type == "custom" for _, provider in map(plan.models.__getitem__, asked)
+    ):
         return False
-    return not any(isinstance(plan.column(other), ImageColumn) for other in plan.graph.ancestors(name))
+    return not any(
+        isinstance(plan.column(other), ImageColumn) for other in plan.graph.ancestors(name)
+    )
 
 
 class CarryOver:
@@ -140,7 +150,13 @@ class CarryOver:
     journal: where replies of earlier versions are looked up that never got into a file.
     """
 
-    def __init__(self, plan: DatasetPlan, versions: Sequence[VersionLayout], *, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        plan: DatasetPlan,
+        versions: Sequence[VersionLayout],
+        *,
+        journal: Journal | None = None,
+    ) -> None:
         self._plan = plan
         self._journal = journal
         self._hashes = carried_hashes(plan)
@@ -150,8 +166,14 @@ class CarryOver:
         for name in self._hashes:
             read = tuple(other for other in plan.graph.dependencies[name] if other in made)
             self._pictures[name] = (name in made, read)
-        self._versions = [_EarlierFiles(version, plan, self._hashes) for version in versions] if self._hashes else []
-        self._journaled = journal.other_versions() if journal is not None and self._versions else frozenset()
+        self._versions = (
+            [_EarlierFiles(version, plan, self._hashes) for version in versions]
+            if self._hashes
+            else []
+        )
+        self._journaled = (
+            journal.other_versions() if journal is not None and self._versions else frozenset()
+        )
 
     def cells(self, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:
         """What there is for the records that a row group lacks: for one candidate of each."""
@@ -181,24 +203,41 @@ class CarryOver:
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
                 cell = CarriedCell(
-                    rows.values[name][place], also, given, files.images, *pictures, version=files.version.name
+                    rows.values[name][place],
+                    also,
+                    given,
+                    files.images,
+                    *pictures,
+                    version=files.version.name,
                 )
                 found.setdefault((record, name), []).append(cell)
 
     def _take_journal(
-        self, files: "_EarlierFiles", remaining: Records, found: dict[tuple[int, str], list[CarriedCell]]
+        self,
+        files: "_EarlierFiles",
+        remaining: Records,
+        found: dict[tuple[int, str], list[CarriedCell]],
     ) -> None:
         assert self._journal is not None
         start = int(remaining[0])
         stop = int(remaining[-1]) + 1
-        cells = self._journal.load(start=start, stop=stop, column_hashes=self._hashes, version=files.version.name)
+        cells = self._journal.load(
+            start=start, stop=stop, column_hashes=self._hashes, version=files.version.name
+        )
         wanted = frozenset(remaining.tolist())
         for cell in cells:
             if cell.record in wanted:
                 is_picture, reads = self._pictures[cell.column]
                 value = cell.value["value"]
                 carried = CarriedCell(
-                    value, cell.value["also"], {}, files.images, is_picture, reads, cell.inputs, files.version.name
+                    value,
+                    cell.value["also"],
+                    {},
+                    files.images,
+                    is_picture,
+                    reads,
+                    cell.inputs,
+                    files.version.name,
                 )
                 found.setdefault((cell.record, cell.column), []).append(carried)
 
@@ -227,7 +266,9 @@ class _Candidates:
 class _EarlierFiles:
     """The row-group files of an earlier version, whatever their size, by record. The file used last is kept."""
 
-    def __init__(self, version: VersionLayout, plan: DatasetPlan, hashes: Mapping[str, str]) -> None:
+    def __init__(
+        self, version: VersionLayout, plan: DatasetPlan, hashes: Mapping[str, str]
+    ) -> None:
         self.version = version
         self._plan = plan
         self._hashes = hashes
@@ -239,7 +280,9 @@ class _EarlierFiles:
         """From each file that has this candidate of some of the records, kept or rejected: the columns that can be carried, and
         those rows."""
         for footer in self._overlapping(int(remaining[0]), int(remaining[-1])):
-            names = unchanged(self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded)
+            names = unchanged(
+                self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded
+            )
             if not names:
                 continue
             for there in self._candidates(footer):
@@ -258,16 +301,26 @@ class _EarlierFiles:
         """The rows of a row group, and then its rejected ones."""
         records = footer.records()
         selection = footer.selection
-        chosen = selection.candidates_of(records) if selection is not None else np.zeros(len(records), dtype=np.int64)
+        chosen = (
+            selection.candidates_of(records)
+            if selection is not None
+            else np.zeros(len(records), dtype=np.int64)
+        )
         yield _Candidates(records, chosen, lambda: self._table(footer), rejected=False)
         if selection is not None and selection.rejected:
             try:
-                rejected = read_rejected(self.version.rejected_candidates(footer.row_group), self._plan.schema)
+                rejected = read_rejected(
+                    self.version.rejected_candidates(footer.row_group), self._plan.schema
+                )
             except CorruptFileError:
                 return
-            yield _Candidates(rejected.records, rejected.candidates, lambda: rejected.table, rejected=True)
+            yield _Candidates(
+                rejected.records, rejected.candidates, lambda: rejected.table, rejected=True
+            )
 
-    def _rows(self, names: Sequence[str], records: Records, table: pa.Table, *, rejected: bool) -> _Rows:
+    def _rows(
+        self, names: Sequence[str], records: Records, table: pa.Table, *, rejected: bool
+    ) -> _Rows:
         made: set[str] = set()
         read: set[str] = set()
         for name in names:
@@ -307,7 +360,9 @@ class _EarlierFiles:
         everything = self._existing
         size = self._size
         if size is not None:
-            everything = everything[bisect_left(everything, first // size) : bisect_right(everything, last // size)]
+            everything = everything[
+                bisect_left(everything, first // size) : bisect_right(everything, last // size)
+            ]
         for index in everything:
             footer = self._footer(index)
             if footer is not None and footer.start <= last and first < footer.start + footer.size:

@@ -47,10 +47,17 @@ class CellStore:
     """The cells of one version. journal: keeps the columns `kept`. images: where pictures of this version lie."""
 
     def __init__(
-        self, plan: DatasetPlan, *, journal: Journal | None, kept: Collection[str] | None, images: ImageStore | None
+        self,
+        plan: DatasetPlan,
+        *,
+        journal: Journal | None,
+        kept: Collection[str] | None,
+        images: ImageStore | None,
     ) -> None:
         """`kept` is, by default, every column that a model writes."""
-        by_models = (column.name for column in plan.config.columns if isinstance(column, ModelColumn))
+        by_models = (
+            column.name for column in plan.config.columns if isinstance(column, ModelColumn)
+        )
         self._kept = frozenset(by_models if kept is None else kept)
         self._journal = journal
         self._images = images
@@ -83,7 +90,9 @@ class CellStore:
                 return FoundCell(kept, journaled)
         for carried in paid.carried.get((record, column), ()):
             if carried.fits(values, inputs=inputs):
-                cell = await self._with_pictures(carried, record=record, column=column, values=values)
+                cell = await self._with_pictures(
+                    carried, record=record, column=column, values=values
+                )
                 if cell is not None:
                     return FoundCell(cell, version=carried.version)
         return None
@@ -96,7 +105,9 @@ class CellStore:
         assert self._journal is not None
         value = {"value": cell.value, "also": dict(cell.also)}
         used = {alias: vars(usage) for alias, usage in usages.items()}
-        return self._journal.append(JournaledCell(record, column, self._hashes[column], value, used, inputs))
+        return self._journal.append(
+            JournaledCell(record, column, self._hashes[column], value, used, inputs)
+        )
 
     async def _with_pictures(
         self, found: CarriedCell, *, record: int, column: str, values: Mapping[str, Any]
@@ -126,7 +137,9 @@ def _digest(values: Sequence[Any]) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-def _copied(source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]) -> list[str] | None:
+def _copied(
+    source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]
+) -> list[str] | None:
     """Copy the pictures of a cell; their paths, or None if one is gone."""
     pictures: list[bytes] = []
     for path in paths:
@@ -149,5 +162,7 @@ def _kept(journaled: JournaledCell) -> Cell | None:
         found = Cell(journaled.value["value"], usages=usages, also=journaled.value["also"])
     except (AttributeError, KeyError, TypeError):
         return None
-    are_counts = all(type(count) is int for usage in usages.values() for count in vars(usage).values())
+    are_counts = all(
+        type(count) is int for usage in usages.values() for count in vars(usage).values()
+    )
     return found if are_counts and isinstance(found.also, dict) else None

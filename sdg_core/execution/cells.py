@@ -113,16 +113,23 @@ class RecordMaker:
         self._spending = models.spending
         self._generators = cell_generators(plan, models, images=images)
         self._made_from = {name: _producers(plan, name) for name in self._generators}
-        self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
-        self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
+        self._rules = {
+            name: rule for name, rule in skip_rules(plan).items() if name in self._generators
+        }
+        self._aliases = {
+            c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)
+        }
         self.calls_out = any(
-            isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
+            isinstance(plan.column(name), CustomColumn | ValidationColumn)
+            for name in self._generators
         )
         criteria = early_criteria(plan)
         self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
         self.columns_read = tuple(_columns_read(plan, steps) for steps in self._phases)
 
-    async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord | WaitingRecord:
+    async def make(
+        self, group: OpenGroup, position: int
+    ) -> MadeRecord | FailedRecord | WaitingRecord:
         """The record's cells of the group's present phase, or why there are none."""
         skipped = group.skipped(position)
         record = _Record(group, position, group.index_of(position), group.values(position), skipped)
@@ -171,7 +178,9 @@ class RecordMaker:
             return
         rule = self._rules.get(name)
         try:
-            if rule is not None and (rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)):
+            if rule is not None and (
+                rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)
+            ):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
@@ -196,7 +205,11 @@ class RecordMaker:
     async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(record.index, name, await generator.prompt(record=record.index, values=record.values))
+            self._on_prompt(
+                record.index,
+                name,
+                await generator.prompt(record=record.index, values=record.values),
+            )
 
     async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""
@@ -218,7 +231,9 @@ class RecordMaker:
         if self._store.keeps(name):
             usages = {**cell.usages, **self._own(name, cell.usage)}
             try:
-                kept = self._store.put(cell, record=record.index, column=name, usages=usages, inputs=inputs)
+                kept = self._store.put(
+                    cell, record=record.index, column=name, usages=usages, inputs=inputs
+                )
             except ValueError as error:
                 raise _unstorable(cell, str(error)) from None
             self._spending.account(usages)
@@ -256,7 +271,12 @@ def _unstorable(cell: Cell, reason: str) -> CellFailedError:
     requests = cell.usage.requests + sum(usage.requests for usage in cell.usages.values())
     said = cell.value if isinstance(cell.value, str) else repr(cell.value)
     return CellFailedError(
-        reason, kind="malformed", attempts=requests, usage=cell.usage, usages=cell.usages, reply=said
+        reason,
+        kind="malformed",
+        attempts=requests,
+        usage=cell.usage,
+        usages=cell.usages,
+        reply=said,
     )
 
 
@@ -266,7 +286,9 @@ def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> lis
     left = tuple(graph.columns_of(number, per_record=True))
     steps: list[_Step] = []
     for criterion in criteria:
-        steps.append(_step(plan, tuple(name for name in left if name in criterion.needs), criterion))
+        steps.append(
+            _step(plan, tuple(name for name in left if name in criterion.needs), criterion)
+        )
         left = tuple(name for name in left if name not in criterion.needs)
     return [*steps, _step(plan, left, None)]
 
@@ -286,7 +308,9 @@ def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None
     waits_for = {}
     for name in names:
         waits_for[name] = [other for other in _producers(plan, name) if other in names]
-    one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
+    one_by_one = all(
+        before in waits_for[name] for before, name in zip(names, names[1:], strict=False)
+    )
     return _Step(names, waits_for, one_by_one, criterion)
 
 

@@ -40,7 +40,12 @@ class Checkpointer:
     """
 
     def __init__(
-        self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus], *, turns: Claims
+        self,
+        version: VersionLayout,
+        plan: DatasetPlan,
+        statuses: Sequence[RowGroupStatus],
+        *,
+        turns: Claims,
     ) -> None:
         self._version = version
         self._plan = plan
@@ -64,11 +69,17 @@ class Checkpointer:
         self._index()
         record_progress(self._version, self._plan, self.statuses)
         if spending is not None and spending.used:
-            count_run(self._version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
+            count_run(
+                self._version.metadata,
+                retry_reasons=spending.retry_reasons,
+                abandoned=spending.unaccounted,
+            )
         return self.statuses
 
     @asynccontextmanager
-    async def kept(self, *, sleep: Callable[[float], Awaitable[None]], observer: Observer) -> AsyncIterator[None]:
+    async def kept(
+        self, *, sleep: Callable[[float], Awaitable[None]], observer: Observer
+    ) -> AsyncIterator[None]:
         """Write the index every now and then while the block lasts."""
         keeping = asyncio.ensure_future(self._keep(sleep, observer))
         try:
@@ -106,7 +117,11 @@ class Checkpointer:
             if self._turn is not None:
                 self._turns.release(self._turn)
         except LedgerError as error:
-            observer(Notice(f"the claim to write the index could not be released, and expires by itself: {error}"))
+            observer(
+                Notice(
+                    f"the claim to write the index could not be released, and expires by itself: {error}"
+                )
+            )
 
     def _index(self) -> None:
         self.statuses = scan_row_groups(self._version, self._plan, known=self.statuses)

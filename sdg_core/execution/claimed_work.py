@@ -77,12 +77,18 @@ class ClaimedWork:
         held.release([status.group.key for status in fresh if not _to_make(status)])
         found = {status.group.index: status for status in (*batch, *fresh)}
         in_hand = {status.group.index for status in mine}
-        return {index: status for index, status in found.items() if index in in_hand or not _to_make(status)}
+        return {
+            index: status
+            for index, status in found.items()
+            if index in in_hand or not _to_make(status)
+        }
 
     async def free(self, indices: Sequence[int]) -> list[int]:
         """Those row groups that others no longer have. Raises LedgerError."""
         assert self._held is not None
-        others = await asyncio.to_thread(self._held.others, [row_group_key(index) for index in indices])
+        others = await asyncio.to_thread(
+            self._held.others, [row_group_key(index) for index in indices]
+        )
         free = [index for index in indices if row_group_key(index) not in others]
         if free:
             self._tell(Notice(f"row groups {format_ranges(free)} are free: continuing"))
@@ -140,6 +146,8 @@ def on_lease_error(
     return lambda trouble: _call(loop, in_loop, trouble)
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[LedgerError], None], trouble: LedgerError) -> None:
+def _call(
+    loop: asyncio.AbstractEventLoop, function: Callable[[LedgerError], None], trouble: LedgerError
+) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(function, trouble)

@@ -36,7 +36,9 @@ class Criterion:
     async def why_not(self, values: Mapping[str, Any]) -> str | None:
         """Why a row with these values is rejected, whatever its other columns are; None if it may be kept."""
         try:
-            return None if is_true(await self.template.render_in_loop(values)) else not_true(self.keep)
+            return (
+                None if is_true(await self.template.render_in_loop(values)) else not_true(self.keep)
+            )
         except CellError as error:
             return stands_in_the_way(self.keep, error, values, names=self.reads)
 
@@ -50,7 +52,9 @@ def early_criteria(plan: DatasetPlan) -> Sequence[Criterion]:
     if select is None or select.keep is None or select.otherwise == "best":
         return ()
     criteria = [_criterion(part, select.keep, plan) for part in conjuncts(select.keep)]
-    return sorted(criteria, key=lambda each: sum(always_per_record(plan.column(name)) for name in each.needs))
+    return sorted(
+        criteria, key=lambda each: sum(always_per_record(plan.column(name)) for name in each.needs)
+    )
 
 
 def _criterion(part: str, keep: str, plan: DatasetPlan) -> Criterion:

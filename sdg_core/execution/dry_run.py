@@ -96,14 +96,19 @@ class RunPlan:
         """Plain data, as `sdg plan --json` prints it."""
         return {
             **vars(self),
-            "states": {state.value: {"count": len(keys), "keys": list(keys)} for state, keys in self.states.items()},
+            "states": {
+                state.value: {"count": len(keys), "keys": list(keys)}
+                for state, keys in self.states.items()
+            },
             "columns": [vars(column) for column in self.columns],
             "refused": vars(self.refused) if self.refused is not None else None,
             "nothing_to_do": self.nothing_to_do,
         }
 
 
-def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> RunPlan:
+def plan_run(
+    dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None
+) -> RunPlan:
     """What `generate` with the same arguments would do. A refusal is part of the answer, not an error.
 
     Raises PlanError for row groups that do not exist, LedgerError if a ledger cannot be read.
@@ -118,7 +123,9 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         _check_foreign(work)
     except (RefusedError, StoreError) as error:
         return _refused(dataset, error)
-    previous = previous_version(layout, read_current_or_none(layout)) if version.metadata is None else None
+    previous = (
+        previous_version(layout, read_current_or_none(layout)) if version.metadata is None else None
+    )
     remaining = np.array([record for status in work for record in status.remaining], dtype=np.int64)
     columns = tuple(plan_columns(dataset, version, remaining))
     return RunPlan(
@@ -127,7 +134,11 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         version=version.layout.name,
         directory=str(version.layout.directory),
         previous=previous.name if previous is not None else None,
-        reasons=(*_going_on(version), *notices(version, plan), *_reseeded(dataset, version, columns)),
+        reasons=(
+            *_going_on(version),
+            *notices(version, plan),
+            *_reseeded(dataset, version, columns),
+        ),
         drift=tuple(_drift(dataset, version)),
         states=keys_by_state(work),
         records=len(remaining),
@@ -135,7 +146,9 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         requests=_requests(plan, columns),
         simulated=plan.simulated,
         candidates=plan.config.select.candidates if plan.config.select is not None else 1,
-        held=_held(dataset, version, [s.group.key for s in work if s.state is not RowGroupState.COMPLETE]),
+        held=_held(
+            dataset, version, [s.group.key for s in work if s.state is not RowGroupState.COMPLETE]
+        ),
     )
 
 
@@ -150,7 +163,9 @@ def _held(dataset: Dataset, version: Version, row_groups: Sequence[str]) -> tupl
 def _check_foreign(work: Iterable[RowGroupStatus]) -> None:
     for status in work:
         if status.foreign:
-            raise UnrecognizedFileError(str(status.reason), remedy="move it out of this directory; then plan again")
+            raise UnrecognizedFileError(
+                str(status.reason), remedy="move it out of this directory; then plan again"
+            )
 
 
 def _refused(dataset: Dataset, error: SdgError) -> RunPlan:
@@ -180,7 +195,11 @@ def _action(version: Version, *, started: bool) -> Action:
 
 
 def _going_on(version: Version) -> tuple[str, ...]:
-    return (f"version {version.layout.name} has this config: resuming it",) if version.metadata is not None else ()
+    return (
+        (f"version {version.layout.name} has this config: resuming it",)
+        if version.metadata is not None
+        else ()
+    )
 
 
 def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:
@@ -189,7 +208,9 @@ def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan])
     if not to_make or dataset.seeds is None:
         return []
     found = map(metadata_or_none, carry_sources(dataset.layout, version))
-    same = frozenset[str]().union(*(same_but_for_seed_data(dataset.plan, metadata) for metadata in found))
+    same = frozenset[str]().union(
+        *(same_but_for_seed_data(dataset.plan, metadata) for metadata in found)
+    )
     names = [name for name in to_make if name in same]
     if not names:
         return []
@@ -208,7 +229,9 @@ def _drift(dataset: Dataset, version: Version) -> list[str]:
     return describe_drift(previous, dataset.plan)
 
 
-def plan_columns(dataset: Dataset, version: Version, remaining: NDArray[np.int64]) -> Iterable[ColumnPlan]:
+def plan_columns(
+    dataset: Dataset, version: Version, remaining: NDArray[np.int64]
+) -> Iterable[ColumnPlan]:
     """What becomes of the remaining records' cells, column by column, where they cost something. Raises LedgerError."""
     plan = dataset.plan
     reused = count_reused(dataset, version, remaining)

@@ -61,8 +61,12 @@ def remaining_work(dataset: Dataset) -> tuple[VersionLayout, RemainingWork]:
     version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
     work = [expand_to_whole_group(status, plan) for status in scan_version(dataset, version.layout)]
     remaining = [record for status in work for record in status.remaining]
-    columns = plan_columns(dataset, version, np.array(remaining, dtype=np.int64)) if remaining else ()
-    return version.layout, RemainingWork(remaining, {column.column: column.to_make for column in columns})
+    columns = (
+        plan_columns(dataset, version, np.array(remaining, dtype=np.int64)) if remaining else ()
+    )
+    return version.layout, RemainingWork(
+        remaining, {column.column: column.to_make for column in columns}
+    )
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,16 @@ class Estimate:
 
     def kept_facts(self) -> dict[str, Any]:
         """What of it is compared with the run."""
-        names = ("remaining", "usage", "low", "high", "total_cost", "cost_range", "seconds", "simulated")
+        names = (
+            "remaining",
+            "usage",
+            "low",
+            "high",
+            "total_cost",
+            "cost_range",
+            "seconds",
+            "simulated",
+        )
         return {name: self.to_dict()[name] for name in names}
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +135,9 @@ def spread(remaining: Sequence[int], sample: int) -> list[int]:
     return [remaining[place * len(remaining) // count] for place in range(count)]
 
 
-def chosen_sample(remaining: Sequence[int], ahead: SkipsAhead, *, sample: int, columns: Iterable[str]) -> list[int]:
+def chosen_sample(
+    remaining: Sequence[int], ahead: SkipsAhead, *, sample: int, columns: Iterable[str]
+) -> list[int]:
     """The records to try: evenly spread, and for each of these columns that all of those skip, one that does not."""
     chosen = spread(remaining, sample)
     for column in columns:
@@ -149,9 +164,13 @@ async def make_estimate(
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
     looked_at = sorted({*spread(remaining, MOST_RECORDS), *spread(remaining, sample)})
     loop = asyncio.get_running_loop()
-    skips = await asyncio.to_thread(look_ahead, plan, looked_at, seeds=seeds, models=models, loop=loop, clock=clock)
+    skips = await asyncio.to_thread(
+        look_ahead, plan, looked_at, seeds=seeds, models=models, loop=loop, clock=clock
+    )
     chosen = chosen_sample(remaining, skips, sample=sample, columns=ahead.to_make)
-    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event, samples=samples)
+    made = await make_sample(
+        plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event, samples=samples
+    )
     group = made.group
     work = {column: _cells(ahead, skips, column) for column in made.used}
     expected = scaled(made.used, work, skips, chosen=chosen)
@@ -173,7 +192,9 @@ async def make_estimate(
         kept=samples is not None,
         low=expected.low,
         high=expected.high,
-        cost_range={currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()},
+        cost_range={
+            currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()
+        },
         skipped=_skipped(ahead, skips),
     )
 
@@ -194,7 +215,13 @@ def _skipped(ahead: RemainingWork, skips: SkipsAhead) -> dict[str, int]:
 
 
 def _seconds(
-    made: Sample, ahead: RemainingWork, skips: SkipsAhead, work: Mapping[str, int], *, sampled: int, capacity: int
+    made: Sample,
+    ahead: RemainingWork,
+    skips: SkipsAhead,
+    work: Mapping[str, int],
+    *,
+    sampled: int,
+    capacity: int,
 ) -> float:
     """How long the remaining records take: what is computed for all at once, and requests with every slot busy.
 
@@ -203,7 +230,11 @@ def _seconds(
     records = len(ahead.remaining)
     together = skips.seconds if skips.seconds is not None else made.together / sampled
     slots = max(1, min(capacity, records))
-    each = fmean(made.each) / slots * _busy_share(made, ahead, work, sampled=sampled) if made.each else 0.0
+    each = (
+        fmean(made.each) / slots * _busy_share(made, ahead, work, sampled=sampled)
+        if made.each
+        else 0.0
+    )
     return records * (together + each)
 
 
@@ -211,7 +242,9 @@ def _requests_of(usages: Iterable[UsageByModel]) -> int:
     return sum(counts.get("requests", 0) for usage in usages for counts in usage.values())
 
 
-def _busy_share(made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int) -> float:
+def _busy_share(
+    made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int
+) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
     asked = {column: _requests_of(by_record.values()) for column, by_record in made.used.items()}
     if any(asked.values()):

@@ -33,7 +33,9 @@ _Terms = dict[tuple[str, str], list[tuple[Sequence[float], int]]]
 """By model alias and what is counted: what the sample used, and how many of its kind there will be; several terms add up."""
 
 
-def scaled(used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chosen: Sequence[int]) -> Scaled:
+def scaled(
+    used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chosen: Sequence[int]
+) -> Scaled:
     """What a sample used, column by column, scaled to the cells ahead (`work`).
 
     Where it is known who skips a column, the cells that were made stand for those ahead; else all records of the sample do.
@@ -43,17 +45,26 @@ def scaled(used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chos
         cells = work.get(column, 0)
         known = skips.share_made(column) is not None
         size = len(by_record) if known else len(chosen)
-        names = {(a, name) for usage in by_record.values() for a, counts in usage.items() for name in counts}
+        names = {
+            (a, name)
+            for usage in by_record.values()
+            for a, counts in usage.items()
+            for name in counts
+        }
         for alias, name in names if cells else ():
             given = [usage.get(alias, {}).get(name, 0) for usage in by_record.values()]
-            terms.setdefault((alias, name), []).append(([*given, *([0] * (size - len(given)))], cells))
+            terms.setdefault((alias, name), []).append(
+                ([*given, *([0] * (size - len(given)))], cells)
+            )
     return _summed(terms)
 
 
 def scaled_to(used: Sequence[Mapping[str, Mapping[str, float]]], count: int) -> Scaled:
     """What some wholes used, such as sources of a pipeline, per model alias, scaled to `count` of them."""
     terms: _Terms = {}
-    for alias, name in {(alias, name) for usage in used for alias, counts in usage.items() for name in counts}:
+    for alias, name in {
+        (alias, name) for usage in used for alias, counts in usage.items() for name in counts
+    }:
         values = [usage.get(alias, {}).get(name, 0) for usage in used]
         terms[alias, name] = [(values, count)]
     return _summed(terms)

@@ -94,11 +94,16 @@ async def agenerate(
             )
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
             stock = Checkpointer(version.layout, plan, before, turns=index_turns(ledger, **place))
-            with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
+            with (
+                in_history(ledger, **place, resume=mode, tally=tally),
+                _stock_taken_of_failure(stock, models),
+            ):
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
             statuses = await stock.take_in_turn(models.spending, sleep=context.sleep)
-    summary = tally.summary(version.layout, run_id=run_id, remaining=sum(len(statuses[i].remaining) for i in indices))
+    summary = tally.summary(
+        version.layout, run_id=run_id, remaining=sum(len(statuses[i].remaining) for i in indices)
+    )
     return _with_costs(summary, dataset, statuses, models)
 
 
@@ -112,7 +117,9 @@ def _with_costs(
     except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
         _LOG.warning("what the dataset has cost is not known: %s", error)
         spending = DatasetSpending()
-    return replace(summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated)
+    return replace(
+        summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated
+    )
 
 
 def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
@@ -131,7 +138,9 @@ def _stock_taken_of_failure(stock: Checkpointer, models: ModelPool) -> Iterator[
     try:
         yield
     except BaseException:
-        with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
+        with suppress(
+            StoreError
+        ):  # the files are the truth, and the reason for stopping matters more
             stock.take(models.spending)
         raise
 
@@ -143,7 +152,10 @@ async def _check_constraints(version: Version, plan: DatasetPlan, seeds: Seeds |
 
 
 async def _run(
-    context: RunContext, work: Sequence[RowGroupStatus], ledger: Ledger, earlier: Sequence[VersionLayout]
+    context: RunContext,
+    work: Sequence[RowGroupStatus],
+    ledger: Ledger,
+    earlier: Sequence[VersionLayout],
 ) -> None:
     """The run itself, with its journal and its claims."""
     plan = context.plan
@@ -165,6 +177,7 @@ def _plan_work(statuses: Sequence[RowGroupStatus], indices: Sequence[int]) -> li
     for item in work:
         if item.foreign:
             raise UnrecognizedFileError(
-                str(item.reason), remedy="move it out of this directory, then run again; nothing was changed"
+                str(item.reason),
+                remedy="move it out of this directory, then run again; nothing was changed",
             )
     return work

@@ -18,10 +18,17 @@ CountedCell = tuple[str, str, int]
 def counted_cells(footer: Footer | None) -> set[CountedCell]:
     """The cells of the journal that the usage in a row-group file counts already."""
     by_run = footer.counted if footer is not None else {}
-    return {(run, name, number) for run, columns in by_run.items() for name, rows in columns.items() for number in rows}
+    return {
+        (run, name, number)
+        for run, columns in by_run.items()
+        for name, rows in columns.items()
+        for number in rows
+    }
 
 
-def counted_in_footer(cells: Collection[CountedCell], *, leave_out: Collection[int]) -> dict[str, dict[str, list[int]]]:
+def counted_in_footer(
+    cells: Collection[CountedCell], *, leave_out: Collection[int]
+) -> dict[str, dict[str, list[int]]]:
     """What `Footer.counted` says. leave_out: records that the file decides, whose cells leave the journal."""
     found: dict[str, dict[str, list[int]]] = {}
     for run, name, number in sorted(cells):
@@ -30,7 +37,9 @@ def counted_in_footer(cells: Collection[CountedCell], *, leave_out: Collection[i
     return found
 
 
-def journal_spans(plan: DatasetPlan, group: RowGroup, *, candidate: int = 0) -> list[tuple[int, int, frozenset[str]]]:
+def journal_spans(
+    plan: DatasetPlan, group: RowGroup, *, candidate: int = 0
+) -> list[tuple[int, int, frozenset[str]]]:
     """The numbers of a row group's rows in the journal, `[start, stop)`, for the columns that are journaled: those of one
     candidate of its records.
 
@@ -48,7 +57,9 @@ def journal_spans(plan: DatasetPlan, group: RowGroup, *, candidate: int = 0) -> 
 def post_resize_columns(plan: DatasetPlan) -> frozenset[str]:
     """The columns that come after a function that changes the rows."""
     slots = plan.graph.slots
-    first = min((slots[column.name] for column in plan.config.columns if resizes(column)), default=None)
+    first = min(
+        (slots[column.name] for column in plan.config.columns if resizes(column)), default=None
+    )
     if first is None:
         return frozenset()
     return frozenset(name for name, slot in slots.items() if slot >= first)

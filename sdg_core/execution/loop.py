@@ -86,10 +86,16 @@ class RowGroupRun:
         to_make = [status for status in work if status.state is not RowGroupState.COMPLETE]
         records = sum(len(status.remaining) for status in to_make)
         self._get_ready(work, records=records, makes=bool(to_make))
-        context.observer(RunStarted(context.version.name, records, len(to_make), len(work) - len(to_make)))
+        context.observer(
+            RunStarted(context.version.name, records, len(to_make), len(work) - len(to_make))
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
-                watching = (self._watch_for_stall(), self._watch_claims(), watch_for_long_calls(context.observer))
+                watching = (
+                    self._watch_for_stall(),
+                    self._watch_claims(),
+                    watch_for_long_calls(context.observer),
+                )
                 watches = [tasks.create_task(watch) for watch in watching]
                 async with asyncio.TaskGroup() as self._tasks:
                     self._carry_out(self._state.begin())
@@ -107,12 +113,18 @@ class RowGroupRun:
         window = window_size(context.models.capacity, calls_out=False)
         self._work = {status.group.index: status for status in work}
         self._claims = ClaimedWork(
-            work, context.claims, plan=context.plan, version=context.version, observer=context.observer
+            work,
+            context.claims,
+            plan=context.plan,
+            version=context.version,
+            observer=context.observer,
         )
         claim_batch = self._claims.batch_size(window)
         if makes:
             images = ImageFiles(context.version, commit_guard=self._picture_guard)
-            self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
+            self._records = RecordMaker(
+                context.plan, context.models, images=images, journal=context.journal
+            )
             window = window_size(context.models.capacity, calls_out=self._records.calls_out)
         self._state = RunState(
             [*self._work],
@@ -164,7 +176,9 @@ class RowGroupRun:
                 self._state.counted(made_elsewhere)
                 self._context.observer(RecordsSettled(0, 0, elsewhere=made_elsewhere))
             self._work[index] = status
-        complete = {index: status.state is RowGroupState.COMPLETE for index, status in found.items()}
+        complete = {
+            index: status.state is RowGroupState.COMPLETE for index, status in found.items()
+        }
         return self._state.claimed(complete, [index for index in groups if index not in found])
 
     async def _await_others(self, groups: Sequence[int]) -> Sequence[Action]:
@@ -179,7 +193,9 @@ class RowGroupRun:
         status = self._work[index]
         assert status.footer is not None
         path = self._context.version.row_group(index)
-        event = RowGroupFinished(status.group, status.footer, path, adopted=True, generated=0, failed=0, seconds=0.0)
+        event = RowGroupFinished(
+            status.group, status.footer, path, adopted=True, generated=0, failed=0, seconds=0.0
+        )
         self._context.observer(event)
         await self._call_back(event)
         return self._state.adopted()
@@ -191,7 +207,11 @@ class RowGroupRun:
             if status.state is RowGroupState.CORRUPT:
                 path = context.version.row_group(index)
                 where = quarantine(path, context.version.quarantine)
-                context.observer(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and generated again"))
+                context.observer(
+                    Notice(
+                        f"{path} is corrupt ({status.reason}); moved to {where} and generated again"
+                    )
+                )
             began = context.clock()
             group = await asyncio.to_thread(
                 OpenGroup,
@@ -219,7 +239,9 @@ class RowGroupRun:
         outcome = await self._records.make(group, position)
         if isinstance(outcome, FailedRecord):
             _check_run_goes_on(outcome.error)
-        settled = settle_record(group, position, outcome, budget=self._budget, now=self._context.clock())
+        settled = settle_record(
+            group, position, outcome, budget=self._budget, now=self._context.clock()
+        )
         if not self._context.plan.resizes:
             progress.reported_made += settled.made
             progress.reported_failed += settled.failed
@@ -264,7 +286,9 @@ class RowGroupRun:
         progress = self._open[index]
         self._report_settled(progress)
         with self._budget.own_work(self._context.clock):
-            writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, self._context, progress.group))
+            writing = asyncio.ensure_future(
+                asyncio.to_thread(write_and_settle, self._context, progress.group)
+            )
             del self._open[index]
             try:
                 written = await asyncio.shield(writing)
@@ -311,7 +335,8 @@ class RowGroupRun:
         stop = self._state.counted(settled, lost=bool(failed or dropped))
         if stop is not None:
             raise _aborted(
-                stop.reason, remedy="finished records are kept; fix the cause and rerun the same command to resume"
+                stop.reason,
+                remedy="finished records are kept; fix the cause and rerun the same command to resume",
             )
 
     def _report(self, progress: _Progress, written: WrittenGroup) -> RowGroupFinished:
@@ -328,7 +353,9 @@ class RowGroupRun:
             replayed=group.replayed,
             sampled=len(group.samples),
             seconds=self._context.clock() - progress.began,
-            first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
+            first_failure=f"record {first.record}, column {first.column!r}: {first.message}"
+            if first
+            else None,
             head=written.head,
             dropped=group.dropped,
             waiting=group.waiting,
@@ -344,13 +371,17 @@ class RowGroupRun:
     async def _watch_for_stall(self) -> None:
         if self._context.plan.graph.per_record:
             context = self._context
-            await watch_for_stall(self._budget, context.models, clock=context.clock, sleep=context.sleep)
+            await watch_for_stall(
+                self._budget, context.models, clock=context.clock, sleep=context.sleep
+            )
 
 
 def _check_run_goes_on(error: CellError) -> None:
     """Raise RunAbortedError for a failure that every further record would share."""
     if isinstance(error, CellFailedError) and error.ends_run:
-        raise _aborted(error.message, remedy=f"{error.remedy or 'fix the cause'}; finished records are kept")
+        raise _aborted(
+            error.message, remedy=f"{error.remedy or 'fix the cause'}; finished records are kept"
+        )
 
 
 def _aborted(reason: str, *, remedy: str) -> RunAbortedError:

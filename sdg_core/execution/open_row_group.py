@@ -88,7 +88,9 @@ class OpenGroup:
         self.waiting = 0
         self._begin(status.remaining, paid, carried)
 
-    def _begin(self, records: Sequence[int], paid: Iterable[JournaledCell], carried: CarriedCells) -> None:
+    def _begin(
+        self, records: Sequence[int], paid: Iterable[JournaledCell], carried: CarriedCells
+    ) -> None:
         """Begin with the present candidate of some records."""
         self.indices = np.array(records, dtype=np.int64)
         self.paid = PaidCells.of(paid, carried)
@@ -115,7 +117,11 @@ class OpenGroup:
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
-        rejected = {at: self._rejected[place] for at, place in enumerate(places.tolist()) if place in self._rejected}
+        rejected = {
+            at: self._rejected[place]
+            for at, place in enumerate(places.tolist())
+            if place in self._rejected
+        }
         outside = [name for name in self.selection.reads if name not in self._plan.schema.names]
         verdicts = self.selection.judge(
             self.indices[places],
@@ -131,7 +137,9 @@ class OpenGroup:
         self._again += verdicts.again
         return bool(self._again)
 
-    def draw_again(self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})) -> None:
+    def draw_again(
+        self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})
+    ) -> None:
         """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
         a thread."""
         with self.lock:
@@ -143,7 +151,9 @@ class OpenGroup:
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
-        if self.selection is None:  # functions that ask models wait for the loop, which must then not wait for them
+        if (
+            self.selection is None
+        ):  # functions that ask models wait for the loop, which must then not wait for them
             self._advance()
             return
         with self.lock:
@@ -163,7 +173,10 @@ class OpenGroup:
             self._phases.models.spending.account({alias: usage})
         rows.usages = {}
         names = graph.columns_of(self.phase, per_record=True)
-        made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]
+        made = [
+            *names,
+            *(other for other, producer in graph.producers.items() if producer in names),
+        ]
         self._cells = {name: [None] * len(rows.indices) for name in made}
         self._skips: dict[str, NDArray[np.bool_]] = {}
         self._done = np.zeros(len(rows.indices), dtype=bool)
@@ -171,7 +184,9 @@ class OpenGroup:
         if not names and self.last_phase:
             self._done = rows.alive()
         needed = self._needed[self.phase]
-        self._values = {name: python_values(series) for name, series in rows.frame.items() if name in needed}
+        self._values = {
+            name: python_values(series) for name, series in rows.frame.items() if name in needed
+        }
 
     def _keep_cells(self) -> None:
         """Make columns of the cells of the phase that ends."""
@@ -180,15 +195,25 @@ class OpenGroup:
         self._rows.skipped.update(self._skips if self._cells else {})
 
     def _failure(self, position: int, fault: Fault) -> Failure:
-        message = f"row {position} of the resized row group: {fault.message}" if self._rows.resized else fault.message
+        message = (
+            f"row {position} of the resized row group: {fault.message}"
+            if self._rows.resized
+            else fault.message
+        )
         reply = kept_reply(fault.reply) if fault.reply is not None else None
         record = self.record_of(position)
-        return Failure(record, fault.column, fault.kind, message, fault.attempts, reply, fault.finish_reason)
+        return Failure(
+            record, fault.column, fault.kind, message, fault.attempts, reply, fault.finish_reason
+        )
 
     def record_of(self, position: int) -> int:
         """The record of a row. Rows of a resized group belong to no record; their failures are listed with the one there."""
         group = self.status.group
-        return min(group.start + position, group.stop - 1) if self._rows.resized else int(self.indices[position])
+        return (
+            min(group.start + position, group.stop - 1)
+            if self._rows.resized
+            else int(self.indices[position])
+        )
 
     def index_of(self, position: int) -> int:
         """What the random words of a row are counted by."""
@@ -224,7 +249,12 @@ class OpenGroup:
         return self._rows.skipped_in(position)
 
     def settle(
-        self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = (), *, rejected: str | None = None
+        self,
+        position: int,
+        cells: Mapping[str, Any],
+        skipped: Collection[str] = (),
+        *,
+        rejected: str | None = None,
     ) -> None:
         """A row has all its cells of this phase. rejected: why it was rejected before it had, and gets no more."""
         if rejected is not None:
@@ -245,7 +275,9 @@ class OpenGroup:
         """A row has failed for good."""
         fault = Fault(column, "expression", error.message)
         if isinstance(error, CellFailedError):
-            fault = Fault(column, error.kind, error.message, error.attempts, error.reply, error.finish_reason)
+            fault = Fault(
+                column, error.kind, error.message, error.attempts, error.reply, error.finish_reason
+            )
         self._rows.fail(position, fault)
         self.failures[position] = self._failure(position, fault)
         return self.failures[position]
@@ -258,7 +290,9 @@ class OpenGroup:
     def note_usage(self, position: int, alias: str, usage: Usage) -> None:
         """Note what a row used, for the case that it is rejected."""
         if self.selection is not None:
-            self._used_by[position] = add_usage(self._used_by.get(position, {}), {alias: vars(usage)})
+            self._used_by[position] = add_usage(
+                self._used_by.get(position, {}), {alias: vars(usage)}
+            )
 
     def add_usage(self, alias: str, usage: Usage, *, column: str | None = None) -> None:
         """Count what a cell used, failed or not."""
@@ -305,7 +339,9 @@ class OpenGroup:
     @property
     def failed(self) -> int:
         """How many of the remaining records have failed: all of them where the group is all or nothing."""
-        return len(self.indices) if self.discarded else len(self._failed_before) + len(self.failures)
+        return (
+            len(self.indices) if self.discarded else len(self._failed_before) + len(self.failures)
+        )
 
     @property
     def dropped(self) -> int:

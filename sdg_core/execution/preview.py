@@ -39,11 +39,16 @@ UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
 """By column and record, what models used for a cell."""
 
 
-def shown_messages(messages: Iterable[Message], *, longest: int | None = LONGEST) -> list[tuple[str, str]]:
+def shown_messages(
+    messages: Iterable[Message], *, longest: int | None = LONGEST
+) -> list[tuple[str, str]]:
     """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
     names = {"user": "prompt"}
     return [
-        (f"  {names.get(message.role, message.role)}", shown_value(message_text(message), longest=longest))
+        (
+            f"  {names.get(message.role, message.role)}",
+            shown_value(message_text(message), longest=longest),
+        )
         for message in messages
     ]
 
@@ -86,13 +91,18 @@ class Preview:
             found.append((number, lines))
         return found
 
-    def shown_prompt(self, record: int, column: str, *, longest: int | None = LONGEST) -> list[tuple[str, str]]:
+    def shown_prompt(
+        self, record: int, column: str, *, longest: int | None = LONGEST
+    ) -> list[tuple[str, str]]:
         """The messages that a column of a record was asked with; see `shown_messages`."""
         return shown_messages(self.prompts.get(record, {}).get(column, ()), longest=longest)
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
-        remarks = [f"record {each.record} failed, column {each.column}: {each.message}" for each in self.failures]
+        remarks = [
+            f"record {each.record} failed, column {each.column}: {each.message}"
+            for each in self.failures
+        ]
         rows = [list(record.values()) for record in self.table.to_pylist()]
         return as_html(self.table.column_names, zip(self.records, rows, strict=True), remarks)
 
@@ -119,7 +129,9 @@ async def make_preview(
     samples: Journal | None = None,
 ) -> Preview:
     """Make these records; they are the same that a full run makes. samples: where replies are kept."""
-    making = make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
+    making = make_sample(
+        plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples
+    )
     sample = await unless_stalled(making, watch_for_long_calls(on_event))
     group = sample.group
     rows = sample.group.rows()
@@ -171,7 +183,12 @@ async def make_sample(
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
     seen = _Seen(on_event)
     maker = RecordMaker(
-        plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=seen.asked, on_used=seen.counted
+        plan,
+        models,
+        journal=samples,
+        kept=sampled_hashes(plan),
+        on_prompt=seen.asked,
+        on_used=seen.counted,
     )
     paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
@@ -179,7 +196,13 @@ async def make_sample(
     each: dict[int, float] = {}
     began = clock()
     group = await asyncio.to_thread(
-        OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=maker.columns_read, paid=paid
+        OpenGroup,
+        status,
+        plan=plan,
+        seeds=seeds,
+        phases=phases,
+        needed=maker.columns_read,
+        paid=paid,
     )
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
@@ -210,5 +233,7 @@ async def make_sample(
                 await asyncio.to_thread(group.draw_again)
             seconds += clock() - began
 
-    together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
+    together += await unless_stalled(
+        all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
+    )
     return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)

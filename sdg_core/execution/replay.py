@@ -20,7 +20,12 @@ from sdg_core.store.row_group_state import RowGroupStatus
 
 @asynccontextmanager
 async def open_journal(
-    ledger: Ledger, plan: DatasetPlan, version: VersionLayout, work: Sequence[RowGroupStatus], *, run_id: str
+    ledger: Ledger,
+    plan: DatasetPlan,
+    version: VersionLayout,
+    work: Sequence[RowGroupStatus],
+    *,
+    run_id: str,
 ) -> AsyncIterator[Journal | None]:
     """The journal of a version, or None where nothing can be paid for: no model is asked, or nothing is missing.
 
@@ -29,7 +34,9 @@ async def open_journal(
     if not plan.models or not any(status.remaining for status in work):
         yield None
         return
-    async with Journal(ledger, dataset=plan.config.name, version=version.name, run_id=run_id) as journal:
+    async with Journal(
+        ledger, dataset=plan.config.name, version=version.name, run_id=run_id
+    ) as journal:
         remaining = {status.group.index: frozenset(status.remaining) for status in work}
         late = post_resize_columns(plan)
         size = plan.config.row_group_size
@@ -42,7 +49,9 @@ async def open_journal(
         yield journal
 
 
-def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: int = 0) -> list[JournaledCell]:
+def journaled_cells(
+    context: RunContext, status: RowGroupStatus, *, candidate: int = 0
+) -> list[JournaledCell]:
     """What an earlier run has paid for one candidate of the records and not got into the row group's file. Called in a thread.
 
     What the file's usage counts already is marked so.
@@ -60,7 +69,9 @@ def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: i
     return cells
 
 
-def carried_cells(context: RunContext, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:
+def carried_cells(
+    context: RunContext, status: RowGroupStatus, *, candidate: int = 0
+) -> CarriedCells:
     """What earlier versions have for one candidate of the records that a row group lacks. Called in a thread."""
     if context.carry is None:
         return {}

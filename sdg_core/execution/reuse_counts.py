@@ -32,7 +32,9 @@ class Reused:
         return self.journaled + sum(self.carried.values())
 
 
-def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64]) -> dict[str, Reused]:
+def count_reused(
+    dataset: Dataset, version: Version, remaining: NDArray[np.int64]
+) -> dict[str, Reused]:
     """The cells of the remaining records (ascending) that a run in this version would take over, by column."""
     hashes = carried_hashes(dataset.plan)
     if not hashes or not len(remaining):
@@ -56,7 +58,9 @@ def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64
 class _Count:
     """Counts each cell once: at the first place that has it."""
 
-    def __init__(self, dataset: Dataset, remaining: NDArray[np.int64], hashes: Mapping[str, str]) -> None:
+    def __init__(
+        self, dataset: Dataset, remaining: NDArray[np.int64], hashes: Mapping[str, str]
+    ) -> None:
         self._dataset = dataset
         self._remaining = remaining
         self._hashes = hashes
@@ -68,9 +72,13 @@ class _Count:
         for footer in find_row_groups(version).values():
             if not isinstance(footer, Footer):
                 continue
-            first, last = np.searchsorted(self._remaining, [footer.start, footer.start + footer.size])
+            first, last = np.searchsorted(
+                self._remaining, [footer.start, footer.start + footer.size]
+            )
             have = ~np.isin(self._remaining[first:last], footer.missing)
-            for name in unchanged(self._hashes, footer, dataset=self._dataset.name) if have.any() else ():
+            for name in (
+                unchanged(self._hashes, footer, dataset=self._dataset.name) if have.any() else ()
+            ):
                 counts[name] = counts.get(name, 0) + self._take(name, int(first), have)
         return counts
 
@@ -78,9 +86,13 @@ class _Count:
         """The cells that the journal of a version has, by column."""
         if ledger is None or not self._dataset.plan.models:
             return {}
-        found = journaled_records(ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes)
+        found = journaled_records(
+            ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes
+        )
         return {
-            name: self._take(name, 0, np.isin(self._remaining, np.fromiter(records, np.int64, len(records))))
+            name: self._take(
+                name, 0, np.isin(self._remaining, np.fromiter(records, np.int64, len(records)))
+            )
             for name, records in found.items()
         }
 

@@ -12,13 +12,22 @@ from sdg_core.ledger.history import record_end, record_start
 
 
 @contextmanager
-def in_history(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: Tally) -> Iterator[None]:
+def in_history(
+    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: Tally
+) -> Iterator[None]:
     """Keep a record of the run that the block is, however it ends."""
 
     def end(outcome: str, message: str | None) -> None:
         counts = tally.counts()
         note(
-            lambda: record_end(ledger, run_id=run_id, dataset=dataset, outcome=outcome, counts=counts, message=message)
+            lambda: record_end(
+                ledger,
+                run_id=run_id,
+                dataset=dataset,
+                outcome=outcome,
+                counts=counts,
+                message=message,
+            )
         )
 
     def note(write: Callable[[], None]) -> None:
@@ -27,11 +36,16 @@ def in_history(ledger: Ledger, *, run_id: str, dataset: str, version: str, resum
         except LedgerError as error:
             tally(Notice(f"this run is missing from the history: {error.message}"))
 
-    note(lambda: record_start(ledger, run_id=run_id, dataset=dataset, version=version, resume=resume))
+    note(
+        lambda: record_start(ledger, run_id=run_id, dataset=dataset, version=version, resume=resume)
+    )
     try:
         yield
     except BaseException as error:
-        end(_outcome(error), str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}")
+        end(
+            _outcome(error),
+            str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}",
+        )
         raise
     end("failed_records" if tally.counts()["failed"] else "done", tally.first_failure)
 

@@ -161,7 +161,9 @@ class RunState:
     def claimed(self, ready: Mapping[int, bool], others: Collection[int]) -> Sequence[Action]:
         """Of the row groups to be claimed, these are in hand or complete (whether they are complete), those others have."""
         self._moving_on = False
-        self._ready += [Adopt(group) if is_complete else Open(group) for group, is_complete in ready.items()]
+        self._ready += [
+            Adopt(group) if is_complete else Open(group) for group, is_complete in ready.items()
+        ]
         self._held_by_others += others
         return self._actions()
 
@@ -186,7 +188,9 @@ class RunState:
         self._computing.add(group)
         return self.phase_began(group, positions, ends_here=ends_here)
 
-    def phase_began(self, group: int, positions: Sequence[int], *, ends_here: bool) -> Sequence[Action]:
+    def phase_began(
+        self, group: int, positions: Sequence[int], *, ends_here: bool
+    ) -> Sequence[Action]:
         """A row group is in its next phase, or at the next candidate of its records. ends_here: no phase follows this one."""
         it = self._open[group]
         if not positions:

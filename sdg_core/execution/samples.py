@@ -30,7 +30,11 @@ def sampled_hashes(plan: DatasetPlan) -> dict[str, str]:
     """The columns whose samples are kept, with their fingerprints."""
     if plan.simulated or plan.resizes:
         return {}
-    columns = [c.name for c in plan.config.columns if isinstance(c, ModelColumn) and not isinstance(c, ImageColumn)]
+    columns = [
+        c.name
+        for c in plan.config.columns
+        if isinstance(c, ModelColumn) and not isinstance(c, ImageColumn)
+    ]
     return {name: plan.fingerprint.column_hashes[name] for name in columns}
 
 
@@ -57,17 +61,23 @@ def kept_samples(
     if journal is None or not hashes or not len(records):
         return []
     wanted = frozenset(records)
-    cells = journal.load(start=records[0], stop=records[-1] + 1, column_hashes=hashes, version=version)
+    cells = journal.load(
+        start=records[0], stop=records[-1] + 1, column_hashes=hashes, version=version
+    )
     return [cell for cell in cells if cell.record in wanted]
 
 
-def known_replies(plan: DatasetPlan, journal: Journal | None, records: Sequence[int]) -> list[JournaledCell]:
+def known_replies(
+    plan: DatasetPlan, journal: Journal | None, records: Sequence[int]
+) -> list[JournaledCell]:
     """What a preview or an estimate need not ask for: samples, and what an interrupted run has left. Called in a thread."""
     left = kept_samples(plan, journal, records, version=plan.fingerprint.version)
     return [*left, *kept_samples(plan, journal, records)]
 
 
-def samples_for(context: RunContext, status: RowGroupStatus, counted: set[tuple[str, str, int]]) -> list[JournaledCell]:
+def samples_for(
+    context: RunContext, status: RowGroupStatus, counted: set[tuple[str, str, int]]
+) -> list[JournaledCell]:
     """The samples that a run can take for the records that a row group lacks; what its file counts is marked so."""
     if not context.takes_samples:
         return []

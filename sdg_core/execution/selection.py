@@ -51,7 +51,9 @@ class Selection:
         self._schema = schema
         self._keep = compiled(truth_template(config.keep)) if config.keep is not None else None
         self._best = compiled(as_template(config.best)) if config.best is not None else None
-        self._not_kept = not_true(config.keep) if config.keep is not None else "another candidate is better"
+        self._not_kept = (
+            not_true(config.keep) if config.keep is not None else "another candidate is better"
+        )
         self._tables: list[pa.Table] = [schema.empty_table()]
         self._candidates: list[int] = []
         self._reasons: list[str | None] = []
@@ -95,7 +97,9 @@ class Selection:
         self._tables.append(table)
         self._candidates += [candidate] * len(records)
         self._usages += usages
-        for place, (record, values) in enumerate(zip(records.tolist(), table.select(names).to_pylist(), strict=True)):
+        for place, (record, values) in enumerate(
+            zip(records.tolist(), table.select(names).to_pylist(), strict=True)
+        ):
             values |= {name: column[place] for name, column in given.items()}
             self._reasons.append(None)
             self._scores.append(-math.inf)
@@ -158,12 +162,18 @@ class Selection:
     def kept(self) -> tuple[Records, pa.Table]:
         """The kept rows, by record."""
         records = sorted(self._kept)
-        return np.array(records, dtype=np.int64), self._rows([self._kept[record] for record in records])
+        return np.array(records, dtype=np.int64), self._rows(
+            [self._kept[record] for record in records]
+        )
 
     def rejected(self, *, failed: Collection[int]) -> RejectedRows:
         """The rejected rows of records that are decided or have `failed`, by record and candidate."""
         ended = {*self._kept, *self._exhausted, *failed}
-        chosen = [(record, row) for record in sorted(ended & {*self._rejected}) for row in self._rejected[record]]
+        chosen = [
+            (record, row)
+            for record in sorted(ended & {*self._rejected})
+            for row in self._rejected[record]
+        ]
         rows = [row for _, row in chosen]
         return RejectedRows(
             np.array([record for record, _ in chosen], dtype=np.int64),

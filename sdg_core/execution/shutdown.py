@@ -40,12 +40,16 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             context.observer(saved)
             total = len(group.status.remaining)
             context.observer(
-                Notice(f"row group {group.status.group.key}: {group.made} of {counted(total, 'record')} saved")
+                Notice(
+                    f"row group {group.status.group.key}: {group.made} of {counted(total, 'record')} saved"
+                )
             )
     if lost:
         first = next(iter(lost.values()))
         context.observer(
-            Notice(f"row groups {format_ranges([*lost])}: {counted(records, 'finished record')} not saved: {first}")
+            Notice(
+                f"row groups {format_ranges([*lost])}: {counted(records, 'finished record')} not saved: {first}"
+            )
         )
 
 

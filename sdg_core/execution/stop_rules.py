@@ -86,7 +86,10 @@ class FailureBudget:
             return f"select keeps none: every candidate of the first {self.dropped} records was rejected"
         if self.first is None:
             return None
-        for failed, judged in ((self.failed_at_once, self.opened), (self.failed, self.made + self.failed)):
+        for failed, judged in (
+            (self.failed_at_once, self.opened),
+            (self.failed, self.made + self.failed),
+        ):
             if judged >= MIN_SETTLED and failed > self.settings.max_failure_rate * judged:
                 return (
                     f"{failed} of the first {judged} records failed, more than run.max_failure_rate "
@@ -107,9 +110,7 @@ class FailureBudget:
             return None
         fault = last_fault or (self.first.message if self.first is not None else None)
         reason = f"; the last failure: {fault}" if fault is not None else ""
-        return (
-            f"nothing has succeeded for {waited:.0f} s (run.stall_timeout is {self.settings.stall_timeout:g} s){reason}"
-        )
+        return f"nothing has succeeded for {waited:.0f} s (run.stall_timeout is {self.settings.stall_timeout:g} s){reason}"
 
 
 Result = TypeVar("Result")
@@ -130,10 +131,14 @@ async def watch_for_stall(
         if reason is not None:
             break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())
-    raise RunAbortedError(f"stopped: {reason}", remedy="rerun the same command later to resume; nothing is lost")
+    raise RunAbortedError(
+        f"stopped: {reason}", remedy="rerun the same command later to resume; nothing is lost"
+    )
 
 
-async def unless_stalled(work: Coroutine[None, None, Result], watch: Coroutine[None, None, None]) -> Result:
+async def unless_stalled(
+    work: Coroutine[None, None, Result], watch: Coroutine[None, None, None]
+) -> Result:
     """The result of `work`, or the error of `watch` if that ends first. Nothing of either runs on."""
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(watch)

@@ -55,7 +55,9 @@ class Tally:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
+        self._generated = self._failed = self._adopted = self._written = self._carried = (
+            self._replayed
+        ) = 0
         self._dropped = self._sampled = self._waiting = 0
         self.first_failure: str | None = None
 
@@ -78,7 +80,13 @@ class Tally:
         self._observer(event)
 
     def count(
-        self, *, generated: int = 0, replayed: int = 0, failed: int = 0, adopted: int = 0, written: int = 0
+        self,
+        *,
+        generated: int = 0,
+        replayed: int = 0,
+        failed: int = 0,
+        adopted: int = 0,
+        written: int = 0,
     ) -> None:
         """Count what no event tells of: rows, replies, failures and partitions of a pipeline."""
         self._generated += generated

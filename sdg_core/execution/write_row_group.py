@@ -63,7 +63,9 @@ def write_group(
         if not plan.all_or_nothing:
             rows = _with_existing(rows, old, version=version, plan=plan)
         elif not group.made:
-            _write_failures(group, version, missing=frozenset(status.remaining), commit_guard=commit_guard)
+            _write_failures(
+                group, version, missing=frozenset(status.remaining), commit_guard=commit_guard
+            )
             return WrittenGroup(old, head=None)
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}
@@ -82,7 +84,9 @@ def write_group(
         resized=plan.resizes,
         rows=rows.table.num_rows if plan.resizes else None,
         usage=add_usage(old.usage if old is not None else {}, group.usage),
-        usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
+        usage_by_column=add_usage_by_column(
+            old.usage_by_column if old is not None else {}, group.usage_by_column
+        ),
         carried=add_usage(old.carried if old is not None else {}, group.carried_from),
         simulated=plan.simulated,
         counted=counted_in_footer(counted, leave_out=() if plan.resizes else decided),
@@ -95,7 +99,9 @@ def write_group(
     _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
     if plan.dropped:
         dropped = rows.table.select(plan.dropped_schema.names)
-        write_row_group(version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard)
+        write_row_group(
+            version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard
+        )
         failpoint("group.after_dropped")
     kept = rows.table.select(plan.kept_schema.names)
     write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
@@ -117,7 +123,11 @@ def _write_failures(
     """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
     path = version.failure_list(group.status.group.index)
     before = read_failures(path)
-    failures = {failure.record: failure for failure in (*before, *group.every_failure) if failure.record in missing}
+    failures = {
+        failure.record: failure
+        for failure in (*before, *group.every_failure)
+        if failure.record in missing
+    }
     if failures or before:
         with atomic_file(path, commit_guard=commit_guard) as file:
             file.write(dump_failures(failures.values()))
@@ -132,7 +142,12 @@ def _selected(group: OpenGroup, old: Footer | None) -> SelectedRows | None:
 
 
 def _write_rejected(
-    group: OpenGroup, old: Footer | None, *, version: VersionLayout, plan: DatasetPlan, commit_guard: CommitGuard
+    group: OpenGroup,
+    old: Footer | None,
+    *,
+    version: VersionLayout,
+    plan: DatasetPlan,
+    commit_guard: CommitGuard,
 ) -> None:
     """List the rejected candidates of this run with those of records that an earlier run has decided."""
     if group.selection is None:
@@ -154,11 +169,15 @@ def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: Dat
         dropped = read_dropped(version.dropped(old.row_group), records)
         for name in dropped.schema.names:
             kept = kept.append_column(name, dropped.column(name))
-    merged, merged_records = merge_rows(kept.select(plan.schema.names), records, rows.table, rows.records)
+    merged, merged_records = merge_rows(
+        kept.select(plan.schema.names), records, rows.table, rows.records
+    )
     return Rows(merged_records, merged)
 
 
-def _settle(journal: Journal, plan: DatasetPlan, footer: Footer, *, group: RowGroup, candidate: int) -> None:
+def _settle(
+    journal: Journal, plan: DatasetPlan, footer: Footer, *, group: RowGroup, candidate: int
+) -> None:
     """Remove what the journal holds of one candidate of the records that the file decides."""
     behind = candidate * STRIDE
     remaining = frozenset(record + behind for record in footer.unfinished)
@@ -185,14 +204,24 @@ def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
         plan=context.plan,
         run_id=context.run_id,
         commit_guard=partial(claims.commit_guard, unit) if claims is not None else nullcontext,
-        committing=partial(claims.commit_guard, unit, release=True) if claims is not None else nullcontext,
+        committing=partial(claims.commit_guard, unit, release=True)
+        if claims is not None
+        else nullcontext,
     )
     failpoint("group.before_settle")
     if context.journal is not None:
         for candidate in range(group.candidate + 1):
-            _settle(context.journal, context.plan, written.footer, group=group.status.group, candidate=candidate)
+            _settle(
+                context.journal,
+                context.plan,
+                written.footer,
+                group=group.status.group,
+                candidate=candidate,
+            )
         missing = frozenset(written.footer.missing)
-        context.journal.discard_cells({cell for cell in group.samples if cell[0] not in missing}, version=SAMPLES)
+        context.journal.discard_cells(
+            {cell for cell in group.samples if cell[0] not in missing}, version=SAMPLES
+        )
     failpoint("group.after_settle")
     if claims is not None:
         claims.release([unit])

@@ -61,7 +61,9 @@ class Duplicates:
         places[places == len(self.ids)] = 0
         unseen = wanted if len(self.ids) == 0 else wanted[self.ids[places] != wanted]
         if len(unseen):
-            raise FilterError(f"record {int(unseen[0])} was not among those that were searched for duplicates")
+            raise FilterError(
+                f"record {int(unseen[0])} was not among those that were searched for duplicates"
+            )
         return places
 
 
@@ -70,18 +72,24 @@ class Records:
 
     def __init__(self, *, keep: str) -> None:
         if keep not in get_args(Keep):
-            raise FilterError(f"there is no way to keep {keep!r}{did_you_mean(keep, get_args(Keep))}")
+            raise FilterError(
+                f"there is no way to keep {keep!r}{did_you_mean(keep, get_args(Keep))}"
+            )
         self.keep = keep
         self._ids: list[Ids] = []
         self._scores: list[NDArray[np.float64]] = []
 
-    def add(self, ids: Sequence[int] | Ids, *, count: int, scores: Sequence[float | None] | None) -> None:
+    def add(
+        self, ids: Sequence[int] | Ids, *, count: int, scores: Sequence[float | None] | None
+    ) -> None:
         """Takes note of a batch of `count` records. A missing or NaN score is worse than any other."""
         found = np.asarray(ids)
         if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
             raise FilterError("record ids are whole numbers, one per record")
         if (scores is not None) != (self.keep == "best"):
-            raise FilterError(f"`scores` belong to keep='best', which needs them; here keep is {self.keep!r}")
+            raise FilterError(
+                f"`scores` belong to keep='best', which needs them; here keep is {self.keep!r}"
+            )
         given = np.zeros(count) if scores is None else as_scores(scores)
         if len(found) != count or len(given) != count:
             raise FilterError(
@@ -97,7 +105,9 @@ class Records:
         ascending = ids[order]
         twice = ascending[1:][ascending[1:] == ascending[:-1]]
         if len(twice):
-            raise FilterError(f"record id {int(twice[0])} came twice", remedy="give every record an id of its own")
+            raise FilterError(
+                f"record id {int(twice[0])} came twice", remedy="give every record an id of its own"
+            )
         return order
 
     def decide(self, labels: NDArray[np.integer[Any]], *, method: str) -> Duplicates:
@@ -106,7 +116,9 @@ class Records:
         ids = self._all_ids()[order]
         scores = np.concatenate([*self._scores, np.zeros(0)])[order]
         _, first, component = np.unique(labels, return_index=True, return_inverse=True)
-        rank = {"first": np.zeros(len(ids)), "last": -np.arange(len(ids)), "best": -scores}[self.keep]
+        rank = {"first": np.zeros(len(ids)), "last": -np.arange(len(ids)), "best": -scores}[
+            self.keep
+        ]
         best = np.lexsort((np.arange(len(ids)), rank, component))
         starts = np.flatnonzero(np.diff(component[best], prepend=-1))
         kept = np.zeros(len(ids), dtype=np.bool_)
@@ -120,13 +132,17 @@ class Records:
 def as_scores(scores: Sequence[float | None]) -> NDArray[np.float64]:
     """Scores as numbers; a missing one and NaN become minus infinity. Raises FilterError for what is not a number."""
     try:
-        values = np.array([math.nan if score is None else score for score in scores], dtype=np.float64)
+        values = np.array(
+            [math.nan if score is None else score for score in scores], dtype=np.float64
+        )
     except (TypeError, ValueError) as error:
         raise FilterError(f"scores are numbers: {error}") from error
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def components(count: int, pairs: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]) -> NDArray[np.int32]:
+def components(
+    count: int, pairs: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
+) -> NDArray[np.int32]:
     """The connected component of each of `count` nodes, from pairs of nodes; whatever the order of the pairs.
 
     Raises FilterError where scipy was left out of the environment.
@@ -147,6 +163,12 @@ def components(count: int, pairs: tuple[NDArray[np.integer[Any]], NDArray[np.int
 
 def checked_threshold(threshold: float, *, method: str) -> float:
     """A similarity above 0 and up to 1. Raises FilterError for anything else."""
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
-        raise FilterError(f"deduplication by {method}: threshold is {threshold!r}, not a number above 0 and up to 1")
+    if (
+        isinstance(threshold, bool)
+        or not isinstance(threshold, int | float)
+        or not 0 < threshold <= 1
+    ):
+        raise FilterError(
+            f"deduplication by {method}: threshold is {threshold!r}, not a number above 0 and up to 1"
+        )
     return float(threshold)

@@ -44,11 +44,14 @@ class EvaluationIndex:
         if len(self._ids) != len(series) or len(np.unique(self._ids)) != len(self._ids):
             raise FilterError("decontamination: every evaluation text needs an id of its own")
         if not len(series):
-            raise FilterError("the evaluation set is empty", remedy="check the source that it is read from")
+            raise FilterError(
+                "the evaluation set is empty", remedy="check the source that it is read from"
+            )
         found, rows = _different_ngrams(series, n)
         if not len(found):
             raise FilterError(
-                f"no evaluation text has {counted(n, 'word')}, so none could be found", remedy="use a smaller `n`"
+                f"no evaluation text has {counted(n, 'word')}, so none could be found",
+                remedy="use a smaller `n`",
             )
         order = np.argsort(found, kind="stable")
         self._hashes = found[order]
@@ -59,8 +62,14 @@ class EvaluationIndex:
     def overlaps(self, texts: Any, *, at_least: float = 0.0) -> list[Overlap | None]:
         """For each text the evaluation record with the largest share of its n-grams in it (on a tie the smallest id), if that
         is `at_least` so much and one n-gram is common; else None. Raises FilterError for a share outside 0 to 1."""
-        if isinstance(at_least, bool) or not isinstance(at_least, int | float) or not 0 <= at_least <= 1:
-            raise FilterError(f"decontamination: at_least is {at_least!r}, not a number from 0 to 1")
+        if (
+            isinstance(at_least, bool)
+            or not isinstance(at_least, int | float)
+            or not 0 <= at_least <= 1
+        ):
+            raise FilterError(
+                f"decontamination: at_least is {at_least!r}, not a number from 0 to 1"
+            )
         series = as_texts(texts)
         hashes, rows = _different_ngrams(series, self.n)
         first = np.searchsorted(self._hashes, hashes, side="left")
@@ -75,7 +84,9 @@ class EvaluationIndex:
         # The best pair of a text comes last, and so stays.
         for pair in np.lexsort((-self._ids[evaluation], share)):
             if share[pair] >= at_least:
-                found = Overlap(int(self._ids[evaluation[pair]]), int(common[pair]), float(share[pair]))
+                found = Overlap(
+                    int(self._ids[evaluation[pair]]), int(common[pair]), float(share[pair])
+                )
                 result[text[pair]] = found
         return result
 

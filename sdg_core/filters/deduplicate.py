@@ -44,7 +44,12 @@ Scores = Sequence[float | None] | None
 
 def normalised(texts: pl.Series) -> pl.Series:
     """Texts as they are compared: Unicode NFKC, lower case, runs of white space as one blank, none at the ends."""
-    return texts.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    return (
+        texts.str.normalize("NFKC")
+        .str.to_lowercase()
+        .str.replace_all(r"\s+", " ")
+        .str.strip_chars()
+    )
 
 
 class ExactDuplicates:
@@ -90,12 +95,15 @@ class MinhashDuplicates:
         keep: str = "first",
         ngram: int = 1,
         width: int = 128,
-        signatures_of: Callable[[NDArray[np.uint64], NDArray[np.uint64], int], Signatures] | None = None,
+        signatures_of: Callable[[NDArray[np.uint64], NDArray[np.uint64], int], Signatures]
+        | None = None,
     ) -> None:
         self._threshold = checked_threshold(threshold, method="minhash")
         for name, value, most in (("ngram", ngram, 100), ("width", width, 4096)):
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                raise FilterError(f"deduplication by minhash: {name} is {value!r}, not a whole number from 1 to {most}")
+                raise FilterError(
+                    f"deduplication by minhash: {name} is {value!r}, not a whole number from 1 to {most}"
+                )
         self._ngram = ngram
         self._width = width
         self._signatures_of = signatures_of or rensa_signatures
@@ -113,7 +121,9 @@ class MinhashDuplicates:
         self._records.add(ids, count=len(series), scores=scores)
         if len(self._signatures) < self._count + len(series):
             # In place: pages are handed on, not copied, so that there is never a second copy of the signatures.
-            self._signatures.resize((self._count + max(len(series), ROWS_MORE), self._width), refcheck=False)
+            self._signatures.resize(
+                (self._count + max(len(series), ROWS_MORE), self._width), refcheck=False
+            )
         for start in range(0, len(series), TEXTS_AT_ONCE):
             hashes, offsets = _shingles(series[start : start + TEXTS_AT_ONCE], self._ngram)
             stop = self._count + len(offsets) - 1
@@ -172,17 +182,23 @@ def _joined(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
 METHODS = {"exact": ExactDuplicates, "minhash": MinhashDuplicates, "embedding": EmbeddingDuplicates}
 
 
-def duplicates_by(method: str, **parameters: Any) -> ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates:
+def duplicates_by(
+    method: str, **parameters: Any
+) -> ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates:
     """What finds duplicates by a method, `exact`, `minhash` or `embedding`. Raises FilterError for any other."""
     if method not in METHODS:
-        raise FilterError(f"there is no deduplication method {method!r}{did_you_mean(method, METHODS)}")
+        raise FilterError(
+            f"there is no deduplication method {method!r}{did_you_mean(method, METHODS)}"
+        )
     if method == "exact" and "threshold" in parameters:
         raise FilterError("deduplication by exact: texts are equal or not, there is no threshold")
     found: ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates = METHODS[method](**parameters)
     return found
 
 
-def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int) -> Signatures:
+def rensa_signatures(
+    hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int
+) -> Signatures:
     """Signatures of the texts whose n-gram hashes stand between neighbouring offsets. Raises FilterError without rensa."""
     rensa_version()
     from rensa import RMinHash
@@ -191,7 +207,9 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
     for first in range(0, len(offsets) - 1, SIGNATURES_AT_ONCE):
         bounds = offsets[first : first + SIGNATURES_AT_ONCE + 1]
         part = hashes[bounds[0] : bounds[-1]]
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(part, bounds - bounds[0], width, SEED)
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+            part, bounds - bounds[0], width, SEED
+        )
         for row in matrix.to_rows():
             slots.fromlist(row)  # the fastest of the ways from lists of numbers to memory
     return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
@@ -201,7 +219,10 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
 def rensa_version() -> str:
     """The release of rensa and of its algorithm, which decides what signatures look like. Raises FilterError without rensa."""
     if find_spec("rensa") is None:
-        raise FilterError("deduplication by minhash needs the library rensa", remedy="pip install 'sdg-dagster[dedup]'")
+        raise FilterError(
+            "deduplication by minhash needs the library rensa",
+            remedy="pip install 'sdg-dagster[dedup]'",
+        )
     from rensa import RMinHash
 
     return f"{version('rensa')}, algorithm {RMinHash.ALGORITHM_VERSION}"
@@ -218,7 +239,11 @@ def unit_vectors(
         column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
         nulls = np.asarray(column.is_null())
         column = column.drop_null()
-        sizes = np.asarray(column.value_lengths()) if len(column) and pa.types.is_nested(column.type) else np.zeros(0)
+        sizes = (
+            np.asarray(column.value_lengths())
+            if len(column) and pa.types.is_nested(column.type)
+            else np.zeros(0)
+        )
     except (pa.ArrowException, TypeError, AttributeError) as error:
         raise FilterError(f"these values are not vectors: {error}") from error
     if len(column) and not len(sizes):
@@ -234,7 +259,12 @@ def unit_vectors(
             remedy="use one embedding model for all records",
         )
     try:
-        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), usual)
+        flat = (
+            column.flatten()
+            .cast(pa.float64())
+            .to_numpy(zero_copy_only=False)
+            .reshape(len(column), usual)
+        )
     except pa.ArrowException as error:
         raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
     largest = np.abs(flat).max(axis=1, initial=0.0)
@@ -278,11 +308,17 @@ def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.
         # A text with too few words: one hash for all of them, in their order.
         whole, starts = np.unique(words.row[short], return_index=True)
         ends = np.append(starts[1:], short.sum())
-        sums = [_hash_of(words.hash[short][start:end]) for start, end in zip(starts, ends, strict=True)]
+        sums = [
+            _hash_of(words.hash[short][start:end]) for start, end in zip(starts, ends, strict=True)
+        ]
         rows = np.concatenate([rows, whole])
-        hashes = np.concatenate([hashes, np.array(sums, dtype=np.uint64)])[np.argsort(rows, kind="stable")]
+        hashes = np.concatenate([hashes, np.array(sums, dtype=np.uint64)])[
+            np.argsort(rows, kind="stable")
+        ]
         rows = np.sort(rows, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))]).astype(np.uint64)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))]).astype(
+        np.uint64
+    )
     return hashes, offsets
 
 

@@ -50,7 +50,13 @@ def nearest_neighbours(vectors: Any) -> Nearest | None:
             products = rows @ units[other : other + ROWS_AT_ONCE].T
             if other == start:
                 np.fill_diagonal(products, -np.inf)
-            np.maximum(best[start : start + len(rows)], products.max(axis=1), out=best[start : start + len(rows)])
+            np.maximum(
+                best[start : start + len(rows)],
+                products.max(axis=1),
+                out=best[start : start + len(rows)],
+            )
     best = np.sort(np.clip(best, -1, 1)).astype(np.float64)
     quantiles = {share: float(np.quantile(best, share)) for share in QUANTILES}
-    return Nearest(vectors=len(best), mean=float(best.mean()), quantiles=quantiles, maximum=float(best[-1]))
+    return Nearest(
+        vectors=len(best), mean=float(best.mean()), quantiles=quantiles, maximum=float(best[-1])
+    )

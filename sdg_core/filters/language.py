@@ -23,7 +23,9 @@ def language_probability(texts: pl.Series, language: str) -> NDArray[np.float64]
     identifier = _identifier()
     known = [str(code) for code in identifier.nb_classes]
     if language not in known:
-        raise FilterError(f"quality rule 'language': unknown language {language!r}{did_you_mean(language, known)}")
+        raise FilterError(
+            f"quality rule 'language': unknown language {language!r}{did_you_mean(language, known)}"
+        )
     values = np.zeros(len(texts))
     for row, text in enumerate(texts):
         if text is not None and text.strip():
@@ -35,7 +37,8 @@ def language_probability(texts: pl.Series, language: str) -> NDArray[np.float64]
 def _identifier() -> Any:
     if find_spec("py3langid") is None:
         raise FilterError(
-            "quality rule 'language' needs the library py3langid", remedy="pip install 'sdg-dagster[language]'"
+            "quality rule 'language' needs the library py3langid",
+            remedy="pip install 'sdg-dagster[language]'",
         )
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -66,7 +66,9 @@ def _different(signatures: Signatures) -> tuple[Places, Places]:
     return np.concatenate([chosen, unlike]), place
 
 
-def _keys(signatures: Signatures, columns: slice, chosen: Places | None, *, bands: int) -> NDArray[np.uint64]:
+def _keys(
+    signatures: Signatures, columns: slice, chosen: Places | None, *, bands: int
+) -> NDArray[np.uint64]:
     """For each of so many bands, which share some columns, a key of each row, or of each chosen row: a sum with random odd
     weights modulo 2^64."""
     count = len(signatures) if chosen is None else len(chosen)
@@ -86,7 +88,12 @@ def _keys(signatures: Signatures, columns: slice, chosen: Places | None, *, band
 
 
 def _joined_by_band(
-    signatures: Signatures, chosen: Places, keys: NDArray[np.uint64], labels: Labels, *, threshold: float
+    signatures: Signatures,
+    chosen: Places,
+    keys: NDArray[np.uint64],
+    labels: Labels,
+    *,
+    threshold: float,
 ) -> Labels:
     """Labels after comparing all pairs with the same key: neighbours first, then those two places apart, and so on."""
     order, ordered = _sorted(keys)
@@ -97,14 +104,20 @@ def _joined_by_band(
         right = order[places + distance]
         apart = labels[left] != labels[right]
         if apart.any():
-            similar = _similar(signatures, chosen[left[apart]], chosen[right[apart]], threshold=threshold)
+            similar = _similar(
+                signatures, chosen[left[apart]], chosen[right[apart]], threshold=threshold
+            )
             joined = (labels[left[apart][similar]], labels[right[apart][similar]])
             if len(joined[0]):
                 labels = _merged(labels, joined)
         distance += 1
         places = places[places + distance < len(ordered)]
         places = places[ordered[places] == ordered[places + distance]]
-        places = places[_in_open_groups(ordered[places], labels[order[places]], labels[order[places + distance]])]
+        places = places[
+            _in_open_groups(
+                ordered[places], labels[order[places]], labels[order[places + distance]]
+            )
+        ]
     return labels
 
 
@@ -141,7 +154,9 @@ def _in_open_groups(keys: NDArray[np.uint64], left: Labels, right: Labels) -> ND
     return np.repeat(low != high, np.diff(np.append(starts, len(keys))))
 
 
-def _similar(signatures: Signatures, left: Places, right: Places, *, threshold: float) -> NDArray[np.bool_]:
+def _similar(
+    signatures: Signatures, left: Places, right: Places, *, threshold: float
+) -> NDArray[np.bool_]:
     needed = threshold * signatures.shape[1] - 1e-9
     parts = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(left), PAIRS_AT_ONCE):

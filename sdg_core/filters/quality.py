@@ -61,7 +61,12 @@ def rule_value(rule: QualityRule, texts: Any) -> Values:
         values = language_probability(series, rule.language)
     else:
         expression = _RULES[rule.name](pl.col("text")).cast(pl.Float64)
-        values = pl.DataFrame({"text": series}).select(expression.alias("value"))["value"].fill_null(0.0).to_numpy()
+        values = (
+            pl.DataFrame({"text": series})
+            .select(expression.alias("value"))["value"]
+            .fill_null(0.0)
+            .to_numpy()
+        )
     return np.where(series.is_null().to_numpy(), np.nan, values)
 
 
@@ -134,7 +139,10 @@ def alphabetic_words(text: pl.Expr) -> pl.Expr:
 def stop_words(text: pl.Expr) -> pl.Expr:
     """How many of the words the, be, to, of, and, that, have, with occur, in any case (Gopher A.1.1: at least 2)."""
     edge = r"[^\p{L}\p{N}]"
-    found = [text.str.contains(rf"(?:^|{edge})(?i-u:{word})(?:{edge}|$)").cast(pl.UInt32) for word in STOP_WORDS]
+    found = [
+        text.str.contains(rf"(?:^|{edge})(?i-u:{word})(?:{edge}|$)").cast(pl.UInt32)
+        for word in STOP_WORDS
+    ]
     return pl.sum_horizontal(found)
 
 
@@ -155,7 +163,9 @@ def uppercase(text: pl.Expr) -> pl.Expr:
 
 def urls(text: pl.Expr) -> pl.Expr:
     """Share of all characters, white space included, that belong to URLs (NeMo Curator's UrlsFilter: 0.2)."""
-    return _share(text.str.len_chars() - text.str.replace_all(_URL, "").str.len_chars(), text.str.len_chars())
+    return _share(
+        text.str.len_chars() - text.str.replace_all(_URL, "").str.len_chars(), text.str.len_chars()
+    )
 
 
 def _repeated_ngrams(texts: pl.Series, n: int) -> Values:
@@ -207,7 +217,9 @@ def _lines(text: pl.Expr) -> pl.Expr:
 
 def _repeated(text: pl.Expr, pattern: str) -> pl.Expr:
     parts = text.str.extract_all(pattern).list.eval(pl.element().str.strip_chars_end())
-    return _share(parts.list.len().cast(pl.Int64) - parts.list.n_unique().cast(pl.Int64), parts.list.len())
+    return _share(
+        parts.list.len().cast(pl.Int64) - parts.list.n_unique().cast(pl.Int64), parts.list.len()
+    )
 
 
 def _any_of(characters: str) -> str:
@@ -217,13 +229,21 @@ def _any_of(characters: str) -> str:
 def _check(rule: QualityRule) -> None:
     """Raises FilterError if a rule could not be applied, or could refuse nothing or everything."""
     if rule.name not in RULE_NAMES:
-        raise FilterError(f"there is no quality rule {rule.name!r}{did_you_mean(rule.name, RULE_NAMES)}")
+        raise FilterError(
+            f"there is no quality rule {rule.name!r}{did_you_mean(rule.name, RULE_NAMES)}"
+        )
     if rule.at_least is None and rule.at_most is None:
-        raise FilterError(f"quality rule {rule.name!r} has no bound", remedy="give `at_least`, `at_most` or both")
-    most = {"stop_words": float(len(STOP_WORDS))}.get(rule.name, math.inf if rule.name in _UNBOUNDED else 1.0)
+        raise FilterError(
+            f"quality rule {rule.name!r} has no bound", remedy="give `at_least`, `at_most` or both"
+        )
+    most = {"stop_words": float(len(STOP_WORDS))}.get(
+        rule.name, math.inf if rule.name in _UNBOUNDED else 1.0
+    )
     for bound, value in (("at_least", rule.at_least), ("at_most", rule.at_most)):
         if value is not None and not _between(value, 0, most):
-            raise FilterError(f"quality rule {rule.name!r}: {bound} is {value!r}, not a number from 0 to {most:g}")
+            raise FilterError(
+                f"quality rule {rule.name!r}: {bound} is {value!r}, not a number from 0 to {most:g}"
+            )
     if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
         raise FilterError(
             f"quality rule {rule.name!r}: at_least {rule.at_least:g} is above at_most {rule.at_most:g}: no text could pass"
@@ -233,12 +253,25 @@ def _check(rule: QualityRule) -> None:
 
 def _check_parameters(rule: QualityRule) -> None:
     if (rule.n is not None) != (rule.name == "repeated_ngrams"):
-        raise FilterError(f"quality rule {rule.name!r}: `n` belongs to `repeated_ngrams`, which needs it")
-    if rule.n is not None and (isinstance(rule.n, bool) or not isinstance(rule.n, int) or not 1 <= rule.n <= 100):
-        raise FilterError(f"quality rule {rule.name!r}: n is {rule.n!r}, not a whole number from 1 to 100")
+        raise FilterError(
+            f"quality rule {rule.name!r}: `n` belongs to `repeated_ngrams`, which needs it"
+        )
+    if rule.n is not None and (
+        isinstance(rule.n, bool) or not isinstance(rule.n, int) or not 1 <= rule.n <= 100
+    ):
+        raise FilterError(
+            f"quality rule {rule.name!r}: n is {rule.n!r}, not a whole number from 1 to 100"
+        )
     if (rule.language is not None) != (rule.name == "language"):
-        raise FilterError(f"quality rule {rule.name!r}: `language` belongs to the rule `language`, which needs it")
+        raise FilterError(
+            f"quality rule {rule.name!r}: `language` belongs to the rule `language`, which needs it"
+        )
 
 
 def _between(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value < math.inf
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and low <= value <= high
+        and value < math.inf
+    )

@@ -19,7 +19,9 @@ VERSION = 2
 """Of words, their hashes and n-grams; changes with whatever makes other n-grams of the same text."""
 RUNS = r"\S+"
 """A word is a run of characters that are not white space (Unicode's White_Space): the definition of Gopher and C4."""
-LETTERS_AND_DIGITS = r"[[\p{Han}\p{Hiragana}]&&[\p{L}\p{M}\p{N}]]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]+"
+LETTERS_AND_DIGITS = (
+    r"[[\p{Han}\p{Hiragana}]&&[\p{L}\p{M}\p{N}]]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]+"
+)
 """A word without its punctuation, for comparing texts. Chinese and Japanese put no spaces between words: there each ideograph and
 each hiragana is a word of its own, as in Unicode's UAX #29."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -51,7 +53,10 @@ def as_texts(texts: object) -> pl.Series:
     if series.dtype == pl.Null:
         return series.cast(pl.String)
     if series.dtype != pl.String:
-        raise FilterError(f"a column of texts is needed, not of {series.dtype}", remedy="name a column that holds text")
+        raise FilterError(
+            f"a column of texts is needed, not of {series.dtype}",
+            remedy="name a column that holds text",
+        )
     return series
 
 
@@ -68,7 +73,9 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
     )
     _, offsets, content = column.buffers()
     if content is None or not len(column):
-        return Words(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
+        return Words(
+            np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+        )
     bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
     text = np.frombuffer(content, dtype=np.uint8)
     blocks = np.searchsorted(bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_AT_ONCE))
@@ -99,10 +106,16 @@ def _words_between(
     if block.max(initial=0) >= _FIRST_OF_SEVERAL:
         characters = np.cumsum(_is_first_byte(block), dtype=np.int64)
         lengths = characters[stops - 1] - characters[starts] + 1
-    return np.repeat(np.arange(first, first + len(counts)), counts), _hashes(block, starts, stops), lengths
+    return (
+        np.repeat(np.arange(first, first + len(counts)), counts),
+        _hashes(block, starts, stops),
+        lengths,
+    )
 
 
-def _in_words(block: NDArray[np.uint8], pattern: str) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+def _in_words(
+    block: NDArray[np.uint8], pattern: str
+) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
     """Whether each byte of UTF-8 text belongs to a character of a word; where characters that are words of their own begin, and
     where what follows them does."""
     classes = _classes(pattern)
@@ -151,7 +164,9 @@ def _is_first_byte(block: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return first
 
 
-def _hashes(block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _hashes(
+    block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> NDArray[np.uint64]:
     """A 64-bit hash of each word, the same in every release and on every machine.
 
     SplitMix64's finaliser over each eight bytes (the last ones filled up by zeros), which start from the number of bytes; BLAKE2
@@ -168,7 +183,9 @@ def _hashes(block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[
         left = np.minimum(size[some] - place, 8)
         hashes[some] = mixed(hashes[some] ^ (eights[starts[some] + place] & _FIRST_BYTES[left]))
     for word in np.flatnonzero(size > LONG).tolist():
-        digest = hashlib.blake2b(block[starts[word] : stops[word]].tobytes(), digest_size=8).digest()
+        digest = hashlib.blake2b(
+            block[starts[word] : stops[word]].tobytes(), digest_size=8
+        ).digest()
         hashes[word] = int.from_bytes(digest, "little")
     return hashes
 

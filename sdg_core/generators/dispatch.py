@@ -7,7 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
+from sdg_core.config.columns import (
+    CustomColumn,
+    ExpressionColumn,
+    ModelColumn,
+    SamplerColumn,
+    ValidationColumn,
+)
 from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
 from sdg_core.generators.expressions import Chooser, evaluate_cell_in_loop, evaluate_group
 from sdg_core.generators.models.media import ImageStore
@@ -46,7 +52,11 @@ class ExpressionGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The rendered and cast value. Raises CellError."""
-        return Cell(await evaluate_cell_in_loop(self._column, values, chooser=Chooser(self._random, [record])))
+        return Cell(
+            await evaluate_cell_in_loop(
+                self._column, values, chooser=Chooser(self._random, [record])
+            )
+        )
 
 
 def group_column(
@@ -62,7 +72,9 @@ def group_column(
         case ValidationColumn():
             return validate_group(plan, column, frame=frame, length=len(indices))
         case _:
-            raise TypeError(f"column {name!r} ({type(column).__name__}) is not computed per row group")
+            raise TypeError(
+                f"column {name!r} ({type(column).__name__}) is not computed per row group"
+            )
 
 
 def cell_generators(
@@ -74,7 +86,10 @@ def cell_generators(
     """
     threads = ThreadPoolExecutor(CUSTOM_THREADS, thread_name_prefix="sdg-custom")
     names = [name for name in plan.graph.order if name in plan.graph.per_record]
-    return {name: _cell_generator(plan, name, models=models, images=images, threads=threads) for name in names}
+    return {
+        name: _cell_generator(plan, name, models=models, images=images, threads=threads)
+        for name in names
+    }
 
 
 def _cell_generator(

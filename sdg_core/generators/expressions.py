@@ -28,8 +28,12 @@ Dtype = Literal["str", "int", "float", "bool"]
 
 _POLARS = {"str": pl.String(), "int": pl.Int64(), "float": pl.Float64(), "bool": pl.Boolean()}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_REFERENCE = re.compile(r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)[ \t\r\n]*\}\}")
-_INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64})
+_REFERENCE = re.compile(
+    r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)[ \t\r\n]*\}\}"
+)
+_INTEGERS = frozenset(
+    {pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+)
 _UNAMBIGUOUS_DIGITS = 15
 _INT64 = 2**63
 _NULL = "\x00null"
@@ -77,7 +81,11 @@ def _leniently(text: str, dtype: Dtype) -> str:
         return {"float": _NULL, "bool": "false"}.get(dtype, text)
     if dtype == "bool":
         return str(math.trunc(number) != 0)
-    return str(math.trunc(number)) if dtype == "int" and not text.strip().lstrip("+-").isdigit() else text
+    return (
+        str(math.trunc(number))
+        if dtype == "int" and not text.strip().lstrip("+-").isdigit()
+        else text
+    )
 
 
 def evaluate_cell(
@@ -85,7 +93,9 @@ def evaluate_cell(
 ) -> str | int | float | bool | None:
     """The value of one record from the columns it reads. Raises CellError."""
     template, choices = _of_one_record(column, chooser)
-    return cast_text(template.render(values, choices), column.dtype, lenient=column.cast == "lenient")
+    return cast_text(
+        template.render(values, choices), column.dtype, lenient=column.cast == "lenient"
+    )
 
 
 async def evaluate_cell_in_loop(
@@ -97,9 +107,13 @@ async def evaluate_cell_in_loop(
     return cast_text(text, column.dtype, lenient=column.cast == "lenient")
 
 
-def _of_one_record(column: ExpressionColumn, chooser: Chooser | None) -> tuple[Template, RecordChoices | None]:
+def _of_one_record(
+    column: ExpressionColumn, chooser: Chooser | None
+) -> tuple[Template, RecordChoices | None]:
     template = compiled(column.expr)
-    return template, chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
+    return template, chooser.choices(
+        column.name, 0
+    ) if chooser is not None and template.chooses else None
 
 
 def evaluate_group(
@@ -109,7 +123,9 @@ def evaluate_group(
     template = compiled(column.expr)
     if template.chooses:
         return _cast_all(
-            column, _chosen(column, template, frame=frame, length=length, chooser=chooser), template=template
+            column,
+            _chosen(column, template, frame=frame, length=length, chooser=chooser),
+            template=template,
         )
     texts = _joined(template, frame=frame, length=length)
     if texts is not None and column.dtype == "str":
@@ -119,12 +135,19 @@ def evaluate_group(
     if (distinct := _distinct(template, frame=frame)) is None:
         return _cast_all(column, _rows(template, frame=frame, length=length), template=template)
     smaller, places = distinct
-    group = _cast_all(column, _rows(template, frame=smaller, length=len(smaller)), template=template)
+    group = _cast_all(
+        column, _rows(template, frame=smaller, length=len(smaller)), template=template
+    )
     return _spread(group, places)
 
 
 def _chosen(
-    column: ExpressionColumn, template: Template, *, frame: Frame, length: int, chooser: Chooser | None
+    column: ExpressionColumn,
+    template: Template,
+    *,
+    frame: Frame,
+    length: int,
+    chooser: Chooser | None,
 ) -> Iterator[str | CellError]:
     """The text of each record, every one with choices of its own."""
     for position, row in enumerate(_rows(template, frame=frame, length=length)):
@@ -136,7 +159,10 @@ def _chosen(
 
 
 def _cast_all(
-    column: ExpressionColumn, rows: Iterable[str | CellError | dict[str, Any]], *, template: Template
+    column: ExpressionColumn,
+    rows: Iterable[str | CellError | dict[str, Any]],
+    *,
+    template: Template,
 ) -> GroupColumn:
     """One value per row; a row is the rendered text, why there is none, or the values to render it from."""
     values: list[str | int | float | bool | None] = []
@@ -150,7 +176,9 @@ def _cast_all(
         except CellError as error:
             values.append(None)
             failed[position] = error.message
-    return GroupColumn(values=pl.Series(column.name, values, dtype=_POLARS[column.dtype]), failed=failed)
+    return GroupColumn(
+        values=pl.Series(column.name, values, dtype=_POLARS[column.dtype]), failed=failed
+    )
 
 
 def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Series] | None:
@@ -159,7 +187,9 @@ def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Ser
     Only for types where equal values have equal text (0.0 and -0.0 do not).
     """
     columns = {name: frame[name] for name in template.names if name in frame}
-    if not columns or any(series.dtype != pl.String and series.dtype not in _INTEGERS for series in columns.values()):
+    if not columns or any(
+        series.dtype != pl.String and series.dtype not in _INTEGERS for series in columns.values()
+    ):
         return None
     table = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     if any(2 * series.n_unique() > table.height for series in table):
@@ -168,7 +198,11 @@ def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Ser
     if 2 * smaller.height > table.height:
         return None
     places = table.join(
-        smaller.with_row_index("#"), on=list(columns), how="left", nulls_equal=True, maintain_order="left"
+        smaller.with_row_index("#"),
+        on=list(columns),
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
     )
     return smaller, places["#"]
 
@@ -177,10 +211,15 @@ def _spread(group: GroupColumn, places: pl.Series) -> GroupColumn:
     """The values of distinct combinations, and their failures, at every record that has them."""
     failing = pl.Series(list(group.failed), dtype=places.dtype)
     found = places.is_in(failing.implode()).arg_true().to_list() if group.failed else []
-    return GroupColumn(group.values.gather(places), {position: group.failed[places[position]] for position in found})
+    return GroupColumn(
+        group.values.gather(places),
+        {position: group.failed[places[position]] for position in found},
+    )
 
 
-def _rows(template: Template, *, frame: Frame | pl.DataFrame, length: int) -> Iterator[dict[str, Any]]:
+def _rows(
+    template: Template, *, frame: Frame | pl.DataFrame, length: int
+) -> Iterator[dict[str, Any]]:
     """The values a template reads, record by record; only the columns it names become Python values."""
     known = frame.columns if isinstance(frame, pl.DataFrame) else frame
     names = [name for name in template.names if name in known]
@@ -196,12 +235,19 @@ def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | Non
     if parts is None:
         return None
     found = {reference: _resolve(reference, frame) for reference in dict.fromkeys(parts[1::2])}
-    columns = {reference: series if series is None else _texts(series) for reference, series in found.items()}
+    columns = {
+        reference: series if series is None else _texts(series)
+        for reference, series in found.items()
+    }
     if any(series is None for series in columns.values()):
         return None
     if not columns:
         return pl.repeat(parts[0], length, dtype=pl.String, eager=True)
-    pieces = [pl.lit(part) if place % 2 == 0 else columns[part] for place, part in enumerate(parts) if part]
+    pieces = [
+        pl.lit(part) if place % 2 == 0 else columns[part]
+        for place, part in enumerate(parts)
+        if part
+    ]
     return pl.select(pl.concat_str(pieces)).to_series()
 
 
@@ -238,7 +284,9 @@ def _texts(series: pl.Series) -> pl.Series | None:
     """A column as the text that the template engine gives its values, None where that is not certain."""
     dtype = series.dtype
     if dtype == pl.Boolean:
-        text = pl.select(pl.when(series).then(pl.lit("True")).when(~series).then(pl.lit("False"))).to_series()
+        text = pl.select(
+            pl.when(series).then(pl.lit("True")).when(~series).then(pl.lit("False"))
+        ).to_series()
     elif dtype == pl.String or dtype in _INTEGERS:
         text = series.cast(pl.String)
     elif dtype == pl.Float64:
@@ -256,12 +304,16 @@ def _float_texts(series: pl.Series) -> pl.Series | None:
     more there may be two (983512413520.2812 and ...13), and exponents differ: those numbers go to the engine.
     """
     text = series.cast(pl.String)
-    unsure = ((text.str.len_bytes() > 1 + _UNAMBIGUOUS_DIGITS) | text.str.contains("[a-zA-Z]")).fill_null(False)
+    unsure = (
+        (text.str.len_bytes() > 1 + _UNAMBIGUOUS_DIGITS) | text.str.contains("[a-zA-Z]")
+    ).fill_null(False)
     places = unsure.arg_true()
     if 2 * len(places) > len(series):
         return None
     single = compiled("{{ number }}")
-    return text.scatter(places, [single.render({"number": number}) for number in series.gather(places).to_list()])
+    return text.scatter(
+        places, [single.render({"number": number}) for number in series.gather(places).to_list()]
+    )
 
 
 def _cast_int(text: str) -> int:

@@ -41,7 +41,10 @@ def _by_own_digits(value: Any, dtype: pl.DataType) -> Any:
             inner = _data_type(dtype.inner)
             return [_by_own_digits(item, inner) for item in value]
         case pl.Struct():
-            return {field.name: _by_own_digits(value[field.name], _data_type(field.dtype)) for field in dtype.fields}
+            return {
+                field.name: _by_own_digits(value[field.name], _data_type(field.dtype))
+                for field in dtype.fields
+            }
         case _:
             return value
 

@@ -27,7 +27,9 @@ from sdg_core.validators.rows import judge_by_function
 Row = Mapping[str, Any]
 
 
-def validate_group(plan: DatasetPlan, column: ValidationColumn, *, frame: Frame, length: int) -> GroupColumn:
+def validate_group(
+    plan: DatasetPlan, column: ValidationColumn, *, frame: Frame, length: int
+) -> GroupColumn:
     """The verdicts on many records, none of which needs a model."""
     table = pl.DataFrame([frame[name].alias(name) for name in column.target_columns])
     outcomes: list[Outcome] = []
@@ -41,14 +43,24 @@ def validate_group(plan: DatasetPlan, column: ValidationColumn, *, frame: Frame,
             outcomes += validate_targets(judge, table.to_dicts(), column.target_columns)
         except ValidatorError as error:
             outcomes = [error] * length
-    failed = {place: item.message for place, item in enumerate(outcomes) if isinstance(item, ValidatorError)}
+    failed = {
+        place: item.message
+        for place, item in enumerate(outcomes)
+        if isinstance(item, ValidatorError)
+    }
     values = [None if isinstance(item, ValidatorError) else item for item in outcomes]
-    return GroupColumn(typed_series(column.name, values, derived_type(column)), failed, kind="validation")
+    return GroupColumn(
+        typed_series(column.name, values, derived_type(column)), failed, kind="validation"
+    )
 
 
-def _by_function(column: ValidationColumn, function: UserFunction, table: pl.DataFrame) -> list[Outcome]:
+def _by_function(
+    column: ValidationColumn, function: UserFunction, table: pl.DataFrame
+) -> list[Outcome]:
     try:
-        return judge_by_function(function, table, verdict=single_verdict_type(column.validator_params))
+        return judge_by_function(
+            function, table, verdict=single_verdict_type(column.validator_params)
+        )
     except ValidatorError as error:
         return [error] * table.height
 
@@ -62,7 +74,9 @@ class ValidationGenerator:
         self._batches: Batcher[Row, Any] | None = None
         match params := column.validator_params:
             case RemoteParams():
-                from sdg_core.validators.remote import RemoteValidator  # here, because aiohttp takes its time
+                from sdg_core.validators.remote import (
+                    RemoteValidator,
+                )  # here, because aiohttp takes its time
 
                 self._remote = RemoteValidator(params, verdict=single_verdict_type(params))
                 parallel = params.max_parallel_requests
@@ -73,7 +87,9 @@ class ValidationGenerator:
             case _:
                 self._judge = value_validator(params)
                 if isinstance(params, CodeParams):
-                    self._batches = Batcher(self._judge_in_thread, size=column.batch_size, parallel=2)
+                    self._batches = Batcher(
+                        self._judge_in_thread, size=column.batch_size, parallel=2
+                    )
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The verdict on one record. Raises CellFailedError if the validator cannot give one."""
@@ -86,7 +102,9 @@ class ValidationGenerator:
             raise CellFailedError(error.message, kind="validation") from error
 
     async def _judge_in_thread(self, rows: list[Row]) -> Sequence[Any]:
-        return await asyncio.to_thread(validate_targets, self._judge, rows, self._column.target_columns)
+        return await asyncio.to_thread(
+            validate_targets, self._judge, rows, self._column.target_columns
+        )
 
     async def _call(self, rows: list[Row]) -> Sequence[Any]:
         arrays = []

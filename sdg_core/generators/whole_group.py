@@ -81,7 +81,9 @@ class Rows:
 class GroupPhases:
     """Computes columns of row groups. Called in a thread; `loop` is where functions' requests to models are made."""
 
-    def __init__(self, plan: DatasetPlan, models: ModelPool, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, plan: DatasetPlan, models: ModelPool, *, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._plan = plan
         self.models = models
         self._loop = loop
@@ -123,15 +125,27 @@ class GroupPhases:
         if rule is not None and skipped is not None and skipped.any():
             if rule.value is not None:
                 value = pl.lit(rule.value, dtype=made.values.dtype)
-                filled = pl.select(pl.when(pl.Series(skipped)).then(value).otherwise(made.values)).to_series()
-                made = GroupColumn(filled.alias(name), made.failed, kind=made.kind, also=made.also, usages=made.usages)
+                filled = pl.select(
+                    pl.when(pl.Series(skipped)).then(value).otherwise(made.values)
+                ).to_series()
+                made = GroupColumn(
+                    filled.alias(name),
+                    made.failed,
+                    kind=made.kind,
+                    also=made.also,
+                    usages=made.usages,
+                )
             rows.skipped.update(dict.fromkeys(rule.names, skipped))
         self._keep(name, made, rows)
 
     def _skipped(self, name: str, rule: SkipRule, rows: Rows, todo: Mask) -> Mask:
         """Which of the rows `todo` skip the column; rows whose condition cannot be evaluated fail."""
         places = np.flatnonzero(todo)
-        names = [other for other in (rule.when.names if rule.when is not None else ()) if other in rows.frame]
+        names = [
+            other
+            for other in (rule.when.names if rule.when is not None else ())
+            if other in rows.frame
+        ]
         columns = [python_values(rows.frame[other].gather(places)) for other in names]
         reaching = {other: mask for other, mask in rows.skipped.items() if other in rule.spreads}
         inputs = []
@@ -154,7 +168,11 @@ class GroupPhases:
         frame = rows.frame
         if not every:
             mask = pl.Series(todo)
-            frame = {other: rows.frame[other].filter(mask) for other in self._reads(name) if other in rows.frame}
+            frame = {
+                other: rows.frame[other].filter(mask)
+                for other in self._reads(name)
+                if other in rows.frame
+            }
         if isinstance(column, CustomColumn):
             return self._whole_column(column, frame, indices)
         return group_column(self._plan, name, indices=indices, frame=frame, drawing=rows.drawing)

@@ -32,9 +32,15 @@ INDEX = "index"
 """The unit that is the index of the version's files, which running runs keep up to date in turn."""
 STOCK = "counts"
 """The unit that is the version's counts, which a run brings up to date when it ends."""
-_NAMED = {WHOLE: "this version", INDEX: "the index of this version", STOCK: "the counts of this version"}
+_NAMED = {
+    WHOLE: "this version",
+    INDEX: "the index of this version",
+    STOCK: "the counts of this version",
+}
 _MINE = "dataset = :dataset AND version = :version"
-_SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
+_SET_EXPIRY = (
+    f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
+)
 _REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND unit = :unit"
 _TAKE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
@@ -56,7 +62,8 @@ class Claim:
     def __str__(self) -> str:
         what = _NAMED.get(self.unit, f"row group {self.unit}")
         since, until = (
-            datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
+            datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
+            for moment in (self.taken_at, self.expires_at)
         )
         return f"{what} is held by {self.holder}, since {since} and at least until {until} UTC"
 
@@ -97,7 +104,9 @@ class Claims:
                 rows = self._locked_rows(connection, wanted, every=True)
                 obstacles = [row for row in rows.values() if self._blocks(row)]
                 free: list[str] = [] if obstacles else [WHOLE]
-                self._revoke_expired(connection, [row for unit, row in rows.items() if unit != WHOLE] if free else [])
+                self._revoke_expired(
+                    connection, [row for unit, row in rows.items() if unit != WHOLE] if free else []
+                )
             else:
                 rows = self._locked_rows(connection, wanted)
                 obstacles = [rows[WHOLE]] if self._blocks(rows[WHOLE]) else []
@@ -159,9 +168,18 @@ class Claims:
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
             ordered = sorted(held, key=lambda claim: claim.unit)  # nobody waits in a circle
-            kept = [connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1 for claim in ordered]
+            kept = [
+                connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1
+                for claim in ordered
+            ]
             if not all(kept):
-                raise _lost([claim.unit for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
+                raise _lost(
+                    [
+                        claim.unit
+                        for claim, is_kept in zip(ordered, kept, strict=True)
+                        if not is_kept
+                    ]
+                )
             yield
 
     def release(self, *held: Claim) -> None:
@@ -175,7 +193,9 @@ class Claims:
         """Claims of a SQLite ledger concern live processes of one machine; they need not survive its power cut."""
         return self._ledger.transaction("write", durable=False)
 
-    def _locked_rows(self, connection: Connection, wanted: Sequence[str], *, every: bool = False) -> dict[str, Row]:
+    def _locked_rows(
+        self, connection: Connection, wanted: Sequence[str], *, every: bool = False
+    ) -> dict[str, Row]:
         """The rows of some claims and of the whole version, made if they are not there, locked until the transaction ends.
 
         Locks are taken in the order of units, so that nobody waits in a circle. A run that wants a row group shares the lock
@@ -212,7 +232,9 @@ class Claims:
         """Who let a lease run out on what is now excluded must not come back."""
         for row in rows:
             if row["expires_at"] > 0 and row["holder"] != self.holder:
-                connection.change(_REVOKE, {**self._key, "unit": row["unit"], "token": row["token"] + 1})
+                connection.change(
+                    _REVOKE, {**self._key, "unit": row["unit"], "token": row["token"] + 1}
+                )
 
     def _blocks(self, row: Row) -> bool:
         if row["holder"] == self.holder or row["expires_at"] <= self._clock():
@@ -227,7 +249,12 @@ class Claims:
         return Claim(row["unit"], row["holder"], row["token"], row["expires_at"], row["taken_at"])
 
     def _values(self, claim: Claim) -> dict[str, str | int | float]:
-        return {**self._key, **vars(claim), "host": self._process.identity, "pid": self._process.pid}
+        return {
+            **self._key,
+            **vars(claim),
+            "host": self._process.identity,
+            "pid": self._process.pid,
+        }
 
 
 def _lost(units: Sequence[str]) -> ClaimLostError:

@@ -26,7 +26,9 @@ FILE_NAME = ".sdg/ledger.db"
 class Ledger:
     """An open ledger. `database` serves any thread; every method of the package takes one transaction."""
 
-    def __init__(self, database: Database, *, where: str, is_new: bool = True, secrets: Sequence[str] = ()) -> None:
+    def __init__(
+        self, database: Database, *, where: str, is_new: bool = True, secrets: Sequence[str] = ()
+    ) -> None:
         self.where = where
         self._database = database
         self._secrets = secrets
@@ -61,9 +63,13 @@ class Ledger:
                 raise
             message = f"cannot {action} the ledger {self.where}: {without_secrets(str(fault), self._secrets)}"
             remedy = REMEDY
-            if isinstance(fault, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_DAMAGE):
+            if isinstance(fault, sqlite3.Error) and any(
+                sign in message for sign in _SIGNS_OF_DAMAGE
+            ):
                 remedy = _DAMAGED.format(where=self.where)
-            elif isinstance(fault, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_NO_ROOM):
+            elif isinstance(fault, sqlite3.Error) and any(
+                sign in message for sign in _SIGNS_OF_NO_ROOM
+            ):
                 remedy = _NO_ROOM
             elif descriptors.used_up():
                 message = f"{message} (too many open files)"
@@ -95,7 +101,9 @@ def open_ledger(url: str | None, *, root: Path) -> Ledger:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerError(f"cannot create {path.parent}: {error.strerror}", remedy=REMEDY) from error
+        raise LedgerError(
+            f"cannot create {path.parent}: {error.strerror}", remedy=REMEDY
+        ) from error
     return Ledger(sqlite_file(path), where=str(path))
 
 

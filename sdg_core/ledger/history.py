@@ -35,7 +35,12 @@ class RunRecord:
 
 def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str) -> None:
     """A run begins. The same run may begin again (a retried step): its record starts afresh."""
-    row: dict[str, Any] = {"run_id": run_id, "dataset": dataset, "version": version, "resume": resume}
+    row: dict[str, Any] = {
+        "run_id": run_id,
+        "dataset": dataset,
+        "version": version,
+        "resume": resume,
+    }
     row |= {"started_at": time.time(), "ended_at": None, "outcome": None, "message": None}
     row |= dict.fromkeys(_COUNTS, 0)
     with ledger.transaction("write") as connection:
@@ -43,7 +48,13 @@ def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, res
 
 
 def record_end(
-    ledger: Ledger, *, run_id: str, dataset: str, outcome: str, counts: Mapping[str, int], message: str | None
+    ledger: Ledger,
+    *,
+    run_id: str,
+    dataset: str,
+    outcome: str,
+    counts: Mapping[str, int],
+    message: str | None,
 ) -> None:
     """A run ends, however it ends. `counts` has generated, replayed, failed, adopted and written."""
     changed = {"ended_at": time.time(), "outcome": outcome, "message": message, **counts}

@@ -100,7 +100,11 @@ class Journal:
         return self.load_ranges([(start, stop)], column_hashes=column_hashes, version=version)[0]
 
     def load_ranges(
-        self, ranges: Sequence[tuple[int, int]], *, column_hashes: Mapping[str, str], version: str | None = None
+        self,
+        ranges: Sequence[tuple[int, int]],
+        *,
+        column_hashes: Mapping[str, str],
+        version: str | None = None,
     ) -> list[list[JournaledCell]]:
         """The same for several ranges of records, one after the other."""
         place = {**self._mine(), "version": self._version if version is None else version}
@@ -109,13 +113,19 @@ class Journal:
         with self._ledger.reading() as connection:
             for start, stop in ranges:
                 rows = connection.execute(query, {**place, "start": start, "stop": stop})
-                made = (_read(row) for row in rows if column_hashes.get(row["column_name"]) == row["column_hash"])
+                made = (
+                    _read(row)
+                    for row in rows
+                    if column_hashes.get(row["column_name"]) == row["column_hash"]
+                )
                 found.append([cell for cell in made if cell is not None])
         return found
 
     def other_versions(self) -> frozenset[str]:
         """The other versions of the dataset that the journal has cells of."""
-        query = "SELECT DISTINCT version FROM cells WHERE dataset = :dataset AND version <> :version"
+        query = (
+            "SELECT DISTINCT version FROM cells WHERE dataset = :dataset AND version <> :version"
+        )
         with self._ledger.reading() as connection:
             return frozenset(row["version"] for row in connection.execute(query, self._mine()))
 
@@ -135,11 +145,19 @@ class Journal:
             if not remaining:
                 connection.change(f"DELETE FROM cells WHERE {where}", values)
                 return
-            held = connection.execute(f"SELECT record, column_name FROM cells WHERE {where}", values)
-            done = [(row["record"], row["column_name"]) for row in held if row["record"] not in remaining]
+            held = connection.execute(
+                f"SELECT record, column_name FROM cells WHERE {where}", values
+            )
+            done = [
+                (row["record"], row["column_name"])
+                for row in held
+                if row["record"] not in remaining
+            ]
             self._remove(connection, done, version=self._version)
 
-    def discard_ranges(self, ranges: Sequence[tuple[int, int]], *, columns: Collection[str]) -> None:
+    def discard_ranges(
+        self, ranges: Sequence[tuple[int, int]], *, columns: Collection[str]
+    ) -> None:
         """The rows of several ranges are in durable files: their cells of these columns are removed, in one transaction."""
         if not columns or not ranges:
             return
@@ -161,11 +179,15 @@ class Journal:
         is_done: told a cell's `record` and column.
         """
         with self._ledger.reading() as connection:
-            held = connection.execute(f"SELECT record, column_name FROM cells WHERE {_MINE}", self._mine())
+            held = connection.execute(
+                f"SELECT record, column_name FROM cells WHERE {_MINE}", self._mine()
+            )
         keys = [(row["record"], row["column_name"]) for row in held]
         self.discard_cells([key for key in keys if is_done(*key)], version=self._version)
 
-    def _remove(self, connection: Connection, done: Collection[tuple[int, str]], *, version: str) -> None:
+    def _remove(
+        self, connection: Connection, done: Collection[tuple[int, str]], *, version: str
+    ) -> None:
         place = {"dataset": self._dataset, "version": version}
         connection.change_many(
             f"DELETE FROM cells WHERE {_MINE} AND record = :record AND column_name = :column_name",

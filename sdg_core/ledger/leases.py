@@ -24,7 +24,9 @@ class LeaseKeeper:
     models, the same whichever run makes them, a transaction each.
     """
 
-    def __init__(self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True) -> None:
+    def __init__(
+        self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True
+    ) -> None:
         self._claims = claims
         self._on_trouble = on_trouble
         self._strict = strict
@@ -39,7 +41,10 @@ class LeaseKeeper:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._end.set()
         self._thread.join()
@@ -110,18 +115,26 @@ class LeaseKeeper:
 
 
 def _claimed(others: Sequence[Claim]) -> ClaimedError:
-    more = f", and {counted(len(others) - 1, 'more row group', 'are')} held" if len(others) > 1 else ""
+    more = (
+        f", and {counted(len(others) - 1, 'more row group', 'are')} held" if len(others) > 1 else ""
+    )
     return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
 
 
 @contextmanager
-def whole_version(ledger: Ledger, *, dataset: str, version: str, action: str) -> Iterator[CommitGuard]:
+def whole_version(
+    ledger: Ledger, *, dataset: str, version: str, action: str
+) -> Iterator[CommitGuard]:
     """Keep every run out of a version while the block works on it; yields what to publish its result in.
 
     action: what the holder does, in a word, for those who are kept out. Raises ClaimedError, naming the run that is at work.
     """
-    claims = Claims(ledger, dataset=dataset, version=version, run_id=uuid.uuid4().hex, action=action)
-    with LeaseKeeper(claims, on_trouble=lambda trouble: None) as held:  # publishing finds out what a trouble means
+    claims = Claims(
+        ledger, dataset=dataset, version=version, run_id=uuid.uuid4().hex, action=action
+    )
+    with LeaseKeeper(
+        claims, on_trouble=lambda trouble: None
+    ) as held:  # publishing finds out what a trouble means
         others = held.take([WHOLE])
         if others:
             raise _claimed(others)

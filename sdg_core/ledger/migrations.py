@@ -66,7 +66,9 @@ def migrate(database: Database, *, where: str) -> None:
             continue
         with database.transaction(durable=True) as connection:
             row = {"name": name, "applied_at": time.time()}
-            if connection.insert_missing(tables.migrations, [row]):  # else another process was first
+            if connection.insert_missing(
+                tables.migrations, [row]
+            ):  # else another process was first
                 change(connection)
 
 

@@ -17,7 +17,11 @@ def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
         file = directory / FILE_NAME
         if not file.exists():
             return None
-        return open_ledger(None, root=directory) if os.access(file.parent, os.W_OK) else open_to_read(file)
+        return (
+            open_ledger(None, root=directory)
+            if os.access(file.parent, os.W_OK)
+            else open_to_read(file)
+        )
     return open_ledger(url, root=directory) if _has_tables(url) else None
 
 
@@ -35,7 +39,8 @@ def _has_tables(url: str) -> bool:
         if database.fault(error) is None:
             raise
         raise LedgerError(
-            f"cannot read the ledger: {error.__class__.__name__}", remedy="check that it can be reached"
+            f"cannot read the ledger: {error.__class__.__name__}",
+            remedy="check that it can be reached",
         ) from error
     finally:
         database.close()
@@ -57,7 +62,9 @@ def journaled_records(
     return {name: frozenset(records) for name, records in found.items()}
 
 
-def journaled_usage(ledger: Ledger, *, dataset: str) -> list[tuple[str, str, str, int, UsageByModel]]:
+def journaled_usage(
+    ledger: Ledger, *, dataset: str
+) -> list[tuple[str, str, str, int, UsageByModel]]:
     """What the replies in the journal of a dataset have used: version, run, column, record, usage."""
     with ledger.reading() as connection:
         rows = connection.execute(
@@ -65,7 +72,13 @@ def journaled_usage(ledger: Ledger, *, dataset: str) -> list[tuple[str, str, str
             {"dataset": dataset},
         )
     return [
-        (row["version"], row["run_id"], row["column_name"], int(row["record"]), load_exactly(row["usage"]))
+        (
+            row["version"],
+            row["run_id"],
+            row["column_name"],
+            int(row["record"]),
+            load_exactly(row["usage"]),
+        )
         for row in rows
     ]
 

@@ -43,7 +43,9 @@ class LedgerUrl:
             engine = sa.create_engine(self._url)
         except (SQLAlchemyError, ImportError) as error:
             words = without_secrets(str(error), self.secrets)
-            raise LedgerError(f"cannot use the ledger {self.where}: {words}", remedy=REMEDY) from error
+            raise LedgerError(
+                f"cannot use the ledger {self.where}: {words}", remedy=REMEDY
+            ) from error
         if engine.dialect.name == "sqlite":
             place, options = engine.dialect.create_connect_args(self._url)
             return sqlite_database(place, options)
@@ -109,7 +111,9 @@ class SqlAlchemyConnection:
         self._connection = connection
         self._quote = connection.dialect.identifier_preparer.initial_quote
 
-    def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def execute(
+        self, statement: str, values: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """The rows that a statement finds."""
         result = self._connection.execute(self._text(statement), values or {})
         if not result.returns_rows:
@@ -155,7 +159,9 @@ class SqlAlchemyConnection:
         """The columns of a table as it is; none if there is no such table."""
         found = sa.inspect(self._connection)
         return (
-            frozenset(column["name"] for column in found.get_columns(table)) if found.has_table(table) else frozenset()
+            frozenset(column["name"] for column in found.get_columns(table))
+            if found.has_table(table)
+            else frozenset()
         )
 
     def create(self, table: Table) -> None:
@@ -223,7 +229,9 @@ def _table(table: Table) -> sa.Table:
 
 def _postgres_upsert(table: sa.Table) -> sa.Insert:
     statement = postgresql.insert(table)
-    others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    others = {
+        column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
+    }
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 

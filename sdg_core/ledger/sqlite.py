@@ -19,7 +19,13 @@ BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
 _PAUSE = 0.01
 """Seconds between two attempts to open a file that others are opening or closing."""
-_TYPES = {"text": "TEXT", "integer": "INTEGER", "big integer": "BIGINT", "float": "FLOAT", "bytes": "BLOB"}
+_TYPES = {
+    "text": "TEXT",
+    "integer": "INTEGER",
+    "big integer": "BIGINT",
+    "float": "FLOAT",
+    "bytes": "BLOB",
+}
 
 
 class SqliteDatabase:
@@ -39,7 +45,10 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator["SqliteConnection"]:
         """See `Ledger.transaction`."""
-        with self._writing, self._connection() as connection:  # SQLite lets writers wait by sleeping, threads need not
+        with (
+            self._writing,
+            self._connection() as connection,
+        ):  # SQLite lets writers wait by sleeping, threads need not
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteConnection(connection)
@@ -114,7 +123,10 @@ class SqliteConnection:
 
     def columns(self, table: str) -> frozenset[str]:
         """The columns of a table as it is; none if there is no such table."""
-        return frozenset(row["name"] for row in self.execute("SELECT name FROM pragma_table_info(:t)", {"t": table}))
+        return frozenset(
+            row["name"]
+            for row in self.execute("SELECT name FROM pragma_table_info(:t)", {"t": table})
+        )
 
     def create(self, table: Table) -> None:
         """Make a table, unless it is there."""
@@ -196,7 +208,9 @@ def sqlite_file_to_read(path: Path) -> SqliteDatabase:
     def connect() -> sqlite3.Connection:
         connection = _open((uri,), {"uri": True})
         if "row_group" in SqliteConnection(connection).columns(claims.name):
-            named = " ".join(f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items())
+            named = " ".join(
+                f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items()
+            )
             unit = f"CASE row_group {named} ELSE printf('%05d', row_group) END AS unit"
             connection.execute("PRAGMA temp_store=MEMORY")
             connection.execute(f"CREATE TEMP VIEW claims AS SELECT *, {unit} FROM main.claims")

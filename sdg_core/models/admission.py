@@ -69,7 +69,9 @@ class Admission:
     def start(self, now: float) -> Ticket:
         """Take a slot. Raises RuntimeError unless `may_start(now)`."""
         if not self.may_start(now):
-            raise RuntimeError(f"{self.in_flight} of {self._limit} slots taken, paused until {self._paused_until}")
+            raise RuntimeError(
+                f"{self.in_flight} of {self._limit} slots taken, paused until {self._paused_until}"
+            )
         ticket = Ticket(self._next_ticket)
         self._next_ticket += 1
         self._open.add(ticket)
@@ -83,7 +85,11 @@ class Admission:
         if ticket < self._first_after_cut:
             return
         self._average(0.0)
-        if was_full and self._limit < self.ceiling and self._refused_share <= self._tolerance * _GROW_BELOW:
+        if (
+            was_full
+            and self._limit < self.ceiling
+            and self._refused_share <= self._tolerance * _GROW_BELOW
+        ):
             self._full_successes += 1
             if self._full_successes >= self._limit:
                 self._limit += 1
@@ -117,11 +123,15 @@ class Admission:
         self._refused[ticket] = refused
         if len(self._refused) > 4 * self._neighbourhood:
             horizon = self._next_ticket - 2 * self._neighbourhood
-            self._refused = {known: outcome for known, outcome in self._refused.items() if known >= horizon}
+            self._refused = {
+                known: outcome for known, outcome in self._refused.items() if known >= horizon
+            }
 
     def _row_of_refusals(self, ticket: Ticket) -> int:
         """How many requests that started around this one, without one in between that succeeded or is open, were refused."""
-        return 1 + self._refused_neighbours(ticket, step=-1) + self._refused_neighbours(ticket, step=1)
+        return (
+            1 + self._refused_neighbours(ticket, step=-1) + self._refused_neighbours(ticket, step=1)
+        )
 
     def _refused_neighbours(self, ticket: Ticket, *, step: int) -> int:
         count = 0
@@ -136,4 +146,6 @@ class Admission:
         return count
 
     def _average(self, refused: float) -> None:
-        self._refused_share += (refused - self._refused_share) / max(_SHORTEST_MEMORY, 2 * self._limit)
+        self._refused_share += (refused - self._refused_share) / max(
+            _SHORTEST_MEMORY, 2 * self._limit
+        )

@@ -129,25 +129,41 @@ class ModelEndpoint:
         """
         try:
             if request.response_schema is None:
-                return self._with_alias(await self._until_answered(self._send_chat, request, on_retry=on_retry))
+                return self._with_alias(
+                    await self._until_answered(self._send_chat, request, on_retry=on_retry)
+                )
             return self._with_alias(await self._structured(request, on_retry))
         except RequestFailedError as error:
             model, endpoint = self._next(error)
-            later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
+            later = replace(
+                request, model=model.model, parameters=_parameters(model, request.parameters)
+            )
             return await self._from_fallback(error, lambda: endpoint.chat(later, on_retry=on_retry))
 
-    async def embed(self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None
+    ) -> EmbeddingResponse:
         """As `chat`, for vectors. There is no fallback: vectors of two models cannot be compared."""
-        return self._with_alias(await self._until_answered(self._client.embed, request, on_retry=on_retry))
+        return self._with_alias(
+            await self._until_answered(self._client.embed, request, on_retry=on_retry)
+        )
 
-    async def make_images(self, request: ImageRequest, *, on_retry: OnRetry | None = None) -> ImageResponse:
+    async def make_images(
+        self, request: ImageRequest, *, on_retry: OnRetry | None = None
+    ) -> ImageResponse:
         """As `chat`, for pictures."""
         try:
-            return self._with_alias(await self._until_answered(self._client.make_images, request, on_retry=on_retry))
+            return self._with_alias(
+                await self._until_answered(self._client.make_images, request, on_retry=on_retry)
+            )
         except RequestFailedError as error:
             model, endpoint = self._next(error)
-            later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
-            return await self._from_fallback(error, lambda: endpoint.make_images(later, on_retry=on_retry))
+            later = replace(
+                request, model=model.model, parameters=_parameters(model, request.parameters)
+            )
+            return await self._from_fallback(
+                error, lambda: endpoint.make_images(later, on_retry=on_retry)
+            )
 
     async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatResponse:
         """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
@@ -155,7 +171,9 @@ class ModelEndpoint:
         schema = request.response_schema
         assert schema is not None
         if not formats.takes(schema):
-            return await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
+            return await self._until_answered(
+                self._send_chat, schema_in_prompt(request), on_retry=on_retry
+            )
         try:
             reply = await self._until_answered(
                 self._send_chat, request, on_retry=on_retry, give_up=formats.shows_refusal
@@ -168,14 +186,18 @@ class ModelEndpoint:
             return again
         if formats.judge(reply, schema):
             return reply
-        again = await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
+        again = await self._until_answered(
+            self._send_chat, schema_in_prompt(request), on_retry=on_retry
+        )
         return replace(again, usage=reply.usage + again.usage)
 
     async def _in_words_after(
         self, error: RequestFailedError, request: ChatRequest, on_retry: OnRetry | None
     ) -> ChatResponse:
         try:
-            reply = await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
+            reply = await self._until_answered(
+                self._send_chat, schema_in_prompt(request), on_retry=on_retry
+            )
         except RequestFailedError as second:
             second.usage += error.usage
             second.attempts += error.attempts
@@ -228,7 +250,9 @@ class ModelEndpoint:
             else:
                 return _with_earlier(reply, extra) if extra else reply
 
-    async def _send(self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request) -> _Reply:
+    async def _send(
+        self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request
+    ) -> _Reply:
         """One request. Its share of the budget is taken before its slot, so that nobody holds a slot while waiting for money."""
         alias = self._alias or ""
         hold = await self._spending.admit(alias, request)
@@ -269,7 +293,9 @@ class ModelEndpoint:
             raise error
         return self._fallback
 
-    async def _from_fallback(self, error: RequestFailedError, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
+    async def _from_fallback(
+        self, error: RequestFailedError, ask: Callable[[], Awaitable[_Reply]]
+    ) -> _Reply:
         """What the fallback answers, with what this model has used."""
         used = error.usages(self._alias or "")
         try:
@@ -284,7 +310,9 @@ def _parameters(model: ModelConfig, asked: InferenceParameters) -> InferencePara
     """The parameters of a fallback. What it would draw is taken as drawn for the model that was asked."""
     own = model.inference_parameters
     drawn = {
-        name: getattr(asked, name) for name in ("temperature", "top_p") if isinstance(getattr(own, name), Distribution)
+        name: getattr(asked, name)
+        for name in ("temperature", "top_p")
+        if isinstance(getattr(own, name), Distribution)
     }
     return own.model_copy(update=drawn)
 

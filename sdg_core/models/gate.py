@@ -30,7 +30,11 @@ class Gate:
     """Waits on one admission. `clock` is monotonic seconds; `call_later` defaults to the running loop's."""
 
     def __init__(
-        self, admission: Admission, *, clock: Callable[[], float], call_later: CallLater | None = None
+        self,
+        admission: Admission,
+        *,
+        clock: Callable[[], float],
+        call_later: CallLater | None = None,
     ) -> None:
         self.admission = admission
         self._clock = clock

@@ -52,7 +52,9 @@ async def check_health(
     endpoints: Mapping[str, ModelEndpoint], models: Mapping[str, ModelConfig]
 ) -> tuple[ModelHealth, ...]:
     """One row per alias, in the order of the config, fallbacks left aside."""
-    return tuple(await asyncio.gather(*(_row(endpoints[alias], models[alias]) for alias in endpoints)))
+    return tuple(
+        await asyncio.gather(*(_row(endpoints[alias], models[alias]) for alias in endpoints))
+    )
 
 
 async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:
@@ -63,12 +65,18 @@ async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:
             structured, name = await _ask(endpoint.without_fallback(), model)
     except TimeoutError:
         words = f"no reply within {longest:g} s; the server keeps asking to wait, or is too slow"
-        return ModelHealth(model.alias, model.model, None, "not asked", error=words, remedy="try again later")
+        return ModelHealth(
+            model.alias, model.model, None, "not asked", error=words, remedy="try again later"
+        )
     except RequestFailedError as error:
-        return ModelHealth(model.alias, model.model, None, "not asked", error=error.message, remedy=error.remedy)
+        return ModelHealth(
+            model.alias, model.model, None, "not asked", error=error.message, remedy=error.remedy
+        )
     seconds = time.monotonic() - started
     other = name if name != model.model else None
-    return ModelHealth(model.alias, model.model, seconds, structured, endpoint.formats.reason, answered_as=other)
+    return ModelHealth(
+        model.alias, model.model, seconds, structured, endpoint.formats.reason, answered_as=other
+    )
 
 
 async def _ask(endpoint: ModelEndpoint, model: ModelConfig) -> tuple[Support, str | None]:
@@ -81,10 +89,16 @@ async def _ask(endpoint: ModelEndpoint, model: ModelConfig) -> tuple[Support, st
         await endpoint.make_images(ImageRequest(model.model, "A grey square", parameters))
         return "not asked", None
     plain = InferenceParameters(
-        timeout=parameters.timeout, max_tokens=parameters.max_tokens, extra_body=parameters.extra_body
+        timeout=parameters.timeout,
+        max_tokens=parameters.max_tokens,
+        extra_body=parameters.extra_body,
     )
     request = ChatRequest(
-        model.model, (Message("user", _QUESTION),), plain, response_schema=_SCHEMA, schema_name="answer"
+        model.model,
+        (Message("user", _QUESTION),),
+        plain,
+        response_schema=_SCHEMA,
+        schema_name="answer",
     )
     reply = await endpoint.chat(request)
     try:

@@ -53,7 +53,9 @@ class _Reader:
         self._depth = 0
 
     def container(self, place: int) -> tuple[Any, int]:
-        read: Callable[[int], tuple[Any, int]] = self._object if self._text[place] == "{" else self._list
+        read: Callable[[int], tuple[Any, int]] = (
+            self._object if self._text[place] == "{" else self._list
+        )
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise NotRepairableError("nested too deeply")
@@ -104,7 +106,9 @@ class _Reader:
             return following + 1
         if "\n" in self._text[place:following]:
             return following
-        raise NotRepairableError(f"neither a comma nor {closing} at {self._text[following : following + 20]!r}")
+        raise NotRepairableError(
+            f"neither a comma nor {closing} at {self._text[following : following + 20]!r}"
+        )
 
     def _key(self, place: int) -> tuple[str, int]:
         if self._text[place] in _QUOTES:
@@ -172,7 +176,9 @@ class _Reader:
 def _character(unit: re.Match[str]) -> tuple[str, int]:
     high = int(unit.group(1), 16)
     if 0xD800 <= high < 0xDC00 and unit.group(2) is not None:
-        return chr(0x10000 + ((high - 0xD800) << 10) + (int(unit.group(2), 16) - 0xDC00)), unit.end()
+        return chr(
+            0x10000 + ((high - 0xD800) << 10) + (int(unit.group(2), 16) - 0xDC00)
+        ), unit.end()
     return chr(high), unit.end(1)
 
 

@@ -76,7 +76,10 @@ async def open_models(
             started = start([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
             running = await cleanup.enter_async_context(started)
         placed = {
-            alias: (model, running[provider.name].provider if provider.name in running else provider)
+            alias: (
+                model,
+                running[provider.name].provider if provider.name in running else provider,
+            )
             for alias, (model, provider) in models.items()
         }
         yield await cleanup.enter_async_context(
@@ -115,17 +118,30 @@ async def _open_pool(
 ) -> AsyncIterator[ModelPool]:
     """The pool over providers that are where they say. running: the servers of those that are served."""
     providers = {provider.name: provider for _, provider in models.values()}
-    accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
+    accounts = {
+        alias: _account(model, provider, keys[provider.name])
+        for alias, (model, provider) in models.items()
+    }
     spending = Spending(models)
-    gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
+    gates = {
+        who: Gate(Admission(n), clock=clock)
+        for who, n in _ceilings(models, accounts, settings).items()
+    }
     learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
-    servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
+    servers = {
+        name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()
+    }
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
             make = partial(
-                client_of, provider, api_key=keys[name], extra_headers=headers[name], own=clients, sleep=sleep
+                client_of,
+                provider,
+                api_key=keys[name],
+                extra_headers=headers[name],
+                own=clients,
+                sleep=sleep,
             )
             opened[name] = running[name].client(make) if name in running else make()
             cleanup.push_async_callback(opened[name].aclose)
@@ -180,13 +196,17 @@ async def _close(servers: Iterable[McpServer]) -> None:
     await asyncio.gather(*(server.aclose() for server in servers))
 
 
-def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[StructuredOutputSupport, ParameterSupport]:
+def _learnt(
+    account: Account, on_notice: Callable[[str], None]
+) -> tuple[StructuredOutputSupport, ParameterSupport]:
     """What is going to be learnt of a model from its answers."""
     endpoint, _, model = account
     what = f"structured output of model {model!r} at {endpoint} is requested in the prompt"
     return (
         StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
-        ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),
+        ParameterSupport(
+            notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")
+        ),
     )
 
 
@@ -196,7 +216,9 @@ def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Ac
     return (provider.endpoint.rstrip("/"), key, model.model)
 
 
-def _ceilings(models: Models, accounts: Mapping[str, Account], settings: RunSettings) -> dict[Account, int]:
+def _ceilings(
+    models: Models, accounts: Mapping[str, Account], settings: RunSettings
+) -> dict[Account, int]:
     ceilings: dict[Account, int] = {}
     for alias, (model, _) in models.items():
         wanted = model.inference_parameters.max_parallel_requests

@@ -69,7 +69,10 @@ class ParameterSupport:
         if wanted is not None and self._renamed:
             limit = changes.pop("max_tokens", wanted)
             changes["max_tokens"] = None
-            changes["extra_body"] = {"max_completion_tokens": limit, **(parameters.extra_body or {})}
+            changes["extra_body"] = {
+                "max_completion_tokens": limit,
+                **(parameters.extra_body or {}),
+            }
         return parameters.model_copy(update=changes)
 
     def learn(self, error: ModelError, request: ChatRequest) -> bool:
@@ -93,7 +96,11 @@ class ParameterSupport:
                 wanted = sent.max_tokens if sent.max_tokens is not None else "of the API's default"
                 self._notice(f"max_tokens {wanted} is more than the model takes; {limit} is sent")
                 return True
-        refused = [name for name in _SAMPLING if getattr(sent, name) is not None and re.search(rf"\b{name}\b", words)]
+        refused = [
+            name
+            for name in _SAMPLING
+            if getattr(sent, name) is not None and re.search(rf"\b{name}\b", words)
+        ]
         if not refused or _NOT_TAKEN.search(words) is None:
             return False
         if "cannot both" in words:
@@ -101,23 +108,35 @@ class ParameterSupport:
                 return False
             refused = refused[-1:]  # the other may stay
         self._dropped.update(refused)
-        self._notice(f"{' and '.join(refused)} of the file is not sent, because the model refuses it")
+        self._notice(
+            f"{' and '.join(refused)} of the file is not sent, because the model refuses it"
+        )
         return True
 
     def _learn_feature(self, words: str, request: ChatRequest) -> bool:
         """Whether the server does not know a feature that the request has used."""
         without = self._without_for(request)
-        if OUTPUT_CONFIG not in without and request.response_schema is not None and _ABOUT_OUTPUT_CONFIG.search(words):
+        if (
+            OUTPUT_CONFIG not in without
+            and request.response_schema is not None
+            and _ABOUT_OUTPUT_CONFIG.search(words)
+        ):
             if _ABOUT_ONE_SCHEMA.search(words):
                 self._schemas_by_tool.add(_schema_key(request))
-                self._notice(f"a schema is given to it as a tool, because output_config does not take it: {words}")
+                self._notice(
+                    f"a schema is given to it as a tool, because output_config does not take it: {words}"
+                )
             else:
                 self._without |= {OUTPUT_CONFIG}
-                self._notice("schemas are given to it as tools, because the server does not take output_config")
+                self._notice(
+                    "schemas are given to it as tools, because the server does not take output_config"
+                )
             return True
         if CURRENT_VERSION not in without and _ABOUT_VERSION.search(words):
             self._without |= {CURRENT_VERSION}
-            self._notice("the server does not take the current anthropic-version; the earlier one is sent")
+            self._notice(
+                "the server does not take the current anthropic-version; the earlier one is sent"
+            )
             return True
         return False
 

@@ -70,7 +70,10 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
     def last_fault(self) -> str | None:
         """What a model refused or broke off with since it last answered; None if all answer."""
         faults = ((alias, endpoint.last_fault) for alias, endpoint in self._endpoints.items())
-        return next((f"model {alias!r}: {fault.message}" for alias, fault in faults if fault is not None), None)
+        return next(
+            (f"model {alias!r}: {fault.message}" for alias, fault in faults if fault is not None),
+            None,
+        )
 
     async def check_models(self) -> "tuple[ModelHealth, ...]":
         """Ask each alias once, with a tiny request: what `sdg check-models` shows. Failures are rows, not errors."""
@@ -101,13 +104,22 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
                 raise failure
         if failures:
             raise PermanentModelError(
-                "\n".join([f"{counted(len(failures), 'provider')} cannot be used", *dict.fromkeys(map(str, failures))])
+                "\n".join(
+                    [
+                        f"{counted(len(failures), 'provider')} cannot be used",
+                        *dict.fromkeys(map(str, failures)),
+                    ]
+                )
             )
 
 
 @asynccontextmanager
 async def open_models_of(
-    plan: DatasetPlan, *, env: Mapping[str, str], needed: bool = True, on_notice: Callable[[str], None] = _LOG.warning
+    plan: DatasetPlan,
+    *,
+    env: Mapping[str, str],
+    needed: bool = True,
+    on_notice: Callable[[str], None] = _LOG.warning,
 ) -> AsyncIterator[ModelPool]:
     """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_pool.open_models`.
 
@@ -117,11 +129,18 @@ async def open_models_of(
     for fault in budget_faults(settings, [model for model, _ in plan.models.values()]):
         raise PlanError(fault)
     if not needed or not (plan.models or plan.tools.configs):
-        yield ModelPool({}, models={}, capacity=0, checked=[], servers={}, toolboxes={}, spending=Spending({}))
+        yield ModelPool(
+            {}, models={}, capacity=0, checked=[], servers={}, toolboxes={}, spending=Spending({})
+        )
         return
     from sdg_core.models.open_pool import open_models
 
     async with open_models(
-        plan.models, settings=settings, env=env, clients=plan.clients, tools=plan.tools, on_notice=on_notice
+        plan.models,
+        settings=settings,
+        env=env,
+        clients=plan.clients,
+        tools=plan.tools,
+        on_notice=on_notice,
     ) as models:
         yield models

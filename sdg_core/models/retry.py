@@ -41,7 +41,9 @@ class RetryPolicy:
         kind = error_kind(error)
         match kind:
             case "rate_limited":
-                return RetryDecision(retry=True, delay=self._limited_delay(error, attempt, rng_value), kind=kind)
+                return RetryDecision(
+                    retry=True, delay=self._limited_delay(error, attempt, rng_value), kind=kind
+                )
             case "transient":
                 retry = attempt <= self.num_retries
                 delay = rng_value * self._backoff(attempt) if retry else 0.0
@@ -61,7 +63,9 @@ class RetryPolicy:
         return asked + rng_value * self.base_delay
 
     def _backoff(self, attempt: int) -> float:
-        exponent = min(attempt - 1, 60)  # 2**60 seconds is beyond any max_delay; larger powers overflow a float
+        exponent = min(
+            attempt - 1, 60
+        )  # 2**60 seconds is beyond any max_delay; larger powers overflow a float
         return min(self.max_delay, self.base_delay * 2.0**exponent)
 
 

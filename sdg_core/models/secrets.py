@@ -48,7 +48,8 @@ def secret(env: Mapping[str, str], variable: str, *, place: str, header: bool = 
     value = env.get(variable, "").strip()
     if not value:
         raise PermanentModelError(
-            f"{place} is taken from environment variable {variable}, which is not set", remedy=f"export {variable}=..."
+            f"{place} is taken from environment variable {variable}, which is not set",
+            remedy=f"export {variable}=...",
         )
     if header and not (value.isascii() and value.isprintable()):
         raise PermanentModelError(
@@ -73,4 +74,8 @@ def is_unmistakable(value: str) -> bool:
         return False
     has_digits = any(map(str.isdigit, value))
     has_signs = any(not character.isalnum() for character in value)
-    return len(value) >= _LONG_SECRET or (len(value) >= 6 and has_digits) or (len(value) >= 8 and has_signs)
+    return (
+        len(value) >= _LONG_SECRET
+        or (len(value) >= 6 and has_digits)
+        or (len(value) >= 8 and has_signs)
+    )

@@ -20,7 +20,14 @@ from typing import Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, RunAbortedError
-from sdg_core.models.types import ChatRequest, EmbeddingRequest, ImageRequest, Message, TextPart, Usage
+from sdg_core.models.types import (
+    ChatRequest,
+    EmbeddingRequest,
+    ImageRequest,
+    Message,
+    TextPart,
+    Usage,
+)
 from sdg_core.plan.usage import (
     UsageByModel,
     add_usage,
@@ -74,7 +81,9 @@ class _Seen:
 class _Waiter:
     alias: str
     request: Request
-    admitted: "asyncio.Future[Hold]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    admitted: "asyncio.Future[Hold]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Spending:
@@ -133,7 +142,11 @@ class Spending:
         try:
             return await waiter.admitted
         except asyncio.CancelledError:
-            if waiter.admitted.done() and not waiter.admitted.cancelled() and waiter.admitted.exception() is None:
+            if (
+                waiter.admitted.done()
+                and not waiter.admitted.cancelled()
+                and waiter.admitted.exception() is None
+            ):
                 self._release(waiter.admitted.result())
             self._look()
             raise
@@ -188,7 +201,9 @@ class Spending:
     def _release(self, hold: Hold) -> None:
         self._under_way -= 1
         self._unbounded -= hold.unbounded
-        self._held = add_usage(self._held, {hold.alias: {name: -count for name, count in vars(hold.bound).items()}})
+        self._held = add_usage(
+            self._held, {hold.alias: {name: -count for name, count in vars(hold.bound).items()}}
+        )
 
     def _look(self) -> None:
         """Admit whom there is room for, first come first served; end the run if all that is under way waits for room."""
@@ -225,7 +240,10 @@ class Spending:
     def _over(self, usage: Mapping[str, Mapping[str, int]]) -> str | None:
         """The limit that this run's usage would pass, after what earlier runs have used; None for none."""
         budget = self._budget
-        if budget.max_tokens is not None and budget.spent_tokens + tokens_of(usage) > budget.max_tokens:
+        if (
+            budget.max_tokens is not None
+            and budget.spent_tokens + tokens_of(usage) > budget.max_tokens
+        ):
             return "max_tokens"
         if budget.max_cost is not None:
             cost = budget.spent_cost + self._cost(usage)
@@ -276,7 +294,9 @@ class Spending:
 
     def _reply_counts(self, alias: str) -> bool:
         prices = self._models[alias][0].prices
-        return self._budget.max_tokens is not None or (prices is not None and prices.completion_tokens > 0)
+        return self._budget.max_tokens is not None or (
+            prices is not None and prices.completion_tokens > 0
+        )
 
     def _cache_costs_more(self, alias: str) -> bool:
         prices = self._models[alias][0].prices
@@ -296,7 +316,9 @@ class Spending:
 
     def _learn(self, hold: Hold, usage: Usage) -> None:
         seen = self._seen[hold.alias]
-        if not (usage.prompt_tokens or usage.completion_tokens or usage.images) and self._needs_tokens(hold.alias):
+        if not (
+            usage.prompt_tokens or usage.completion_tokens or usage.images
+        ) and self._needs_tokens(hold.alias):
             raise RunAbortedError(
                 f"model {hold.alias!r} does not say how many tokens a reply has used, so that run.max_cost and run.max_tokens "
                 "cannot be kept",
@@ -313,7 +335,10 @@ class Spending:
 
 def tokens_of(usage: Mapping[str, Mapping[str, int]]) -> int:
     """The tokens that `run.max_tokens` counts: those of prompts and of replies, over all models."""
-    return sum(counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0) for counts in usage.values())
+    return sum(
+        counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
+        for counts in usage.values()
+    )
 
 
 def _prompt_bound(request: Request) -> int:
@@ -322,11 +347,15 @@ def _prompt_bound(request: Request) -> int:
         case EmbeddingRequest():
             return sum(_size(text) + TOKENS_PER_MESSAGE for text in request.inputs)
         case ImageRequest():
-            return _size(request.prompt) + TOKENS_PER_MESSAGE + TOKENS_PER_MEDIA * len(request.context)
+            return (
+                _size(request.prompt) + TOKENS_PER_MESSAGE + TOKENS_PER_MEDIA * len(request.context)
+            )
         case ChatRequest():
             messages = sum(map(_message_bound, request.messages))
             tools = sum(TOKENS_PER_MESSAGE + _size(str(vars(tool))) for tool in request.tools)
-            schema = _size(str(request.response_schema)) if request.response_schema is not None else 0
+            schema = (
+                _size(str(request.response_schema)) if request.response_schema is not None else 0
+            )
             return TOKENS_PER_MESSAGE + messages + tools + schema
 
 

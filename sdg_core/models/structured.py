@@ -17,9 +17,13 @@ from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message
 from sdg_core.plan.types.schema_work import Violation, violations
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
-_OPEN_FENCE = re.compile(r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE)
+_OPEN_FENCE = re.compile(
+    r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE
+)
 _OPENING = "<response_schema>"
-_FENCED = "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
+_FENCED = (
+    "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
+)
 _START = re.compile(r"[{\[]")
 _BEGINS = re.compile(r"""\{\s*(?:["'“}]|[\w$-]+\s*:)|\[\s*["'“{]""")
 _MAX_STARTS = 200
@@ -43,7 +47,9 @@ class InvalidResponseError(ModelError):
     errors: `path: message` of each violation. truncated: the reply was cut off; asking again the same way will not help.
     """
 
-    def __init__(self, message: str, *, errors: tuple[str, ...] = (), truncated: bool = False) -> None:
+    def __init__(
+        self, message: str, *, errors: tuple[str, ...] = (), truncated: bool = False
+    ) -> None:
         remedy = "raise inference_parameters.max_tokens of the model" if truncated else None
         super().__init__(message, remedy=remedy)
         self.errors = errors
@@ -104,7 +110,9 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Extracted:
     if lenient is not None:
         return lenient
     if finish_reason == "length":
-        raise InvalidResponseError("the reply was cut off at max_tokens, in the middle of its JSON", truncated=True)
+        raise InvalidResponseError(
+            "the reply was cut off at max_tokens, in the middle of its JSON", truncated=True
+        )
     if _never_ends(stripped):
         raise InvalidResponseError("the JSON of the reply is cut off: it begins, but never ends")
     raise InvalidResponseError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
@@ -127,7 +135,9 @@ def validate(value: Any, schema: JsonSchema) -> Any:
         return pruned
     lines = tuple(f"{_path(each.path)}: {each.message}" for each in found[:_MAX_ERRORS])
     more = f"\n... and {len(found) - _MAX_ERRORS} more" if len(found) > _MAX_ERRORS else ""
-    raise InvalidResponseError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
+    raise InvalidResponseError(
+        "the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines
+    )
 
 
 def _violations(value: Any, schema: JsonSchema) -> list[Violation]:
@@ -250,7 +260,9 @@ def _never_ends(text: str) -> bool:
 def _depth(text: str) -> int:
     """How many brackets are open at the end, outside strings."""
     without_strings = re.sub(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', "", text, flags=re.DOTALL)
-    return sum(without_strings.count(bracket) for bracket in "{[") - sum(without_strings.count(b) for b in "}]")
+    return sum(without_strings.count(bracket) for bracket in "{[") - sum(
+        without_strings.count(b) for b in "}]"
+    )
 
 
 def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
@@ -260,11 +272,21 @@ def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
     if path:
         head, *rest = path
         if isinstance(value, list) and isinstance(head, int):
-            return [_without(item, rest, names) if place == head else item for place, item in enumerate(value)]
+            return [
+                _without(item, rest, names) if place == head else item
+                for place, item in enumerate(value)
+            ]
         if isinstance(value, dict):
-            return {key: _without(item, rest, names) if key == head else item for key, item in value.items()}
+            return {
+                key: _without(item, rest, names) if key == head else item
+                for key, item in value.items()
+            }
         return value
-    return {key: item for key, item in value.items() if key not in names} if isinstance(value, dict) else value
+    return (
+        {key: item for key, item in value.items() if key not in names}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _path(parts: Sequence[str | int]) -> str:

@@ -15,7 +15,9 @@ from sdg_core.models.structured import InvalidResponseError, is_exactly, parse
 from sdg_core.models.types import ChatResponse, JsonSchema
 
 _STATUS = frozenset({400, 404, 415, 422, 500, 501})
-_WORDS = re.compile(r"response_?format|json_?schema|schema|structured|grammar|output_config", re.IGNORECASE)
+_WORDS = re.compile(
+    r"response_?format|json_?schema|schema|structured|grammar|output_config", re.IGNORECASE
+)
 _ABOUT_ONE = re.compile(r"invalid (json_?)?schema", re.IGNORECASE)
 
 
@@ -43,7 +45,9 @@ class StructuredOutputSupport:
     def shows_refusal(self, error: ModelError, times: int) -> bool:
         """Whether not to repeat the request: a server that fails over a schema fails again; one that just fails gets a second
         chance."""
-        return self.holds is None and (_names_format(error) or (error.status in _STATUS and times > 1))
+        return self.holds is None and (
+            _names_format(error) or (error.status in _STATUS and times > 1)
+        )
 
     def refused(self, error: ModelError, schema: JsonSchema) -> None:
         """The request has failed, and succeeded without its schema."""

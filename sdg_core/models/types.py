@@ -134,7 +134,14 @@ MOST_TOKENS = 2**40
 
 FINISH_REASONS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("max_tokens", "max_length", "model_length", "max_output_tokens", "model_context_window_exceeded"), "length"
+        (
+            "max_tokens",
+            "max_length",
+            "model_length",
+            "max_output_tokens",
+            "model_context_window_exceeded",
+        ),
+        "length",
     ),
     **dict.fromkeys(
         (
@@ -307,13 +314,15 @@ class ChatClient(ABC):
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
-            f"the provider of model {request.model!r} makes no embeddings", remedy="use another provider"
+            f"the provider of model {request.model!r} makes no embeddings",
+            remedy="use another provider",
         )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """Make pictures. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
-            f"the provider of model {request.model!r} makes no images", remedy="use another provider"
+            f"the provider of model {request.model!r} makes no images",
+            remedy="use another provider",
         )
 
     @abstractmethod

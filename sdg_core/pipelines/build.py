@@ -65,10 +65,14 @@ class Pipeline:
         if "description" in self.settings:
             lines.append(f"  {self.settings['description']}")
         lines.append(f"  reader: {_shown(written.data['sources'])}")
-        for place, (stage, data) in enumerate(zip(self.stages, written.data["stages"], strict=True)):
+        for place, (stage, data) in enumerate(
+            zip(self.stages, written.data["stages"], strict=True)
+        ):
             if isinstance(stage, Stage):
                 wanted = f"{stage.resources.cpus:g} CPU, {stage.resources.gpus:g} GPU"
-                lines.append(f"  stage {place}: {_name(stage)} (batches of {stage.batch_size}, {wanted})")
+                lines.append(
+                    f"  stage {place}: {_name(stage)} (batches of {stage.batch_size}, {wanted})"
+                )
             else:
                 lines.append(f"  stage {place}: {_shown(data)}")
         lines.append(f"  sink: {_shown(self.settings.get('sink') or {'columns': 'all'})}")
@@ -83,7 +87,13 @@ class Pipeline:
             objects[named] = reader
             reader = {"reader": "custom", "reader_class": named}
         stages = [_written(stage, objects) for stage in self.stages]
-        data = {"kind": "pipeline", "name": self.name, "sources": reader, "stages": stages, **self.settings}
+        data = {
+            "kind": "pipeline",
+            "name": self.name,
+            "sources": reader,
+            "stages": stages,
+            **self.settings,
+        }
         return WrittenPipeline(_plain(data), objects, (self._base or Path.cwd()).resolve())
 
 

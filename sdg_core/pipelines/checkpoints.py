@@ -77,7 +77,12 @@ class SourceCheckpoints:
     """The checkpoints of one version of one source. commit_guard: entered around what changes them."""
 
     def __init__(
-        self, directory: StorePath, *, key: str, version: str, commit_guard: CommitGuard = nullcontext
+        self,
+        directory: StorePath,
+        *,
+        key: str,
+        version: str,
+        commit_guard: CommitGuard = nullcontext,
     ) -> None:
         self._commit_guard = commit_guard
         self._directory = directory
@@ -101,7 +106,9 @@ class SourceCheckpoints:
             head = load_exactly(header)
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
-            found = _kept().validate_python({"rejected": [], **head, "tasks": [*map(load_exactly, lines)]})
+            found = _kept().validate_python(
+                {"rejected": [], **head, "tasks": [*map(load_exactly, lines)]}
+            )
             tasks = [Task(path, _decoded(values)) for path, values in found.tasks]
             rejected = tuple(
                 RejectedCandidate(path, stage, candidate, reason, _decoded(values))
@@ -126,7 +133,9 @@ class SourceCheckpoints:
         Raises StoreError, and what `commit_guard` raises.
         """
         accounts = [asdict(account) for account in found.accounts]
-        rejected = [[r.path, r.stage, r.candidate, r.reason, _encoded(r.values)] for r in found.rejected]
+        rejected = [
+            [r.path, r.stage, r.candidate, r.reason, _encoded(r.values)] for r in found.rejected
+        ]
         head = {
             "schema_version": SCHEMA_VERSION,
             "read": found.read,

@@ -41,7 +41,11 @@ from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
-from sdg_core.plan.checks.processors import check_processor_types, check_processors, check_rule_libraries
+from sdg_core.plan.checks.processors import (
+    check_processor_types,
+    check_processors,
+    check_rule_libraries,
+)
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.checks.select import names_in_select
 from sdg_core.plan.compile import columns_dropped_by, compile_plan, dropped_columns
@@ -87,7 +91,9 @@ def load_pipeline(
     read = read_pipeline(path, env=env)
     own = not untrusted and is_own(path, working_directory=Path.cwd())
     looking = Looking(own=own) if offline else None
-    return compile_pipeline(read, path.resolve().parent, functions=functions, clients=clients, looking=looking)
+    return compile_pipeline(
+        read, path.resolve().parent, functions=functions, clients=clients, looking=looking
+    )
 
 
 def compile_pipeline(
@@ -127,9 +133,13 @@ class _Compiler:
 
     def compile(self) -> PipelinePlan:
         offline = self._looking is not None
-        asked = resolve_clients(self._as_dataset(()), base=self._base, given=self._given_clients, offline=offline)
+        asked = resolve_clients(
+            self._as_dataset(()), base=self._base, given=self._given_clients, offline=offline
+        )
         self._clients = asked.clients
-        self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
+        self._config = self._config.model_copy(
+            update={"model_providers": asked.config.model_providers}
+        )
         for path, message in asked.problems:
             self._problem(path, message)
         absent = missing_executor(self._config.run)
@@ -139,7 +149,9 @@ class _Compiler:
         self._check_sink(stages)
         self._check_processors(stages)
         if self._problems:
-            raise ConfigError(self._parsed.source, sorted(self._problems, key=lambda problem: problem.line or 0))
+            raise ConfigError(
+                self._parsed.source, sorted(self._problems, key=lambda problem: problem.line or 0)
+            )
         return self._plan(stages)
 
     def _problem(self, path: YamlPath, message: str) -> None:
@@ -154,23 +166,42 @@ class _Compiler:
             self._problem(("sources", "reader"), absent)
         match config:
             case SqlSources(url=url, url_env=variable, query=query):
-                asked = SqlSeedSource(url=url, url_env=variable, query=query or "SELECT 1 ORDER BY 1")
+                asked = SqlSeedSource(
+                    url=url, url_env=variable, query=query or "SELECT 1 ORDER BY 1"
+                )
                 for path, message in check_sql(asked):
                     self._problem(("sources", *path[2:]), message)
             case DatasetSources(dataset=name) if name == self._config.name:
-                self._problem(("sources", "dataset"), f"pipeline {name!r} cannot read itself; name another dataset")
+                self._problem(
+                    ("sources", "dataset"),
+                    f"pipeline {name!r} cannot read itself; name another dataset",
+                )
             case CustomSources():
                 try:
-                    found["source_hash"] = custom_mark(config, base=self._base, given=self._functions)
+                    found["source_hash"] = custom_mark(
+                        config, base=self._base, given=self._functions
+                    )
                 except (UserCodeError, UserFunctionError) as error:
                     self._problem(("sources", "reader_class"), str(error))
         return found
 
-    def _as_dataset(self, columns: tuple[Any, ...], *, select: SelectConfig | None = None) -> DatasetConfig:
+    def _as_dataset(
+        self, columns: tuple[Any, ...], *, select: SelectConfig | None = None
+    ) -> DatasetConfig:
         config = self._config
-        shared = ("name", "seed", "model_providers", "model_configs", "mcp_providers", "tool_configs", "run")
+        shared = (
+            "name",
+            "seed",
+            "model_providers",
+            "model_configs",
+            "mcp_providers",
+            "tool_configs",
+            "run",
+        )
         values = {name: getattr(config, name) for name in shared}
-        return DatasetConfig.model_construct(**values, num_records=1, row_group_size=1, columns=columns, select=select)
+        return DatasetConfig.model_construct(
+            **values, num_records=1, row_group_size=1, columns=columns, select=select
+        )
 
     def _stage(self, place: int, stage: Stage) -> StagePlan:
         plan = StagePlan(place, stage)
@@ -189,7 +220,10 @@ class _Compiler:
                 self._explode(place, stage)
             case FunctionStage():
                 plan, mark = self._function(plan, stage)
-                own |= {"source_hash": mark, "checkpoint": False}  # which it had when it could not be true
+                own |= {
+                    "source_hash": mark,
+                    "checkpoint": False,
+                }  # which it had when it could not be true
                 self._known = KnownColumns(None)
             case SelectStage():
                 for number, name in enumerate(stage.columns):
@@ -203,7 +237,9 @@ class _Compiler:
     def _need(self, name: str, path: YamlPath) -> None:
         known = self._known.names
         if known is not None and name not in known:
-            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, known)}")
+            self._problem(
+                path, f"no stage before makes a column {name!r}{did_you_mean(name, known)}"
+            )
 
     def _need_text(self, name: str, path: YamlPath) -> None:
         self._need(name, path)
@@ -260,7 +296,8 @@ class _Compiler:
         for old, new in stage.columns.items():
             if new in kept:
                 self._problem(
-                    ("stages", place, "columns", old), f"there is a column {new!r} already; choose another name"
+                    ("stages", place, "columns", old),
+                    f"there is a column {new!r} already; choose another name",
                 )
             kept |= {new}
         self._known = self._known.renamed(stage.columns)
@@ -269,11 +306,17 @@ class _Compiler:
         try:
             given = self._functions.get(stage.function)
             if isinstance(given, UserStage):
-                return replace(plan, own=given), source_hash_of(type(given), "function", version=stage.version)
+                return replace(plan, own=given), source_hash_of(
+                    type(given), "function", version=stage.version
+                )
             if given is None and self._looking is not None:
-                found = read_definition(stage.function, "function", base=self._base, own=self._looking.own)
+                found = read_definition(
+                    stage.function, "function", base=self._base, own=self._looking.own
+                )
                 if found is not None:
-                    return replace(plan, call=unloaded(stage.function)), read_mark(found, stage.params)
+                    return replace(plan, call=unloaded(stage.function)), read_mark(
+                        found, stage.params
+                    )
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
             mark = source_hash_of(call, "function", version=stage.version)
             if inspect.isclass(call) and issubclass(call, UserStage):
@@ -302,14 +345,18 @@ class _Compiler:
         seeds = sorted(read if self._known.names is None else self._known.names)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
         found += [
-            (("columns", number), "a function of a whole column has no row group to see here; use a `function` stage")
+            (
+                ("columns", number),
+                "a function of a whole column has no row group to see here; use a `function` stage",
+            )
             for number, column in enumerate(config.columns)
             if is_whole_column(column)
         ]
         for path, message in found:
             inside = path and path[0] in ("columns", "select")
             self._problem(
-                ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
+                ("stages", plan.place, *path) if inside else path,
+                message.replace("the seed data", "the tasks"),
             )
         self._known = self._known.adding(frozenset(made), {})
         if found:
@@ -318,7 +365,9 @@ class _Compiler:
         schema = pa.schema([(name, pa.string()) for name in read])
         compiled = compile_plan(loaded, SeedInfo(schema, 1, self._hash))
         own = pa.schema([field for field in compiled.schema if field.name not in read])
-        self._known = self._known.adding(frozenset(own.names), {part.name: part.type for part in own})
+        self._known = self._known.adding(
+            frozenset(own.names), {part.name: part.type for part in own}
+        )
         self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
         return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
 
@@ -326,8 +375,13 @@ class _Compiler:
         if plan.columns is None:
             return {"columns": []}
         hashes = plan.columns.fingerprint.column_hashes
-        marks = [[c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns]
-        return {"columns": marks, **({"select": hashed_fields(stage.select)} if stage.select is not None else {})}
+        marks = [
+            [c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns
+        ]
+        return {
+            "columns": marks,
+            **({"select": hashed_fields(stage.select)} if stage.select is not None else {}),
+        }
 
     def _check_sink(self, stages: tuple[StagePlan, ...]) -> None:
         sink = self._config.sink
@@ -341,21 +395,30 @@ class _Compiler:
                     self._check_lineage(new, ("stages", plan.place, "columns", old))
             if isinstance(plan.stage, ColumnsStage):
                 for number, column in enumerate(plan.stage.columns):
-                    self._check_lineage(column.name, ("stages", plan.place, "columns", number, "name"))
+                    self._check_lineage(
+                        column.name, ("stages", plan.place, "columns", number, "name")
+                    )
                     if column.name in seen and self._known.names is None:
                         path = ("stages", plan.place, "columns", number, "name")
-                        self._problem(path, f"an earlier stage makes a column {column.name!r}; rename one")
+                        self._problem(
+                            path, f"an earlier stage makes a column {column.name!r}; rename one"
+                        )
                     seen.add(column.name)
 
     def _check_lineage(self, name: str, path: YamlPath) -> None:
         """A column of the user's that the sink would put another one in the place of."""
         if self._config.sink.lineage and name in LINEAGE:
-            self._problem(path, f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false")
+            self._problem(
+                path,
+                f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false",
+            )
 
     def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
         """Check processors against the columns that are written, as far as those are known."""
         columns, types = columns_made(stages)
-        config = self._as_dataset(columns).model_copy(update={"processors": self._config.processors})
+        config = self._as_dataset(columns).model_copy(
+            update={"processors": self._config.processors}
+        )
         sink = self._config.sink
         there = frozenset(sink.columns) if sink.columns is not None else self._known.names
         if there is None:
@@ -367,7 +430,10 @@ class _Compiler:
             written = (there - columns_dropped_by(config.processors, sorted(there))).union(lineage)
             if there and not written:
                 self._problem(("processors",), "every column is dropped; keep at least one")
-            problems = [*check_processors(config, written, droppable=there), *check_processor_types(config, types)]
+            problems = [
+                *check_processors(config, written, droppable=there),
+                *check_processor_types(config, types),
+            ]
         for path, message in problems:
             self._problem(path, message)
 
@@ -375,7 +441,9 @@ class _Compiler:
         config = self._config
         drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
         columns, _ = columns_made(stages)
-        fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
+        fields = [
+            field for plan in stages if plan.columns is not None for field in plan.columns.schema
+        ]
         dropped = dropped_columns(self._as_dataset(columns), [field.name for field in fields])
         beside = dropped - {column.name for column in columns}
         whole = digest(
@@ -386,7 +454,11 @@ class _Compiler:
                 "sink": hashed_fields(config.sink),
                 "processors": drops,
                 **({"are_dropped": True} if drops else {}),  # which until 0.3 they were not
-                **({"dropped_beside": sorted(beside)} if beside and config.sink.columns is None else {}),  # as above
+                **(
+                    {"dropped_beside": sorted(beside)}
+                    if beside and config.sink.columns is None
+                    else {}
+                ),  # as above
             }
         )
         fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
@@ -407,4 +479,6 @@ class _Compiler:
             tools=used_tools(dataset, base=self._base),
         )
         types = {field.name: field.type for field in fields}
-        return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)
+        return PipelinePlan(
+            config, stages, fingerprint, dropped, shell, types, self._parsed, self._base
+        )

@@ -124,10 +124,18 @@ def rehearsed(pipeline: OpenPipeline) -> OpenPipeline:
 
 def _simulated(provider: ModelProvider) -> ModelProvider:
     simulation = provider.simulation.model_copy(
-        update={"latency": Latency(mean=0.0), "rate_limited": 0.0, "transient": 0.0, "malformed": 0.0}
+        update={
+            "latency": Latency(mean=0.0),
+            "rate_limited": 0.0,
+            "transient": 0.0,
+            "malformed": 0.0,
+        }
     )
     return ModelProvider(
-        name=provider.name, provider_type="simulated", extra_body=provider.extra_body, simulation=simulation
+        name=provider.name,
+        provider_type="simulated",
+        extra_body=provider.extra_body,
+        simulation=simulation,
     )
 
 
@@ -155,14 +163,23 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
             tried = await _try_all(rehearsal, [remaining[place] for place in places], models, cells)
             capacity = models.capacity
     return _reckoned(
-        pipeline, _used_so_far(pipeline, version, statuses), tried, remaining=len(remaining), capacity=capacity
+        pipeline,
+        _used_so_far(pipeline, version, statuses),
+        tried,
+        remaining=len(remaining),
+        capacity=capacity,
     )
 
 
-def _used_so_far(pipeline: OpenPipeline, version: Version, statuses: Sequence[PartitionStatus]) -> UsageByModel:
+def _used_so_far(
+    pipeline: OpenPipeline, version: Version, statuses: Sequence[PartitionStatus]
+) -> UsageByModel:
     """What models have used by the files of the version, or of the latest that has any."""
     found = [footers_of(statuses)]
-    others = (pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version.layout))
+    others = (
+        pipeline.layout.version(other.name)
+        for other in earlier_versions(pipeline.layout, version.layout)
+    )
     for footers in chain(found, map(footers_in, others)):
         usage: UsageByModel = {}
         for footer in footers:
@@ -173,18 +190,27 @@ def _used_so_far(pipeline: OpenPipeline, version: Version, statuses: Sequence[Pa
 
 
 async def _try_all(
-    pipeline: OpenPipeline, chosen: Sequence[tuple[PartitionStatus, str]], models: ModelPool, cells: PaidCells | None
+    pipeline: OpenPipeline,
+    chosen: Sequence[tuple[PartitionStatus, str]],
+    models: ModelPool,
+    cells: PaidCells | None,
 ) -> list[_Tried]:
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
     if not chosen:
         return []
     async with local_executor(pipeline.plan.stages) as executor:
-        runner = StageRunner(pipeline.plan.stages, models, executor=executor, journal=None, budget=budget)
+        runner = StageRunner(
+            pipeline.plan.stages, models, executor=executor, journal=None, budget=budget
+        )
         return [await _try(pipeline, status, key, runner, cells) for status, key in chosen]
 
 
 async def _try(
-    pipeline: OpenPipeline, status: PartitionStatus, key: str, runner: StageRunner, cells: PaidCells | None
+    pipeline: OpenPipeline,
+    status: PartitionStatus,
+    key: str,
+    runner: StageRunner,
+    cells: PaidCells | None,
 ) -> _Tried:
     began = time.monotonic()
     now, version = await asyncio.to_thread(opened, pipeline.sources[key])
@@ -199,28 +225,43 @@ async def _try(
     paid = await asyncio.to_thread(_paid_for, cells, status, key) if cells is not None else []
     run = SourceRun(pipeline.plan.stages, max_attempts=1, run_id="", before=before)
     done = [(account.tasks_in, account.handed_on + account.made) for account in run.accounts]
-    result = await run.run(pipeline.sources[key], records, runner, version=version, paid=paid, keep=lambda tasks: None)
-    weight = await asyncio.to_thread(first.count_all) if first is not None and result.was_read else 1.0
+    result = await run.run(
+        pipeline.sources[key], records, runner, version=version, paid=paid, keep=lambda tasks: None
+    )
+    weight = (
+        await asyncio.to_thread(first.count_all) if first is not None and result.was_read else 1.0
+    )
     tasks = {}
     rows = 0
-    for account, (tasks_before, rows_before), label in zip(result.accounts, done, _labels(pipeline), strict=True):
+    for account, (tasks_before, rows_before), label in zip(
+        result.accounts, done, _labels(pipeline), strict=True
+    ):
         tasks[label] = weight * (account.tasks_in - tasks_before)
         rows = account.handed_on + account.made - rows_before
     usage: dict[str, dict[str, float]] = {}
     for alias, counts in result.usage.items():
         usage[alias] = {name: weight * count for name, count in counts.items()}
     failure = result.failed[0] if result.failed else None
-    words = f"{result.locator}, {stage_label(failure.stage)}: {failure.message}" if failure is not None else None
+    words = (
+        f"{result.locator}, {stage_label(failure.stage)}: {failure.message}"
+        if failure is not None
+        else None
+    )
     seconds = weight * (time.monotonic() - began)
     results = {"rows": weight * rows, "replayed": weight * result.replayed}
     return _Tried(usage, {"tasks": tasks, "results": results}, seconds, words)
 
 
-def _kept_of(pipeline: OpenPipeline, status: PartitionStatus, key: str, version: str) -> SourceEntry | None:
+def _kept_of(
+    pipeline: OpenPipeline, status: PartitionStatus, key: str, version: str
+) -> SourceEntry | None:
     """What earlier runs got done of a source, whose rest is to be done; None if all of it is."""
     if status.footer is None or not pipeline.plan.config.sink.lineage:
         return None
-    return next((entry for entry in status.footer.sources if entry.key == key and entry.version == version), None)
+    return next(
+        (entry for entry in status.footer.sources if entry.key == key and entry.version == version),
+        None,
+    )
 
 
 def _paid_for(cells: PaidCells, status: PartitionStatus, key: str) -> list[JournaledCell]:
@@ -234,7 +275,12 @@ def _labels(pipeline: OpenPipeline) -> list[str]:
 
 
 def _reckoned(
-    pipeline: OpenPipeline, seen: UsageByModel, tried: Sequence[_Tried], *, remaining: int, capacity: int
+    pipeline: OpenPipeline,
+    seen: UsageByModel,
+    tried: Sequence[_Tried],
+    *,
+    remaining: int,
+    capacity: int,
 ) -> PipelineEstimate:
     """What the sample stands for. seen: what the models have used so far, by the pipeline's files."""
     measured = _measured(pipeline, seen)
@@ -261,12 +307,15 @@ def _reckoned(
         reused=results.get("replayed", 0),
         low=expected.low,
         high=expected.high,
-        cost_range={currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()},
+        cost_range={
+            currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()
+        },
         tasks={label: tasks.get(label, 0) for label in _labels(pipeline)},
         rows=results.get("rows", 0),
         measured=tuple(sorted(measured)),
         speed_assumed=any(
-            pipeline.plan.shell.models[alias][1].provider_type != "simulated" for alias in expected.usage
+            pipeline.plan.shell.models[alias][1].provider_type != "simulated"
+            for alias in expected.usage
         ),
     )
 
@@ -285,11 +334,16 @@ def _with_lengths(usage: _Used, measured: Mapping[str, float]) -> _Used:
     """A usage with replies as long as they were measured to be."""
     found = dict(usage)
     for alias in usage.keys() & measured.keys():
-        found[alias] = {**usage[alias], "completion_tokens": usage[alias].get("requests", 0) * measured[alias]}
+        found[alias] = {
+            **usage[alias],
+            "completion_tokens": usage[alias].get("requests", 0) * measured[alias],
+        }
     return found
 
 
-def _with_longest(pipeline: OpenPipeline, expected: Scaled, measured: Mapping[str, float]) -> UsageByModel:
+def _with_longest(
+    pipeline: OpenPipeline, expected: Scaled, measured: Mapping[str, float]
+) -> UsageByModel:
     """The upper end, with replies as long as `max_tokens` lets them be where nothing is known of them."""
     found = dict(expected.high)
     for alias, counts in expected.high.items():
@@ -310,5 +364,7 @@ def _seconds_of_replies(pipeline: OpenPipeline, usage: UsageByModel) -> float:
         if provider.provider_type == "simulated":
             seconds += requests * provider.simulation.latency.mean
         else:
-            seconds += requests * SECONDS_A_REPLY + counts.get("completion_tokens", 0) / TOKENS_A_SECOND
+            seconds += (
+                requests * SECONDS_A_REPLY + counts.get("completion_tokens", 0) / TOKENS_A_SECOND
+            )
     return seconds

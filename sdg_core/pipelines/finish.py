@@ -43,7 +43,9 @@ class GeneratedPipeline(GeneratedVersion):
     @property
     def finished_plan(self) -> DatasetPlan:
         """With as many records as the sealed version: sources that came later are not in it, and that is no fault."""
-        return replace(self.plan, row_groups=plan_row_groups(max(self.metadata.target_num_records, 1), 1))
+        return replace(
+            self.plan, row_groups=plan_row_groups(max(self.metadata.target_num_records, 1), 1)
+        )
 
     @cached_property
     def row_groups(self) -> list[RowGroupStatus]:
@@ -56,14 +58,18 @@ class GeneratedPipeline(GeneratedVersion):
         columns = frozenset(self.plan.schema.names)
         types = {field.name: field.type for field in self.plan.schema}
         # Columns that were to be dropped are not there any more.
-        dropped = frozenset(name for each in config.processors for name in getattr(each, "column_names", ()))
+        dropped = frozenset(
+            name for each in config.processors for name in getattr(each, "column_names", ())
+        )
         problems = [
             *check_processors(config, columns, droppable=columns | dropped),
             *check_processor_types(config, types),
         ]
         if problems:
             parsed = self._pipeline.plan.parsed
-            raise ConfigError(parsed.source, [parsed.problem(path, message) for path, message in problems])
+            raise ConfigError(
+                parsed.source, [parsed.problem(path, message) for path, message in problems]
+            )
 
     def check_complete(self, *, allow_missing: bool) -> None:
         """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
@@ -78,7 +84,12 @@ class GeneratedPipeline(GeneratedVersion):
 
     def selection(self) -> SelectionCounts | None:
         """As the accounts of sources say."""
-        entries = [entry for status in self.partitions if status.footer is not None for entry in status.footer.sources]
+        entries = [
+            entry
+            for status in self.partitions
+            if status.footer is not None
+            for entry in status.footer.sources
+        ]
         return selection_of(entries)
 
 
@@ -89,7 +100,11 @@ def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
     for status in statuses:
         if status.footer is not None:
             group = RowGroup(status.partition.index, start, status.footer.num_rows)
-            found.append(RowGroupStatus(group, RowGroupState.COMPLETE, footer=_as_row_group(status.footer, group)))
+            found.append(
+                RowGroupStatus(
+                    group, RowGroupState.COMPLETE, footer=_as_row_group(status.footer, group)
+                )
+            )
             start += group.size
     return found
 
@@ -125,10 +140,13 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
         if not absent:
             remedy += ", and --allow-missing goes on without what failed"
         raise IncompleteError(
-            f"{len(wrong)} of {counted(len(statuses), 'partition', 'are')} not complete: {keys}{more}", remedy=remedy
+            f"{len(wrong)} of {counted(len(statuses), 'partition', 'are')} not complete: {keys}{more}",
+            remedy=remedy,
         )
     if not any(s.footer is not None and s.footer.num_rows for s in statuses):
-        raise IncompleteError("no source has given a row", remedy="look at what was filtered: `sdg status FILE`")
+        raise IncompleteError(
+            "no source has given a row", remedy="look at what was filtered: `sdg status FILE`"
+        )
 
 
 def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Schema:
@@ -138,11 +156,15 @@ def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Sc
         if status.footer is not None and status.footer.num_rows:
             path = layout.row_group(status.partition.index)
             with damage_errors(path):
-                schemas.append(read_parquet_metadata(path).schema.to_arrow_schema().remove_metadata())
+                schemas.append(
+                    read_parquet_metadata(path).schema.to_arrow_schema().remove_metadata()
+                )
     return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
 
-def _plan_for(plan: DatasetPlan, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
+def _plan_for(
+    plan: DatasetPlan, layout: SourcesLayout, statuses: Sequence[PartitionStatus]
+) -> DatasetPlan:
     schema = _schema(layout, statuses)
     rows = max(sum(s.footer.num_rows for s in statuses if s.footer is not None), 1)
     columns = tuple(column for column in plan.config.columns if column.name in schema.names)

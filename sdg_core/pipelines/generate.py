@@ -33,7 +33,14 @@ from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.executors.base import StageExecutor, open_executor
 from sdg_core.pipelines.executors.installed import check_executor
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, Versions, check_partition_keys, partitions_of, scan
+from sdg_core.pipelines.handle import (
+    OpenPipeline,
+    PartitionStatus,
+    Versions,
+    check_partition_keys,
+    partitions_of,
+    scan,
+)
 from sdg_core.pipelines.intake import InHand, Intake, Wanted
 from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.plan import StagePlan
@@ -90,37 +97,69 @@ async def agenerate_pipeline(
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
     versions = Versions(pipeline.sources)
-    before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick, versions=versions)
+    before = scan(
+        pipeline,
+        pipeline.layout.version(version.layout.name),
+        planned,
+        retry=pick,
+        versions=versions,
+    )
     wanted = _chosen(planned, partitions, shard)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
-        shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
+        shell.plan,
+        env=pipeline.env,
+        needed=needed,
+        on_notice=lambda message: tally(Notice(message)),
     ) as models:
         if needed:
             await models.check()
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
             per_partition = pipeline.plan.config.sources.sources_per_partition
-            known = write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
+            known = write_down(
+                pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition
+            )
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
             note_checkpoints(pipeline, layout)
             remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
-            for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
+            for message in (
+                *notices(version, shell.plan),
+                *ledger_notices(pipeline.layout.root, env=pipeline.env),
+            ):
                 tally(Notice(message))
             found = scan(pipeline, layout, known, retry=pick, versions=versions)
             work = [status for status in found if status.partition.index in wanted]
             models.spending.keep_to(pipeline_budget(pipeline, version, before, ledger))
-            run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models, versions)
+            run = _Run(
+                pipeline,
+                version,
+                layout,
+                ledger,
+                run_id,
+                tally,
+                on_partition,
+                pick,
+                models,
+                versions,
+            )
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
-            with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
+            with (
+                in_history(ledger, **place, resume=mode, tally=tally),
+                spending_counted(layout, models.spending),
+            ):
                 await run.run(work)
     after = scan(pipeline, layout, known, versions=versions, known=run.footers)
     counts = {**run.counts, "cost": models.spending.cost}
-    return summarize(pipeline, layout, after, wanted=frozenset(wanted), run_id=run_id, counts=counts)
+    return summarize(
+        pipeline, layout, after, wanted=frozenset(wanted), run_id=run_id, counts=counts
+    )
 
 
-def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
+def _chosen(
+    planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None
+) -> Sequence[int]:
     """The places of the partitions of a run. Raises PlanError for keys that there are not."""
     every = [partition.index for partition in planned]
     chosen = check_partition_keys(planned, partitions) if partitions is not None else every
@@ -135,7 +174,8 @@ def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozense
     unknown = [name for name, key in wanted.items() if key is None]
     if unknown:
         raise RunAbortedError(
-            f"there is no source {', '.join(map(repr, unknown))}", remedy="name it as `sdg status FILE --json` does"
+            f"there is no source {', '.join(map(repr, unknown))}",
+            remedy="name it as `sdg status FILE --json` does",
         )
     return frozenset(key for key in wanted.values() if key is not None)
 
@@ -184,28 +224,51 @@ class _Run:
     @property
     def counts(self) -> dict[str, int]:
         """What was done, in sources."""
-        return {"made": self.made, "adopted": self.adopted, "removed": self.removed, "replayed": self.replayed}
+        return {
+            "made": self.made,
+            "adopted": self.adopted,
+            "removed": self.removed,
+            "replayed": self.replayed,
+        }
 
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
-        claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
+        claims = Claims(
+            self._ledger,
+            dataset=self._pipeline.name,
+            version=self._layout.name,
+            run_id=self._run_id,
+        )
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
             cells = None
             if journal is not None and to_make:
-                cells = await asyncio.to_thread(PaidCells.of, self._pipeline, self._version, journal)
+                cells = await asyncio.to_thread(
+                    PaidCells.of, self._pipeline, self._version, journal
+                )
             stages = self._pipeline.plan.stages if to_make else ()
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 self._get_ready(cells)
                 try:
-                    async with self._open_executor(stages) as executor, asyncio.TaskGroup() as tasks:
+                    async with (
+                        self._open_executor(stages) as executor,
+                        asyncio.TaskGroup() as tasks,
+                    ):
                         self._runner = StageRunner(
-                            stages, self._models, executor=executor, journal=journal, budget=self._budget
+                            stages,
+                            self._models,
+                            executor=executor,
+                            journal=journal,
+                            budget=self._budget,
                         )
-                        watching = (self._watch_stall(), _watch(lost), watch_for_long_calls(self._tell))
+                        watching = (
+                            self._watch_stall(),
+                            _watch(lost),
+                            watch_for_long_calls(self._tell),
+                        )
                         watches = [tasks.create_task(watch) for watch in watching]
                         await self._all(work)
                         for watch in watches:
@@ -226,22 +289,37 @@ class _Run:
             observer=self._tell,
         )
         self._publisher = Publisher(
-            self._pipeline, self._layout, self._held, cells, run_id=self._run_id, on_published=self._published
+            self._pipeline,
+            self._layout,
+            self._held,
+            cells,
+            run_id=self._run_id,
+            on_published=self._published,
         )
 
-    def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
-        return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
+    def _open_executor(
+        self, stages: Sequence[StagePlan]
+    ) -> AbstractAsyncContextManager[StageExecutor]:
+        return open_executor(
+            stages, self._settings, on_notice=lambda message: self._tell(Notice(message))
+        )
 
     async def _watch_stall(self) -> None:
         if self._pipeline.plan.shell.models:
-            await watch_for_stall(self._budget, self._models, clock=time.monotonic, sleep=asyncio.sleep)
+            await watch_for_stall(
+                self._budget, self._models, clock=time.monotonic, sleep=asyncio.sleep
+            )
 
     @asynccontextmanager
     async def _open_journal(self) -> AsyncIterator[Journal | None]:
         if not self._pipeline.plan.shell.models:
             yield None
             return
-        place = {"dataset": self._pipeline.name, "version": self._layout.name, "run_id": self._run_id}
+        place = {
+            "dataset": self._pipeline.name,
+            "version": self._layout.name,
+            "run_id": self._run_id,
+        }
         async with Journal(self._ledger, **place) as journal:
             yield journal
 
@@ -258,9 +336,13 @@ class _Run:
         in_the_way: dict[int, Claim] = {}
         await self._settle_all(to_make, in_the_way)
         if in_the_way:
-            await self._settle_all([status for status in to_make if status.index in in_the_way], None)
+            await self._settle_all(
+                [status for status in to_make if status.index in in_the_way], None
+            )
 
-    async def _settle_all(self, work: Sequence[PartitionStatus], in_the_way: dict[int, Claim] | None) -> None:
+    async def _settle_all(
+        self, work: Sequence[PartitionStatus], in_the_way: dict[int, Claim] | None
+    ) -> None:
         async with asyncio.TaskGroup() as tasks:
             for status in work:
                 await self._room_for_partitions.acquire()
@@ -291,12 +373,18 @@ class _Run:
         self.adopted += len(status.footer.sources)
         self._tell.count(adopted=1)
         path = self._layout.row_group(status.partition.index)
-        self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
+        self._on_partition(
+            PartitionFinished(status.partition.key, status.footer, path, adopted=True)
+        )
 
     async def _make(self, in_hand: InHand) -> None:
         """Make what the partition needs and publish it; what it has stays as it is."""
         status = in_hand.status
-        entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
+        entries = (
+            {entry.key: entry for entry in status.footer.sources}
+            if status.footer is not None
+            else {}
+        )
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
         rejected: dict[str, pa.Table] = {}
@@ -307,7 +395,9 @@ class _Run:
 
         async def make(key: str) -> None:
             rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
-            others: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, self._pipeline.plan, key))
+            others: RowBuffer[RejectedCandidate] = RowBuffer(
+                partial(rejected_rows, self._pipeline.plan, key)
+            )
             async with self._room_for_sources:
                 wanted = Wanted(key, entries.get(key), in_hand.carried.get(key, ()))
                 results[key] = await self._source(wanted, rows, others, commit_guard=guard)
@@ -357,7 +447,9 @@ class _Run:
             run_id=self._run_id,
             before=ready.before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=ready.version, commit_guard=commit_guard),
+            checkpoints=SourceCheckpoints(
+                self._checkpoints, key=key, version=ready.version, commit_guard=commit_guard
+            ),
         )
         source = self._pipeline.sources[key]
         result = await run.run(
@@ -390,11 +482,19 @@ class _Run:
         failed = sum(len(result.failed) for result in results.values())
         self._tell.count(generated=rows, replayed=replayed, failed=failed, written=1)
         if status.footer is not None:
-            self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
+            self.adopted += len(
+                set(entry.key for entry in status.footer.sources)
+                - set(results)
+                - set(status.removed)
+            )
         for key in status.removed:
             self._tell(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
         path = self._layout.row_group(status.index)
-        self._on_partition(PartitionFinished(status.key, footer, path, False, made=status.to_make, replayed=replayed))
+        self._on_partition(
+            PartitionFinished(
+                status.key, footer, path, False, made=status.to_make, replayed=replayed
+            )
+        )
 
 
 async def _watch(lost: "asyncio.Future[None]") -> None:

@@ -69,14 +69,21 @@ class OpenPipeline:
         """As a notebook shows it: its stages. Nothing is read."""
         rows = []
         for stage in self.plan.stages:
-            columns = [column.name for column in stage.columns.config.columns] if stage.columns is not None else []
+            columns = (
+                [column.name for column in stage.columns.config.columns]
+                if stage.columns is not None
+                else []
+            )
             rows.append((stage.stage.stage, ", ".join(columns)))
         return as_html(("stage", "columns"), enumerate(rows), [repr(self)])
 
     def check_loaded(self) -> None:
         """Raise PlanError if nothing can be made because the pipeline was only looked at."""
         if self.offline:
-            raise PlanError(f"{self.name} was opened to be looked at", remedy="open it without offline=True to run it")
+            raise PlanError(
+                f"{self.name} was opened to be looked at",
+                remedy="open it without offline=True to run it",
+            )
 
     def as_dataset(self, partitions: Sequence[Partition] | None = None) -> Dataset:
         """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
@@ -119,31 +126,55 @@ def open_pipeline(
         written = path.written()
         objects = written.objects
         named = f"pipeline {path.name!r}"
-        read = parse_pipeline(Document(written.data, {}), source=named, default_name=path.name, env=env)
-        plan = compile_pipeline(read, written.base, functions={**(functions or {}), **objects}, clients=clients)
+        read = parse_pipeline(
+            Document(written.data, {}), source=named, default_name=path.name, env=env
+        )
+        plan = compile_pipeline(
+            read, written.base, functions={**(functions or {}), **objects}, clients=clients
+        )
     elif isinstance(path, Mapping | PipelineConfig):
-        data = path.model_dump(mode="json", exclude_unset=True) if isinstance(path, PipelineConfig) else dict(path)
+        data = (
+            path.model_dump(mode="json", exclude_unset=True)
+            if isinstance(path, PipelineConfig)
+            else dict(path)
+        )
         read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
         plan = compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
     elif not isinstance(path, str | PathLike):
-        message = f"a path, a Pipeline, a mapping or a config object is needed, got {type(path).__name__}"
+        message = (
+            f"a path, a Pipeline, a mapping or a config object is needed, got {type(path).__name__}"
+        )
         raise ConfigError("pipeline", [Problem("(top level)", message)])
     else:
         plan = load_pipeline(
-            Path(path), env=env, functions=functions, clients=clients, offline=offline, untrusted=untrusted
+            Path(path),
+            env=env,
+            functions=functions,
+            clients=clients,
+            offline=offline,
+            untrusted=untrusted,
         )
     check_variables_of(plan, env)
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     if offline and not objects and needs_code_or_network(plan.config.sources, env):
-        return OpenPipeline(plan, _written_down(layout), layout, env, is_current=False, offline=True)
-    found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects)
-    return OpenPipeline(plan, {source.key: source for source in found}, layout, env, offline=offline)
+        return OpenPipeline(
+            plan, _written_down(layout), layout, env, is_current=False, offline=True
+        )
+    found = find_sources(
+        plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects
+    )
+    return OpenPipeline(
+        plan, {source.key: source for source in found}, layout, env, offline=offline
+    )
 
 
 def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:
     """Raise ConfigError if the file would send a variable of `env` to a host where it does not belong."""
-    problems = [plan.parsed.problem(where, message) for where, message in check_variables(plan.config, env=env)]
+    problems = [
+        plan.parsed.problem(where, message)
+        for where, message in check_variables(plan.config, env=env)
+    ]
     if problems:
         raise ConfigError(plan.parsed.source, problems)
 
@@ -235,7 +266,9 @@ def scan(
     sources as far as they are known. known: what files say that need not be read."""
     files = version.existing_row_groups()
     present = frozenset(files)
-    older = {number for other in _others(pipeline, version) for number in other.existing_row_groups()}
+    older = {
+        number for other in _others(pipeline, version) for number in other.existing_row_groups()
+    }
     versions = versions or Versions(pipeline.sources)
     found = []
     for partition in partitions:
@@ -243,12 +276,23 @@ def scan(
         if partition.index in present and footer is None:
             footer = _read(version.row_group(partition.index))
         stale = partition.index in older
-        found.append(classify(pipeline, partition, footer, versions=versions, stale=stale, retry=retry or frozenset()))
+        found.append(
+            classify(
+                pipeline,
+                partition,
+                footer,
+                versions=versions,
+                stale=stale,
+                retry=retry or frozenset(),
+            )
+        )
     return found
 
 
 def _others(pipeline: OpenPipeline, version: SourcesLayout) -> list[SourcesLayout]:
-    return [pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version)]
+    return [
+        pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version)
+    ]
 
 
 def _read(path: Any) -> PartitionFooter | CorruptFileError:
@@ -280,13 +324,17 @@ def classify(
         return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
     entries = {entry.key: entry for entry in found.sources}
     removed = tuple(key for key in entries if key not in here)
-    to_make = tuple(key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry))
+    to_make = tuple(
+        key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry)
+    )
     state = "complete"
     if to_make or removed:
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    changed = bool(removed) or any(_is_changed(entries.get(key), versions.of(key)) for key in to_make)
+    changed = bool(removed) or any(
+        _is_changed(entries.get(key), versions.of(key)) for key in to_make
+    )
     return PartitionStatus(partition, state, found, to_make, removed, changed=changed)
 
 

@@ -90,8 +90,12 @@ class Intake:
         self._tell = observer
         self._reads_ahead = not any(plan.stage.checkpoint for plan in pipeline.plan.stages)
         self._is_remote = storage_of(layout.row_groups).is_remote
-        self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(self._take, size=AT_ONCE, tick=TICK)
-        self._openings: Batcher[Wanted, ReadySource | None] = Batcher(self._open_quick, size=AT_ONCE, tick=TICK)
+        self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(
+            self._take, size=AT_ONCE, tick=TICK
+        )
+        self._openings: Batcher[Wanted, ReadySource | None] = Batcher(
+            self._open_quick, size=AT_ONCE, tick=TICK
+        )
 
     async def claim(self, status: PartitionStatus) -> InHand | Claim:
         """The partition, in hand; or the claim of another run that stands in the way.
@@ -110,9 +114,13 @@ class Intake:
         mine = [status for status in statuses if others.get(status.key) is None]
         looks: list[InHand | Exception]
         if self._is_remote:
-            looks = await asyncio.gather(*(asyncio.to_thread(_outcome, self._look_again, status) for status in mine))
+            looks = await asyncio.gather(
+                *(asyncio.to_thread(_outcome, self._look_again, status) for status in mine)
+            )
         else:
-            looks = await asyncio.to_thread(lambda: [_outcome(self._look_again, status) for status in mine])
+            looks = await asyncio.to_thread(
+                lambda: [_outcome(self._look_again, status) for status in mine]
+            )
         found = {status.key: look for status, look in zip(mine, looks, strict=True)}
         return [others.get(status.key) or found[status.key] for status in statuses]
 
@@ -130,10 +138,17 @@ class Intake:
         path = self._layout.row_group(status.index)
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
-            self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
+            self._tell(
+                Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again")
+            )
         footer = unless_absent(read_footer, path)
         now = classify(
-            self._pipeline, status.partition, footer, versions=self._versions, stale=False, retry=self._retry
+            self._pipeline,
+            status.partition,
+            footer,
+            versions=self._versions,
+            stale=False,
+            retry=self._retry,
         )
         if now.is_settled:
             return InHand(now, {}, {})
@@ -160,7 +175,9 @@ class Intake:
 
     def _open_all(self, wanted: Sequence[Wanted]) -> list[ReadySource | None | Exception]:
         sources = self._pipeline.sources
-        return [_outcome(self._open, one) if sources[one.key].is_quick() else None for one in wanted]
+        return [
+            _outcome(self._open, one) if sources[one.key].is_quick() else None for one in wanted
+        ]
 
     def _open(self, wanted: Wanted) -> ReadySource:
         found, version = opened(self._pipeline.sources[wanted.key])
@@ -168,7 +185,9 @@ class Intake:
         before = self._before(wanted.entry, version)
         paid = [*wanted.carried]
         if self._cells is not None:
-            paid += self._cells.journaled_of(wanted.key, counted=before.runs if before is not None else ())
+            paid += self._cells.journaled_of(
+                wanted.key, counted=before.runs if before is not None else ()
+            )
         if isinstance(found, SourceError):
             return ReadySource(version, found, before, paid)
         records = SourceRecords(found)

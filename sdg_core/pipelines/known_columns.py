@@ -19,15 +19,23 @@ class KnownColumns:
     def adding(self, names: frozenset[str], types: Mapping[str, pa.DataType]) -> "KnownColumns":
         """With columns that a stage makes, whatever they were before."""
         kept = {name: kind for name, kind in self.types.items() if name not in names}
-        return KnownColumns(self.names | names if self.names is not None else None, {**kept, **types})
+        return KnownColumns(
+            self.names | names if self.names is not None else None, {**kept, **types}
+        )
 
     def only(self, names: frozenset[str]) -> "KnownColumns":
         """Without the others."""
-        return KnownColumns(names, {name: kind for name, kind in self.types.items() if name in names})
+        return KnownColumns(
+            names, {name: kind for name, kind in self.types.items() if name in names}
+        )
 
     def renamed(self, new: Mapping[str, str]) -> "KnownColumns":
         """Under new names, by the old."""
-        names = frozenset(new.get(name, name) for name in self.names) if self.names is not None else None
+        names = (
+            frozenset(new.get(name, name) for name in self.names)
+            if self.names is not None
+            else None
+        )
         return KnownColumns(names, {new.get(name, name): kind for name, kind in self.types.items()})
 
     def is_text(self, column: str) -> bool:
@@ -43,7 +51,11 @@ class KnownColumns:
         item = self._item_type(column)
         if item is None:
             return KnownColumns(None, types)
-        made = {part.name: part.type for part in item} if pa.types.is_struct(item) else {[root, *fields][-1]: item}
+        made = (
+            {part.name: part.type for part in item}
+            if pa.types.is_struct(item)
+            else {[root, *fields][-1]: item}
+        )
         if self.names is None:
             return KnownColumns(None, {**types, **made})
         names = self.names if fields else self.names - {root}

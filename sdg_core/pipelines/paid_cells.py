@@ -43,8 +43,16 @@ class PaidCells:
     def of(pipeline: OpenPipeline, version: Version, journal: Journal) -> "PaidCells":
         """Look up which versions the journal has cells of. Raises LedgerError."""
         layout = pipeline.layout.version(version.layout.name)
-        earlier = [pipeline.layout.version(other.name) for other in carry_sources(pipeline.layout, version)]
-        return PaidCells(layout, earlier, journal, journal.other_versions(), pipeline.plan.fingerprint.column_hashes)
+        earlier = [
+            pipeline.layout.version(other.name) for other in carry_sources(pipeline.layout, version)
+        ]
+        return PaidCells(
+            layout,
+            earlier,
+            journal,
+            journal.other_versions(),
+            pipeline.plan.fingerprint.column_hashes,
+        )
 
     def carried(self, index: int, sources: Iterable[str]) -> dict[str, list[JournaledCell]]:
         """What earlier versions have for these sources of a partition. Raises LedgerError, StoreError."""
@@ -57,7 +65,9 @@ class PaidCells:
             if version.name in self.journaled:
                 for key in wanted:
                     start, stop = source_range(key)
-                    cells = self.journal.load(start=start, stop=stop, column_hashes=self.hashes, version=version.name)
+                    cells = self.journal.load(
+                        start=start, stop=stop, column_hashes=self.hashes, version=version.name
+                    )
                     self._add(found[key], cells, version=version.name)
         return {key: [*cells.values()] for key, cells in found.items()}
 
@@ -70,16 +80,26 @@ class PaidCells:
     def _load(self, keys: Iterable[str]) -> dict[str, list[JournaledCell]]:
         wanted = [*keys]
         ranges = [source_range(key) for key in wanted]
-        return dict(zip(wanted, self.journal.load_ranges(ranges, column_hashes=self.hashes), strict=True))
+        return dict(
+            zip(wanted, self.journal.load_ranges(ranges, column_hashes=self.hashes), strict=True)
+        )
 
     def _add(
-        self, found: dict[tuple[int, str], JournaledCell], cells: Iterable[JournaledCell], *, version: str = ""
+        self,
+        found: dict[tuple[int, str], JournaledCell],
+        cells: Iterable[JournaledCell],
+        *,
+        version: str = "",
     ) -> None:
         for cell in cells:
             if self.hashes.get(cell.column) == cell.column_hash:
-                found.setdefault((cell.record, cell.column), replace(cell, usage={}, run_id="", version=version))
+                found.setdefault(
+                    (cell.record, cell.column), replace(cell, usage={}, run_id="", version=version)
+                )
 
-    def file(self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource) -> NewFile | None:
+    def file(
+        self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource
+    ) -> NewFile | None:
         """The file that keeps the cells of the sources of a partition that are complete now, to be written before the partition's
         own; None if there is nothing new to keep. Cells of other sources of the partition stay as they are.
 
@@ -88,7 +108,11 @@ class PaidCells:
         complete = _complete(results)
         if not complete:
             return None
-        kept = {key: cells for key, cells in read_cells(self.layout, index).items() if key not in results}
+        kept = {
+            key: cells
+            for key, cells in read_cells(self.layout, index).items()
+            if key not in results
+        }
         for key, cells in self._load(complete).items():
             found: dict[tuple[int, str], JournaledCell] = {}
             self._add(found, cells)
@@ -131,10 +155,20 @@ def read_cells(layout: SourcesLayout, index: int) -> dict[str, list[JournaledCel
         return found
     try:
         size = int.from_bytes(content[:_SIZE], "big")
-        for line in pa.decompress(content[_SIZE:], size, "zstd", asbytes=True).split(b"\n") if size else ():
+        for line in (
+            pa.decompress(content[_SIZE:], size, "zstd", asbytes=True).split(b"\n") if size else ()
+        ):
             key, record, column, column_hash, value, inputs = load_exactly(line)
             cell = JournaledCell(record, column, column_hash, value, {}, inputs)
             found.setdefault(key, []).append(cell)
-    except (ValueError, TypeError, OSError, OverflowError, RecursionError, MemoryError, pa.ArrowException):
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        pa.ArrowException,
+    ):
         return {}
     return found

@@ -52,11 +52,15 @@ class PipelinePreview:
             for name, value in record.items():
                 lines.append((name, shown_value(value, longest=longest)))
                 lines += shown_messages(prompts.get(name, ()), longest=longest)
-            not_written = {name: messages for name, messages in prompts.items() if name not in record}
+            not_written = {
+                name: messages for name, messages in prompts.items() if name not in record
+            }
             found.append([*lines, *_shown_prompts(not_written, "(not written)", longest=longest)])
         return found
 
-    def shown_failures(self, *, longest: int | None = LONGEST) -> list[tuple[str, list[tuple[str, str]]]]:
+    def shown_failures(
+        self, *, longest: int | None = LONGEST
+    ) -> list[tuple[str, list[tuple[str, str]]]]:
         """What failed, in words, and the prompts that led to it."""
         found = []
         for (locator, failure), prompts in zip(self.failures, self.failure_prompts, strict=True):
@@ -67,12 +71,17 @@ class PipelinePreview:
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
-        remarks = [f"{locator} failed, {stage_label(each.stage)}: {each.message}" for locator, each in self.failures]
+        remarks = [
+            f"{locator} failed, {stage_label(each.stage)}: {each.message}"
+            for locator, each in self.failures
+        ]
         rows = [list(record.values()) for record in self.table.to_pylist()]
         return as_html(self.table.column_names, enumerate(rows), remarks)
 
 
-def _shown_prompts(prompts: Prompts, remark: str, *, longest: int | None) -> Iterator[tuple[str, str]]:
+def _shown_prompts(
+    prompts: Prompts, remark: str, *, longest: int | None
+) -> Iterator[tuple[str, str]]:
     for name, messages in prompts.items():
         yield name, remark
         yield from shown_messages(messages, longest=longest)
@@ -95,7 +104,9 @@ class _Seen:
         return found
 
 
-async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
+async def preview_pipeline(
+    pipeline: OpenPipeline, *, rows: int, models: ModelPool
+) -> PipelinePreview:
     """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
     seen = _Seen()
@@ -105,17 +116,29 @@ async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPo
     failure_prompts: list[Prompts] = []
     async with local_executor(pipeline.plan.stages) as executor:
         runner = StageRunner(
-            pipeline.plan.stages, models, executor=executor, journal=None, budget=budget, on_prompt=seen.asked
+            pipeline.plan.stages,
+            models,
+            executor=executor,
+            journal=None,
+            budget=budget,
+            on_prompt=seen.asked,
         )
         for source in pipeline.sources.values():
             if len(found) >= rows:
                 break
-            run = SourceRun(pipeline.plan.stages, max_attempts=1, run_id="", at_most=rows - len(found))
+            run = SourceRun(
+                pipeline.plan.stages, max_attempts=1, run_id="", at_most=rows - len(found)
+            )
             made: list[Task] = []
             now, version = await asyncio.to_thread(opened, source)
             records = now if isinstance(now, SourceError) else SourceRecords(now)
-            result = await run.run(source, records, runner, version=version, paid=(), keep=made.extend)
-            found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in made]
+            result = await run.run(
+                source, records, runner, version=version, paid=(), keep=made.extend
+            )
+            found += [
+                row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage)
+                for task in made
+            ]
             prompts += [seen.of(source.key, task.path) for task in made]
             failures += [(source.locator, failure) for failure in result.failed]
             failure_prompts += [seen.of(source.key, failure.path) for failure in result.failed]

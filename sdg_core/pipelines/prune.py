@@ -89,12 +89,19 @@ def _unused(pipeline: OpenPipeline, *, going: set[str]) -> list[StorePath]:
         unused = [place for place in found if place.name not in used]
         if pipeline.is_current:
             sources = {source_directory(key) for key in pipeline.sources}
-            unused += [place / name for place in kept for name in directory_names(place) if name not in sources]
+            unused += [
+                place / name
+                for place in kept
+                for name in directory_names(place)
+                if name not in sources
+            ]
     return unused
 
 
 def _own_prefixes(pipeline: OpenPipeline) -> set[str]:
-    return {prefix_directory(stage.prefix) for stage in pipeline.plan.stages if stage.stage.checkpoint}
+    return {
+        prefix_directory(stage.prefix) for stage in pipeline.plan.stages if stage.stage.checkpoint
+    }
 
 
 def _noted(layout: PipelineLayout, name: str) -> set[str]:

@@ -49,8 +49,15 @@ def build_partition(
         if entry is not None and table is not None:
             found.append(entry)
             parts.append(table)
-    gone = [{"key": key, "locator": entries[key].locator, "version": entries[key].version} for key in status.removed]
-    earlier = [item for item in (before.removed if before is not None else ()) if item["key"] not in results]
+    gone = [
+        {"key": key, "locator": entries[key].locator, "version": entries[key].version}
+        for key in status.removed
+    ]
+    earlier = [
+        item
+        for item in (before.removed if before is not None else ())
+        if item["key"] not in results
+    ]
     footer = PartitionFooter(
         dataset=pipeline.name,
         config_hash=plan.fingerprint.config_hash,

@@ -75,7 +75,9 @@ class Publisher:
         self._cells = cells
         self._run_id = run_id
         self._on_published = on_published
-        self._groups: Batcher[MadePartition, None] = Batcher(self._publish, size=TOGETHER, parallel=PARALLEL, tick=TICK)
+        self._groups: Batcher[MadePartition, None] = Batcher(
+            self._publish, size=TOGETHER, parallel=PARALLEL, tick=TICK
+        )
 
     async def publish(self, partition: MadePartition) -> None:
         """Returns once the partition is durable; a caller who is cancelled meanwhile does not keep it from getting there.
@@ -101,7 +103,9 @@ class Publisher:
             found.append(fault)
         return found
 
-    def _publish_all(self, partitions: Sequence[MadePartition]) -> list[PartitionFooter | Exception]:
+    def _publish_all(
+        self, partitions: Sequence[MadePartition]
+    ) -> list[PartitionFooter | Exception]:
         """The footer of each partition, or why it could not be published."""
         outcomes: dict[str, PartitionFooter | Exception] = {}
         built: list[_Built] = []
@@ -141,13 +145,21 @@ class Publisher:
         cells = None
         if self._cells is not None:
             cells = self._cells.file(status.index, partition.results, partition.in_hand.carried)
-        return _Built(partition, footer, partition_file(self._layout.row_group(status.index), table, footer), cells)
+        return _Built(
+            partition,
+            footer,
+            partition_file(self._layout.row_group(status.index), table, footer),
+            cells,
+        )
 
     def _switch(self, built: Sequence[_Built]) -> None:
         """Make partitions visible, their cells before them; then take those out of the journal."""
         if not built:
             return
-        files = [*(one.cells for one in built if one.cells is not None), *(one.file for one in built)]
+        files = [
+            *(one.cells for one in built if one.cells is not None),
+            *(one.file for one in built),
+        ]
         units = [one.key for one in built]
         write_together(files, commit_guard=lambda: self._held.commit_guard(*units, release=True))
         if self._cells is not None:

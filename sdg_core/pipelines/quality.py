@@ -13,16 +13,26 @@ from sdg_core.pipelines.tasks import Outcome, Task
 def judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
     """One outcome per task: tasks whose text passes every quality rule, all of them judged at once."""
     rules = [
-        QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
+        QualityRule(
+            rule.rule,
+            at_least=rule.at_least,
+            at_most=rule.at_most,
+            n=rule.n,
+            language=rule.language,
+        )
         for rule in stage.quality
     ]
     texts = [task.values.get(stage.column) for task in tasks]
     wrong = {at: type(text).__name__ for at, text in enumerate(texts) if not isinstance(text, str)}
-    judged = pl.Series([None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String)
+    judged = pl.Series(
+        [None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String
+    )
     outcomes: list[Outcome] = []
     for at, reason in enumerate(failed_rule(rules, judged)):
         if at in wrong:
-            outcomes.append(Failed(f"{stage.column} is {wrong[at]}, not text", retryable=False, kind="input"))
+            outcomes.append(
+                Failed(f"{stage.column} is {wrong[at]}, not text", retryable=False, kind="input")
+            )
         elif reason is not None:
             outcomes.append(Filtered(stage.reason or reason.split()[0]))
         else:

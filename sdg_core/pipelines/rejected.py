@@ -38,10 +38,16 @@ def selects(plan: PipelinePlan) -> bool:
 
 
 def _selecting(plan: PipelinePlan) -> list[StagePlan]:
-    return [each for each in plan.stages if isinstance(each.stage, ColumnsStage) and each.stage.select is not None]
+    return [
+        each
+        for each in plan.stages
+        if isinstance(each.stage, ColumnsStage) and each.stage.select is not None
+    ]
 
 
-def rejected_rows(plan: PipelinePlan, key: str, candidates: Sequence[RejectedCandidate]) -> pa.Table:
+def rejected_rows(
+    plan: PipelinePlan, key: str, candidates: Sequence[RejectedCandidate]
+) -> pa.Table:
     """Rejected candidates of a source, by its key, as the rows that are written."""
     schema = _schema(plan)
     arrays = [
@@ -53,7 +59,9 @@ def rejected_rows(plan: PipelinePlan, key: str, candidates: Sequence[RejectedCan
     ]
     for field in list(schema)[len(arrays) :]:
         values = [each.values.get(field.name) for each in candidates]
-        arrays.append(pa.array(map(_text, values) if field.type == pa.string() else values, field.type))
+        arrays.append(
+            pa.array(map(_text, values) if field.type == pa.string() else values, field.type)
+        )
     return pa.table(arrays, schema=schema)
 
 
@@ -74,7 +82,11 @@ def _schema(plan: PipelinePlan) -> pa.Schema:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(plain_value(value), ensure_ascii=False)
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else json.dumps(plain_value(value), ensure_ascii=False)
+    )
 
 
 def write_rejected(
@@ -100,9 +112,13 @@ def write_rejected(
     if before is not None:
         listed = [*_keys(before)]
         for key in sources:
-            mask = [where[0] == key and key not in replaced and where not in again for where in listed]
+            mask = [
+                where[0] == key and key not in replaced and where not in again for where in listed
+            ]
             kept[key] = before.filter(pa.array(mask, pa.bool_()))
-    parts = [part for key in sources for part in (kept.get(key), tables.get(key)) if part is not None]
+    parts = [
+        part for key in sources for part in (kept.get(key), tables.get(key)) if part is not None
+    ]
     with atomic_file(path, commit_guard=commit_guard) as file:
         pq.write_table(_ordered(joined(parts, where=path), sources), file, compression="zstd")
 

@@ -22,7 +22,9 @@ class RowBuffer(Generic[Item]):
     """Collects finished tasks, or what else becomes rows, as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has
     no name and goes with the process."""
 
-    def __init__(self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
+    def __init__(
+        self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES
+    ) -> None:
         self._to_table = to_table
         self._limit = spill_bytes
         self._tables: list[pa.Table] = []
@@ -34,11 +36,17 @@ class RowBuffer(Generic[Item]):
         common."""
         try:
             table = self._to_table(tasks)
-            self._schema = pa.unify_schemas([self._schema, table.schema], promote_options="permissive")
+            self._schema = pa.unify_schemas(
+                [self._schema, table.schema], promote_options="permissive"
+            )
         except StoreError as error:
-            raise SourceError(f"cannot be written: {error.message}; {error.remedy}", kind="output") from error
+            raise SourceError(
+                f"cannot be written: {error.message}; {error.remedy}", kind="output"
+            ) from error
         except pa.ArrowException as error:
-            message = f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
+            message = (
+                f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
+            )
             raise SourceError(message, kind="output") from error
         self._tables.append(table)
         self._held += table.nbytes
@@ -48,7 +56,10 @@ class RowBuffer(Generic[Item]):
 
     def table(self) -> pa.Table:
         """All rows so far."""
-        return joined([table for table in self._tables if table.num_rows] or self._tables[:1], where="a source")
+        return joined(
+            [table for table in self._tables if table.num_rows] or self._tables[:1],
+            where="a source",
+        )
 
 
 def _on_disk(table: pa.Table) -> pa.Table:

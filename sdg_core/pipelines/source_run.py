@@ -67,7 +67,9 @@ class SourceRun:
         self._at_most = at_most
         self._checkpoints = checkpoints
         self._stages = stages
-        self._keeps_checkpoints = checkpoints is not None and any(plan.stage.checkpoint for plan in stages)
+        self._keeps_checkpoints = checkpoints is not None and any(
+            plan.stage.checkpoint for plan in stages
+        )
         self._run_id = run_id
         self._max_attempts = max_attempts
         self._before = before
@@ -84,7 +86,9 @@ class SourceRun:
         """The accounts without what is done again."""
         if not self._targets or self._before is None:
             return self._new_accounts()
-        accounts = [replace(account, filtered=dict(account.filtered)) for account in self._before.stages]
+        accounts = [
+            replace(account, filtered=dict(account.filtered)) for account in self._before.stages
+        ]
         for failure in self._targets.values():
             account = accounts[failure.stage + 1]
             account.tasks_in -= 1
@@ -111,7 +115,9 @@ class SourceRun:
             number = start = 0
             last = False
             while not last:
-                batch, tasks = await self._batch(source, opened, runner, work, number=number, start=start)
+                batch, tasks = await self._batch(
+                    source, opened, runner, work, number=number, start=start
+                )
                 for total, account in zip(self.accounts, batch.accounts, strict=True):
                     total.add(account)
                 kept = [task for task in tasks if task.counted]
@@ -133,7 +139,14 @@ class SourceRun:
         return self._result(source, version, work)
 
     async def _batch(
-        self, source: Source, records: SourceRecords, runner: StageRunner, work: SourceWork, *, number: int, start: int
+        self,
+        source: Source,
+        records: SourceRecords,
+        runner: StageRunner,
+        work: SourceWork,
+        *,
+        number: int,
+        start: int,
     ) -> tuple[_Batch, list[Task]]:
         """A batch through all stages, or those after its last checkpoint; returns its account, and what it comes to."""
         stage, kept = READ_STAGE, None
@@ -141,7 +154,13 @@ class SourceRun:
             stage, kept = await asyncio.to_thread(self._kept, number)
         if kept is not None:
             accounts = [*kept.accounts, *self._new_accounts()[len(kept.accounts) :]]
-            batch = _Batch(number, start, kept.read, kept.last, self._new_accounts() if self._targets else accounts)
+            batch = _Batch(
+                number,
+                start,
+                kept.read,
+                kept.last,
+                self._new_accounts() if self._targets else accounts,
+            )
             tasks = [replace(task, counted=not self._targets) for task in kept.tasks]
             work.rejected += kept.rejected if not self._targets else ()
         else:
@@ -151,7 +170,9 @@ class SourceRun:
             else:
                 taken, last = await asyncio.to_thread(records.take, start, count)
             batch = _Batch(number, start, len(taken), last, self._new_accounts())
-            tasks = [Task((start + at,), _values(record, source)) for at, record in enumerate(taken)]
+            tasks = [
+                Task((start + at,), _values(record, source)) for at, record in enumerate(taken)
+            ]
             outcomes = [_as_read(record, task) for task, record in zip(tasks, taken, strict=True)]
             tasks = self._settle(READ_STAGE, self._marked(READ_STAGE, tasks), outcomes, batch)
         for plan in self._stages[stage + 1 :]:
@@ -163,7 +184,11 @@ class SourceRun:
             if plan.stage.checkpoint:
                 outcomes = await asyncio.to_thread(_storable, outcomes)
             tasks = self._settle(plan.place, wanted, outcomes, batch)
-            if plan.stage.checkpoint and self._checkpoints is not None and not (batch.failed or self._targets):
+            if (
+                plan.stage.checkpoint
+                and self._checkpoints is not None
+                and not (batch.failed or self._targets)
+            ):
                 accounts = batch.accounts[: plan.place + 2]
                 found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
                 await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
@@ -172,14 +197,21 @@ class SourceRun:
     def _kept(self, number: int) -> tuple[int, Checkpoint | None]:
         """The last stage that a batch has a checkpoint of, and that; of none, the reader."""
         assert self._checkpoints is not None
-        first_failed = min((target.stage for target in self._targets.values()), default=len(self._stages))
+        first_failed = min(
+            (target.stage for target in self._targets.values()), default=len(self._stages)
+        )
         for plan in reversed(self._stages[:first_failed] if first_failed >= 0 else ()):
-            if plan.stage.checkpoint and (found := self._checkpoints.load(plan.prefix, number)) is not None:
+            if (
+                plan.stage.checkpoint
+                and (found := self._checkpoints.load(plan.prefix, number)) is not None
+            ):
                 return plan.place, found
         return READ_STAGE, None
 
     def _is_wanted(self, task: Task) -> bool:
-        return task.counted or any(target[: len(task.path)] == task.path for target in self._targets)
+        return task.counted or any(
+            target[: len(task.path)] == task.path for target in self._targets
+        )
 
     def _marked(self, stage: int, tasks: Sequence[Task]) -> list[Task]:
         """The tasks, counted from the stage on that failed them."""
@@ -193,7 +225,9 @@ class SourceRun:
             marked.append(replace(task, counted=begins or (task.counted and not first)))
         return marked
 
-    def _settle(self, stage: int, tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch) -> list[Task]:
+    def _settle(
+        self, stage: int, tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch
+    ) -> list[Task]:
         """Put every outcome into the batch's account; returns what goes on."""
         following: list[Task] = []
         account = batch.accounts[stage + 1]
@@ -205,7 +239,9 @@ class SourceRun:
         batch.failed = batch.failed or len(self.failures) > before
         return following[: self._at_most]
 
-    def _settle_one(self, stage: int, account: StageAccount, task: Task, outcome: Outcome) -> list[Task]:
+    def _settle_one(
+        self, stage: int, account: StageAccount, task: Task, outcome: Outcome
+    ) -> list[Task]:
         match outcome:
             case Failed():
                 if task.counted:
@@ -219,7 +255,9 @@ class SourceRun:
                 if task.counted:
                     account.filtered[reason] = account.filtered.get(reason, 0) + 1
                 else:
-                    self._fail_again(task, Failed(f"it is filtered now, before the stage that failed: {reason}"))
+                    self._fail_again(
+                        task, Failed(f"it is filtered now, before the stage that failed: {reason}")
+                    )
                 return []
             case list():
                 if task.counted:
@@ -233,7 +271,9 @@ class SourceRun:
     def _fail(self, path: Path, stage: int, failure: Failed) -> None:
         attempts = self._attempts.get((path, stage), 0) + 1
         name = "/".join(map(str, path))
-        found = FailedTask(name, stage, _in_words(failure.kind), _in_words(failure.reason), attempts)
+        found = FailedTask(
+            name, stage, _in_words(failure.kind), _in_words(failure.reason), attempts
+        )
         self.failures.append((found, failure.retryable and attempts < self._max_attempts))
 
     def _fail_again(self, task: Task, failure: Failed) -> None:
@@ -245,11 +285,15 @@ class SourceRun:
                 account.failed += 1
                 self._fail(path, target.stage, replace(failure, kind=target.kind))
 
-    def _unreadable(self, source: Source, error: SourceError, *, version: str, work: SourceWork) -> SourceResult:
+    def _unreadable(
+        self, source: Source, error: SourceError, *, version: str, work: SourceWork
+    ) -> SourceResult:
         """The source could not be read to its end, or not be written: none of it counts, but what earlier runs made stays."""
         self.accounts = self._accounts_before()
         self.failures = []
-        failure = Failed(f"{source.locator} {error}", retryable=error.kind == "read", kind=error.kind)
+        failure = Failed(
+            f"{source.locator} {error}", retryable=error.kind == "read", kind=error.kind
+        )
         if self._targets:
             self._fail_again(Task((), {}), failure)
         else:
@@ -287,7 +331,11 @@ def _as_read(record: Record, task: Task) -> Outcome:
     if isinstance(record, Failed | Filtered):
         return record
     fault = why_no_row(task.values)
-    return Failed(f"no row can hold the record: {fault}", retryable=False, kind="read") if fault else task.values
+    return (
+        Failed(f"no row can hold the record: {fault}", retryable=False, kind="read")
+        if fault
+        else task.values
+    )
 
 
 def _values(record: Record, source: Source) -> dict[str, Any]:
@@ -309,7 +357,11 @@ def _storable(outcomes: Sequence[Outcome]) -> list[Outcome]:
                     found.append(storable(outcome))
         except ValueError as error:
             found.append(
-                Failed(f"a checkpoint cannot keep what the stage made: {error}", retryable=False, kind="output")
+                Failed(
+                    f"a checkpoint cannot keep what the stage made: {error}",
+                    retryable=False,
+                    kind="output",
+                )
             )
     return found
 

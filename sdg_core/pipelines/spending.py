@@ -43,7 +43,9 @@ def spending_of_pipeline(
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, pipeline.name)
     own = _spent(version, footers, models, replies)
-    return DatasetSpending(own, _earlier(pipeline.layout, version, footers, models, replies), upstream_cost(dataset))
+    return DatasetSpending(
+        own, _earlier(pipeline.layout, version, footers, models, replies), upstream_cost(dataset)
+    )
 
 
 def pipeline_budget(
@@ -60,13 +62,20 @@ def pipeline_budget(
     footers = footers_of(statuses)
     spent = _earlier(pipeline.layout, layout, footers, models, replies)
     for source in carry_sources(pipeline.layout, version):
-        if source.name not in spent and _shares_columns(pipeline, pipeline.layout.version(source.name)):
+        if source.name not in spent and _shares_columns(
+            pipeline, pipeline.layout.version(source.name)
+        ):
             other = pipeline.layout.version(source.name)
             spent[source.name] = _spent(other, footers_in(other), models, replies)
     spent[layout.name] = _spent(layout, footers, models, replies)
     used = [model for model, _ in pipeline.plan.shell.models.values()]
     currency = next((model.prices.currency for model in used if model.prices is not None), "")
-    amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]
+    amounts = [
+        cost.amount
+        for item in spent.values()
+        for cost in item.cost.values()
+        if cost.currency == currency
+    ]
     return Budget(
         run.max_cost,
         run.max_tokens,
@@ -84,7 +93,11 @@ def spending_counted(version: SourcesLayout, spending: Spending) -> Iterator[Non
     finally:
         if spending.used:
             with suppress(StoreError):  # the reason for stopping matters more
-                count_run(version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
+                count_run(
+                    version.metadata,
+                    retry_reasons=spending.retry_reasons,
+                    abandoned=spending.unaccounted,
+                )
 
 
 def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) -> None:
@@ -95,7 +108,9 @@ def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) 
         version = pipeline.layout.version(name)
         earlier = _earlier(pipeline.layout, version, footers_in(version), models, replies)
         if earlier and metadata_or_none(version) is not None:
-            note_earlier_versions(version.metadata, {name: spent.to_dict() for name, spent in earlier.items()})
+            note_earlier_versions(
+                version.metadata, {name: spent.to_dict() for name, spent in earlier.items()}
+            )
 
 
 def _earlier(
@@ -130,16 +145,24 @@ def _shares_columns(pipeline: OpenPipeline, version: SourcesLayout) -> bool:
     """Whether a version has a column of today's config that models write, so that a run may take cells from it."""
     metadata = metadata_or_none(version)
     theirs = metadata.config_column_hashes if metadata is not None else {}
-    return any(theirs.get(name) == own for name, own in pipeline.plan.fingerprint.config_column_hashes.items())
+    return any(
+        theirs.get(name) == own
+        for name, own in pipeline.plan.fingerprint.config_column_hashes.items()
+    )
 
 
 def _spent(
-    version: SourcesLayout, footers: Sequence[PartitionFooter], models: Sequence[ModelConfig], replies: Replies
+    version: SourcesLayout,
+    footers: Sequence[PartitionFooter],
+    models: Sequence[ModelConfig],
+    replies: Replies,
 ) -> Spent:
     """What a version has used: in its files, in its journal, and in cells under way when a run ended."""
     metadata = metadata_or_none(version)
     used = _used(footers, replies.get(version.name, ()))
-    return priced(version, add_usage(used, metadata.abandoned_usage if metadata is not None else {}), models)
+    return priced(
+        version, add_usage(used, metadata.abandoned_usage if metadata is not None else {}), models
+    )
 
 
 def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> UsageByModel:

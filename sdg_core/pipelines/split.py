@@ -24,10 +24,14 @@ def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None
             return _windows([match.span() for match in re.finditer(r"\S+", text)], stage)
         case "tokens":
             assert tokenize is not None
-            windows = token_windows(tokenize(text), size=stage.size or DEFAULT_SIZES["tokens"], overlap=stage.overlap)
+            windows = token_windows(
+                tokenize(text), size=stage.size or DEFAULT_SIZES["tokens"], overlap=stage.overlap
+            )
             return _trimmed(text, windows)
         case "sentences":
-            return _windows(_between(text, [match.span() for match in _SENTENCE_END.finditer(text)]), stage)
+            return _windows(
+                _between(text, [match.span() for match in _SENTENCE_END.finditer(text)]), stage
+            )
         case "markdown":
             return _sections(stage, text)
 

@@ -27,10 +27,14 @@ class UserCode:
 
     def __init__(self, stages: Sequence[StagePlan]) -> None:
         self._room = {
-            plan.place: asyncio.Semaphore(plan.concurrency) for plan in stages if plan.concurrency is not None
+            plan.place: asyncio.Semaphore(plan.concurrency)
+            for plan in stages
+            if plan.concurrency is not None
         }
 
-    async def run(self, plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]) -> list[Outcome]:
+    async def run(
+        self, plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]
+    ) -> list[Outcome]:
         """One outcome per task. Raises FunctionError for code that breaks the rules."""
         outcomes: list[Outcome] = []
         size = plan.batch_size
@@ -44,7 +48,9 @@ class UserCode:
         return outcomes
 
 
-async def _function_batch(plan: StagePlan, stage: FunctionStage, batch: list[dict[str, Any]]) -> list[Outcome]:
+async def _function_batch(
+    plan: StagePlan, stage: FunctionStage, batch: list[dict[str, Any]]
+) -> list[Outcome]:
     call = plan.call
     assert call is not None
     more = (stage.params,) if _takes_params(call) else ()
@@ -61,7 +67,12 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     name = own.name or type(own).__name__
     if type(own).process_batch is not Stage.process_batch:
         try:
-            return _slots(plan, name, await _invoke(own.process_batch, batch, what=f"{plan.label}: {name}"), batch)
+            return _slots(
+                plan,
+                name,
+                await _invoke(own.process_batch, batch, what=f"{plan.label}: {name}"),
+                batch,
+            )
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -69,7 +80,12 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     outcomes: list[Outcome] = []
     for record in batch:
         try:
-            outcomes += _slots(plan, name, [await _invoke(own.process, record, what=f"{plan.label}: {name}")], [record])
+            outcomes += _slots(
+                plan,
+                name,
+                [await _invoke(own.process, record, what=f"{plan.label}: {name}")],
+                [record],
+            )
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -79,8 +95,15 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
 
 def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list[Outcome]:
     if not isinstance(slots, list | tuple) or len(slots) != len(batch):
-        found = f"{counted(len(slots), 'slot')}" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
-        raise FunctionError(f"{plan.label}: {name} returned {found} for {counted(len(batch), 'record')}", remedy=_SLOTS)
+        found = (
+            f"{counted(len(slots), 'slot')}"
+            if isinstance(slots, list | tuple)
+            else f"a {type(slots).__name__}"
+        )
+        raise FunctionError(
+            f"{plan.label}: {name} returned {found} for {counted(len(batch), 'record')}",
+            remedy=_SLOTS,
+        )
     return [_slot(slot, f"{plan.label}: {name}") for slot in slots]
 
 
@@ -106,7 +129,11 @@ def _slot(slot: Any, what: str) -> Outcome:
 
 
 def _no_row(fault: str) -> Failed:
-    return Failed(f"the function returned a record that no row can hold: {fault}", retryable=False, kind="output")
+    return Failed(
+        f"the function returned a record that no row can hold: {fault}",
+        retryable=False,
+        kind="output",
+    )
 
 
 def _takes_params(call: Callable[..., Any]) -> bool:
@@ -142,5 +169,6 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
         name = type(plan.own).__name__
         raise FunctionError(
             f"{plan.label}: {what} of {name} raised {what_raised(error)}",
-            remedy="fix it and run again; " + ("nothing was made yet" if what == "setup" else "finished work is kept"),
+            remedy="fix it and run again; "
+            + ("nothing was made yet" if what == "setup" else "finished work is kept"),
         ) from error

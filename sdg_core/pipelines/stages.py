@@ -16,7 +16,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
+from sdg_core.config.pipeline import (
+    ExplodeStage,
+    FilterStage,
+    FunctionStage,
+    RenameStage,
+    SelectStage,
+    SplitStage,
+)
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
 from sdg_core.execution.cells import FailedRecord, OnPrompt, RecordMaker, WaitingRecord
@@ -32,7 +39,15 @@ from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.tasks import DROPPED, Outcome, RejectedCandidate, StageAccount, Task, are_light, task_number
+from sdg_core.pipelines.tasks import (
+    DROPPED,
+    Outcome,
+    RejectedCandidate,
+    StageAccount,
+    Task,
+    are_light,
+    task_number,
+)
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -80,7 +95,9 @@ class StageRunner:
         self._budget = budget
         self._executor = executor
         self._handed_to_next = frozenset(
-            plan.place for plan, after in pairwise(stages) if is_heavy(after) and not plan.stage.checkpoint
+            plan.place
+            for plan, after in pairwise(stages)
+            if is_heavy(after) and not plan.stage.checkpoint
         )
         self._makers = {
             plan.place: (
@@ -101,7 +118,9 @@ class StageRunner:
             case FilterStage() if not stage.quality:
                 assert stage.keep is not None
                 apart = not compiled(stage.keep).is_light
-                return await _of_each(lambda task: _filter(stage, task, plan.label), tasks, apart=apart)
+                return await _of_each(
+                    lambda task: _filter(stage, task, plan.label), tasks, apart=apart
+                )
             case ExplodeStage():
                 return await _of_each(lambda task: _explode(stage, task), tasks)
             case FilterStage() | FunctionStage():
@@ -114,10 +133,14 @@ class StageRunner:
             case _:
                 outcomes: list[Outcome] = []
                 for start in range(0, len(tasks), TASKS_AT_ONCE):
-                    outcomes += await self._columns(plan, tasks[start : start + TASKS_AT_ONCE], work)
+                    outcomes += await self._columns(
+                        plan, tasks[start : start + TASKS_AT_ONCE], work
+                    )
                 return outcomes
 
-    async def _columns(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
+    async def _columns(
+        self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork
+    ) -> list[Outcome]:
         assert plan.columns is not None
         maker, phases = self._makers[plan.place]
         absent = [sorted(set(plan.reads) - set(task.values)) for task in tasks]
@@ -138,7 +161,9 @@ class StageRunner:
                 phases=phases,
                 needed=maker.columns_read,
                 paid=work.paid,
-                number=_numbers_of_candidates(work.key, {numbers[at]: tasks[at].path for at in order}),
+                number=_numbers_of_candidates(
+                    work.key, {numbers[at]: tasks[at].path for at in order}
+                ),
             )
             computes = bool(plan.columns.graph.columns_of(0, per_record=False))
             if computes or not are_light(tasks):
@@ -158,7 +183,9 @@ class StageRunner:
         for at, task in enumerate(tasks):
             found = made.get(at)
             if found is None:
-                found = Failed(f"the task has no column {', '.join(map(repr, absent[at]))}", kind="input")
+                found = Failed(
+                    f"the task has no column {', '.join(map(repr, absent[at]))}", kind="input"
+                )
             outcomes.append({**task.values, **found} if isinstance(found, Mapping) else found)
         return outcomes
 
@@ -185,7 +212,9 @@ class StageRunner:
                 await asyncio.to_thread(group.draw_again, paid=work.paid)
 
 
-async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
+async def _of_each(
+    make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False
+) -> list[Outcome]:
     """What a stage makes of each task; in a thread if it may take long, because the texts may be anybody's."""
 
     def made() -> list[Outcome]:
@@ -220,7 +249,9 @@ class _Given:
         return _Given(columns, wanted)
 
     def to_dict(self) -> dict[str, pl.Series]:
-        return {name: pl.Series(name, values, strict=False) for name, values in self._columns.items()}
+        return {
+            name: pl.Series(name, values, strict=False) for name, values in self._columns.items()
+        }
 
 
 def _numbers_of_candidates(
@@ -231,7 +262,10 @@ def _numbers_of_candidates(
     def numbers_of(tasks: NDArray[np.int64], candidate: int) -> NDArray[np.int64]:
         if not candidate:
             return tasks
-        return np.array([task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()], dtype=np.int64)
+        return np.array(
+            [task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()],
+            dtype=np.int64,
+        )
 
     return numbers_of
 
@@ -253,20 +287,32 @@ def _rows(group: OpenGroup, numbers: Sequence[int]) -> list[Outcome]:
     return outcomes
 
 
-def _note_rejected(plan: StagePlan, group: OpenGroup, tasks: Mapping[int, Task], work: SourceWork) -> None:
+def _note_rejected(
+    plan: StagePlan, group: OpenGroup, tasks: Mapping[int, Task], work: SourceWork
+) -> None:
     """Note the candidates of a group that were not kept. tasks: by their numbers; what is made again only to get further counted
     when it was made first."""
     if group.selection is None:
         return
     counted = [number for number, task in tasks.items() if task.counted]
-    rows = group.selection.rejected(failed=[failure.record for failure in group.every_failure]).of(counted)
-    places = zip(rows.records.tolist(), rows.candidates.tolist(), rows.reasons, rows.table.to_pylist(), strict=True)
+    rows = group.selection.rejected(failed=[failure.record for failure in group.every_failure]).of(
+        counted
+    )
+    places = zip(
+        rows.records.tolist(),
+        rows.candidates.tolist(),
+        rows.reasons,
+        rows.table.to_pylist(),
+        strict=True,
+    )
     for number, candidate, reason, made in places:
         task = tasks[number]
         values = {**{name: task.values[name] for name in plan.reads}, **made}
         work.rejected.append(RejectedCandidate(task.path, plan.place, candidate, reason, values))
     found = group.selection.summary(counted)
-    account = StageAccount("select", rejected=found.rejected, rejected_usage=found.usage, fallback=len(found.fallback))
+    account = StageAccount(
+        "select", rejected=found.rejected, rejected_usage=found.usage, fallback=len(found.fallback)
+    )
     work.selected.add(account)
 
 
@@ -275,7 +321,11 @@ def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
     if text is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
-        return Failed(f"column {stage.column!r} holds a {type(text).__name__}, not text", retryable=False, kind="input")
+        return Failed(
+            f"column {stage.column!r} holds a {type(text).__name__}, not text",
+            retryable=False,
+            kind="input",
+        )
     before = task.values.get(f"{stage.column}_start") or 0
     spans = split_text(stage, text, tokenize=plan.tokenize)
     if not spans:
@@ -328,7 +378,10 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
 def _rename(stage: RenameStage, task: Task) -> Outcome:
     renamed = {stage.columns.get(name, name): value for name, value in task.values.items()}
     if len(renamed) < len(task.values):
-        taken = sorted({stage.columns[name] for name in stage.columns if name in task.values} & task.values.keys())
+        taken = sorted(
+            {stage.columns[name] for name in stage.columns if name in task.values}
+            & task.values.keys()
+        )
         message = f"the task has a column {', '.join(map(repr, taken))} already; choose another name, or drop it before"
         return Failed(message, retryable=False, kind="input")
     return renamed
@@ -337,5 +390,7 @@ def _rename(stage: RenameStage, task: Task) -> Outcome:
 def _select(stage: SelectStage, task: Task) -> Outcome:
     absent = [name for name in stage.columns if name not in task.values]
     if absent:
-        return Failed(f"the task has no column {', '.join(map(repr, absent))}", retryable=False, kind="input")
+        return Failed(
+            f"the task has no column {', '.join(map(repr, absent))}", retryable=False, kind="input"
+        )
     return {name: task.values[name] for name in stage.columns}

@@ -41,17 +41,34 @@ class PipelineStatus(StoredStatus):
     @property
     def entries(self) -> list[SourceEntry]:
         """What the files say of every source that is in one."""
-        return [entry for status in self.partitions if status.footer is not None for entry in status.footer.sources]
+        return [
+            entry
+            for status in self.partitions
+            if status.footer is not None
+            for entry in status.footer.sources
+        ]
 
     def source_states(self) -> dict[str, list[str]]:
         """Locators of sources by state; `missing` are those that no file has, or has of another version."""
-        found: dict[str, list[str]] = {"missing": [], "partial": [], "complete": [], "failed": [], "removed": []}
+        found: dict[str, list[str]] = {
+            "missing": [],
+            "partial": [],
+            "complete": [],
+            "failed": [],
+            "removed": [],
+        }
         for status in self.partitions:
-            entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
+            entries = (
+                {entry.key: entry for entry in status.footer.sources}
+                if status.footer is not None
+                else {}
+            )
             for key, locator in status.partition.sources:
                 if key not in self.pipeline.sources:
                     found["removed"].append(locator)
-                elif key in status.to_make and (key not in entries or entries[key].state != "partial"):
+                elif key in status.to_make and (
+                    key not in entries or entries[key].state != "partial"
+                ):
                     found["missing"].append(locator)
                 else:
                     entry = entries.get(key)
@@ -77,11 +94,17 @@ class PipelineStatus(StoredStatus):
             "kind": "pipeline",
             "pipeline": self.pipeline.name,
             **self.common_dict(),
-            "states": {state: {"count": len(found), "keys": found} for state, found in keys.items()},
-            "sources": {state: {"count": len(found), "locators": found} for state, found in sources.items()},
+            "states": {
+                state: {"count": len(found), "keys": found} for state, found in keys.items()
+            },
+            "sources": {
+                state: {"count": len(found), "locators": found} for state, found in sources.items()
+            },
             "records": {"actual": sum(entry.rows for entry in self.entries)},
             "filtered": dict(filtered),
-            "selection": {**vars(self.selection), "cost": cost_of_rejected} if self.selection is not None else None,
+            "selection": {**vars(self.selection), "cost": cost_of_rejected}
+            if self.selection is not None
+            else None,
             "failures": {"count": len(failures), "tasks": failures},
             "carried": self.carried,
             "retry_reasons": self.retry_reasons,
@@ -154,12 +177,15 @@ def plan_pipeline_run(
     try:
         version = choose_version(pipeline.layout, pipeline.as_dataset(partitions).plan, mode=mode)
     except RefusedError as error:
-        return PipelineRunPlan(pipeline.plan.fingerprint.version, None, {}, {}, 0, refused=str(error))
+        return PipelineRunPlan(
+            pipeline.plan.fingerprint.version, None, {}, {}, 0, refused=str(error)
+        )
     chosen = shard.of(partitions) if shard is not None else partitions
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     return PipelineRunPlan(
         version=version.layout.name,
-        notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note) or None,
+        notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note)
+        or None,
         to_make={s.key: s.to_make for s in statuses if s.to_make},
         removed={s.key: s.removed for s in statuses if s.removed},
         adopted=sum(s.is_settled and s.footer is not None for s in statuses),

@@ -28,7 +28,13 @@ from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.row_groups import FOOTER_KEY, check_row_count, damage_errors, footer_content, read_parquet_metadata
+from sdg_core.store.row_groups import (
+    FOOTER_KEY,
+    check_row_count,
+    damage_errors,
+    footer_content,
+    read_parquet_metadata,
+)
 from sdg_core.store.storage import StoredFile
 from sdg_core.store.together import NewFile
 
@@ -126,7 +132,11 @@ def count_partitions(layout: PipelineLayout) -> int:
 
 def _partition_names(layout: PipelineLayout) -> list[str]:
     with store_errors("list", layout.partitions):
-        names = [file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name)]
+        names = [
+            file.name
+            for file in list_files(layout.partitions, after=None)
+            if _NAME.fullmatch(file.name)
+        ]
     return sorted(names, key=lambda name: int(name.partition(".")[0]))
 
 
@@ -140,11 +150,14 @@ def _parse(path: StorePath) -> Partition:
         return Partition(int(path.stem), sources)
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise CorruptFileError(
-            f"{path} cannot be understood: {error}", remedy="restore it; it says which sources the partition holds"
+            f"{path} cannot be understood: {error}",
+            remedy="restore it; it says which sources the partition holds",
         ) from error
 
 
-def assigned(known: Sequence[Partition], found: Sequence[Source], *, per_partition: int | None) -> list[Partition]:
+def assigned(
+    known: Sequence[Partition], found: Sequence[Source], *, per_partition: int | None
+) -> list[Partition]:
     """The partitions with those that new sources need; writes nothing."""
     taken = {key for partition in known for key, _ in partition.sources}
     new = [source for source in found if source.key not in taken]
@@ -157,20 +170,27 @@ def assigned(known: Sequence[Partition], found: Sequence[Source], *, per_partiti
     return partitions
 
 
-def write_down(layout: PipelineLayout, found: Sequence[Source], *, per_partition: int | None) -> list[Partition]:
+def write_down(
+    layout: PipelineLayout, found: Sequence[Source], *, per_partition: int | None
+) -> list[Partition]:
     """Give new sources their partitions, for good. Of two processes that try at once one is first, and the other goes on from
     what that one wrote."""
     while True:
         known = read_partitions(layout)
         wanted = assigned(known, found, per_partition=per_partition)
-        new = {layout.partitions / f"{partition.key}.json": _content(partition) for partition in wanted[len(known) :]}
+        new = {
+            layout.partitions / f"{partition.key}.json": _content(partition)
+            for partition in wanted[len(known) :]
+        }
         if create_together(new):
             return wanted
 
 
 def _content(partition: Partition) -> bytes:
     sources = [{"key": key, "locator": locator} for key, locator in partition.sources]
-    return orjson.dumps({"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2)
+    return orjson.dumps(
+        {"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2
+    )
 
 
 @dataclass(frozen=True)
@@ -246,9 +266,16 @@ def read_footer(path: StorePath) -> PartitionFooter:
     content = footer_content(parquet, path)
     try:
         footer = _footer_type().validate_json(_with_stage_numbers(content), strict=True)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:  # pydantic's is a ValueError
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:  # pydantic's is a ValueError
         reason = str(error).replace("\n", "; ")
-        raise CorruptFileError(f"{path} has a footer that cannot be read: {reason[:300]}") from error
+        raise CorruptFileError(
+            f"{path} has a footer that cannot be read: {reason[:300]}"
+        ) from error
     check_row_count(parquet, footer.num_rows, path)
     return footer
 
@@ -272,7 +299,9 @@ def stage_number(label: str) -> int:
     return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
 
 
-def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+def to_table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]
+) -> pa.Table:
     """Rows as a table. Columns that stages of known type made have that type; of others it is what the values say.
 
     Raises StoreError for a column whose values have no type in common.
@@ -296,7 +325,9 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
         array = pa.array(values)
         return pa.array(_without_empty(values)) if _has_empty_struct(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE) from error
+        raise StoreError(
+            f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE
+        ) from error
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

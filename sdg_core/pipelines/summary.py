@@ -27,8 +27,12 @@ def summarize(
 ) -> PipelineSummary:
     """The counts of the run, and the states of its partitions (`wanted`) after it. Brings the version's metadata up to date,
     which is of all partitions. statuses: of all partitions, after the run."""
-    written = {status.partition.index: status.footer for status in statuses if status.footer is not None}
-    entries = [entry for index, footer in written.items() if index in wanted for entry in footer.sources]
+    written = {
+        status.partition.index: status.footer for status in statuses if status.footer is not None
+    }
+    entries = [
+        entry for index, footer in written.items() if index in wanted for entry in footer.sources
+    ]
     states: dict[str, int] = {}
     filtered: dict[str, int] = {}
     for entry in entries:
@@ -43,11 +47,15 @@ def summarize(
     changes: dict[str, Any] = {}
     try:
         spending = spending_of_pipeline(pipeline, layout, [*written.values()])
-        changes["earlier_versions"] = {name: spent.to_dict() for name, spent in spending.earlier.items()}
+        changes["earlier_versions"] = {
+            name: spent.to_dict() for name, spent in spending.earlier.items()
+        }
     except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
         _LOG.warning("what the pipeline has cost is not known: %s", error)
         spending = DatasetSpending()
-    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage, **changes)
+    update_metadata(
+        layout, actual_num_records=rows, num_completed_batches=settled, usage=usage, **changes
+    )
     return PipelineSummary(
         version=layout,
         run_id=run_id,

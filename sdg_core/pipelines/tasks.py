@@ -44,7 +44,9 @@ class Task:
 
 def are_light(tasks: Sequence[Task]) -> bool:
     """Whether tasks are so few and short that simple work on all of them is not worth a thread."""
-    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
+    texts = (
+        value for task in tasks for value in task.values.values() if isinstance(value, str | list)
+    )
     return len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
 
 
@@ -127,7 +129,10 @@ class StageAccount:
 
     def is_balanced(self) -> bool:
         """Whether every task is accounted for."""
-        return self.tasks_in == self.handed_on + sum(self.filtered.values()) + self.failed + self.expanded
+        return (
+            self.tasks_in
+            == self.handed_on + sum(self.filtered.values()) + self.failed + self.expanded
+        )
 
 
 @dataclass

@@ -20,7 +20,8 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
     """
     if find_spec("tokenizers") is None:
         raise PlanError(
-            "unit: tokens needs a library that is not installed", remedy="pip install 'sdg-dagster[tokens]'"
+            "unit: tokens needs a library that is not installed",
+            remedy="pip install 'sdg-dagster[tokens]'",
         )
     import tokenizers
 
@@ -31,12 +32,16 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
         content = path.read_bytes()
         tokenizer: Any = tokenizers.Tokenizer.from_str(content.decode())
     except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror or error}", remedy=_REMEDY) from error
+        raise PlanError(
+            f"{path} cannot be read: {error.strerror or error}", remedy=_REMEDY
+        ) from error
     except Exception as error:
         raise PlanError(f"{path} is not a tokenizer: {error}", remedy=_REMEDY) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets), _digest(content)
+    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets), _digest(
+        content
+    )
 
 
 _REMEDY = "name the tokenizer.json of the model, relative to the pipeline file, or leave tokenizer out to have tokens estimated"

@@ -33,7 +33,9 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     seed_columns = tuple(seed.schema.names) if seed is not None else ()
     problems = _problems_after_loading(dataset, seed_columns)
     if problems:
-        raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in problems])
+        raise ConfigError(
+            dataset.source, [dataset.parsed.problem(path, message) for path, message in problems]
+        )
     num_records = _number_of_records(dataset, seed)
     config = config.model_copy(update={"num_records": num_records})
     graph = dataset.graph if dataset.graph is not None else build_graph(config)
@@ -41,10 +43,15 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     types = {field.name: field.type for field in schema}
     unfit = [*check_constraint_types(config, schema), *check_processor_types(config, types)]
     if unfit:
-        raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in unfit])
+        raise ConfigError(
+            dataset.source, [dataset.parsed.problem(path, message) for path, message in unfit]
+        )
     models = used_models(config)
     fingerprint = compute_fingerprint(
-        config, graph, seed_columns=seed_columns, seed_digest=seed.digest if seed is not None else None
+        config,
+        graph,
+        seed_columns=seed_columns,
+        seed_digest=seed.digest if seed is not None else None,
     )
     dropped = dropped_columns(config, schema.names)
     if len(dropped) == len(schema.names):
@@ -61,13 +68,17 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         models=models,
         simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
         functions=dataset.functions,
-        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices) if seed is not None else None,
+        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices)
+        if seed is not None
+        else None,
         clients=dataset.clients,
         tools=used_tools(config, base=dataset.base),
     )
 
 
-def _problems_after_loading(dataset: LoadedDataset, seed_columns: Sequence[str]) -> list[tuple[Path, str]]:
+def _problems_after_loading(
+    dataset: LoadedDataset, seed_columns: Sequence[str]
+) -> list[tuple[Path, str]]:
     """What was not known when the file was loaded: the columns of the seed data, and how many records a caller asks for."""
     if dataset.graph is not None and dataset.config.seed_config is None:
         return [*check_size(dataset.config)]
@@ -79,7 +90,8 @@ def _number_of_records(dataset: LoadedDataset, seed: SeedInfo | None) -> int:
     asked = dataset.config.num_records
     if asked is None:
         raise PlanError(
-            f"{dataset.source}: num_records is not set", remedy="add num_records to the file, or pass --num-records"
+            f"{dataset.source}: num_records is not set",
+            remedy="add num_records to the file, or pass --num-records",
         )
     if asked != AS_SEED:
         return asked
@@ -118,7 +130,12 @@ def planned_schema(config: DatasetConfig) -> pa.Schema:
 
 def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:
     """The columns among `names` that a column's own `drop` or a processor keeps out of the rows."""
-    dropped = {name for column in config.columns if column.drop for name in (column.name, *side_columns(column))}
+    dropped = {
+        name
+        for column in config.columns
+        if column.drop
+        for name in (column.name, *side_columns(column))
+    }
     return frozenset(dropped) | columns_dropped_by(config.processors, names)
 
 

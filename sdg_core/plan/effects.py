@@ -50,7 +50,9 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str)
     state = hashlib.sha256(path.read_bytes())
     code = _lines_of_code(_code(config), base, state)
     sets = _evaluation_sources(config)
-    processing = _lines_of_code([source.reader for source in sets if isinstance(source, CustomSeedSource)], base, state)
+    processing = _lines_of_code(
+        [source.reader for source in sets if isinstance(source, CustomSeedSource)], base, state
+    )
     processing += [line for source in sets for line in outside(source, base, root=root)]
     lines = [*code, *processing]
     for server in config.mcp_providers:
@@ -60,11 +62,14 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str)
     for provider in config.model_providers:
         if provider.serve is not None:
             lines.append(f"starts the process {' '.join(provider.serve.command)}")
-            lines += [f"gives it the variable {variable}" for variable in provider.serve.env.values()]
+            lines += [
+                f"gives it the variable {variable}" for variable in provider.serve.env.values()
+            ]
     if any(line.startswith("starts") for line in lines):
         _add_code(base, state)
     sent = [
-        (where, f"sends the variable {variable} to {host_of(url)}") for where, variable, url in sent_variables(config)
+        (where, f"sends the variable {variable} to {host_of(url)}")
+        for where, variable, url in sent_variables(config)
     ]
     lines += [line for _, line in sent]
     processing += [line for where, line in sent if where[0] == "processors"]
@@ -95,7 +100,9 @@ def _add_code(directory: Path, state: Any) -> None:
     """Add the Python files below a directory to the digest. Of a huge one none is remembered, so every run asks."""
     found: list[str] = []
     for walked, (place, directories, names) in enumerate(os.walk(directory)):
-        directories[:] = sorted(name for name in directories if not name.startswith(".") and name not in INSTALLED)
+        directories[:] = sorted(
+            name for name in directories if not name.startswith(".") and name not in INSTALLED
+        )
         paths = [os.path.join(place, name) for name in sorted(names) if name.endswith(".py")]
         found += [path for path in paths if os.path.isfile(path)]
         if max(len(found), walked) > _MOST_FILES:
@@ -109,7 +116,12 @@ def _add_code(directory: Path, state: Any) -> None:
 def _columns(config: DatasetConfig | PipelineConfig) -> list[Column]:
     if isinstance(config, DatasetConfig):
         return [*config.columns]
-    return [column for stage in config.stages if isinstance(stage, ColumnsStage) for column in stage.columns]
+    return [
+        column
+        for stage in config.stages
+        if isinstance(stage, ColumnsStage)
+        for column in stage.columns
+    ]
 
 
 def _sources(config: DatasetConfig | PipelineConfig) -> list[Any]:
@@ -121,7 +133,11 @@ def _sources(config: DatasetConfig | PipelineConfig) -> list[Any]:
 
 def _evaluation_sources(config: DatasetConfig | PipelineConfig) -> list[Any]:
     """What post-generation reads beside the rows."""
-    processors = [processor for processor in config.processors if isinstance(processor, DecontaminateProcessor)]
+    processors = [
+        processor
+        for processor in config.processors
+        if isinstance(processor, DecontaminateProcessor)
+    ]
     return [each.source for processor in processors for each in processor.evaluation_sets]
 
 
@@ -135,7 +151,9 @@ def _code(config: DatasetConfig | PipelineConfig) -> list[str]:
                 found.append(reference)
             case LlmStructuredColumn(output_format=str(reference)):
                 found.append(reference)
-            case ValidationColumn(validator_params=LocalCallableParams(validation_function=reference)):
+            case ValidationColumn(
+                validator_params=LocalCallableParams(validation_function=reference)
+            ):
                 found.append(reference)
     found += [provider.client for provider in config.model_providers if provider.client is not None]
     for source in _sources(config):

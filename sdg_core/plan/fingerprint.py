@@ -29,7 +29,14 @@ from sdg_core.config.columns import (
 )
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Serve, Simulation
+from sdg_core.config.models import (
+    InferenceParameters,
+    ModelConfig,
+    ModelProvider,
+    Prices,
+    Serve,
+    Simulation,
+)
 from sdg_core.config.people import PersonParams
 from sdg_core.config.pipeline import FunctionStage, StageResources
 from sdg_core.config.processors import (
@@ -95,10 +102,14 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     CustomSources: frozenset({"reader_class"}),
     ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers", "serve"}),
     Serve: _EVERY,
-    Simulation: frozenset({"latency", "rate_limited", "transient", "reply_tokens"}),  # the last counts by column
+    Simulation: frozenset(
+        {"latency", "rate_limited", "transient", "reply_tokens"}
+    ),  # the last counts by column
     ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
     Prices: _EVERY,
-    InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout", "encoding_format"}),
+    InferenceParameters: frozenset(
+        {"generation_type", "max_parallel_requests", "timeout", "encoding_format"}
+    ),
     DropColumnsProcessor: frozenset({"name"}),
     # What happens to finished records is out: it is done again at no cost.
     SchemaTransformProcessor: _EVERY,
@@ -154,7 +165,11 @@ def version_name(config_hash: str) -> str:
 
 
 def compute_fingerprint(
-    config: DatasetConfig, graph: ColumnGraph, *, seed_columns: tuple[str, ...] = (), seed_digest: str | None = None
+    config: DatasetConfig,
+    graph: ColumnGraph,
+    *,
+    seed_columns: tuple[str, ...] = (),
+    seed_digest: str | None = None,
 ) -> Fingerprint:
     """The fingerprint of a checked config. Without `seed_digest` the config part stands for the whole."""
     config_columns = _column_hashes(config, graph, (), None)
@@ -166,13 +181,21 @@ def compute_fingerprint(
     return Fingerprint(whole, config_part, columns, config_columns)
 
 
-def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_digest: str | None) -> str:
+def _dataset_hash(
+    config: DatasetConfig, column_hashes: Mapping[str, str], seed_digest: str | None
+) -> str:
     placed = [
         [column.name, column_hashes.get(column.name, "seed"), getattr(column, "drop", False)]
         for column in config.columns
     ]
-    seed = {"config": hashed_fields(config.seed_config), "digest": seed_digest} if config.seed_config else None
-    processors = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
+    seed = (
+        {"config": hashed_fields(config.seed_config), "digest": seed_digest}
+        if config.seed_config
+        else None
+    )
+    processors = [
+        hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)
+    ]
     return digest(
         {
             "config_hash_version": CONFIG_HASH_VERSION,
@@ -180,7 +203,11 @@ def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_
             "processors": processors,
             "seed": config.seed,
             "seed_config": seed,
-            **({"constraints": _hashed_constraints(config.constraints)} if config.constraints else {}),
+            **(
+                {"constraints": _hashed_constraints(config.constraints)}
+                if config.constraints
+                else {}
+            ),
             **({"select": hashed_fields(config.select)} if config.select is not None else {}),
         }
     )
@@ -192,7 +219,10 @@ def _hashed_constraints(constraints: Iterable[Constraint]) -> list[dict[str, Any
 
 
 def _column_hashes(
-    config: DatasetConfig, graph: ColumnGraph, seed_columns: tuple[str, ...], seed_digest: str | None
+    config: DatasetConfig,
+    graph: ColumnGraph,
+    seed_columns: tuple[str, ...],
+    seed_digest: str | None,
 ) -> dict[str, str]:
     by_name: dict[str, Column] = {column.name: column for column in config.columns}
     hashes = {name: _seed_column_hash(config, name, seed_digest) for name in seed_columns}
@@ -201,7 +231,11 @@ def _column_hashes(
             other: hashes.get(other) or _seed_column_hash(config, other, seed_digest)
             for other in sorted(graph.dependencies[name])
         }
-        own = {key: value for key, value in hashed_fields(by_name[name]).items() if key not in ("name", "drop")}
+        own = {
+            key: value
+            for key, value in hashed_fields(by_name[name]).items()
+            if key not in ("name", "drop")
+        }
         context = (
             _context(by_name[name], config)
             | _choices(by_name[name], config)
@@ -227,7 +261,10 @@ def _bound_context(
     for bound in graph.bounds:
         if name in bound.samplers:
             inputs = {other: hashes.get(other, "seed") for other in sorted(bound.inputs)}
-            steps = {other: hashed_fields(columns[other]) | _branch_order(columns[other]) for other in bound.steps}
+            steps = {
+                other: hashed_fields(columns[other]) | _branch_order(columns[other])
+                for other in bound.steps
+            }
             for own in steps.values():
                 own.pop("drop", None)
             constraints = _hashed_constraints(bound.constraints)
@@ -244,7 +281,9 @@ def _branch_order(column: Column) -> dict[str, Any]:
 
 def _rule(column: SamplerColumn) -> dict[str, Any]:
     """Which rule a sampler follows, where a release changed it: whole numbers of reals with decimal places are rounded once."""
-    rounds = any(getattr(params, "decimal_places", None) is not None for params in column.every_params)
+    rounds = any(
+        getattr(params, "decimal_places", None) is not None for params in column.every_params
+    )
     return {"rule": 2} if column.convert_to == "int" and rounds else {}
 
 
@@ -252,7 +291,12 @@ def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What a column's values depend on besides its own parameters and the columns it reads."""
     match column:
         case SamplerColumn():
-            return {"name": column.name, "seed": config.seed, **_branch_order(column), **_rule(column)}
+            return {
+                "name": column.name,
+                "seed": config.seed,
+                **_branch_order(column),
+                **_rule(column),
+            }
         case ModelColumn():
             order = order_sensitive_part(column)
             return {
@@ -261,7 +305,9 @@ def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
                 **_tool_context(column, config),
             }
         case CustomColumn():
-            models = {alias: _model_context(column, alias, config) for alias in column.model_aliases or ()}
+            models = {
+                alias: _model_context(column, alias, config) for alias in column.model_aliases or ()
+            }
             size = {"row_group_size": config.row_group_size} if is_whole_column(column) else {}
             return {**({"models": models} if models else {}), **size}
         case ExpressionColumn() | ValidationColumn() | SeedColumn():
@@ -315,9 +361,20 @@ def hashed_fields(model: ConfigModel) -> dict[str, Any]:
     left_out = {name for kind, names in NOT_HASHED.items() if kind in kinds for name in names}
     if left_out == _EVERY:
         return {}
-    values = {name: _plain(getattr(model, name)) for name in type(model).model_fields if name not in left_out}
-    usual = {name: value for kind, defaults in ADDED_LATER.items() if kind in kinds for name, value in defaults.items()}
-    return {name: value for name, value in values.items() if _counts(value) and value != usual.get(name)}
+    values = {
+        name: _plain(getattr(model, name))
+        for name in type(model).model_fields
+        if name not in left_out
+    }
+    usual = {
+        name: value
+        for kind, defaults in ADDED_LATER.items()
+        if kind in kinds
+        for name, value in defaults.items()
+    }
+    return {
+        name: value for name, value in values.items() if _counts(value) and value != usual.get(name)
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -336,7 +393,9 @@ def _counts(value: Any) -> bool:
 
 def canonical_json(value: Any) -> str:
     """One text per value: sorted keys, no spaces, Unicode as it is."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:

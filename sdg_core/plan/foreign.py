@@ -51,7 +51,9 @@ def _check_text(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         half = ascii(text[error.start]).strip("'")
-        raise ValueError(f"{where}: character {error.start} is {half}, a lone surrogate, which is not text") from None
+        raise ValueError(
+            f"{where}: character {error.start} is {half}, a lone surrogate, which is not text"
+        ) from None
 
 
 def json_text(value: Any, *, where: str = "the value") -> str:
@@ -145,7 +147,9 @@ def _is_plain(value: Any) -> bool:
         parts = value
     else:
         return True
-    for part in parts:  # a generator would take longer, and this is done for every cell that a model writes
+    for part in (
+        parts
+    ):  # a generator would take longer, and this is done for every cell that a model writes
         if type(part) not in _SAFE and not _is_plain(part):
             return False
     return True

@@ -14,7 +14,12 @@ from sdg_core.config.columns import (
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.plan.kinds import producers_of, references_of, resizes, values_read
 from sdg_core.plan.phases import Slot, assign_slots, with_resize_edges
-from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, find_bounds, in_order, with_bound_edges
+from sdg_core.plan.sampling.constraint_groups import (
+    ConstraintGroup,
+    find_bounds,
+    in_order,
+    with_bound_edges,
+)
 
 _MOST_CYCLES = 100
 
@@ -64,10 +69,14 @@ class ColumnGraph:
 
 def build_graph(config: DatasetConfig) -> ColumnGraph:
     """Order the columns of a checked config. Raises graphlib.CycleError for a cycle, naming its members."""
-    generated = {column.name: column for column in config.columns if not isinstance(column, SeedColumn)}
+    generated = {
+        column.name: column for column in config.columns if not isinstance(column, SeedColumn)
+    }
     dependencies = {name: tuple(references_of(column)) for name, column in generated.items()}
     producers = producers_of(config.columns)
-    inner = {name: _generated_reads(reads, producers, generated) for name, reads in dependencies.items()}
+    inner = {
+        name: _generated_reads(reads, producers, generated) for name, reads in dependencies.items()
+    }
     bounds = find_bounds(config.constraints, generated, dependencies)
     after = with_resize_edges(with_bound_edges(inner, bounds, producers), generated)
     order = _stable_order(after)
@@ -90,7 +99,9 @@ def _skip_sources(column: Column) -> frozenset[str]:
     return frozenset(values_read(column))
 
 
-def _generated_reads(reads: Iterable[str], producers: Mapping[str, str], generated: Collection[str]) -> list[str]:
+def _generated_reads(
+    reads: Iterable[str], producers: Mapping[str, str], generated: Collection[str]
+) -> list[str]:
     """The generated columns that make what a column reads, each once, in the order of reading."""
     made = [producers.get(name, name) for name in reads]
     return list(dict.fromkeys(name for name in made if name in generated))
@@ -108,7 +119,9 @@ def find_cycles(config: DatasetConfig) -> list[list[str]]:
     while len(cycles) < _MOST_CYCLES:
         try:
             present = reads.keys()
-            TopologicalSorter({name: sorted(deps & present) for name, deps in reads.items()}).prepare()
+            TopologicalSorter(
+                {name: sorted(deps & present) for name, deps in reads.items()}
+            ).prepare()
         except CycleError as error:
             members = [str(name) for name in reversed(error.args[1][1:])]
             first = members.index(next(name for name in reads if name in members))

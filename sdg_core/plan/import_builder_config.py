@@ -32,14 +32,20 @@ class ImportedConfig:
 
 def import_config(path: Path, *, env: Mapping[str, str], untrusted: bool = False) -> ImportedConfig:
     """Read a builder config and write it as a dataset file with every default filled in. Raises ConfigError."""
-    loaded = load_dataset(path, env=env, reading=Reading(complete=True), offline=True, untrusted=untrusted)
+    loaded = load_dataset(
+        path, env=env, reading=Reading(complete=True), offline=True, untrusted=untrusted
+    )
     data = loaded.config.model_dump(mode="json", exclude_none=True)
     ordered: dict[str, Any] = {
-        key: data.pop(key) for key in ("name", "num_records", "row_group_size", "seed") if key in data
+        key: data.pop(key)
+        for key in ("name", "num_records", "row_group_size", "seed")
+        if key in data
     }
     filled = {key: value for key, value in data.items() if value not in ([], {})}
     text = yaml.safe_dump({**ordered, **filled}, sort_keys=False, allow_unicode=True, width=110)
-    return ImportedConfig(text, loaded.parsed.ignored, loaded.parsed.added, tuple(_notes(loaded.config)))
+    return ImportedConfig(
+        text, loaded.parsed.ignored, loaded.parsed.added, tuple(_notes(loaded.config))
+    )
 
 
 def _read_as_numbers(params: SamplerParams) -> Iterator[str]:
@@ -67,7 +73,9 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     if config.constraints:
         yield "constrained columns are drawn again together; Data Designer keeps one and draws the other again"
     for column in samplers:
-        spoilt = next((value for params in column.every_params for value in _read_as_numbers(params)), None)
+        spoilt = next(
+            (value for params in column.every_params for value in _read_as_numbers(params)), None
+        )
         if spoilt is not None:
             yield f"column {column.name!r}: {spoilt!r} stays text in templates; Data Designer reads it as JSON"
         if len(column.conditional_params) > 1:

@@ -39,7 +39,9 @@ def take_apart(config: object) -> InMemoryConfig:
     """The plain data of a config, and the objects in it. Raises ConfigError for what is no config."""
     found = InMemoryConfig()
     data = dict(_mapping_of(config))
-    block = data[BLOCK] = dict(data[BLOCK]) if isinstance(data.get(BLOCK), Mapping) else data.get(BLOCK)
+    block = data[BLOCK] = (
+        dict(data[BLOCK]) if isinstance(data.get(BLOCK), Mapping) else data.get(BLOCK)
+    )
     for part in (data, block):
         if isinstance(part, dict):
             _take_frame(part, found)
@@ -53,7 +55,8 @@ def take_apart(config: object) -> InMemoryConfig:
 def is_data_frame(value: object) -> bool:
     """Whether a value is a table: of Arrow, polars, pandas, or anything else that can be handed over as Arrow data."""
     return not isinstance(value, Mapping | str) and (
-        hasattr(value, "__arrow_c_stream__") or (hasattr(value, "collect") and hasattr(value, "collect_schema"))
+        hasattr(value, "__arrow_c_stream__")
+        or (hasattr(value, "collect") and hasattr(value, "collect_schema"))
     )
 
 
@@ -73,9 +76,17 @@ def _mapping_of(config: object) -> Mapping[Any, Any]:
 
 def _given_fields(model: ConfigModel) -> dict[str, Any]:
     """What somebody gave, and the tags that tell one kind from another."""
-    names = [name for name in type(model).model_fields if name in model.model_fields_set or name.endswith("_type")]
+    names = [
+        name
+        for name in type(model).model_fields
+        if name in model.model_fields_set or name.endswith("_type")
+    ]
     given = {name: getattr(model, name) for name in names if name not in _FOUND_WHEN_LOADED}
-    return {name: value for name, value in given.items() if value is not None or name in model.model_fields_set}
+    return {
+        name: value
+        for name, value in given.items()
+        if value is not None or name in model.model_fields_set
+    }
 
 
 def _take_frame(part: dict[str, Any], found: InMemoryConfig) -> None:
@@ -88,9 +99,16 @@ def _take_frame(part: dict[str, Any], found: InMemoryConfig) -> None:
     elif isinstance(seed, Mapping) and is_data_frame(source):
         found.frame = source
         part["seed_config"] = {**seed, "source": {"seed_type": "df"}}
-    elif isinstance(seed, Mapping) and isinstance(source, Mapping) and is_data_frame(source.get("df")):
+    elif (
+        isinstance(seed, Mapping)
+        and isinstance(source, Mapping)
+        and is_data_frame(source.get("df"))
+    ):
         found.frame = source["df"]
-        part["seed_config"] = {**seed, "source": {key: value for key, value in source.items() if key != "df"}}
+        part["seed_config"] = {
+            **seed,
+            "source": {key: value for key, value in source.items() if key != "df"},
+        }
 
 
 def _take_clients(part: dict[str, Any], found: InMemoryConfig) -> None:
@@ -98,7 +116,9 @@ def _take_clients(part: dict[str, Any], found: InMemoryConfig) -> None:
     if not isinstance(providers, list | tuple):
         return
     kept = []
-    for provider in mappings([dict(each) if isinstance(each, Mapping) else each for each in providers]):
+    for provider in mappings(
+        [dict(each) if isinstance(each, Mapping) else each for each in providers]
+    ):
         if provider.get("client") is not None and not isinstance(provider["client"], str):
             found.clients[str(provider.get("name"))] = provider.pop("client")
         kept.append(provider)

@@ -62,7 +62,10 @@ def _value_templates(column: Column) -> dict[Path, str]:
         case ImageColumn():
             return {("prompt",): column.prompt}
         case SamplerColumn():
-            return {("conditional_params", text): condition_template(text) for text in column.conditional_params}
+            return {
+                ("conditional_params", text): condition_template(text)
+                for text in column.conditional_params
+            }
         case EmbeddingColumn() | CustomColumn() | ValidationColumn() | SeedColumn():
             return {}
         case _:
@@ -78,14 +81,29 @@ def _named_columns(column: Column) -> list[tuple[Path, str]]:
                 found += _read_by_params(("conditional_params", condition), params)
             return found
         case CustomColumn():
-            return [(("required_columns", index), name) for index, name in enumerate(column.required_columns or ())]
+            return [
+                (("required_columns", index), name)
+                for index, name in enumerate(column.required_columns or ())
+            ]
         case ValidationColumn():
-            return [(("target_columns", index), name) for index, name in enumerate(column.target_columns)]
+            return [
+                (("target_columns", index), name)
+                for index, name in enumerate(column.target_columns)
+            ]
         case EmbeddingColumn():
             return [(("target_column",), column.target_column)]
-        case LlmTextColumn() | LlmCodeColumn() | LlmStructuredColumn() | LlmJudgeColumn() | ImageColumn():
+        case (
+            LlmTextColumn()
+            | LlmCodeColumn()
+            | LlmStructuredColumn()
+            | LlmJudgeColumn()
+            | ImageColumn()
+        ):
             contexts = enumerate(column.multi_modal_context or ())
-            return [(("multi_modal_context", index, "column_name"), media.column_name) for index, media in contexts]
+            return [
+                (("multi_modal_context", index, "column_name"), media.column_name)
+                for index, media in contexts
+            ]
         case ExpressionColumn() | SeedColumn():
             return []
         case _:
@@ -139,7 +157,10 @@ def side_effect_fields(column: Column) -> list[pa.Field]:
     if not isinstance(column, CustomColumn):
         return [pa.field(name, data_type) for name, data_type in side_columns(column).items()]
     types = column.side_effect_types or {}
-    return [pa.field(name, declared_type(types.get(name, "str"))) for name in column.side_effect_columns or ()]
+    return [
+        pa.field(name, declared_type(types.get(name, "str")))
+        for name in column.side_effect_columns or ()
+    ]
 
 
 def producers_of(columns: Iterable[Column]) -> dict[str, str]:

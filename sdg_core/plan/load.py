@@ -46,7 +46,10 @@ class LoadedDataset:
 
     def check_variables(self, env: Mapping[str, str]) -> None:
         """Raise ConfigError if the file would send a variable of `env` to a host where it does not belong."""
-        problems = [self.parsed.problem(where, message) for where, message in check_variables(self.config, env=env)]
+        problems = [
+            self.parsed.problem(where, message)
+            for where, message in check_variables(self.config, env=env)
+        ]
         if problems:
             raise ConfigError(self.source, _by_line(problems))
 
@@ -72,7 +75,12 @@ def load_dataset(
     parsed = read_config(path, env=os.environ if env is None else env, reading=reading)
     own = not untrusted and is_own(path, working_directory=FilePath.cwd())
     return _check(
-        parsed, base=path.resolve().parent, functions=functions or {}, clients=clients or {}, offline=offline, own=own
+        parsed,
+        base=path.resolve().parent,
+        functions=functions or {},
+        clients=clients or {},
+        offline=offline,
+        own=own,
     )
 
 
@@ -129,10 +137,15 @@ def _check(
     if problems:
         raise ConfigError(parsed.source, _by_line(problems))
     graph = build_graph(resolved.config)
-    in_graph = [parsed.problem(where, message) for where, message in check_samplers_in_graph(resolved.config, graph)]
+    in_graph = [
+        parsed.problem(where, message)
+        for where, message in check_samplers_in_graph(resolved.config, graph)
+    ]
     if in_graph:
         raise ConfigError(parsed.source, _by_line(in_graph))
-    return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients, graph=graph)
+    return LoadedDataset(
+        resolved.config, parsed, base, resolved.functions, asked.clients, graph=graph
+    )
 
 
 def _check_executor(config: DatasetConfig) -> Problems:

@@ -25,9 +25,13 @@ class UsedTools:
 def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
     """What the columns use; the rest of the file's tools is not looked at."""
     aliases = {tool_alias_of(column) for column in config.columns}
-    configs = {tools.tool_alias: tools for tools in config.tool_configs if tools.tool_alias in aliases}
+    configs = {
+        tools.tool_alias: tools for tools in config.tool_configs if tools.tool_alias in aliases
+    }
     named = {name for tools in configs.values() for name in tools.providers}
-    return UsedTools(configs, {item.name: item for item in config.mcp_providers if item.name in named}, base)
+    return UsedTools(
+        configs, {item.name: item for item in config.mcp_providers if item.name in named}, base
+    )
 
 
 def tool_config_of(column: Column, config: DatasetConfig) -> ToolConfig | None:
@@ -62,4 +66,8 @@ def used_models(config: DatasetConfig) -> dict[str, tuple[ModelConfig, ModelProv
     used = {alias for column in config.columns for alias in aliases_of(column)}
     used |= {later for alias in used for later in later_aliases(alias, fallbacks)}
     providers = {provider.name: provider for provider in config.model_providers}
-    return {model.alias: (model, providers[model.provider]) for model in config.model_configs if model.alias in used}
+    return {
+        model.alias: (model, providers[model.provider])
+        for model in config.model_configs
+        if model.alias in used
+    }

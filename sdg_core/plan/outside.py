@@ -56,7 +56,10 @@ def outside(source: Any, base: Path, *, root: str) -> list[str]:
         case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
             named = f"that {variable} names" if variable is not None else _without_login(url or "")
             may_read_files = url is None or url.startswith("duckdb")
-            return [f"reads the database {named}", *(_of_query(source.query or "", base) if may_read_files else ())]
+            return [
+                f"reads the database {named}",
+                *(_of_query(source.query or "", base) if may_read_files else ()),
+            ]
         case HuggingFaceSeedSource(endpoint=endpoint) | HubSources(endpoint=endpoint):
             return [f"downloads from {host_of(endpoint)}"]
         case DatasetSeedSource(dataset=name) | DatasetSources(dataset=name):
@@ -95,7 +98,12 @@ def _files(patterns: list[str], base: Path, root: str) -> list[str]:
             continue
         places.append(base / text)
         if glob.has_magic(text) and _is_inside(places[-1], base):
-            names = list(islice(glob.iglob(os.path.join(glob.escape(str(base)), text), recursive=True), _MOST_FILES))
+            names = list(
+                islice(
+                    glob.iglob(os.path.join(glob.escape(str(base)), text), recursive=True),
+                    _MOST_FILES,
+                )
+            )
             places += map(Path, names)
             if len(names) == _MOST_FILES:
                 lines.append(f"reads {pattern}: too many files to look for links to elsewhere")
@@ -113,7 +121,9 @@ def _directory(path: str, base: Path, root: str) -> list[str]:
     names = list(islice(_below(directory), _MOST_FILES))
     lines = _lines([Path(name) for name in names if os.path.islink(name)], base)
     return (
-        [*lines, f"reads {path}: too many files to look for links to elsewhere"] if len(names) == _MOST_FILES else lines
+        [*lines, f"reads {path}: too many files to look for links to elsewhere"]
+        if len(names) == _MOST_FILES
+        else lines
     )
 
 
@@ -123,9 +133,15 @@ def _below(directory: Path) -> Iterator[str]:
 
 
 def _lines(places: list[Path], base: Path) -> list[str]:
-    found = dict.fromkeys(os.path.realpath(place) for place in places if not _is_inside(place, base))
+    found = dict.fromkeys(
+        os.path.realpath(place) for place in places if not _is_inside(place, base)
+    )
     lines = [f"reads {place}" for place in islice(found, _SHOWN)]
-    return [*lines, f"reads {counted(len(found) - _SHOWN, 'more file')}"] if len(found) > _SHOWN else lines
+    return (
+        [*lines, f"reads {counted(len(found) - _SHOWN, 'more file')}"]
+        if len(found) > _SHOWN
+        else lines
+    )
 
 
 def _is_inside(place: Path, base: Path) -> bool:

@@ -19,13 +19,17 @@ class Slot(NamedTuple):
     per_record: bool
 
 
-def with_resize_edges(reads: Mapping[str, list[str]], columns: Mapping[str, Column]) -> dict[str, list[str]]:
+def with_resize_edges(
+    reads: Mapping[str, list[str]], columns: Mapping[str, Column]
+) -> dict[str, list[str]]:
     """What each column comes after: what it reads; and a column that changes the rows comes after all that do not read it,
     because it carries their values along."""
     after = {name: list(others) for name, others in reads.items()}
     for name in reversed([name for name, column in columns.items() if resizes(column)]):
         readers = _descendants(name, after)
-        after[name] += [other for other in columns if other not in readers and other not in after[name]]
+        after[name] += [
+            other for other in columns if other not in readers and other not in after[name]
+        ]
     return after
 
 
@@ -50,7 +54,11 @@ def _descendants(name: str, after: Mapping[str, list[str]]) -> set[str]:
     found = {name}
     grew = True
     while grew:
-        more = {other for other, before in after.items() if other not in found and not found.isdisjoint(before)}
+        more = {
+            other
+            for other, before in after.items()
+            if other not in found and not found.isdisjoint(before)
+        }
         found |= more
         grew = bool(more)
     return found

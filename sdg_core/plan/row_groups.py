@@ -49,7 +49,9 @@ def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ..
     if count > MAX_ROW_GROUPS:
         raise PlanError(too_many_row_groups(num_records, row_group_size))
     return tuple(
-        RowGroup(index, index * row_group_size, min(row_group_size, num_records - index * row_group_size))
+        RowGroup(
+            index, index * row_group_size, min(row_group_size, num_records - index * row_group_size)
+        )
         for index in range(count)
     )
 
@@ -68,7 +70,8 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         if match is None:
             raise PlanError(
-                f"row groups {text!r}: cannot read {part!r}", remedy="write indices and ranges, as in 0-9,12"
+                f"row groups {text!r}: cannot read {part!r}",
+                remedy="write indices and ranges, as in 0-9,12",
             )
         first = int(match[1])
         last = int(match[2] or match[1])
@@ -76,7 +79,8 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
             raise PlanError(f"row groups {text!r}: range {part.strip()!r} runs backwards")
         if last >= count:
             raise PlanError(
-                f"row groups {text!r}: row group {last} does not exist", remedy=f"this dataset has 0 to {count - 1}"
+                f"row groups {text!r}: row group {last} does not exist",
+                remedy=f"this dataset has 0 to {count - 1}",
             )
         chosen.update(range(first, last + 1))
     return tuple(sorted(chosen))
@@ -96,9 +100,15 @@ class Shard:
     def __post_init__(self) -> None:
         """Raise PlanError for a slice that does not exist."""
         if self.count < 1:
-            raise PlanError(f"shard {str(self)!r}: there are no slices", remedy="let the count be at least 1")
+            raise PlanError(
+                f"shard {str(self)!r}: there are no slices", remedy="let the count be at least 1"
+            )
         if not 0 <= self.index < self.count:
-            slices = f"0/{self.count} to {self.count - 1}/{self.count}" if self.count > 1 else "0/1 alone"
+            slices = (
+                f"0/{self.count} to {self.count - 1}/{self.count}"
+                if self.count > 1
+                else "0/1 alone"
+            )
             raise PlanError(
                 f"shard {str(self)!r}: slice {self.index} does not exist",
                 remedy=f"slices count from 0: there are {slices}",
@@ -123,11 +133,17 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
 
-def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> list[tuple[int, int]]:
+def contiguous_ranges(
+    indices: Iterable[int], *, at_most: int | None = None
+) -> list[tuple[int, int]]:
     """Indices as inclusive `(first, last)` ranges, each of at most `at_most` indices."""
     ranges: list[tuple[int, int]] = []
     for index in sorted(set(indices)):
-        if ranges and index == ranges[-1][1] + 1 and (at_most is None or index - ranges[-1][0] < at_most):
+        if (
+            ranges
+            and index == ranges[-1][1] + 1
+            and (at_most is None or index - ranges[-1][0] < at_most)
+        ):
             ranges[-1] = (ranges[-1][0], index)
         else:
             ranges.append((index, index))
@@ -136,7 +152,9 @@ def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> 
 
 def format_ranges(indices: Sequence[int]) -> str:
     """Indices as short text, `0-9, 12`."""
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in contiguous_ranges(indices)) or "none"
+    return (
+        ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in contiguous_ranges(indices)) or "none"
+    )
 
 
 def chosen_row_groups(groups: Sequence[RowGroup], wanted: Sequence[int] | None) -> list[int]:
@@ -146,6 +164,7 @@ def chosen_row_groups(groups: Sequence[RowGroup], wanted: Sequence[int] | None) 
     outside = [index for index in wanted if not 0 <= index < len(groups)]
     if outside:
         raise PlanError(
-            f"row groups {format_ranges(outside)} do not exist", remedy=f"this dataset has 0 to {len(groups) - 1}"
+            f"row groups {format_ranges(outside)} do not exist",
+            remedy=f"this dataset has 0 to {len(groups) - 1}",
         )
     return sorted(set(wanted))

@@ -14,7 +14,9 @@ UsageByModel = dict[str, dict[str, int]]
 UsageByColumn = dict[str, UsageByModel]
 
 
-def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]) -> UsageByModel:
+def add_usage(
+    first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]
+) -> UsageByModel:
     """Usage per model alias, summed. A sum stays within 64 bits, so that it can be stored whatever earlier releases took in."""
     total = {alias: dict(counts) for alias, counts in first.items()}
     for alias, counts in second.items():
@@ -30,7 +32,9 @@ def count_usage(total: UsageByModel, alias: str, counts: Mapping[str, int]) -> N
             mine[key] = min(mine.get(key, 0) + count, _MOST)
 
 
-def subtract_usage(whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Mapping[str, int]]) -> UsageByModel:
+def subtract_usage(
+    whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Mapping[str, int]]
+) -> UsageByModel:
     """What is left of `whole`, which may be below 0."""
     rest: UsageByModel = {}
     for alias, counts in whole.items():
@@ -39,9 +43,13 @@ def subtract_usage(whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Ma
     return rest
 
 
-def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, UsageByModel]) -> UsageByColumn:
+def add_usage_by_column(
+    first: Mapping[str, UsageByModel], second: Mapping[str, UsageByModel]
+) -> UsageByColumn:
     """Usage per column and model alias, summed."""
-    return {name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)}
+    return {
+        name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)
+    }
 
 
 _MILLION = Decimal(1_000_000)
@@ -57,7 +65,10 @@ class Cost:
 
 def costs(usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]) -> dict[str, Cost]:
     """The cost per model alias; aliases without prices are absent."""
-    return {alias: Cost(float(amount), currency) for alias, (amount, currency) in exact_costs(usage, models).items()}
+    return {
+        alias: Cost(float(amount), currency)
+        for alias, (amount, currency) in exact_costs(usage, models).items()
+    }
 
 
 def exact_costs(
@@ -104,11 +115,15 @@ def money_text(amount: float) -> str:
 def _amount(counts: Mapping[str, int], prices: Prices) -> Decimal:
     """Cached tokens are among the prompt tokens."""
     cached = min(counts.get("cached_tokens", 0), counts.get("prompt_tokens", 0))
-    cached_price = prices.cached_tokens if prices.cached_tokens is not None else prices.prompt_tokens
+    cached_price = (
+        prices.cached_tokens if prices.cached_tokens is not None else prices.prompt_tokens
+    )
     per_million = (
         (counts.get("prompt_tokens", 0) - cached) * exact_amount(prices.prompt_tokens)
         + cached * exact_amount(cached_price)
         + counts.get("completion_tokens", 0) * exact_amount(prices.completion_tokens)
     )
     images = counts.get("images", 0) * exact_amount(prices.images)
-    return per_million / _MILLION + images + counts.get("requests", 0) * exact_amount(prices.requests)
+    return (
+        per_million / _MILLION + images + counts.get("requests", 0) * exact_amount(prices.requests)
+    )

@@ -64,7 +64,8 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 _SYSTEM = re.compile(
-    r"HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY", re.IGNORECASE
+    r"HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY",
+    re.IGNORECASE,
 )
 
 
@@ -98,7 +99,11 @@ def sent_variables(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Pat
             yield ("model_providers", index, "api_key"), provider.api_key, provider.endpoint
         for name, value in (provider.extra_headers or {}).items():
             if is_variable(value):
-                yield ("model_providers", index, "extra_headers", name), value[1:], provider.endpoint
+                yield (
+                    ("model_providers", index, "extra_headers", name),
+                    value[1:],
+                    provider.endpoint,
+                )
     for index, server in enumerate(config.mcp_providers):
         if isinstance(server, HttpMcpProvider) and server.api_key:
             yield ("mcp_providers", index, "api_key"), server.api_key, server.endpoint
@@ -152,7 +157,9 @@ def host_of(url: str) -> str:
         return url
 
 
-def allowed_pairs(env: Mapping[str, str], working_directory: FilePath) -> dict[str, tuple[str, ...]]:
+def allowed_pairs(
+    env: Mapping[str, str], working_directory: FilePath
+) -> dict[str, tuple[str, ...]]:
     """Host patterns by variable, as the user allows them. What is not understood there allows nothing."""
     found: dict[str, tuple[str, ...]] = {}
     try:
@@ -174,4 +181,6 @@ _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def _matches(host: str, patterns: tuple[str, ...]) -> bool:
-    return _HOST.fullmatch(host) is not None and any(fnmatchcase(host, pattern) for pattern in patterns)
+    return _HOST.fullmatch(host) is not None and any(
+        fnmatchcase(host, pattern) for pattern in patterns
+    )

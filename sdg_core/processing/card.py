@@ -65,7 +65,15 @@ def _files(output: str) -> list[dict[str, str]]:
 
 def _size_category(num_rows: int) -> str:
     """The hub's word for a size, https://github.com/huggingface/hub-docs/blob/main/datasetcard.md."""
-    bounds = {10**3: "1K", 10**4: "10K", 10**5: "100K", 10**6: "1M", 10**7: "10M", 10**8: "100M", 10**9: "1B"}
+    bounds = {
+        10**3: "1K",
+        10**4: "10K",
+        10**5: "100K",
+        10**6: "1M",
+        10**7: "10M",
+        10**8: "100M",
+        10**9: "1B",
+    }
     lower = ""
     for bound, name in bounds.items():
         if num_rows < bound:
@@ -81,7 +89,9 @@ def _column_rows(plan: DatasetPlan, pictures: Sequence[str]) -> list[tuple[str, 
     for field in plan.kept_schema:
         column = columns.get(producers.get(field.name, field.name))
         made_by = "seed data" if column is None else column.column_type
-        description = column.description if column is not None and column.name == field.name else None
+        description = (
+            column.description if column is not None and column.name == field.name else None
+        )
         kind = "pictures" if field.name in pictures else str(field.type)
         rows.append((f"`{field.name}`", kind, made_by, description or ""))
     return rows
@@ -98,7 +108,9 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
         f"{counted(plan.num_records, 'record')} planned"
     ]
     for alias, (model, provider) in plan.models.items():
-        lines.append(f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})")
+        lines.append(
+            f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})"
+        )
     if plan.config.select is not None:
         lines.append(f"- {_how_selected(plan.config.select)}")
     for outcome in outcomes:
@@ -112,8 +124,12 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
 def _how_selected(select: SelectConfig) -> str:
     if select.keep is None:
         return f"of {counted(select.candidates, 'candidate')}, a record is the one with the highest `{select.best}`"
-    best = f", else the candidate with the highest `{select.best}`" if select.best is not None else ""
-    return f"each record drawn up to {counted(select.candidates, 'time')} until `{select.keep}`{best}"
+    best = (
+        f", else the candidate with the highest `{select.best}`" if select.best is not None else ""
+    )
+    return (
+        f"each record drawn up to {counted(select.candidates, 'time')} until `{select.keep}`{best}"
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

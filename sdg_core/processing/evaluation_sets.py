@@ -30,7 +30,9 @@ def check_evaluation_sets(processors: Sequence[Processor], open_source: OpenSour
                     opened_evaluation_set(place, evaluation, open_source)
             else:
                 where = f"processor {processor.name!r}: evaluation_sets[{place}]"
-                unread.append(f"{where} ({source.seed_type}) is not checked; it is read when processing starts")
+                unread.append(
+                    f"{where} ({source.seed_type}) is not checked; it is read when processing starts"
+                )
     return unread
 
 
@@ -67,7 +69,10 @@ def named_processor(name: str) -> Iterator[None]:
     except SeedError as error:
         raise SeedError(f"processor {name!r}: {error.message}", remedy=error.remedy) from error
     except CellError as error:
-        remedy = error.remedy or "fix the processor (for a value that may be absent, use `| default('')`)"
+        remedy = (
+            error.remedy
+            or "fix the processor (for a value that may be absent, use `| default('')`)"
+        )
         raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
     except FilterError as error:
         remedy = error.remedy or "fix the processor, then process again"
@@ -81,6 +86,12 @@ def of_evaluation_set(place: int) -> Iterator[None]:
     try:
         yield
     except SeedError as error:
-        message = error.message.replace("seed file", "the file").replace("the seed data", "its source")
-        remedy = error.remedy.replace("seed_config.source", f"{name}.source") if error.remedy is not None else None
+        message = error.message.replace("seed file", "the file").replace(
+            "the seed data", "its source"
+        )
+        remedy = (
+            error.remedy.replace("seed_config.source", f"{name}.source")
+            if error.remedy is not None
+            else None
+        )
         raise SeedError(f"{name}: {message}", remedy=remedy) from error

@@ -59,7 +59,10 @@ class Exported:
             "path": str(self.path),
             "rows": self.num_rows,
             "finished": self.finished,
-            "parts": {name: {"path": str(self.files[name]), "rows": rows} for name, rows in self.parts.items()},
+            "parts": {
+                name: {"path": str(self.files[name]), "rows": rows}
+                for name, rows in self.parts.items()
+            },
         }
 
 
@@ -77,7 +80,12 @@ class ExportOptions:
 
 
 def export_version(
-    version: VersionLayout, stored: StoredRows, schema: pa.Schema, path: Path, *, options: ExportOptions
+    version: VersionLayout,
+    stored: StoredRows,
+    schema: pa.Schema,
+    path: Path,
+    *,
+    options: ExportOptions,
 ) -> Exported:
     """Write rows of a version as the options say. Raises PlanError, RefusedError, StoreError; IncompleteError for the output of a
     processor where nothing is finished."""
@@ -90,12 +98,16 @@ def export_version(
     schema = _chosen(schema, options.columns)
     if options.split is None:
         check_target(path, overwrite=options.overwrite)
-        rows = export_rows(parts, schema, path, remedy=stored.remedy, defuse_formulas=options.defuse_formulas)
+        rows = export_rows(
+            parts, schema, path, remedy=stored.remedy, defuse_formulas=options.defuse_formulas
+        )
         return Exported(path, rows, stored.finished)
     sizes = part_sizes(options.split, num_rows)
     for name in sizes:
         check_target(part_path(path, name), overwrite=options.overwrite)
-    _export_split(parts, schema, path, sizes, remedy=stored.remedy, defuse_formulas=options.defuse_formulas)
+    _export_split(
+        parts, schema, path, sizes, remedy=stored.remedy, defuse_formulas=options.defuse_formulas
+    )
     return Exported(path, num_rows, stored.finished, sizes)
 
 
@@ -107,11 +119,15 @@ def _output_of(version: VersionLayout, processor: str, *, finished: bool) -> tup
         )
     with store_errors("list", version.processed):
         names = [
-            name for name in directory_names(version.processed) if name not in (version.processed_dataset.name, REMOVED)
+            name
+            for name in directory_names(version.processed)
+            if name not in (version.processed_dataset.name, REMOVED)
         ]
     parts = part_files(version.processed / processor) if processor in names else ()
     if not parts:
-        raise PlanError(f"no processor {processor!r} has written an output{did_you_mean(processor, names)}")
+        raise PlanError(
+            f"no processor {processor!r} has written an output{did_you_mean(processor, names)}"
+        )
     return parts
 
 
@@ -120,7 +136,9 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
         return schema
     for name in columns:
         if name not in schema.names:
-            raise PlanError(f"columns: there is no column {name!r}{did_you_mean(name, schema.names)}")
+            raise PlanError(
+                f"columns: there is no column {name!r}{did_you_mean(name, schema.names)}"
+            )
     for _, name in duplicates(columns):
         raise PlanError(f"columns: {name!r} is named twice", remedy="name each column once")
     if not columns:
@@ -131,13 +149,17 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 def check_finished(version: VersionLayout, metadata: Metadata, *, otherwise: str = "") -> None:
     """Raise IncompleteError unless post-generation has finished. otherwise: what else one may do than finish it."""
     if metadata.post_generation_state != "complete":
-        raise IncompleteError(f"{version.directory} is not finished", remedy=f"`sdg process` it first{otherwise}")
+        raise IncompleteError(
+            f"{version.directory} is not finished", remedy=f"`sdg process` it first{otherwise}"
+        )
 
 
 def check_exportable(version: VersionLayout, metadata: Metadata, *, partial: bool) -> None:
     """Raise IncompleteError unless there is a finished dataset to export, or the rows there are so far will do."""
     if not partial:
-        check_finished(version, metadata, otherwise=", or export the rows generated so far with --partial")
+        check_finished(
+            version, metadata, otherwise=", or export the rows generated so far with --partial"
+        )
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -147,12 +169,18 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise RefusedError(f"{path} is a directory", remedy="name a file in it")
     if path.exists() and not overwrite:
         raise RefusedError(
-            f"{path} exists", remedy="choose another file, or overwrite it with --force; nothing was written"
+            f"{path} exists",
+            remedy="choose another file, or overwrite it with --force; nothing was written",
         )
 
 
 def export_rows(
-    parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "", defuse_formulas: bool = False
+    parts: Sequence[StorePath],
+    schema: pa.Schema,
+    path: Path,
+    *,
+    remedy: str = "",
+    defuse_formulas: bool = False,
 ) -> int:
     """Write the rows of parquet files into one file in the format that its name says; returns how many.
 
@@ -178,7 +206,10 @@ def _export_split(
     """Write each row into the file of its part."""
     done = 0
     with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(part_path(path, name), schema, defuse_formulas)) for name in sizes]
+        writers = [
+            stack.enter_context(_writer(part_path(path, name), schema, defuse_formulas))
+            for name in sizes
+        ]
         for batch in _batches(parts, schema, remedy=remedy):
             places = part_of(done, batch.num_rows, [*sizes.values()])
             for place, write in enumerate(writers):
@@ -191,7 +222,11 @@ def _writer(path: Path, schema: pa.Schema, defuse_formulas: bool) -> Iterator[Wr
     """What writes into a file in the format that its name says, all or nothing."""
     kind, compression = _format(path)
     with atomic_file(path) as file, ExitStack() as stack:
-        target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
+        target = (
+            stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression))
+            if compression
+            else file
+        )
         writer = _defused_csv if kind == ".csv" and defuse_formulas else _WRITERS[kind]
         yield stack.enter_context(writer(target, schema))
 
@@ -225,7 +260,9 @@ def _format(path: Path) -> tuple[str, str | None]:
     return kind, compression
 
 
-def _batches(parts: Sequence[StorePath], schema: pa.Schema, *, remedy: str) -> Iterator[pa.RecordBatch]:
+def _batches(
+    parts: Sequence[StorePath], schema: pa.Schema, *, remedy: str
+) -> Iterator[pa.RecordBatch]:
     for part in parts:
         with (
             damage_errors(part, remedy=remedy),
@@ -260,13 +297,19 @@ def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterato
     names = _defused(pl.Series(schema.names)).to_list() if defuse else schema.names
     header = pl.DataFrame({name: [] for name in names}).write_csv()
     file.write(header.encode())
-    quoted: Literal["always", "necessary"] = "always" if len(schema) == 1 else "necessary"  # an empty line is no row
+    quoted: Literal["always", "necessary"] = (
+        "always" if len(schema) == 1 else "necessary"
+    )  # an empty line is no row
 
     def write(batch: pa.RecordBatch) -> None:
         columns = [_csv_column(name, batch.column(name)) for name in schema.names]
         if defuse:
-            columns = [_defused(column) if column.dtype == pl.String else column for column in columns]
-        file.write(pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode())
+            columns = [
+                _defused(column) if column.dtype == pl.String else column for column in columns
+            ]
+        file.write(
+            pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode()
+        )
 
     yield write
 

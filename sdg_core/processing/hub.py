@@ -87,7 +87,9 @@ class Hub:
         try:
             from huggingface_hub import HfApi
         except ImportError as error:
-            raise HubError("the Hub needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'") from error
+            raise HubError(
+                "the Hub needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'"
+            ) from error
         self.repo = repo
         self.endpoint = endpoint
         self._api: Any = HfApi(endpoint=endpoint, token=token or False)
@@ -104,8 +106,14 @@ class Hub:
         changed = tuple(file for file in local if not _is_same(file, there.get(file.name)))
         names = {file.name for file in local}
         ours = tuple(f"processed/{name}/" for name in outputs)
-        stale = tuple(sorted(name for name in there if name.startswith((*ours, *EARLIER)) and name not in names))
-        return PushPlan(self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale)
+        stale = tuple(
+            sorted(
+                name for name in there if name.startswith((*ours, *EARLIER)) and name not in names
+            )
+        )
+        return PushPlan(
+            self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale
+        )
 
     def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
         """Carry out a plan; returns the address of the dataset. Raises HubError; run again, it goes on."""
@@ -142,13 +150,21 @@ class Hub:
         try:
             yield
         except HFValidationError as error:
-            raise HubError(f"{self.repo!r} is not a repository: {error}", remedy="write it as user/name") from error
+            raise HubError(
+                f"{self.repo!r} is not a repository: {error}", remedy="write it as user/name"
+            ) from error
         except HfHubHTTPError as error:
             status = error.response.status_code if error.response is not None else None
             remedy = _MAY_WRITE if status in (401, 403, 404) else _GO_ON
-            raise HubError(f"{self.endpoint} refused {self.repo}: {_first_line(error)}", remedy=remedy) from error
-        except Exception as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
-            raise HubError(f"{self.endpoint}, {self.repo}: {_first_line(error)}", remedy=_GO_ON) from error
+            raise HubError(
+                f"{self.endpoint} refused {self.repo}: {_first_line(error)}", remedy=remedy
+            ) from error
+        except (
+            Exception
+        ) as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
+            raise HubError(
+                f"{self.endpoint}, {self.repo}: {_first_line(error)}", remedy=_GO_ON
+            ) from error
 
 
 def push_finished(
@@ -175,12 +191,17 @@ def files_of(version: VersionLayout, outputs: Sequence[str]) -> tuple[HubFile, .
     """The card and the parts of each output. Raises StoreError."""
     names = [CARD]
     for output in outputs:
-        names += [f"{version.processed.name}/{output}/{part.name}" for part in part_files(version.processed / output)]
+        names += [
+            f"{version.processed.name}/{output}/{part.name}"
+            for part in part_files(version.processed / output)
+        ]
     found = []
     for name in names:
         path = _below(version.directory, name)
         with store_errors("read", path):
-            found.append(HubFile(name, path, path.stat().st_size if isinstance(path, Path) else path.size()))
+            found.append(
+                HubFile(name, path, path.stat().st_size if isinstance(path, Path) else path.size())
+            )
     return tuple(found)
 
 
@@ -208,9 +229,14 @@ def _digest(file: HubFile, digest: Any) -> str:
 
 def _chunks(operations: Sequence[Any]) -> list[Sequence[Any]]:
     """As few commits as the hub takes."""
-    return [operations[start : start + FILES_PER_COMMIT] for start in range(0, len(operations), FILES_PER_COMMIT)]
+    return [
+        operations[start : start + FILES_PER_COMMIT]
+        for start in range(0, len(operations), FILES_PER_COMMIT)
+    ]
 
 
 def _first_line(error: BaseException) -> str:
     cause = error.__cause__ or error
-    return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+    return next(
+        (line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__
+    )

@@ -38,7 +38,10 @@ class WithPictures:
     def __init__(self, version: VersionLayout, columns: Sequence[str], schema: pa.Schema) -> None:
         self._images = ImageFiles(version)
         self._columns = frozenset(columns)
-        fields = [field.with_type(pa.list_(_PICTURE)) if field.name in columns else field for field in schema]
+        fields = [
+            field.with_type(pa.list_(_PICTURE)) if field.name in columns else field
+            for field in schema
+        ]
         features = {"info": {"features": dict.fromkeys(columns, _FEATURE)}}
         self.schema = pa.schema(fields, metadata={b"huggingface": orjson.dumps(features)})
 

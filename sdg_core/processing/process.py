@@ -61,7 +61,9 @@ class ProcessingResult:
     removed_by_processor: Mapping[str, int] = field(default_factory=dict)
 
 
-def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool) -> None:
+def check_complete(
+    statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool
+) -> None:
     """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
     absent = [s for s in statuses if s.state not in (RowGroupState.COMPLETE, RowGroupState.PARTIAL)]
     if absent:
@@ -73,7 +75,9 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
         )
     has_rows = any(status.footer is not None and status.footer.num_rows for status in statuses)
     is_settled = not any(status.remaining for status in statuses)
-    if not has_rows and not (is_settled and plan.resizes):  # a function that returns no rows has its reasons
+    if not has_rows and not (
+        is_settled and plan.resizes
+    ):  # a function that returns no rows has its reasons
         if is_settled:
             raise IncompleteError(
                 f"select kept no candidate of any of {counted(plan.num_records, 'record')}, so there is nothing to process",
@@ -84,7 +88,11 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
             remedy="`sdg status FILE` shows why they failed; generate again to retry them",
         )
     remaining = sum(len(status.remaining) for status in statuses)
-    if remaining and not allow_missing and remaining > plan.config.run.max_missing_rate * plan.num_records:
+    if (
+        remaining
+        and not allow_missing
+        and remaining > plan.config.run.max_missing_rate * plan.num_records
+    ):
         partial = [status.group.index for status in statuses if status.remaining]
         raise IncompleteError(
             f"{remaining} of {counted(plan.num_records, 'record', 'have')} no row, in row groups {format_ranges(partial)}",
@@ -121,7 +129,10 @@ def process(
     source = _Source(version, plan, statuses)
     rows.prepare(source.batches)
     failpoint("processing.after_decisions")
-    with store_errors("write", version.processed), new_output(version.processed, commit_guard=commit_guard) as output:
+    with (
+        store_errors("write", version.processed),
+        new_output(version.processed, commit_guard=commit_guard) as output,
+    ):
         num_rows = _write(output, source, rows, transforms, on_row_group=on_row_group)
         failpoint("processing.before_publish")
     failpoint("processing.after_publish")
@@ -143,13 +154,17 @@ def process(
             processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
             processor_methods={outcome.name: outcome.method for outcome in rows.outcomes},
             removal_examples={
-                outcome.name: outcome.example for outcome in rows.outcomes if outcome.example is not None
+                outcome.name: outcome.example
+                for outcome in rows.outcomes
+                if outcome.example is not None
             },
         )
     failpoint("processing.after_seal")
     outputs = tuple(version.processed / name for name in output_names(plan))
     removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
-    return ProcessingResult(version, num_rows, outputs, already_done=False, removed_by_processor=removed)
+    return ProcessingResult(
+        version, num_rows, outputs, already_done=False, removed_by_processor=removed
+    )
 
 
 def _write(
@@ -167,10 +182,15 @@ def _write(
     removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
     pictured = picture_columns(source.plan)
     shown = [WithPictures(source.version, pictured, kept_schema)] if pictured else []
-    pictures = [_Parts(output, WITH_PICTURES, each.schema, rows_per_part=PICTURE_ROWS_PER_PART) for each in shown]
+    pictures = [
+        _Parts(output, WITH_PICTURES, each.schema, rows_per_part=PICTURE_ROWS_PER_PART)
+        for each in shown
+    ]
     files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *pictures)
     num_rows = 0
-    columns = frozenset(kept_schema.names).union(rows.columns, *(transform.columns for transform in transforms))
+    columns = frozenset(kept_schema.names).union(
+        rows.columns, *(transform.columns for transform in transforms)
+    )
     try:
         for status, (ids, table) in zip(source.statuses, source.batches(columns), strict=True):
             *left_out, (_, table, _) = rows.apply(ids, table)
@@ -196,7 +216,9 @@ def _write(
     return num_rows
 
 
-def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
+def existing_result(
+    version: VersionLayout, plan: DatasetPlan, metadata: Metadata
+) -> ProcessingResult:
     """The result of a version that is sealed already. Raises SealedError if the config now asks for another: more records, other
     outputs, another template."""
     if plan.num_records > metadata.target_num_records:
@@ -209,7 +231,9 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
-    if present - {WITH_PICTURES} != set(names) - {WITH_PICTURES}:  # not there in datasets sealed by 0.1
+    if present - {WITH_PICTURES} != set(names) - {
+        WITH_PICTURES
+    }:  # not there in datasets sealed by 0.1
         raise SealedError(
             f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
             f"{', '.join(sorted(names))}",
@@ -217,13 +241,17 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
         )
     for transform in transforms:
         _check_template(version, transform)
-    if list(metadata.processor_marks.items()) != list(row_processor_marks(plan.config.processors).items()):
+    if list(metadata.processor_marks.items()) != list(
+        row_processor_marks(plan.config.processors).items()
+    ):
         raise SealedError(
             f"{version.directory} is sealed, and the processors that remove records have changed since",
             remedy="`sdg reopen FILE`, then process again",
         )
     with store_errors("read", version.processed_dataset):
-        num_rows = sum(read_parquet_metadata(part).num_rows for part in part_files(version.processed_dataset))
+        num_rows = sum(
+            read_parquet_metadata(part).num_rows for part in part_files(version.processed_dataset)
+        )
     return ProcessingResult(
         version,
         num_rows,
@@ -236,7 +264,9 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
 def output_names(plan: DatasetPlan) -> list[str]:
     """What there is in `processed/`: the dataset, what processors make beside it, its pictures, and what was removed."""
     transforms = [
-        processor.name for processor in plan.config.processors if isinstance(processor, SchemaTransformProcessor)
+        processor.name
+        for processor in plan.config.processors
+        if isinstance(processor, SchemaTransformProcessor)
     ]
     pictures = [WITH_PICTURES] if picture_columns(plan) else []
     removed = [REMOVED] if row_processor_marks(plan.config.processors) else []
@@ -244,7 +274,11 @@ def output_names(plan: DatasetPlan) -> list[str]:
 
 
 def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:
-    return [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+    return [
+        SchemaTransform(p)
+        for p in plan.config.processors
+        if isinstance(p, SchemaTransformProcessor)
+    ]
 
 
 def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
@@ -262,7 +296,9 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
 
 def reopen(version: VersionLayout) -> None:
     """Remove the seal, then card and processed output; a crash in between leaves what the next processing replaces."""
-    update_metadata(version, post_generation_state="none", post_generation_processed=False, **NOTHING_REMOVED)
+    update_metadata(
+        version, post_generation_state="none", post_generation_processed=False, **NOTHING_REMOVED
+    )
     failpoint("reopen.after_unseal")
     with store_errors("remove", version.card):
         version.card.unlink(missing_ok=True)
@@ -280,11 +316,17 @@ class _Source:
     def batches(self, columns: frozenset[str]) -> Iterator[tuple[Ids, pa.Table]]:
         """Record indices and these columns of each row group. Where row groups were resized, rows are counted instead."""
         first = 0
-        resized = any(status.footer is not None and status.footer.resized for status in self.statuses)
+        resized = any(
+            status.footer is not None and status.footer.resized for status in self.statuses
+        )
         for status in self.statuses:
             assert status.footer is not None
             table = self._read(status, columns)
-            ids = np.arange(first, first + status.footer.num_rows) if resized else status.footer.records()
+            ids = (
+                np.arange(first, first + status.footer.num_rows)
+                if resized
+                else status.footer.records()
+            )
             first += status.footer.num_rows
             yield ids, table
             failpoint("processing.after_batch")
@@ -295,10 +337,16 @@ class _Source:
         stored = [name for name in self.plan.kept_schema.names if name in columns]
         # With no column there would be no rows to add the dropped columns to.
         stored = stored or self.plan.kept_schema.names[:1]
-        table = read_rows(self.version.row_group(status.group.index), columns=stored).replace_schema_metadata(None)
-        table = with_columns(table, pa.schema([self.plan.kept_schema.field(name) for name in stored]))
+        table = read_rows(
+            self.version.row_group(status.group.index), columns=stored
+        ).replace_schema_metadata(None)
+        table = with_columns(
+            table, pa.schema([self.plan.kept_schema.field(name) for name in stored])
+        )
         if wanted:
-            dropped = read_dropped(self.version.dropped(status.group.index), status.footer.records(), columns=wanted)
+            dropped = read_dropped(
+                self.version.dropped(status.group.index), status.footer.records(), columns=wanted
+            )
             for name in wanted:
                 table = table.append_column(name, dropped.column(name))
         return table
@@ -308,7 +356,12 @@ class _Parts:
     """A dataset in files `part-00000.parquet`, ... of at most so many rows."""
 
     def __init__(
-        self, output: StagedOutput, name: str, schema: pa.Schema, *, rows_per_part: int = ROWS_PER_PART
+        self,
+        output: StagedOutput,
+        name: str,
+        schema: pa.Schema,
+        *,
+        rows_per_part: int = ROWS_PER_PART,
     ) -> None:
         self._output = output
         self._rows_per_part = rows_per_part

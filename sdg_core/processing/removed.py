@@ -32,7 +32,10 @@ class RemovedRecords:
     """The file of records that one processor left out; there even if there are none."""
 
     def __init__(self, output: StagedOutput, outcome: Outcome, schema: pa.Schema) -> None:
-        own = (free_name("record_index", schema.names), pa.int64()), (free_name("reason", schema.names), pa.string())
+        own = (
+            (free_name("record_index", schema.names), pa.int64()),
+            (free_name("reason", schema.names), pa.string()),
+        )
         metadata = {METHOD_KEY: outcome.method.encode()}
         self._schema = pa.schema([*schema, *(pa.field(*field) for field in own)], metadata=metadata)
         self._columns = schema.names
@@ -43,7 +46,11 @@ class RemovedRecords:
     def write(self, ids: Ids, table: pa.Table, reasons: Reasons) -> None:
         """Add records of a batch."""
         if reasons:
-            columns = [*table.select(self._columns).columns, pa.array(ids), pa.array(reasons, type=pa.string())]
+            columns = [
+                *table.select(self._columns).columns,
+                pa.array(ids),
+                pa.array(reasons, type=pa.string()),
+            ]
             self._writer.write_table(pa.table(columns, names=self._schema.names).cast(self._schema))
 
     def close(self) -> None:

@@ -35,7 +35,12 @@ from sdg_core.plan.fingerprint import canonical_json
 from sdg_core.plan.templates.judging import score_of, why_not
 from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import truth_template
-from sdg_core.processing.evaluation_sets import OpenSource, named_processor, of_evaluation_set, opened_evaluation_set
+from sdg_core.processing.evaluation_sets import (
+    OpenSource,
+    named_processor,
+    of_evaluation_set,
+    opened_evaluation_set,
+)
 
 Found = TypeVar("Found")
 Batches = Callable[[frozenset[str]], Iterator[tuple[Ids, pa.Table]]]
@@ -106,7 +111,9 @@ class RowProcessors:
 
     def clusters(self) -> Mapping[str, pa.Table]:
         """What each deduplication took for the same: a row per record of a cluster of two or more."""
-        return {name: step.clusters() for name, step in self.steps if isinstance(step, _Deduplication)}
+        return {
+            name: step.clusters() for name, step in self.steps if isinstance(step, _Deduplication)
+        }
 
 
 def open_row_processors(processors: Sequence[Processor], open_source: OpenSource) -> RowProcessors:
@@ -124,7 +131,9 @@ def open_row_processors(processors: Sequence[Processor], open_source: OpenSource
 def row_processor_marks(processors: Sequence[Processor]) -> dict[str, str]:
     """For each processor that leaves records out, in order, what stands for all that it was asked for."""
     return {
-        processor.name: hashlib.sha256(canonical_json(processor.model_dump(mode="json")).encode()).hexdigest()
+        processor.name: hashlib.sha256(
+            canonical_json(processor.model_dump(mode="json")).encode()
+        ).hexdigest()
         for processor in processors
         if isinstance(processor, RowProcessor)
     }
@@ -160,7 +169,9 @@ class _Keep:
         self.method = "template"
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
-        return _of_each(ids, table, self.columns, lambda values: why_not(self._template, self._keep, values))
+        return _of_each(
+            ids, table, self.columns, lambda values: why_not(self._template, self._keep, values)
+        )
 
 
 class _Quality:
@@ -170,7 +181,13 @@ class _Quality:
         assert processor.column is not None
         self._column = processor.column
         self._rules = [
-            QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
+            QualityRule(
+                rule.rule,
+                at_least=rule.at_least,
+                at_most=rule.at_most,
+                n=rule.n,
+                language=rule.language,
+            )
             for rule in processor.quality
         ]
         self.columns = frozenset({processor.column})
@@ -191,8 +208,12 @@ class _Deduplication:
 
     def __init__(self, processor: DeduplicateProcessor) -> None:
         self._processor = processor
-        self._score = compiled(as_template(processor.score)) if processor.score is not None else None
-        self.columns = frozenset({*processor.columns, *(self._score.names if self._score is not None else ())})
+        self._score = (
+            compiled(as_template(processor.score)) if processor.score is not None else None
+        )
+        self.columns = frozenset(
+            {*processor.columns, *(self._score.names if self._score is not None else ())}
+        )
         parameters = {} if processor.threshold is None else {"threshold": processor.threshold}
         self._seen = duplicates_by(processor.method, keep=processor.keep, **parameters)
         self._found: Duplicates | None = None
@@ -241,7 +262,9 @@ class _Deduplication:
         assert template is not None
         name = self._processor.score
         if name in table.schema.names and _is_number(table.schema.field(name).type):
-            scores: list[float | None] = table.column(name).cast(pa.float64(), safe=False).to_pylist()
+            scores: list[float | None] = (
+                table.column(name).cast(pa.float64(), safe=False).to_pylist()
+            )
             return scores  # as the template would say, but fast
         return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
@@ -267,7 +290,9 @@ class _Decontamination:
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         texts = joined_texts(table, self._processor.columns)
         found = self._index.overlaps(texts, at_least=self._processor.threshold)
-        return [None if leak is None else self._reason(leak.evaluation_id, leak.share) for leak in found]
+        return [
+            None if leak is None else self._reason(leak.evaluation_id, leak.share) for leak in found
+        ]
 
     def _reason(self, evaluation_id: int, share: float) -> str:
         place = int(np.searchsorted(self._starts, evaluation_id, side="right")) - 1
@@ -282,7 +307,11 @@ def joined_texts(table: pa.Table, columns: Sequence[str]) -> pl.Series:
         return series[0]
     frame = pl.DataFrame({str(place): texts for place, texts in enumerate(series)})
     empty = pl.all_horizontal(pl.all().is_null())
-    text = pl.when(empty).then(None).otherwise(pl.concat_str(pl.all(), separator="\n", ignore_nulls=True))
+    text = (
+        pl.when(empty)
+        .then(None)
+        .otherwise(pl.concat_str(pl.all(), separator="\n", ignore_nulls=True))
+    )
     return frame.select(text.alias("text"))["text"]
 
 
@@ -334,9 +363,12 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
     several = next((len(cell) for cell in cells if cell is not None and len(cell) != 1), None)
     if several is not None:
         raise FilterError(
-            f"a cell holds {counted(several, 'embedding')}, and one is needed", remedy="embed one text per record"
+            f"a cell holds {counted(several, 'embedding')}, and one is needed",
+            remedy="embed one text per record",
         )
-    return pa.array([None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64()))
+    return pa.array(
+        [None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64())
+    )
 
 
 def _of_each(
@@ -348,7 +380,9 @@ def _of_each(
         for values in table.select(sorted(names)).to_pylist():
             found.append(judge(values))
     except CellError as error:
-        raise CellError(f"record {ids[len(found)]}: {error.message}", remedy=error.remedy) from error
+        raise CellError(
+            f"record {ids[len(found)]}: {error.message}", remedy=error.remedy
+        ) from error
     return found
 
 

@@ -27,14 +27,17 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
     if len(shares) not in NAMES or not all(share > 0 for share in shares):
         raise PlanError(f"split is {written}", remedy=_EXAMPLE)
     if not any(abs(total - whole) < 1e-9 * whole for whole in (1, 100)):
-        raise PlanError(f"split is {written}, which is {total:g} in all, not 1 or 100", remedy=_EXAMPLE)
+        raise PlanError(
+            f"split is {written}, which is {total:g} in all, not 1 or 100", remedy=_EXAMPLE
+        )
     ends = [round(num_rows * sum(shares[: number + 1]) / total) for number in range(len(shares))]
     sizes = np.diff([0, *ends]).tolist()
     names = NAMES[len(shares)]
     if min(sizes) == 0:
         empty = names[sizes.index(0)]
         raise PlanError(
-            f"split {written} of {counted(num_rows, 'row')} leaves {empty} without a row", remedy="take larger shares"
+            f"split {written} of {counted(num_rows, 'row')} leaves {empty} without a row",
+            remedy="take larger shares",
         )
     return dict(zip(names, sizes, strict=True))
 

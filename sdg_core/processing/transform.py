@@ -35,7 +35,11 @@ class SchemaTransform:
         return pa.Table.from_pylist(list(self._rows(table)), schema=self.schema)
 
     def _rows(self, table: pa.Table) -> Iterator[dict[str, Any]]:
-        for values in table.select(sorted(self.columns)).to_pylist() if self.columns else [{}] * table.num_rows:
+        for values in (
+            table.select(sorted(self.columns)).to_pylist()
+            if self.columns
+            else [{}] * table.num_rows
+        ):
             try:
                 yield self._template.render(values)
             except CellError as error:
@@ -72,5 +76,10 @@ def _type_of(value: Any) -> pa.DataType:
 
 def _common_struct(types: list[pa.DataType]) -> pa.DataType:
     """Items of a list may be objects with different keys; absent ones are null. An empty list holds text."""
-    fields = {field.name: field for data_type in types if pa.types.is_struct(data_type) for field in data_type}
+    fields = {
+        field.name: field
+        for data_type in types
+        if pa.types.is_struct(data_type)
+        for field in data_type
+    }
     return pa.struct(list(fields.values())) if fields else pa.string()

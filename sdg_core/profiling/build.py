@@ -71,7 +71,9 @@ def make_report(
         columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)
         after = measure_variety(frame, described, columns, rows=stored.num_rows, stage="after")
-    before = _variety_before(version, statuses, described) if facts.removed and stored.finished else ()
+    before = (
+        _variety_before(version, statuses, described) if facts.removed and stored.finished else ()
+    )
     outputs = [p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
     return Report(
         made_at=utc_now(),
@@ -94,7 +96,9 @@ def _variety_before(
         return measure_variety(frame, described, columns, rows=stored.num_rows, stage="before")
 
 
-def write_report(version: VersionLayout, report: Report, *, output: str | Path | None = None) -> MadeReport:
+def write_report(
+    version: VersionLayout, report: Report, *, output: str | Path | None = None
+) -> MadeReport:
     """Write `report.json` and `report.html` beside the data, each whole; or the page only, at `output`. Raises StoreError."""
     if output is not None:
         return _write_page(Path(output).absolute(), report)
@@ -114,7 +118,9 @@ def read_report(version: VersionLayout) -> Mapping[str, Any] | None:
         known = orjson.loads(read_or_none(version.report_json) or b"null")
     except orjson.JSONDecodeError:
         return None
-    return known if isinstance(known, dict) and known.get("schema_version") == SCHEMA_VERSION else None
+    return (
+        known if isinstance(known, dict) and known.get("schema_version") == SCHEMA_VERSION else None
+    )
 
 
 def is_of_finished(version: VersionLayout) -> bool:
@@ -128,6 +134,9 @@ def remove_report_of_finished(version: VersionLayout) -> None:
     known = read_report(version)
     if known is not None and known["source"] == "row_groups":
         return
-    for path in (version.report_json, version.report_html):  # without the first there is none, whatever a crash leaves
+    for path in (
+        version.report_json,
+        version.report_html,
+    ):  # without the first there is none, whatever a crash leaves
         with store_errors("remove", path):
             path.unlink(missing_ok=True)

@@ -26,12 +26,18 @@ def count_values(
     distinct, values: as they were measured. Values are left out where there are many, but for texts that repeat.
     Texts that all differ are left out, however few.
     """
-    if not distinct or part.kind not in ("text", "number", "boolean") or (part.kind == "text" and distinct == values):
+    if (
+        not distinct
+        or part.kind not in ("text", "number", "boolean")
+        or (part.kind == "text" and distinct == values)
+    ):
         return None, ()
     if distinct <= (_FEW_NUMBERS if part.kind == "number" else _FEW_TEXTS):
         found = collected(_counted(frame.select(part.value.alias("value")).drop_nulls()))
         if part.kind == "number":
-            return found.height, tuple((shown(value), count) for value, count in found.sort("value").iter_rows())
+            return found.height, tuple(
+                (shown(value), count) for value, count in found.sort("value").iter_rows()
+            )
         return found.height, _ranked(found.iter_rows())
     if part.kind == "text":
         return None, _repeated(frame, part, limits)
@@ -51,8 +57,12 @@ def value_counts(
 
 def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
     """The most frequent of the texts in the one column of a table, by their beginnings."""
-    beginnings = frame.select(pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")).drop_nulls()
-    counts = collected(_counted(beginnings.filter(pl.col("value") != "")).top_k(at_most, by=["count", "value"]))
+    beginnings = frame.select(
+        pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")
+    ).drop_nulls()
+    counts = collected(
+        _counted(beginnings.filter(pl.col("value") != "")).top_k(at_most, by=["count", "value"])
+    )
     return tuple(sorted(counts.iter_rows(), key=lambda item: (-item[1], item[0])))
 
 

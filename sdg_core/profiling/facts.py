@@ -75,9 +75,15 @@ def gather_facts(
         removal_examples=metadata.removal_examples,
         selection=selection,
         selection_rule=plan.selection,
-        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
+        rejected_cost=costs(selection.usage, plan.config.model_configs)
+        if selection is not None
+        else {},
         **spending.to_dict(),
-        estimate=compare(metadata, [status.footer for status in statuses if status.footer is not None], spending.own),
+        estimate=compare(
+            metadata,
+            [status.footer for status in statuses if status.footer is not None],
+            spending.own,
+        ),
     )
 
 
@@ -88,7 +94,9 @@ def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
     for field in plan.kept_schema:
         column = columns.get(field.name)
         maker = columns.get(plan.graph.producers.get(field.name, field.name))
-        constrained = bool(plan.config.constraints)  # draws are then repeated, which moves the shares
+        constrained = bool(
+            plan.config.constraints
+        )  # draws are then repeated, which moves the shares
         described.append(
             Described(
                 name=field.name,
@@ -96,7 +104,9 @@ def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
                 made_by=_made_by(column if column is not None else maker),
                 description=column.description if column is not None else None,
                 column=column if field.name not in plan.seed_columns else None,
-                expected=expected_shares(column) if column is not None and not constrained else None,
+                expected=expected_shares(column)
+                if column is not None and not constrained
+                else None,
             )
         )
     return tuple(described)
@@ -148,7 +158,9 @@ def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
     )
 
 
-def _failures(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> tuple[FailureCount, ...]:
+def _failures(
+    version: VersionLayout, statuses: Sequence[RowGroupStatus]
+) -> tuple[FailureCount, ...]:
     """Why records have no row, the most frequent reasons first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for status in statuses:

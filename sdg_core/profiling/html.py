@@ -25,7 +25,9 @@ from sdg_core.profiling.report import Report
 _WIDTH = 400
 _HEIGHT = 80
 _GAP = 1.5
-_BAR = Markup('<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}: {}</title></rect>')
+_BAR = Markup(
+    '<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}: {}</title></rect>'
+)
 _CHART = Markup(
     '<figure class="hist"><svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
     "<figcaption><span>{}</span><span>{}</span></figcaption></figure>"
@@ -99,8 +101,12 @@ def _bins(column: ColumnProfile) -> Sequence[Bin]:
     numbers = column.numbers if column.numbers is not None else column.lengths
     if numbers is None or words.lists_values(column):
         return ()
-    if isinstance(numbers.minimum, int) and all(float(item.high).is_integer() for item in numbers.histogram):
-        return [replace(item, high=float(item.high) - 1) for item in numbers.histogram]  # the last whole number in it
+    if isinstance(numbers.minimum, int) and all(
+        float(item.high).is_integer() for item in numbers.histogram
+    ):
+        return [
+            replace(item, high=float(item.high) - 1) for item in numbers.histogram
+        ]  # the last whole number in it
     return numbers.histogram
 
 
@@ -134,13 +140,19 @@ def _written(value: Any) -> str:
     """A value of a record: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if isinstance(value, dict | list) else 0).decode()
+    return orjson.dumps(
+        value, option=orjson.OPT_INDENT_2 if isinstance(value, dict | list) else 0
+    ).decode()
 
 
 def _yaml_like(value: Any) -> str:
     """Settings on one line, but for those that are empty."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_yaml_like(item)}" for name, item in value.items() if item not in ({}, [], ()))
+        return ", ".join(
+            f"{name}: {_yaml_like(item)}"
+            for name, item in value.items()
+            if item not in ({}, [], ())
+        )
     return orjson.dumps(value).decode() if not isinstance(value, str) else value
 
 

@@ -77,7 +77,11 @@ def every_kth(frame: pl.LazyFrame, limits: Limits) -> pl.LazyFrame:
 
 def rows_at(frame: pl.LazyFrame, indices: Sequence[int]) -> list[dict[str, Any]]:
     """The rows with these numbers, in ascending order. Only the parts of files that hold them are read."""
-    return [row for index in sorted(set(indices)) for row in collected(frame.slice(index, 1)).iter_rows(named=True)]
+    return [
+        row
+        for index in sorted(set(indices))
+        for row in collected(frame.slice(index, 1)).iter_rows(named=True)
+    ]
 
 
 def collected(frame: pl.LazyFrame) -> pl.DataFrame:
@@ -87,10 +91,18 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
 
 def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> list[Measured]:
     """One pass for what can be summed up, one for what needs the extremes to be known."""
-    derived = frame.select([expression for i, part in enumerate(parts) for expression in _derived(i, part)])
-    wanted = [expression for i, part in enumerate(parts) for expression in _sums(i, part, exact=limits.exact)]
+    derived = frame.select(
+        [expression for i, part in enumerate(parts) for expression in _derived(i, part)]
+    )
+    wanted = [
+        expression
+        for i, part in enumerate(parts)
+        for expression in _sums(i, part, exact=limits.exact)
+    ]
     quantiles = [e for i, part in enumerate(parts) if _has_numbers(part) for e in _quantiles(i)]
-    found = collected(derived.select(*wanted, *(quantiles if limits.exact else []))).row(0, named=True)
+    found = collected(derived.select(*wanted, *(quantiles if limits.exact else []))).row(
+        0, named=True
+    )
     if quantiles and not limits.exact:
         sample = every_kth(frame, limits).select(
             [expression for i, part in enumerate(parts) for expression in _derived(i, part)]
@@ -103,9 +115,9 @@ def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> 
             scales[i] = scale
     counts: dict[str, Any] = {}
     if scales:
-        counts = collected(derived.select([e for i, scale in scales.items() for e in scale.counts(i)])).row(
-            0, named=True
-        )
+        counts = collected(
+            derived.select([e for i, scale in scales.items() for e in scale.counts(i)])
+        ).row(0, named=True)
     return [_measured(found, counts, i, part, scales.get(i)) for i, part in enumerate(parts)]
 
 
@@ -181,7 +193,11 @@ class _Scale:
     bars: int
 
     def counts(self, i: int) -> Iterator[pl.Expr]:
-        bar = ((pl.col(f"v{i}") * 0.5 - self.low * 0.5) / (self.width * 0.5)).floor().clip(0, self.bars - 1)
+        bar = (
+            ((pl.col(f"v{i}") * 0.5 - self.low * 0.5) / (self.width * 0.5))
+            .floor()
+            .clip(0, self.bars - 1)
+        )
         for k in range(self.bars):
             yield (bar == k).sum().alias(f"bar{i}_{k}")
 
@@ -190,7 +206,11 @@ class _Scale:
         if k in (0, self.bars):
             return self.high if k else self.low
         edge = self.low + self.width * k
-        return edge if math.isfinite(edge) else self.low * (1 - k / self.bars) + self.high * (k / self.bars)
+        return (
+            edge
+            if math.isfinite(edge)
+            else self.low * (1 - k / self.bars) + self.high * (k / self.bars)
+        )
 
 
 def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
@@ -205,7 +225,9 @@ def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
         bars = math.ceil((high - low + 1) / width)
         return _Scale(low, low + width * bars, width, bars)
     width = (high * 0.5 - low * 0.5) / (BINS / 2)
-    if width < _NARROWEST or low + width == low or high - width == high:  # too close together to be told apart
+    if (
+        width < _NARROWEST or low + width == low or high - width == high
+    ):  # too close together to be told apart
         return _Scale(low, high, 1.0, 1)
     return _Scale(low, high, width, BINS)
 
@@ -217,7 +239,10 @@ def _measured(
     quantiles = {name: _finite(found.get(f"{name}_{i}")) for name in QUANTILES}
     bins: tuple[tuple[float, float, int], ...] = ()
     if scale is not None:
-        bins = tuple((scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0)) for k in range(scale.bars))
+        bins = tuple(
+            (scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0))
+            for k in range(scale.bars)
+        )
     distinct = found.get(f"distinct{i}")
     return Measured(
         nulls=nulls,
@@ -241,7 +266,9 @@ def _finite(value: Any) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     rounded = float(f"{value:.10g}")
-    return rounded if math.isfinite(rounded) else float(value)  # rounding up the largest floats overflows
+    return (
+        rounded if math.isfinite(rounded) else float(value)
+    )  # rounding up the largest floats overflows
 
 
 def _plain(value: Any) -> int | float | None:

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
 Kind = Literal[
-    "text", "number", "boolean", "time", "list", "struct", "judge", "validation", "embedding", "image", "other"
+    "text",
+    "number",
+    "boolean",
+    "time",
+    "list",
+    "struct",
+    "judge",
+    "validation",
+    "embedding",
+    "image",
+    "other",
 ]
 Scalar = str | int | float | bool
 

@@ -80,8 +80,12 @@ def _sample(row: int, record: Mapping[str, Any], chats: Sequence[str]) -> Output
     conversations = {}
     for column in chats:
         turns = [turn for turn in record[column] or () if turn]
-        conversations[column] = tuple(Message(str(turn["role"]), _said(turn["content"])) for turn in turns)
-    return OutputSample(row, conversations, {name: plain(v) for name, v in record.items() if name not in chats})
+        conversations[column] = tuple(
+            Message(str(turn["role"]), _said(turn["content"])) for turn in turns
+        )
+    return OutputSample(
+        row, conversations, {name: plain(v) for name, v in record.items() if name not in chats}
+    )
 
 
 def _said(content: Any) -> str:

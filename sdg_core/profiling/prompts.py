@@ -42,7 +42,10 @@ def prompts_as_sent(
     plan: DatasetPlan, version: VersionLayout, statuses: Sequence[RowGroupStatus]
 ) -> tuple[SentPrompt, ...]:
     """The prompts of the first stored records. None where rows are no records, or where the values cannot be read."""
-    status = next((status for status in statuses if status.footer is not None and status.footer.num_rows), None)
+    status = next(
+        (status for status in statuses if status.footer is not None and status.footer.num_rows),
+        None,
+    )
     written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
     if status is None or status.footer is None or plan.resizes or not written:
         return ()
@@ -87,16 +90,27 @@ async def _rendered(
         return tuple(found)
 
 
-def _prompted(plan: DatasetPlan, models: ModelPool, version: VersionLayout) -> dict[str, PromptedGenerator]:
+def _prompted(
+    plan: DatasetPlan, models: ModelPool, version: VersionLayout
+) -> dict[str, PromptedGenerator]:
     images = ImageFiles(version)
     written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
-    made = {column.name: model_generator(plan, column, models=models, images=images) for column in written}
-    return {name: generator for name, generator in made.items() if isinstance(generator, PromptedGenerator)}
+    made = {
+        column.name: model_generator(plan, column, models=models, images=images)
+        for column in written
+    }
+    return {
+        name: generator
+        for name, generator in made.items()
+        if isinstance(generator, PromptedGenerator)
+    }
 
 
 async def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
     try:
-        return rule is not None and (rule.inherits_skip(skipped) or await rule.holds_in_loop(values))
+        return rule is not None and (
+            rule.inherits_skip(skipped) or await rule.holds_in_loop(values)
+        )
     except CellError:
         return False
 
@@ -108,4 +122,8 @@ async def _prompt(
         messages = await generator.prompt(record=record, values=values)
     except (CellError, CorruptFileError, KeyError):
         return None
-    return SentPrompt(column, record, tuple((message.role, message_text(message)[:_LONGEST]) for message in messages))
+    return SentPrompt(
+        column,
+        record,
+        tuple((message.role, message_text(message)[:_LONGEST]) for message in messages),
+    )

@@ -156,7 +156,10 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             "made_at": self.made_at,
             **_known(facts),
-            "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
+            "columns": [
+                {**_known(asdict(column)), "summary": one_line_summary(column)}
+                for column in self.columns
+            ],
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
             "prompts": [_prompt_dict(prompt) for prompt in self.prompts],
@@ -164,7 +167,17 @@ class Report:
         }
 
 
-_ALWAYS = ("files", "usage", "usage_by_column", "cost", "runs", "failures", "dropped", "models", "values")
+_ALWAYS = (
+    "files",
+    "usage",
+    "usage_by_column",
+    "cost",
+    "runs",
+    "failures",
+    "dropped",
+    "models",
+    "values",
+)
 """Lists and mappings that are there even if they are empty."""
 
 

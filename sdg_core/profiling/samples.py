@@ -26,7 +26,9 @@ class Sample:
     values: Mapping[str, Any]
 
 
-def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_RECORDS) -> tuple[Sample, ...]:
+def sample_records(
+    frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_RECORDS
+) -> tuple[Sample, ...]:
     """Records at equal distances, the first one among them."""
     count = min(rows, at_most)
     places = [rows * number // count for number in range(count)]
@@ -37,12 +39,20 @@ def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_R
     return tuple(samples)
 
 
-def with_examples(columns: Sequence[ColumnProfile], samples: Sequence[Sample]) -> tuple[ColumnProfile, ...]:
+def with_examples(
+    columns: Sequence[ColumnProfile], samples: Sequence[Sample]
+) -> tuple[ColumnProfile, ...]:
     """The columns, each with the first value that a sample record has in it; vectors tell nobody anything."""
     found = []
     for column in columns:
-        values = (sample.values.get(column.name) for sample in samples if column.kind != "embedding")
-        found.append(replace(column, example=next((value for value in values if value not in (None, "")), None)))
+        values = (
+            sample.values.get(column.name) for sample in samples if column.kind != "embedding"
+        )
+        found.append(
+            replace(
+                column, example=next((value for value in values if value not in (None, "")), None)
+            )
+        )
     return tuple(found)
 
 

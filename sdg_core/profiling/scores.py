@@ -30,19 +30,25 @@ class SeedScore:
     options: Mapping[int | str, str]
 
 
-def score_profiles(frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int) -> tuple[ScoreProfile, ...]:
+def score_profiles(
+    frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int
+) -> tuple[ScoreProfile, ...]:
     """Each score of a judge."""
     return tuple(_score_profile(frame, column.name, score, rows=rows) for score in column.scores)
 
 
-def seed_scores(frame: pl.LazyFrame, column: str, data_type: pl.DataType, *, rows: int) -> tuple[ScoreProfile, ...]:
+def seed_scores(
+    frame: pl.LazyFrame, column: str, data_type: pl.DataType, *, rows: int
+) -> tuple[ScoreProfile, ...]:
     """The scores of a judge further up, which arrive as seed data: a struct of verdicts with `score` and `reasoning`. Nothing for
     other columns, and for scores of too many values to be options."""
     judged = _fields(data_type)
     if not judged or not all(_is_verdict(kind) for kind in judged.values()):
         return ()
     values = [pl.col(column).struct.field(name).struct.field("score") for name in judged]
-    counts = collected(frame.select(value.n_unique().alias(str(i)) for i, value in enumerate(values))).row(0)
+    counts = collected(
+        frame.select(value.n_unique().alias(str(i)) for i, value in enumerate(values))
+    ).row(0)
     if any(count > _MOST_OPTIONS for count in counts):
         return ()
     given = (SeedScore(name, "", {}) for name in judged)
@@ -52,10 +58,14 @@ def seed_scores(frame: pl.LazyFrame, column: str, data_type: pl.DataType, *, row
 def _is_verdict(kind: pl.DataType) -> bool:
     fields = _fields(kind)
     scored = fields.get("score")
-    return fields.keys() == {"score", "reasoning"} and (scored == pl.String or bool(scored and scored.is_integer()))
+    return fields.keys() == {"score", "reasoning"} and (
+        scored == pl.String or bool(scored and scored.is_integer())
+    )
 
 
-def _score_profile(frame: pl.LazyFrame, column: str, score: "Score | SeedScore", *, rows: int) -> ScoreProfile:
+def _score_profile(
+    frame: pl.LazyFrame, column: str, score: "Score | SeedScore", *, rows: int
+) -> ScoreProfile:
     """How often each option was given, and reasons for the lowest, the highest and one in between."""
     judged = pl.col(column).struct.field(score.name)
     given = frame.with_row_index(ROW).select(
@@ -66,23 +76,33 @@ def _score_profile(frame: pl.LazyFrame, column: str, score: "Score | SeedScore",
     with_reasons = pl.col("reasoning").is_not_null() & (pl.col("reasoning") != "")
     counted = given.drop_nulls("score").group_by("score")
     found = collected(
-        counted.agg(pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first"))
+        counted.agg(
+            pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first")
+        )
     )
     counts = {row["score"]: row["count"] for row in found.iter_rows(named=True)}
     options = [*score.options, *sorted(value for value in counts if value not in score.options)]
     total = sum(counts.values())
     numeric = total and options and all(isinstance(option, int) for option in options)
-    firsts = {row["score"]: row["first"] for row in found.iter_rows(named=True) if row["first"] is not None}
+    firsts = {
+        row["score"]: row["first"]
+        for row in found.iter_rows(named=True)
+        if row["first"] is not None
+    }
     return ScoreProfile(
         name=score.name,
         description=score.description,
         values=value_counts(((option, counts.get(option, 0)) for option in options), rows=rows),
         mean=sum(option * counts.get(option, 0) for option in options) / total if numeric else None,
-        examples=_examples(frame, column, score.name, [firsts[option] for option in options if option in firsts]),
+        examples=_examples(
+            frame, column, score.name, [firsts[option] for option in options if option in firsts]
+        ),
     )
 
 
-def _examples(frame: pl.LazyFrame, column: str, score: str, firsts: Sequence[int]) -> tuple[Example, ...]:
+def _examples(
+    frame: pl.LazyFrame, column: str, score: str, firsts: Sequence[int]
+) -> tuple[Example, ...]:
     """Reasons from rows of different scores, which are given in the order of the options."""
     if not firsts:
         return ()
@@ -101,14 +121,21 @@ def _examples(frame: pl.LazyFrame, column: str, score: str, firsts: Sequence[int
 def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
     """How many values a validator found valid, and why it did not find the others so."""
     value = pl.col(column.name)
-    targets = [name for name in column.target_columns if isinstance(_fields(data_type).get(name), pl.Struct)]
+    targets = [
+        name
+        for name in column.target_columns
+        if isinstance(_fields(data_type).get(name), pl.Struct)
+    ]
     valid = value.struct.field(IS_VALID)
     found = collected(
         frame.select(
             valid.sum().alias("valid"),
             (~valid).sum().alias("invalid"),
             (value.is_not_null() & valid.is_null()).sum().alias("unknown"),
-            *(value.struct.field(name).struct.field(IS_VALID).sum().alias(f"#{name}") for name in targets),
+            *(
+                value.struct.field(name).struct.field(IS_VALID).sum().alias(f"#{name}")
+                for name in targets
+            ),
         )
     ).row(0, named=True)
     return Verdicts(
@@ -124,7 +151,9 @@ def _reasons(
     frame: pl.LazyFrame, value: pl.Expr, data_type: pl.Struct, targets: Sequence[str], *, rows: int
 ) -> tuple[ValueCount, ...]:
     """What validators say most often of values that are not valid: in how many of these each thing is said, once or often."""
-    places = [(value.struct.field(name), _fields(data_type)[name]) for name in targets] or [(value, data_type)]
+    places = [(value.struct.field(name), _fields(data_type)[name]) for name in targets] or [
+        (value, data_type)
+    ]
     texts = [text for place, kind in places for text in _texts(frame, place, kind)]
     if not rows or not texts:
         return ()
@@ -147,4 +176,8 @@ def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Ite
 
 
 def _fields(data_type: Any) -> dict[str, Any]:
-    return {field.name: field.dtype for field in data_type.fields} if isinstance(data_type, pl.Struct) else {}
+    return (
+        {field.name: field.dtype for field in data_type.fields}
+        if isinstance(data_type, pl.Struct)
+        else {}
+    )

@@ -50,12 +50,16 @@ def profile_table(
     schema = frame.collect_schema()
     bounds = limits or Limits(rows)
     parts = {column.name: _parts(frame, column, schema[column.name]) for column in columns}
-    measured = iter(measure(frame, [part for some in parts.values() for part in some[:MAX_FIELDS]], bounds))
+    measured = iter(
+        measure(frame, [part for some in parts.values() for part in some[:MAX_FIELDS]], bounds)
+    )
     profiles = []
     for column in columns:
         found = [(part, next(measured)) for part in parts[column.name][:MAX_FIELDS]]
         left_out = max(0, len(parts[column.name]) - MAX_FIELDS)
-        profiles.append(_profile(frame, column, schema[column.name], found, left_out=left_out, limits=bounds))
+        profiles.append(
+            _profile(frame, column, schema[column.name], found, left_out=left_out, limits=bounds)
+        )
     return tuple(profiles)
 
 
@@ -81,7 +85,11 @@ def _parts(frame: pl.LazyFrame, column: Described, data_type: pl.DataType) -> li
         case SamplerColumn(params=DatetimeParams() | TimedeltaParams()) if data_type == pl.String:
             return [_time_as_text(frame, column.column, value)]
         case _:
-            whole = [Part(column.name, value, data_type, "other")] if isinstance(data_type, pl.Struct) else []
+            whole = (
+                [Part(column.name, value, data_type, "other")]
+                if isinstance(data_type, pl.Struct)
+                else []
+            )
             return [*whole, *leaves(column.name, value, data_type)]
 
 
@@ -93,7 +101,11 @@ def _time_as_text(frame: pl.LazyFrame, column: SamplerColumn, value: pl.Expr) ->
         unread = collected(frame.select((time.is_null() & value.is_not_null()).sum())).item()
     except pl.exceptions.ComputeError:  # a format that holds no whole date
         unread = 1
-    return part_of(column.name, value, pl.String()) if unread else Part(column.name, time, pl.Datetime("us"), "time")
+    return (
+        part_of(column.name, value, pl.String())
+        if unread
+        else Part(column.name, time, pl.Datetime("us"), "time")
+    )
 
 
 def _profile(
@@ -112,7 +124,11 @@ def _profile(
     if not fields and kind not in ("judge", "validation", "struct"):
         profile = _statistics(frame, first, whole, limits, expected=column.expected)
         profile = _without_skipped(frame, profile, column)
-    scores = score_profiles(frame, config, rows=limits.rows) if isinstance(config, LlmJudgeColumn) else ()
+    scores = (
+        score_profiles(frame, config, rows=limits.rows)
+        if isinstance(config, LlmJudgeColumn)
+        else ()
+    )
     if config is None:
         scores = seed_scores(frame, column.name, data_type, rows=limits.rows)
         kind = "judge" if scores else kind
@@ -132,13 +148,17 @@ def _profile(
     )
 
 
-def _without_skipped(frame: pl.LazyFrame, profile: ColumnProfile, column: Described) -> ColumnProfile:
+def _without_skipped(
+    frame: pl.LazyFrame, profile: ColumnProfile, column: Described
+) -> ColumnProfile:
     """The profile of a text column, whose skipped cells are counted as such and not as repeats of each other."""
     skip = getattr(column.column, "skip", None)
     if profile.duplicates is None or skip is None or not isinstance(skip.value, str):
         return profile
     skipped = int(collected(frame.select((pl.col(column.name) == skip.value).sum())).item() or 0)
-    return replace(profile, skipped=skipped, duplicates=max(0, profile.duplicates - max(0, skipped - 1)))
+    return replace(
+        profile, skipped=skipped, duplicates=max(0, profile.duplicates - max(0, skipped - 1))
+    )
 
 
 def _kind(column: Described, part: Part, data_type: pl.DataType) -> Kind:
@@ -165,24 +185,32 @@ def _statistics(
 ) -> ColumnProfile:
     """What there is to say of a part that has no fields of its own."""
     values = limits.rows - measured.nulls
-    counted, counts = count_values(frame, part, distinct=measured.distinct, values=values, limits=limits)
+    counted, counts = count_values(
+        frame, part, distinct=measured.distinct, values=values, limits=limits
+    )
     distinct = measured.distinct if counted is None else counted
     numbers = _numbers(measured, sampled=not limits.exact)
     tokens: Tokens | None = None
     if part.kind == "text" and (measured.mean or 0.0) >= MIN_TEXT:
-        tokens = measure_tokens(frame, part.value, rows=limits.rows, mean_length=measured.mean or 1.0)
+        tokens = measure_tokens(
+            frame, part.value, rows=limits.rows, mean_length=measured.mean or 1.0
+        )
     return ColumnProfile(
         name=part.name,
         kind=part.kind,
         type=str(part.type),
         tokens=tokens,
         nulls=measured.nulls,
-        distinct=Distinct(distinct, counted is None and not limits.exact) if distinct is not None else None,
+        distinct=Distinct(distinct, counted is None and not limits.exact)
+        if distinct is not None
+        else None,
         numbers=numbers if part.kind == "number" else None,
         lengths=numbers if part.kind in ("text", "list") else None,
         times=_times(part, measured) if part.kind == "time" else None,
         empty=measured.empty if part.kind in ("text", "list") else None,
-        duplicates=max(0, values - distinct) if part.kind == "text" and distinct is not None else None,
+        duplicates=max(0, values - distinct)
+        if part.kind == "text" and distinct is not None
+        else None,
         top=value_counts(counts, rows=limits.rows, expected=expected),
     )
 
@@ -209,7 +237,10 @@ def _times(part: Part, measured: Measured) -> Times | None:
     return Times(
         earliest=_iso(measured.minimum, part.type),
         latest=_iso(measured.maximum, part.type),
-        histogram=tuple(Bin(_iso(low, part.type), _iso(high, part.type), count) for low, high, count in measured.bins),
+        histogram=tuple(
+            Bin(_iso(low, part.type), _iso(high, part.type), count)
+            for low, high, count in measured.bins
+        ),
     )
 
 

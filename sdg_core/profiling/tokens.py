@@ -22,7 +22,9 @@ def estimated_tokens(text: pl.Expr) -> pl.Expr:
     return text.str.count_matches(_TOKEN)
 
 
-def measure_tokens(frame: pl.LazyFrame, text: pl.Expr, *, rows: int, mean_length: float = 1.0) -> Tokens | None:
+def measure_tokens(
+    frame: pl.LazyFrame, text: pl.Expr, *, rows: int, mean_length: float = 1.0
+) -> Tokens | None:
     """The tokens of a column of texts; None without a text. mean_length: of the texts, in characters."""
     most = max(1, min(MAX_ROWS, int(MAX_CHARACTERS / max(1.0, mean_length))))
     step = math.ceil(rows / most)

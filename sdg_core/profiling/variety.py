@@ -80,7 +80,9 @@ def measure_variety(
     return tuple(found[:MAX_COLUMNS])
 
 
-def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: int, stage: Stage) -> Variety:
+def _texts(
+    frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: int, stage: Stage
+) -> Variety:
     most = max(1, min(MAX_ROWS, int(MAX_CHARACTERS / mean)))
     texts = sample_column(frame, profile.name, rows=rows, most=most)
     ids = np.arange(len(texts), dtype=np.int64)
@@ -91,7 +93,11 @@ def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: in
         minhash = duplicates_by("minhash")
         minhash.add(ids, texts)
         decided = minhash.decide()
-        near = {"near_duplicates": decided.share, "clusters": len(decided.groups()), "method": decided.method}
+        near = {
+            "near_duplicates": decided.share,
+            "clusters": len(decided.groups()),
+            "method": decided.method,
+        }
     return Variety(
         profile.name,
         stage,
@@ -107,12 +113,17 @@ def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: in
 def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list[Variety]:
     """Of an embedding column with one embedding each; nothing of any other."""
     cells = sample_column(frame, name, rows=rows, most=MAX_VECTORS)
-    vectors = [None if cell is None or len(cell["embeddings"]) != 1 else cell["embeddings"][0] for cell in cells]
+    vectors = [
+        None if cell is None or len(cell["embeddings"]) != 1 else cell["embeddings"][0]
+        for cell in cells
+    ]
     try:
         nearest = nearest_neighbours(pl.Series(vectors, dtype=pl.List(pl.Float64)))
     except FilterError:  # of several sizes, or zero: there is no angle between them
         return []
-    return [Variety(name, stage, nearest.vectors, nearest=nearest.mean)] if nearest is not None else []
+    return (
+        [Variety(name, stage, nearest.vectors, nearest=nearest.mean)] if nearest is not None else []
+    )
 
 
 def sample_column(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl.Series:

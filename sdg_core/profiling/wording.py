@@ -62,7 +62,10 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
     elif column.times is not None:
         yield f"{column.times.earliest} to {column.times.latest}"
     elif lists_values(column):
-        yield ", ".join(f"{shown_value(value.value, longest=24)} {percent(value.share)}" for value in column.top[:3])
+        yield ", ".join(
+            f"{shown_value(value.value, longest=24)} {percent(value.share)}"
+            for value in column.top[:3]
+        )
     elif column.lengths is not None and column.lengths.values:
         yield _range(column.lengths, unit=f" {_unit(column)}")
     if column.kind == "struct":
@@ -87,7 +90,11 @@ def _judgements(column: ColumnProfile) -> Iterator[str]:
 
 def lists_values(column: ColumnProfile) -> bool:
     """Whether `top` holds every value of a column, which then tells more than lengths or a histogram."""
-    return bool(column.top) and column.distinct is not None and column.distinct.count == len(column.top)
+    return (
+        bool(column.top)
+        and column.distinct is not None
+        and column.distinct.count == len(column.top)
+    )
 
 
 def _range(numbers: Numbers, *, unit: str = "") -> str:

@@ -65,7 +65,9 @@ def make_project(folder: str | Path, *, template: str = "support") -> Project:
     """
     folder = Path(folder).expanduser().absolute()
     if template not in DATASETS:
-        raise RefusedError(f"there is no template {template!r}", remedy=f"use one of {', '.join(DATASETS)}")
+        raise RefusedError(
+            f"there is no template {template!r}", remedy=f"use one of {', '.join(DATASETS)}"
+        )
     package = _package(folder)
     _refuse_occupied(folder)
     kind = "pipeline" if template == "pipeline" else "dataset"

@@ -39,7 +39,10 @@ def selected_range(num_rows: int, selection: IndexRange | PartitionBlock | None)
             return index * size, num_rows - index * size if index == parts - 1 else size
         case None:
             if num_rows == 0:
-                raise SeedError("the seed data has no rows", remedy="seed_config.source must hold at least one row")
+                raise SeedError(
+                    "the seed data has no rows",
+                    remedy="seed_config.source must hold at least one row",
+                )
             return 0, num_rows
 
 
@@ -68,7 +71,9 @@ def permute(values: Rows, *, size: int, key: bytes) -> Rows:
     return out.astype(np.int64)
 
 
-def _feistel(values: NDArray[np.uint64], *, half: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _feistel(
+    values: NDArray[np.uint64], *, half: int, keys: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
     mask = np.uint64((1 << half) - 1)
     left = values >> np.uint64(half)
     right = values & mask
@@ -85,4 +90,6 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _pass_key(seed: int, number: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\x00{number}".encode(), digest_size=64, person=b"sdg/shuffle").digest()
+    return hashlib.blake2b(
+        f"{seed}\x00{number}".encode(), digest_size=64, person=b"sdg/shuffle"
+    ).digest()

@@ -40,7 +40,9 @@ class Rollout:
     def add(self, role: str, content: Any, **more: Any) -> None:
         """Add a message; content may be text, blocks, or anything that JSON has."""
         known: dict[str, Any] = {"reasoning_content": None, "tool_calls": [], "tool_call_id": None}
-        self.messages.append({"role": _ROLES.get(role, role), "content": blocks(content), **known, **more})
+        self.messages.append(
+            {"role": _ROLES.get(role, role), "content": blocks(content), **known, **more}
+        )
 
     def remember(self, raw: Row, names: Mapping[str, str]) -> None:
         """Take facts from a record, by our name and its key, unless an earlier one had them."""
@@ -54,7 +56,9 @@ class Rollout:
 class AgentRolloutReader(DirectoryReader):
     """One row per session file."""
 
-    def __init__(self, path: str, *, format: str, file_pattern: str | None = None, **fields: Any) -> None:
+    def __init__(
+        self, path: str, *, format: str, file_pattern: str | None = None, **fields: Any
+    ) -> None:
         super().__init__(path, file_pattern=file_pattern or PATTERNS[format], **fields)
         self._format = format
 
@@ -131,7 +135,11 @@ def _text(item: Any) -> str:
 
 
 def _arguments(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value or {}, ensure_ascii=False, sort_keys=True)
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value or {}, ensure_ascii=False, sort_keys=True)
+    )
 
 
 def _call(identity: Any, name: Any, arguments: Any) -> dict[str, Any]:
@@ -161,7 +169,9 @@ def _lines(file: LocalFile) -> Iterator[dict[str, Any]]:
         try:
             found = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise SeedError(f"seed file {file.name}, line {number}, is not JSON: {error}") from error
+            raise SeedError(
+                f"seed file {file.name}, line {number}, is not JSON: {error}"
+            ) from error
         if not isinstance(found, dict):
             raise SeedError(f"seed file {file.name}, line {number}, holds no JSON object")
         yield found
@@ -169,7 +179,12 @@ def _lines(file: LocalFile) -> Iterator[dict[str, Any]]:
 
 def _claude_code(file: LocalFile) -> Rollout:
     read = Rollout()
-    names = {"root_session_id": "sessionId", "agent_id": "agentId", "cwd": "cwd", "git_branch": "gitBranch"}
+    names = {
+        "root_session_id": "sessionId",
+        "agent_id": "agentId",
+        "cwd": "cwd",
+        "git_branch": "gitBranch",
+    }
     versions: set[str] = set()
     count = 0
     for raw in _lines(file):
@@ -190,8 +205,16 @@ def _claude_message(read: Rollout, role: str, content: Any) -> None:
     kinds = [part.get("type") if isinstance(part, dict) else None for part in parts]
     pairs = list(zip(parts, kinds, strict=True))
     said = [part for part, kind in pairs if kind not in ("thinking", "tool_use", "tool_result")]
-    thought = [str(part.get("thinking") or part.get("text") or "") for part, kind in pairs if kind == "thinking"]
-    calls = [_call(part["id"], part["name"], part.get("input")) for part, kind in pairs if kind == "tool_use"]
+    thought = [
+        str(part.get("thinking") or part.get("text") or "")
+        for part, kind in pairs
+        if kind == "thinking"
+    ]
+    calls = [
+        _call(part["id"], part["name"], part.get("input"))
+        for part, kind in pairs
+        if kind == "tool_use"
+    ]
     if said or thought or calls:
         read.add(role, said, reasoning_content="\n\n".join(thought) or None, tool_calls=calls)
     for part, kind in pairs:
@@ -211,14 +234,22 @@ def _codex(file: LocalFile) -> Rollout:
             continue
         match raw.get("type"), payload.get("type"):
             case "session_meta", _:
-                read.remember(payload, {"root_session_id": "id", "cwd": "cwd", "git_branch": "git_branch"})
+                read.remember(
+                    payload, {"root_session_id": "id", "cwd": "cwd", "git_branch": "git_branch"}
+                )
                 kept = ("originator", "cli_version", "model_provider", "source")
                 read.meta |= {name: str(payload[name]) for name in kept if payload.get(name)}
             case "response_item", "reasoning":
-                thought += [str(part["text"]) for part in payload.get("summary") or () if part.get("text")]
+                thought += [
+                    str(part["text"]) for part in payload.get("summary") or () if part.get("text")
+                ]
             case "response_item", "message":
                 by_agent = payload["role"] == "assistant"
-                read.add(payload["role"], payload.get("content"), **(_thought(thought) if by_agent else {}))
+                read.add(
+                    payload["role"],
+                    payload.get("content"),
+                    **(_thought(thought) if by_agent else {}),
+                )
             case "response_item", "function_call":
                 call = _call(payload["call_id"], payload["name"], payload.get("arguments"))
                 read.add("assistant", None, tool_calls=[call], **_thought(thought))
@@ -243,14 +274,21 @@ def _atif(file: LocalFile) -> Rollout:
     read = Rollout()
     read.remember(raw, {"root_session_id": "session_id"})
     agent = raw.get("agent") or {}
-    read.meta |= {name: str(agent[name]) for name in ("name", "version", "model_name") if agent.get(name)}
+    read.meta |= {
+        name: str(agent[name]) for name in ("name", "version", "model_name") if agent.get(name)
+    }
     for step in raw["steps"]:
         read.remember(step, {})
-        calls = [_call(c["tool_call_id"], c["function_name"], c.get("arguments")) for c in step.get("tool_calls") or ()]
+        calls = [
+            _call(c["tool_call_id"], c["function_name"], c.get("arguments"))
+            for c in step.get("tool_calls") or ()
+        ]
         thought = step.get("reasoning_content")
         read.add(step["source"], step.get("message"), reasoning_content=thought, tool_calls=calls)
         for result in (step.get("observation") or {}).get("results") or ():
-            read.add("tool", result.get("content"), tool_call_id=_optional(result.get("source_call_id")))
+            read.add(
+                "tool", result.get("content"), tool_call_id=_optional(result.get("source_call_id"))
+            )
     return read
 
 

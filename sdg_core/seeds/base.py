@@ -76,7 +76,9 @@ class SeedReader(ABC):
             return empty_frame(self.schema)
         outside = rows[(rows < 0) | (rows >= self.num_rows)]
         if len(outside):
-            raise SeedError(f"seed row {outside[0]} does not exist: the seed data has {counted(self.num_rows, 'row')}")
+            raise SeedError(
+                f"seed row {outside[0]} does not exist: the seed data has {counted(self.num_rows, 'row')}"
+            )
         frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
         for field in self.schema:
             if is_bounded(field.type):
@@ -192,7 +194,9 @@ class FrameCache:
             self._bytes -= self._frames.popitem(last=False)[1][1]
 
 
-def gather(rows: Rows, starts: Rows, read_part: Callable[[int, Rows], pl.DataFrame]) -> pl.DataFrame:
+def gather(
+    rows: Rows, starts: Rows, read_part: Callable[[int, Rows], pl.DataFrame]
+) -> pl.DataFrame:
     """Rows of parts that lie end to end, in the order asked for.
 
     starts: the first row of each part. read_part: gives rows of a part, counted from its start, ascending; it is called at most

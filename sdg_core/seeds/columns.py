@@ -32,7 +32,9 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
         "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone",
     ),
     (
-        lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None and _is_unknown_zone(kind.tz),
+        lambda kind: (
+            pa.types.is_timestamp(kind) and kind.tz is not None and _is_unknown_zone(kind.tz)
+        ),
         "moments in a zone that the time zone database does not have: convert them to UTC or to one such as Europe/Berlin",
     ),
     (
@@ -45,7 +47,9 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
         "an object without keys, which parquet cannot hold",
     ),
     (
-        lambda kind: pa.types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields,
+        lambda kind: (
+            pa.types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields
+        ),
         "an object with two keys of one name",
     ),
 )
@@ -55,14 +59,18 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Names and plain types, as polars holds them; a column that is null throughout is text."""
     _refuse_unkept(schema)
-    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)])
+    return pa.schema(
+        [pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)]
+    )
 
 
 def _refuse_unkept(schema: pa.Schema) -> None:
     """Raise SeedError for columns that no row group could hold, before anything is paid for."""
     repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if repeated:
-        raise SeedError(f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them")
+        raise SeedError(
+            f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them"
+        )
     for field in schema:
         reason = _unkept(field)
         if reason is not None:
@@ -81,7 +89,11 @@ def _unkept(field: pa.Field) -> str | None:
     if isinstance(data_type, pa.BaseExtensionType):
         name = data_type.extension_name
     if name:
-        return None if name in _KEPT_EXTENSIONS else f"an extension type ({name}) that cannot be kept as it is"
+        return (
+            None
+            if name in _KEPT_EXTENSIONS
+            else f"an extension type ({name}) that cannot be kept as it is"
+        )
     found = next((reason for applies, reason in _UNKEPT if applies(data_type)), None)
     if found is not None:
         return found
@@ -122,20 +134,28 @@ def conform(frame: pl.DataFrame, types: pl.Schema, *, source: str) -> pl.DataFra
     if frame.schema == types:
         return frame
     if frame.columns != types.names():
-        raise SeedError(f"{source}: the columns are {frame.columns}, but the schema says {types.names()}")
+        raise SeedError(
+            f"{source}: the columns are {frame.columns}, but the schema says {types.names()}"
+        )
     for name, data_type in types.items():
         if frame.schema[name] != data_type:
             try:
                 frame = frame.with_columns(frame[name].cast(data_type))
             except pl.exceptions.PolarsError as error:
                 reason = str(error).splitlines()[0]
-                raise SeedError(f"{source}: column {name!r} does not fit its type {data_type}: {reason}") from error
+                raise SeedError(
+                    f"{source}: column {name!r} does not fit its type {data_type}: {reason}"
+                ) from error
     return frame
 
 
 def _plain_type(data_type: pa.DataType) -> pa.DataType:
     """Arrow's 64-bit-offset and view types as their plain counterparts, nested ones too."""
-    if pa.types.is_null(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type):
+    if (
+        pa.types.is_null(data_type)
+        or pa.types.is_large_string(data_type)
+        or pa.types.is_string_view(data_type)
+    ):
         return pa.string()
     if pa.types.is_large_binary(data_type) or pa.types.is_binary_view(data_type):
         return pa.binary()

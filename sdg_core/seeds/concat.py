@@ -33,7 +33,9 @@ def open_files(files: Sequence[SeedFile], *, options: TextOptions | None = None)
         )
     cache = ChunkCache()
     readers = [
-        ParquetReader(file, cache=cache) if file.suffix == ".parquet" else TextFileReader(file, options=options)
+        ParquetReader(file, cache=cache)
+        if file.suffix == ".parquet"
+        else TextFileReader(file, options=options)
         for file in files
     ]
     return readers[0] if len(readers) == 1 else ConcatReader(readers)
@@ -108,7 +110,8 @@ class ConcatReader(SeedReader):
         frame = reader.read(rows)
         return frame.select(
             pl.lit(None, dtype=data_type).alias(name)
-            if frame.schema[name] != data_type and pa.types.is_null(reader.raw_schema.field(name).type)
+            if frame.schema[name] != data_type
+            and pa.types.is_null(reader.raw_schema.field(name).type)
             else pl.col(name)
             for name, data_type in self._types.items()
         )
@@ -126,7 +129,9 @@ def _check_names(reader: FileReader, first: FileReader) -> None:
         )
 
 
-def _check_type(reader: FileReader, first: FileReader, *, field: pa.Field, known: pa.DataType) -> None:
+def _check_type(
+    reader: FileReader, first: FileReader, *, field: pa.Field, known: pa.DataType
+) -> None:
     ours = reader.schema.field(field.name).type
     theirs = plain_schema(pa.schema([(field.name, known)])).types[0]
     if ours != theirs:

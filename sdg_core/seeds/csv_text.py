@@ -27,14 +27,19 @@ _TRUTH = (frozenset({"true", "false"}), frozenset({"True", "False"}))
 _DATA_TYPES = {"int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
 
 
-def read_csv(text: str, *, source: str, options: TextOptions) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def read_csv(
+    text: str, *, source: str, options: TextOptions
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The rows below the header, and notices of columns that got another name. Raises SeedError naming the line or column that
     cannot be kept."""
     stated = STATED_SEPARATOR.match(text)
     if stated is not None:
         text = text[stated.end() :]
     separator = options.separator or (stated and stated[1]) or _separator_of(text, source=source)
-    header = [name or f"column_{place}" for place, name in enumerate(_header(text, separator, source=source))]
+    header = [
+        name or f"column_{place}"
+        for place, name in enumerate(_header(text, separator, source=source))
+    ]
     names = _distinct(header)
     notices = tuple(
         f"{source}: column {place + 1} repeats the name {given!r} and is read as {name!r}"
@@ -90,11 +95,17 @@ def _separator_of(text: str, *, source: str) -> str:
 
 def _header(text: str, separator: str, *, source: str) -> list[str]:
     try:
-        found = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row), None)
+        found = next(
+            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row),
+            None,
+        )
     except csv.Error as error:
         raise SeedError(f"{source} cannot be read as csv: {error} in the header") from error
     if found is None:
-        raise SeedError(f"{source} is empty and cannot be read as csv", remedy="its first line must name the columns")
+        raise SeedError(
+            f"{source} is empty and cannot be read as csv",
+            remedy="its first line must name the columns",
+        )
     return found
 
 
@@ -120,7 +131,8 @@ def _texts(text: str, separator: str, *, width: int, source: str) -> pa.Table:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise SeedError(
-            f"{source} cannot be read as csv: {reason}", remedy="every row has as many fields as the header"
+            f"{source} cannot be read as csv: {reason}",
+            remedy="every row has as many fields as the header",
         ) from error
 
 
@@ -130,11 +142,15 @@ def _as_stated(column: pl.Series, type_name: TypeName, *, source: str) -> pl.Ser
         return column
     if type_name == "bool":
         places = {"true": True, "false": False}
-        values = column.str.to_lowercase().replace_strict(places, default=None, return_dtype=pl.Boolean)
+        values = column.str.to_lowercase().replace_strict(
+            places, default=None, return_dtype=pl.Boolean
+        )
     else:
         values = column.cast(_DATA_TYPES[type_name], strict=False)
         if type_name == "float":  # a number that is too large is no infinity
-            endless = values.is_infinite() & ~column.str.to_lowercase().str.contains("inf", literal=True)
+            endless = values.is_infinite() & ~column.str.to_lowercase().str.contains(
+                "inf", literal=True
+            )
             values = values.set(endless.fill_null(False), None)
     refused = column.filter(values.is_null() & column.is_not_null())
     if len(refused):

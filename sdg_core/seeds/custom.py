@@ -31,7 +31,9 @@ class CustomReader(SeedReader):
         """The reader's."""
         schema = called(f"seed reader {self._name}", "schema", lambda: self._reader.schema)
         if not isinstance(schema, pa.Schema) or not schema.names:
-            raise SeedError(f"{self._name}: schema must be a pyarrow.Schema with at least one column")
+            raise SeedError(
+                f"{self._name}: schema must be a pyarrow.Schema with at least one column"
+            )
         return schema
 
     @property
@@ -41,7 +43,9 @@ class CustomReader(SeedReader):
 
     def digest(self) -> str:
         """Of the reader's digest and its source."""
-        return digest([called(f"seed reader {self._name}", "digest", self._reader.digest), self._source])
+        return digest(
+            [called(f"seed reader {self._name}", "digest", self._reader.digest), self._source]
+        )
 
     def check_unchanged(self) -> None:
         """The reader's."""
@@ -51,7 +55,9 @@ class CustomReader(SeedReader):
         """The reader's rows."""
         frame = called(f"seed reader {self._name}", "fetch", lambda: self._reader.read(rows))
         if not isinstance(frame, pl.DataFrame):
-            raise SeedError(f"{self._name}: fetch must return a polars DataFrame, not a {type(frame).__name__}")
+            raise SeedError(
+                f"{self._name}: fetch must return a polars DataFrame, not a {type(frame).__name__}"
+            )
         return frame
 
 
@@ -75,16 +81,23 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
     return CustomReader(reader, name=source.reader, source=definition.module_text)
 
 
-def _arguments(kind: type[SeedReader], source: CustomSeedSource, *, base: Path, root: str) -> dict[str, Any]:
+def _arguments(
+    kind: type[SeedReader], source: CustomSeedSource, *, base: Path, root: str
+) -> dict[str, Any]:
     """The constructor's arguments. Raises SeedError if it does not take the parameters that the file gives."""
     signature = inspect.signature(kind)
     given = {"base": base, "root": root}
-    arguments = {**{name: value for name, value in given.items() if name in signature.parameters}, **source.params}
+    arguments = {
+        **{name: value for name, value in given.items() if name in signature.parameters},
+        **source.params,
+    }
     try:
         signature.bind(**arguments)
     except TypeError as error:
         taken = ", ".join(name for name in signature.parameters if name not in given) or "none"
-        raise SeedError(f"seed_config.source.params: {error}", remedy=f"{source.reader} takes: {taken}") from error
+        raise SeedError(
+            f"seed_config.source.params: {error}", remedy=f"{source.reader} takes: {taken}"
+        ) from error
     return arguments
 
 

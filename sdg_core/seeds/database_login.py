@@ -72,7 +72,9 @@ def login_for(url: sa.URL, *, env: Mapping[str, str], where: str) -> Login:
     for host in hosts_of(url):
         is_near = host in own or host.startswith(("/", "@")) or is_this_machine(host)
         if not is_near and not may_be_sent(variable, host, allowed=allowed):
-            nothing = {"password": "", "passfile": os.devnull} if driver in _LIBPQ else {"password": ""}
+            nothing = (
+                {"password": "", "passfile": os.devnull} if driver in _LIBPQ else {"password": ""}
+            )
             return Login(nothing, (variable, host))
     return Login()
 

@@ -10,4 +10,6 @@ from sdg_core.seeds.files import LocalFile, ObjectFile, StoredObject
 
 def open_dataset_parts(parts: Sequence[Path | StoredObject]) -> SeedReader:
     """A reader of a finished dataset's files. The digest is that of their content, so its name and place do not count."""
-    return open_files([LocalFile(part) if isinstance(part, Path) else ObjectFile(part) for part in parts])
+    return open_files(
+        [LocalFile(part) if isinstance(part, Path) else ObjectFile(part) for part in parts]
+    )

@@ -21,7 +21,9 @@ from sdg_core.seeds.files import LocalFile
 from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
 
-_LISTING = [(name, pa.string()) for name in ("source_kind", "source_path", "relative_path", "file_name")]
+_LISTING = [
+    (name, pa.string()) for name in ("source_kind", "source_path", "relative_path", "file_name")
+]
 
 
 class DirectoryReader(ItemReader[str]):
@@ -32,7 +34,9 @@ class DirectoryReader(ItemReader[str]):
     A subclass defines `schema` and `rows_of`, and may define `count`; its items are relative paths with `/`.
     """
 
-    def __init__(self, path: str, *, base: Path, root: str, file_pattern: str = "*", recursive: bool = True) -> None:
+    def __init__(
+        self, path: str, *, base: Path, root: str, file_pattern: str = "*", recursive: bool = True
+    ) -> None:
         self._written = path
         self._pattern = file_pattern
         self._recursive = recursive
@@ -62,7 +66,9 @@ class DirectoryReader(ItemReader[str]):
         try:
             return list(self.rows_of(self._files[item]))
         except OSError as error:
-            raise SeedError(f"seed file {self._files[item].name} cannot be read: {error.strerror or error}") from error
+            raise SeedError(
+                f"seed file {self._files[item].name} cannot be read: {error.strerror or error}"
+            ) from error
 
     def describe(self, item: str) -> str:
         """The file's path."""
@@ -85,15 +91,24 @@ class DirectoryReader(ItemReader[str]):
         """The columns that say which file a row is of."""
         relative = file.path.relative_to(self.directory).as_posix()
         path = f"{self._written.rstrip('/')}/{relative}"
-        return {"source_kind": kind, "source_path": path, "relative_path": relative, "file_name": file.path.name}
+        return {
+            "source_kind": kind,
+            "source_path": path,
+            "relative_path": relative,
+            "file_name": file.path.name,
+        }
 
     @cached_property
     def _files(self) -> dict[str, LocalFile]:
         found: list[str] = []
         for directory, directories, names in os.walk(self.directory, onerror=_unreadable):
             paths = [Path(directory, name) for name in names if self._is_wanted(name)]
-            found += [path.relative_to(self.directory).as_posix() for path in paths if path.is_file()]
-            directories[:] = [name for name in directories if self._recursive and not name.startswith(".")]
+            found += [
+                path.relative_to(self.directory).as_posix() for path in paths if path.is_file()
+            ]
+            directories[:] = [
+                name for name in directories if self._recursive and not name.startswith(".")
+            ]
         return {relative: LocalFile(self.directory / relative) for relative in sorted(found)}
 
     def _is_wanted(self, name: str) -> bool:
@@ -151,7 +166,9 @@ def open_directory(source: DirectorySeedSource, *, base: Path, root: str) -> Dir
     """The reader of a directory source. Raises SeedError if there is no such directory."""
     fields: dict[str, Any] = {"file_pattern": source.file_pattern, "recursive": source.recursive}
     if isinstance(source, FileContentsSeedSource):
-        return FileContentsReader(source.path, base=base, root=root, encoding=source.encoding, **fields)
+        return FileContentsReader(
+            source.path, base=base, root=root, encoding=source.encoding, **fields
+        )
     return ListingReader(source.path, base=base, root=root, **fields)
 
 

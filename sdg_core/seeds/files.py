@@ -94,7 +94,9 @@ class SeedFile(ABC):
         """The error for content that cannot be read; a change is the better explanation where there was one."""
         self.check_unchanged()
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        return SeedError(f"seed file {self.name} cannot be read as {kind or self.suffix[1:]}: {reason}")
+        return SeedError(
+            f"seed file {self.name} cannot be read as {kind or self.suffix[1:]}: {reason}"
+        )
 
     def _checked_stamp(self) -> Stamp:
         try:
@@ -102,13 +104,17 @@ class SeedFile(ABC):
         except FileNotFoundError as error:
             raise SeedError(f"seed file {self.name} does not exist") from error
         except OSError as error:
-            raise SeedError(f"seed file {self.name} cannot be read: {error.strerror or error}") from error
+            raise SeedError(
+                f"seed file {self.name} cannot be read: {error.strerror or error}"
+            ) from error
 
     def _checked_digest(self, stamp: Stamp) -> str:
         try:
             return self.content_digest(stamp)
         except OSError as error:
-            raise SeedError(f"seed file {self.name} cannot be read: {error.strerror or error}") from error
+            raise SeedError(
+                f"seed file {self.name} cannot be read: {error.strerror or error}"
+            ) from error
 
 
 def _stamp(found: os.stat_result) -> Stamp:

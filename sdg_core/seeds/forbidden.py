@@ -9,7 +9,16 @@ from pathlib import Path
 
 from sdg_core.errors import SeedError
 
-_SYSTEM = ("/proc", "/sys", "/dev", "/run/secrets", "/var/run/secrets", "/etc/ssl/private", "/etc/sudoers.d", "/boot")
+_SYSTEM = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run/secrets",
+    "/var/run/secrets",
+    "/etc/ssl/private",
+    "/etc/sudoers.d",
+    "/boot",
+)
 _SYSTEM_FILES = frozenset({"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/master.passwd"})
 _DIRECTORIES = frozenset(
     {
@@ -80,7 +89,9 @@ def check_readable(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):  # opening it reports that
         return
     except OSError as error:
-        raise SeedError(f"seed path {str(path)[:_SHOWN]} cannot be read: {error.strerror}") from error
+        raise SeedError(
+            f"seed path {str(path)[:_SHOWN]} cannot be read: {error.strerror}"
+        ) from error
     if device in _system_devices():
         raise _refusal(path, resolved)
 
@@ -95,12 +106,16 @@ def _refusal(path: Path, led_to: Path) -> SeedError:
 
 def _is_forbidden(path: Path) -> bool:
     text = str(path)
-    if text in _SYSTEM_FILES or any(text == place or text.startswith(f"{place}/") for place in _SYSTEM):
+    if text in _SYSTEM_FILES or any(
+        text == place or text.startswith(f"{place}/") for place in _SYSTEM
+    ):
         return True
     parts = path.parts
     if parts and parts[-1] in _FILES or _DIRECTORIES & {*parts}:
         return True
-    return any(parts[start : start + len(run)] == run for run in _BELOW for start in range(len(parts)))
+    return any(
+        parts[start : start + len(run)] == run for run in _BELOW for start in range(len(parts))
+    )
 
 
 def _system_devices() -> frozenset[int]:

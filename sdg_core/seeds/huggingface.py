@@ -77,8 +77,12 @@ def find_files(
     path = source.path.removeprefix(_PREFIX)
     try:
         found = sorted(str(name) for name in files.system.glob(path))
-    except Exception as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
-        raise SeedError(f"{where}.path hf://{path} at {source.endpoint}: {_first_line(error)}") from error
+    except (
+        Exception
+    ) as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
+        raise SeedError(
+            f"{where}.path hf://{path} at {source.endpoint}: {_first_line(error)}"
+        ) from error
     return found, lambda name: HubFile(name, files)
 
 

@@ -40,10 +40,15 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
     for name in names:
         values = [record.get(name) for record in records]
         if options.null_values:
-            values = [None if isinstance(value, str) and value in options.null_values else value for value in values]
+            values = [
+                None if isinstance(value, str) and value in options.null_values else value
+                for value in values
+            ]
         where = f"{source}: column {name!r}"
         arrays.append(_array(values, options.types.get(name), where=where))
-        if not says_infinity and any(isinstance(leaf, float) and math.isinf(leaf) for leaf in _leaves(values)):
+        if not says_infinity and any(
+            isinstance(leaf, float) and math.isinf(leaf) for leaf in _leaves(values)
+        ):
             raise SeedError(
                 f"{where} holds a number beyond what 64 bits can hold, such as 1e400",
                 remedy="write it as text, in quotes",
@@ -59,7 +64,9 @@ def _check_keys(data_type: pa.DataType, *, where: str) -> None:
     for place in range(data_type.num_fields):
         field = data_type.field(place)
         if "\0" in field.name:
-            raise SeedError(f"{where}: the key {field.name!r} has a zero character", remedy="rename it")
+            raise SeedError(
+                f"{where}: the key {field.name!r} has a zero character", remedy="rename it"
+            )
         _check_keys(field.type, where=where)
 
 
@@ -84,7 +91,9 @@ def _records(text: str, suffix: str, *, source: str) -> list[Record]:
             rows = found if isinstance(found, list) else [found]
             return [_record(row, f"{source}, row {place}") for place, row in enumerate(rows, 1)]
     lines = enumerate(text.split("\n"), 1)
-    return [_line(line, suffix, f"{source}, line {number}") for number, line in lines if line.strip()]
+    return [
+        _line(line, suffix, f"{source}, line {number}") for number, line in lines if line.strip()
+    ]
 
 
 def _refuse_columns(found: Any, source: str) -> None:
@@ -104,7 +113,9 @@ def _refuse_columns(found: Any, source: str) -> None:
 
 def _is_by_number(column: Any) -> bool:
     """Whether an object's keys are the numbers of rows."""
-    return isinstance(column, dict) and bool(column) and [*column] == [*map(str, range(len(column)))]
+    return (
+        isinstance(column, dict) and bool(column) and [*column] == [*map(str, range(len(column)))]
+    )
 
 
 def _line(line: str, suffix: str, where: str) -> Record:
@@ -113,14 +124,18 @@ def _line(line: str, suffix: str, where: str) -> Record:
     except _RepeatedKeyError as error:
         raise SeedError(f"{where}: {error}", remedy="rename one of them") from error
     except json.JSONDecodeError as error:
-        raise SeedError(f"{where}, cannot be read as {suffix[1:]}: {error.msg} at column {error.colno}") from error
+        raise SeedError(
+            f"{where}, cannot be read as {suffix[1:]}: {error.msg} at column {error.colno}"
+        ) from error
     except RecursionError as error:
         raise SeedError(f"{where} is nested too deeply") from error
 
 
 def _record(value: Any, where: str) -> Record:
     if not isinstance(value, dict):
-        raise SeedError(f"{where} is not an object", remedy='every row is an object, as in {"name": "Ann"}')
+        raise SeedError(
+            f"{where} is not an object", remedy='every row is an object, as in {"name": "Ann"}'
+        )
     return value
 
 
@@ -147,8 +162,14 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.Array:
     if type_name == "str":
-        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-    large = next((x for v in values for x in _leaves(v) if type(x) is int and not -_INT64 <= x < _INT64), None)
+        values = [
+            value if value is None or isinstance(value, str) else json.dumps(value)
+            for value in values
+        ]
+    large = next(
+        (x for v in values for x in _leaves(v) if type(x) is int and not -_INT64 <= x < _INT64),
+        None,
+    )
     if large is not None:
         raise SeedError(
             f"{where} holds {large}, a whole number beyond 64 bits",
@@ -158,8 +179,13 @@ def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.A
         array = array_of(values, ARROW_TYPES[type_name] if type_name is not None else None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
-        expected = f"is {type_name} by seed_config.source.types" if type_name else "holds values of several types"
+        expected = (
+            f"is {type_name} by seed_config.source.types"
+            if type_name
+            else "holds values of several types"
+        )
         raise SeedError(
-            f"{where} {expected}: {reason}", remedy="give it one type, or set types in seed_config.source to str for it"
+            f"{where} {expected}: {reason}",
+            remedy="give it one type, or set types in seed_config.source to str for it",
         ) from error
     return array

@@ -16,7 +16,11 @@ _WILDCARDS = frozenset("*?[")
 
 
 def open_local(
-    source: LocalSeedSource, *, base: Path, root: str, stored: Callable[[str], StoredObject] | None = None
+    source: LocalSeedSource,
+    *,
+    base: Path,
+    root: str,
+    stored: Callable[[str], StoredObject] | None = None,
 ) -> SeedReader:
     """Open the files. Raises SeedError if one is missing, or a glob matches nothing.
 
@@ -24,14 +28,21 @@ def open_local(
     """
     files: list[SeedFile] = []
     for path in [source.path] if isinstance(source.path, str) else source.path:
-        if stored is not None and path.startswith("{root}/") and "://" in root and not _WILDCARDS & {*path}:
+        if (
+            stored is not None
+            and path.startswith("{root}/")
+            and "://" in root
+            and not _WILDCARDS & {*path}
+        ):
             files.append(_in_object_store(path.replace("{root}", root), source, stored))
         else:
             files += [LocalFile(found) for found in _matching(path, source, base=base, root=root)]
     return open_files(files, options=text_options(source))
 
 
-def _in_object_store(url: str, source: LocalSeedSource, stored: Callable[[str], StoredObject]) -> SeedFile:
+def _in_object_store(
+    url: str, source: LocalSeedSource, stored: Callable[[str], StoredObject]
+) -> SeedFile:
     try:
         return ObjectFile(stored(url))
     except SeedError as error:
@@ -57,12 +68,17 @@ def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> l
         return [plain]
     if plain.is_dir():
         raise SeedError(
-            f"seed file {plain} is a directory", remedy=f"name a file, or the files in it: {path.rstrip('/')}/*.parquet"
+            f"seed file {plain} is a directory",
+            remedy=f"name a file, or the files in it: {path.rstrip('/')}/*.parquet",
         )
     if not _WILDCARDS & {*path}:
         raise SeedError(f"seed file {plain} does not exist{_near(plain)}", remedy=_remedy(source))
-    pattern = resolve(path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute())))
-    found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
+    pattern = resolve(
+        path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute()))
+    )
+    found = sorted(
+        Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file()
+    )
     if not found:
         raise SeedError(f"no seed file matches {plain}", remedy=_remedy(source))
     return found

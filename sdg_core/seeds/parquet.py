@@ -55,7 +55,9 @@ class ParquetReader(FileReader):
         """Look at the bounds of columns of times: in the footer, else by reading these columns."""
         source = f"seed file {self.file.name}"
         unknown = [
-            field for field in self.arrow_schema if is_bounded(field.type) and not self._check_footer(field, source)
+            field
+            for field in self.arrow_schema
+            if is_bounded(field.type) and not self._check_footer(field, source)
         ]
         if not unknown:
             return
@@ -72,8 +74,15 @@ class ParquetReader(FileReader):
         if bounds(field.type) is None or is_converted:
             return False
         metadata = self._footer[0]
-        places = [place for place in range(metadata.num_columns) if metadata.schema.column(place).path == field.name]
-        if len(places) != 1 or metadata.schema.column(places[0]).physical_type not in ("INT32", "INT64"):
+        places = [
+            place
+            for place in range(metadata.num_columns)
+            if metadata.schema.column(place).path == field.name
+        ]
+        if len(places) != 1 or metadata.schema.column(places[0]).physical_type not in (
+            "INT32",
+            "INT64",
+        ):
             return False
         for group in range(metadata.num_row_groups):
             facts = metadata.row_group(group).column(places[0])
@@ -85,18 +94,20 @@ class ParquetReader(FileReader):
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, from the chunks that hold them."""
-        return gather(rows, self._chunks[:, 0], lambda chunk, wanted: take(self._chunk(chunk), wanted))
+        return gather(
+            rows, self._chunks[:, 0], lambda chunk, wanted: take(self._chunk(chunk), wanted)
+        )
 
     @cached_property
     def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
         with self.reading(), self.file.open() as source:
             opened = pq.ParquetFile(source)
             metadata = opened.metadata
-        counted = sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        counted = sum(
+            metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)
+        )
         if metadata.num_rows != counted or counted > MAX_ROWS:
-            claimed = (
-                f"its footer says {metadata.num_rows:,} rows, and {counted:,} in its row groups (at most {MAX_ROWS:,})"
-            )
+            claimed = f"its footer says {metadata.num_rows:,} rows, and {counted:,} in its row groups (at most {MAX_ROWS:,})"
             raise self.file.unreadable(ValueError(claimed))
         return metadata, opened.schema_arrow
 
@@ -129,7 +140,9 @@ class ParquetReader(FileReader):
         try:
             if cursor is None or not cursor.leads_to(self, group, chunk):
                 first = int(np.flatnonzero(self._chunks[:, 1] == group)[0])
-                cursor = self._cache.cursor = _Cursor(self, group, first, sizes=self._chunks[first:, 2].tolist())
+                cursor = self._cache.cursor = _Cursor(
+                    self, group, first, sizes=self._chunks[first:, 2].tolist()
+                )
             while True:
                 place, frame = cursor.next()
                 self.rows_decoded += frame.height
@@ -153,7 +166,9 @@ class _Cursor:
         file = reader.file.open()
         weakref.finalize(self, file.close)
         opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
-        self._batches: Iterator[pa.RecordBatch] = opened.iter_batches(batch_size=sizes[0], row_groups=[group])
+        self._batches: Iterator[pa.RecordBatch] = opened.iter_batches(
+            batch_size=sizes[0], row_groups=[group]
+        )
         self._left: list[pl.DataFrame] = []
 
     def leads_to(self, reader: ParquetReader, group: int, chunk: int) -> bool:

@@ -27,14 +27,21 @@ _READING_PRAGMAS = frozenset(
     "database_list collation_list function_list compile_options".split()
 )
 _DUCKDB_OPTIONS = frozenset({"access_mode", "threads", "max_memory", "memory_limit"})
-_REFUSALS = ("not authorized", "authorization denied", "write a readonly database", "read-only transaction")
+_REFUSALS = (
+    "not authorized",
+    "authorization denied",
+    "write a readonly database",
+    "read-only transaction",
+)
 _ONLY_READS = "seed_config.source.query may only read: one SELECT, of this database"
 
 
 def is_file(url: sa.URL) -> bool:
     """Whether a database is a file of this machine."""
     elsewhere = (
-        url.database in (None, "", ":memory:") or bool(url.host) or url.database.startswith(("md:", "motherduck:"))
+        url.database in (None, "", ":memory:")
+        or bool(url.host)
+        or url.database.startswith(("md:", "motherduck:"))
     )
     return url.get_backend_name() in ("sqlite", "duckdb") and not elsewhere
 
@@ -47,9 +54,14 @@ def read_only(engine: sa.Engine, query: str) -> sa.Engine:
         case "duckdb":
             for option in engine.url.query:
                 if option.lower() not in _DUCKDB_OPTIONS:
-                    raise SeedError(f"seed database: {option} is not an option that a seed may set", remedy="remove it")
+                    raise SeedError(
+                        f"seed database: {option} is not an option that a seed may set",
+                        remedy="remove it",
+                    )
             settings = _duckdb_settings(query)
-            sa.event.listen(engine, "connect", lambda connection, _: _bound_duckdb(connection, settings, query))
+            sa.event.listen(
+                engine, "connect", lambda connection, _: _bound_duckdb(connection, settings, query)
+            )
         case "postgresql":
             return engine.execution_options(postgresql_readonly=True)
     return engine
@@ -62,9 +74,7 @@ def remedy_for(message: str) -> str | None:
     if message == "interrupted":
         return f"a query of an SQLite file may take {SECONDS:.0f} s"
     if "disabled by configuration" in message:
-        return (
-            "a query may read the files that it names in quotes, as in FROM 'data/*.parquet'; extensions are not loaded"
-        )
+        return "a query may read the files that it names in quotes, as in FROM 'data/*.parquet'; extensions are not loaded"
     return None
 
 
@@ -77,7 +87,9 @@ def _bound_sqlite(connection: Any, _: Any) -> None:
     driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
 
 
-def _authorize(action: int, first: str | None, second: str | None, database: str | None, inside: str | None) -> int:
+def _authorize(
+    action: int, first: str | None, second: str | None, database: str | None, inside: str | None
+) -> int:
     """The verdict on a part of a statement. Virtual tables prepare statements of their own, which `query_only` keeps harmless."""
     match action:
         case sqlite3.SQLITE_PRAGMA:
@@ -108,5 +120,8 @@ def _duckdb_settings(query: str) -> list[str]:
 def _bound_duckdb(connection: Any, settings: list[str], query: str) -> None:
     for statement in settings:
         connection.execute(statement)
-    if any(str(statement.type).rpartition(".")[2] != "SELECT" for statement in connection.extract_statements(query)):
+    if any(
+        str(statement.type).rpartition(".")[2] != "SELECT"
+        for statement in connection.extract_statements(query)
+    ):
         raise SeedError("seed database: the query is not a SELECT", remedy=_ONLY_READS)

@@ -66,7 +66,9 @@ class Seeds:
         """The seed columns of the records with these indices. Raises SeedError if the data has changed since it was opened:
         what has been read might be of either content."""
         with self._lock:
-            rows = seed_rows(indices, config=self._config, num_rows=self._reader.num_rows, seed=self._seed)
+            rows = seed_rows(
+                indices, config=self._config, num_rows=self._reader.num_rows, seed=self._seed
+            )
             frame = self._reader.read(rows)
             self._reader.check_unchanged()
         return frame
@@ -115,7 +117,13 @@ def open_seeds(
         if elsewhere and offline:
             return UnreadSeeds(recall(config, base=base, root=root))
     reader = _open_reader(
-        config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored, frame=frame
+        config,
+        base=base,
+        root=root,
+        env=env,
+        finished=finished or _no_datasets,
+        stored=stored,
+        frame=frame,
     )
     if config.where is not None:
         from sdg_core.seeds.where import WhereReader
@@ -183,4 +191,6 @@ def _open_reader(
 
 
 def _no_datasets(name: str) -> Sequence[Path | StoredObject]:
-    raise SeedError(f"dataset {name!r} cannot be looked up here", remedy="open the dataset by sdg_core.api")
+    raise SeedError(
+        f"dataset {name!r} cannot be looked up here", remedy="open the dataset by sdg_core.api"
+    )

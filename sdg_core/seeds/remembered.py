@@ -41,7 +41,12 @@ def remember(info: SeedInfo, config: SeedConfig, *, base: Path, root: str) -> No
     if path is None:
         return
     schema = base64.b64encode(info.schema.serialize().to_pybytes()).decode()
-    content = {"schema": schema, "num_rows": info.num_rows, "digest": info.digest, "files": dict(info.files)}
+    content = {
+        "schema": schema,
+        "num_rows": info.num_rows,
+        "digest": info.digest,
+        "files": dict(info.files),
+    }
     temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +61,9 @@ def recall(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
         content = json.loads(path.read_text(encoding="utf-8")) if path is not None else None
         assert content is not None
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(content["schema"])))
-        return SeedInfo(schema, int(content["num_rows"]), str(content["digest"]), dict(content["files"]))
+        return SeedInfo(
+            schema, int(content["num_rows"]), str(content["digest"]), dict(content["files"])
+        )
     except (OSError, ValueError, KeyError, TypeError, AssertionError, pa.ArrowException) as error:
         raise SeedNotReadError(
             f"seed data of seed_type {config.source.seed_type} has not been read on this machine; this command opens no "

@@ -43,16 +43,25 @@ def fetch_table(
         return _fetch(url, source.query, where, login)
     except ModuleNotFoundError as error:
         raise SeedError(
-            f"seed database {_shown(url)}: the driver {error.name!r} is not installed", remedy="install it with pip"
+            f"seed database {_shown(url)}: the driver {error.name!r} is not installed",
+            remedy="install it with pip",
         ) from None
     except sa.exc.SQLAlchemyError as error:
         original = getattr(error, "orig", None) or error
         reason = _without_password(str(original), url)
-        raise SeedError(f"seed database {_shown(url)}: {reason}", remedy=login.remedy or remedy_for(reason)) from None
+        raise SeedError(
+            f"seed database {_shown(url)}: {reason}", remedy=login.remedy or remedy_for(reason)
+        ) from None
 
 
 def table_query(
-    source: SqlSeedSource, table: str, *, base: Path, root: str, env: Mapping[str, str], where: str = _PLACE
+    source: SqlSeedSource,
+    table: str,
+    *,
+    base: Path,
+    root: str,
+    env: Mapping[str, str],
+    where: str = _PLACE,
 ) -> str:
     """The query for every row of a table, `name` or `schema.name`, in the dialect of the database. Raises SeedError."""
     url = _url(source, base=base, root=root, env=env, where=where)
@@ -62,32 +71,41 @@ def table_query(
         dialect = url.get_dialect()()
     except sa.exc.NoSuchModuleError as error:
         raise SeedError(
-            f"{where}: unknown kind of database {url.drivername!r}", remedy="as in sqlite:///file.db"
+            f"{where}: unknown kind of database {url.drivername!r}",
+            remedy="as in sqlite:///file.db",
         ) from error
     return str(statement.compile(dialect=dialect))
 
 
-def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str], where: str) -> sa.URL:
+def _url(
+    source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str], where: str
+) -> sa.URL:
     text = source.url
     place = "url"
     if source.url_env is not None:
         text = env.get(source.url_env)
         place = f"environment variable {source.url_env}"
         if not text:
-            raise SeedError(f"{place} is not set", remedy=f"{where}.url_env says that it holds the URL")
+            raise SeedError(
+                f"{place} is not set", remedy=f"{where}.url_env says that it holds the URL"
+            )
     assert text is not None
     try:
         url = sa.make_url(text)
     except sa.exc.ArgumentError:
         raise SeedError(
-            f"{where}: {place} holds no database URL", remedy="as in postgresql+psycopg://user@host/name"
+            f"{where}: {place} holds no database URL",
+            remedy="as in postgresql+psycopg://user@host/name",
         ) from None
     if is_file(url):
         assert url.database is not None
         path = resolve(url.database, base=base, root=root)
         check_readable(path)
         if not path.is_file():
-            raise SeedError(f"seed database {path} does not exist", remedy="a relative path starts at the dataset file")
+            raise SeedError(
+                f"seed database {path} does not exist",
+                remedy="a relative path starts at the dataset file",
+            )
         url = url.set(database=str(path))
     return url
 
@@ -96,7 +114,9 @@ def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
     arguments = {**login.arguments}
     if is_file(url) and url.get_backend_name() == "duckdb":
         arguments["read_only"] = True
-    engine = read_only(sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=arguments), query)
+    engine = read_only(
+        sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=arguments), query
+    )
     try:
         with engine.connect().execution_options(stream_results=True) as connection:
             result = connection.exec_driver_sql(query)
@@ -133,7 +153,10 @@ def _unified(names: Sequence[str], batches: Sequence[pa.Table], where: str) -> p
         return pa.table({name: pa.nulls(0, pa.string()) for name in names})
     for name in names:
         try:
-            pa.unify_schemas([pa.schema([batch.schema.field(name)]) for batch in batches], promote_options="permissive")
+            pa.unify_schemas(
+                [pa.schema([batch.schema.field(name)]) for batch in batches],
+                promote_options="permissive",
+            )
         except pa.ArrowException as error:
             raise _mixed(name, str(error), where) from error
     return pa.concat_tables(batches, promote_options="permissive").combine_chunks()
@@ -148,7 +171,9 @@ def _mixed(name: str, reason: str, where: str) -> SeedError:
 
 def _check_names(names: Sequence[str], where: str) -> None:
     for name in _repeated(names):
-        raise SeedError(f"{where}.query returns two columns named {name!r}", remedy="rename one, as in `x AS y`")
+        raise SeedError(
+            f"{where}.query returns two columns named {name!r}", remedy="rename one, as in `x AS y`"
+        )
 
 
 def _repeated(names: Sequence[str]) -> Iterator[str]:
@@ -161,7 +186,10 @@ def _shown(url: sa.URL) -> str:
 
 
 def _without_password(message: str, url: sa.URL) -> str:
-    secrets = [url.password, *(value for values in url.normalized_query.values() for value in values)]
+    secrets = [
+        url.password,
+        *(value for values in url.normalized_query.values() for value in values),
+    ]
     for secret in secrets:
         if secret:
             message = message.replace(str(secret), "***")

@@ -136,7 +136,9 @@ class TextFileReader(FileReader):
         with self.reading():
             content = self.file.read_bytes()
             if self.file.compression is not None:
-                with pa.input_stream(pa.BufferReader(content), compression=self.file.compression) as stream:
+                with pa.input_stream(
+                    pa.BufferReader(content), compression=self.file.compression
+                ) as stream:
                     content = stream.read(MAX_TEXT_BYTES + 1)
                 if len(content) > MAX_TEXT_BYTES:
                     raise SeedError(
@@ -178,7 +180,9 @@ class TableReader(SeedReader):
 def table_digest(table: pa.Table) -> str:
     """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
     table = table.cast(plain_schema(table.schema))
-    columns = [(field.name, str(field.type), table[field.name].null_count) for field in table.schema]
+    columns = [
+        (field.name, str(field.type), table[field.name].null_count) for field in table.schema
+    ]
     state = hashlib.sha256(str(columns).encode())
     for start in range(0, table.num_rows, _BATCH_ROWS):
         batch = table.slice(start, _BATCH_ROWS)

@@ -44,7 +44,9 @@ class TextTable:
     notices: tuple[str, ...] = ()
 
 
-def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOptions | None = None) -> TextTable:
+def read_text_table(
+    content: bytes, suffix: str, *, source: str, options: TextOptions | None = None
+) -> TextTable:
     """Read `.csv`, `.tsv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming the place that cannot be kept.
 
     source: what to call the data in messages. options: what the dataset file says of the format.
@@ -53,7 +55,9 @@ def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOp
     text = _decoded(content, options.encoding, source=source)
     if suffix in (".csv", ".tsv"):
         separator = options.separator or ("\t" if suffix == ".tsv" else None)
-        frame, notices = read_csv(text, source=source, options=replace(options, separator=separator))
+        frame, notices = read_csv(
+            text, source=source, options=replace(options, separator=separator)
+        )
     else:
         frame = read_json(text, suffix, source=source, options=options)
         notices = ()
@@ -67,7 +71,9 @@ def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
     if encoding is None:
         marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
         if marked is not None:
-            raise SeedError(f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source")
+            raise SeedError(
+                f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source"
+            )
     try:
         for mark, (kind, cure) in _NO_TEXT.items():
             if content.startswith(mark) and not content.isascii():

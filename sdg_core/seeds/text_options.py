@@ -41,9 +41,12 @@ def check_names(names: Sequence[str], *, source: str, options: TextOptions) -> N
     """Raise SeedError if `types` names a column that is not there, or a name is none. names: of the columns, each once."""
     for name in names:
         if "\0" in name:
-            raise SeedError(f"{source}: a column is named {name!r}, with a zero character", remedy="rename it")
+            raise SeedError(
+                f"{source}: a column is named {name!r}, with a zero character", remedy="rename it"
+            )
     for name in options.types:
         if name not in names:
             raise SeedError(
-                f"{source} has no column {name!r}{did_you_mean(name, names)}", remedy="correct seed_config.source.types"
+                f"{source} has no column {name!r}{did_you_mean(name, names)}",
+                remedy="correct seed_config.source.types",
             )

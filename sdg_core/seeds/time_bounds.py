@@ -34,7 +34,9 @@ def bounds(data_type: pa.DataType) -> tuple[int, int] | None:
         return _FIRST_DAY * 86_400_000, (_LAST_DAY + 1) * 86_400_000 - 1
     if pa.types.is_timestamp(data_type):
         day = 86_400 * _PER_SECOND[data_type.unit]
-        margin = 1 if data_type.tz is not None else 0  # the wall clock of a zone is up to a day away
+        margin = (
+            1 if data_type.tz is not None else 0
+        )  # the wall clock of a zone is up to a day away
         return (_FIRST_DAY + margin) * day, (_LAST_DAY + 1 - margin) * day - 1
     if pa.types.is_duration(data_type):
         most = _MOST_DAYS * 86_400 * _PER_SECOND[data_type.unit]
@@ -75,7 +77,9 @@ def _leaves(values: pa.Array) -> Iterator[pa.Array]:
     elif pa.types.is_map(kind):
         yield from _leaves(values.keys)
         yield from _leaves(values.items)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    elif (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ):
         yield from _leaves(values.flatten())
     else:
         yield values

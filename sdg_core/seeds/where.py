@@ -40,7 +40,9 @@ class WhereReader(SeedReader):
     Raises SeedError if the template names a column that the source lacks, cannot be evaluated for a row, or is true for none.
     """
 
-    def __init__(self, source: SeedReader, where: str, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, source: SeedReader, where: str, *, env: Mapping[str, str] | None = None
+    ) -> None:
         self._source = source
         self._where = where
         self._env = os.environ if env is None else env
@@ -98,7 +100,9 @@ class WhereReader(SeedReader):
     def _evaluate(self, total: int) -> Iterator[bool]:
         names = self._template.names
         for start in range(0, total, BATCH_ROWS):
-            frame = self._source.read(np.arange(start, min(start + BATCH_ROWS, total), dtype=np.int64))
+            frame = self._source.read(
+                np.arange(start, min(start + BATCH_ROWS, total), dtype=np.int64)
+            )
             for place, row in enumerate(frame.select(names).iter_rows(named=True)):
                 yield self._is_true(row, start + place)
 
@@ -129,7 +133,11 @@ class WhereReader(SeedReader):
         with suppress(OSError):
             if self._place is not None:
                 bits = np.fromfile(self._place, dtype=np.uint8)
-                return np.unpackbits(bits, count=total).astype(np.bool_) if len(bits) == -(-total // 8) else None
+                return (
+                    np.unpackbits(bits, count=total).astype(np.bool_)
+                    if len(bits) == -(-total // 8)
+                    else None
+                )
         return None
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:

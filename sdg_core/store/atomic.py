@@ -80,7 +80,9 @@ def read_or_none(path: StorePath) -> bytes | None:
             return None
 
 
-def read_modify_write(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+def read_modify_write(
+    path: StorePath, change: Callable[[bytes | None], bytes | None]
+) -> bytes | None:
     """Read a file, change it and write it back, with no other writer in between; returns what it holds then.
 
     `change` gets None where there is no file, gives None to leave things as they are, and may be called again when another

@@ -113,8 +113,13 @@ class Bucket:
                 else:
                     mode: Any = {"e_tag": etag}
                     obstore.put(self._store, key, content, mode=mode, use_multipart=False)
-            except (obstore.exceptions.PreconditionError, obstore.exceptions.AlreadyExistsError) as error:
-                raise FileExistsError(errno.EEXIST, "another process has written it", key) from error
+            except (
+                obstore.exceptions.PreconditionError,
+                obstore.exceptions.AlreadyExistsError,
+            ) as error:
+                raise FileExistsError(
+                    errno.EEXIST, "another process has written it", key
+                ) from error
 
     def find(self, key: str) -> Listed | None:
         """What is known of an object; None if there is none. A bucket that is not there has none, either."""
@@ -140,7 +145,9 @@ class Bucket:
 
         with self._faults():
             found = obstore.list_with_delimiter(self._store, prefix or None)
-            return [str(name).rstrip("/") for name in found["common_prefixes"]], [_listed(o) for o in found["objects"]]
+            return [str(name).rstrip("/") for name in found["common_prefixes"]], [
+                _listed(o) for o in found["objects"]
+            ]
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there do not matter."""
@@ -186,7 +193,8 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
         from obstore.store import MemoryStore, S3Store
     except ImportError as error:
         raise StoreError(
-            f"root {url}: object stores need a library that is not installed", remedy="pip install 'sdg-dagster[s3]'"
+            f"root {url}: object stores need a library that is not installed",
+            remedy="pip install 'sdg-dagster[s3]'",
         ) from error
     scheme, _, name = url.partition("://")
     if scheme == "memory":
@@ -194,7 +202,9 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
     given = dict(settings)
     attempts = given.get("AWS_MAX_ATTEMPTS", "")
     options: Any = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
-    options |= {name: given.get(f"AWS_{name.upper()}", "").lower() in ("true", "1") for name in _SWITCHES}
+    options |= {
+        name: given.get(f"AWS_{name.upper()}", "").lower() in ("true", "1") for name in _SWITCHES
+    }
     retries = max(0, (int(attempts) if attempts.isdecimal() else MAX_ATTEMPTS) - 1)
     store = S3Store(
         name,
@@ -207,7 +217,9 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
 def open_bucket(url: str) -> Bucket:
     """The bucket `s3://name`, by the environment of this process. Raises StoreError where the library is not installed."""
     scheme = url.partition("://")[0]
-    names = sorted(name for name in os.environ if name.startswith("AWS_")) if scheme != "memory" else []
+    names = (
+        sorted(name for name in os.environ if name.startswith("AWS_")) if scheme != "memory" else []
+    )
     return _open(url, tuple((name, os.environ[name]) for name in names))
 
 
@@ -220,23 +232,40 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     code = next(iter(re.findall(r"<Code>(\w+)</Code>", text)), None)
     status = next(iter(re.findall(r"status code: (\d{3})", text)), None)
     if code is not None and code in _REMEDIES:
-        reason = {"NoSuchBucket": "the bucket does not exist", "SlowDown": "the store is throttling"}.get(code, code)
+        reason = {
+            "NoSuchBucket": "the bucket does not exist",
+            "SlowDown": "the store is throttling",
+        }.get(code, code)
         return ObjectStoreFault(errno.EIO, reason, _REMEDIES[code])
     if status in ("429", "503"):
-        return ObjectStoreFault(errno.EIO, f"the store is throttling (status {status})", _REMEDIES["SlowDown"])
+        return ObjectStoreFault(
+            errno.EIO, f"the store is throttling (status {status})", _REMEDIES["SlowDown"]
+        )
     if "169.254." in text or (status is None and "credential" in text.lower()):
         return ObjectStoreFault(errno.EACCES, "no credentials were found", _DENIED)
     if status in ("401", "403"):
-        return ObjectStoreFault(errno.EACCES, f"access is denied ({code or f'status {status}'})", _DENIED)
+        return ObjectStoreFault(
+            errno.EACCES, f"access is denied ({code or f'status {status}'})", _DENIED
+        )
     if "Received redirect" in text:
-        return ObjectStoreFault(errno.EIO, "the store sends requests elsewhere", _REMEDIES["PermanentRedirect"])
+        return ObjectStoreFault(
+            errno.EIO, "the store sends requests elsewhere", _REMEDIES["PermanentRedirect"]
+        )
     if "BadScheme" in text:
-        return ObjectStoreFault(errno.EIO, "the endpoint is not https", "set AWS_ALLOW_HTTP=true to allow http")
+        return ObjectStoreFault(
+            errno.EIO, "the endpoint is not https", "set AWS_ALLOW_HTTP=true to allow http"
+        )
     if status is not None:
         reason = f"the store answered {code or ''} (status {status})".replace("  ", " ")
-        return ObjectStoreFault(errno.EIO, reason, "run the same command again; finished row groups are kept")
+        return ObjectStoreFault(
+            errno.EIO, reason, "run the same command again; finished row groups are kept"
+        )
     if "HTTP error" in text or "error sending request" in text:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "the endpoint of AWS"
+        endpoint = (
+            os.environ.get("AWS_ENDPOINT_URL_S3")
+            or os.environ.get("AWS_ENDPOINT_URL")
+            or "the endpoint of AWS"
+        )
         place = re.sub(r"//[^/@]*@", "//", endpoint)
         what = "did not answer in time" if "kind: Timeout" in text else "cannot be reached"
         return ObjectStoreFault(
@@ -244,5 +273,11 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
             f"{place} {what}",
             "check the network, AWS_ENDPOINT_URL and AWS_REGION, then run the same command again",
         )
-    first = re.sub(r"//[^/@\s]*@", "//", text.splitlines()[0] if text else "unknown fault").partition("<")[0].strip()
-    return ObjectStoreFault(errno.EIO, first, f"check the root {url} and the AWS_ variables of the environment")
+    first = (
+        re.sub(r"//[^/@\s]*@", "//", text.splitlines()[0] if text else "unknown fault")
+        .partition("<")[0]
+        .strip()
+    )
+    return ObjectStoreFault(
+        errno.EIO, first, f"check the root {url} and the AWS_ variables of the environment"
+    )

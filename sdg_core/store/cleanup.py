@@ -5,7 +5,9 @@ from sdg_core.store.objects import StorePath
 from sdg_core.store.temporaries import clean_temporaries
 
 
-def remove_stale_temp_files(layout: DatasetLayout, version: VersionLayout, *more: StorePath) -> None:
+def remove_stale_temp_files(
+    layout: DatasetLayout, version: VersionLayout, *more: StorePath
+) -> None:
     """Remove temporaries of processes that are gone, in these directories (and `more` of them). Raises StoreError.
 
     On an object store the only temporary is the probe of `ensure_writable`, in the dataset's own directory.

@@ -11,7 +11,15 @@ from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
 FailureKind = Literal[
-    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated", "rejected"
+    "expression",
+    "custom",
+    "validation",
+    "rate_limited",
+    "transient",
+    "permanent",
+    "malformed",
+    "truncated",
+    "rejected",
 ]
 
 
@@ -51,7 +59,9 @@ def dump_failures(failures: Iterable[Failure]) -> bytes:
 def _written(failure: Failure) -> dict[str, Any]:
     """The fields that are set, in a form that JSON lines can hold: a message may repeat what a function of the user raised."""
     given = {name: value for name, value in asdict(failure).items() if value is not None}
-    return {name: writable(value) if isinstance(value, str) else value for name, value in given.items()}
+    return {
+        name: writable(value) if isinstance(value, str) else value for name, value in given.items()
+    }
 
 
 def parse_failures(data: bytes) -> list[Failure]:

@@ -67,7 +67,9 @@ def find_files(
     files = version.row_group_files(first=first)
     known = known or {}
     found = {
-        index: known[index] for index, file in files.items() if index in known and known[index].stamp == file.stamp
+        index: known[index]
+        for index, file in files.items()
+        if index in known and known[index].stamp == file.stamp
     }
     if len(files) - len(found) >= WORTH_AN_INDEX:
         indexed = _read_index(version)
@@ -76,7 +78,9 @@ def find_files(
             if index not in found and entry is not None and entry.stamp == file.stamp:
                 found[index] = FoundFile(file.stamp, entry.footer, indexed=True)
     left = [index for index in files if index not in found]
-    for index, content in zip(left, _read_footers([version.row_group(index) for index in left]), strict=True):
+    for index, content in zip(
+        left, _read_footers([version.row_group(index) for index in left]), strict=True
+    ):
         found[index] = FoundFile(files[index].stamp, content)
     return dict(sorted(found.items()))
 
@@ -100,7 +104,9 @@ def _read_index(version: VersionLayout) -> Mapping[str, _Entry]:
         return {}
     try:
         with pa.input_stream(pa.BufferReader(content), compression="zstd") as stream:
-            index = _Index.model_validate_json(stream.read(_MAX_INDEX))  # of a longer one, what is no JSON
+            index = _Index.model_validate_json(
+                stream.read(_MAX_INDEX)
+            )  # of a longer one, what is no JSON
     except (pa.ArrowException, OSError, ValidationError):
         return {}  # damaged: the files themselves are asked
     return index.files if (index.format, index.fields) == (_FORMAT, _fields()) else {}
@@ -110,7 +116,9 @@ def _fields() -> list[str]:
     return sorted(Footer.model_fields)
 
 
-def _read_footers(paths: list[StorePath]) -> Iterable[Footer | CorruptFileError | UnrecognizedFileError]:
+def _read_footers(
+    paths: list[StorePath],
+) -> Iterable[Footer | CorruptFileError | UnrecognizedFileError]:
     at_once = min(len(paths), storage_of(paths[0]).concurrent_reads) if paths else 0
     if at_once < 2:
         return map(_read_footer, paths)

@@ -27,7 +27,10 @@ class ImageFiles:
     """
 
     def __init__(
-        self, version: VersionLayout, *, commit_guard: Callable[[int], AbstractContextManager[None]] = _unguarded
+        self,
+        version: VersionLayout,
+        *,
+        commit_guard: Callable[[int], AbstractContextManager[None]] = _unguarded,
     ) -> None:
         self._version = version
         self._commit_guard = commit_guard

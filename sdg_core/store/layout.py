@@ -198,7 +198,10 @@ class DatasetLayout:
         """Where else there is data of a dataset of this name, if there is none here."""
         if not self.other_roots or self.versions():
             return None
-        return next((root / self.dataset for root in self.other_roots if _is_started(root / self.dataset)), None)
+        return next(
+            (root / self.dataset for root in self.other_roots if _is_started(root / self.dataset)),
+            None,
+        )
 
 
 def _is_started(directory: Path) -> bool:
@@ -239,5 +242,7 @@ def ledger_directory(root: StorePath, *, env: Mapping[str, str] | None = None) -
     """Where the SQLite ledger of a root lies: below the root, or for an object store in the user's state directory."""
     if isinstance(root, Path):
         return root
-    state = (os.environ if env is None else env).get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    state = (os.environ if env is None else env).get("XDG_STATE_HOME") or str(
+        Path.home() / ".local" / "state"
+    )
     return Path(state) / "sdg-dagster" / hashlib.sha256(str(root).encode()).hexdigest()[:16]

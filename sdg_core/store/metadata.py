@@ -99,7 +99,9 @@ class Metadata(BaseModel):
         return self.post_generation_state != "none"
 
 
-def new_metadata(plan: DatasetPlan, *, forced: bool = False, begun_by: str | None = None) -> Metadata:
+def new_metadata(
+    plan: DatasetPlan, *, forced: bool = False, begun_by: str | None = None
+) -> Metadata:
     """The metadata of a version that has no row group yet."""
     now = utc_now()
     return Metadata(
@@ -151,13 +153,18 @@ def create_metadata(path: StorePath, make: Callable[[], Metadata]) -> None:
 
 def change_metadata(path: StorePath, **changes: Any) -> Metadata:
     """Read, change and replace `metadata.json` with no other process in between. Raises what `read_metadata` raises."""
-    content = read_modify_write(path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes)))
+    content = read_modify_write(
+        path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes))
+    )
     failpoint("metadata.after_write")
     return parse_metadata(path, content)
 
 
 def count_run(
-    path: StorePath, *, retry_reasons: Mapping[str, Mapping[str, int]], abandoned: Mapping[str, Mapping[str, int]]
+    path: StorePath,
+    *,
+    retry_reasons: Mapping[str, Mapping[str, int]],
+    abandoned: Mapping[str, Mapping[str, int]],
 ) -> Metadata:
     """Add what only the run itself knows when it ends. Raises what `read_metadata` raises."""
 
@@ -178,7 +185,9 @@ def note_earlier_versions(path: StorePath, spent: Mapping[str, Mapping[str, Any]
 
     def noted(old: bytes | None) -> bytes:
         metadata = parse_metadata(path, old)
-        kept = metadata.model_copy(update={"earlier_versions": {**metadata.earlier_versions, **spent}})
+        kept = metadata.model_copy(
+            update={"earlier_versions": {**metadata.earlier_versions, **spent}}
+        )
         return orjson.dumps(kept.model_dump(), option=orjson.OPT_INDENT_2)
 
     content = read_modify_write(path, noted)
@@ -209,9 +218,13 @@ def metadata_or_none(version: VersionLayout) -> Metadata | None:
 
 def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
     """Understand `metadata.json`; None stands for a file that is not there. Raises one of the MetadataError classes."""
-    remedy = "restore it, or generate with --resume never to start a new version; nothing was changed"
+    remedy = (
+        "restore it, or generate with --resume never to start a new version; nothing was changed"
+    )
     if content is None:
-        raise MetadataMissingError(f"{path} does not exist, though its version directory does", remedy=remedy)
+        raise MetadataMissingError(
+            f"{path} does not exist, though its version directory does", remedy=remedy
+        )
     data = _json_object(path, content, remedy)
     found = data.get("schema_version")
     if isinstance(found, int) and found > SCHEMA_VERSION:
@@ -222,7 +235,9 @@ def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
     try:
         return Metadata.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()
+        )
         raise MetadataFieldError(f"{path}: {faults}", remedy=remedy) from error
 
 
@@ -241,7 +256,9 @@ def read_current(path: StorePath) -> str | None:
     if not isinstance(version, str):
         raise MetadataFieldError(f"{path}: version: required, but not given as text", remedy=remedy)
     if "/" in version or "\x00" in version or version in ("", ".", ".."):
-        raise MetadataFieldError(f"{path}: version: {version!r} is no name of a directory beside it", remedy=remedy)
+        raise MetadataFieldError(
+            f"{path}: version: {version!r} is no name of a directory beside it", remedy=remedy
+        )
     return version
 
 
@@ -259,7 +276,11 @@ def _json_object(path: StorePath, content: bytes, remedy: str) -> dict[str, Any]
     try:
         data = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        what = "is empty" if not content.strip() else f"is not JSON (truncated or overwritten): {error}"
+        what = (
+            "is empty"
+            if not content.strip()
+            else f"is not JSON (truncated or overwritten): {error}"
+        )
         raise MetadataCorruptError(f"{path} {what}", remedy=remedy) from error
     if not isinstance(data, dict):
         raise MetadataCorruptError(f"{path} holds no JSON object", remedy=remedy)

@@ -30,9 +30,7 @@ _PAUSE = 0.005
 """Seconds that a writer steps back at most after the first refusal, twice as much after each further one."""
 _REFUSALS = 8
 """Conditional puts on one and the same etag after which a store is known not to understand them."""
-_NO_CONDITIONS = (
-    "use a store that knows If-Match and If-None-Match: without them two runs could undo each other's changes"
-)
+_NO_CONDITIONS = "use a store that knows If-Match and If-None-Match: without them two runs could undo each other's changes"
 
 
 class ObjectStorage:
@@ -72,7 +70,9 @@ class ObjectStorage:
             except FileExistsError:
                 refusals[etag] += 1
                 if refusals[etag] == _REFUSALS:
-                    raise ObjectStoreFault(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
+                    raise ObjectStoreFault(
+                        errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS
+                    ) from None
                 time.sleep(random.uniform(0, _PAUSE * 2 ** refusals[etag]))
             else:
                 return new
@@ -108,8 +108,12 @@ class ObjectStorage:
     def list_files(self, *, after: str | None) -> list[StoredFile]:
         """The objects below the prefix whose name sorts after `after`."""
         prefix = self._path.key
-        found = self._path.bucket.walk(prefix, after=f"{prefix}/{after}" if after is not None else None)
-        return [StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found]
+        found = self._path.bucket.walk(
+            prefix, after=f"{prefix}/{after}" if after is not None else None
+        )
+        return [
+            StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found
+        ]
 
     def directory_names(self) -> list[str]:
         """The prefixes directly below."""
@@ -138,7 +142,9 @@ class ObjectStorage:
         with commit_guard(), store_errors("clean", self._path):
             prefix = f"{self._path.key}/"
             keys = [found.key for found in self._path.bucket.walk(self._path.key)]
-            self._path.bucket.delete([key for key in keys if key.removeprefix(prefix) not in output.names])
+            self._path.bucket.delete(
+                [key for key in keys if key.removeprefix(prefix) not in output.names]
+            )
 
 
 class _PendingObject:

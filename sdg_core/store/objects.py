@@ -188,7 +188,11 @@ def object_path(url: str) -> ObjectPath:
             remedy="give a directory or s3://bucket/prefix (--root, or SDG_ROOT)",
         )
     bucket, _, key = rest.rstrip("/").partition("/")
-    wrong = [part for part in key.split("/") if key and (part in (".", "..") or not _SEGMENT.fullmatch(part))]
+    wrong = [
+        part
+        for part in key.split("/")
+        if key and (part in (".", "..") or not _SEGMENT.fullmatch(part))
+    ]
     if not _SEGMENT.fullmatch(bucket) or "@" in bucket or wrong:
         raise StoreError(
             f"root {shown!r} is not of the form s3://bucket/prefix",

@@ -26,7 +26,11 @@ def store_errors(action: str, path: StorePath) -> Iterator[None]:
     try:
         yield
     except ObjectStoreFault as error:
-        raise StoreError(f"cannot {action} {path}: {error.strerror}", remedy=error.remedy) from error
+        raise StoreError(
+            f"cannot {action} {path}: {error.strerror}", remedy=error.remedy
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StoreError(f"cannot {action} {path}: {reason}", remedy=_REMEDIES.get(error.errno or 0)) from error
+        raise StoreError(
+            f"cannot {action} {path}: {reason}", remedy=_REMEDIES.get(error.errno or 0)
+        ) from error

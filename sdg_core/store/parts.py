@@ -36,26 +36,41 @@ class StoredRows:
         return _FINISHED_ANEW if self.finished else _ROW_GROUP_ANEW
 
 
-def resolve_parts(version: VersionLayout, metadata: Metadata, statuses: Sequence[RowGroupStatus]) -> StoredRows:
+def resolve_parts(
+    version: VersionLayout, metadata: Metadata, statuses: Sequence[RowGroupStatus]
+) -> StoredRows:
     """What a version holds. Raises IncompleteError if that is no row, StoreError."""
     finished = metadata.post_generation_state == "complete"
     if finished:
-        with store_errors("read", version.processed_dataset), damage_errors(version.processed, remedy=_FINISHED_ANEW):
+        with (
+            store_errors("read", version.processed_dataset),
+            damage_errors(version.processed, remedy=_FINISHED_ANEW),
+        ):
             parts = part_files(version.processed_dataset)
             rows = sum(read_parquet_metadata(part).num_rows for part in parts)
         if not rows:
-            raise CorruptFileError(f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW)
+            raise CorruptFileError(
+                f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW
+            )
         return StoredRows(parts, finished, rows)
     stored = row_group_parts(version, statuses)
     if not stored.num_rows:
-        raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
+        raise IncompleteError(
+            f"{version.directory} holds no record yet", remedy="generate some first"
+        )
     return stored
 
 
 def row_group_parts(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> StoredRows:
     """The row groups of a version that hold rows, whether it is finished or not."""
-    there = {s.group.index: s.footer.num_rows for s in statuses if s.footer is not None and s.footer.num_rows}
-    return StoredRows(tuple(version.row_group(index) for index in there), False, sum(there.values()))
+    there = {
+        s.group.index: s.footer.num_rows
+        for s in statuses
+        if s.footer is not None and s.footer.num_rows
+    }
+    return StoredRows(
+        tuple(version.row_group(index) for index in there), False, sum(there.values())
+    )
 
 
 @contextmanager
@@ -65,7 +80,9 @@ def scan_parts(parts: Sequence[StorePath]) -> Iterator[pl.LazyFrame]:
     Files of an object store are copied to a temporary directory: what reads them reads them several times.
     """
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
-        local = [_local(part, Path(directory) / f"{number}.parquet") for number, part in enumerate(parts)]
+        local = [
+            _local(part, Path(directory) / f"{number}.parquet") for number, part in enumerate(parts)
+        ]
         yield pl.scan_parquet(local, glob=False, hive_partitioning=False)
 
 
@@ -91,10 +108,11 @@ def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
             f"then {name}/dataset"
         )
         if (other := layout.other_place()) is not None:
-            remedy = (
-                f"{other} holds data of it: move it to {layout.directory}, or use one root for both (--root, SDG_ROOT)"
-            )
-        raise SeedError(f"the seed data is dataset {name!r}, but {layout.directory} holds no data", remedy=remedy)
+            remedy = f"{other} holds data of it: move it to {layout.directory}, or use one root for both (--root, SDG_ROOT)"
+        raise SeedError(
+            f"the seed data is dataset {name!r}, but {layout.directory} holds no data",
+            remedy=remedy,
+        )
     version = layout.version(current)
     metadata = read_metadata(version.metadata)
     with store_errors("list", version.processed_dataset):

@@ -38,7 +38,9 @@ class RejectedRows:
         """Those of some records."""
         mask = np.isin(self.records, [*records])
         reasons = [reason for reason, chosen in zip(self.reasons, mask, strict=True) if chosen]
-        return RejectedRows(self.records[mask], self.candidates[mask], reasons, self.table.filter(mask_of(mask)))
+        return RejectedRows(
+            self.records[mask], self.candidates[mask], reasons, self.table.filter(mask_of(mask))
+        )
 
     def __add__(self, other: "RejectedRows") -> "RejectedRows":
         """Both, by record and candidate."""
@@ -48,10 +50,14 @@ class RejectedRows:
         order = np.lexsort((candidates, records))
         ordered_reasons = [reasons[place] for place in order]
         both = pa.concat_tables([self.table, other.table.cast(self.table.schema)])
-        return RejectedRows(records[order], candidates[order], ordered_reasons, both.take(integers_of(order)))
+        return RejectedRows(
+            records[order], candidates[order], ordered_reasons, both.take(integers_of(order))
+        )
 
 
-def write_rejected(path: StorePath, rows: RejectedRows, *, commit_guard: CommitGuard = nullcontext) -> None:
+def write_rejected(
+    path: StorePath, rows: RejectedRows, *, commit_guard: CommitGuard = nullcontext
+) -> None:
     """Write the file atomically. Raises StoreError, and what the guard raises."""
     of_dataset = rows.table.schema.names
     own_values = (rows.records, rows.candidates, list(rows.reasons))
@@ -76,4 +82,6 @@ def read_rejected(path: StorePath, schema: pa.Schema) -> RejectedRows:
     table = read_rows(path).replace_schema_metadata(None)
     own = table.schema.names[: len(_OWN)]
     records, candidates, reasons = (table.column(name) for name in own)
-    return RejectedRows(records.to_numpy(), candidates.to_numpy(), reasons.to_pylist(), table.drop_columns(own))
+    return RejectedRows(
+        records.to_numpy(), candidates.to_numpy(), reasons.to_pylist(), table.drop_columns(own)
+    )

@@ -44,7 +44,9 @@ def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path
     """The root for a file in `folder`. Raises StoreError for a URL of no store."""
     path = resolve_root(str(root) if root else None, env=env, base=project_of_data(folder))
     variable = env.get(ROOT_VARIABLE, "")
-    relative = bool(variable) and "://" not in variable and not Path(variable).expanduser().is_absolute()
+    relative = (
+        bool(variable) and "://" not in variable and not Path(variable).expanduser().is_absolute()
+    )
     others = [place / DEFAULT_ROOT for place in (Path.cwd(), folder.resolve(), *_upwards(folder))]
     if relative:
         others += [place / variable for place in (Path.cwd(), project_of_data(folder))]

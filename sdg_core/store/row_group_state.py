@@ -109,7 +109,12 @@ class StoredPartition(Protocol):
 
 
 def classify(
-    group: RowGroup, found: FooterOrError, *, dataset: str, config_hash: str, in_earlier_version: bool
+    group: RowGroup,
+    found: FooterOrError,
+    *,
+    dataset: str,
+    config_hash: str,
+    in_earlier_version: bool,
 ) -> RowGroupStatus:
     """missing: no file. stale: no file here, but an earlier version has one. corrupt: unreadable, not ours, or at odds with
     its place. partial: records of the plan have no row (they failed, or the dataset was extended). complete: all are there, or
@@ -120,8 +125,15 @@ def classify(
         return RowGroupStatus(group, state, everything)
     if isinstance(found, CorruptFileError | UnrecognizedFileError):
         foreign = isinstance(found, UnrecognizedFileError)
-        return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=found.message, foreign=foreign)
-    expected = {"dataset": dataset, "config_hash": config_hash, "row_group": group.index, "start": group.start}
+        return RowGroupStatus(
+            group, RowGroupState.CORRUPT, everything, reason=found.message, foreign=foreign
+        )
+    expected = {
+        "dataset": dataset,
+        "config_hash": config_hash,
+        "row_group": group.index,
+        "start": group.start,
+    }
     for field, value in expected.items():
         if getattr(found, field) != value:
             reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
@@ -175,4 +187,6 @@ def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, F
 
 def index_row_groups(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> None:
     """Write down what a look at the files found, so that the next run need not open each. Raises StoreError."""
-    write_index(version, {status.group.index: status.file for status in statuses if status.file is not None})
+    write_index(
+        version, {status.group.index: status.file for status in statuses if status.file is not None}
+    )

@@ -75,7 +75,9 @@ class SelectedRows(BaseModel):
             usage=add_usage(self.usage, other.usage),
             exhausted=sorted({*self.exhausted, *other.exhausted}),
             candidates={
-                number: sorted({*self.candidates.get(number, ()), *other.candidates.get(number, ())})
+                number: sorted(
+                    {*self.candidates.get(number, ()), *other.candidates.get(number, ())}
+                )
                 for number in numbers
             },
             fallback=sorted({*self.fallback, *other.fallback}),
@@ -130,7 +132,11 @@ class Footer(BaseModel):
     def unfinished(self) -> list[int]:
         """Missing records that the next run tries again."""
         exhausted = self.exhausted
-        return [record for record in self.missing if record not in exhausted] if exhausted else self.missing
+        return (
+            [record for record in self.missing if record not in exhausted]
+            if exhausted
+            else self.missing
+        )
 
     @property
     def num_rows(self) -> int:
@@ -149,7 +155,11 @@ class Footer(BaseModel):
         if self.resized:
             return self.start + np.arange(self.num_rows, dtype=np.int64)
         indices = np.arange(self.start, self.start + self.size, dtype=np.int64)
-        return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
+        return (
+            indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))]
+            if self.missing
+            else indices
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +178,11 @@ class SelectionCounts:
 
 def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
     """What selecting came to in row groups; None where nothing was selected."""
-    found = [footer.selection for footer in footers if footer is not None and footer.selection is not None]
+    found = [
+        footer.selection
+        for footer in footers
+        if footer is not None and footer.selection is not None
+    ]
     if not found:
         return None
     usage: UsageByModel = {}
@@ -228,7 +242,9 @@ def read_footer(path: StorePath) -> Footer:
     try:
         footer = Footer.model_validate_json(content)
     except ValidationError as error:
-        raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
+        raise CorruptFileError(
+            f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}"
+        ) from error
     check_row_count(parquet, footer.num_rows, path)
     return footer
 
@@ -260,7 +276,9 @@ def footer_content(parquet: pq.FileMetaData, path: StorePath) -> bytes:
 def check_row_count(parquet: pq.FileMetaData, said: int, path: StorePath) -> None:
     """Raise CorruptFileError if a file has other rows than its footer says."""
     if parquet.num_rows != said:
-        raise CorruptFileError(f"{path} has {counted(parquet.num_rows, 'row')}, but its footer speaks of {said}")
+        raise CorruptFileError(
+            f"{path} has {counted(parquet.num_rows, 'row')}, but its footer speaks of {said}"
+        )
 
 
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -282,19 +300,27 @@ def read_head(path: StorePath, count: int) -> pa.Table:
 def read_parquet_metadata(path: StorePath) -> pq.FileMetaData:
     """What the end of a parquet file says, mostly by one read. Raises OSError, and ArrowException if it is not parquet."""
     end, size = read_end(path, _END)
-    if len(end) < size and end[-4:] == _MAGIC and int.from_bytes(end[-8:-4], "little") > len(end) - 8:
+    if (
+        len(end) < size
+        and end[-4:] == _MAGIC
+        and int.from_bytes(end[-8:-4], "little") > len(end) - 8
+    ):
         end = path.read_bytes()
     return pq.read_metadata(pa.BufferReader(end))
 
 
-def read_dropped(path: StorePath, records: NDArray[np.int64], *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_dropped(
+    path: StorePath, records: NDArray[np.int64], *, columns: Sequence[str] | None = None
+) -> pa.Table:
     """The dropped columns of these records. Raises CorruptFileError or StoreError.
 
     The file may be ahead of its row group, because it is written first; rows of other records are left out.
     """
     with store_errors("read", path):
         if not path.is_file():
-            raise CorruptFileError(f"{path} is gone; it held the dropped columns of its row group", remedy=_REMEDY)
+            raise CorruptFileError(
+                f"{path} is gone; it held the dropped columns of its row group", remedy=_REMEDY
+            )
     footer = read_footer(path)
     present = footer.records()
     wanted = np.isin(present, records)
@@ -310,7 +336,10 @@ def merge_rows(
     """The union of two sets of rows in record order; where both have a record, the old row stays."""
     fresh = ~np.isin(new_records, old_records)
     table = pa.concat_tables(
-        [old.replace_schema_metadata(None), new.filter(mask_of(fresh)).cast(old.schema.remove_metadata())]
+        [
+            old.replace_schema_metadata(None),
+            new.filter(mask_of(fresh)).cast(old.schema.remove_metadata()),
+        ]
     )
     records = np.concatenate([old_records, new_records[fresh]])
     order = np.argsort(records, kind="stable")
@@ -326,7 +355,9 @@ def with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 @contextmanager
-def damage_errors(path: StorePath, what: str = "is damaged", *, remedy: str | None = None) -> Iterator[None]:
+def damage_errors(
+    path: StorePath, what: str = "is damaged", *, remedy: str | None = None
+) -> Iterator[None]:
     """Tell a damaged file, or damaged files below a path, (CorruptFileError) from what cannot be read at all (StoreError)."""
     with store_errors("read", path):
         try:
@@ -334,4 +365,6 @@ def damage_errors(path: StorePath, what: str = "is damaged", *, remedy: str | No
         except (pa.ArrowException, ComputeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
-            raise CorruptFileError(f"{path} {what}: {str(error).splitlines()[0]}", remedy=remedy) from error
+            raise CorruptFileError(
+                f"{path} {what}: {str(error).splitlines()[0]}", remedy=remedy
+            ) from error

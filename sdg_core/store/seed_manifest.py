@@ -41,16 +41,26 @@ def describe_seed_change(before: SeedContent | None, after: SeedContent | None) 
         return []
     if not before.files or not after.files:
         return ["seed data: its content changed"]
-    parts = list(filter(None, (_changed(before.files, after.files), *_come_and_gone(before.files, after.files))))
+    parts = list(
+        filter(
+            None, (_changed(before.files, after.files), *_come_and_gone(before.files, after.files))
+        )
+    )
     return ["seed data: " + ("; ".join(parts) or "its files come in another order")]
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
     names = [name for name in before if name in after and before[name] != after[name]]
-    return f"{len(names)} of {counted(len(after), 'file')} changed ({_listed(names)})" if names else None
+    return (
+        f"{len(names)} of {counted(len(after), 'file')} changed ({_listed(names)})"
+        if names
+        else None
+    )
 
 
-def _come_and_gone(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str | None, str | None]:
+def _come_and_gone(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[str | None, str | None]:
     added = [name for name in after if name not in before]
     removed = [name for name in before if name not in after]
     return (

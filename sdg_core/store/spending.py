@@ -42,7 +42,10 @@ class Spent:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as files and `--json` have it."""
-        return {"usage": self.usage, "cost": {alias: vars(cost) for alias, cost in self.cost.items()}}
+        return {
+            "usage": self.usage,
+            "cost": {alias: vars(cost) for alias, cost in self.cost.items()},
+        }
 
     @property
     def total(self) -> dict[str, float]:
@@ -52,12 +55,19 @@ class Spent:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Spent":
         """What `to_dict` gave."""
-        cost = {alias: Cost(item["amount"], item["currency"]) for alias, item in data.get("cost", {}).items()}
+        cost = {
+            alias: Cost(item["amount"], item["currency"])
+            for alias, item in data.get("cost", {}).items()
+        }
         return cls(data.get("usage", {}), cost)
 
 
 def spent_in(
-    version: VersionLayout, footers: Sequence[Footer], models: Sequence[ModelConfig], *, replies: Iterable[PaidReply]
+    version: VersionLayout,
+    footers: Sequence[Footer],
+    models: Sequence[ModelConfig],
+    *,
+    replies: Iterable[PaidReply],
 ) -> Spent:
     """What a version has used. replies: those that the journal has of it."""
     metadata = metadata_or_none(version)
@@ -81,7 +91,11 @@ def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageBy
     for reply in replies:
         record = record_and_candidate(reply.record)[0]
         place = bisect_right(starts, record) - 1
-        in_file = place >= 0 and record < starts[place] + ordered[place].size and record not in missing[place]
+        in_file = (
+            place >= 0
+            and record < starts[place] + ordered[place].size
+            and record not in missing[place]
+        )
         if not in_file and (reply.run_id, reply.column, reply.record) not in counted:
             usage = add_usage(usage, reply.usage)
     return usage
@@ -103,7 +117,10 @@ def priced(version: VersionLayout, usage: UsageByModel, models: Sequence[ModelCo
 def models_of_version(version: VersionLayout) -> list[ModelConfig]:
     """The models in the config that a version was last generated with; none if it cannot be read."""
     try:
-        return [ModelConfig.model_validate(item) for item in config_of_version(version).get("model_configs", [])]
+        return [
+            ModelConfig.model_validate(item)
+            for item in config_of_version(version).get("model_configs", [])
+        ]
     except ValidationError:
         return []
 
@@ -140,7 +157,9 @@ def earlier_spending(
         spent = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
         return spent, {other for footer in of_files for other in footer.carried}
 
-    return follow_carried(version, {name for footer in footers for name in footer.carried}, look=look)
+    return follow_carried(
+        version, {name for footer in footers for name in footer.carried}, look=look
+    )
 
 
 def follow_carried(
@@ -157,7 +176,11 @@ def follow_carried(
         place, names = todo.pop()
         metadata = metadata_or_none(place)
         if metadata is not None:
-            written |= {name: spent for name, spent in metadata.earlier_versions.items() if name not in written}
+            written |= {
+                name: spent
+                for name, spent in metadata.earlier_versions.items()
+                if name not in written
+            }
             names |= set(metadata.earlier_versions)
         for name in sorted(names - set(found) - {version.name}):
             if name in existing:

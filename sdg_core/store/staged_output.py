@@ -12,7 +12,9 @@ __all__ = ["StagedFile", "StagedOutput", "new_output"]
 
 
 @contextmanager
-def new_output(target: StorePath, *, commit_guard: CommitGuard = nullcontext) -> Iterator[StagedOutput]:
+def new_output(
+    target: StorePath, *, commit_guard: CommitGuard = nullcontext
+) -> Iterator[StagedOutput]:
     """An output that replaces the one at `target` when the block ends well, within `commit_guard`. Raises StoreError."""
     with storage_of(target).staged_output(commit_guard) as output:
         yield output

@@ -72,7 +72,9 @@ def _listed(keys: Sequence[str]) -> str:
     return f"{', '.join(keys[:10])}{more}"
 
 
-def partition_files(layout: DatasetLayout, keys: Sequence[str] | None = None) -> dict[str, StoredFiles]:
+def partition_files(
+    layout: DatasetLayout, keys: Sequence[str] | None = None
+) -> dict[str, StoredFiles]:
     """The file of each of these partitions, in order of their keys; without keys, of all that there are.
 
     Raises IncompleteError for partitions that have no file, and if there is none at all.
@@ -82,8 +84,14 @@ def partition_files(layout: DatasetLayout, keys: Sequence[str] | None = None) ->
     for name in PARTITIONED:
         folder = version.directory / name
         with store_errors("list", folder):
-            names = sorted(file.name for file in list_files(folder, after=None) if file.name.endswith(".parquet"))
-        found |= {name.removesuffix(".parquet").removeprefix("batch_"): folder / name for name in names}
+            names = sorted(
+                file.name
+                for file in list_files(folder, after=None)
+                if file.name.endswith(".parquet")
+            )
+        found |= {
+            name.removesuffix(".parquet").removeprefix("batch_"): folder / name for name in names
+        }
     missing = [key for key in keys or () if key not in found]
     if missing or not found:
         which = f"partitions {_listed(missing)}" if missing else "any partition"

@@ -63,7 +63,9 @@ def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
     return change_metadata(paths.metadata, **changes)
 
 
-def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> Metadata:
+def record_progress(
+    paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]
+) -> Metadata:
     """Bring the counts of `metadata.json` up to what the files say."""
     footers = [status.footer for status in statuses if status.footer is not None]
     earlier = earlier_spending(paths, footers, plan.config.model_configs, replies={})
@@ -102,13 +104,20 @@ def resolved_config(plan: DatasetPlan) -> str:
 def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
     """The version that a changed config is compared with: the current one, else any that holds something."""
     versions = [layout.version(name) for name in layout.versions()]
-    started = [version for version in versions if version.config.exists() or version.existing_row_groups()]
-    return next((version for version in started if version.name == current), started[-1] if started else None)
+    started = [
+        version for version in versions if version.config.exists() or version.existing_row_groups()
+    ]
+    return next(
+        (version for version in started if version.name == current),
+        started[-1] if started else None,
+    )
 
 
 def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     """The name of the version that a plan goes on with, None if there is none. Raises a MetadataError."""
-    names = [name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version]
+    names = [
+        name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version
+    ]
     current = read_current(layout.current)
     if current in names:
         return current
@@ -121,7 +130,10 @@ def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
     if not started and not paths.existing_row_groups():
         return Version(paths, None)
     metadata = read_metadata(paths.metadata)
-    for field, expected in (("dataset_name", plan.config.name), ("config_hash", plan.fingerprint.config_hash)):
+    for field, expected in (
+        ("dataset_name", plan.config.name),
+        ("config_hash", plan.fingerprint.config_hash),
+    ):
         if getattr(metadata, field) != expected:
             raise MetadataFieldError(
                 f"{paths.metadata}: {field} is {getattr(metadata, field)!r}, but this directory belongs to {expected!r}",

@@ -89,7 +89,15 @@ class BoundedProcess:
             self._owner = os.getpid()
             bounds = (str(self._seconds), str(self._memory))
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function, *bounds],
+                [
+                    sys.executable,
+                    "-c",
+                    _START,
+                    json.dumps(sys.path),
+                    self._module,
+                    self._function,
+                    *bounds,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -115,7 +123,9 @@ class BoundedPool:
     """Up to `size` processes of one function; a call waits until one is free, which does not count as its time."""
 
     def __init__(self, function: str, *, size: int, seconds: float, memory: int = MEMORY) -> None:
-        self._processes = [BoundedProcess(function, seconds=seconds, memory=memory) for _ in range(size)]
+        self._processes = [
+            BoundedProcess(function, seconds=seconds, memory=memory) for _ in range(size)
+        ]
         self._free: queue.LifoQueue[BoundedProcess] = queue.LifoQueue()
         for process in self._processes:
             self._free.put(process)

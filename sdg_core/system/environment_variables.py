@@ -46,7 +46,9 @@ TEST_STOP_AT = EnvironmentVariable(
     "SDG_TEST_STOP_AT", "For tests: the same, but the process is stopped (SIGSTOP) instead.", "none"
 )
 CELERY_BROKER = EnvironmentVariable(
-    "SDG_CELERY_BROKER", "The broker of the Celery deployment (`deploy/celery`).", "must be set there"
+    "SDG_CELERY_BROKER",
+    "The broker of the Celery deployment (`deploy/celery`).",
+    "must be set there",
 )
 CELERY_BACKEND = EnvironmentVariable(
     "SDG_CELERY_BACKEND", "The result backend of the Celery deployment.", "must be set there"

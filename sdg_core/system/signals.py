@@ -67,7 +67,9 @@ def _loop_is_running() -> bool:
     return True
 
 
-def _in_thread(work: Callable[[], Coroutine[Any, Any, Result]], stoppable: Future[Callable[[int], None]]) -> Result:
+def _in_thread(
+    work: Callable[[], Coroutine[Any, Any, Result]], stoppable: Future[Callable[[int], None]]
+) -> Result:
     """Run `work` in a loop of another thread, and wait for it."""
     outcome: Future[Result] = Future()
     context = contextvars.copy_context()

@@ -85,7 +85,9 @@ def waiting_for(what: str) -> Iterator[None]:
 def long_calls(seconds: float) -> list[str]:
     """What has been waited for that long, each once."""
     latest = time.monotonic() - seconds
-    return list(dict.fromkeys(what for what, since in list(_WAITED_FOR.values()) if since <= latest))
+    return list(
+        dict.fromkeys(what for what, since in list(_WAITED_FOR.values()) if since <= latest)
+    )
 
 
 def calls_under_way() -> int:

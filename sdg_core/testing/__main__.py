@@ -17,7 +17,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--api-key")
     kinds = ", ".join(get_args(FaultKind))
     parser.add_argument(
-        "--rate", action="append", default=[], metavar="KIND=SHARE", help=f"inject faults: {kinds}, or a status"
+        "--rate",
+        action="append",
+        default=[],
+        metavar="KIND=SHARE",
+        help=f"inject faults: {kinds}, or a status",
     )
     parser.add_argument("--retry-after", help="value of Retry-After on injected 429s")
     parser.add_argument("--delay", type=float, default=5.0, help="seconds of a slow reply")
@@ -44,7 +48,9 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = ModelServer(rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port)
+    server = ModelServer(
+        rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port
+    )
     async with server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()

@@ -60,7 +60,9 @@ class AnthropicServer:
         body = orjson.loads(await request.read())
         self.requests.append(body)
         self.headers.append(request.headers)
-        refused = self._refuse_key(request) or _refuse_body(body, request.headers, older=self._older)
+        refused = self._refuse_key(request) or _refuse_body(
+            body, request.headers, older=self._older
+        )
         if refused is not None:
             return refused
         fault = self.script.popleft() if self.script else None
@@ -103,9 +105,16 @@ def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     prompt = "".join(block.get("text", "") for block in body["messages"][-1]["content"])
     choice = body.get("tool_choice", {})
     if choice.get("type") == "tool":
-        schema = next(tool["input_schema"] for tool in body["tools"] if tool["name"] == choice["name"])
+        schema = next(
+            tool["input_schema"] for tool in body["tools"] if tool["name"] == choice["name"]
+        )
         return [
-            {"type": "tool_use", "id": "t1", "name": choice["name"], "input": orjson.loads(json_of(schema, prompt))}
+            {
+                "type": "tool_use",
+                "id": "t1",
+                "name": choice["name"],
+                "input": orjson.loads(json_of(schema, prompt)),
+            }
         ]
     wanted = body.get("output_config", {}).get("format")
     if wanted is not None:
@@ -113,21 +122,26 @@ def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": answer_to(prompt)}]
 
 
-def _refuse_body(body: dict[str, Any], headers: Mapping[str, str], *, older: bool) -> web.Response | None:
+def _refuse_body(
+    body: dict[str, Any], headers: Mapping[str, str], *, older: bool
+) -> web.Response | None:
     version = headers.get("anthropic-version")
     sampling = [name for name in ("temperature", "top_p", "top_k") if name in body]
     roles = [turn["role"] for turn in body["messages"]]
     blocks = [block for turn in body["messages"] for block in turn["content"]]
     faults = {
         "anthropic-version: header is required": version is None,
-        f"anthropic-version: {version!r} is not a valid version": version not in _VERSIONS[: 1 if older else 2],
+        f"anthropic-version: {version!r} is not a valid version": version
+        not in _VERSIONS[: 1 if older else 2],
         f"{sampling}: Extra inputs are not permitted": bool(sampling) and version == _VERSIONS[1],
         "output_config: Extra inputs are not permitted": older and "output_config" in body,
         "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false": _is_open(
             body.get("output_config", {}).get("format", {}).get("schema")
         ),
         "max_tokens: Field required": "max_tokens" not in body,
-        "messages: roles must alternate": any(first == second for first, second in zip(roles, roles[1:], strict=False)),
+        "messages: roles must alternate": any(
+            first == second for first, second in zip(roles, roles[1:], strict=False)
+        ),
         "messages: first message must use the user role": roles[:1] != ["user"],
         "messages: text content blocks must be non-empty": any(
             block["type"] == "text" and not block["text"].strip() for block in blocks
@@ -147,9 +161,19 @@ def _is_open(node: Any) -> bool:
     return is_open or any(map(_is_open, node.values()))
 
 
-def _error(kind: str, message: str, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    return _json({"type": "error", "error": {"type": kind, "message": message}}, status=status, headers=headers)
+def _error(
+    kind: str, message: str, *, status: int, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return _json(
+        {"type": "error", "error": {"type": kind, "message": message}},
+        status=status,
+        headers=headers,
+    )
 
 
-def _json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(content), status=status, headers=headers, content_type="application/json")
+def _json(
+    content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(content), status=status, headers=headers, content_type="application/json"
+    )

@@ -35,7 +35,9 @@ def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
 def json_of(schema: dict[str, Any], prompt: str) -> str:
     """A value that is a function of the prompt."""
     draws = DrawStream(number_of(prompt), "server")
-    return orjson.dumps(conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")).decode()
+    return orjson.dumps(
+        conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")
+    ).decode()
 
 
 def number_of(text: str) -> int:
@@ -51,7 +53,10 @@ def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
         if body.get("encoding_format") == "base64":
             vector = base64.b64encode(np.array(vector, dtype="<f4").tobytes()).decode()
         rows.append({"object": "embedding", "index": index, "embedding": vector})
-    return {"data": rows[::-1], "usage": {"prompt_tokens": len(body["input"]), "total_tokens": len(body["input"])}}
+    return {
+        "data": rows[::-1],
+        "usage": {"prompt_tokens": len(body["input"]), "total_tokens": len(body["input"])},
+    }
 
 
 def tool_calls(*calls: tuple[str, dict[str, Any]], text: str | None = None) -> dict[str, Any]:

@@ -35,10 +35,16 @@ class Fault:
 
 def limited(retry_after: str | None = None) -> Fault:
     """A 429, with that value of Retry-After."""
-    return Fault("limited", headers={} if retry_after is None else {"Retry-After": retry_after}, message="slow down")
+    return Fault(
+        "limited",
+        headers={} if retry_after is None else {"Retry-After": retry_after},
+        message="slow down",
+    )
 
 
-def status(code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None) -> Fault:
+def status(
+    code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None
+) -> Fault:
     """An answer with that status and an error object with that message."""
     return Fault("status", status=code, message=message, headers=headers or {})
 

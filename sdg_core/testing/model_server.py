@@ -145,7 +145,9 @@ class ModelServer:
         finally:
             self.open -= 1
 
-    async def _record(self, body: dict[str, Any], *, prompt: str, headers: Mapping[str, str]) -> None:
+    async def _record(
+        self, body: dict[str, Any], *, prompt: str, headers: Mapping[str, str]
+    ) -> None:
         self.requests.append(body)
         self.prompts.append(prompt)
         self.headers.append(headers)
@@ -158,7 +160,9 @@ class ModelServer:
             return self.script.popleft()
         if not self.rates:
             return None
-        digest = hashlib.blake2b(f"{self._times_asked[prompt]} {prompt}".encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(
+            f"{self._times_asked[prompt]} {prompt}".encode(), digest_size=8
+        ).digest()
         drawn = int.from_bytes(digest, "little") / 2**64
         for fault, rate in self.rates:
             if drawn < rate:
@@ -166,7 +170,9 @@ class ModelServer:
             drawn -= rate
         return None
 
-    async def _respond(self, request: web.Request, body: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
+    async def _respond(
+        self, request: web.Request, body: dict[str, Any], fault: Fault | None
+    ) -> web.StreamResponse:
         if fault is None:
             return self._json(self._completion(body))
         match fault.kind:
@@ -178,9 +184,13 @@ class ModelServer:
             case "truncated":
                 return await self._truncate(request, orjson.dumps(self._completion(body)))
             case "html":
-                return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
+                return web.Response(
+                    text="<html><body>Bad gateway</body></html>", content_type="text/html"
+                )
             case "broken_json":
-                return web.Response(body=orjson.dumps(self._completion(body))[:-7], content_type="application/json")
+                return web.Response(
+                    body=orjson.dumps(self._completion(body))[:-7], content_type="application/json"
+                )
             case "slow":
                 await asyncio.sleep(fault.delay)
             case "hang":
@@ -213,7 +223,9 @@ class ModelServer:
         if "response_format" not in body or self.formats in ("held", "ignored"):
             return None
         if self.formats == "refused":
-            return self._json({"error": {"message": "response_format is not supported"}}, status=400)
+            return self._json(
+                {"error": {"message": "response_format is not supported"}}, status=400
+            )
         return self._json({"error": {"message": "internal error"}}, status=500)
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
@@ -230,7 +242,9 @@ class ModelServer:
         row = {"b64_json": base64.b64encode(PNG).decode()}
         if body.get("response_format") != "b64_json":
             row = {"url": self.url.removesuffix("/v1") + "/picture.png"}
-        return self._json({"created": 1, "data": [row], "usage": {"input_tokens": 3, "output_tokens": 5}})
+        return self._json(
+            {"created": 1, "data": [row], "usage": {"input_tokens": 3, "output_tokens": 5}}
+        )
 
     async def _picture(self, request: web.Request) -> web.Response:
         self.headers.append(request.headers)
@@ -243,9 +257,16 @@ class ModelServer:
         message = f"Incorrect API key provided: {given.removeprefix('Bearer ')}"  # some servers do repeat the key
         return self._json({"error": {"message": message}}, status=401)
 
-    def _json(self, content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    def _json(
+        self, content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
         self.statuses[status] += 1
-        return web.Response(body=orjson.dumps(content), status=status, headers=headers, content_type="application/json")
+        return web.Response(
+            body=orjson.dumps(content),
+            status=status,
+            headers=headers,
+            content_type="application/json",
+        )
 
     def _cut(self, request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -253,7 +274,9 @@ class ModelServer:
         return web.Response()
 
     async def _truncate(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(len(body)), "Content-Type": "application/json"})
+        response = web.StreamResponse(
+            headers={"Content-Length": str(len(body)), "Content-Type": "application/json"}
+        )
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
         assert request.transport is not None

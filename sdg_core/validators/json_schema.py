@@ -24,7 +24,10 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
             except ValueError as error:
                 return [{"path": "", "message": f"not JSON: {error}"}]
         try:
-            return [{"path": _path(each.path), "message": each.message} for each in violations(value, schema)]
+            return [
+                {"path": _path(each.path), "message": each.message}
+                for each in violations(value, schema)
+            ]
         except (ValueError, TypeError, RecursionError) as error:
             return [{"path": "", "message": f"cannot be checked: {error}"}]
 

@@ -31,7 +31,9 @@ def value_validator(params: ValidatorParams) -> Validator:
             raise TypeError(f"{params.validator_type} judges rows, not values")
 
 
-def validate_targets(judge: Validator, rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[Verdict]:
+def validate_targets(
+    judge: Validator, rows: Sequence[Mapping[str, Any]], targets: Sequence[str]
+) -> list[Verdict]:
     """One verdict per row: of the one target, or over all targets with each one's own inside.
 
     All values go to the judge in one call, target by target.

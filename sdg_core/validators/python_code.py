@@ -27,7 +27,14 @@ FILES_PER_PROCESS = 2000
 SECONDS_PER_PROCESS = 300.0
 _SEVERITIES = ("fatal", "error", "warning", "convention", "refactor")
 _INVALID = ("fatal", "error")
-_TYPES = {"E": "refactor", "F": "error", "SIM": "refactor", "PLC": "convention", "PLE": "error", "PLR": "refactor"}
+_TYPES = {
+    "E": "refactor",
+    "F": "error",
+    "SIM": "refactor",
+    "PLC": "convention",
+    "PLE": "error",
+    "PLR": "refactor",
+}
 _UNPARSED = "code_of_a_cell"
 
 
@@ -60,7 +67,13 @@ def _lint_or_blame(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         if len(texts) > 1:
             raise
         return [
-            [{"code": None, "message": f"it cannot be linted: {error.message}", "location": {"row": 1, "column": 1}}]
+            [
+                {
+                    "code": None,
+                    "message": f"it cannot be linted: {error.message}",
+                    "location": {"row": 1, "column": 1},
+                }
+            ]
         ]
 
 
@@ -68,11 +81,21 @@ def _run(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory(prefix="sdg-ruff-") as folder:
         for number, text in enumerate(texts):
             Path(folder, f"{number}.py").write_bytes(text.encode("utf-8", "replace"))
-        command = [_ruff(), "check", "--isolated", "--no-cache", "--ignore-noqa", "--exit-zero", "--quiet"]
+        command = [
+            _ruff(),
+            "check",
+            "--isolated",
+            "--no-cache",
+            "--ignore-noqa",
+            "--exit-zero",
+            "--quiet",
+        ]
         command += ["--select", RULES]
         command += ["--target-version", TARGET_VERSION, "--output-format", "json", folder]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=SECONDS_PER_PROCESS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, timeout=SECONDS_PER_PROCESS, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ValidatorError(f"ruff: {error}") from error
         if done.returncode != 0:
@@ -110,13 +133,17 @@ def _verdict(text: str | None, found: Sequence[dict[str, Any]]) -> Verdict:
 
 
 def _of(messages: list[dict[str, Any]], *, statements: int) -> Verdict:
-    messages = sorted(messages, key=lambda m: (_SEVERITIES.index(m["type"]), m["line"], m["column"]))
+    messages = sorted(
+        messages, key=lambda m: (_SEVERITIES.index(m["type"]), m["line"], m["column"])
+    )
     counts = Counter(message["type"] for message in messages)
     lost = 5 * counts["error"] + counts["warning"] + counts["refactor"] + counts["convention"]
     severity = messages[0]["type"] if messages else "none"
     return {
         "is_valid": severity not in _INVALID,
-        "python_linter_score": 0.0 if counts["fatal"] else max(0.0, 10.0 - 10.0 * lost / max(1, statements)),
+        "python_linter_score": 0.0
+        if counts["fatal"]
+        else max(0.0, 10.0 - 10.0 * lost / max(1, statements)),
         "python_linter_severity": severity,
         "python_linter_messages": messages,
     }
@@ -136,7 +163,9 @@ def _kind(code: str | None) -> str:
 
 def _statements(text: str) -> int:
     """Statements in a text, 0 where this Python cannot read it."""
-    warnings.filterwarnings("ignore", module=_UNPARSED)  # what the parser thinks of escapes is not ours to print
+    warnings.filterwarnings(
+        "ignore", module=_UNPARSED
+    )  # what the parser thinks of escapes is not ours to print
     try:
         return sum(isinstance(node, ast.stmt) for node in ast.walk(parse_python(text, _UNPARSED)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -48,8 +48,14 @@ class RemoteValidator:
         answer = await self._ask(body)
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, list) or len(data) != len(rows):
-            found = f"{counted(len(data), 'verdict')}" if isinstance(data, list) else "no list under `data`"
-            raise ValidatorError(f"{self._params.endpoint_url} answered {found} for {counted(len(rows), 'row')}")
+            found = (
+                f"{counted(len(data), 'verdict')}"
+                if isinstance(data, list)
+                else "no list under `data`"
+            )
+            raise ValidatorError(
+                f"{self._params.endpoint_url} answered {found} for {counted(len(rows), 'row')}"
+            )
         return verdicts(data, who=self._params.endpoint_url, verdict=self._verdict)
 
     async def _ask(self, body: bytes) -> Any:
@@ -60,7 +66,9 @@ class RemoteValidator:
             except _RetryableError as error:
                 if attempt == params.max_retries:
                     tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
-                    raise ValidatorError(f"{params.endpoint_url}: {error} (after {tries})") from error
+                    raise ValidatorError(
+                        f"{params.endpoint_url}: {error} (after {tries})"
+                    ) from error
             await self._sleep(params.retry_backoff * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
@@ -69,7 +77,10 @@ class RemoteValidator:
         async with self._connection() as session:
             try:
                 async with session.post(
-                    url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
+                    url,
+                    data=body,
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,
                 ) as response:
                     content = await read_bounded(response.content)
             except BodyTooLargeError as error:
@@ -81,7 +92,9 @@ class RemoteValidator:
         if response.status in _WORTH_ANOTHER_TRY:
             raise _RetryableError(f"HTTP {response.status}")
         if response.status != 200:
-            raise ValidatorError(f"{url}: HTTP {response.status}: {content[:200].decode('utf-8', 'replace')}")
+            raise ValidatorError(
+                f"{url}: HTTP {response.status}: {content[:200].decode('utf-8', 'replace')}"
+            )
         try:
             return orjson.loads(content)
         except ValueError as error:
@@ -90,7 +103,9 @@ class RemoteValidator:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiohttp.ClientSession]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._params.timeout))
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._params.timeout)
+            )
         session = self._session
         self._open += 1
         try:

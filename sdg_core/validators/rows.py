@@ -15,7 +15,9 @@ from sdg_core.system.user_calls import call_user, waiting_for
 from sdg_core.validators.base import Outcome, ValidatorError, Verdict
 
 
-def judge_by_function(function: UserFunction, frame: pl.DataFrame, *, verdict: pa.StructType) -> list[Outcome]:
+def judge_by_function(
+    function: UserFunction, frame: pl.DataFrame, *, verdict: pa.StructType
+) -> list[Outcome]:
     """The function's verdicts on the rows of a frame. Raises ValidatorError if it fails or answers as it should not."""
     name = function.reference
     try:
@@ -27,7 +29,9 @@ def judge_by_function(function: UserFunction, frame: pl.DataFrame, *, verdict: p
         raise ValidatorError(f"{name} returned {type(answer).__name__}, not a polars DataFrame")
     if answer.height != frame.height:
         raise ValidatorError(f"{name} returned {counted(answer.height, 'row')} for {frame.height}")
-    extra = [column for column in answer.columns if column not in frame.columns or column == IS_VALID]
+    extra = [
+        column for column in answer.columns if column not in frame.columns or column == IS_VALID
+    ]
     return verdicts(answer.select(extra).to_dicts(), who=name, verdict=verdict)
 
 
@@ -43,13 +47,22 @@ def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> lis
 
 
 def _fitted(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
-    if not isinstance(answer, Mapping) or not isinstance(answer.get(IS_VALID), bool | None) or IS_VALID not in answer:
+    if (
+        not isinstance(answer, Mapping)
+        or not isinstance(answer.get(IS_VALID), bool | None)
+        or IS_VALID not in answer
+    ):
         raise ValidatorError(f"{who} answered without a true or false {IS_VALID!r}")
     names = [field.name for field in verdict]
     try:
         if names == [IS_VALID, DETAILS] and DETAILS not in answer:
             rest = {key: value for key, value in answer.items() if key != IS_VALID}
-            return {IS_VALID: answer[IS_VALID], DETAILS: orjson.dumps(rest, default=str).decode() if rest else None}
+            return {
+                IS_VALID: answer[IS_VALID],
+                DETAILS: orjson.dumps(rest, default=str).decode() if rest else None,
+            }
         return dict(conform({name: answer.get(name) for name in names}, verdict))
     except (ValueError, TypeError) as error:
-        raise ValidatorError(f"{who} answered what does not fit its output_schema: {error}") from error
+        raise ValidatorError(
+            f"{who} answered what does not fit its output_schema: {error}"
+        ) from error

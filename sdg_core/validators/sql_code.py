@@ -12,7 +12,9 @@ from sdg_core.validators.base import Validator, Verdict, as_text
 
 _DIALECTS = {"ansi": ""}
 _NO_STATEMENT = (exp.Condition, exp.Alias, exp.Tuple, exp.Paren, exp.Identifier)
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that it passes through
+logging.getLogger("sqlglot").setLevel(
+    logging.ERROR
+)  # it warns of statements that it passes through
 
 
 def sql_judge(code_lang: str) -> Validator:
@@ -34,7 +36,9 @@ def _fault(text: str | None, dialect: str) -> str | None:
     if text is None:
         return "there is no text"
     try:
-        statements = [statement for statement in sqlglot.parse(text, dialect=dialect) if statement is not None]
+        statements = [
+            statement for statement in sqlglot.parse(text, dialect=dialect) if statement is not None
+        ]
     except SqlglotError as error:
         return _readable(str(error))
     except RecursionError:

@@ -77,7 +77,9 @@ class Cut(Stage):
 
 def models() -> dict[str, Any]:
     return {
-        "model_providers": [{"name": "own", "provider_type": "custom", "client": "./own.py:Parrot"}],
+        "model_providers": [
+            {"name": "own", "provider_type": "custom", "client": "./own.py:Parrot"}
+        ],
         "model_configs": [{"alias": "writer", "model": "m", "provider": "own"}],
     }
 
@@ -106,7 +108,9 @@ def dataset(row_group_size: int) -> dict[str, Any]:
     return {"name": "poems", **size, "columns": columns, "seed_config": seeds, **models()}
 
 
-def test_a_file_of_ones_own_adds_a_column_a_sampler_a_validator_a_provider_and_a_reader(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_adds_a_column_a_sampler_a_validator_a_provider_and_a_reader(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     made = []
     for size in (5, 2):
@@ -117,7 +121,9 @@ def test_a_file_of_ones_own_adds_a_column_a_sampler_a_validator_a_provider_and_a
     assert made[0] == made[1], "what is added is a function of the record, too"
     first = made[0][0]
     assert first["word"] == "moon" and 1 <= first["roll"] <= 6
-    assert first["poem"] == f"re: haiku moon {first['roll']}" and first["poem_length"] == len(first["poem"])
+    assert first["poem"] == f"re: haiku moon {first['roll']}" and first["poem_length"] == len(
+        first["poem"]
+    )
     assert first["short"]["is_valid"] is True
 
 
@@ -141,5 +147,13 @@ def test_the_page_names_places_that_exist() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:sdg_core|tests)/[\w/.]+)`", text):
         assert (PROJECT / name).exists(), name
-    for title in ("A column kind", "A sampler", "A validator", "A provider", "A seed reader", "A processor", "A stage"):
+    for title in (
+        "A column kind",
+        "A sampler",
+        "A validator",
+        "A provider",
+        "A seed reader",
+        "A processor",
+        "A stage",
+    ):
         assert f"**{title}" in text

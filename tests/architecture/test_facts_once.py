@@ -20,14 +20,30 @@ OWNERS = {
     "names of finished files": (r'["\'/]part-[*{]', {"sdg_core/store/layout.py"}),
     "which storage a path is of": (
         r"isinstance\([^)]*\bObjectPath\b",
-        {"sdg_core/store/access.py", "sdg_core/store/object_storage.py", "sdg_core/store/objects.py"},
+        {
+            "sdg_core/store/access.py",
+            "sdg_core/store/object_storage.py",
+            "sdg_core/store/objects.py",
+        },
     ),
-    "whether a process is alive": (r"boot_id|/proc/\{|os\.kill\([^,]+, 0\)", {"sdg_core/system/processes.py"}),
-    "where user code is loaded from": (r"spec_from_file_location|exec_module", {"sdg_core/plan/usercode/loader.py"}),
-    "what Dagster does not promise": (r"(?:from|import) dagster\._", {"sdg_assets/dagster_private.py"}),
+    "whether a process is alive": (
+        r"boot_id|/proc/\{|os\.kill\([^,]+, 0\)",
+        {"sdg_core/system/processes.py"},
+    ),
+    "where user code is loaded from": (
+        r"spec_from_file_location|exec_module",
+        {"sdg_core/plan/usercode/loader.py"},
+    ),
+    "what Dagster does not promise": (
+        r"(?:from|import) dagster\._",
+        {"sdg_assets/dagster_private.py"},
+    ),
     "what tokens cost": (r"Decimal\(1_000_000\)|per_million", {"sdg_core/plan/usage.py"}),
     "which columns are kept": (r"\.drop\b(?! ?\()", {"sdg_core/plan/compile.py"}),
-    "how data is finished": (r"\b(?:make_report|write_report|push_finished|export_version)\(", FINISHING),
+    "how data is finished": (
+        r"\b(?:make_report|write_report|push_finished|export_version)\(",
+        FINISHING,
+    ),
     "numbers of files and row groups": (r":05d\}", {"sdg_core/store/layout.py"}),
 }
 TRANSLATED = re.compile(r"\b(?:lacking|mend|mends|mended|begun|anew|whoever)\b", re.IGNORECASE)
@@ -71,7 +87,9 @@ def test_messages_have_none_of_them_either() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "design").glob("*.md")), ids=lambda path: Path(path).name)
+@pytest.mark.parametrize(
+    "page", sorted((PROJECT / "docs" / "design").glob("*.md")), ids=lambda path: Path(path).name
+)
 def test_the_design_pages_name_places_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [name for name in PLACE.findall(text) if not (PROJECT / name).exists()] == []

@@ -12,11 +12,34 @@ import pytest
 from tests.support.sdg import PROJECT
 from tests.support.warm_spawn import OF_EACH_PROCESS
 
-OF_A_PROCESS = ("os", "platform", "random", "resource", "secrets", "socket", "sys", "tempfile", "time", "uuid")
-STATE = ("os.environ", "sys.argv", "sys.executable", "sys.flags", "sys.path", "sys.stderr", "sys.stdin", "sys.stdout")
+OF_A_PROCESS = (
+    "os",
+    "platform",
+    "random",
+    "resource",
+    "secrets",
+    "socket",
+    "sys",
+    "tempfile",
+    "time",
+    "uuid",
+)
+STATE = (
+    "os.environ",
+    "sys.argv",
+    "sys.executable",
+    "sys.flags",
+    "sys.path",
+    "sys.stderr",
+    "sys.stdin",
+    "sys.stdout",
+)
 CALLS_OF_A_PROCESS = ("Console", "Path.cwd", "Path.home", "datetime.now")
 NEVER_FORKED = ("sdg_assets.celery_worker",)
-SOURCES = {".".join(path.relative_to(PROJECT).with_suffix("").parts): path for path in PROJECT.glob("sdg_*/**/*.py")}
+SOURCES = {
+    ".".join(path.relative_to(PROJECT).with_suffix("").parts): path
+    for path in PROJECT.glob("sdg_*/**/*.py")
+}
 
 
 def evaluated_by_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -70,4 +93,6 @@ def test_it_is_found(source: str) -> None:
 
 
 def test_what_a_function_takes_when_it_is_called_is_not_meant() -> None:
-    assert taken("import os\ndef home(name: str = 'HOME') -> str:\n    return os.environ[name]") == []
+    assert (
+        taken("import os\ndef home(name: str = 'HOME') -> str:\n    return os.environ[name]") == []
+    )

@@ -72,13 +72,23 @@ def test_generate_imports_what_its_dataset_uses(tmp_path: Path, text: str) -> No
 
 def test_help_and_validate_import_little(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(FILE)
-    assert not imported("--help") & (NEVER | {"polars", "pyarrow", "numpy", "pydantic", "sqlalchemy"})
+    assert not imported("--help") & (
+        NEVER | {"polars", "pyarrow", "numpy", "pydantic", "sqlalchemy"}
+    )
     assert not imported("validate", tmp_path / "dataset.yaml") & NEVER
 
 
 def test_the_code_location_imports_the_engine_when_it_opens_a_file() -> None:
     code = "import sys, dagster, sdg_assets; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
     modules = set(done.stdout.split())
     assert "sdg_assets.components.dataset" in modules
-    assert not modules & {"polars", "pyarrow", "sdg_core.plan.load", "sdg_core.api.finish", "sdg_core.api.pipelines"}
+    assert not modules & {
+        "polars",
+        "pyarrow",
+        "sdg_core.plan.load",
+        "sdg_core.api.finish",
+        "sdg_core.api.pipelines",
+    }

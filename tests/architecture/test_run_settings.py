@@ -9,7 +9,14 @@ from typer.main import get_command
 
 from sdg_assets.assets.finished import ProcessConfig
 from sdg_assets.assets.run_config import GenerateConfig, RunConfig, SourcesConfig
-from sdg_core.api import RUN_SETTINGS, ExecutorChoice, ResumeChoice, RunSettings, WhenClaimedChoice, json_schema
+from sdg_core.api import (
+    RUN_SETTINGS,
+    ExecutorChoice,
+    ResumeChoice,
+    RunSettings,
+    WhenClaimedChoice,
+    json_schema,
+)
 from sdg_core.config.run_settings import markdown_table
 from tests.support.sdg import PROJECT
 
@@ -19,7 +26,9 @@ OWN_OF_DAGSTER = {"subset", "retry"}
 
 def test_the_table_and_the_config_have_the_same_settings() -> None:
     assert set(RunSettings.model_fields) == set(RUN_SETTINGS)
-    assert RunSettings().model_dump() == {name: setting.default for name, setting in RUN_SETTINGS.items()}
+    assert RunSettings().model_dump() == {
+        name: setting.default for name, setting in RUN_SETTINGS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -28,7 +37,12 @@ def test_the_table_and_the_config_have_the_same_settings() -> None:
 )
 def test_choices_are_the_same_everywhere(name: str, choice: Any) -> None:
     values = list(get_args(RunSettings.model_fields[name].annotation))
-    assert values == list(RUN_SETTINGS[name].choices) == [member.value for member in choice] == list(choice.__members__)
+    assert (
+        values
+        == list(RUN_SETTINGS[name].choices)
+        == [member.value for member in choice]
+        == list(choice.__members__)
+    )
 
 
 def test_editors_show_what_the_table_says() -> None:
@@ -73,12 +87,17 @@ def assert_same_as_in_a_file(config: type[Any], name: str) -> None:
 
 
 def bounds_of(field: FieldInfo) -> dict[str, Any]:
-    return {key: next((getattr(m, key) for m in field.metadata if hasattr(m, key)), None) for key in ("ge", "gt", "le")}
+    return {
+        key: next((getattr(m, key) for m in field.metadata if hasattr(m, key)), None)
+        for key in ("ge", "gt", "le")
+    }
 
 
 def test_what_both_kinds_of_file_offer_stands_in_one_class() -> None:
     shared = {
-        name for name, setting in RUN_SETTINGS.items() if not setting.not_in_launchpad and setting.only_for is None
+        name
+        for name, setting in RUN_SETTINGS.items()
+        if not setting.not_in_launchpad and setting.only_for is None
     }
     assert set(RunConfig.model_fields) == shared
 

@@ -25,12 +25,17 @@ def location(tmp_path: Path) -> CodeLocation:
 
 def test_keys_begin_with_the_prefix_and_everything_finds_them(location: CodeLocation) -> None:
     location.write(config("reviews"), key_prefix=["team", "nlp"])
-    chained = {**config("replies"), "seed_config": {"source": {"seed_type": "dataset", "dataset": "reviews"}}}
+    chained = {
+        **config("replies"),
+        "seed_config": {"source": {"seed_type": "dataset", "dataset": "reviews"}},
+    }
     chained["columns"] = [expression("text", "{{ title }}")]
     location.write(chained, key_prefix="team/nlp")
     graph = location.repository().asset_graph
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
-        f"team/nlp/{name}/{part}" for name in ("reviews", "replies") for part in ("row_groups", "dataset")
+        f"team/nlp/{name}/{part}"
+        for name in ("reviews", "replies")
+        for part in ("row_groups", "dataset")
     }
     upstream = graph.get(dg.AssetKey(["team", "nlp", "replies", "row_groups"])).parent_keys
     assert upstream == {dg.AssetKey(["team", "nlp", "reviews", "dataset"])}
@@ -39,7 +44,9 @@ def test_keys_begin_with_the_prefix_and_everything_finds_them(location: CodeLoca
         assert [request.asset_selection for request in requests][0] == [
             dg.AssetKey(["team", "nlp", "reviews", "row_groups"])
         ]
-        assert location.materialize(instance, "team/nlp/reviews/row_groups", partition="00001").success
+        assert location.materialize(
+            instance, "team/nlp/reviews/row_groups", partition="00001"
+        ).success
         states = [status.state.value for status in api.row_group_statuses(location.open("reviews"))]
         assert states == ["missing", "complete", "missing"]
 
@@ -53,7 +60,9 @@ def test_a_dataset_with_a_root_of_its_own(location: CodeLocation, tmp_path: Path
         dataset = api.open_dataset(path, root=str(elsewhere))
         assert [status.state.value for status in api.row_group_statuses(dataset)][0] == "complete"
         requests, _, _ = location.tick(instance, "resume_row_groups")
-        assert [request.tags["dagster/asset_partition_range_start"] for request in requests] == ["00001"]
+        assert [request.tags["dagster/asset_partition_range_start"] for request in requests] == [
+            "00001"
+        ]
         api.generate(dataset)
         api.process(dataset)
         _, skipped, _ = location.tick(instance, "resume_row_groups")
@@ -71,21 +80,34 @@ def test_a_dataset_with_a_root_of_its_own(location: CodeLocation, tmp_path: Path
 
 
 def test_tags_of_steps_kinds_and_the_pool(location: CodeLocation) -> None:
-    location.write(config("reviews"), op_tags={"dagster/priority": "3"}, kinds=["parquet", "llm"], pool="server")
+    location.write(
+        config("reviews"),
+        op_tags={"dagster/priority": "3"},
+        kinds=["parquet", "llm"],
+        pool="server",
+    )
     found = {key.path[-1]: asset for key, asset in location.repository().assets_defs_by_key.items()}
     kinds = {name: asset.specs_by_key[asset.key].kinds for name, asset in found.items()}
     assert kinds == dict.fromkeys(found, {"parquet", "llm"})
     assert all(asset.op.tags["dagster/priority"] == "3" for asset in found.values())
-    assert {name: asset.op.pool for name, asset in found.items()} == {"row_groups": "server", "dataset": None}
+    assert {name: asset.op.pool for name, asset in found.items()} == {
+        "row_groups": "server",
+        "dataset": None,
+    }
 
 
 def test_the_clock_of_the_schedule(location: CodeLocation) -> None:
     location.write(
-        config("reviews"), schedule="0 2 * * *", schedule_timezone="Europe/Berlin", schedule_status="running"
+        config("reviews"),
+        schedule="0 2 * * *",
+        schedule_timezone="Europe/Berlin",
+        schedule_status="running",
     )
     schedule = location.repository().get_schedule_def("reviews_schedule")
     assert schedule.execution_timezone == "Europe/Berlin"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    location.write(config("reviews"), schedule="0 2 * * *", schedule_timezone=None, schedule_status="stopped")
+    location.write(
+        config("reviews"), schedule="0 2 * * *", schedule_timezone=None, schedule_status="stopped"
+    )
     plain = location.repository().get_schedule_def("reviews_schedule")
     assert plain.default_status is dg.DefaultScheduleStatus.STOPPED

@@ -35,7 +35,9 @@ def tickets(num_records: int = 40, **more: Any) -> dict[str, Any]:
     return dataset_config(uuid(), num_records=num_records, row_group_size=10, **more)
 
 
-def asked(location: CodeLocation, instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str] | bool:
+def asked(
+    location: CodeLocation, instance: dg.DagsterInstance, key: dg.AssetKey
+) -> list[str] | bool:
     """What a first tick asks for: the partitions, or whether an asset without any is asked for."""
     result = dg.evaluate_automation_conditions(location.definitions(), instance)
     subset = next((r.true_subset for r in result.results if r.key == key), None)
@@ -46,7 +48,9 @@ def asked(location: CodeLocation, instance: dg.DagsterInstance, key: dg.AssetKey
 
 
 def make(location: CodeLocation, instance: dg.DagsterInstance, last: str = "00003") -> None:
-    location.materialize(instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: last})
+    location.materialize(
+        instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: last}
+    )
 
 
 def test_missing_row_groups_are_asked_for_then_the_finished_dataset(
@@ -65,7 +69,9 @@ def test_missing_row_groups_are_asked_for_then_the_finished_dataset(
     assert asked(location, instance, FINISHED) is False
 
 
-def test_stale_row_groups_only_are_asked_for(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_stale_row_groups_only_are_asked_for(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     """An extension changes the last row group and adds some; another seed changes all."""
     location.write(tickets(35), automation="stale_or_missing")
     make(location, instance)
@@ -75,15 +81,23 @@ def test_stale_row_groups_only_are_asked_for(location: CodeLocation, instance: d
     assert asked(location, instance, TICKETS) == ["00000", "00001", "00002", "00003"]
 
 
-def test_what_failed_is_not_asked_for_again(location: CodeLocation, instance: dg.DagsterInstance) -> None:
-    location.write(tickets(seed_config={"source": {"path": "nowhere.csv"}}), automation="stale_or_missing")
+def test_what_failed_is_not_asked_for_again(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
+    location.write(
+        tickets(seed_config={"source": {"path": "nowhere.csv"}}), automation="stale_or_missing"
+    )
     assert asked(location, instance, TICKETS) == ["00000", "00001", "00002", "00003"]
-    result = location.materialize(instance, "tickets/row_groups", partition="00002", raise_on_error=False)
+    result = location.materialize(
+        instance, "tickets/row_groups", partition="00002", raise_on_error=False
+    )
     assert not result.success
     assert asked(location, instance, TICKETS) == ["00000", "00001", "00003"]
 
 
-def test_it_works_on_assets_of_your_own(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_it_works_on_assets_of_your_own(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     """An asset made from a finished dataset is asked for when the dataset is made anew."""
 
     @dg.asset(deps=[FINISHED], automation_condition=stale_or_missing(), code_version="1")

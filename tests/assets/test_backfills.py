@@ -82,7 +82,8 @@ def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home = make_home(tmp_path_factory.mktemp("backfills"), module=MODULE)
     home.allow_runs(12)
     write_project(
-        home.directory, *(held_dataset(name, url=models[name].url, groups=size) for name, size in SIZES.items())
+        home.directory,
+        *(held_dataset(name, url=models[name].url, groups=size) for name, size in SIZES.items()),
     )
     sliced = held_dataset("sliced", url=models["sliced"].url, groups=FEW)
     write_dataset(home.directory, sliced, max_row_groups_per_run=PER_RUN)
@@ -101,13 +102,17 @@ def story(server: Server, models: Models) -> Story:
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
     for backfill in first["sliced"]:
-        told.slices = sorted(slice_of(server.home, run) for run in server.runs_of_backfill(backfill))
+        told.slices = sorted(
+            slice_of(server.home, run) for run in server.runs_of_backfill(backfill)
+        )
     for name in ("killed", "cancelled"):
         models[name].let_go()
     second = {
         "killed": server.launch_backfill(asset("killed"), sorted(told.after["killed"]["failed"])),
         "cancelled": server.retry_backfill(first["cancelled"][0]),
-        "a_range": server.launch_backfill(asset("a_range"), sorted(told.after["a_range"]["missing"])),
+        "a_range": server.launch_backfill(
+            asset("a_range"), sorted(told.after["a_range"]["missing"])
+        ),
     }
     for name, backfill in second.items():
         told.ended[name].append(server.backfill_ended(backfill))
@@ -138,7 +143,8 @@ def launch_first(server: Server) -> dict[str, list[str]]:
         "sliced": [keys(0, FEW - 1)],
     }
     return {
-        name: [server.launch_backfill(asset(name), partitions) for partitions in each] for name, each in chosen.items()
+        name: [server.launch_backfill(asset(name), partitions) for partitions in each]
+        for name, each in chosen.items()
     }
 
 
@@ -147,16 +153,22 @@ def in_the_middle(server: Server, models: Models, first: dict[str, list[str]]) -
     until_recorded(server.home, "killed", 2)
     [run_id] = server.runs_of_backfill(first["killed"][0])
     with server.home.instance() as instance:
-        [record] = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_START).records
+        [record] = instance.get_records_for_run(
+            run_id, of_type=dg.DagsterEventType.STEP_START
+        ).records
     step = record.event_log_entry.dagster_event
     assert step is not None and step.pid is not None
     os.kill(step.pid, signal.SIGKILL)
     until_recorded(server.home, "cancelled", 2)
     server.cancel_backfill(first["cancelled"][0])
     until_recorded(server.home, "grows", 2)
-    write_dataset(server.home.directory, held_dataset("grows", url=models["grows"].url, groups=MORE))
+    write_dataset(
+        server.home.directory, held_dataset("grows", url=models["grows"].url, groups=MORE)
+    )
     server.reload()
-    first["grows"].append(wait_for(lambda: more(server), what="a daemon that has read the longer dataset"))
+    first["grows"].append(
+        wait_for(lambda: more(server), what="a daemon that has read the longer dataset")
+    )
     models["grows"].let_go()
 
 
@@ -169,7 +181,12 @@ def more(server: Server) -> str | None:
 def colours(materialized: list[str], *, of: int) -> dict[str, set[str]]:
     """What a page shows if these are green and no other partition was ever tried."""
     rest = set(keys(0, of - 1)) - set(materialized)
-    return {"materialized": set(materialized), "missing": rest, "failed": set(), "materializing": set()}
+    return {
+        "materialized": set(materialized),
+        "missing": rest,
+        "failed": set(),
+        "materializing": set(),
+    }
 
 
 def test_all_of_it_is_one_run(story: Story) -> None:
@@ -196,7 +213,9 @@ def test_a_backfill_of_more_than_one_run_may_have_is_sliced(story: Story) -> Non
     assert story.after["sliced"] == colours(keys(0, FEW - 1), of=FEW)
     assert max(story.asked["sliced"].values()) == 1
     refused = story.home.materialize(asset("sliced"), "--partition-range", "00000...00001")
-    assert refused.returncode != 0 and "single_run" in refused.stderr, "why the guide names `sdg generate` for it"
+    assert refused.returncode != 0 and "single_run" in refused.stderr, (
+        "why the guide names `sdg generate` for it"
+    )
 
 
 def test_two_backfills_of_one_dataset_share_the_work(story: Story) -> None:

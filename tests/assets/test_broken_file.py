@@ -34,7 +34,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         for name, (kind, text) in components.items():
             (folder / name).mkdir()
             attributes = "config: config.yaml\n  owners: ['team:data']"
-            (folder / name / "defs.yaml").write_text(f"type: sdg_assets.{kind}\nattributes:\n  {attributes}\n")
+            (folder / name / "defs.yaml").write_text(
+                f"type: sdg_assets.{kind}\nattributes:\n  {attributes}\n"
+            )
             if text is not None:
                 (folder / name / "config.yaml").write_text(text)
         return load_defs(importlib.import_module(package))
@@ -49,11 +51,21 @@ def good(tmp_path: Path, name: str = "tickets") -> str:
 
 
 FAULTS = {
-    "an unknown key": ("Dataset", "name: reviews\nnum_records: 5\ncolour: red\n", "reviews", "line 3, colour"),
+    "an unknown key": (
+        "Dataset",
+        "name: reviews\nnum_records: 5\ncolour: red\n",
+        "reviews",
+        "line 3, colour",
+    ),
     "no YAML": ("Dataset", "name: [reviews\n", "bad", "config.yaml"),
     "no file": ("Dataset", None, "bad", "config.yaml"),
     "no number of records": ("Dataset", "name: reviews\ncolumns: []\n", "reviews", "columns"),
-    "a pipeline": ("SourcePipeline", "kind: pipeline\nname: reviews\nstages: 3\n", "reviews", "stages"),
+    "a pipeline": (
+        "SourcePipeline",
+        "kind: pipeline\nname: reviews\nstages: 3\n",
+        "reviews",
+        "stages",
+    ),
 }
 
 
@@ -70,8 +82,12 @@ def test_it_shows_as_one_asset_that_says_why(load: Load, tmp_path: Path, fault: 
     job = repository.get_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
         tickets = dg.AssetKey(["tickets", "row_groups"])
-        assert job.execute_in_process(instance=instance, asset_selection=[tickets], partition_key="00000").success
-        result = job.execute_in_process(instance=instance, asset_selection=[broken], raise_on_error=False)
+        assert job.execute_in_process(
+            instance=instance, asset_selection=[tickets], partition_key="00000"
+        ).success
+        result = job.execute_in_process(
+            instance=instance, asset_selection=[broken], raise_on_error=False
+        )
         [failure] = [event for event in result.all_events if event.is_step_failure]
         assert said in str(failure.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]
 
@@ -88,10 +104,18 @@ def test_of_two_files_with_one_name_the_second_is_broken(load: Load, tmp_path: P
     repository.load_all_definitions()
     found = {key.to_user_string() for key in repository.assets_defs_by_key}
     broken = {"tickets_of_other/dataset", "tickets_of_third/dataset"}
-    assert found == {"tickets/row_groups", "tickets/dataset", "reviews/row_groups", "reviews/dataset"} | broken
+    assert (
+        found
+        == {"tickets/row_groups", "tickets/dataset", "reviews/row_groups", "reviews/dataset"}
+        | broken
+    )
     key = dg.AssetKey(["tickets_of_other", "dataset"])
     said = repository.assets_defs_by_key[key].descriptions_by_key[key] or ""
-    assert "is named 'tickets', and so is" in said and "one/config.yaml" in said and "another name" in said
+    assert (
+        "is named 'tickets', and so is" in said
+        and "one/config.yaml" in said
+        and "another name" in said
+    )
 
 
 def names(definitions: dg.Definitions) -> set[str]:
@@ -110,17 +134,25 @@ def test_a_file_whose_name_cannot_be_read_takes_nobodys(load: Load, tmp_path: Pa
     assert found == FINE | {"tickets_2/dataset"}
 
 
-def test_what_is_wrong_with_a_file_is_said_before_whose_name_it_has(load: Load, tmp_path: Path) -> None:
-    repository = load(fine=("Dataset", good(tmp_path)), tickets=("Dataset", UNREADABLE)).get_repository_def()
+def test_what_is_wrong_with_a_file_is_said_before_whose_name_it_has(
+    load: Load, tmp_path: Path
+) -> None:
+    repository = load(
+        fine=("Dataset", good(tmp_path)), tickets=("Dataset", UNREADABLE)
+    ).get_repository_def()
     key = dg.AssetKey(["tickets_of_tickets", "dataset"])
-    assert "check the indentation" in (repository.assets_defs_by_key[key].descriptions_by_key[key] or "")
+    assert "check the indentation" in (
+        repository.assets_defs_by_key[key].descriptions_by_key[key] or ""
+    )
 
 
 def test_folders_of_one_name_and_one_file_of_two_components(load: Load, tmp_path: Path) -> None:
     def add(folder: str, config: str, text: str | None = None) -> None:
         place = next(tmp_path.glob("shop_*")) / folder
         place.mkdir(parents=True)
-        (place / "defs.yaml").write_text(f"type: sdg_assets.Dataset\nattributes: {{config: {config}}}\n")
+        (place / "defs.yaml").write_text(
+            f"type: sdg_assets.Dataset\nattributes: {{config: {config}}}\n"
+        )
         if text is not None:
             (place / "config.yaml").write_text(text)
 
@@ -131,7 +163,12 @@ def test_folders_of_one_name_and_one_file_of_two_components(load: Load, tmp_path
     add("z/again", "../../fine/config.yaml")
     package = next(tmp_path.glob("shop_*")).name
     found = names(load_defs(importlib.import_module(package)))
-    stand_ins = {"reviews/dataset", "reviews_2/dataset", "tickets_of_again/dataset", "tickets_of_again_2/dataset"}
+    stand_ins = {
+        "reviews/dataset",
+        "reviews_2/dataset",
+        "tickets_of_again/dataset",
+        "tickets_of_again_2/dataset",
+    }
     assert found == FINE | stand_ins
 
 

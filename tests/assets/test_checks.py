@@ -12,7 +12,17 @@ from pydantic import ValidationError
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_assets.checks.asset_checks import ALL_CURRENT, ROW_COUNT
 from sdg_assets.checks.rule_evaluation import measure
-from sdg_assets.checks.rules import Bounds, CategoryShares, Checks, DistinctShare, Length, Mean, NullShare, Rule, Unique
+from sdg_assets.checks.rules import (
+    Bounds,
+    CategoryShares,
+    Checks,
+    DistinctShare,
+    Length,
+    Mean,
+    NullShare,
+    Rule,
+    Unique,
+)
 from sdg_assets.checks.run_check import MATCH_PLAN
 from sdg_assets.opened.dataset import OpenedDataset
 from sdg_core import api
@@ -48,11 +58,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def tickets(**more: Any) -> dict[str, Any]:
-    return dataset_config(uuid(), category("plan", "free", "pro"), num_records=40, row_group_size=10, **more)
+    return dataset_config(
+        uuid(), category("plan", "free", "pro"), num_records=40, row_group_size=10, **more
+    )
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    return {
+        evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()
+    }
 
 
 @pytest.mark.parametrize(
@@ -70,7 +84,11 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         (DistinctShare(column="plan", at_least=0.6), True, 2 / 3),
         (DistinctShare(column="plan", at_most=0.6), False, 2 / 3),
         (CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}), True, 0.0),
-        (CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}, only=True), False, 1.0),
+        (
+            CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}, only=True),
+            False,
+            1.0,
+        ),
         (CategoryShares(column="plan", shares={"team": Bounds(at_least=0.1)}), False, 1.0),
         (CategoryShares(column="n", shares={"1": Bounds(at_least=0.25)}), True, 0.0),
         (Mean(column="judge.tone.score", at_least=3), True, 3.0),
@@ -99,7 +117,9 @@ def test_a_rule_that_does_not_fit_its_column_fails_and_says_why(rule: Rule, expe
     assert not found.passed and expected in found.description
 
 
-@pytest.mark.parametrize("rule", [Mean(column="n", at_least=1), DistinctShare(column="n", at_least=0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "rule", [Mean(column="n", at_least=1), DistinctShare(column="n", at_least=0.1)], ids=repr
+)
 def test_a_number_that_there_is_none_of_is_out_of_bounds(rule: Rule) -> None:
     assert not measure(rule, FRAME.filter(pl.col("n") > 10)).passed
 
@@ -112,9 +132,15 @@ def test_a_number_that_there_is_none_of_is_out_of_bounds(rule: Rule) -> None:
         ({"null_share": [{"column": "n", "at_most": 2}]}, "less than or equal to 1"),
         ({"unique": [{"columns": []}]}, "at least 1 item"),
         ({"median": [{"column": "n"}]}, "Extra inputs are not permitted"),
-        ({"mean": [{"column": "n", "at_least": 1}, {"column": "n", "at_least": 2}]}, "two checks for n"),
         (
-            {"mean": [{"column": "n", "at_least": 1, "name": "a"}], "unique": [{"columns": ["n"], "name": "a"}]},
+            {"mean": [{"column": "n", "at_least": 1}, {"column": "n", "at_least": 2}]},
+            "two checks for n",
+        ),
+        (
+            {
+                "mean": [{"column": "n", "at_least": 1, "name": "a"}],
+                "unique": [{"columns": ["n"], "name": "a"}],
+            },
             "two checks are named a",
         ),
     ],
@@ -125,15 +151,23 @@ def test_faults_of_rules_are_named(rules: dict[str, Any], expected: str) -> None
         Checks.model_validate(rules)
 
 
-def test_a_rule_about_a_column_that_is_not_there_is_found_when_definitions_load(location: CodeLocation) -> None:
+def test_a_rule_about_a_column_that_is_not_there_is_found_when_definitions_load(
+    location: CodeLocation,
+) -> None:
     location.write(tickets(), checks=Checks(mean=[Mean(column="grade.score", at_least=1)]))
-    with pytest.raises(PlanError, match="check mean_grade_score: the dataset has no column 'grade.score'"):
+    with pytest.raises(
+        PlanError, match="check mean_grade_score: the dataset has no column 'grade.score'"
+    ):
         location.definitions()
 
 
-def test_a_ranged_run_has_one_verdict_over_its_files(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_ranged_run_has_one_verdict_over_its_files(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.write(tickets())
-    result = location.materialize(instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: "00002"})
+    result = location.materialize(
+        instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: "00002"}
+    )
     [found] = result.get_asset_check_evaluations()
     assert found.check_name == MATCH_PLAN and found.passed
     assert {name: value.value for name, value in found.metadata.items()} == {
@@ -144,9 +178,14 @@ def test_a_ranged_run_has_one_verdict_over_its_files(location: CodeLocation, ins
     }
 
 
-def test_records_without_a_row_are_a_warning(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_records_without_a_row_are_a_warning(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     columns = (category("n", 0, 1), expression("q", "{{ 6 // n }}", dtype="int"))
-    location.write(dataset_config(*columns, num_records=10, row_group_size=10) | {"run": {"max_failure_rate": 1.0}})
+    location.write(
+        dataset_config(*columns, num_records=10, row_group_size=10)
+        | {"run": {"max_failure_rate": 1.0}}
+    )
     result = location.materialize(instance, "tickets/row_groups", partition="00000")
     [found] = result.get_asset_check_evaluations()
     remaining = found.metadata["records_missing"].value
@@ -158,7 +197,9 @@ def test_records_without_a_row_are_a_warning(location: CodeLocation, instance: d
     )
 
 
-def test_the_finished_dataset_is_checked_after_it_is_made(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_the_finished_dataset_is_checked_after_it_is_made(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     rules = Checks(
         unique=[Unique(columns=["id"])],
         category_shares=[CategoryShares(column="plan", shares={"free": Bounds(at_least=0.99)})],
@@ -188,13 +229,18 @@ def test_a_changed_config_and_a_lost_file_are_found_by_the_check_alone(
     found = run_checks(location, instance, ALL_CURRENT)
     assert not found[ALL_CURRENT].passed and found[ALL_CURRENT].description == "missing: 2"
     location.write(tickets(seed=8))
-    assert run_checks(location, instance, ALL_CURRENT)[ALL_CURRENT].description == "missing, stale: 0-3"
+    assert (
+        run_checks(location, instance, ALL_CURRENT)[ALL_CURRENT].description
+        == "missing, stale: 0-3"
+    )
 
 
 def run_checks(location: CodeLocation, instance: dg.DagsterInstance, *names: str) -> dict[str, Any]:
     key = dg.AssetKey(["tickets", "dataset"])
     job = location.repository().get_implicit_global_asset_job_def()
-    chosen = job.get_subset(asset_selection=set(), asset_check_selection={dg.AssetCheckKey(key, n) for n in names})
+    chosen = job.get_subset(
+        asset_selection=set(), asset_check_selection={dg.AssetCheckKey(key, n) for n in names}
+    )
     return evaluations(chosen.execute_in_process(instance=instance))
 
 
@@ -202,11 +248,17 @@ def test_rows_that_are_neither_there_nor_listed_as_failed_fail_the_row_count(
     location: CodeLocation, instance: dg.DagsterInstance
 ) -> None:
     columns = (category("n", 0, 1), expression("q", "{{ 6 // n }}", dtype="int"))
-    location.write(dataset_config(*columns, num_records=20, row_group_size=10) | {"run": {"max_failure_rate": 1.0}})
+    location.write(
+        dataset_config(*columns, num_records=20, row_group_size=10)
+        | {"run": {"max_failure_rate": 1.0}}
+    )
     summary = api.generate(location.open("tickets"))
     config = {"ops": {"tickets__dataset": {"config": {"allow_missing": True}}}}
     found = evaluations(location.materialize(instance, "tickets/dataset", config=config))
-    assert found[ROW_COUNT].passed and found[ROW_COUNT].metadata["records_missing"].value == summary.failed > 0
+    assert (
+        found[ROW_COUNT].passed
+        and found[ROW_COUNT].metadata["records_missing"].value == summary.failed > 0
+    )
     summary.version.failure_list(0).unlink()
     assert not run_checks(location, instance, ROW_COUNT)[ROW_COUNT].passed
 

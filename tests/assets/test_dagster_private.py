@@ -26,7 +26,12 @@ print("loaded", len(list(defs().resolve_all_asset_specs())))
 
 def load(*removed: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, *removed], capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE
+        [sys.executable, "-c", LOAD, *removed],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -39,7 +44,10 @@ def test_only_one_module_imports_what_dagster_does_not_promise() -> None:
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if any(
-                part.startswith("_") for module in modules if module.startswith("dagster") for part in module.split(".")
+                part.startswith("_")
+                for module in modules
+                if module.startswith("dagster")
+                for part in module.split(".")
             ):
                 importing.add(path.name)
     assert importing == {"dagster_private.py"}

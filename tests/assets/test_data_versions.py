@@ -51,15 +51,23 @@ def tickets(**more: Any) -> dict[str, Any]:
     return dataset_config(uuid(), num_records=20, row_group_size=10, **more)
 
 
-def make(location: CodeLocation, instance: dg.DagsterInstance, **more: Any) -> dg.ExecuteInProcessResult:
-    return location.materialize(instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: "00001"}, **more)
+def make(
+    location: CodeLocation, instance: dg.DagsterInstance, **more: Any
+) -> dg.ExecuteInProcessResult:
+    return location.materialize(
+        instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: "00001"}, **more
+    )
 
 
 def versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str | None, str]:
     """The data version of each partition's latest event."""
     found = reversed(instance.fetch_materializations(key, limit=100).records)
     events = [record.asset_materialization for record in found]
-    return {event.partition: (event.tags or {})["dagster/data_version"] for event in events if event is not None}
+    return {
+        event.partition: (event.tags or {})["dagster/data_version"]
+        for event in events
+        if event is not None
+    }
 
 
 def stale(location: CodeLocation, instance: dg.DagsterInstance, *keys: dg.AssetKey) -> list[str]:
@@ -105,7 +113,9 @@ def test_a_partial_row_group_that_is_completed_is_another_content(
     assert stale(location, instance, FINISHED) == ["FRESH"]
     api.reopen(location.open("tickets"))
     make(location, instance)
-    assert versions(instance, ROW_GROUPS) == first, "the same records remain, so the content is the same"
+    assert versions(instance, ROW_GROUPS) == first, (
+        "the same records remain, so the content is the same"
+    )
     assert stale(location, instance, FINISHED) == ["FRESH"]
     flag.touch()
     make(location, instance)
@@ -113,7 +123,9 @@ def test_a_partial_row_group_that_is_completed_is_another_content(
     assert stale(location, instance, FINISHED) == ["STALE"]
 
 
-def test_a_finished_dataset_is_known_by_its_content(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_finished_dataset_is_known_by_its_content(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     """Processors are not in the fingerprint, and their output is another content all the same."""
     location.write(tickets())
     make(location, instance)
@@ -122,7 +134,9 @@ def test_a_finished_dataset_is_known_by_its_content(location: CodeLocation, inst
     location.materialize(instance, "tickets/dataset")
     assert versions(instance, FINISHED) == first, "adopted: nothing was written"
     api.reopen(location.open("tickets"))
-    location.write(tickets(processors=[{"processor_type": "filter", "name": "some", "keep": "{{ id < '8' }}"}]))
+    location.write(
+        tickets(processors=[{"processor_type": "filter", "name": "some", "keep": "{{ id < '8' }}"}])
+    )
     location.materialize(instance, "tickets/dataset")
     assert versions(instance, FINISHED) != first
 
@@ -137,7 +151,9 @@ def test_the_events_of_reconciliation_have_the_versions_of_a_run(
     job = location.repository().get_job("reconcile")
     assert job.execute_in_process(instance=instance).success
     reconciled = versions(instance, ROW_GROUPS) | versions(instance, FINISHED)
-    assert str(instance.get_latest_materialization_event(ROW_GROUPS).asset_materialization.metadata).count("-2/")  # type: ignore[union-attr]
+    assert str(
+        instance.get_latest_materialization_event(ROW_GROUPS).asset_materialization.metadata
+    ).count("-2/")  # type: ignore[union-attr]
     api.reopen(location.open("tickets"))
     make(location, instance)
     location.materialize(instance, "tickets/dataset")
@@ -150,16 +166,24 @@ def test_a_run_that_makes_both_shows_the_numbers_of_each_partition(
     """Dagster's own event of the output has none; pages show the latest by its time."""
     location.write(tickets())
     location.materialize(
-        instance, "tickets/row_groups", "tickets/dataset", tags={RANGE_START: "00000", RANGE_END: "00001"}
+        instance,
+        "tickets/row_groups",
+        "tickets/dataset",
+        tags={RANGE_START: "00000", RANGE_END: "00001"},
     )
     records = instance.fetch_materializations(ROW_GROUPS, limit=100).records
     for partition in ("00000", "00001"):
-        newest = max((r for r in records if r.partition_key == partition), key=lambda record: record.timestamp)
+        newest = max(
+            (r for r in records if r.partition_key == partition),
+            key=lambda record: record.timestamp,
+        )
         assert newest.asset_materialization is not None
         assert newest.asset_materialization.metadata["dagster/partition_row_count"].value == 10
 
 
-def test_materialize_gives_back_what_was_recorded(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_materialize_gives_back_what_was_recorded(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     """As a test of a user's own does it; nothing is recorded twice for that."""
     location.write(tickets())
     result = make(location, instance)

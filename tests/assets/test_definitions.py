@@ -35,9 +35,7 @@ from pathlib import Path
 import dagster as dg
 dg.load_from_defs_folder(path_within_project=Path("."))
 """
-INSTALLED = (
-    "import os; from sdg_assets.definitions import defs; print(len(defs().get_repository_def().assets_defs_by_key))"
-)
+INSTALLED = "import os; from sdg_assets.definitions import defs; print(len(defs().get_repository_def().assets_defs_by_key))"
 
 
 def key(text: str) -> dg.AssetKey:
@@ -49,17 +47,24 @@ def repository() -> dg.RepositoryDefinition:
     return defs().get_repository_def()
 
 
-@pytest.mark.parametrize(("dataset", "groups", "upstream"), [("python_qa", 8, [PASSAGES]), ("support_tickets", 4, [])])
+@pytest.mark.parametrize(
+    ("dataset", "groups", "upstream"), [("python_qa", 8, [PASSAGES]), ("support_tickets", 4, [])]
+)
 def test_a_dataset_is_two_assets(
     repository: dg.RepositoryDefinition, dataset: str, groups: int, upstream: list[dg.AssetKey]
 ) -> None:
     row_groups, finished = key(f"{dataset}/row_groups"), key(f"{dataset}/dataset")
     definition = repository.assets_defs_by_key[row_groups]
     assert isinstance(definition.partitions_def, dg.StaticPartitionsDefinition)
-    assert definition.partitions_def.get_partition_keys() == [f"{index:05d}" for index in range(groups)]
+    assert definition.partitions_def.get_partition_keys() == [
+        f"{index:05d}" for index in range(groups)
+    ]
     assert definition.backfill_policy == dg.BackfillPolicy.single_run()
     assert definition.group_names_by_key == {row_groups: dataset}
-    assert definition.op.tags.get("dagster/retry_policy") is None and definition.op.retry_policy is None
+    assert (
+        definition.op.tags.get("dagster/retry_policy") is None
+        and definition.op.retry_policy is None
+    )
     spec = definition.specs_by_key[row_groups]
     assert [dep.asset_key for dep in spec.deps] == upstream
     assert spec.skippable, "the output is optional: a required one would claim the whole range"
@@ -74,7 +79,9 @@ def test_a_dataset_is_two_assets(
 
 def test_component_attributes_reach_the_assets(repository: dg.RepositoryDefinition) -> None:
     for name in ("row_groups", "dataset"):
-        spec = repository.assets_defs_by_key[key(f"python_qa/{name}")].specs_by_key[key(f"python_qa/{name}")]
+        spec = repository.assets_defs_by_key[key(f"python_qa/{name}")].specs_by_key[
+            key(f"python_qa/{name}")
+        ]
         assert list(spec.owners) == ["team:data"]
 
 
@@ -95,7 +102,10 @@ def test_code_version_follows_what_changes_the_data_and_nothing_else(tmp_path: P
         return load_spec(tmp_path / "dataset.yaml").code_version
 
     base = version(f"name: d\nnum_records: 10\n{COLUMNS}")
-    assert version(f"name: d\nnum_records: 20\nrow_group_size: 5\nrun: {{num_retries: 9}}\n{COLUMNS}") == base
+    assert (
+        version(f"name: d\nnum_records: 20\nrow_group_size: 5\nrun: {{num_retries: 9}}\n{COLUMNS}")
+        == base
+    )
     assert version(f"name: d\nnum_records: 10\nseed: 1\n{COLUMNS}") != base
 
 
@@ -137,7 +147,9 @@ def test_the_component_can_be_built_from_python(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_faults_of_a_dataset_file_name_file_and_line(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_faults_of_a_dataset_file_name_file_and_line(
+    tmp_path: Path, text: str, expected: list[str]
+) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -160,7 +172,11 @@ def test_a_dataset_without_num_records_cannot_be_an_asset(tmp_path: Path) -> Non
             ["dataset.yaml: 1 problem", "line 3"],
         ),
         ("config: nowhere.yaml", f"name: d\nnum_records: 5\n{COLUMNS}", ["nowhere.yaml"]),
-        ("config: dataset.yaml\n  colour: red", f"name: d\nnum_records: 5\n{COLUMNS}", ["defs.yaml:4", "colour"]),
+        (
+            "config: dataset.yaml\n  colour: red",
+            f"name: d\nnum_records: 5\n{COLUMNS}",
+            ["defs.yaml:4", "colour"],
+        ),
         (
             "config: dataset.yaml\n  max_row_groups_per_run: 0",
             f"name: d\nnum_records: 5\n{COLUMNS}",
@@ -181,7 +197,12 @@ def test_a_bad_project_fails_to_load_and_says_where(
     (folder / "dataset.yaml").write_text(dataset)
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOAD],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode != 0
     assert all(part in result.stderr for part in expected), result.stderr[-3000:]
@@ -197,7 +218,11 @@ def test_validate_is_quiet(home: DagsterHome, target: list[str]) -> None:
     output = result.stdout + result.stderr
     assert f"Validation successful for code location {MODULE}" in output
     assert "WARNING" not in output and "code location name" not in output, output
-    warned = [line for line in output.splitlines() if "Warning" in line and "SupersessionWarning" not in line]
+    warned = [
+        line
+        for line in output.splitlines()
+        if "Warning" in line and "SupersessionWarning" not in line
+    ]
     assert warned == []
 
 
@@ -206,7 +231,12 @@ def test_definitions_load_without_a_project_file(tmp_path: Path) -> None:
     shutil.copytree(Path(sdg_assets.__file__).parent, tmp_path / "sdg_assets")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
-        [sys.executable, "-c", INSTALLED], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", INSTALLED],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (result.returncode, result.stdout.strip()) == (0, "5"), result.stderr
 
@@ -215,12 +245,23 @@ def test_definitions_load_without_a_project_file(tmp_path: Path) -> None:
 def test_dg_lists_scaffolds_and_checks(tmp_path: Path) -> None:
     require_module("dagster_dg_cli")
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
-    shutil.copytree(PROJECT / "sdg_assets", tmp_path / "sdg_assets", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PROJECT / "sdg_assets",
+        tmp_path / "sdg_assets",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
     program = str(Path(sys.executable).with_name("dg"))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [program, *arguments],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     listed = run("list", "components")
     assert listed.returncode == 0, listed.stderr
@@ -236,7 +277,9 @@ def test_dg_lists_scaffolds_and_checks(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
     rule = "  checks:\n    mean:\n      - {column: text, at_leest: 3}\n"
-    (folder / "defs.yaml").write_text(f"type: sdg_assets.Dataset\nattributes:\n  config: dataset.yaml\n{rule}")
+    (folder / "defs.yaml").write_text(
+        f"type: sdg_assets.Dataset\nattributes:\n  config: dataset.yaml\n{rule}"
+    )
     checked = run("check", "defs")
     assert checked.returncode != 0
     said = checked.stdout + checked.stderr

@@ -21,12 +21,20 @@ from tests.support.sdg import PROJECT, category, dataset_config, uuid, write_con
 pytestmark = DAGSTER_WARNINGS
 
 PAGE = PROJECT / "docs" / "design" / "dagster-projects.md"
-FAULTS = [f"{letter}{number}" for letter, last in (("A", 5), ("B", 8), ("C", 13)) for number in range(1, last + 1)]
+FAULTS = [
+    f"{letter}{number}"
+    for letter, last in (("A", 5), ("B", 8), ("C", 13))
+    for number in range(1, last + 1)
+]
 
 
 def rows() -> list[tuple[str, list[str]]]:
     """What each row of a table is about, and the tests that it names."""
-    lines = [line.split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    lines = [
+        line.split("|")
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     return [(cells[1].strip(), re.findall(r"`(test_\w+\.py::\w+)`", cells[3])) for cells in lines]
 
 
@@ -43,16 +51,25 @@ def test_every_fault_has_a_test_that_is_there() -> None:
     assert {name for _, tests in found for name in tests} <= known
 
 
-def test_c3_the_log_of_a_run_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c3_the_log_of_a_run_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(row_group_recorder, "PROGRESS_EVERY", 0.0)
     location = CodeLocation(tmp_path)
     location.write(dataset_config(uuid(), num_records=20, row_group_size=10))
-    tags = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00001"}
+    tags = {
+        "dagster/asset_partition_range_start": "00000",
+        "dagster/asset_partition_range_end": "00001",
+    }
     with dg.DagsterInstance.ephemeral() as instance:
         run_id = location.materialize(instance, "tickets/row_groups", tags=tags).run_id
         said = [entry.user_message for entry in instance.all_logs(run_id)]
-    assert any("20 records to generate in 2 row groups; complete already: 0" in line for line in said)
-    assert any(line.startswith("20 of 20 records generated, 0 failed; 2 of 2 row groups") for line in said)
+    assert any(
+        "20 records to generate in 2 row groups; complete already: 0" in line for line in said
+    )
+    assert any(
+        line.startswith("20 of 20 records generated, 0 failed; 2 of 2 row groups") for line in said
+    )
 
 
 def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
@@ -68,21 +85,30 @@ def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
 
 
 def test_c4_the_guide_says_it_for_instances_of_ones_own() -> None:
-    said = (PROJECT / "docs" / "guide" / "dagster.md").read_text(encoding="utf-8").partition("## Concurrency")[2]
+    said = (
+        (PROJECT / "docs" / "guide" / "dagster.md")
+        .read_text(encoding="utf-8")
+        .partition("## Concurrency")[2]
+    )
     assert "granularity: run" in said
     assert "BatchingSqliteEventLogStorage" in said
 
 
 @pytest.mark.parametrize(
     ("wrong", "answer"),
-    [("input", ("did you mean 'prompt_tokens'",)), ("price_per_token", ("prompt_tokens", "completion_tokens"))],
+    [
+        ("input", ("did you mean 'prompt_tokens'",)),
+        ("price_per_token", ("prompt_tokens", "completion_tokens")),
+    ],
 )
 def test_c13_an_unknown_key_is_answered_with_those_there_are(
     tmp_path: Path, wrong: str, answer: tuple[str, ...]
 ) -> None:
     config = dataset_config(category("n", 1, 2))
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
-    config["model_configs"] = [{"alias": "m", "model": "m", "provider": "p", "prices": {wrong: 1.0}}]
+    config["model_configs"] = [
+        {"alias": "m", "model": "m", "provider": "p", "prices": {wrong: 1.0}}
+    ]
     with pytest.raises(SdgError) as refused:
         api.open_dataset(write_config(tmp_path / "dataset.yaml", config))
     said = str(refused.value)

@@ -23,7 +23,9 @@ from tests.support.sdg import category, dataset_config, expression, llm, uuid, w
 pytestmark = DAGSTER_WARNINGS
 
 
-def test_the_assets_of_the_page_read_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_assets_of_the_page_read_the_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = api.make_project(tmp_path / "shop", template="support")
     for place, text in files_of("your-own-project.md").items():
         (project.folder / place).write_text(text, encoding="utf-8")
@@ -36,11 +38,18 @@ def test_the_assets_of_the_page_read_the_dataset(tmp_path: Path, monkeypatch: py
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, asset_selection=own)
         assert result.output_for_node("tickets_by_plan")["len"].sum() == 200
-        assert list(result.output_for_node("longest_tickets")) == ["00000", "00001", "00002", "00003"]
+        assert list(result.output_for_node("longest_tickets")) == [
+            "00000",
+            "00001",
+            "00002",
+            "00003",
+        ]
         (event,) = result.asset_materializations_for_node("common_words")
         assert event.metadata["words"].value
         lengths = dg.AssetKey("ticket_lengths")
-        one = job.execute_in_process(instance=instance, asset_selection=[lengths], partition_key="00003")
+        one = job.execute_in_process(
+            instance=instance, asset_selection=[lengths], partition_key="00003"
+        )
         assert one.output_for_node("ticket_lengths").height == 50
     for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
         del sys.modules[module]
@@ -68,14 +77,22 @@ def reviews(directory: Path, **more: Any) -> Path:
         "scores": scores,
     }
     columns = [uuid(), category("stars", 1, 5), llm("review", "of {{ stars }} stars"), judge]
-    return write_config(directory / "reviews.yaml", {**dataset_config(*columns), "name": "reviews", **more})
+    return write_config(
+        directory / "reviews.yaml", {**dataset_config(*columns), "name": "reviews", **more}
+    )
 
 
 def test_all_attributes_of_a_component(tmp_path: Path) -> None:
     attributes = yaml.safe_load(block("dagster.md", "type: sdg_assets.Dataset"))["attributes"]
     loaded = built(Dataset, attributes, reviews(tmp_path))
-    row_groups = loaded.resolve_asset_graph().get(dg.AssetKey(["team", "nlp", "reviews", "row_groups"]))
-    assert (row_groups.group_name, row_groups.pools, row_groups.kinds) == ("reviews", {"llm_local"}, {"parquet", "llm"})
+    row_groups = loaded.resolve_asset_graph().get(
+        dg.AssetKey(["team", "nlp", "reviews", "row_groups"])
+    )
+    assert (row_groups.group_name, row_groups.pools, row_groups.kinds) == (
+        "reviews",
+        {"llm_local"},
+        {"parquet", "llm"},
+    )
     assert row_groups.owners == ["team:data"]
     assert loaded.resolve_schedule_def("reviews_schedule").execution_timezone == "Europe/Berlin"
     fields = set(Dataset.model_fields) | {"group"}
@@ -107,8 +124,12 @@ def test_a_review_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {"dg": dg, "hashlib": hashlib, "Path": Path}
     exec(block("dagster.md", "@dg.observable_source_asset"), names)
     seed = yaml.safe_load(block("dagster.md", "seed_config: {source: {path:"))
-    path = write_config(tmp_path / "replies.yaml", {**dataset_config(expression("text", "{{ note }}")), **seed})
-    both = dg.Definitions.merge(dg.Definitions(assets=[names["approved"]]), built(Dataset, {}, path))
+    path = write_config(
+        tmp_path / "replies.yaml", {**dataset_config(expression("text", "{{ note }}")), **seed}
+    )
+    both = dg.Definitions.merge(
+        dg.Definitions(assets=[names["approved"]]), built(Dataset, {}, path)
+    )
     parents = both.resolve_asset_graph().get(dg.AssetKey(["tickets", "row_groups"])).parent_keys
     assert parents == {dg.AssetKey(["review", "approved"])}
     job = both.resolve_implicit_global_asset_job_def()
@@ -130,7 +151,11 @@ def test_an_instance_of_ones_own(tmp_path: Path) -> None:
 def test_a_pipeline_beside_datasets(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "one.md").write_text("# One", encoding="utf-8")
-    file = write_config(tmp_path / "pipeline.yaml", yaml.safe_load(block("pipelines.md", "kind: pipeline")))
-    attributes = yaml.safe_load(block("pipelines.md", "type: sdg_assets.SourcePipeline"))["attributes"]
+    file = write_config(
+        tmp_path / "pipeline.yaml", yaml.safe_load(block("pipelines.md", "kind: pipeline"))
+    )
+    attributes = yaml.safe_load(block("pipelines.md", "type: sdg_assets.SourcePipeline"))[
+        "attributes"
+    ]
     keys = built(SourcePipeline, attributes, file).resolve_asset_graph().get_all_asset_keys()
     assert dg.AssetKey(["handbook_qa", "sources"]) in keys

@@ -21,7 +21,11 @@ from tests.support.sdg import PROJECT, only_version
 from tests.support.wheel import InstalledWheel
 
 DEPLOY = PROJECT / "deploy" / "kubernetes"
-LINES = [line for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+LINES = [
+    line
+    for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
 STEPS = [(word, rest) for word, _, rest in (line.partition(" ") for line in LINES)]
 JOB = yaml.safe_load((DEPLOY / "generate-job.yaml").read_text(encoding="utf-8"))["spec"]
 VALUES = yaml.safe_load((DEPLOY / "values.yaml").read_text(encoding="utf-8"))
@@ -38,7 +42,9 @@ def image(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) -
     root = tmp_path_factory.mktemp("image")
     made = installed.shell(f"sdg init {context.name} --template support", cwd=context.parent)
     assert made.returncode == 0, made.stderr
-    (context / "synthetic" / "defs" / "support_tickets").rename(context / "synthetic" / "defs" / "tickets")
+    (context / "synthetic" / "defs" / "support_tickets").rename(
+        context / "synthetic" / "defs" / "tickets"
+    )
     source, _, target = only("COPY").partition(" ")
     project = root / target.removeprefix("/")
     shutil.copytree(context / source, project)
@@ -90,7 +96,9 @@ def test_the_user_is_made_with_a_home_and_is_not_root(tmp_path: Path) -> None:
     for name in ("passwd", "group", "shadow", "gshadow"):
         (tmp_path / "etc" / name).touch()
     (tmp_path / "home").mkdir()
-    subprocess.run([command[0], "--prefix", tmp_path, *command[1:]], check=True, capture_output=True)
+    subprocess.run(
+        [command[0], "--prefix", tmp_path, *command[1:]], check=True, capture_output=True
+    )
     (line,) = (tmp_path / "etc" / "passwd").read_text(encoding="utf-8").splitlines()
     name, _, number, _, _, home, _ = line.split(":")
     assert name == only("USER") and int(number) >= 1000
@@ -118,7 +126,12 @@ def test_the_command_of_the_job_makes_its_slice_in_the_image(
     assert int(variables["SDG_SHARDS"]) == JOB["completions"] == 8
     file = image / variables["SDG_FILE"].removeprefix("/")
     assert file.is_file()
-    here = {**variables, "SDG_FILE": file, "SDG_ROOT": tmp_path / "root", "JOB_COMPLETION_INDEX": "0"}
+    here = {
+        **variables,
+        "SDG_FILE": file,
+        "SDG_ROOT": tmp_path / "root",
+        "JOB_COMPLETION_INDEX": "0",
+    }
     exports = "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in here.items())
     made = installed.shell(f"{exports}{shlex.join(container['command'])}\n", cwd=image)
     assert made.returncode == 0, made.stderr

@@ -21,7 +21,11 @@ def shop(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_the_wheel_has_templates_and_types_and_no_demos(installed: InstalledWheel) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
-    needed = {"sdg_core/py.typed", "sdg_assets/py.typed", "sdg_core/scaffold/templates/blank/dataset.yaml.tmpl"}
+    needed = {
+        "sdg_core/py.typed",
+        "sdg_assets/py.typed",
+        "sdg_core/scaffold/templates/blank/dataset.yaml.tmpl",
+    }
     assert needed <= set(names)
     left_out = ("sdg_assets/defs", "sdg_assets/definitions", "tests", "examples")
     assert not [name for name in names if name.startswith(left_out)]
@@ -39,7 +43,9 @@ def test_the_tutorial_ends_with_a_sealed_dataset(shop: tuple[Path, str]) -> None
 def test_dagster_warns_of_nothing_of_ours(shop: tuple[Path, str]) -> None:
     _, written = shop
     assert "RUN_SUCCESS" in written
-    assert [line for line in written.splitlines() if "Warning" in line and "Supersession" not in line] == []
+    assert [
+        line for line in written.splitlines() if "Warning" in line and "Supersession" not in line
+    ] == []
 
 
 def test_the_project_imports_the_wheel(installed: InstalledWheel, shop: tuple[Path, str]) -> None:
@@ -48,7 +54,9 @@ def test_the_project_imports_the_wheel(installed: InstalledWheel, shop: tuple[Pa
     assert found.stdout.count(str(installed.python.parents[1])) == 2
 
 
-def test_the_page_on_dagster_adds_a_dataset_to_a_project(installed: InstalledWheel, tmp_path: Path) -> None:
+def test_the_page_on_dagster_adds_a_dataset_to_a_project(
+    installed: InstalledWheel, tmp_path: Path
+) -> None:
     followed = installed.shell(script_of("dagster.md"), cwd=tmp_path)
     assert followed.returncode == 0, followed.stderr
     assert "All definitions loaded successfully" in followed.stdout

@@ -71,7 +71,10 @@ def models() -> Iterator[Models]:
 def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE, cold=True)
     home.allow_runs(len(models))
-    write_project(home.directory, *(held_dataset(name, url=model.url, groups=GROUPS) for name, model in models.items()))
+    write_project(
+        home.directory,
+        *(held_dataset(name, url=model.url, groups=GROUPS) for name, model in models.items()),
+    )
     with dagster_server(home) as running:
         yield running
 
@@ -98,7 +101,9 @@ def story(server: Server, models: Models) -> Story:
     for name in NAMES:
         events = server.home.materializations(asset(name), run_id=latest.run_id)
         told.recorded[name] = sorted(str(event.partition) for event in events)
-        told.adopted[name] = {str(event.partition) for event in events if event.metadata["adopted"].value}
+        told.adopted[name] = {
+            str(event.partition) for event in events if event.metadata["adopted"].value
+        }
         told.at_end[name] = server.partitions(asset(name))
         told.asked[name] = models[name].asked
     return told
@@ -129,7 +134,9 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_a_run_that_is_terminated_in_the_ui_is_canceled_and_paints_nothing_red(story: Story) -> None:
+def test_a_run_that_is_terminated_in_the_ui_is_canceled_and_paints_nothing_red(
+    story: Story,
+) -> None:
     assert story.ended[TERMINATED] == "CANCELED"
     assert story.after[TERMINATED]["failed"] == set()
 
@@ -161,7 +168,9 @@ def test_the_next_run_records_everything_and_makes_the_rest(story: Story, name: 
     assert asked.total() <= GROUPS * SIZE + IN_FLIGHT, "only what was on its way is asked for again"
 
 
-def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(server: Server, models: Models) -> None:
+def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(
+    server: Server, models: Models
+) -> None:
     backfill = server.launch_backfill(asset(RESTARTS), sorted(ALL))
     until_recorded(server.home, RESTARTS, RECORDED)
     server.end("webserver")

@@ -26,7 +26,9 @@ def test_dagsters_own_database_is_refused_and_keeps_its_runs(tmp_path: Path) -> 
             root=tmp_path / "root",
             env={"SDG_LEDGER_URL": f"sqlite:///{database}"},
         )
-        with pytest.raises(LedgerError, match=r"runs\.db belongs to another program(.|\n)*a database of its own"):
+        with pytest.raises(
+            LedgerError, match=r"runs\.db belongs to another program(.|\n)*a database of its own"
+        ):
             api.generate(dataset)
         assert instance.get_run_by_id(run_id) is not None
         assert not list((tmp_path / "root").rglob("*.parquet"))

@@ -16,7 +16,15 @@ from sdg_core import api
 from sdg_core.errors import FilterError, SdgError
 from sdg_core.filters.deduplicate import EmbeddingDuplicates
 from sdg_core.plan.extras import Extra
-from tests.support.sdg import PROJECT, category, dataset_config, environment, llm, uuid, write_config
+from tests.support.sdg import (
+    PROJECT,
+    category,
+    dataset_config,
+    environment,
+    llm,
+    uuid,
+    write_config,
+)
 
 WITHOUT = """
 import sys
@@ -39,10 +47,14 @@ with dg.DagsterInstance.ephemeral() as instance:
 
 
 def test_a_dataset_that_uses_neither_loads_runs_and_is_finished(tmp_path: Path) -> None:
-    config = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "About {{ plan }}"))
+    config = dataset_config(
+        uuid(), category("plan", "free", "pro"), llm("text", "About {{ plan }}")
+    )
     path = write_config(tmp_path / "dataset.yaml", config)
     command = [sys.executable, "-c", IN_DAGSTER, str(path)]
-    done = subprocess.run(command, env=environment(), cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment(), cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     assert done.stdout == "True\n", done.stderr
     assert "was not installed" not in done.stderr
 
@@ -96,10 +108,16 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
     ],
 )
 def test_a_processor_says_so_before_its_records_are_paid_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, processor: dict[str, object], said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    processor: dict[str, object],
+    said: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    config = dataset_config(uuid(), llm("text", "a ticket"), processors=[{"name": "last", **processor}])
+    config = dataset_config(
+        uuid(), llm("text", "a ticket"), processors=[{"name": "last", **processor}]
+    )
     refused = refusal(tmp_path, config)
     assert "processors[0]." in refused and said in refused
 
@@ -108,24 +126,48 @@ def test_a_rule_in_a_pipeline_says_so_before_its_sources_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "py3langid", None)
-    rules = [{"rule": "words", "at_least": 1}, {"rule": "language", "language": "en", "at_least": 0.5}]
+    rules = [
+        {"rule": "words", "at_least": 1},
+        {"rule": "language", "language": "en", "at_least": 0.5},
+    ]
     stage = {"stage": "filter", "column": "content", "quality": rules}
-    config = {"kind": "pipeline", "name": "pages", "sources": {"reader": "files", "path": "*.txt"}, "stages": [stage]}
+    config = {
+        "kind": "pipeline",
+        "name": "pages",
+        "sources": {"reader": "files", "path": "*.txt"},
+        "stages": [stage],
+    }
     path = write_config(tmp_path / "pipeline.yaml", config)
-    with pytest.raises(SdgError, match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'"):
+    with pytest.raises(
+        SdgError, match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'"
+    ):
         api.open_pipeline(path)
 
 
-def test_exact_duplicates_and_other_rules_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_duplicates_and_other_rules_need_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("scipy", "rensa", "py3langid"):
         monkeypatch.setitem(sys.modules, module, None)
     processors = [
         {"name": "same", "processor_type": "deduplicate", "columns": ["text"]},
-        {"name": "short", "processor_type": "filter", "column": "text", "quality": [{"rule": "words", "at_least": 1}]},
+        {
+            "name": "short",
+            "processor_type": "filter",
+            "column": "text",
+            "quality": [{"rule": "words", "at_least": 1}],
+        },
     ]
-    normal = {"column_type": "sampler", "name": "size", "sampler_type": "gaussian", "params": {"mean": 0, "stddev": 1}}
+    normal = {
+        "column_type": "sampler",
+        "name": "size",
+        "sampler_type": "gaussian",
+        "params": {"mean": 0, "stddev": 1},
+    }
     config = dataset_config(uuid(), normal, llm("text", "a ticket"), processors=processors)
-    dataset = api.open_dataset(write_config(tmp_path / "dataset.yaml", config), root=tmp_path / "data")
+    dataset = api.open_dataset(
+        write_config(tmp_path / "dataset.yaml", config), root=tmp_path / "data"
+    )
     api.generate(dataset)
     assert api.process(dataset).num_rows
 
@@ -140,7 +182,11 @@ def test_near_duplicates_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_extras_that_messages_and_pages_name_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    files = [*PROJECT.glob("sdg_*/**/*.py"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("deploy/**/*")]
+    files = [
+        *PROJECT.glob("sdg_*/**/*.py"),
+        *PROJECT.glob("docs/**/*.md"),
+        *PROJECT.glob("deploy/**/*"),
+    ]
     named = [
         name
         for path in files

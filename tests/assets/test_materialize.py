@@ -46,14 +46,20 @@ def code_version(asset: str) -> str | None:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def row_group_files(home: DagsterHome, dataset: str) -> list[Path]:
     return sorted(home.root.glob(f"{dataset}/*/row_groups/*.parquet"))
 
 
-def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, adopted: bool) -> None:
+def check_event(
+    event: dg.AssetMaterialization, *, asset: str, partition: str, adopted: bool
+) -> None:
     """One row group's event says what DESIGN section 8 promises, and says the truth about the file."""
     assert event.partition == partition
     metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
@@ -77,7 +83,10 @@ def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, a
     assert path.parts[-3] == fingerprint.removeprefix("sha256:")[:12]
     assert isinstance(event.metadata["preview"], dg.MarkdownMetadataValue)
     names = table.schema.names
-    forms = (f"| {' | '.join(names)} |", f"**Record 1**\n\n- **{names[0]}**: ")  # a table if it is narrow, else blocks
+    forms = (
+        f"| {' | '.join(names)} |",
+        f"**Record 1**\n\n- **{names[0]}**: ",
+    )  # a table if it is narrow, else blocks
     assert str(metadata["preview"]).startswith(forms)
     tags = event.tags or {}
     assert tags["dagster/code_version"] == code_version(asset)
@@ -151,9 +160,13 @@ def test_single_partition_then_a_range_over_it_adopts_what_is_there(home: Dagste
     by_partition = {event.partition: event for event in events}
     assert len(events) == 3 and sorted(map(str, by_partition)) == ["00000", "00001", "00002"]
     for partition in ("00000", "00001", "00002"):
-        check_event(by_partition[partition], asset=asset, partition=partition, adopted=partition == "00001")
+        check_event(
+            by_partition[partition], asset=asset, partition=partition, adopted=partition == "00001"
+        )
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    assert (by_partition["00001"].tags or {})["dagster/data_version"] == (event.tags or {})["dagster/data_version"]
+    assert (by_partition["00001"].tags or {})["dagster/data_version"] == (event.tags or {})[
+        "dagster/data_version"
+    ]
     assert home.materialized_partitions(asset) == {"00000", "00001", "00002"}
 
 
@@ -163,7 +176,9 @@ def test_run_config_sets_retries_and_failure_rate(home: DagsterHome) -> None:
     config.write_text(
         "ops: {support_tickets__row_groups: {config: {resume: always, num_retries: 1, max_failure_rate: 0.1}}}\n"
     )
-    result = home.materialize("support_tickets/row_groups", "--partition", "00000", "-c", str(config))
+    result = home.materialize(
+        "support_tickets/row_groups", "--partition", "00000", "-c", str(config)
+    )
     assert result.returncode == 0, result.stderr
     assert home.materialized_partitions("support_tickets/row_groups") == {"00000"}
 
@@ -180,7 +195,10 @@ def test_missing_upstream_asset_is_named_and_nothing_is_written(home: DagsterHom
     result = home.materialize("python_qa/row_groups", "--partition", "00000")
     assert result.returncode != 0
     assert "materialize its upstream asset python_docs/passages first" in result.stderr
-    assert 'dagster asset materialize -m sdg_assets.definitions --select "python_docs/passages"' in result.stderr
+    assert (
+        'dagster asset materialize -m sdg_assets.definitions --select "python_docs/passages"'
+        in result.stderr
+    )
     assert files_below(home.root) == {}
     assert not (home.root / "python_qa").exists()
     [run] = home.runs()
@@ -194,7 +212,12 @@ def test_loading_definitions_reads_no_data(home: DagsterHome, kind: str) -> None
         root.write_text("not a directory")
     env = {**home.env, "SDG_ROOT": "s3://nobody/there" if kind == "a url" else str(root)}
     result = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=home.directory, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOAD],
+        cwd=home.directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "python_qa/row_groups" in result.stdout and "support_tickets/dataset" in result.stdout

@@ -68,4 +68,6 @@ def test_a_job_executed_by_itself_has_what_it_was_built_with(tmp_path: Path) -> 
     job = location.definitions().resolve_job_def("reconcile")
     with dg.instance_for_test() as instance:
         assert job.execute_in_process(instance=instance).success
-        assert len(instance.get_materialized_partitions(dg.AssetKey(["tickets", "row_groups"]))) == 3
+        assert (
+            len(instance.get_materialized_partitions(dg.AssetKey(["tickets", "row_groups"]))) == 3
+        )

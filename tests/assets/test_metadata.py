@@ -29,7 +29,9 @@ SERIES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CodeLocation, dg.DagsterInstance]]:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[CodeLocation, dg.DagsterInstance]]:
     """A dataset of which the records with n = 0 fail, generated and finished."""
     config = dataset_config(
         {**category("n", 0, 1), "description": "A number."},
@@ -38,7 +40,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CodeLocatio
         num_records=20,
         row_group_size=20,
     ) | {"run": {"max_failure_rate": 1.0}}
-    config["model_configs"][0]["prices"] = {"prompt_tokens": 3.0, "completion_tokens": 15.0, "currency": "EUR"}
+    config["model_configs"][0]["prices"] = {
+        "prompt_tokens": 3.0,
+        "completion_tokens": 15.0,
+        "currency": "EUR",
+    }
     location = CodeLocation(tmp_path_factory.mktemp("metadata"))
     location.write(config)
     allow = {"ops": {"tickets__dataset": {"config": {"max_missing_rate": 0.9}}}}
@@ -63,7 +69,9 @@ def test_a_row_group_has_numbers_that_plot(made: tuple[CodeLocation, dg.DagsterI
     assert found["would_cost/EUR"] > 0
 
 
-def test_failures_are_a_table_of_what_failed_how_often(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:
+def test_failures_are_a_table_of_what_failed_how_often(
+    made: tuple[CodeLocation, dg.DagsterInstance],
+) -> None:
     for name in ("row_groups", "dataset"):
         found = latest(made[1], name)
         header, _, row = str(found["failures"]).splitlines()
@@ -71,26 +79,36 @@ def test_failures_are_a_table_of_what_failed_how_often(made: tuple[CodeLocation,
         assert row.startswith(f"| {found['records_missing']} | q | expression |")
 
 
-def test_the_finished_dataset_shows_rows_usage_cost_and_a_sample(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:
+def test_the_finished_dataset_shows_rows_usage_cost_and_a_sample(
+    made: tuple[CodeLocation, dg.DagsterInstance],
+) -> None:
     location, instance = made
     found, rows = latest(instance, "dataset"), latest(instance, "row_groups")
     assert found["dagster/row_count"] == rows["dagster/partition_row_count"]
-    assert found["usage/requests"] == rows["usage/requests"] and found["would_cost/EUR"] == pytest.approx(
-        rows["would_cost/EUR"]
-    )
+    assert found["usage/requests"] == rows["usage/requests"] and found[
+        "would_cost/EUR"
+    ] == pytest.approx(rows["would_cost/EUR"])
     assert str(found["usage"]).splitlines()[2].startswith("| writer |")
     assert str(found["sample"]).splitlines()[0] == "| n | q | text |"
     columns = {column.name: column.description for column in found["dagster/column_schema"].columns}
     assert columns == {"n": "A number.", "q": None, "text": None}
 
 
-def test_definitions_describe_columns_before_any_data_is_there(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:
+def test_definitions_describe_columns_before_any_data_is_there(
+    made: tuple[CodeLocation, dg.DagsterInstance],
+) -> None:
     definition = made[0].repository().assets_defs_by_key[dg.AssetKey(["tickets", "row_groups"])]
     metadata = definition.specs_by_key[dg.AssetKey(["tickets", "row_groups"])].metadata
-    assert [column.name for column in metadata["dagster/column_schema"].columns] == ["n", "q", "text"]
+    assert [column.name for column in metadata["dagster/column_schema"].columns] == [
+        "n",
+        "q",
+        "text",
+    ]
     lines = str(metadata["columns"].value).splitlines()
     assert lines[0] == "| column | kind | reads | description |"
-    assert lines[2] == "| n | sampler category |  | A number. |" and lines[3].startswith("| q | expression | n |")
+    assert lines[2] == "| n | sampler category |  | A number. |" and lines[3].startswith(
+        "| q | expression | n |"
+    )
 
 
 def test_cells_that_were_not_paid_for_again_are_counted(tmp_path: Path) -> None:

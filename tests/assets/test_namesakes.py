@@ -23,7 +23,11 @@ def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitio
     """A dataset and a pipeline of each team, which differ in what they make and have roots of their own."""
     package = tmp_path / "teams"
     for team in TEAMS:
-        shared = {"schedule": "0 2 * * *", "key_prefix": team, "root": str(tmp_path / "data" / team)}
+        shared = {
+            "schedule": "0 2 * * *",
+            "key_prefix": team,
+            "root": str(tmp_path / "data" / team),
+        }
         dataset = dataset_config(expression("text", team), name="reviews", num_records=20)
         pipeline = {
             "kind": "pipeline",
@@ -34,7 +38,10 @@ def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitio
         for kind, config in (("Dataset", dataset), ("SourcePipeline", pipeline)):
             folder = package / team.replace("-", "_") / config["name"]
             write_config(folder / "file.yaml", config)
-            component = {"type": f"sdg_assets.{kind}", "attributes": {"config": "file.yaml", **shared}}
+            component = {
+                "type": f"sdg_assets.{kind}",
+                "attributes": {"config": "file.yaml", **shared},
+            }
             (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
         (folder / "docs").mkdir()
         (folder / "docs" / "one.txt").write_text(team, encoding="utf-8")
@@ -88,14 +95,20 @@ def test_a_job_acts_on_the_one_that_is_named(definitions: dg.Definitions) -> Non
     with dg.DagsterInstance.ephemeral() as instance:
 
         def compare(name: str) -> dg.ExecuteInProcessResult:
-            config = {"ops": {"reconcile_events": {"config": {"datasets": [name], "dry_run": True}}}}
+            config = {
+                "ops": {"reconcile_events": {"config": {"datasets": [name], "dry_run": True}}}
+            }
             job = definitions.resolve_job_def("reconcile")
-            return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+            return job.execute_in_process(
+                instance=instance, run_config=config, raise_on_error=False
+            )
 
         assert compare("nlp/reviews").success
         failure = compare("reviews").failure_data_for_node("reconcile_events")
         assert failure is not None and failure.user_failure_data is not None
-        assert "nlp/reviews and of web-search/reviews; say which" in (failure.user_failure_data.description or "")
+        assert "nlp/reviews and of web-search/reviews; say which" in (
+            failure.user_failure_data.description or ""
+        )
 
 
 def test_an_asset_reads_the_one_that_is_named(definitions: dg.Definitions, tmp_path: Path) -> None:
@@ -109,12 +122,16 @@ def test_an_asset_reads_the_one_that_is_named(definitions: dg.Definitions, tmp_p
     def stats(config: Named) -> None:
         seen.extend(sdg_assets.scan(config.dataset).collect()["text"].unique())
 
-    job = dg.Definitions.merge(definitions, dg.Definitions(assets=[stats])).resolve_implicit_global_asset_job_def()
+    job = dg.Definitions.merge(
+        definitions, dg.Definitions(assets=[stats])
+    ).resolve_implicit_global_asset_job_def()
 
     def run(name: str, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
         config = {"ops": {"stats": {"config": {"dataset": name}}}}
         selection = [dg.AssetKey("stats")]
-        return job.execute_in_process(asset_selection=selection, run_config=config, raise_on_error=raise_on_error)
+        return job.execute_in_process(
+            asset_selection=selection, run_config=config, raise_on_error=raise_on_error
+        )
 
     run("web-search/reviews")
     assert seen == ["web-search"]
@@ -127,11 +144,16 @@ class Named(dg.Config):
     dataset: str
 
 
-def test_two_files_do_not_share_a_place_for_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_files_do_not_share_a_place_for_their_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for team in ("one", "two"):
         folder = tmp_path / "crowded" / team
         write_config(folder / "file.yaml", dataset_config(expression("text", team), name="reviews"))
-        component = {"type": "sdg_assets.Dataset", "attributes": {"config": "file.yaml", "key_prefix": team}}
+        component = {
+            "type": "sdg_assets.Dataset",
+            "attributes": {"config": "file.yaml", "key_prefix": team},
+        }
         (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
     (tmp_path / "crowded" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -11,9 +11,13 @@ from tests.support.s3 import S3Server
 pytestmark = [pytest.mark.slow, *DAGSTER_WARNINGS]
 
 
-def test_an_upstream_asset_row_groups_and_the_finished_dataset_lie_in_a_bucket(tmp_path: Path, s3: S3Server) -> None:
+def test_an_upstream_asset_row_groups_and_the_finished_dataset_lie_in_a_bucket(
+    tmp_path: Path, s3: S3Server
+) -> None:
     root = s3.new_root()
-    home = make_home(tmp_path, env={**s3.env, "SDG_ROOT": root, "XDG_STATE_HOME": str(tmp_path / "state")})
+    home = make_home(
+        tmp_path, env={**s3.env, "SDG_ROOT": root, "XDG_STATE_HOME": str(tmp_path / "state")}
+    )
     for select, options in (
         ("python_docs/passages", []),
         ("python_qa/row_groups", ["--partition-range", "00000...00007"]),

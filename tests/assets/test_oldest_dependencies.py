@@ -31,14 +31,25 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of an environment's commands."""
     directory = tmp_path_factory.mktemp("oldest")
     venv.create(directory / "venv", symlinks=True)
-    pip = [sys.executable, "-m", "pip", f"--python={directory / 'venv/bin/python'}", "install", "-q"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        f"--python={directory / 'venv/bin/python'}",
+        "install",
+        "-q",
+    ]
     subprocess.run([*pip, *oldest()], check=True)
     subprocess.run([*pip, "--no-deps", str(PROJECT)], check=True)
     return directory / "venv" / "bin"
 
 
-@pytest.mark.parametrize(("template", "file"), [("support", "dataset.yaml"), ("pipeline", "pipeline.yaml")])
-def test_a_project_runs_from_init_to_export(commands: Path, tmp_path: Path, template: str, file: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "file"), [("support", "dataset.yaml"), ("pipeline", "pipeline.yaml")]
+)
+def test_a_project_runs_from_init_to_export(
+    commands: Path, tmp_path: Path, template: str, file: str
+) -> None:
     script = f"""
         sdg init shop --template {template}
         cd shop
@@ -53,9 +64,19 @@ def test_a_project_runs_from_init_to_export(commands: Path, tmp_path: Path, temp
         test -s out.jsonl
         dagster definitions validate
     """
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_", "PYTHON"))}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DAGSTER_", "SDG_", "PYTHON"))
+    }
     env["PATH"] = f"{commands}{os.pathsep}{env['PATH']}"
     done = subprocess.run(
-        ["bash", "-ex"], input=script, cwd=tmp_path, env=env, check=False, capture_output=True, text=True
+        ["bash", "-ex"],
+        input=script,
+        cwd=tmp_path,
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -20,7 +20,9 @@ from tests.support.sdg import category, dataset_config, expression
 
 pytestmark = DAGSTER_WARNINGS
 ROW_GROUPS, FINISHED = dg.AssetKey(["reviews", "row_groups"]), dg.AssetKey(["reviews", "dataset"])
-CONFIG = dataset_config(category("stars", 1, 2, 3), expression("index", "{{ stars }}!"), name="reviews", num_records=25)
+CONFIG = dataset_config(
+    category("stars", 1, 2, 3), expression("index", "{{ stars }}!"), name="reviews", num_records=25
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +43,17 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def made(
-    location: CodeLocation, instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, partition: str | None = None
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    *assets: dg.AssetsDefinition,
+    partition: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialize assets of one's own beside the dataset."""
     built = dg.Definitions.merge(
         location.definitions(),
-        dg.Definitions(assets=assets, resources={"io_manager": DatasetIOManager(root=str(location.root))}),
+        dg.Definitions(
+            assets=assets, resources={"io_manager": DatasetIOManager(root=str(location.root))}
+        ),
     )
     return built.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
@@ -63,7 +70,9 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return str(error.cause or error)
 
 
-def test_the_finished_dataset_as_each_type(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_the_finished_dataset_as_each_type(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(ins={"reviews": dg.AssetIn(FINISHED)})
     def lazy(reviews: pl.LazyFrame) -> int:
         assert isinstance(reviews, pl.LazyFrame)
@@ -86,15 +95,19 @@ def test_the_finished_dataset_as_each_type(location: CodeLocation, instance: dg.
 
     result = made(location, instance, lazy, eager, arrow, unsaid)
     assert result.success
-    assert {name: result.output_for_node(name) for name in ("lazy", "eager", "arrow", "unsaid")} == dict.fromkeys(
-        ("lazy", "eager", "arrow", "unsaid"), 25
-    )
+    assert {
+        name: result.output_for_node(name) for name in ("lazy", "eager", "arrow", "unsaid")
+    } == dict.fromkeys(("lazy", "eager", "arrow", "unsaid"), 25)
 
 
-def test_one_partition_each_and_all_of_them(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_one_partition_each_and_all_of_them(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     keys = ["00000", "00001", "00002"]
 
-    @dg.asset(ins={"reviews": dg.AssetIn(ROW_GROUPS)}, partitions_def=dg.StaticPartitionsDefinition(keys))
+    @dg.asset(
+        ins={"reviews": dg.AssetIn(ROW_GROUPS)}, partitions_def=dg.StaticPartitionsDefinition(keys)
+    )
     def each(reviews: pl.DataFrame) -> int:
         return reviews.height
 
@@ -113,7 +126,10 @@ def test_one_partition_each_and_all_of_them(location: CodeLocation, instance: dg
 
 
 def test_scan_finds_the_dataset_of_the_same_code_location(
-    location: CodeLocation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("SDG_ROOT", str(location.root))
 
@@ -121,7 +137,9 @@ def test_scan_finds_the_dataset_of_the_same_code_location(
     def finished() -> int:
         return sdg_assets.scan("reviews").collect().height
 
-    @dg.asset(deps=[ROW_GROUPS], partitions_def=dg.StaticPartitionsDefinition(["00000", "00001", "00002"]))
+    @dg.asset(
+        deps=[ROW_GROUPS], partitions_def=dg.StaticPartitionsDefinition(["00000", "00001", "00002"])
+    )
     def each(context: dg.AssetExecutionContext) -> int:
         return sdg_assets.scan("reviews", partitions=context.partition_keys).collect().height
 
@@ -130,7 +148,9 @@ def test_scan_finds_the_dataset_of_the_same_code_location(
     assert sdg_assets.scan("reviews", partitions="all").collect().height == 25
 
 
-def test_outputs_of_ones_own_are_stored_as_ever(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_outputs_of_ones_own_are_stored_as_ever(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(ins={"reviews": dg.AssetIn(FINISHED)})
     def stats(reviews: pl.LazyFrame) -> dict[str, int]:
         return {"rows": reviews.collect().height}
@@ -142,7 +162,9 @@ def test_outputs_of_ones_own_are_stored_as_ever(location: CodeLocation, instance
     assert made(location, instance, stats, after).output_for_node("after") == 25
 
 
-def test_another_name_and_partitions_that_are_missing(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_another_name_and_partitions_that_are_missing(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     location = CodeLocation(tmp_path)
     location.write(CONFIG)
     api.generate(location.open("reviews"), row_groups=[0, 2])
@@ -181,13 +203,17 @@ def test_a_type_that_cannot_be_loaded_is_named_with_those_that_can(
     assert "polars.LazyFrame, polars.DataFrame, pyarrow.Table" in found
 
 
-def test_an_input_chooses_the_manager_by_name(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_an_input_chooses_the_manager_by_name(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(ins={"reviews": dg.AssetIn(FINISHED, input_manager_key="datasets")})
     def stats(reviews: pl.LazyFrame) -> int:
         return reviews.collect().height
 
     resources = {"datasets": DatasetIOManager(root=str(location.root))}
-    built = dg.Definitions.merge(location.definitions(), dg.Definitions(assets=[stats], resources=resources))
+    built = dg.Definitions.merge(
+        location.definitions(), dg.Definitions(assets=[stats], resources=resources)
+    )
     job = built.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(instance=instance, asset_selection=[stats.key])
     assert result.output_for_node("stats") == 25

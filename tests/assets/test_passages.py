@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_assets.defs.python_docs import collect
-from sdg_assets.defs.python_docs.collect import SCHEMA, SHORTEST, Passage, collect_passages, signature_text
+from sdg_assets.defs.python_docs.collect import (
+    SCHEMA,
+    SHORTEST,
+    Passage,
+    collect_passages,
+    signature_text,
+)
 from sdg_assets.defs.python_docs.passages import passages, passages_path, preview
 from sdg_assets.resources import StoreResource
 
@@ -39,7 +45,9 @@ BUSY = "import logging, dagster, hypothesis, pytest; logging.captureWarnings(Tru
 def digest_in_new_process(*, hash_seed: str, cwd: Path, before: str = "") -> str:
     env = {**os.environ, "PYTHONHASHSEED": hash_seed}
     command = [sys.executable, "-W", "ignore", "-c", before + DIGEST_SCRIPT]
-    return subprocess.run(command, env=env, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, env=env, cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_every_process_writes_the_same_bytes(tmp_path: Path) -> None:
@@ -72,9 +80,15 @@ def test_passages_are_sorted_unique_and_long_enough(found: list[Passage]) -> Non
         ("pydoc_data.topics", "lambda", "topic"),
     ],
 )
-def test_an_object_belongs_to_its_public_module(found: list[Passage], module: str, name: str, kind: str) -> None:
+def test_an_object_belongs_to_its_public_module(
+    found: list[Passage], module: str, name: str, kind: str
+) -> None:
     simple = name.rpartition(".")[2]
-    places = [(p.module, p.name, p.kind) for p in found if p.name.rpartition(".")[2] == simple and p.module == module]
+    places = [
+        (p.module, p.name, p.kind)
+        for p in found
+        if p.name.rpartition(".")[2] == simple and p.module == module
+    ]
     assert (module, name, kind) in places
 
 
@@ -101,10 +115,23 @@ def test_nothing_depends_on_this_machine(found: list[Passage]) -> None:
 def test_defaults_without_a_text_of_their_own_are_elided() -> None:
     marker = object()
 
-    def example(a: int, b=marker, c={1, 2}, d="/usr/bin/x", *, e="/", f=(1, "x"), g=None, h=[]) -> None:  # noqa: B006
+    def example(
+        a: int,
+        b=marker,
+        c={1, 2},  # noqa: B006
+        d="/usr/bin/x",
+        *,
+        e="/",
+        f=(1, "x"),
+        g=None,
+        h=[],  # noqa: B006
+    ) -> None:
         pass
 
-    assert signature_text(example) == "(a: int, b=..., c=..., d=..., *, e='/', f=(1, 'x'), g=None, h=[]) -> None"
+    assert (
+        signature_text(example)
+        == "(a: int, b=..., c=..., d=..., *, e='/', f=(1, 'x'), g=None, h=[]) -> None"
+    )
 
 
 def test_an_unknown_signature_is_empty() -> None:
@@ -139,7 +166,9 @@ def test_a_module_that_cannot_be_imported_is_logged_and_another_error_is_not_swa
 def test_importing_the_asset_walks_nothing() -> None:
     script = "import sys, sdg_assets.defs.python_docs.passages\n"
     script += "print('pydoc_data.topics' in sys.modules, 'mailbox' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
     assert done.stdout.split() == ["False", "False"]
 
 
@@ -158,6 +187,8 @@ def test_the_asset_writes_the_file_and_describes_it(found: list[Passage], tmp_pa
 
 
 def test_the_preview_is_a_small_table() -> None:
-    text = preview([Passage("m", f"n{i}", "function", "(a | b)", "long " * 100) for i in range(100)])
+    text = preview(
+        [Passage("m", f"n{i}", "function", "(a | b)", "long " * 100) for i in range(100)]
+    )
     assert len(text.splitlines()) == 7
     assert "a \\| b" in text and max(map(len, text.splitlines())) < 200

@@ -21,7 +21,14 @@ PIPELINE = {
         {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"},
         {
             "stage": "columns",
-            "columns": [{"column_type": "llm-text", "name": "answer", "model_alias": "m", "prompt": "{{ content }}"}],
+            "columns": [
+                {
+                    "column_type": "llm-text",
+                    "name": "answer",
+                    "model_alias": "m",
+                    "prompt": "{{ content }}",
+                }
+            ],
             "select": {"candidates": 2, "otherwise": "best", "best": "{{ answer | length }}"},
         },
     ],
@@ -58,13 +65,19 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
         assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000", "00001"]
         records = instance.fetch_materializations(KEY, limit=10).records
         events = {
-            r.asset_materialization.partition: r.asset_materialization for r in records if r.asset_materialization
+            r.asset_materialization.partition: r.asset_materialization
+            for r in records
+            if r.asset_materialization
         }
         assert sorted(events) == ["00000", "00001"]
         metadata = {name: value.value for name, value in events["00001"].metadata.items()}
         assert (metadata["rows"], metadata["tasks_read"], metadata["filtered/skipped"]) == (1, 1, 1)
         assert (metadata["candidates_rejected"], metadata["records_dropped"]) == (1, 0)
-        assert metadata["usage/requests"] == 2 and metadata["adopted"] is False and metadata["simulated"] is True
+        assert (
+            metadata["usage/requests"] == 2
+            and metadata["adopted"] is False
+            and metadata["simulated"] is True
+        )
         assert list(metadata["source_versions"]) == ["docs/b.txt"]
         assert events["00001"].tags["dagster/code_version"] == metadata["config_fingerprint"]
     finished = home.materialize("notes/dataset")
@@ -76,4 +89,7 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in home.root.glob("notes/*/sources/*")} == before
     with home.instance() as instance:
         (latest,) = instance.get_runs(limit=1)
-        assert latest.status is dg.DagsterRunStatus.CANCELED and latest.tags["sdg/rejected"] == "post-processed"
+        assert (
+            latest.status is dg.DagsterRunStatus.CANCELED
+            and latest.tags["sdg/rejected"] == "post-processed"
+        )

@@ -39,7 +39,9 @@ class Notes(CodeLocation):
         path = self.folder / "docs" / f"{name}.txt"
         path.unlink() if text is None else path.write_text(text)
 
-    def configure(self, size: int = 2, *, run: dict[str, Any] | None = None, **attributes: Any) -> None:
+    def configure(
+        self, size: int = 2, *, run: dict[str, Any] | None = None, **attributes: Any
+    ) -> None:
         config = {
             "kind": "pipeline",
             "name": "notes",
@@ -57,17 +59,27 @@ class Notes(CodeLocation):
     def opened(self) -> pipelines.OpenPipeline:
         return pipelines.open_pipeline(self.folder / "notes.yaml", root=str(self.root))
 
-    def job(self, instance: dg.DagsterInstance, name: str, op: str = "", **config: Any) -> dg.ExecuteInProcessResult:
+    def job(
+        self, instance: dg.DagsterInstance, name: str, op: str = "", **config: Any
+    ) -> dg.ExecuteInProcessResult:
         job = self.definitions().resolve_job_def(name)
         run_config = {"ops": {op: {"config": config}}} if op else {}
-        return job.execute_in_process(instance=instance, run_config=run_config, raise_on_error=False)
+        return job.execute_in_process(
+            instance=instance, run_config=run_config, raise_on_error=False
+        )
 
-    def make(self, instance: dg.DagsterInstance, first: str, last: str, *more: str, **config: Any) -> dg.DagsterRun:
+    def make(
+        self, instance: dg.DagsterInstance, first: str, last: str, *more: str, **config: Any
+    ) -> dg.DagsterRun:
         tags = {RANGE_START: first, RANGE_END: last}
         given = {"ops": {"notes__sources": {"config": config}}}
         try:
-            result = self.materialize(instance, "notes/sources", *more, tags=tags, config=given, raise_on_error=False)
-            self.verdicts = {found.check_name: found for found in result.get_asset_check_evaluations()}
+            result = self.materialize(
+                instance, "notes/sources", *more, tags=tags, config=given, raise_on_error=False
+            )
+            self.verdicts = {
+                found.check_name: found for found in result.get_asset_check_evaluations()
+            }
         except dg.DagsterExecutionInterruptedError:
             pass  # how Dagster ends a canceled run
         return instance.get_runs(limit=1)[0]
@@ -90,19 +102,32 @@ def shown(instance: dg.DagsterInstance) -> dict[str, str]:
     """The colour of each partition on the asset's page."""
     keys = instance.get_dynamic_partitions("notes_sources")
     found = instance.get_status_by_partition(SOURCES, keys, PARTITIONS) or {}
-    return {key: status.value.lower() if (status := found.get(key)) is not None else "missing" for key in keys}
+    return {
+        key: status.value.lower() if (status := found.get(key)) is not None else "missing"
+        for key in keys
+    }
 
 
-def events(instance: dg.DagsterInstance, key: dg.AssetKey = SOURCES) -> list[dg.AssetMaterialization]:
+def events(
+    instance: dg.DagsterInstance, key: dg.AssetKey = SOURCES
+) -> list[dg.AssetMaterialization]:
     records = instance.fetch_materializations(key, limit=100).records
-    return [record.asset_materialization for record in reversed(records) if record.asset_materialization is not None]
+    return [
+        record.asset_materialization
+        for record in reversed(records)
+        if record.asset_materialization is not None
+    ]
 
 
 def asked(notes: Notes, instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str] | bool:
     """What automation asks for at a first tick."""
     result = dg.evaluate_automation_conditions(notes.definitions(), instance)
     subset = next(r.true_subset for r in result.results if r.key == key)
-    return sorted(subset.expensively_compute_partition_keys()) if subset.is_partitioned else not subset.is_empty
+    return (
+        sorted(subset.expensively_compute_partition_keys())
+        if subset.is_partitioned
+        else not subset.is_empty
+    )
 
 
 def ranges(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
@@ -132,7 +157,9 @@ def test_files_made_outside_dagster_are_recorded_with_their_partitions(
     }, "a run that adopts them records the same content"
 
 
-def test_green_without_a_file_is_made_to_show_as_failed(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_green_without_a_file_is_made_to_show_as_failed(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     assert notes.job(instance, "discover_sources").success
     assert notes.make(instance, "00000", "00001").is_success
     (lost,) = notes.root.glob("notes/*/sources/00001.parquet")
@@ -143,12 +170,16 @@ def test_green_without_a_file_is_made_to_show_as_failed(notes: Notes, instance: 
     assert shown(instance) == {"00000": "materialized", "00001": "failed"}
 
 
-def test_a_finished_pipeline_is_reconciled_and_reopened(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_a_finished_pipeline_is_reconciled_and_reopened(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     pipelines.generate(notes.opened)
     pipelines.process(notes.opened)
     assert notes.job(instance, "reconcile").success
     (event,) = events(instance, FINISHED)
-    assert event.metadata["dagster/row_count"].value == 3 and event.metadata["adopted"].value is True
+    assert (
+        event.metadata["dagster/row_count"].value == 3 and event.metadata["adopted"].value is True
+    )
     assert event.metadata["sources"].value == 2
     refused = notes.job(instance, "reopen_dataset", "reopen", dataset="notes", confirm="no")
     assert not refused.success and pipelines.seal(notes.opened) is not None
@@ -161,11 +192,18 @@ def test_a_finished_pipeline_is_reconciled_and_reopened(notes: Notes, instance: 
     assert last is not None and last.status is dg.DagsterRunStatus.FAILURE, "its output is gone"
 
 
-def test_checks_of_a_run_and_of_the_finished_dataset(notes: Notes, instance: dg.DagsterInstance) -> None:
-    rules = {"unique": [{"columns": ["content"]}], "length": [{"column": "content", "at_most": 3, "blocking": False}]}
+def test_checks_of_a_run_and_of_the_finished_dataset(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
+    rules = {
+        "unique": [{"columns": ["content"]}],
+        "length": [{"column": "content", "at_most": 3, "blocking": False}],
+    }
     notes.configure(checks=rules)
     notes.job(instance, "discover_sources")
-    assert notes.make(instance, "00000", "00001", "notes/dataset").is_success, "made and finished in one run"
+    assert notes.make(instance, "00000", "00001", "notes/dataset").is_success, (
+        "made and finished in one run"
+    )
     passed = {name: verdict.passed for name, verdict in notes.verdicts.items()}
     assert passed == {
         "sources_match_plan": True,
@@ -179,7 +217,9 @@ def test_checks_of_a_run_and_of_the_finished_dataset(notes: Notes, instance: dg.
     assert all("rows" in event.metadata for event in events(instance)[-2:])
 
 
-def test_a_failed_task_is_a_warning_that_names_its_partition(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_a_failed_task_is_a_warning_that_names_its_partition(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     notes.text("b", "bad one fine text")
     notes.job(instance, "discover_sources")
     assert notes.make(instance, "00000", "00001").is_success
@@ -188,10 +228,15 @@ def test_a_failed_task_is_a_warning_that_names_its_partition(notes: Notes, insta
     assert "1 source is partial or given up, in partitions 00001" in (verdict.description or "")
     [event] = [event for event in events(instance) if event.partition == "00001"]
     assert "a bad note" in str(event.metadata["failures"].value)
-    assert notes.make(instance, "00000", "00000", "notes/dataset").status is dg.DagsterRunStatus.FAILURE
+    assert (
+        notes.make(instance, "00000", "00000", "notes/dataset").status
+        is dg.DagsterRunStatus.FAILURE
+    )
 
 
-def test_automation_asks_for_what_is_missing_or_changed(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_automation_asks_for_what_is_missing_or_changed(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     notes.configure(automation="stale_or_missing")
     notes.text("b", "bad one fine text")
     assert asked(notes, instance, SOURCES) == [], "no partition is known"
@@ -214,7 +259,9 @@ def test_automation_asks_for_what_is_missing_or_changed(notes: Notes, instance: 
     pipelines.reopen(notes.opened)
     assert asked(notes, instance, SOURCES) == ["00000"]
     notes.configure(size=1)
-    assert asked(notes, instance, SOURCES) == ["00000", "00001"], "an edited stage makes everything otherwise"
+    assert asked(notes, instance, SOURCES) == ["00000", "00001"], (
+        "an edited stage makes everything otherwise"
+    )
 
 
 def test_a_source_that_left_before_it_was_made_leaves_no_partition_behind(
@@ -226,7 +273,9 @@ def test_a_source_that_left_before_it_was_made_leaves_no_partition_behind(
     assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000"]
     notes.text("b", "five six")
     requests, _, _ = notes.tick(instance, SENSOR)
-    assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000", "00001"], "it has its old place again"
+    assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000", "00001"], (
+        "it has its old place again"
+    )
     assert ranges(requests) == [("00000", "00001")]
     notes.make(instance, "00000", "00001")
     notes.text("b", None)
@@ -237,7 +286,9 @@ def test_a_source_that_left_before_it_was_made_leaves_no_partition_behind(
     assert events(instance)[-1].metadata["rows"].value == 0
 
 
-def test_the_sensor_asks_in_slices_and_waits_for_what_gains_nothing(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_the_sensor_asks_in_slices_and_waits_for_what_gains_nothing(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     notes.configure(max_partitions_per_run=2)
     notes.text("c", "bad")
     requests, _, cursor = notes.tick(instance, SENSOR)
@@ -255,7 +306,9 @@ def test_the_sensor_asks_in_slices_and_waits_for_what_gains_nothing(notes: Notes
     assert ranges(requests) == [("00002", "00003")]
 
 
-def test_what_a_person_terminated_is_not_asked_for(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_what_a_person_terminated_is_not_asked_for(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     notes.job(instance, "discover_sources")
     run = notes.make(instance, "00000", "00000")
     instance.report_run_canceling(run)
@@ -268,7 +321,9 @@ def test_what_a_person_terminated_is_not_asked_for(notes: Notes, instance: dg.Da
 
 
 def test_a_schedule_discovers_and_asks(notes: Notes, instance: dg.DagsterInstance) -> None:
-    notes.configure(schedule="0 2 * * *", schedule_timezone="Europe/Berlin", schedule_status="running")
+    notes.configure(
+        schedule="0 2 * * *", schedule_timezone="Europe/Berlin", schedule_status="running"
+    )
     repository = notes.repository()
     schedule = repository.get_schedule_def("notes_schedule")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
@@ -277,7 +332,10 @@ def test_a_schedule_discovers_and_asks(notes: Notes, instance: dg.DagsterInstanc
     def tick() -> list[dg.RunRequest]:
         at = datetime(2026, 1, 1, 2, tzinfo=UTC)
         with dg.build_schedule_context(
-            instance=instance, repository_def=notes.repository(), scheduled_execution_time=at, resources=notes.resources
+            instance=instance,
+            repository_def=notes.repository(),
+            scheduled_execution_time=at,
+            resources=notes.resources,
         ) as context:
             return list(schedule.evaluate_tick(context).run_requests or ())
 
@@ -291,7 +349,10 @@ def test_the_launchpad_offers_the_settings_of_the_file(notes: Notes) -> None:
     notes.configure(run={"max_failure_rate": 0.25, "num_retries": 7})
     schema = notes.repository().assets_defs_by_key[SOURCES].op.config_schema.config_type
     fields = schema.fields
-    assert fields["max_failure_rate"].default_value == 0.25 and fields["num_retries"].default_value == 7
+    assert (
+        fields["max_failure_rate"].default_value == 0.25
+        and fields["num_retries"].default_value == 7
+    )
     assert fields["retry"].default_value is False
 
 
@@ -307,7 +368,9 @@ def test_parts_are_named_left_out_and_split_as_for_datasets(notes: Notes) -> Non
     from sdg_assets import with_operations
 
     built = notes.definitions()
-    assert {"discover_sources", "reconcile", "reopen_dataset"} <= {job.name for job in built.jobs or ()}  # type: ignore[union-attr]
+    assert {"discover_sources", "reconcile", "reopen_dataset"} <= {
+        job.name for job in built.jobs or ()
+    }  # type: ignore[union-attr]
     plain = dg.Definitions(assets=built.assets, asset_checks=built.asset_checks)
     prefixed = with_operations(plain, prefix="docs_", leave_out=["automation"])
     names = {one.name for one in (*(prefixed.jobs or ()), *(prefixed.sensors or ()))}  # type: ignore[union-attr]

@@ -41,7 +41,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
-def run(definitions: dg.Definitions, instance: dg.DagsterInstance, key: dg.AssetKey, **config: object) -> dg.DagsterRun:
+def run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, key: dg.AssetKey, **config: object
+) -> dg.DagsterRun:
     job = definitions.resolve_implicit_global_asset_job_def()
     try:
         job.execute_in_process(
@@ -58,13 +60,19 @@ def run(definitions: dg.Definitions, instance: dg.DagsterInstance, key: dg.Asset
 
 def versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
     """The data versions of an asset's events, newest first."""
-    events = [record.asset_materialization for record in instance.fetch_materializations(key, limit=10).records]
+    events = [
+        record.asset_materialization
+        for record in instance.fetch_materializations(key, limit=10).records
+    ]
     return [(event.tags or {})["dagster/data_version"] for event in events if event is not None]
 
 
 def test_a_wrong_setting_cancels(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
     refused = run(definitions, instance, SOURCES, num_retries=-1)
-    assert refused.status is dg.DagsterRunStatus.CANCELED and refused.tags["sdg/rejected"] == "run config"
+    assert (
+        refused.status is dg.DagsterRunStatus.CANCELED
+        and refused.tags["sdg/rejected"] == "run config"
+    )
 
 
 def test_a_version_that_never_started_is_another_content(
@@ -83,17 +91,23 @@ def test_a_version_that_never_started_is_another_content(
 def reopen(definitions: dg.Definitions) -> None:
     """What `sdg reopen` does."""
     repository = definitions.get_repository_def()
-    path = repository.assets_defs_by_key[SOURCES].specs_by_key[SOURCES].metadata["sdg/pipeline"].path
+    path = (
+        repository.assets_defs_by_key[SOURCES].specs_by_key[SOURCES].metadata["sdg/pipeline"].path
+    )
     root = Path(str(path)).parent / "data"
     assert pipelines.reopen(pipelines.open_pipeline(str(path), root=str(root)))
 
 
-def test_the_seal_is_seen_before_a_run_starts(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def test_the_seal_is_seen_before_a_run_starts(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
     repository = definitions.get_repository_def()
 
     def why(**config: str) -> str | None:
         launched = {"ops": {"notes__sources": {"config": config}}}
-        queued = dg.DagsterRun("__ASSET_JOB", asset_selection=frozenset([SOURCES]), run_config=launched)
+        queued = dg.DagsterRun(
+            "__ASSET_JOB", asset_selection=frozenset([SOURCES]), run_config=launched
+        )
         return why_rejected(queued, repository, store=StoreResource())
 
     run(definitions, instance, SOURCES)

@@ -22,7 +22,11 @@ ASSET = "tickets/row_groups"
 GROUPS = 12
 KEYS = [f"{index:05d}" for index in range(GROUPS)]
 TICKETS = dataset_config(
-    uuid(), category("plan", "free", "pro"), llm("ticket", "A {{ plan }} customer."), num_records=48, row_group_size=4
+    uuid(),
+    category("plan", "free", "pro"),
+    llm("ticket", "A {{ plan }} customer."),
+    num_records=48,
+    row_group_size=4,
 )
 
 
@@ -37,7 +41,9 @@ def databases() -> Iterator[tuple[str, str]]:
 def home(databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> DagsterHome:
     dagster_url, ledger_url = databases
     env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url}
-    made = make_home(tmp_path_factory.mktemp("pg"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)
+    made = make_home(
+        tmp_path_factory.mktemp("pg"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env
+    )
     write_project(made.directory, TICKETS)
     return made
 
@@ -79,17 +85,24 @@ def test_a_backfill_is_recorded_in_postgres(server: Server, databases: tuple[str
         "select dagster_event_type, count(*), count(distinct partition) from event_logs "
         f"where run_id = '{run_id}' and partition is not null group by 1 order by 1",
     )
-    assert counted == [("ASSET_MATERIALIZATION", GROUPS, GROUPS), ("ASSET_MATERIALIZATION_PLANNED", GROUPS, GROUPS)]
+    assert counted == [
+        ("ASSET_MATERIALIZATION", GROUPS, GROUPS),
+        ("ASSET_MATERIALIZATION_PLANNED", GROUPS, GROUPS),
+    ]
     assert {"claims", "cells", "runs"} <= tables(ledger_url)
     units = ", ".join(f"'{key}'" for key in KEYS)
     claims = f"select count(*), max(expires_at) from claims where unit in ({units})"
     assert rows(ledger_url, claims) == [(GROUPS, 0.0)]
-    [(outcome, written)] = rows(ledger_url, f"select outcome, written from runs where run_id = '{run_id}'")
+    [(outcome, written)] = rows(
+        ledger_url, f"select outcome, written from runs where run_id = '{run_id}'"
+    )
     assert (outcome, written) == ("done", GROUPS)
     assert not (server.home.root / ".sdg" / "ledger.db").exists()
     events = server.home.materializations(ASSET, run_id=run_id)
     assert sorted(str(event.partition) for event in events) == KEYS
-    assert not list(server.home.directory.rglob("*.db")), "nothing of the instance lies in SQLite files"
+    assert not list(server.home.directory.rglob("*.db")), (
+        "nothing of the instance lies in SQLite files"
+    )
 
 
 def test_the_command_line_on_another_machine_continues(server: Server, home: DagsterHome) -> None:
@@ -101,7 +114,9 @@ def test_the_command_line_on_another_machine_continues(server: Server, home: Dag
     assert server.partitions(ASSET)["materialized"] >= set(KEYS[:4])
 
 
-def test_plain_dagster_reads_what_the_batching_storage_wrote(server: Server, databases: tuple[str, str]) -> None:
+def test_plain_dagster_reads_what_the_batching_storage_wrote(
+    server: Server, databases: tuple[str, str]
+) -> None:
     from dagster_postgres import PostgresEventLogStorage
 
     storage = PostgresEventLogStorage(databases[0])
@@ -126,6 +141,8 @@ def test_without_the_url_the_error_names_the_variable(tmp_path: Path) -> None:
     write_project(broken.directory, TICKETS)
     env = {name: value for name, value in broken.env.items() if name != "SDG_POSTGRES_URL"}
     command = [sys.executable, "-m", "dagster", "run", "list"]
-    result = subprocess.run(command, cwd=broken.directory, env=env, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=broken.directory, env=env, capture_output=True, text=True, check=False
+    )
     assert result.returncode != 0
     assert "SDG_POSTGRES_URL" in result.stderr

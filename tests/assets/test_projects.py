@@ -13,7 +13,9 @@ ASSETS = {"support": "row_groups", "qa": "row_groups", "blank": "row_groups", "p
 
 
 @pytest.mark.parametrize("template", ASSETS)
-def test_the_definitions_of_each_template_load(tmp_path: Path, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_definitions_of_each_template_load(
+    tmp_path: Path, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = api.make_project(tmp_path / f"loaded-{template}", template=template)
     monkeypatch.syspath_prepend(project.folder)
     loaded = importlib.import_module(f"{project.package}.definitions").defs()

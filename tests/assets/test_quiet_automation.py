@@ -38,7 +38,9 @@ def tickets(num_records: int = 20, **more: Any) -> dict[str, Any]:
     return dataset_config(uuid(), num_records=num_records, row_group_size=10, **more)
 
 
-def make(location: CodeLocation, instance: dg.DagsterInstance, *keys: str, last: str = "00001") -> None:
+def make(
+    location: CodeLocation, instance: dg.DagsterInstance, *keys: str, last: str = "00001"
+) -> None:
     location.materialize(instance, *keys, tags={RANGE_START: "00000", RANGE_END: last})
 
 
@@ -47,7 +49,9 @@ def conditions(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str
     result = dg.evaluate_automation_conditions(location.definitions(), instance)
     subsets = {r.key: r.true_subset for r in result.results if not r.true_subset.is_empty}
     return {
-        key.to_user_string(): sorted(subset.expensively_compute_partition_keys()) if subset.is_partitioned else []
+        key.to_user_string(): sorted(subset.expensively_compute_partition_keys())
+        if subset.is_partitioned
+        else []
         for key, subset in subsets.items()
     }
 
@@ -55,7 +59,9 @@ def conditions(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str
 def asked(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[list[str], str]:
     """What the resume sensor asks for, or why it does not."""
     requests, skipped, _ = location.tick(instance, RUN)
-    return [f"{request.tags[RANGE_START]}-{request.tags[RANGE_END]}" for request in requests], skipped or ""
+    return [
+        f"{request.tags[RANGE_START]}-{request.tags[RANGE_END]}" for request in requests
+    ], skipped or ""
 
 
 def scheduled(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[int, str]:
@@ -72,7 +78,9 @@ def scheduled(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[int
 def a_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
     """A run of the row groups that has come so far."""
     selection = frozenset([KEY])
-    return instance.add_run(dg.DagsterRun("__ASSET_JOB", status=status, asset_selection=selection, tags=tags))
+    return instance.add_run(
+        dg.DagsterRun("__ASSET_JOB", status=status, asset_selection=selection, tags=tags)
+    )
 
 
 def test_b1_nothing_is_asked_for_of_a_sealed_dataset_that_grows(

@@ -38,10 +38,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
-def reconcile(location: CodeLocation, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+def reconcile(
+    location: CodeLocation, instance: dg.DagsterInstance, **config: Any
+) -> dg.ExecuteInProcessResult:
     job = location.definitions().resolve_job_def("reconcile")
     return job.execute_in_process(
-        instance=instance, run_config={"ops": {"reconcile_events": {"config": config}}}, raise_on_error=False
+        instance=instance,
+        run_config={"ops": {"reconcile_events": {"config": config}}},
+        raise_on_error=False,
     )
 
 
@@ -51,12 +55,19 @@ def shown(location: CodeLocation, instance: dg.DagsterInstance) -> list[str]:
     assert partitions is not None
     keys = list(partitions.get_partition_keys())
     found = instance.get_status_by_partition(KEY, keys, partitions) or {}
-    return [status.value.lower() if (status := found.get(key)) is not None else "missing" for key in keys]
+    return [
+        status.value.lower() if (status := found.get(key)) is not None else "missing"
+        for key in keys
+    ]
 
 
 def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dg.AssetMaterialization]:
     records = instance.fetch_materializations(key, limit=100).records
-    return [record.asset_materialization for record in reversed(records) if record.asset_materialization is not None]
+    return [
+        record.asset_materialization
+        for record in reversed(records)
+        if record.asset_materialization is not None
+    ]
 
 
 def test_files_made_outside_dagster_are_recorded_as_adopted(
@@ -78,7 +89,9 @@ def test_files_made_outside_dagster_are_recorded_as_adopted(
     assert len(latest(instance, KEY)) == 2, "what agrees is not recorded again"
 
 
-def test_a_file_without_a_record_is_not_green(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_file_without_a_record_is_not_green(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     columns = (category("a", "x"), expression("next", "{{ (a | int) + 1 }}"))
     location.write(dataset_config(*columns, num_records=40, row_group_size=10))
     summary = api.generate(location.open("tickets"), row_groups=[1])
@@ -87,14 +100,19 @@ def test_a_file_without_a_record_is_not_green(location: CodeLocation, instance: 
     assert shown(location, instance) == ["missing"] * 4
 
 
-def test_its_events_equal_those_of_a_run(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_its_events_equal_those_of_a_run(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     api.generate(location.open("tickets"))
     reconcile(location, instance)
     adopted = latest(instance, KEY)
     location.materialize(instance, "tickets/row_groups", tags=ALL)
     recorded = latest(instance, KEY)[len(adopted) :]
     assert [event.tags for event in recorded] == [event.tags for event in adopted]
-    assert all(found.metadata.keys() <= other.metadata.keys() for found, other in zip(adopted, recorded, strict=True))
+    assert all(
+        found.metadata.keys() <= other.metadata.keys()
+        for found, other in zip(adopted, recorded, strict=True)
+    )
 
 
 def test_partitions_whose_files_are_gone_or_damaged_lose_their_green(
@@ -108,8 +126,13 @@ def test_partitions_whose_files_are_gone_or_damaged_lose_their_green(
     assert result.success
     assert shown(location, instance) == ["failed", "materialized", "failed", "materialized"]
     [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-    messages = [record.event_log_entry.message for record in instance.get_records_for_run(run.run_id).records]
-    assert any("0, 2: the file is corrupt, there is no file" in message for message in messages), messages
+    messages = [
+        record.event_log_entry.message
+        for record in instance.get_records_for_run(run.run_id).records
+    ]
+    assert any("0, 2: the file is corrupt, there is no file" in message for message in messages), (
+        messages
+    )
 
     runs = len(instance.get_runs())
     reconcile(location, instance)
@@ -119,7 +142,9 @@ def test_partitions_whose_files_are_gone_or_damaged_lose_their_green(
     assert shown(location, instance) == ["materialized"] * 4
 
 
-def test_a_changed_config_takes_the_green_from_everything(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_changed_config_takes_the_green_from_everything(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.materialize(instance, "tickets/row_groups", tags=ALL)
     location.write(tickets(seed=8))
     api.generate(location.open("tickets"), row_groups=[3])
@@ -140,17 +165,25 @@ def test_a_file_that_a_failed_run_left_behind_is_green_again(
     assert shown(location, instance) == ["materialized"] * 4
 
 
-def test_the_finished_dataset_is_reconciled_too(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_the_finished_dataset_is_reconciled_too(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     api.generate(location.open("tickets"))
     api.process(location.open("tickets"))
     reconcile(location, instance)
     [event] = latest(instance, FINISHED)
-    assert event.metadata["dagster/row_count"].value == 40 and event.metadata["adopted"].value is True
+    assert (
+        event.metadata["dagster/row_count"].value == 40 and event.metadata["adopted"].value is True
+    )
     api.reopen(location.open("tickets"))
     reconcile(location, instance)
     record = instance.get_asset_records([FINISHED])[0]
     run = instance.get_run_by_id(record.asset_entry.last_run_id or "")
-    assert run is not None and run.status is dg.DagsterRunStatus.FAILURE and run.job_name == "reconcile"
+    assert (
+        run is not None
+        and run.status is dg.DagsterRunStatus.FAILURE
+        and run.job_name == "reconcile"
+    )
     runs = len(instance.get_runs())
     reconcile(location, instance)
     assert len(instance.get_runs()) == runs + 1
@@ -162,7 +195,10 @@ def test_the_finished_dataset_is_reconciled_too(location: CodeLocation, instance
 def test_a_dry_run_only_tells(location: CodeLocation, instance: dg.DagsterInstance) -> None:
     api.generate(location.open("tickets"))
     result = reconcile(location, instance, dry_run=True)
-    messages = [record.event_log_entry.user_message for record in instance.get_records_for_run(result.run_id).records]
+    messages = [
+        record.event_log_entry.user_message
+        for record in instance.get_records_for_run(result.run_id).records
+    ]
     assert "tickets: row groups 0-3 have files without a current event" in messages
     assert shown(location, instance) == ["missing"] * 4
 
@@ -180,7 +216,9 @@ def test_a_dataset_at_fault_does_not_keep_the_others_from_it(
     assert len(latest(instance, KEY)) == 4
 
 
-def test_the_sensor_asks_for_what_differs_and_is_off(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_the_sensor_asks_for_what_differs_and_is_off(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     sensor = location.repository().get_sensor_def(SENSOR)
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
     location.write(tickets() | {"name": "others"})
@@ -195,7 +233,9 @@ def test_the_sensor_asks_for_what_differs_and_is_off(location: CodeLocation, ins
     assert skipped == "others: events agree with files\ntickets: events agree with files"
 
 
-def reopen(location: CodeLocation, instance: dg.DagsterInstance, **config: str) -> dg.ExecuteInProcessResult:
+def reopen(
+    location: CodeLocation, instance: dg.DagsterInstance, **config: str
+) -> dg.ExecuteInProcessResult:
     job = location.definitions().resolve_job_def("reopen_dataset")
     return job.execute_in_process(
         instance=instance, run_config={"ops": {"reopen": {"config": config}}}, raise_on_error=False
@@ -207,7 +247,10 @@ def reopen(location: CodeLocation, instance: dg.DagsterInstance, **config: str) 
     [
         ({"dataset": "tickets"}, "Type the dataset's name, 'tickets'"),
         ({"dataset": "tickets", "confirm": "yes"}, "confirm is 'yes'"),
-        ({"dataset": "ticket", "confirm": "ticket"}, "There is no dataset 'ticket'; there are tickets"),
+        (
+            {"dataset": "ticket", "confirm": "ticket"},
+            "There is no dataset 'ticket'; there are tickets",
+        ),
     ],
 )
 def test_reopening_needs_the_name_twice(
@@ -236,4 +279,6 @@ def test_a_confirmed_reopening_removes_the_seal_and_says_so(
     location.materialize(instance, "tickets/dataset")
     assert api.seal_of(location.open("tickets")) is not None
     assert reopen(location, instance, dataset="tickets", confirm="tickets").success
-    assert reopen(location, instance, dataset="tickets", confirm="tickets").success, "reopening twice changes nothing"
+    assert reopen(location, instance, dataset="tickets", confirm="tickets").success, (
+        "reopening twice changes nothing"
+    )

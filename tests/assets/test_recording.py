@@ -23,20 +23,29 @@ ASSET = "tickets/row_groups"
 KEY = dg.AssetKey(ASSET.split("/"))
 GROUPS = 12
 KEYS = [f"{index:05d}" for index in range(GROUPS)]
-RANGE = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+RANGE = {
+    "dagster/asset_partition_range_start": KEYS[0],
+    "dagster/asset_partition_range_end": KEYS[-1],
+}
 SUPPORTED = {"1.12": ["_store_asset_event", "_store_asset_event_tags"], "1.13": []}
 """Minor versions of Dagster that were tried, with what each lacks for writing planned events at once."""
 
 
 def batching_instance(directory: Path) -> Any:
     storage = {"module": "sdg_assets.event_storage", "class": "BatchingSqliteEventLogStorage"}
-    return dg.instance_for_test(overrides={"event_log_storage": {**storage, "config": {"base_dir": str(directory)}}})
+    return dg.instance_for_test(
+        overrides={"event_log_storage": {**storage, "config": {"base_dir": str(directory)}}}
+    )
 
 
 @pytest.fixture
 def location(tmp_path: Path) -> CodeLocation:
     made = CodeLocation(tmp_path)
-    made.write(dataset_config(uuid(), category("plan", "free", "pro"), num_records=2 * GROUPS, row_group_size=2))
+    made.write(
+        dataset_config(
+            uuid(), category("plan", "free", "pro"), num_records=2 * GROUPS, row_group_size=2
+        )
+    )
     return made
 
 
@@ -55,12 +64,16 @@ def batch_size_of_dagster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def entries(instance: dg.DagsterInstance, run_id: str, kind: str) -> list[dg.EventLogEntry]:
     found = instance.all_logs(run_id)
-    return [e for e in found if e.dagster_event is not None and e.dagster_event.event_type_value == kind]
+    return [
+        e for e in found if e.dagster_event is not None and e.dagster_event.event_type_value == kind
+    ]
 
 
 def materialized(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetMaterialization]:
     found = entries(instance, run_id, "ASSET_MATERIALIZATION")
-    return [entry.asset_materialization for entry in found if entry.asset_materialization is not None]
+    return [
+        entry.asset_materialization for entry in found if entry.asset_materialization is not None
+    ]
 
 
 def test_each_row_group_has_one_event_of_its_step_at_the_time_of_its_file(
@@ -79,7 +92,9 @@ def test_each_row_group_has_one_event_of_its_step_at_the_time_of_its_file(
     assert instance.get_materialized_partitions(KEY) == set(KEYS)
 
 
-def test_the_latest_event_of_the_asset_is_the_last_one(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_the_latest_event_of_the_asset_is_the_last_one(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.materialize(instance, ASSET, tags=RANGE)
     latest = instance.get_latest_materialization_event(KEY)
     assert latest is not None and latest.asset_materialization is not None
@@ -105,7 +120,10 @@ def test_a_batch_that_fails_is_recorded_one_by_one_and_said_so(
     result = location.materialize(instance, ASSET, tags=RANGE)
     assert [event.partition for event in materialized(instance, result.run_id)] == KEYS
     messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert any("could not be recorded at once" in message and "otherwise" in message for message in messages)
+    assert any(
+        "could not be recorded at once" in message and "otherwise" in message
+        for message in messages
+    )
 
 
 def test_a_run_that_cannot_record_fails_and_the_next_one_adopts_its_files(
@@ -114,7 +132,10 @@ def test_a_run_that_cannot_record_fails_and_the_next_one_adopts_its_files(
     store_event = SqliteEventLogStorage.store_event
 
     def full(self: Any, event: Any) -> None:
-        if event.dagster_event is not None and event.dagster_event.event_type_value == "ASSET_MATERIALIZATION":
+        if (
+            event.dagster_event is not None
+            and event.dagster_event.event_type_value == "ASSET_MATERIALIZATION"
+        ):
             raise OSError("disk full")
         store_event(self, event)
 
@@ -159,13 +180,15 @@ def test_the_batching_storage_stores_what_dagsters_own_stores(
                 KEY, dg.DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
             )
             assert set(tags) == set(KEYS)
-        planned = (
-            batching.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(KEY)
+        planned = batching.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+            KEY
         )
         assert planned == {}
 
 
-def test_a_batch_of_several_assets_keeps_the_latest_event_of_each(location: CodeLocation, tmp_path: Path) -> None:
+def test_a_batch_of_several_assets_keeps_the_latest_event_of_each(
+    location: CodeLocation, tmp_path: Path
+) -> None:
     location.write(dataset_config(uuid(), num_records=8, row_group_size=2) | {"name": "others"})
     with batching_instance(tmp_path / "events") as batching:
         chosen = {**RANGE, "dagster/asset_partition_range_end": "00003"}
@@ -213,7 +236,9 @@ def test_the_installed_dagster_is_one_that_was_tried() -> None:
 def test_dagster_still_has_what_it_does_not_promise(seam: str) -> None:
     module, _, name = seam.partition(":")
     found = getattr(importlib.import_module(module), name, None)
-    assert found is not None, f"Dagster {importlib.metadata.version('dagster')} has no {seam}; sdg_assets uses it"
+    assert found is not None, (
+        f"Dagster {importlib.metadata.version('dagster')} has no {seam}; sdg_assets uses it"
+    )
 
 
 def test_the_storages_still_have_what_batches_are_built_on() -> None:

@@ -36,7 +36,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rejection"), *DAGSTER_W
 def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
     """Content and modification time of every file of the dataset."""
     files = sorted(path for path in (root / "support_tickets").rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    return {
+        str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files
+    }
 
 
 def assert_rejected(home: DagsterHome, run_id: str, *, before_start: bool) -> None:
@@ -48,12 +50,19 @@ def assert_rejected(home: DagsterHome, run_id: str, *, before_start: bool) -> No
     assert run.tags[REJECTED_TAG] == "post-processed"
     events = home.messages(run_id)
     assert any(
-        REASON in message and "sdg reopen" in message for kind, message in events if kind == "PIPELINE_CANCELING"
+        REASON in message and "sdg reopen" in message
+        for kind, message in events
+        if kind == "PIPELINE_CANCELING"
     )
     assert home.materializations(ASSET, run_id=run_id) == []
     kinds = {kind for kind, _ in events}
     if before_start:
-        assert not kinds & {"STEP_START", "STEP_WORKER_STARTING", "PIPELINE_START", "PIPELINE_STARTING"}, events
+        assert not kinds & {
+            "STEP_START",
+            "STEP_WORKER_STARTING",
+            "PIPELINE_START",
+            "PIPELINE_STARTING",
+        }, events
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +72,9 @@ def sealed(module_home: DagsterHome) -> DagsterHome:
     The sensor and the queue race for a queued run; the tag decides the race, so that the sensor is what is tested.
     """
     settings = module_home.directory / "dagster.yaml"
-    limits = "    max_concurrent_runs: 2\n    tag_concurrency_limits: [{key: test/hold, limit: 0}]\n"
+    limits = (
+        "    max_concurrent_runs: 2\n    tag_concurrency_limits: [{key: test/hold, limit: 0}]\n"
+    )
     text = settings.read_text(encoding="utf-8")
     assert "    max_concurrent_runs: 2\n" in text
     settings.write_text(text.replace("    max_concurrent_runs: 2\n", limits), encoding="utf-8")
@@ -88,7 +99,9 @@ def test_command_line_run_is_cancelled_by_the_guard(sealed: DagsterHome) -> None
         status = instance.get_status_by_partition(
             dg.AssetKey(ASSET.split("/")), sorted(ALL), dg.StaticPartitionsDefinition(sorted(ALL))
         )
-    assert status is not None and {str(value) for value in status.values()} == {"AssetPartitionStatus.MATERIALIZED"}
+    assert status is not None and {str(value) for value in status.values()} == {
+        "AssetPartitionStatus.MATERIALIZED"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +111,9 @@ def server(sealed: DagsterHome) -> Iterator[Server]:
 
 
 @pytest.mark.daemon
-def test_queued_run_and_backfill_are_cancelled_by_the_sensor_before_they_start(server: Server) -> None:
+def test_queued_run_and_backfill_are_cancelled_by_the_sensor_before_they_start(
+    server: Server,
+) -> None:
     before = snapshot(server.home.root)
     backfill = server.launch_backfill(ASSET, ["00001", "00002"], tags=HOLD)
     run = server.launch_range(ASSET, "00000", "00003", tags=HOLD)
@@ -147,7 +162,9 @@ def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
     repository = defs().get_repository_def()
 
     def rejected(config: dict[str, Any]) -> bool:
-        run = dg.DagsterRun(ASSET_JOB, asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]), run_config=config)
+        run = dg.DagsterRun(
+            ASSET_JOB, asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]), run_config=config
+        )
         return why_rejected(run, repository, store=StoreResource(root=str(sealed.root))) is not None
 
     def store(root: Any) -> dict[str, Any]:
@@ -171,7 +188,9 @@ def test_a_run_over_several_datasets_is_judged_by_each_of_them(sealed: DagsterHo
             store=StoreResource(root=str(sealed.root)),
         )
 
-    for order in range(8):  # a set of its own each time, since the order of a set is not ours to choose
+    for order in range(
+        8
+    ):  # a set of its own each time, since the order of a set is not ours to choose
         others = [f"nobody/{number}" for number in range(order)]
         assert REASON in (why(ASSET, "python_qa/row_groups", *others) or "")
     with pytest.raises(SdgError, match="seed file"):
@@ -222,4 +241,6 @@ def test_other_assets_and_new_versions_pass_the_sensor_and_the_guard(server: Ser
     config_file.write_text(NEVER)
     result = server.home.materialize(ASSET, "--partition", "00002", "-c", str(config_file))
     assert result.returncode == 0, result.stderr
-    assert (server.home.root / f"support_tickets/{sealed_version}-3/row_groups/batch_00002.parquet").exists()
+    assert (
+        server.home.root / f"support_tickets/{sealed_version}-3/row_groups/batch_00002.parquet"
+    ).exists()

@@ -17,7 +17,11 @@ JUDGE = {
     "prompt": "judge {{ text }}",
     "scores": [
         {"name": "help", "description": "Does it help?", "options": {1: "not at all", 2: "a bit"}},
-        {"name": "tone", "description": "How does it sound?", "options": {"rude": "r", "kind": "k"}},
+        {
+            "name": "tone",
+            "description": "How does it sound?",
+            "options": {"rude": "r", "kind": "k"},
+        },
     ],
 }
 
@@ -33,7 +37,9 @@ def test_a_finished_dataset_names_its_report_and_sums_it_up(tmp_path: Path) -> N
             (event,) = result.asset_materializations_for_node("tickets__dataset")
             assert event.metadata["adopted"].value is again
             check(event)
-    version = location.open("tickets").layout.version(location.open("tickets").plan.fingerprint.version)
+    version = location.open("tickets").layout.version(
+        location.open("tickets").plan.fingerprint.version
+    )
     assert version.report_html.exists()
     assert event.metadata["report"] == dg.MetadataValue.path(str(version.report_html))
 
@@ -43,8 +49,16 @@ def check(event: dg.AssetMaterialization) -> None:
     assert isinstance(summary, dg.MarkdownMetadataValue)
     lines = str(summary.value).splitlines()
     assert lines[0] == "| column | summary | null | distinct | type |" and len(lines) == 5
-    assert lines[2].startswith("| plan | ") and lines[2].endswith(" | 0 | 2 | string |") and "a\\|b" in lines[2]
-    assert "characters, mean" in lines[3] and lines[4].startswith("| quality | ") and "| struct\\<help:" in lines[4]
+    assert (
+        lines[2].startswith("| plan | ")
+        and lines[2].endswith(" | 0 | 2 | string |")
+        and "a\\|b" in lines[2]
+    )
+    assert (
+        "characters, mean" in lines[3]
+        and lines[4].startswith("| quality | ")
+        and "| struct\\<help:" in lines[4]
+    )
     mean = event.metadata["mean/quality.help"].value
     assert isinstance(mean, float) and 1 <= mean <= 2
     assert "mean/quality.tone" not in event.metadata, "scores that are words have no mean"

@@ -9,7 +9,13 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from sdg_assets.automation.backoff import MAX_ATTEMPTS, BackoffState, choose, dump_cursor, load_cursor
+from sdg_assets.automation.backoff import (
+    MAX_ATTEMPTS,
+    BackoffState,
+    choose,
+    dump_cursor,
+    load_cursor,
+)
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START, Incomplete
 from sdg_assets.automation.resume_sensor import keys_at_work
 from sdg_core import api
@@ -24,7 +30,9 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def numbers(name: str, *, num_records: int = 95, **more: Any) -> dict[str, Any]:
-    return dataset_config(uuid(), num_records=num_records, row_group_size=10) | {"name": name} | more
+    return (
+        dataset_config(uuid(), num_records=num_records, row_group_size=10) | {"name": name} | more
+    )
 
 
 @pytest.fixture
@@ -53,13 +61,19 @@ def test_it_is_off_until_someone_starts_it(location: CodeLocation) -> None:
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
 
 
-def test_every_dataset_is_asked_for_what_it_lacks(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_every_dataset_is_asked_for_what_it_lacks(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.write(numbers("a"), max_row_groups_per_run=4)
     location.write(numbers("b", num_records=30))
     summary = api.generate(location.open("a"), row_groups=[0, 5, 9])
     summary.version.row_group(9).write_bytes(b"damaged")
     requests, skipped, _ = location.tick(instance, SENSOR)
-    assert ranges(requests) == [("a", "00001", "00004"), ("a", "00006", "00009"), ("b", "00000", "00002")]
+    assert ranges(requests) == [
+        ("a", "00001", "00004"),
+        ("a", "00006", "00009"),
+        ("b", "00000", "00002"),
+    ]
     assert skipped is None
     assert {request.tags["sdg/requested_by"] for request in requests} == {SENSOR}
     assert len({request.run_key for request in requests}) == 3
@@ -72,24 +86,33 @@ def test_its_requests_complete_the_dataset_and_then_it_says_so(
     requests, _, cursor = location.tick(instance, SENSOR)
     for request in requests:
         location.materialize(instance, "a/row_groups", tags=request.tags)
-    assert location.tick(instance, SENSOR, cursor=cursor)[:2] == ([], "all 10 row groups of a are complete")
+    assert location.tick(instance, SENSOR, cursor=cursor)[:2] == (
+        [],
+        "all 10 row groups of a are complete",
+    )
 
 
-def test_a_changed_config_makes_all_row_groups_stale(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_changed_config_makes_all_row_groups_stale(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.write(numbers("a"))
     api.generate(location.open("a"))
     location.write(numbers("a", seed=8))
     assert ranges(location.tick(instance, SENSOR)[0]) == [("a", "00000", "00009")]
 
 
-def test_reasons_name_what_is_sealed_and_what_is_at_fault(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_reasons_name_what_is_sealed_and_what_is_at_fault(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.write(numbers("a", num_records=5))
     api.generate(location.open("a"))
     api.process(location.open("a"))
     path = location.write(numbers("b"))
     repository = location.repository()
     path.write_text(path.read_text().replace("num_records: 95", "num_recods: 95"))
-    with dg.build_sensor_context(instance=instance, repository_def=repository, resources=location.resources) as context:
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=location.resources
+    ) as context:
         skipped = repository.get_sensor_def(SENSOR).evaluate_tick(context).skip_message
     assert skipped is not None
     assert "a is sealed" in skipped and "num_recods" in skipped and "b.yaml" in skipped
@@ -102,10 +125,15 @@ def test_row_groups_that_the_loaded_definitions_lack_are_not_asked_for(
     api.generate(location.open("a"))
     repository = location.repository()
     location.write(numbers("a", num_records=50))
-    with dg.build_sensor_context(instance=instance, repository_def=repository, resources=location.resources) as context:
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=location.resources
+    ) as context:
         tick = repository.get_sensor_def(SENSOR).evaluate_tick(context)
     assert not tick.run_requests
-    assert tick.skip_message is not None and "2 row groups not known to this code location yet" in tick.skip_message
+    assert (
+        tick.skip_message is not None
+        and "2 row groups not known to this code location yet" in tick.skip_message
+    )
     assert ranges(location.tick(instance, SENSOR)[0]) == [("a", "00003", "00004")]
 
 
@@ -115,7 +143,11 @@ def test_a_dataset_that_a_run_works_on_is_left_alone(
 ) -> None:
     location.write(numbers("a"))
     location.write(numbers("b", num_records=10))
-    instance.add_run(dg.DagsterRun("x", status=status, asset_selection=frozenset([dg.AssetKey(["a", "row_groups"])])))
+    instance.add_run(
+        dg.DagsterRun(
+            "x", status=status, asset_selection=frozenset([dg.AssetKey(["a", "row_groups"])])
+        )
+    )
     requests, _, cursor = location.tick(instance, SENSOR)
     assert ranges(requests) == [("b", "00000", "00000")]
     api.generate(location.open("b"))
@@ -133,7 +165,9 @@ def test_a_run_that_names_no_assets_works_on_all_of_its_job(
     assert (requests, skipped) == ([], "a: a run is queued or in progress")
 
 
-def test_a_backfill_that_has_runs_to_make_counts_as_work(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_backfill_that_has_runs_to_make_counts_as_work(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     location.write(numbers("a"))
     key = dg.AssetKey(["a", "row_groups"])
     instance.add_backfill(
@@ -154,7 +188,9 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
 ) -> None:
     """Real runs: in each, the same record fails. The first request is made at once, the second has to wait."""
     columns = (category("n", 0, 1), expression("q", "{{ 6 // n }}", dtype="int"))
-    config = dataset_config(*columns, num_records=10, row_group_size=5) | {"run": {"max_failure_rate": 1.0}}
+    config = dataset_config(*columns, num_records=10, row_group_size=5) | {
+        "run": {"max_failure_rate": 1.0}
+    }
     location.write(config)
     requests, _, cursor = location.tick(instance, SENSOR)
     assert len(requests) == 1
@@ -165,7 +201,10 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
     location.materialize(instance, "tickets/row_groups", tags=requests[0].tags)
     requests, skipped, cursor = location.tick(instance, SENSOR, cursor=cursor)
     assert requests == []
-    assert skipped is not None and "tickets: row groups 0 made no progress; requested again from 2" in skipped
+    assert (
+        skipped is not None
+        and "tickets: row groups 0 made no progress; requested again from 2" in skipped
+    )
 
 
 def test_attempts_wait_longer_and_longer_and_end() -> None:
@@ -185,11 +224,15 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
     assert choose(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
 
 
-@pytest.mark.parametrize("change", [Incomplete("sha256:2", {3: 2}, 10), Incomplete("sha256:1", {3: 1}, 10)])
+@pytest.mark.parametrize(
+    "change", [Incomplete("sha256:2", {3: 2}, 10), Incomplete("sha256:1", {3: 1}, 10)]
+)
 def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: Incomplete) -> None:
     attempts = BackoffState()
     for day in range(MAX_ATTEMPTS):
-        attempts = choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)).attempts
+        attempts = choose(
+            Incomplete("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)
+        ).attempts
     later = NOON + timedelta(days=20)
     assert choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
     choice = choose(change, attempts, now=later)

@@ -32,12 +32,17 @@ def test_the_row_count_allows_for_removed_records_besides_failed_ones(tmp_path: 
         ]
     removed = event.metadata["removed/big"].value
     assert failed > 0 and removed > 0
-    assert event.metadata["records_failed"].value == failed and event.metadata["records_removed"].value == removed
+    assert (
+        event.metadata["records_failed"].value == failed
+        and event.metadata["records_removed"].value == removed
+    )
     assert event.metadata["dagster/row_count"].value == 40 - failed - removed
     assert check.passed and check.metadata["records_removed"].value == removed
 
 
-def test_records_of_which_no_candidate_was_kept_are_neither_missing_nor_failed(tmp_path: Path) -> None:
+def test_records_of_which_no_candidate_was_kept_are_neither_missing_nor_failed(
+    tmp_path: Path,
+) -> None:
     location = CodeLocation(tmp_path)
     columns = (uuid(), category("n", 1, 2, 3))
     select = {"keep": "{{ n == 3 }}", "candidates": 2}
@@ -45,13 +50,22 @@ def test_records_of_which_no_candidate_was_kept_are_neither_missing_nor_failed(t
     with dg.instance_for_test() as instance:
         for key in ("00000", "00001"):
             location.materialize(instance, "tickets/row_groups", partition=key)
-        found = instance.fetch_materializations(dg.AssetKey(["tickets", "row_groups"]), limit=10).records
-        groups = [record.asset_materialization for record in found if record.asset_materialization is not None]
+        found = instance.fetch_materializations(
+            dg.AssetKey(["tickets", "row_groups"]), limit=10
+        ).records
+        groups = [
+            record.asset_materialization
+            for record in found
+            if record.asset_materialization is not None
+        ]
         result = location.materialize(instance, "tickets/dataset")
         check = evaluations(result)[ROW_COUNT]
         [event] = result.asset_materializations_for_node("tickets__dataset")
     dropped = event.metadata["records_dropped"].value
-    assert dropped > 0 and event.metadata["records_missing"].value == event.metadata["records_failed"].value == 0
+    assert (
+        dropped > 0
+        and event.metadata["records_missing"].value == event.metadata["records_failed"].value == 0
+    )
     assert event.metadata["dagster/row_count"].value == 40 - dropped
     assert sum(group.metadata["records_dropped"].value for group in groups) == dropped
     assert sum(group.metadata["candidates_rejected"].value for group in groups) > dropped

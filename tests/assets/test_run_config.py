@@ -27,9 +27,20 @@ KEYS = ["00000", "00001", "00002"]
 ALL = {RANGE_START: KEYS[0], RANGE_END: KEYS[-1]}
 CONFIG = dataset_config(uuid(), category("plan", "free", "pro"))
 CHANGED = {**CONFIG, "seed": 8}
-Success, Failure, Canceled = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED
+Success, Failure, Canceled = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+)
 
-STARTS, RESUMES, NEW, FORCED, ERROR, REJECTED = "starts", "resumes", "new version", "forced", "error", "rejected"
+STARTS, RESUMES, NEW, FORCED, ERROR, REJECTED = (
+    "starts",
+    "resumes",
+    "new version",
+    "forced",
+    "error",
+    "rejected",
+)
 TABLE = {
     "if_possible": {"no data": STARTS, "same": RESUMES, "changed": NEW, "sealed": REJECTED},
     "always": {"no data": STARTS, "same": RESUMES, "changed": ERROR, "sealed": REJECTED},
@@ -50,7 +61,11 @@ class Launches:
         return snapshot(directory) if directory.exists() else {}
 
     def launch(
-        self, *assets: str, tags: Mapping[str, str] = ALL, partition: str | None = None, **settings: Any
+        self,
+        *assets: str,
+        tags: Mapping[str, str] = ALL,
+        partition: str | None = None,
+        **settings: Any,
     ) -> dg.DagsterRun:
         """Run the row groups (and more assets) under this config to whatever end."""
         try:
@@ -70,7 +85,9 @@ class Launches:
     def recorded(self, run: dg.DagsterRun) -> dict[str | None, dict[str, Any]]:
         """The metadata of what a run materialized, by partition."""
         found = {}
-        for entry in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        for entry in self.instance.all_logs(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        ):
             event = entry.asset_materialization
             assert event is not None and event.partition not in found
             found[event.partition] = {name: value.value for name, value in event.metadata.items()}
@@ -121,7 +138,9 @@ def test_the_table_of_modes(launches: Launches, mode: str, case: str) -> None:
     now = location.open("tickets").plan.fingerprint.version
     made = {STARTS: base, RESUMES: base, NEW: now, FORCED: f"{base}-2"}[expected]
     assert run.status is Success and sorted(map(str, recorded)) == KEYS
-    assert all(f"/tickets/{made}/row_groups/" in found["dagster/uri"] for found in recorded.values())
+    assert all(
+        f"/tickets/{made}/row_groups/" in found["dagster/uri"] for found in recorded.values()
+    )
     adopted = [key for key, found in recorded.items() if found["adopted"]]
     assert adopted == (["00000"] if expected == RESUMES else [])
     if expected in (NEW, FORCED):
@@ -175,12 +194,21 @@ def test_wrong_values_are_named_with_their_place_and_a_remedy(launches: Launches
     run = launches.launch(num_retries=-1, max_parallel_requests=0, max_failure_rate=1.5)
     assert run.status is Canceled and launches.files == {}
     why = launches.why(run)
-    for said in ("num_retries is -1", "max_parallel_requests is 0", "max_failure_rate is 1.5", "-> correct it"):
+    for said in (
+        "num_retries is -1",
+        "max_parallel_requests is 0",
+        "max_failure_rate is 1.5",
+        "-> correct it",
+    ):
         assert said in why
 
 
-@pytest.mark.parametrize("settings", [{"when_claimed": "later"}, {"resume": "sometimes"}, {"max_parallel": 3}])
-def test_what_the_launchpad_does_not_offer_starts_no_run(launches: Launches, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"when_claimed": "later"}, {"resume": "sometimes"}, {"max_parallel": 3}]
+)
+def test_what_the_launchpad_does_not_offer_starts_no_run(
+    launches: Launches, settings: dict[str, Any]
+) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match=str(next(iter(settings)))):
         launches.launch(**settings)
     assert launches.files == {}
@@ -210,25 +238,43 @@ async def test_a_run_may_lower_how_much_is_asked_at_once(launches: Launches) -> 
         assert len(uris) == 3 and all(f"/{version}/" in uri for uri in uris)
 
 
-def test_runs_of_a_backfill_and_their_retries_share_the_version_that_never_begins(launches: Launches) -> None:
+def test_runs_of_a_backfill_and_their_retries_share_the_version_that_never_begins(
+    launches: Launches,
+) -> None:
     base = api.generate(launches.location.open("tickets")).version.name
     tags = [{"dagster/backfill": "b"}, {"dagster/backfill": "b"}, {}]
     runs = [launches.launch(partition=KEYS[0], resume="never", tags=more) for more in tags]
-    runs.append(launches.launch(partition=KEYS[1], resume="never", tags={"dagster/root_run_id": runs[-1].run_id}))
+    runs.append(
+        launches.launch(
+            partition=KEYS[1], resume="never", tags={"dagster/root_run_id": runs[-1].run_id}
+        )
+    )
     made = [next(iter(launches.recorded(run).values()))["dagster/uri"] for run in runs]
-    assert [uri.split("/tickets/")[1].partition("/")[0] for uri in made] == [f"{base}-{n}" for n in (2, 2, 3, 3)]
+    assert [uri.split("/tickets/")[1].partition("/")[0] for uri in made] == [
+        f"{base}-{n}" for n in (2, 2, 3, 3)
+    ]
 
 
-def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(launches: Launches) -> None:
+def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(
+    launches: Launches,
+) -> None:
     seed = launches.location.root.parent / "seed.csv"
     seed.write_text("n\n" + "x\n" * 10 + "1\n" * 15, encoding="utf-8")
     columns = [expression("next", "{{ (n | int) + 1 }}")]
     launches.location.write(
-        dataset_config(*columns, num_records=25, seed_config={"source": {"seed_type": "local", "path": "seed.csv"}})
+        dataset_config(
+            *columns,
+            num_records=25,
+            seed_config={"source": {"seed_type": "local", "path": "seed.csv"}},
+        )
     )
     run = launches.launch(max_failure_rate=1.0)
     assert run.status is Failure and sorted(map(str, launches.recorded(run))) == KEYS[1:]
-    for said in ("no record could be made of row groups 0", "record 0, column 'next'", "-> fix the cause"):
+    for said in (
+        "no record could be made of row groups 0",
+        "record 0, column 'next'",
+        "-> fix the cause",
+    ):
         assert said in launches.why(run)
 
     seed.write_text("n\n" + "2\n" * 10 + "1\n" * 15, encoding="utf-8")
@@ -236,7 +282,9 @@ def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(launch
 
 
 def test_where_records_may_be_missing_a_row_group_without_any_is_made(launches: Launches) -> None:
-    (launches.location.root.parent / "seed.csv").write_text("n\n" + "1\n" * 20 + "x\n", encoding="utf-8")
+    (launches.location.root.parent / "seed.csv").write_text(
+        "n\n" + "1\n" * 20 + "x\n", encoding="utf-8"
+    )
     launches.location.write(
         dataset_config(
             expression("next", "{{ (n | int) + 1 }}"),
@@ -248,7 +296,9 @@ def test_where_records_may_be_missing_a_row_group_without_any_is_made(launches: 
     run = launches.launch("tickets/dataset")
     assert run.status is Success
     assert launches.instance.get_materialized_partitions(KEY) == {*KEYS}
-    finished = launches.instance.get_latest_materialization_event(dg.AssetKey(["tickets", "dataset"]))
+    finished = launches.instance.get_latest_materialization_event(
+        dg.AssetKey(["tickets", "dataset"])
+    )
     assert finished is not None and finished.asset_materialization is not None
     assert finished.asset_materialization.metadata["dagster/row_count"].value == 20
 

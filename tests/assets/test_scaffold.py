@@ -35,7 +35,9 @@ def test_a_scaffolded_dataset_loads_and_generates(tmp_path: Path) -> None:
     scaffold(folder)
     written = yaml.safe_load((folder / "defs.yaml").read_text())
     assert written["type"] == "sdg_assets.Dataset"
-    component = Dataset(**{**written["attributes"], "config": str(folder / written["attributes"]["config"])})
+    component = Dataset(
+        **{**written["attributes"], "config": str(folder / written["attributes"]["config"])}
+    )
     built = with_operations(component.build_defs(dg.ComponentTree.for_test().load_context))
     assert {key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()} == {
         "order_notes/row_groups",
@@ -54,7 +56,13 @@ def test_a_dataset_file_that_is_there_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("orders", "orders"), ("My-Orders 2", "my_orders_2"), ("2nd", "dataset_2nd"), ("_", "dataset")]
+    ("folder", "name"),
+    [
+        ("orders", "orders"),
+        ("My-Orders 2", "my_orders_2"),
+        ("2nd", "dataset_2nd"),
+        ("_", "dataset"),
+    ],
 )
 def test_the_folder_names_the_dataset(folder: str, name: str) -> None:
     assert projects.name_of_folder(folder, otherwise="dataset") == name
@@ -74,13 +82,20 @@ def test_a_scaffolded_pipeline_loads_and_runs(tmp_path: Path) -> None:
     PipelineScaffolder().scaffold(request)
     written = yaml.safe_load((folder / "defs.yaml").read_text())
     assert written["type"] == "sdg_assets.SourcePipeline"
-    component = SourcePipeline(**{**written["attributes"], "config": str(folder / written["attributes"]["config"])})
+    component = SourcePipeline(
+        **{**written["attributes"], "config": str(folder / written["attributes"]["config"])}
+    )
     built = with_operations(component.build_defs(dg.ComponentTree.for_test().load_context))
     assert {key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()} == {
         "shop_manual/sources",
         "shop_manual/dataset",
     }
-    assert pipelines.preview(folder / "pipeline.yaml", num_records=2, root=str(tmp_path)).table.num_rows > 0
+    assert (
+        pipelines.preview(
+            folder / "pipeline.yaml", num_records=2, root=str(tmp_path)
+        ).table.num_rows
+        > 0
+    )
     (folder / "pipeline.yaml").write_text("mine")
     PipelineScaffolder().scaffold(request)
     assert (folder / "pipeline.yaml").read_text() == "mine", "what is there stays"

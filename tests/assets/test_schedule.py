@@ -75,7 +75,12 @@ def test_ranges_are_contiguous_and_capped(tmp_path: Path) -> None:
     dataset = api.open_dataset(spec.path, root=str(tmp_path / "data"))
     api.generate(dataset, row_groups=[4, 8])
     requests = evaluate(spec, tmp_path / "data")
-    assert ranges(requests) == [("00000", "00002"), ("00003", "00003"), ("00005", "00007"), ("00009", "00009")]
+    assert ranges(requests) == [
+        ("00000", "00002"),
+        ("00003", "00003"),
+        ("00005", "00007"),
+        ("00009", "00009"),
+    ]
     assert not isinstance(requests, str)
     keys = [request.run_key for request in requests]
     assert len(set(keys)) == 4 and all(key and TICK.isoformat() in key for key in keys)

@@ -24,12 +24,20 @@ def test_a_dataset_of_three_row_groups(tmp_path: Path, at_most: int, per_run: in
 
 
 @pytest.mark.parametrize(("at_most", "per_run", "requested"), [(None, None, 1000), (5, 5, 5)])
-def test_a_pipeline(tmp_path: Path, at_most: int | None, per_run: int | None, requested: int) -> None:
+def test_a_pipeline(
+    tmp_path: Path, at_most: int | None, per_run: int | None, requested: int
+) -> None:
     stages = [{"stage": "split", "column": "content", "unit": "words", "size": 2}]
-    config = {"kind": "pipeline", "name": "notes", "sources": {"reader": "files", "path": "docs/*.txt"}}
+    config = {
+        "kind": "pipeline",
+        "name": "notes",
+        "sources": {"reader": "files", "path": "docs/*.txt"},
+    }
     file = tmp_path / "pipeline.yaml"
     file.write_text(yaml.safe_dump({**config, "stages": stages}), encoding="utf-8")
     asset = build_sources(load_pipeline_spec(file, max_per_run=at_most))
     policy = asset.backfill_policy
     assert policy is not None and policy.max_partitions_per_run == per_run
-    assert asset.specs_by_key[dg.AssetKey(["notes", "sources"])].metadata[MAX_PARTITIONS] == requested
+    assert (
+        asset.specs_by_key[dg.AssetKey(["notes", "sources"])].metadata[MAX_PARTITIONS] == requested
+    )

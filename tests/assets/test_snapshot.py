@@ -12,7 +12,12 @@ pytestmark = DAGSTER_WARNINGS
 
 DAGSTERS_OWN = {"dagster/component_origin", "dagster/code_references"}
 DATASET_CHECKS = ["row_count_matches_plan", "row_groups_complete_and_current"]
-ROW_GROUPS_METADATA = ["columns", "dagster/column_schema", "sdg/config", "sdg/max_row_groups_per_run"]
+ROW_GROUPS_METADATA = [
+    "columns",
+    "dagster/column_schema",
+    "sdg/config",
+    "sdg/max_row_groups_per_run",
+]
 EXPECTED: dict[str, Any] = {
     "assets": {
         "python_docs/passages": [],
@@ -75,9 +80,13 @@ def test_all_definitions(repository: dg.RepositoryDefinition) -> None:
             for key, definition in repository.assets_defs_by_key.items()
         },
         "checks": {key: sorted(names) for key, names in checks.items()},
-        "jobs": sorted({"__ASSET_JOB" if name.startswith("__ASSET_JOB") else name for name in jobs}),
+        "jobs": sorted(
+            {"__ASSET_JOB" if name.startswith("__ASSET_JOB") else name for name in jobs}
+        ),
         "sensors": {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs},
-        "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
+        "schedules": {
+            schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs
+        },
         "resources": sorted(repository.get_top_level_resources()),
     } == EXPECTED
 

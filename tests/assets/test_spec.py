@@ -10,7 +10,11 @@ def test_another_dataset_is_an_upstream_asset(tmp_path: Path) -> None:
     """Definitions load from files alone: neither the other dataset nor the reader's code is there."""
     sources = {
         ("other", "dataset"): {"seed_type": "dataset", "dataset": "other"},
-        ("docs", "passages"): {"seed_type": "local", "path": "x.csv", "upstream_asset": "docs/passages"},
+        ("docs", "passages"): {
+            "seed_type": "local",
+            "path": "x.csv",
+            "upstream_asset": "docs/passages",
+        },
         None: {"seed_type": "custom", "reader": "./nowhere.py:Reader"},
     }
     for upstream, source in sources.items():
@@ -19,7 +23,9 @@ def test_another_dataset_is_an_upstream_asset(tmp_path: Path) -> None:
         assert [tuple(key.path) for key in spec.upstream] == ([upstream] if upstream else [])
 
 
-def test_a_dataset_as_long_as_its_seed_has_that_many_partitions_once_there_is_seed_data(tmp_path: Path) -> None:
+def test_a_dataset_as_long_as_its_seed_has_that_many_partitions_once_there_is_seed_data(
+    tmp_path: Path,
+) -> None:
     seed_config = {"source": {"path": "x.csv"}, "where": "{{ n > 3 }}"}
     config = dataset_config(uuid(), num_records="seed", row_group_size=2, seed_config=seed_config)
     path = write_config(tmp_path / "tickets.yaml", config)
@@ -42,7 +48,9 @@ def test_the_columns_that_definitions_show_are_those_that_are_kept(tmp_path: Pat
     shown = load_spec(path).columns
     kept = open_dataset(path, config, root=tmp_path).plan.kept_schema.names
     assert (
-        [column.name for column in shown["dagster/column_schema"].columns] == kept == ["id", "answer", "answer__trace"]
+        [column.name for column in shown["dagster/column_schema"].columns]
+        == kept
+        == ["id", "answer", "answer__trace"]
     )
     rows = [line.split(" | ")[0] for line in str(shown["columns"].value).splitlines()[2:]]
     assert rows == ["| id", "| answer", "| thought (dropped)", "| length (dropped)"]

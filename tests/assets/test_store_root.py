@@ -20,15 +20,23 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project" / "pyproject.toml").write_text("[tool.dg]\n")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    return write_config(tmp_path / "project" / "defs" / "tickets" / "dataset.yaml", dataset_config(uuid()))
+    return write_config(
+        tmp_path / "project" / "defs" / "tickets" / "dataset.yaml", dataset_config(uuid())
+    )
 
 
-def test_store_and_command_agree(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_and_command_agree(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "project"
     assert StoreResource().root_for(file) is None
     assert StoreResource().root_path(file) == api.open_dataset(file).layout.root == project / "data"
     assert StoreResource(root="sets").root_path(file) == project / "sets"
-    assert StoreResource(root="sets").root_for(file) == resolve_for("sets", file) == str(project / "sets")
+    assert (
+        StoreResource(root="sets").root_for(file)
+        == resolve_for("sets", file)
+        == str(project / "sets")
+    )
     assert StoreResource(root="s3://bucket/x").root_for(file) == "s3://bucket/x"
     assert StoreResource().root_path() == tmp_path / "elsewhere" / "data"
     monkeypatch.setenv("SDG_ROOT", "sets")

@@ -30,12 +30,18 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
-def dataset(directory: Path, name: str = "tickets", *, num_records: int = 20, **more: Any) -> dg.Definitions:
+def dataset(
+    directory: Path, name: str = "tickets", *, num_records: int = 20, **more: Any
+) -> dg.Definitions:
     """What the component of a dataset brings, without anything of ours beside it."""
     attributes = {key: more.pop(key) for key in ("automation", "schedule") if key in more}
-    config = dataset_config(uuid(), num_records=num_records, row_group_size=10, **more) | {"name": name}
+    config = dataset_config(uuid(), num_records=num_records, row_group_size=10, **more) | {
+        "name": name
+    }
     path = write_config(directory / f"{name}.yaml", config)
-    return Dataset(config=str(path), **attributes).build_defs(dg.ComponentTree.for_test().load_context)
+    return Dataset(config=str(path), **attributes).build_defs(
+        dg.ComponentTree.for_test().load_context
+    )
 
 
 def location(definitions: dg.Definitions) -> dg.RepositoryDefinition:
@@ -48,7 +54,9 @@ def sensors(definitions: dg.Definitions) -> dict[str, set[str]]:
     """The automation sensors of a location, with what each targets."""
     repository = location(definitions)
     return {
-        sensor.name: {key.to_user_string() for key in sensor.asset_selection.resolve(repository.asset_graph)}
+        sensor.name: {
+            key.to_user_string() for key in sensor.asset_selection.resolve(repository.asset_graph)
+        }
         for sensor in repository.sensor_defs
         if isinstance(sensor, dg.AutomationConditionSensorDefinition)
     }
@@ -74,7 +82,9 @@ def run(
     return None if instance.get_runs(limit=1)[0].status is dg.DagsterRunStatus.CANCELED else result
 
 
-def colours(definitions: dg.Definitions, instance: dg.DagsterInstance, name: str = "tickets") -> list[str | None]:
+def colours(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str = "tickets"
+) -> list[str | None]:
     key = dg.AssetKey([name, "row_groups"])
     partitions = location(definitions).assets_defs_by_key[key].partitions_def
     assert partitions is not None
@@ -82,7 +92,9 @@ def colours(definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
     return [status.name if status is not None else None for status in found.values()]
 
 
-def tick(definitions: dg.Definitions, instance: dg.DagsterInstance, name: str) -> tuple[list[dg.RunRequest], str]:
+def tick(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
+) -> tuple[list[dg.RunRequest], str]:
     repository = location(definitions)
     with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
         found = repository.get_sensor_def(name).evaluate_tick(context)
@@ -113,9 +125,13 @@ def test_a1_own_assets_with_our_condition_are_evaluated_by_our_sensor(tmp_path: 
 
 
 def test_a1_a_sensor_of_the_projects_own_keeps_what_it_targets(tmp_path: Path) -> None:
-    mine = dg.AutomationConditionSensorDefinition("mine", target=dg.AssetSelection.all(), use_user_code_server=True)
+    mine = dg.AutomationConditionSensorDefinition(
+        "mine", target=dg.AssetSelection.all(), use_user_code_server=True
+    )
     tickets = dataset(tmp_path, automation="stale_or_missing")
-    found = sensors(with_operations(dg.Definitions.merge(dg.Definitions(assets=[own], sensors=[mine]), tickets)))
+    found = sensors(
+        with_operations(dg.Definitions.merge(dg.Definitions(assets=[own], sensors=[mine]), tickets))
+    )
     assert found["mine"] >= {"own", "tickets/row_groups", "tickets/dataset"}
     assert found["automation"] == set()
 
@@ -132,7 +148,9 @@ def test_a2_a_dataset_runs_without_a_store_or_operations(
     with (
         dg.instance_for_test() as stored,
         dg.build_schedule_context(
-            instance=stored, repository_def=location(tickets), scheduled_execution_time=datetime(2026, 1, 1, tzinfo=UTC)
+            instance=stored,
+            repository_def=location(tickets),
+            scheduled_execution_time=datetime(2026, 1, 1, tzinfo=UTC),
         ) as context,
     ):
         assert "sealed" in (schedule.evaluate_tick(context).skip_message or "")
@@ -145,17 +163,25 @@ def test_a2_the_store_is_configured_anywhere_in_the_project_and_for_one_run(
     """`store` is the key before 0.2."""
     monkeypatch.setenv("PLACE", str(tmp_path / "configured"))
     resources = {key: StoreResource(root=dg.EnvVar("PLACE"))}
-    both = with_operations(dg.Definitions.merge(dataset(tmp_path), dg.Definitions(resources=resources)))
+    both = with_operations(
+        dg.Definitions.merge(dataset(tmp_path), dg.Definitions(resources=resources))
+    )
     run(both, instance, "tickets/row_groups")
     assert (tmp_path / "configured" / "tickets").is_dir()
-    assert "all 2 row groups of tickets are complete" in tick(both, instance, "resume_row_groups")[1]
+    assert (
+        "all 2 row groups of tickets are complete" in tick(both, instance, "resume_row_groups")[1]
+    )
     launched = {"resources": {key: {"config": {"root": str(tmp_path / "launched")}}}}
     run(both, instance, "tickets/row_groups", run_config=launched)
     assert (tmp_path / "launched" / "tickets").is_dir()
 
 
-def test_a2_something_else_under_the_key_of_the_store_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    both = dg.Definitions.merge(dataset(tmp_path), dg.Definitions(resources={"sdg_store": "somewhere"}))
+def test_a2_something_else_under_the_key_of_the_store_is_named(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    both = dg.Definitions.merge(
+        dataset(tmp_path), dg.Definitions(resources={"sdg_store": "somewhere"})
+    )
     result = run(both, instance, "tickets/row_groups")
     assert result is not None and not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]
@@ -176,7 +202,9 @@ def projects_own() -> dg.Definitions:
         return dg.GraphDefinition(name, node_defs=[nothing]).to_job(name=name)
 
     def sensor(name: str) -> dg.SensorDefinition:
-        return dg.SensorDefinition(name=name, job_name="reconcile", evaluation_fn=lambda context: dg.SkipReason(name))
+        return dg.SensorDefinition(
+            name=name, job_name="reconcile", evaluation_fn=lambda context: dg.SkipReason(name)
+        )
 
     return dg.Definitions(
         assets=[stored],
@@ -186,10 +214,13 @@ def projects_own() -> dg.Definitions:
     )
 
 
-def test_a3_names_that_the_project_uses_stay_the_projects(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a3_names_that_the_project_uses_stay_the_projects(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     tickets = dataset(tmp_path, automation="stale_or_missing")
     both = with_operations(
-        dg.Definitions.merge(projects_own(), tickets), store=StoreResource(root=str(tmp_path / "data"))
+        dg.Definitions.merge(projects_own(), tickets),
+        store=StoreResource(root=str(tmp_path / "data")),
     )
     repository = location(both)
     assert {sensor.name for sensor in repository.sensor_defs} == {
@@ -200,7 +231,11 @@ def test_a3_names_that_the_project_uses_stay_the_projects(tmp_path: Path, instan
         "reject_post_processed",
         "reconcile_events_with_files",
     }
-    assert {job.name for job in repository.get_all_jobs()} >= {"reconcile", "sdg_reconcile", "sdg_reopen_dataset"}
+    assert {job.name for job in repository.get_all_jobs()} >= {
+        "reconcile",
+        "sdg_reconcile",
+        "sdg_reopen_dataset",
+    }
     for keys in (["stored"], ["tickets/row_groups"]):
         result = run(both, instance, *keys)
         assert result is not None and result.success
@@ -220,15 +255,22 @@ def test_a3_every_part_can_be_left_out(tmp_path: Path, part: str) -> None:
 
 
 def test_a3_a_part_that_there_is_not_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match="leave_out names resume; there are .*resume_row_groups"):
+    with pytest.raises(
+        dg.DagsterInvalidDefinitionError,
+        match="leave_out names resume; there are .*resume_row_groups",
+    ):
         with_operations(dataset(tmp_path), leave_out=["resume"])
 
 
-def test_a3_two_parts_of_a_location_have_operations_of_their_own(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a3_two_parts_of_a_location_have_operations_of_their_own(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     """Each sensor asks for the datasets of its part, in the root of its part."""
     both = dg.Definitions.merge(
         with_operations(dataset(tmp_path, "tickets"), prefix="desk_"),
-        with_operations(dataset(tmp_path, "reviews"), store=StoreResource(root=str(tmp_path / "data"))),
+        with_operations(
+            dataset(tmp_path, "reviews"), store=StoreResource(root=str(tmp_path / "data"))
+        ),
     )
     asked = {
         name: {request.asset_selection[0].path[0] for request in tick(both, instance, name)[0]}  # type: ignore[index]
@@ -255,8 +297,13 @@ def test_b3_an_own_check_on_row_groups_runs(
         "mine": True,
         "row_groups_match_plan": True,
     }
-    [latest] = instance.fetch_materializations(dg.AssetKey(["tickets", "row_groups"]), limit=1).records
-    assert latest.asset_materialization is not None and "config_fingerprint" in latest.asset_materialization.metadata
+    [latest] = instance.fetch_materializations(
+        dg.AssetKey(["tickets", "row_groups"]), limit=1
+    ).records
+    assert (
+        latest.asset_materialization is not None
+        and "config_fingerprint" in latest.asset_materialization.metadata
+    )
     passes = False
     result = run(both, instance, "tickets/row_groups", "tickets/dataset")
     assert result is not None
@@ -285,9 +332,19 @@ def test_b5_what_refuses_before_it_touched_anything_paints_nothing_red(
     before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.parquet")}
     write_config(
         tmp_path / "tickets.yaml",
-        dataset_config(uuid(), **{"num_records": 20, "row_group_size": 10, "name": "tickets", **changes}),
+        dataset_config(
+            uuid(), **{"num_records": 20, "row_group_size": 10, "name": "tickets", **changes}
+        ),
     )
-    assert run(tickets, instance, "tickets/row_groups", run_config={"ops": {RUN_CONFIG: {"config": config}}}) is None
+    assert (
+        run(
+            tickets,
+            instance,
+            "tickets/row_groups",
+            run_config={"ops": {RUN_CONFIG: {"config": config}}},
+        )
+        is None
+    )
     last = instance.get_runs(limit=1)[0]
     assert last.status is dg.DagsterRunStatus.CANCELED and last.tags["sdg/rejected"] == kind
     assert colours(tickets, instance) == ["MATERIALIZED", "MATERIALIZED"]

@@ -22,7 +22,9 @@ def server(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     home = make_home(tmp_path_factory.mktemp("ui"), module=MODULE)
     make_project(home)
     dataset = "support_tickets"
-    shutil.copytree(PROJECT / "sdg_assets" / "defs" / dataset, home.directory / "synthetic" / "defs" / dataset)
+    shutil.copytree(
+        PROJECT / "sdg_assets" / "defs" / dataset, home.directory / "synthetic" / "defs" / dataset
+    )
     with home.instance() as instance:
         instance.add_dynamic_partitions("notes_sources", ["00000", "00001"])
     with dagster_server(home) as running:

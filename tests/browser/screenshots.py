@@ -13,7 +13,14 @@ from tests.assets.test_pipeline import make_project
 from tests.support.browser import browser_page
 from tests.support.dagster_process import PROJECT, Server, dagster_server, make_home
 from tests.support.location import MODULE, write_project
-from tests.support.model_datasets import SIZE, asset, held_dataset, held_models, keys, until_recorded
+from tests.support.model_datasets import (
+    SIZE,
+    asset,
+    held_dataset,
+    held_models,
+    keys,
+    until_recorded,
+)
 from tests.support.requirements import CHROMIUM, PATIENCE
 
 DATASETS = ("python_docs", "python_qa", "support_tickets")
@@ -34,12 +41,19 @@ MADE = 14
 def main(out_dir: Path) -> None:
     """Make datasets in a temporary place and photograph Dagster's pages of them."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sdg-") as directory, held_models({SLOW: MADE * SIZE}) as models:
+    with (
+        tempfile.TemporaryDirectory(prefix="sdg-") as directory,
+        held_models({SLOW: MADE * SIZE}) as models,
+    ):
         home = make_home(Path(directory), module=MODULE)
         config = held_dataset(SLOW, url=models[SLOW].url, groups=GROUPS)
-        write_project(home.directory, {**config, "description": "Product reviews, written by a model."})
+        write_project(
+            home.directory, {**config, "description": "Product reviews, written by a model."}
+        )
         for name in DATASETS:
-            shutil.copytree(PROJECT / "sdg_assets" / "defs" / name, home.directory / "synthetic" / "defs" / name)
+            shutil.copytree(
+                PROJECT / "sdg_assets" / "defs" / name, home.directory / "synthetic" / "defs" / name
+            )
         make_project(home)
         with home.instance() as instance:
             instance.add_dynamic_partitions("notes_sources", ["00000", "00001"])
@@ -47,7 +61,10 @@ def main(out_dir: Path) -> None:
             result = home.materialize(select, *options)
             if result.returncode != 0:
                 sys.exit(result.stderr)
-        with dagster_server(home) as server, browser_page(server.url, executable=CHROMIUM) as (page, _):
+        with (
+            dagster_server(home) as server,
+            browser_page(server.url, executable=CHROMIUM) as (page, _),
+        ):
             page.set_default_timeout(PATIENCE * 1000)
             row_groups(page, server.url, out_dir / "row-groups.png")
             lineage(page, server.url, out_dir / "lineage.png")

@@ -22,10 +22,14 @@ pytestmark = [
 
 def runs(server: Server) -> list[dg.DagsterRun]:
     """Runs of the row groups; other tests share the server."""
-    return [run for run in server.home.runs() if run.asset_selection == {dg.AssetKey(ASSET.split("/"))}]
+    return [
+        run for run in server.home.runs() if run.asset_selection == {dg.AssetKey(ASSET.split("/"))}
+    ]
 
 
-def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, browser: Path) -> None:
+def test_backfill_of_two_partitions_turns_green_with_row_counts(
+    server: Server, browser: Path
+) -> None:
     partitions = f"{server.url}/assets/{ASSET}?view=partitions"
     with browser_page(server.url, executable=browser, height=1400) as (page, outside):
         page.set_default_timeout(PATIENCE * 1000)
@@ -71,11 +75,19 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, 
         page.get_by_role("button", name="Materialize").first.click(modifiers=["Shift"])
         page.get_by_text("No errors").wait_for()
         offered = page.get_by_role("dialog").inner_text()
-        for setting in ("max_failure_rate", "num_retries", "resume", "stall_timeout", "when_claimed"):
+        for setting in (
+            "max_failure_rate",
+            "num_retries",
+            "resume",
+            "stall_timeout",
+            "when_claimed",
+        ):
             assert f"{setting}:" in offered
     assert outside == []
     assert server.home.materialized_partitions(ASSET) == set(CHOSEN)
     [run] = runs(server)
     assert "dagster/backfill" in run.tags
-    files = sorted(path.name for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet"))
+    files = sorted(
+        path.name for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet")
+    )
     assert files == [f"batch_{key}.parquet" for key in CHOSEN]

@@ -20,7 +20,9 @@ pytestmark = [
 ]
 
 
-def test_one_source_turns_green_and_says_what_became_of_it(server: Server, browser: Path, tmp_path: Path) -> None:
+def test_one_source_turns_green_and_says_what_became_of_it(
+    server: Server, browser: Path, tmp_path: Path
+) -> None:
     partitions = f"{server.url}/assets/{ASSET}?view=partitions"
     with browser_page(server.url, executable=browser, height=1400) as (page, outside):
         page.set_default_timeout(PATIENCE * 1000)
@@ -38,7 +40,10 @@ def test_one_source_turns_green_and_says_what_became_of_it(server: Server, brows
 
         key = dg.AssetKey(ASSET.split("/"))
         found = wait_for(
-            lambda: next((run.run_id for run in server.home.runs() if key in (run.asset_selection or ())), None),
+            lambda: next(
+                (run.run_id for run in server.home.runs() if key in (run.asset_selection or ())),
+                None,
+            ),
             what="a run",
         )
         assert server.finished(found) == "SUCCESS", server.home.messages(found)

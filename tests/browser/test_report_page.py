@@ -31,7 +31,11 @@ def reviews(directory: Path, *more: dict[str, Any]) -> api.Dataset:
         "model_alias": "writer",
         "prompt": "Judge: {{ review }}",
         "scores": [
-            {"name": "helpful", "description": "Does it help?", "options": {1: "not at all", 2: "a bit", 3: "a lot"}}
+            {
+                "name": "helpful",
+                "description": "Does it help?",
+                "options": {1: "not at all", 2: "a bit", 3: "a lot"},
+            }
         ],
     }
     config = dataset_config(
@@ -55,7 +59,9 @@ def reviews(directory: Path, *more: dict[str, Any]) -> api.Dataset:
 @pytest.mark.parametrize("width", [1100, 360])
 def test_the_page_runs_nothing_fetches_nothing_and_fits(tmp_path: Path, width: int) -> None:
     browser = require_browser()
-    dataset = reviews(tmp_path, expression("hostile", f"{HOSTILE} {LONG}"), category("plain", LONG, "b"))
+    dataset = reviews(
+        tmp_path, expression("hostile", f"{HOSTILE} {LONG}"), category("plain", LONG, "b")
+    )
     url = api.report(dataset, output=tmp_path / "report.html").path.as_uri()
     with browser_page(url, executable=browser, width=width) as (page, outside):
         trouble: list[str] = []
@@ -64,7 +70,9 @@ def test_the_page_runs_nothing_fetches_nothing_and_fits(tmp_path: Path, width: i
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.goto(url)
-            page.evaluate("() => document.querySelectorAll('details').forEach(element => element.open = true)")
+            page.evaluate(
+                "() => document.querySelectorAll('details').forEach(element => element.open = true)"
+            )
             assert page.title() == "reviews: report"
             assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.get_by_role("link", name="price").click()
@@ -76,7 +84,10 @@ def take_picture(path: Path) -> None:
     """The upper part of the page, as it is on a desk."""
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
         version = api.report(reviews(Path(directory))).path
-        with browser_page(version.as_uri(), executable=CHROMIUM, width=1000, height=900) as (page, _):
+        with browser_page(version.as_uri(), executable=CHROMIUM, width=1000, height=900) as (
+            page,
+            _,
+        ):
             page.goto(f"{version.as_uri()}#c2")
             page.screenshot(path=str(path), animations="disabled")
     print(f"{path}  {path.stat().st_size // 1024} KB")

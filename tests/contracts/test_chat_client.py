@@ -35,7 +35,10 @@ PARAMETERS = InferenceParameters(temperature=0.5, max_tokens=500)
 
 SCHEMA = {
     "type": "object",
-    "properties": {"mood": {"enum": ["glad", "sad"]}, "age": {"type": "integer", "minimum": 1, "maximum": 99}},
+    "properties": {
+        "mood": {"enum": ["glad", "sad"]},
+        "age": {"type": "integer", "minimum": 1, "maximum": 99},
+    },
     "required": ["mood", "age"],
     "additionalProperties": False,
 }
@@ -76,7 +79,10 @@ async def test_same_request_same_reply(client: ChatClient) -> None:
 
 
 async def test_reply_depends_on_the_prompt_and_shows_it(client: ChatClient) -> None:
-    first, second = await client.chat(ask("a purple submarine")), await client.chat(ask("a wooden bicycle"))
+    first, second = (
+        await client.chat(ask("a purple submarine")),
+        await client.chat(ask("a wooden bicycle")),
+    )
     assert first.text != second.text
     assert re.search("purple|submarine", first.text) and re.search("wooden|bicycle", second.text)
 
@@ -101,7 +107,9 @@ async def test_chat_can_be_cancelled_and_the_client_used_again(client: ChatClien
 
 
 async def test_a_schema_is_kept_to(client: ChatClient) -> None:
-    reply = await client.chat(replace(ask("How is she?"), response_schema=SCHEMA, schema_name="person"))
+    reply = await client.chat(
+        replace(ask("How is she?"), response_schema=SCHEMA, schema_name="person")
+    )
     assert parse(reply, SCHEMA) == orjson.loads(reply.text)
     assert reply.finish_reason == "stop" and reply.tool_calls == ()
 
@@ -113,7 +121,9 @@ async def test_pictures_go_with_the_prompt(client: ChatClient) -> None:
 
 
 async def test_a_conversation_with_tools_is_taken(client: ChatClient) -> None:
-    tool = Tool("lookup", "Look a word up.", {"type": "object", "properties": {"word": {"type": "string"}}})
+    tool = Tool(
+        "lookup", "Look a word up.", {"type": "object", "properties": {"word": {"type": "string"}}}
+    )
     call = ToolCall("c1", "lookup", '{"word": "quay"}')
     messages = (
         Message("user", "What is a quay?"),
@@ -125,7 +135,9 @@ async def test_a_conversation_with_tools_is_taken(client: ChatClient) -> None:
 
 
 async def test_vectors_or_a_clear_refusal(client: ChatClient) -> None:
-    request = EmbeddingRequest("m", ("one", "two", "one"), InferenceParameters(generation_type="embedding"))
+    request = EmbeddingRequest(
+        "m", ("one", "two", "one"), InferenceParameters(generation_type="embedding")
+    )
     if isinstance(client, AnthropicClient):
         with pytest.raises(PermanentModelError, match="makes no embeddings"):
             await client.embed(request)
@@ -145,7 +157,10 @@ async def test_pictures_or_a_clear_refusal(client: ChatClient) -> None:
         return
     reply = await client.make_images(request)
     assert [image.media_type for image in reply.images] == ["image/png"] and reply.usage.images == 1
-    assert reply.images[0].content.startswith(b"\x89PNG") and await client.make_images(request) == reply
+    assert (
+        reply.images[0].content.startswith(b"\x89PNG")
+        and await client.make_images(request) == reply
+    )
 
 
 async def test_check_passes_and_closing_twice_is_fine(client: ChatClient) -> None:

@@ -30,7 +30,9 @@ from sdg_core.seeds.huggingface import open_hugging_face
 from sdg_core.seeds.local import open_local
 from sdg_core.seeds.sql import open_sql
 
-FRAME = pl.DataFrame({"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)})
+FRAME = pl.DataFrame(
+    {"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)}
+)
 READERS = '''
 import hashlib, json
 from pathlib import Path
@@ -100,7 +102,9 @@ def write_database(frame: pl.DataFrame, folder: Path) -> None:
 
 
 def open_database(folder: Path) -> SeedReader:
-    source = SqlSeedSource(url="sqlite:///x.db", query="SELECT sku, price, stock FROM stock_list ORDER BY stock")
+    source = SqlSeedSource(
+        url="sqlite:///x.db", query="SELECT sku, price, stock FROM stock_list ORDER BY stock"
+    )
     return open_sql(source, base=folder, root="unused", env={})
 
 
@@ -110,7 +114,9 @@ def write_hub(frame: pl.DataFrame, folder: Path) -> None:
 
 
 def open_hub(folder: Path) -> SeedReader:
-    files = fsspec.filesystem("dir", path=str(folder), target_protocol="file", skip_instance_cache=True)
+    files = fsspec.filesystem(
+        "dir", path=str(folder), target_protocol="file", skip_instance_cache=True
+    )
     source = HuggingFaceSeedSource(path="datasets/u/d/**/*.parquet")
     return open_hugging_face(source, env={}, connect=lambda source, token: files, recheck=0)
 
@@ -135,7 +141,8 @@ def write_files(frame: pl.DataFrame, folder: Path) -> None:
 def listed(kind: str, *, content: bool) -> Callable[[pl.DataFrame], pl.DataFrame]:
     def rows(frame: pl.DataFrame) -> pl.DataFrame:
         paths = sorted(
-            (f"{stock % 3}/{sku}.txt", f"{sku}: ä {stock}") for sku, stock in frame.select("sku", "stock").rows()
+            (f"{stock % 3}/{sku}.txt", f"{sku}: ä {stock}")
+            for sku, stock in frame.select("sku", "stock").rows()
         )
         table = {
             "source_kind": [kind] * len(paths),
@@ -154,7 +161,9 @@ def listing(source: DirectorySeedSource) -> Callable[[Path], SeedReader]:
 
 
 SOURCES = {
-    "parquet": Source(lambda f, p: f.write_parquet(p / "x.parquet", row_group_size=7), local("x.parquet")),
+    "parquet": Source(
+        lambda f, p: f.write_parquet(p / "x.parquet", row_group_size=7), local("x.parquet")
+    ),
     "csv": Source(lambda f, p: f.write_csv(p / "x.csv"), local("x.csv")),
     "jsonl": Source(lambda f, p: f.write_ndjson(p / "x.jsonl"), local("x.jsonl")),
     "json": Source(lambda f, p: f.write_json(p / "x.json"), local("x.json")),
@@ -162,7 +171,9 @@ SOURCES = {
     "list": Source(write_mixed, local("z.csv", "b.jsonl", "a.parquet")),
     "sql": Source(write_database, open_database),
     "hf": Source(write_hub, open_hub),
-    "dataset": Source(write_parts, lambda folder: open_dataset_parts(sorted(folder.glob("part-*.parquet")))),
+    "dataset": Source(
+        write_parts, lambda folder: open_dataset_parts(sorted(folder.glob("part-*.parquet")))
+    ),
     "custom file": Source(write_custom, custom("./my_readers.py:Whole")),
     "custom module": Source(write_custom, custom("my_readers:Whole")),
     "custom items": Source(write_custom, custom("./my_readers.py:Sevens")),
@@ -199,7 +210,9 @@ def test_all_rows_in_one_piece_in_pieces_and_one_by_one(kind: str, tmp_path: Pat
     assert reader.num_rows == expected.height == 40
     assert reader.read(np.arange(40)).equals(expected)
     for size in (1, 9, 39):
-        pieces = [reader.read(np.arange(start, min(start + size, 40))) for start in range(0, 40, size)]
+        pieces = [
+            reader.read(np.arange(start, min(start + size, 40))) for start in range(0, 40, size)
+        ]
         assert pl.concat(pieces).equals(expected)
 
 
@@ -235,7 +248,9 @@ def test_the_schema_is_that_of_the_rows_and_of_no_rows(kind: str, tmp_path: Path
 
 @pytest.mark.parametrize("row", [-1, 40, 10**12])
 def test_a_row_out_of_range_is_an_error(kind: str, row: int, tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match=rf"seed row {row} does not exist: the seed data has 40 rows"):
+    with pytest.raises(
+        SeedError, match=rf"seed row {row} does not exist: the seed data has 40 rows"
+    ):
         made(kind, tmp_path / "a").read(numbers(0, row))
 
 
@@ -244,7 +259,10 @@ def test_the_digest_follows_the_content(kind: str, tmp_path: Path) -> None:
     assert digest.startswith("sha256:") and len(digest) == 71
     assert made(kind, tmp_path / "b").digest() == digest
     changed = FRAME.with_columns(sku=pl.col("sku").replace("s7", "s8x"))
-    others = [made(kind, tmp_path / "c", changed).digest(), made(kind, tmp_path / "d", FRAME.head(39)).digest()]
+    others = [
+        made(kind, tmp_path / "c", changed).digest(),
+        made(kind, tmp_path / "d", FRAME.head(39)).digest(),
+    ]
     assert len({digest, *others}) == 3
 
 

@@ -164,7 +164,16 @@ def test_every_outcome_is_that_of_its_task(executor: str, tmp_path: Path) -> Non
     )
     project = project_of(tmp_path, executor, *stages)
     project.sources = {"reader": "jsonl", "path": "docs/*.jsonl"}
-    texts = ("fan out", "left out", "gives up", "plain text", "is nothing", "raises", "short", "and more")
+    texts = (
+        "fan out",
+        "left out",
+        "gives up",
+        "plain text",
+        "is nothing",
+        "raises",
+        "short",
+        "and more",
+    )
     summary = project.write(a="\n".join(f'{{"content": "{text}"}}' for text in texts)).generate()
     assert [(row["_task"], row["content"], row["n"], row["made_by"]) for row in project.rows()] == [
         ("0/0", "fan out", 1, "us"),
@@ -172,14 +181,25 @@ def test_every_outcome_is_that_of_its_task(executor: str, tmp_path: Path) -> Non
         ("3", "plain text", 0, "us"),
         ("7", "and more", 0, "us"),
     ]
-    assert summary.filtered == {"too dull": 1, "stages[0]: ./own.py:kinds returned no record": 1, "words": 1}
-    assert {failure.message for _, failure in summary.failures} == {"no way", "ValueError: cannot do it"}
+    assert summary.filtered == {
+        "too dull": 1,
+        "stages[0]: ./own.py:kinds returned no record": 1,
+        "words": 1,
+    }
+    assert {failure.message for _, failure in summary.failures} == {
+        "no way",
+        "ValueError: cannot do it",
+    }
     assert sorted(lines(project, "sizes")) == ["2", "3"], "of five that came through"
-    assert {*lines(project, "seen")} == {repr((date(2026, 1, 2), Decimal("1.50"), b"\x00\xff", {"a": [1, None]}))}
+    assert {*lines(project, "seen")} == {
+        repr((date(2026, 1, 2), Decimal("1.50"), b"\x00\xff", {"a": [1, None]}))
+    }
     check_accounts(project.footers())
 
 
-def test_a_class_is_set_up_before_its_first_record_and_torn_down_at_the_end(executor: str, tmp_path: Path) -> None:
+def test_a_class_is_set_up_before_its_first_record_and_torn_down_at_the_end(
+    executor: str, tmp_path: Path
+) -> None:
     stage = function("Counted", params={"name": "x"})
     project = project_of(tmp_path, executor, WORDS, stage).write(a="w1 w2 w3")
     project.generate()
@@ -197,8 +217,12 @@ def test_a_class_is_set_up_before_its_first_record_and_torn_down_at_the_end(exec
         ("teardown", r"stages\[0\]: teardown of Broken raised OSError: still open"),
     ],
 )
-def test_what_stops_a_run_names_the_stage(executor: str, tmp_path: Path, where: str, message: str) -> None:
-    project = project_of(tmp_path, executor, function("Broken", params={"where": where})).write(a="one")
+def test_what_stops_a_run_names_the_stage(
+    executor: str, tmp_path: Path, where: str, message: str
+) -> None:
+    project = project_of(tmp_path, executor, function("Broken", params={"where": where})).write(
+        a="one"
+    )
     with pytest.raises(FunctionError, match=message):
         project.generate()
 
@@ -217,7 +241,9 @@ def test_a_worker_that_dies_costs_its_chunk(cluster: RayCluster, tmp_path: Path)
     project.write(a=" ".join(f"w{number}" for number in range(40)), b="v1 v2")
     assert project.generate().states == {"complete": 2}
     assert contents(project) == [*(f"w{number}" for number in range(40)), "v1", "v2"]
-    assert 42 < len(lines(project, "calls")) <= 42 + 5, "40 records, two workers, four chunks for each"
+    assert 42 < len(lines(project, "calls")) <= 42 + 5, (
+        "40 records, two workers, four chunks for each"
+    )
     check_accounts(project.footers())
 
 
@@ -227,15 +253,22 @@ def test_a_record_that_kills_its_workers_fails_alone(cluster: RayCluster, tmp_pa
     summary = project.generate()
     assert contents(project) == [f"w{number}" for number in range(8) if number != 5]
     ((_, failure),) = summary.failures
-    assert (failure.task, failure.kind) == ("0/5", "worker") and "3 workers died over it" in failure.message
+    assert (failure.task, failure.kind) == (
+        "0/5",
+        "worker",
+    ) and "3 workers died over it" in failure.message
     assert summary.states == {"partial": 1}
 
 
 def test_what_cannot_be_sent_fails_its_task(cluster: RayCluster, tmp_path: Path) -> None:
-    project = project_of(tmp_path, "ray", WORDS, function("odd", concurrency=1)).write(a="fine odd well")
+    project = project_of(tmp_path, "ray", WORDS, function("odd", concurrency=1)).write(
+        a="fine odd well"
+    )
     summary = project.generate()
     assert contents(project) == ["fine", "well"]
-    assert ["cannot be sent to another process" in failure.message for _, failure in summary.failures] == [True]
+    assert [
+        "cannot be sent to another process" in failure.message for _, failure in summary.failures
+    ] == [True]
 
 
 class Locked(Stage):
@@ -248,12 +281,18 @@ class Locked(Stage):
 def test_a_stage_that_cannot_be_sent_is_refused(cluster: RayCluster, tmp_path: Path) -> None:
     Project(tmp_path, []).write(a="one")
     files = {"reader": "files", "path": "docs/*.txt"}
-    pipeline = pipelines.Pipeline("notes", files, [Locked()], base=tmp_path, run={"executor": "ray"})
-    with pytest.raises(FunctionError, match=r"stages\[0\] cannot be sent to workers.*lock(.|\n)*`setup`"):
+    pipeline = pipelines.Pipeline(
+        "notes", files, [Locked()], base=tmp_path, run={"executor": "ray"}
+    )
+    with pytest.raises(
+        FunctionError, match=r"stages\[0\] cannot be sent to workers.*lock(.|\n)*`setup`"
+    ):
         pipelines.generate(pipelines.open_pipeline(pipeline, root=str(tmp_path / "data")))
 
 
-def test_stages_without_a_place_end_the_run_and_say_what_is_missing(cluster: RayCluster, tmp_path: Path) -> None:
+def test_stages_without_a_place_end_the_run_and_say_what_is_missing(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     stage = function("Counted", params={"name": "x"}, resources={"gpus": 1})
     project = project_of(tmp_path, "ray", stage, stall_timeout=1.0).write(a="one")
     wanted = r"stages\[0\]: no place within 1 s: a worker takes 1 CPU and 1 GPU; the cluster's nodes have"
@@ -261,7 +300,9 @@ def test_stages_without_a_place_end_the_run_and_say_what_is_missing(cluster: Ray
         project.generate()
 
 
-def test_without_ray_the_pipeline_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_pipeline_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     project = project_of(tmp_path, "ray", function("late")).write(a="one")
     with pytest.raises(ConfigError, match=r"run\.executor: .*pip install 'sdg-dagster\[ray\]'"):
@@ -372,22 +413,35 @@ def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(project.generate, on_event=notices)
         wait_until(
-            lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()}, "all are asked"
+            lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()},
+            "all are asked",
         )
         added = cluster.add_node()
-        wait_until(lambda: notices.found("has joined: its model server is ready (nodes: 4)"), "a node has joined")
+        wait_until(
+            lambda: notices.found("has joined: its model server is ready (nodes: 4)"),
+            "a node has joined",
+        )
         cluster.kill_node(doomed)
-        (lost,) = [server for server in noted(project, "servers") if server.raylet == raylets[doomed]]
+        (lost,) = [
+            server for server in noted(project, "servers") if server.raylet == raylets[doomed]
+        ]
         wait_until(lambda: not is_running(lost.pid), "its server is gone")
         raylet = cluster.raylets()[added]
-        wait_until(lambda: raylet in {server.raylet for server in noted(project, "asked")}, "the new one is asked")
+        wait_until(
+            lambda: raylet in {server.raylet for server in noted(project, "asked")},
+            "the new one is asked",
+        )
         (tmp_path / "go on").touch()
         summary = running.result()
     assert summary.states == {"complete": 1}
-    assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
+    assert [row["answer"] for row in project.rows()] == [
+        answer_to(f"about w{number}") for number in range(12)
+    ]
     servers = noted(project, "servers")
     expected = {**raylets, **cluster.raylets()}
-    assert len(expected) == 4 and sorted(server.raylet for server in servers) == sorted(expected.values())
+    assert len(expected) == 4 and sorted(server.raylet for server in servers) == sorted(
+        expected.values()
+    )
     assert not any(is_running(server.pid) for server in servers)
     assert len(noted(project, "asked")) > 12, "what the lost node had"
     cluster.kill_node(added)
@@ -401,29 +455,43 @@ def test_a_node_whose_server_does_not_come_back_is_done_without(
     (tmp_path / "broken").write_text(str(broken))
     notices = Notices()
     assert project.generate(on_event=notices).states == {"complete": 1}
-    assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
+    assert [row["answer"] for row in project.rows()] == [
+        answer_to(f"about w{number}") for number in range(12)
+    ]
     lives = Counter(server.raylet for server in noted(project, "servers"))
     assert lives == {broken: 2, sound: 1}, notices.messages
     (gone,) = notices.found("its model server is gone (nodes left: 1)")
     assert "ended before it was ready (status 3)" in gone
 
 
-def test_servers_on_nodes_end_with_a_run_that_is_killed(cluster: RayCluster, tmp_path: Path, served_here: None) -> None:
+def test_servers_on_nodes_end_with_a_run_that_is_killed(
+    cluster: RayCluster, tmp_path: Path, served_here: None
+) -> None:
     project = served_on_nodes(tmp_path, words=4)
     command = ("generate", project.file, "--root", project.root)
     with started_sdg(*command, env={"RAY_ADDRESS": cluster.address}) as running:
-        wait_until(lambda: len({server.pid for server in noted(project, "asked")}) == 2, "both servers are asked")
+        wait_until(
+            lambda: len({server.pid for server in noted(project, "asked")}) == 2,
+            "both servers are asked",
+        )
         assert all(is_running(server.pid) for server in noted(project, "servers"))
         running.kill()
-        wait_until(lambda: not any(is_running(server.pid) for server in noted(project, "servers")), "they ended")
+        wait_until(
+            lambda: not any(is_running(server.pid) for server in noted(project, "servers")),
+            "they ended",
+        )
 
 
-def test_servers_go_where_their_gpus_are(cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_go_where_their_gpus_are(
+    cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OUR_KEY", "very-secret-4711")
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     project = served_on_nodes(tmp_path, words=1, gpus=2)
     (tmp_path / "go on").touch()
-    with pytest.raises(ModelError, match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0"):
+    with pytest.raises(
+        ModelError, match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0"
+    ):
         project.generate()
     node = cluster.add_node(gpus=3)
     try:
@@ -456,7 +524,10 @@ def test_a_node_that_dies_costs_what_it_had(cluster: RayCluster, tmp_path: Path)
 
 def test_more_stages_than_the_cluster_has_places(cluster: RayCluster, tmp_path: Path) -> None:
     """One place, because a node is gone."""
-    stages = [function("Counted", params={"name": f"s{n}"}, concurrency=1, resources={"cpus": 2}) for n in range(2)]
+    stages = [
+        function("Counted", params={"name": f"s{n}"}, concurrency=1, resources={"cpus": 2})
+        for n in range(2)
+    ]
     project = project_of(tmp_path, "ray", *stages).write(a="one", b="two")
     assert project.generate().states == {"complete": 2}
     assert all(row["s0"] and row["s1"] for row in project.rows())

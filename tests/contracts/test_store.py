@@ -85,8 +85,12 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> StorePath:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> DatasetPlan:
-    config = dataset_config(uuid(), category("plan", "free", "pro"), num_records=700, row_group_size=10)
-    return compile_plan(load_dataset(write_config(tmp_path / "tickets.yaml", config), env={}, functions=None), None)
+    config = dataset_config(
+        uuid(), category("plan", "free", "pro"), num_records=700, row_group_size=10
+    )
+    return compile_plan(
+        load_dataset(write_config(tmp_path / "tickets.yaml", config), env={}, functions=None), None
+    )
 
 
 @pytest.fixture
@@ -136,7 +140,12 @@ def test_a_path_behaves_as_one(root: StorePath) -> None:
 
 def test_a_file_is_written_replaced_and_listed(root: StorePath) -> None:
     path = root / "tickets" / "file"
-    assert not path.exists() and not path.is_file() and not path.parent.is_dir() and read_or_none(path) is None
+    assert (
+        not path.exists()
+        and not path.is_file()
+        and not path.parent.is_dir()
+        and read_or_none(path) is None
+    )
     write_atomic(path, b"old")
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new" and path.read_text(encoding="utf-8") == "new"
@@ -149,7 +158,9 @@ def test_a_file_is_written_replaced_and_listed(root: StorePath) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt()])
-def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(root: StorePath, error: BaseException) -> None:
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
+    root: StorePath, error: BaseException
+) -> None:
     path = root / "file"
     write_atomic(path, b"old")
     with pytest.raises(type(error)), atomic_file(path) as file:
@@ -169,7 +180,10 @@ def test_what_refuses_publishing_keeps_the_old_file(root: StorePath) -> None:
 
     path = root / "file"
     write_atomic(path, b"old")
-    with pytest.raises(ValueError, match="the claim is lost"), atomic_file(path, commit_guard=refuse) as file:
+    with (
+        pytest.raises(ValueError, match="the claim is lost"),
+        atomic_file(path, commit_guard=refuse) as file,
+    ):
         file.write(b"new")
     assert path.read_bytes() == b"old"
     assert [item.name for item in root.iterdir()] == ["file"]
@@ -217,7 +231,9 @@ def test_two_writers_of_one_file_lose_no_change(root: StorePath) -> None:
 
     assert read_modify_write(path, add_one) == b"42"
     # Ceph refuses the first condition on an etag for its quotation marks, so it is asked twice.
-    assert calls[:2] == [None, b"41"] and set(calls[1:]) == {b"41"}, "what others made meanwhile is not replaced unseen"
+    assert calls[:2] == [None, b"41"] and set(calls[1:]) == {b"41"}, (
+        "what others made meanwhile is not replaced unseen"
+    )
     calls.clear()
     write_atomic(path, b"1")
     assert read_modify_write(path, add_one) == b"42"
@@ -280,7 +296,10 @@ def test_a_file_moved_aside_never_replaces_another(root: StorePath) -> None:
         write_atomic(root / "row_groups" / "batch_00000.parquet", content)
         places.append(quarantine(root / "row_groups" / "batch_00000.parquet", root / "quarantine"))
     assert [place.read_bytes() for place in places] == [b"first", b"second"]
-    assert sorted(place.name for place in places) == ["batch_00000.0.parquet", "batch_00000.1.parquet"]
+    assert sorted(place.name for place in places) == [
+        "batch_00000.0.parquet",
+        "batch_00000.1.parquet",
+    ]
     assert list_files(root / "row_groups") == []
 
 
@@ -304,7 +323,9 @@ def write_output(target: StorePath, files: dict[str, bytes]) -> None:
 
 def test_an_output_replaces_a_larger_one_without_a_rest_of_it(root: StorePath) -> None:
     target = root / "processed"
-    write_output(target, {"dataset/part-00000": b"1", "dataset/part-00001": b"2", "chat/part-00000": b"3"})
+    write_output(
+        target, {"dataset/part-00000": b"1", "dataset/part-00001": b"2", "chat/part-00000": b"3"}
+    )
     write_output(target, {"dataset/part-00000": b"new"})
     assert files_below(root) == {"processed/dataset/part-00000": b"new"}
     remove_directory(target)
@@ -338,7 +359,12 @@ def test_a_version_that_is_half_removed_is_never_mistaken_for_a_whole(
     assert isinstance(root, ObjectPath)
     for index in range(3):
         write_group(version, plan, index)
-    for path in (version.metadata, version.config, version.footers, version.processed_dataset / "part-00000.parquet"):
+    for path in (
+        version.metadata,
+        version.config,
+        version.footers,
+        version.processed_dataset / "part-00000.parquet",
+    ):
         write_atomic(path, b"content")
     seen, delete = [], root.bucket.delete
 
@@ -390,7 +416,9 @@ def test_row_groups_tell_what_they_are(version: VersionLayout, plan: DatasetPlan
         read_dropped(version.dropped(4), kept)
 
 
-def test_a_footer_longer_than_what_is_read_first_is_read(version: VersionLayout, plan: DatasetPlan) -> None:
+def test_a_footer_longer_than_what_is_read_first_is_read(
+    version: VersionLayout, plan: DatasetPlan
+) -> None:
     usage = {"writer": {f"a kind of token {number}": number for number in range(20_000)}}
     footer = write_group(version, plan, 0, usage=usage)
     assert read_footer(version.row_group(0)) == footer
@@ -407,7 +435,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_row_groups_are_corrupt(version: VersionLayout, plan: DatasetPlan, damage: str) -> None:
+def test_damaged_row_groups_are_corrupt(
+    version: VersionLayout, plan: DatasetPlan, damage: str
+) -> None:
     for index in (0, 1):
         write_group(version, plan, index)
     path = version.row_group(1)
@@ -418,7 +448,9 @@ def test_damaged_row_groups_are_corrupt(version: VersionLayout, plan: DatasetPla
     assert states[:3] == [RowGroupState.COMPLETE, RowGroupState.CORRUPT, RowGroupState.MISSING]
 
 
-def test_damaged_data_is_corrupt_where_the_footer_is_whole(version: VersionLayout, plan: DatasetPlan) -> None:
+def test_damaged_data_is_corrupt_where_the_footer_is_whole(
+    version: VersionLayout, plan: DatasetPlan
+) -> None:
     write_group(version, plan, 0)
     content = bytearray(version.row_group(0).read_bytes())
     content[4:60] = b"\xff" * 56
@@ -428,7 +460,9 @@ def test_damaged_data_is_corrupt_where_the_footer_is_whole(version: VersionLayou
         read_rows(version.row_group(0))
 
 
-def test_foreign_and_misplaced_files_are_told_apart(version: VersionLayout, plan: DatasetPlan) -> None:
+def test_foreign_and_misplaced_files_are_told_apart(
+    version: VersionLayout, plan: DatasetPlan
+) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"n": [1]}), sink)
     write_atomic(version.row_group(0), sink.getvalue().to_pybytes())
@@ -439,7 +473,9 @@ def test_foreign_and_misplaced_files_are_told_apart(version: VersionLayout, plan
     write_group(version, plan, 3, missing=[31])
     found = scan_row_groups(version, plan)
     assert [status.foreign for status in found[:4]] == [True, False, False, False]
-    assert [status.state for status in found[:4]] == [RowGroupState.CORRUPT] * 3 + [RowGroupState.PARTIAL]
+    assert [status.state for status in found[:4]] == [RowGroupState.CORRUPT] * 3 + [
+        RowGroupState.PARTIAL
+    ]
     assert "'other'" in str(found[1].reason) and "config_hash" in str(found[2].reason)
     assert list(found[3].remaining) == [31]
 
@@ -460,7 +496,11 @@ METADATA_FAULTS: dict[str, tuple[Callable[[dict[str, object]], bytes], type[Exce
         "config_hash: field required",
     ),
     "a wrong type": (lambda data: orjson.dumps(data | {"seed": "7"}), MetadataFieldError, "seed"),
-    "the future": (lambda data: orjson.dumps(data | {"schema_version": 99}), MetadataVersionError, "schema_version 99"),
+    "the future": (
+        lambda data: orjson.dumps(data | {"schema_version": 99}),
+        MetadataVersionError,
+        "schema_version 99",
+    ),
 }
 
 
@@ -480,7 +520,9 @@ def test_metadata_that_cannot_be_trusted_is_told_apart_and_left_alone(
     assert version.metadata.read_bytes() == content
 
 
-def test_metadata_is_made_once_changed_and_read(root: StorePath, version: VersionLayout, plan: DatasetPlan) -> None:
+def test_metadata_is_made_once_changed_and_read(
+    root: StorePath, version: VersionLayout, plan: DatasetPlan
+) -> None:
     layout = DatasetLayout(root, "tickets")
     with pytest.raises(MetadataMissingError):
         read_metadata(version.metadata)
@@ -501,8 +543,13 @@ def test_failures_and_pictures_are_kept(version: VersionLayout) -> None:
     write_atomic(version.failure_list(0), dump_failures([failure]))
     assert read_failures(version.failure_list(0)) == [failure]
     images = ImageFiles(version)
-    assert images.save("photo", 7, [b"one", b"two"]) == ["images/photo/7.png", "images/photo/7-1.png"]
-    assert images.read("images/photo/7-1.png") == b"two" and images.read("images/photo/8.png") is None
+    assert images.save("photo", 7, [b"one", b"two"]) == [
+        "images/photo/7.png",
+        "images/photo/7-1.png",
+    ]
+    assert (
+        images.read("images/photo/7-1.png") == b"two" and images.read("images/photo/8.png") is None
+    )
     assert [path.name for path in version.image_directories()] == ["photo"]
 
 
@@ -520,7 +567,9 @@ def footers_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_what_is_known_is_not_read_again(version: VersionLayout, plan: DatasetPlan, footers_read: list[str]) -> None:
+def test_what_is_known_is_not_read_again(
+    version: VersionLayout, plan: DatasetPlan, footers_read: list[str]
+) -> None:
     for index in range(70):
         write_group(version, plan, index)
     before = scan_row_groups(version, plan)
@@ -543,7 +592,9 @@ def test_the_index_stands_for_the_files_as_long_as_they_are_the_same(
     written = version.footers.read_bytes()
     footers_read.clear()
     indexed = scan_row_groups(version, plan)
-    assert footers_read == [] and [replace(s, file=None) for s in indexed] == [replace(s, file=None) for s in before]
+    assert footers_read == [] and [replace(s, file=None) for s in indexed] == [
+        replace(s, file=None) for s in before
+    ]
     index_row_groups(version, indexed)
     assert version.footers.read_bytes() == written, "nothing new, nothing written"
     write_group(version, plan, 5, missing=[51])
@@ -571,7 +622,9 @@ def test_an_index_that_is_damaged_or_gone_loses_nothing(
         write_group(version, plan, index)
     write_atomic(version.footers, content)
     found = scan_row_groups(version, plan)
-    assert len(footers_read) == 70 and {status.state for status in found} == {RowGroupState.COMPLETE}
+    assert len(footers_read) == 70 and {status.state for status in found} == {
+        RowGroupState.COMPLETE
+    }
     index_row_groups(version, found)
     footers_read.clear()
     scan_row_groups(version, plan)
@@ -582,7 +635,10 @@ def test_an_index_that_is_damaged_or_gone_loses_nothing(
 
 
 def test_an_index_of_another_release_is_not_believed(
-    version: VersionLayout, plan: DatasetPlan, footers_read: list[str], monkeypatch: pytest.MonkeyPatch
+    version: VersionLayout,
+    plan: DatasetPlan,
+    footers_read: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for index in range(70):
         write_group(version, plan, index)
@@ -630,5 +686,7 @@ def test_of_two_writers_who_create_files_one_is_first(root: StorePath) -> None:
     mine = {root / "p" / f"{number:02d}": b"mine" for number in range(5)}
     theirs = {root / "p" / f"{number:02d}": b"theirs" for number in range(2, 7)}
     assert create_together({}) and create_together(mine) and not create_together(theirs)
-    assert sorted(file.name for file in list_files(root / "p") if file.name[0] != ".") == [path.name for path in mine]
+    assert sorted(file.name for file in list_files(root / "p") if file.name[0] != ".") == [
+        path.name for path in mine
+    ]
     assert all(path.read_bytes() == b"mine" for path in mine)

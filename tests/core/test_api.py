@@ -29,7 +29,9 @@ from tests.support.sdg import (
     write_config,
 )
 
-CONFIG = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}", drop=True))
+CONFIG = dataset_config(
+    uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}", drop=True)
+)
 
 
 @pytest.fixture
@@ -47,17 +49,27 @@ def test_opening_writes_nothing(dataset: api.Dataset, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["tickets.yaml"]
 
 
-def test_the_root_is_the_argument_then_the_variable_then_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_is_the_argument_then_the_variable_then_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write_config(tmp_path / "tickets.yaml", CONFIG)
     monkeypatch.chdir(tmp_path)
-    assert api.open_dataset(file, root="mine", env={"SDG_ROOT": "/other"}).layout.root == tmp_path / "mine"
+    assert (
+        api.open_dataset(file, root="mine", env={"SDG_ROOT": "/other"}).layout.root
+        == tmp_path / "mine"
+    )
     assert api.open_dataset(file, env={"SDG_ROOT": "/other"}).layout.root == Path("/other")
     assert api.open_dataset(file, env={}).layout.root == tmp_path / "data"
-    assert str(api.open_dataset(file, root="s3://bucket/x", env={"SDG_ROOT": "/other"}).layout.root) == "s3://bucket/x"
+    assert (
+        str(api.open_dataset(file, root="s3://bucket/x", env={"SDG_ROOT": "/other"}).layout.root)
+        == "s3://bucket/x"
+    )
 
 
 def test_num_records_of_the_caller_wins(tmp_path: Path) -> None:
-    file = write_config(tmp_path / "tickets.yaml", {k: v for k, v in CONFIG.items() if k != "num_records"})
+    file = write_config(
+        tmp_path / "tickets.yaml", {k: v for k, v in CONFIG.items() if k != "num_records"}
+    )
     with pytest.raises(PlanError, match="num_records is not set"):
         api.open_dataset(file)
     assert api.open_dataset(file, num_records=11).plan.num_records == 11
@@ -66,16 +78,23 @@ def test_num_records_of_the_caller_wins(tmp_path: Path) -> None:
             api.open_dataset(file, num_records=wrong)
 
 
-def test_a_preview_shows_the_records_that_a_run_makes_and_stores_nothing(dataset: api.Dataset, tmp_path: Path) -> None:
+def test_a_preview_shows_the_records_that_a_run_makes_and_stores_nothing(
+    dataset: api.Dataset, tmp_path: Path
+) -> None:
     shown = api.preview(tmp_path / "tickets.yaml", num_records=12)
     assert os.listdir(tmp_path) == ["tickets.yaml"]
-    assert shown.table.column_names == ["id", "plan", "text"] and shown.usage["writer"]["requests"] == 12
+    assert (
+        shown.table.column_names == ["id", "plan", "text"]
+        and shown.usage["writer"]["requests"] == 12
+    )
     stored = stored_records(api.generate(dataset).version)
     assert shown.table.to_pylist() == [stored[index] for index in range(12)]
 
 
 def test_a_preview_lists_records_that_fail(tmp_path: Path) -> None:
-    config = dataset_config(category("word", "1", "many"), expression("number", "{{ word }}", dtype="int"))
+    config = dataset_config(
+        category("word", "1", "many"), expression("number", "{{ word }}", dtype="int")
+    )
     shown = api.preview(write_config(tmp_path / "d.yaml", config), num_records=20)
     assert 0 < len(shown.failures) < 20 and shown.table.num_rows == 20 - len(shown.failures)
     assert all(failure.message == "'many' is not an int" for failure in shown.failures)
@@ -91,7 +110,11 @@ def test_events_come_in_order_and_add_up(dataset: api.Dataset) -> None:
     settled = [event for event in events if isinstance(event, RecordsSettled)]
     assert sum(event.made for event in settled) == 15 and not any(event.failed for event in settled)
     finished = {event.group.key: event for event in events if isinstance(event, RowGroupFinished)}
-    assert {key: event.adopted for key, event in finished.items()} == {"00000": False, "00001": True, "00002": False}
+    assert {key: event.adopted for key, event in finished.items()} == {
+        "00000": False,
+        "00001": True,
+        "00002": False,
+    }
     for event in finished.values():
         assert read_footer(event.path) == event.footer
         assert event.footer.run_id == ("my run" if not event.adopted else event.footer.run_id)
@@ -103,12 +126,19 @@ def test_settings_of_the_caller_replace_those_of_the_file(dataset: api.Dataset) 
     first = api.generate(dataset).version
     again = api.generate(dataset, settings=RunSettings(resume="never")).version
     assert again.name == f"{first.name}-2"
-    assert api.generate(dataset, settings=RunSettings(resume="never"), resume="always").version == again
+    assert (
+        api.generate(dataset, settings=RunSettings(resume="never"), resume="always").version
+        == again
+    )
 
 
 def test_row_groups_may_be_named_in_any_order_and_twice(dataset: api.Dataset) -> None:
     assert api.generate(dataset, row_groups=[2, 0, 2]).written == 2
-    assert [s.state.value for s in api.row_group_statuses(dataset)] == ["complete", "missing", "complete"]
+    assert [s.state.value for s in api.row_group_statuses(dataset)] == [
+        "complete",
+        "missing",
+        "complete",
+    ]
     assert api.generate(dataset, row_groups=[]).written == 0
 
 
@@ -120,8 +150,12 @@ def test_generating_works_outside_the_main_thread(dataset: api.Dataset) -> None:
     assert summaries[0].generated == 25
 
 
-def test_runs_side_by_side_on_different_row_groups_do_not_disturb_each_other(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "tickets.yaml", {**CONFIG, "num_records": 60}, root=tmp_path / "root")
+def test_runs_side_by_side_on_different_row_groups_do_not_disturb_each_other(
+    tmp_path: Path,
+) -> None:
+    dataset = open_dataset(
+        tmp_path / "tickets.yaml", {**CONFIG, "num_records": 60}, root=tmp_path / "root"
+    )
     code = (
         "import sys; from sdg_core import api\n"
         "d = api.open_dataset(sys.argv[1], root=sys.argv[2])\n"
@@ -130,7 +164,14 @@ def test_runs_side_by_side_on_different_row_groups_do_not_disturb_each_other(tmp
     )
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path / "tickets.yaml"), str(tmp_path / "root"), str(index)],
+            [
+                sys.executable,
+                "-c",
+                code,
+                str(tmp_path / "tickets.yaml"),
+                str(tmp_path / "root"),
+                str(index),
+            ],
             cwd=PROJECT,
             env=environment(),
             stdin=subprocess.PIPE,

@@ -21,7 +21,11 @@ FACADE = Path(api.__file__)
 def declared() -> Iterator[tuple[str, str]]:
     """Name and module of what the facade imports for type checkers."""
     for node in ast.walk(ast.parse(FACADE.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("sdg_core"):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module is not None
+            and node.module.startswith("sdg_core")
+        ):
             yield from ((alias.name, node.module) for alias in node.names)
 
 
@@ -35,7 +39,9 @@ def test_type_checkers_see_what_python_gives() -> None:
     seen = dict(declared())
     assert sorted(seen) == api.__all__
     for name, module in seen.items():
-        assert _unwrapped(getattr(api, name)) is _unwrapped(getattr(importlib.import_module(module), name))
+        assert _unwrapped(getattr(api, name)) is _unwrapped(
+            getattr(importlib.import_module(module), name)
+        )
 
 
 def _unwrapped(value: object) -> object:
@@ -43,7 +49,11 @@ def _unwrapped(value: object) -> object:
 
 
 def test_every_error_class_is_public() -> None:
-    tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__name__ == name}
+    tree = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__name__ == name
+    }
     classes = {name for name in tree if getattr(errors, name).__module__ == errors.__name__}
     assert classes <= set(api.__all__)
 

@@ -94,13 +94,27 @@ VERBS = (
 )
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "versions", "measured_version", "row_group_statuses", "seal_of"])
+@pytest.mark.parametrize(
+    "verb", [*VERBS, "versions", "measured_version", "row_group_statuses", "seal_of"]
+)
 async def test_verbs_take_what_open_dataset_takes(verb: str) -> None:
     config = api.open_dataset(CONFIG).loaded.config
-    for dataset in (CONFIG, config, Path("tickets.yaml"), "tickets.yaml", api.open_dataset("tickets.yaml")):
+    for dataset in (
+        CONFIG,
+        config,
+        Path("tickets.yaml"),
+        "tickets.yaml",
+        api.open_dataset("tickets.yaml"),
+    ):
         getattr(api, verb)(dataset)
-    for wrong, words in ((None, "got NoneType"), (7, "got int"), (api.open_pipeline("pipeline.yaml"), "OpenPipeline")):
-        with pytest.raises(ConfigError, match=f"a path, a mapping or a config object is needed, .*{words}"):
+    for wrong, words in (
+        (None, "got NoneType"),
+        (7, "got int"),
+        (api.open_pipeline("pipeline.yaml"), "OpenPipeline"),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"a path, a mapping or a config object is needed, .*{words}"
+        ):
             getattr(api, verb)(wrong)
     with pytest.raises(ConfigError, match="line 1, kind: a pipeline, not a dataset"):
         getattr(api, verb)("pipeline.yaml")
@@ -110,12 +124,18 @@ def test_a_whole_dataset_by_its_mapping() -> None:
     assert api.generate(CONFIG).generated == 4
     assert api.process(CONFIG).outputs
     assert api.export("tickets.yaml", "out.jsonl").num_rows == 4
-    assert api.scan(CONFIG).collect().height == api.scan(api.open_dataset(CONFIG)).collect().height == 4
+    assert (
+        api.scan(CONFIG).collect().height
+        == api.scan(api.open_dataset(CONFIG)).collect().height
+        == 4
+    )
     assert api.report(CONFIG).path is not None and api.reopen(CONFIG)
 
 
 def test_pipelines_take_what_open_pipeline_takes() -> None:
-    for place, pipeline in enumerate((PIPELINE, Path("pipeline.yaml"), "pipeline.yaml", api.open_pipeline(PIPELINE))):
+    for place, pipeline in enumerate(
+        (PIPELINE, Path("pipeline.yaml"), "pipeline.yaml", api.open_pipeline(PIPELINE))
+    ):
         assert pipelines.generate(pipeline).made == (0 if place else 1)
         assert pipelines.status(pipeline).to_dict()["records"] == {"actual": 2}
         assert pipelines.preview(pipeline).table.num_rows == 2
@@ -123,21 +143,32 @@ def test_pipelines_take_what_open_pipeline_takes() -> None:
     pipelines.process(PIPELINE)
     assert api.scan(api.open_pipeline(PIPELINE)).collect().height == 2
     for wrong in (None, 7, api.open_dataset(CONFIG)):
-        with pytest.raises(PlanError, match="status: pipeline must be str or Path or Pipeline or Mapping of str or"):
+        with pytest.raises(
+            PlanError, match="status: pipeline must be str or Path or Pipeline or Mapping of str or"
+        ):
             pipelines.status(wrong)  # type: ignore[arg-type]
 
 
 def test_other_arguments_are_named() -> None:
     dataset: Any = api.open_dataset(CONFIG)
     for call, words in (
-        (lambda: api.generate(dataset, row_groups=3), "row_groups must be Sequence of int or None, got int"),
-        (lambda: api.generate(dataset, row_groups=["3"]), "row_groups must be Sequence of int or None, got list"),
+        (
+            lambda: api.generate(dataset, row_groups=3),
+            "row_groups must be Sequence of int or None, got int",
+        ),
+        (
+            lambda: api.generate(dataset, row_groups=["3"]),
+            "row_groups must be Sequence of int or None, got list",
+        ),
         (
             lambda: api.generate(dataset, resume="sometimes"),
             "resume must be 'if_possible' or 'always' or 'never' or None, got str",
         ),
         (lambda: api.estimate(dataset, sample="5"), "sample must be int, got str"),
-        (lambda: api.export(dataset, "x.csv", columns="id"), "columns must be Sequence of str or None, got str"),
+        (
+            lambda: api.export(dataset, "x.csv", columns="id"),
+            "columns must be Sequence of str or None, got str",
+        ),
         (lambda: api.preview(dataset, on_event="print"), "on_event must be Callable, got str"),
     ):
         with pytest.raises(PlanError, match=re.escape(words)):
@@ -147,7 +178,9 @@ def test_other_arguments_are_named() -> None:
 def test_checking_changes_no_signature() -> None:
     for name, function in functions():
         plain = inspect.unwrap(function)
-        assert [*inspect.signature(function).parameters] == [*inspect.signature(plain).parameters], name
+        assert [*inspect.signature(function).parameters] == [
+            *inspect.signature(plain).parameters
+        ], name
         assert inspect.iscoroutinefunction(function) == inspect.iscoroutinefunction(plain), name
 
     def nothing(first: int, *rest: str, **named: bool) -> tuple[Any, ...]:
@@ -161,7 +194,13 @@ def test_checking_changes_no_signature() -> None:
 def test_what_notebooks_show() -> None:
     dataset = api.open_dataset(CONFIG)
     assert "<Dataset 'tickets': 4 records of 1 column, in " in repr(dataset)
-    assert "<td" in dataset._repr_html_() and "uuid" not in repr(dataset) and "sampler" in dataset._repr_html_()
+    assert (
+        "<td" in dataset._repr_html_()
+        and "uuid" not in repr(dataset)
+        and "sampler" in dataset._repr_html_()
+    )
     pipeline = api.open_pipeline(PIPELINE)
     assert "<Pipeline 'notes': 1 source through 1 stage, in " in repr(pipeline)
-    assert "split" in pipeline._repr_html_() and "<table>" in pipelines.preview(pipeline)._repr_html_()
+    assert (
+        "split" in pipeline._repr_html_() and "<table>" in pipelines.preview(pipeline)._repr_html_()
+    )

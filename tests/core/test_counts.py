@@ -39,7 +39,9 @@ NEVER_ONE = {
         (1, "file", "are", "1 file is"),
     ],
 )
-def test_a_count_agrees_with_its_noun_and_verb(count: int, noun: str, verb: str | None, text: str) -> None:
+def test_a_count_agrees_with_its_noun_and_verb(
+    count: int, noun: str, verb: str | None, text: str
+) -> None:
     assert counted(count, noun, verb) == text
 
 
@@ -50,7 +52,10 @@ def test_all_of_them_and_the_only_one() -> None:
 
 def test_more_rows_than_records_is_never_a_share() -> None:
     assert records_text(0, target=1, resized=False) == "0 of 1 record"
-    assert records_text(20, target=1, resized=False) == "20 records, more than num_records asks for now (1)"
+    assert (
+        records_text(20, target=1, resized=False)
+        == "20 records, more than num_records asks for now (1)"
+    )
     assert records_text(7, target=2, resized=True).startswith("7 rows, made from 2 records")
 
 
@@ -77,7 +82,12 @@ def _self_counted(node: ast.JoinedStr) -> list[str]:
             or re.search(r"num_|count|\.(failed|made|removed)\b", source)
         )
         text = str(after.value)
-        if is_count and NOUN.match(f"{text} ") and not source.isupper() and not source.startswith("counted("):
+        if (
+            is_count
+            and NOUN.match(f"{text} ")
+            and not source.isupper()
+            and not source.startswith("counted(")
+        ):
             if not any(text.startswith(f" {known}") for known in NEVER_ONE):
                 found.append(ast.unparse(node))
     return found

@@ -62,7 +62,8 @@ ELSEWHERE = {
 WRITER = {
     "model_providers": [{"name": "rehearsal", "provider_type": "simulated"}],
     "model_configs": [
-        {"alias": alias, "model": "any", "provider": "rehearsal"} for alias in ("writer", "judge", "critic")
+        {"alias": alias, "model": "any", "provider": "rehearsal"}
+        for alias in ("writer", "judge", "critic")
     ],
 }
 REVIEW = {
@@ -70,7 +71,11 @@ REVIEW = {
     "name": "review",
     "model_alias": "writer",
     "prompt": "Review {{ product }}",
-    "output_format": {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
+    "output_format": {
+        "type": "object",
+        "properties": {"title": {"type": "string"}},
+        "required": ["title"],
+    },
 }
 JUDGE = {
     "column_type": "llm-judge",
@@ -79,7 +84,13 @@ JUDGE = {
     "prompt": "judge {{ answer }}",
     "scores": [{"name": "quality", "description": "Is it good?", "options": {1: "no", 5: "yes"}}],
 }
-CODE = {"column_type": "llm-code", "name": "code", "model_alias": "writer", "prompt": "code", "code_lang": "python"}
+CODE = {
+    "column_type": "llm-code",
+    "name": "code",
+    "model_alias": "writer",
+    "prompt": "code",
+    "code_lang": "python",
+}
 CHECKED = {
     "column_type": "validation",
     "name": "checked",
@@ -118,7 +129,9 @@ FILES = {
 
 def shown(page: str, number: int) -> str:
     """The Python blocks of a page, counted from 0."""
-    return [block.text for block in blocks() if block.page == page and block.language == "python"][number]
+    return [block.text for block in blocks() if block.page == page and block.language == "python"][
+        number
+    ]
 
 
 def named(block: Block) -> str:
@@ -126,7 +139,9 @@ def named(block: Block) -> str:
 
 
 def shown_elsewhere(block: Block) -> str | None:
-    return next((where for start, where in ELSEWHERE.items() if named(block).startswith(start)), None)
+    return next(
+        (where for start, where in ELSEWHERE.items() if named(block).startswith(start)), None
+    )
 
 
 def of(*languages: str) -> list[Any]:
@@ -139,10 +154,22 @@ def of(*languages: str) -> list[Any]:
 
 def test_every_block_is_run_or_its_test_is_there() -> None:
     languages = {"yaml", "python", "sh", "bash", "toml"}
-    assert [named(block) for block in blocks() if block.language not in languages and not shown_elsewhere(block)] == []
-    unused = [start for start in ELSEWHERE if not any(named(block).startswith(start) for block in blocks())]
+    assert [
+        named(block)
+        for block in blocks()
+        if block.language not in languages and not shown_elsewhere(block)
+    ] == []
+    unused = [
+        start
+        for start in ELSEWHERE
+        if not any(named(block).startswith(start) for block in blocks())
+    ]
     assert unused == []
-    assert {where for where in ELSEWHERE.values() if where.endswith(".py") and not (PROJECT / where).exists()} == set()
+    assert {
+        where
+        for where in ELSEWHERE.values()
+        if where.endswith(".py") and not (PROJECT / where).exists()
+    } == set()
 
 
 def file_of(data: Any) -> dict[str, Any]:
@@ -155,23 +182,38 @@ def file_of(data: Any) -> dict[str, Any]:
         case [{"processor_type": _}, *_]:
             data = {"processors": data}
         case {"params": _}:
-            data = {"columns": [{"column_type": "sampler", "name": "who", "sampler_type": "person", **data}]}
+            data = {
+                "columns": [
+                    {"column_type": "sampler", "name": "who", "sampler_type": "person", **data}
+                ]
+            }
         case {"source": _}:
             data = {"seed_config": data}
         case {"multi_modal_context": _}:
             data = {"columns": [{**llm("seen", "what is it?"), **data}]}
         case {"inference_parameters": _}:
-            data = {"model_configs": [{"alias": "more", "model": "any", "provider": "rehearsal", **data}]}
+            data = {
+                "model_configs": [
+                    {"alias": "more", "model": "any", "provider": "rehearsal", **data}
+                ]
+            }
         case {"simulation": _}:
             data = {"model_providers": [{"name": "slow", "provider_type": "simulated", **data}]}
     given = data.get("columns", [])
     names = {column["name"] for column in given}
-    columns = [column for column in SPOKEN_OF if column["name"] not in names] if "num_records" not in data else []
+    columns = (
+        [column for column in SPOKEN_OF if column["name"] not in names]
+        if "num_records" not in data
+        else []
+    )
     filled = {**dataset_config(), **data, "columns": [*columns, *given]}
     for key in WRITER:
         mine = data.get(key, [])
         taken = {item.get("name", item.get("alias")) for item in mine}
-        filled[key] = [*mine, *(i for i in WRITER[key] if i.get("name", i.get("alias")) not in taken)]
+        filled[key] = [
+            *mine,
+            *(i for i in WRITER[key] if i.get("name", i.get("alias")) not in taken),
+        ]
     return filled
 
 
@@ -205,7 +247,9 @@ def test_toml_is_a_setting_of_the_project(place: Path, block: Block) -> None:
 
 
 FINISHED = {
-    **dataset_config(category("question", "a", "b"), llm("answer", "answer {{ question }}"), num_records=10),
+    **dataset_config(
+        category("question", "a", "b"), llm("answer", "answer {{ question }}"), num_records=10
+    ),
     "processors": [
         {
             "processor_type": "schema_transform",
@@ -221,7 +265,11 @@ PIPELINE_PAGE = "pipelines.md"
 def test_shell_commands_run(place: Path, block: Block) -> None:
     """Lines that name a bucket or a variable are for a server; the others are typed one after the other."""
     if block.page == PIPELINE_PAGE:
-        shown = next(one for one in blocks() if one.page == PIPELINE_PAGE and one.text.startswith("kind: pipeline"))
+        shown = next(
+            one
+            for one in blocks()
+            if one.page == PIPELINE_PAGE and one.text.startswith("kind: pipeline")
+        )
         (place / "pipeline.yaml").write_text(shown.text, encoding="utf-8")
     else:
         dataset = api.open_dataset(write_config(place / "dataset.yaml", FINISHED))
@@ -248,9 +296,16 @@ def write_functions(place: Path, text: str) -> None:
 
 def custom(column: str, function: str, *columns: dict[str, Any], **more: Any) -> pl.Series:
     """The values of a column that a function of `functions.py` makes."""
-    made = {"column_type": "custom", "name": column, "generator_function": f"./functions.py:{function}", **more}
+    made = {
+        "column_type": "custom",
+        "name": column,
+        "generator_function": f"./functions.py:{function}",
+        **more,
+    }
     dataset = api.open_dataset(
-        write_config(Path("dataset.yaml"), {**dataset_config(*columns, made, num_records=4), **WRITER})
+        write_config(
+            Path("dataset.yaml"), {**dataset_config(*columns, made, num_records=4), **WRITER}
+        )
     )
     assert api.generate(dataset).generated == 4
     return dataset.to_polars()[column]
@@ -263,7 +318,10 @@ def test_a_function_makes_a_column(place: Path) -> None:
 
 
 def test_a_function_asks_models(place: Path) -> None:
-    write_functions(place, "from sdg_core.custom import custom_column_generator\n" + shown("custom-columns.md", 1))
+    write_functions(
+        place,
+        "from sdg_core.custom import custom_column_generator\n" + shown("custom-columns.md", 1),
+    )
     assert custom("draft", "two_drafts", category("topic", "lamps")).null_count() == 0
 
 
@@ -316,9 +374,17 @@ def test_models_a_client_of_ones_own(place: Path) -> None:
 def test_seeds_a_reader_of_ones_own(place: Path) -> None:
     (place / "readers.py").write_text(shown("seeds.md", 0), encoding="utf-8")
     (place / "tickets").mkdir()
-    (place / "tickets" / "one.json").write_text('[{"question": "why"}, {"question": "how"}]', encoding="utf-8")
-    source = {"seed_type": "custom", "reader": "./readers.py:Tickets", "params": {"path": "tickets"}}
-    config = dataset_config(expression("asked", "{{ question }}?"), num_records=2, seed_config={"source": source})
+    (place / "tickets" / "one.json").write_text(
+        '[{"question": "why"}, {"question": "how"}]', encoding="utf-8"
+    )
+    source = {
+        "seed_type": "custom",
+        "reader": "./readers.py:Tickets",
+        "params": {"path": "tickets"},
+    }
+    config = dataset_config(
+        expression("asked", "{{ question }}?"), num_records=2, seed_config={"source": source}
+    )
     dataset = api.open_dataset(write_config(place / "dataset.yaml", config))
     api.generate(dataset)
     assert dataset.to_polars()["asked"].to_list() == ["why?", "how?"]
@@ -341,9 +407,14 @@ def list_of_tickets(board):
 
 """
     (place / "readers.py").write_text(stub + shown("pipelines.md", 0), encoding="utf-8")
-    reader = {"reader": "custom", "reader_class": "./readers.py:Tickets", "params": {"board": "help"}}
+    reader = {
+        "reader": "custom",
+        "reader_class": "./readers.py:Tickets",
+        "params": {"board": "help"},
+    }
     assert [
-        row["text"] for row in made_by(place, {"sources": reader, "stages": [], "sink": {"columns": ["text"]}})
+        row["text"]
+        for row in made_by(place, {"sources": reader, "stages": [], "sink": {"columns": ["text"]}})
     ] == ["hi"]
 
 

@@ -24,7 +24,9 @@ from tests.support.pipelines import Project
 from tests.support.sdg import category, dataset_config, expression, llm, uuid, write_config
 
 CONFIG = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}"))
-FRAME = pl.DataFrame({"word": ["one", "two", None], "number": [1, 2, 3], "part": [{"a": [1]}, {"a": []}, None]})
+FRAME = pl.DataFrame(
+    {"word": ["one", "two", None], "number": [1, 2, 3], "part": [{"a": [1]}, {"a": []}, None]}
+)
 SEEDED = dataset_config(expression("shown", "{{ word }} {{ number }}"), num_records=3)
 
 
@@ -58,7 +60,9 @@ class Builder:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        shared = {key: value for key, value in CONFIG.items() if key in ("columns", "model_configs")}
+        shared = {
+            key: value for key, value in CONFIG.items() if key in ("columns", "model_configs")
+        }
         top = {key: value for key, value in CONFIG.items() if key not in shared}
         return {"data_designer": shared, **top}
 
@@ -70,7 +74,9 @@ def test_a_config_means_the_same_however_it_is_given(tmp_path: Path) -> None:
     parts = {**CONFIG, "columns": columns, "model_configs": loaded.model_configs}
     given = [str(file), CONFIG, loaded, parts]
     assert {hash_of(each) for each in given} == {hash_of(file)}
-    assert {api.open_dataset(each).layout.directory for each in given} == {tmp_path / "data" / "tickets"}
+    assert {api.open_dataset(each).layout.directory for each in given} == {
+        tmp_path / "data" / "tickets"
+    }
     assert api.generate(api.open_dataset(file)).remaining == 0
     assert api.plan(api.open_dataset(CONFIG)).nothing_to_do
     written = write_config(tmp_path / "builder_config.yaml", Builder().to_dict())
@@ -79,7 +85,9 @@ def test_a_config_means_the_same_however_it_is_given(tmp_path: Path) -> None:
 
 def test_what_is_no_config_is_refused() -> None:
     for wrong in (7, None, [CONFIG], object()):
-        with pytest.raises(ConfigError, match="a path, a mapping or a config object is needed, got"):
+        with pytest.raises(
+            ConfigError, match="a path, a mapping or a config object is needed, got"
+        ):
             api.open_dataset(wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"columns\[0\]: unknown column_type 'sampling'"):
         api.open_dataset({"columns": [{"column_type": "sampling", "name": "x"}]})
@@ -94,7 +102,9 @@ def test_relative_paths_of_a_mapping_start_at_base(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [FRAME, FRAME.lazy(), FRAME.to_arrow(), FRAME.to_pandas(), FRAME.to_arrow().to_batches()[0]], ids=type
+    "frame",
+    [FRAME, FRAME.lazy(), FRAME.to_arrow(), FRAME.to_pandas(), FRAME.to_arrow().to_batches()[0]],
+    ids=type,
 )
 @pytest.mark.parametrize(
     "place",
@@ -113,23 +123,43 @@ def test_a_data_frame_is_seed_data(frame: Any, place: Callable[[Any], Any]) -> N
 
 def test_a_data_frame_counts_by_its_content() -> None:
     plain = FRAME.select("word", "number")
-    same = [plain, plain.to_arrow(), plain.lazy(), plain.to_pandas(), pa.table(plain).combine_chunks()]
+    same = [
+        plain,
+        plain.to_arrow(),
+        plain.lazy(),
+        plain.to_pandas(),
+        pa.table(plain).combine_chunks(),
+    ]
     assert len({hash_of({**SEEDED, "seed_config": frame}) for frame in same}) == 1
-    others = [plain.reverse(), plain.with_columns(pl.lit(1)), plain.head(2), plain.cast({"number": pl.Float64})]
+    others = [
+        plain.reverse(),
+        plain.with_columns(pl.lit(1)),
+        plain.head(2),
+        plain.cast({"number": pl.Float64}),
+    ]
     assert len({hash_of({**SEEDED, "seed_config": frame}) for frame in (plain, *others)}) == 5
 
 
 def test_a_named_index_of_pandas_is_a_column_and_another_is_not() -> None:
     frame = pd.DataFrame({"word": ["a", "b"], "number": [1, 2]}, index=pd.Index([7, 8], name="key"))
-    assert api.preview({**SEEDED, "seed_config": frame}, num_records=2).table.column("key").to_pylist() == [7, 8]
+    assert api.preview({**SEEDED, "seed_config": frame}, num_records=2).table.column(
+        "key"
+    ).to_pylist() == [7, 8]
     filtered = frame.reset_index(drop=True)[1:]
-    assert "__index_level_0__" not in api.preview({**SEEDED, "seed_config": filtered}, num_records=1).table.column_names
+    assert (
+        "__index_level_0__"
+        not in api.preview({**SEEDED, "seed_config": filtered}, num_records=1).table.column_names
+    )
 
 
 def test_a_frame_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match="the data frame of the seed data cannot be read"):
-        api.open_dataset({**SEEDED, "seed_config": pd.DataFrame({"word": ["a", 1], "number": [1, 2]})})
-    file = write_config(tmp_path / "d.yaml", {**SEEDED, "seed_config": {"source": {"seed_type": "df"}}})
+        api.open_dataset(
+            {**SEEDED, "seed_config": pd.DataFrame({"word": ["a", 1], "number": [1, 2]})}
+        )
+    file = write_config(
+        tmp_path / "d.yaml", {**SEEDED, "seed_config": {"source": {"seed_type": "df"}}}
+    )
     with pytest.raises(SeedError, match="which only Python can pass"):
         api.open_dataset(file)
 
@@ -148,7 +178,10 @@ def test_functions_and_classes_are_taken_as_objects() -> None:
     records = api.preview(config, num_records=4).table.to_pylist()
     assert all((r["loud"], r["soft"]) == (r["plan"].upper(), r["plan"]) for r in records)
     assert all({*r["note"]} == {"title", "stars"} for r in records)
-    other = {**config, "columns": [*CONFIG["columns"], {**loud, "generator_function": quiet}, soft, note]}
+    other = {
+        **config,
+        "columns": [*CONFIG["columns"], {**loud, "generator_function": quiet}, soft, note],
+    }
     assert hash_of(config) == hash_of(dict(config)) != hash_of(other)
 
 
@@ -159,8 +192,13 @@ def test_two_functions_of_one_name_stay_two() -> None:
 
         return said
 
-    columns = [{"column_type": "custom", "name": name, "generator_function": make(name)} for name in ("a", "b")]
-    assert api.preview(dataset_config(*columns), num_records=1).table.to_pylist() == [{"a": "a", "b": "b"}]
+    columns = [
+        {"column_type": "custom", "name": name, "generator_function": make(name)}
+        for name in ("a", "b")
+    ]
+    assert api.preview(dataset_config(*columns), num_records=1).table.to_pylist() == [
+        {"a": "a", "b": "b"}
+    ]
     assert sorted(take_apart({"columns": columns}).functions) == ["said", "said_2"]
 
 
@@ -177,7 +215,9 @@ def test_a_client_is_taken_as_an_object() -> None:
 
 def test_every_verb_works_under_a_running_event_loop(tmp_path: Path) -> None:
     """As in the cell of a notebook."""
-    notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one")
+    notes = Project(
+        tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+    ).write(a="one")
 
     async def cell() -> None:
         dataset = api.open_dataset(CONFIG)
@@ -209,24 +249,34 @@ def test_a_dataset_is_read_as_polars() -> None:
 
 
 def test_a_preview_shows_as_a_table() -> None:
-    columns = [category("mark", "<b>&"), expression("long", "{{ 'x' * 5000 }}"), expression("n", "{{ mark }}")]
+    columns = [
+        category("mark", "<b>&"),
+        expression("long", "{{ 'x' * 5000 }}"),
+        expression("n", "{{ mark }}"),
+    ]
     shown = api.preview(dataset_config(*columns), num_records=2)
     page = shown._repr_html_()
     assert page.count("<tr>") == 3 and "<b>" not in page and "&lt;b&gt;&amp;" in page
     assert len(page) < 5000
-    failing = dataset_config(category("word", "many"), expression("number", "{{ word }}", dtype="int"))
+    failing = dataset_config(
+        category("word", "many"), expression("number", "{{ word }}", dtype="int")
+    )
     assert "&#x27;many&#x27; is not an int" in api.preview(failing, num_records=1)._repr_html_()
 
 
 def members() -> Iterator[tuple[str, Any]]:
     """Every public callable, and the methods of public classes."""
     for door in (api, pipelines, custom, errors):
-        names = getattr(door, "__all__", None) or [name for name in vars(door) if not name.startswith("_")]
+        names = getattr(door, "__all__", None) or [
+            name for name in vars(door) if not name.startswith("_")
+        ]
         for name in names:
             value = getattr(door, name)
             yield name, value
             if inspect.isclass(value):
-                yield from ((f"{name}.{key}", item) for key, item in vars(value).items() if callable(item))
+                yield from (
+                    (f"{name}.{key}", item) for key, item in vars(value).items() if callable(item)
+                )
 
 
 def test_no_public_signature_shows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,11 @@ COLUMNS = (
     llm("question", "ask about {{ id }} on {{ plan }}", drop=True),
     llm("answer", "answer {{ question }} of {{ id }}"),
 )
-CHAT = {"processor_type": "schema_transform", "name": "chat", "template": {"user": "{{ plan }}: {{ question }}"}}
+CHAT = {
+    "processor_type": "schema_transform",
+    "name": "chat",
+    "template": {"user": "{{ plan }}: {{ question }}"},
+}
 SECRET = "a-secret-of-tests"
 
 
@@ -63,10 +67,14 @@ def current_version(root: StorePath, name: str = "tickets") -> VersionLayout:
 
 
 def rows_of(output: StorePath) -> list[dict[str, Any]]:
-    return pa.concat_tables([read_rows(part) for part in sorted(output.glob("*.parquet"), key=str)]).to_pylist()
+    return pa.concat_tables(
+        [read_rows(part) for part in sorted(output.glob("*.parquet"), key=str)]
+    ).to_pylist()
 
 
-def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(tmp_path: Path, s3: S3Server) -> None:
+def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(
+    tmp_path: Path, s3: S3Server
+) -> None:
     draw, root = random.Random(3), s3.new_root()
     with ServerProcess("--latency", "0.01") as server:
         config = dataset_config(*COLUMNS, endpoint=server.url, num_records=60, processors=[CHAT])
@@ -84,7 +92,9 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(tmp_path: P
         dataset = api.open_dataset(file, root=root)
         version = api.generate(dataset).version
         assert len(set(server.prompts())) == 120
-        assert len(server.prompts()) - 120 <= 2 * 8, "only requests on their way at a kill are sent again"
+        assert len(server.prompts()) - 120 <= 2 * 8, (
+            "only requests on their way at a kill are sent again"
+        )
         on_disk = api.open_dataset(file, root=str(tmp_path / "disk"))
         expected = api.generate(on_disk).version
         assert version.name == expected.name and version == current_version(root_of(root))
@@ -99,7 +109,9 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(tmp_path: P
         assert api.generate(longer).generated == 5
         assert len(stored_records(version)) == api.process(longer).num_rows == 65
         names = [item.key.rpartition("/")[2] for item in _objects(root)]
-        assert not [name for name in names if name.startswith(".")], "no probe is left, and nothing like a temporary"
+        assert not [name for name in names if name.startswith(".")], (
+            "no probe is left, and nothing like a temporary"
+        )
 
 
 def _objects(root: str) -> list[Any]:
@@ -109,11 +121,16 @@ def _objects(root: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("point", ["after_start", "before_publish", "after_publish", "after_seal"])
-def test_killed_processing_is_never_mistaken_for_a_finished_one(tmp_path: Path, s3: S3Server, point: str) -> None:
+def test_killed_processing_is_never_mistaken_for_a_finished_one(
+    tmp_path: Path, s3: S3Server, point: str
+) -> None:
     root = s3.new_root()
-    file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid(), category("plan", "free", "pro")))
+    file = write_config(
+        tmp_path / "tickets.yaml", dataset_config(uuid(), category("plan", "free", "pro"))
+    )
     reader = dataset_config(
-        expression("again", "{{ id }}"), seed_config={"source": {"seed_type": "dataset", "dataset": "tickets"}}
+        expression("again", "{{ id }}"),
+        seed_config={"source": {"seed_type": "dataset", "dataset": "tickets"}},
     )
     other = write_config(tmp_path / "other.yaml", reader | {"name": "other"})
     dataset = api.open_dataset(file, root=root)
@@ -133,7 +150,9 @@ def test_killed_processing_is_never_mistaken_for_a_finished_one(tmp_path: Path, 
     assert opened.seeds is not None and opened.plan.num_records == 25
     assert api.generate(opened).generated == 25
     rows = stored_records(current_version(root_of(root), "other"))
-    assert [row["again"] for row in rows.values()] == [row["id"] for row in rows_of(version.processed_dataset)]
+    assert [row["again"] for row in rows.values()] == [
+        row["id"] for row in rows_of(version.processed_dataset)
+    ]
 
 
 def test_corrupt_files_are_moved_aside_and_made_again(tmp_path: Path, s3: S3Server) -> None:
@@ -150,7 +169,9 @@ def test_corrupt_files_are_moved_aside_and_made_again(tmp_path: Path, s3: S3Serv
     summary = api.generate(dataset, on_event=events.append)
     assert (summary.written, summary.adopted) == (1, 2)
     notices = [event.message for event in events if isinstance(event, Notice)]
-    assert any(f"moved to {version.quarantine}/batch_00001.0.parquet" in message for message in notices)
+    assert any(
+        f"moved to {version.quarantine}/batch_00001.0.parquet" in message for message in notices
+    )
     assert (version.quarantine / "batch_00001.0.parquet").read_bytes() == damaged
     assert stored_records(version) == before
     assert isinstance(version.metadata, ObjectPath)
@@ -161,7 +182,12 @@ def test_corrupt_files_are_moved_aside_and_made_again(tmp_path: Path, s3: S3Serv
 
 
 def test_pictures_lie_beside_the_row_groups(tmp_path: Path, s3: S3Server) -> None:
-    picture = {"column_type": "image", "name": "photo", "prompt": "a photo of {{ id }}", "model_alias": "writer"}
+    picture = {
+        "column_type": "image",
+        "name": "photo",
+        "prompt": "a photo of {{ id }}",
+        "model_alias": "writer",
+    }
     config = dataset_config(uuid(), llm("text", "{{ id }}"), picture, num_records=3)
     dataset = api.open_dataset(write_config(tmp_path / "tickets.yaml", config), root=s3.new_root())
     version = api.generate(dataset).version
@@ -174,7 +200,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
     root = s3.new_root()
     path = root_of(root) / "seeds" / "products.csv"
     source = {"seed_type": "local", "path": "{root}/seeds/products.csv"}
-    config = dataset_config(uuid(), expression("text", "{{ product }}!"), seed_config={"source": source})
+    config = dataset_config(
+        uuid(), expression("text", "{{ product }}!"), seed_config={"source": source}
+    )
     file = write_config(tmp_path / "tickets.yaml", config)
     with pytest.raises(SeedError, match=f"seed file {root}/seeds/products.csv does not exist"):
         api.open_dataset(file, root=root)
@@ -182,7 +210,11 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
     path.bucket.put(path.key, b"product\nlamp\nchair\n")
     dataset = api.open_dataset(file, root=root)
     version = api.generate(dataset).version
-    assert [row["text"] for row in stored_records(version).values()][:3] == ["lamp!", "chair!", "lamp!"]
+    assert [row["text"] for row in stored_records(version).values()][:3] == [
+        "lamp!",
+        "chair!",
+        "lamp!",
+    ]
     path.bucket.put(path.key, b"product\ntable\nchair\n")
     assert api.open_dataset(file, root=root).plan.fingerprint != dataset.plan.fingerprint
     with pytest.raises(SeedError, match=r"products\.csv changed while it was read"):
@@ -194,7 +226,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
 
 def test_the_ledger_stays_on_this_machine_and_says_so(tmp_path: Path, s3: S3Server) -> None:
     root = s3.new_root()
-    dataset = api.open_dataset(write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root=root)
+    dataset = api.open_dataset(
+        write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root=root
+    )
     events: list[Event] = []
     api.generate(dataset, on_event=events.append)
     notices = [event.message for event in events if isinstance(event, Notice)]
@@ -208,8 +242,13 @@ def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> 
     file = write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS))
     outcome = sdg("generate", file, "--root", "s3://no-such-bucket/prefix")
     assert outcome.returncode == 2, outcome.stdout
-    assert "s3://no-such-bucket/prefix" in outcome.stderr and "the bucket does not exist" in outcome.stderr
-    assert "create the bucket, or give another root" in outcome.stderr and SECRET not in outcome.stderr
+    assert (
+        "s3://no-such-bucket/prefix" in outcome.stderr
+        and "the bucket does not exist" in outcome.stderr
+    )
+    assert (
+        "create the bucket, or give another root" in outcome.stderr and SECRET not in outcome.stderr
+    )
     dataset = api.open_dataset(file, root="s3://no-such-bucket/prefix")
     for act in (api.status, api.process, api.row_group_statuses):
         with pytest.raises(StoreError, match="the bucket does not exist"):
@@ -221,8 +260,12 @@ def test_an_endpoint_that_cannot_be_reached_is_named(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://somebody:{SECRET}@127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    dataset = api.open_dataset(write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root="s3://bucket/p")
-    with pytest.raises(StoreError, match=r"s3://bucket/p/.*http://127\.0\.0\.1:\d+ cannot be reached") as raised:
+    dataset = api.open_dataset(
+        write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root="s3://bucket/p"
+    )
+    with pytest.raises(
+        StoreError, match=r"s3://bucket/p/.*http://127\.0\.0\.1:\d+ cannot be reached"
+    ) as raised:
         api.generate(dataset)
     assert "AWS_ENDPOINT_URL" in str(raised.value.remedy) and SECRET not in str(raised.value)
 
@@ -282,10 +325,16 @@ def test_refusals_name_the_place_and_the_remedy_and_no_secret(
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         layout = DatasetLayout(root_of("s3://bucket/prefix"), "tickets")
         for look in (lambda: read_current(layout.current), layout.versions):
-            with pytest.raises(StoreError, match=f"s3://bucket/prefix/tickets.*: .*{message}") as raised:
+            with pytest.raises(
+                StoreError, match=f"s3://bucket/prefix/tickets.*: .*{message}"
+            ) as raised:
                 look()
             assert remedy in str(raised.value.remedy)
-            chain = [str(raised.value), str(raised.value.__cause__), repr(raised.value.__cause__.__cause__)]
+            chain = [
+                str(raised.value),
+                str(raised.value.__cause__),
+                repr(raised.value.__cause__.__cause__),
+            ]
             assert SECRET not in "".join(chain)
 
 
@@ -309,7 +358,9 @@ def test_a_throttled_request_is_tried_again(s3: S3Server, monkeypatch: pytest.Mo
         assert root_of("s3://bucket/file").read_bytes() == b"content" and answers == []
 
 
-def test_http_without_leave_is_refused_with_the_way_out(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_without_leave_is_refused_with_the_way_out(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     with pytest.raises(StoreError, match="the endpoint is not https") as raised:
         read_current(root_of("s3://bucket/p") / "current.json")
@@ -346,4 +397,7 @@ def test_a_root_that_is_no_place_is_refused(text: str, message: str) -> None:
 
 def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
     assert root_of((tmp_path / "with space").as_uri()) == tmp_path / "with space"
-    assert str(root_of("s3://bucket/prefix/")) == "s3://bucket/prefix" and str(root_of("s3://bucket")) == "s3://bucket"
+    assert (
+        str(root_of("s3://bucket/prefix/")) == "s3://bucket/prefix"
+        and str(root_of("s3://bucket")) == "s3://bucket"
+    )

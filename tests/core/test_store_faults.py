@@ -50,7 +50,9 @@ def test_every_request_that_is_refused_ends_in_an_error_with_its_place_and_remed
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    config = dataset_config(uuid(), category("plan", "free", "pro"), num_records=4, row_group_size=2)
+    config = dataset_config(
+        uuid(), category("plan", "free", "pro"), num_records=4, row_group_size=2
+    )
     file = write_config(tmp_path / "tickets.yaml", config)
     errors = 0
     for number in itertools.count(1):

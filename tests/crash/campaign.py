@@ -68,16 +68,28 @@ MANY = {
 
 
 def seeded(strategy: str, **more: Any) -> Config:
-    return {"source": {"seed_type": "local", "path": "topics.csv"}, "sampling_strategy": strategy, **more}
+    return {
+        "source": {"seed_type": "local", "path": "topics.csv"},
+        "sampling_strategy": strategy,
+        **more,
+    }
 
 
 def scenarios(endpoint: str) -> list[Scenario]:
     """Every kind of run that must survive."""
 
     def config(*columns: Config, **top: Any) -> Config:
-        return dataset_config(*columns, endpoint=endpoint, **{"num_records": 40, "row_group_size": 10, **top})
+        return dataset_config(
+            *columns, endpoint=endpoint, **{"num_records": 40, "row_group_size": 10, **top}
+        )
 
-    many = {"source": {"seed_type": "custom", "reader": "./readers.py:Many", "params": {"path": "documents"}}}
+    many = {
+        "source": {
+            "seed_type": "custom",
+            "reader": "./readers.py:Many",
+            "params": {"path": "documents"},
+        }
+    }
     edited = (*COLUMNS[:3], llm("answer", "answer briefly {{ question }} of {{ id }}"))
     topics = {"topics.csv": TOPICS}
     return [
@@ -85,23 +97,36 @@ def scenarios(endpoint: str) -> list[Scenario]:
         Scenario("one row group", [config(*COLUMNS, row_group_size=100)]),
         Scenario("tiny row groups", [config(*COLUMNS, num_records=21, row_group_size=2)]),
         Scenario("ordered seed", [config(*SEEDED, seed_config=seeded("ordered"))], topics),
-        Scenario("shuffled seed", [config(*SEEDED, seed_config=seeded("shuffle"), row_group_size=7)], topics),
+        Scenario(
+            "shuffled seed",
+            [config(*SEEDED, seed_config=seeded("shuffle"), row_group_size=7)],
+            topics,
+        ),
         Scenario(
             "partition block",
             [
                 config(
                     *SEEDED,
-                    seed_config=seeded("shuffle", selection_strategy={"index": 1, "num_partitions": 3}),
+                    seed_config=seeded(
+                        "shuffle", selection_strategy={"index": 1, "num_partitions": 3}
+                    ),
                     row_group_size=9,
                 )
             ],
             topics,
         ),
-        Scenario("one file, many rows", [config(*SEEDED, seed_config=many)], {"readers.py": READER, **MANY}),
+        Scenario(
+            "one file, many rows",
+            [config(*SEEDED, seed_config=many)],
+            {"readers.py": READER, **MANY},
+        ),
         Scenario("extension", [config(*COLUMNS, num_records=number) for number in (13, 25, 38)]),
         Scenario(
             "extension of a shuffled seed",
-            [config(*SEEDED, seed_config=seeded("shuffle"), num_records=number) for number in (15, 38)],
+            [
+                config(*SEEDED, seed_config=seeded("shuffle"), num_records=number)
+                for number in (15, 38)
+            ],
             topics,
         ),
         Scenario("an edited prompt", [config(*COLUMNS), config(*edited), config(*COLUMNS)]),
@@ -115,7 +140,9 @@ def scenarios(endpoint: str) -> list[Scenario]:
 class Trial:
     """One scenario under fire. `kills` counts the processes that died."""
 
-    def __init__(self, scenario: Scenario, directory: Path, *, root: str, draw: random.Random, kills: int) -> None:
+    def __init__(
+        self, scenario: Scenario, directory: Path, *, root: str, draw: random.Random, kills: int
+    ) -> None:
         self.scenario, self.root, self.kills = scenario, root, 0
         self.file = directory / "tickets.yaml"
         self._draw, self._at_most = draw, kills

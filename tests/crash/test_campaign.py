@@ -30,7 +30,9 @@ def uninterrupted() -> dict[str, Rows]:
 
 
 @pytest.fixture
-def roots(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+def roots(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], str]:
     """A new root in a place; the ledger of one on S3 lies in the user's state directory."""
 
     def new(place: str) -> str:
@@ -46,7 +48,12 @@ def roots(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("name", "place"), PLACES)
 @pytest.mark.parametrize("number", range(16 if LONG else 1))
 def test_killed_runs_end_as_if_nothing_had_happened(
-    tmp_path: Path, name: str, place: str, number: int, uninterrupted: dict[str, Rows], roots: Callable[[str], str]
+    tmp_path: Path,
+    name: str,
+    place: str,
+    number: int,
+    uninterrupted: dict[str, Rows],
+    roots: Callable[[str], str],
 ) -> None:
     draw = random.Random(f"{name} {place} {number}")
     with ServerProcess("--latency", "0.01") as server:
@@ -59,9 +66,13 @@ def test_killed_runs_end_as_if_nothing_had_happened(
             api.generate(api.open_dataset(trial.file, root=whole))
             uninterrupted[name] = rows_of(trial.file, whole)
     assert rows_of(trial.file, trial.root) == uninterrupted[name]
-    assert repeats(asked) <= trial.kills * IN_FLIGHT, "only requests on their way at a kill are sent again"
+    assert repeats(asked) <= trial.kills * IN_FLIGHT, (
+        "only requests on their way at a kill are sent again"
+    )
     if place == "disk":
-        assert not list(Path(trial.root).rglob(".tmp*")), "what killed runs left half written is gone"
+        assert not list(Path(trial.root).rglob(".tmp*")), (
+            "what killed runs left half written is gone"
+        )
 
 
 def rows_of(file: Path, root: str) -> Rows:

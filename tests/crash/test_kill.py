@@ -49,7 +49,10 @@ def check_files(version: VersionLayout) -> None:
 
 def seeds(short: int, *, long: int) -> list[object]:
     """Seeds of the random moments; the long form has more."""
-    return [*range(1, short + 1), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(short + 1, long + 1))]
+    return [
+        *range(1, short + 1),
+        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(short + 1, long + 1)),
+    ]
 
 
 @pytest.mark.parametrize("seed", seeds(2, long=66))
@@ -59,7 +62,8 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
     root, whole = tmp_path / "root", tmp_path / "whole"
     with ServerProcess("--latency", "0.01") as server:
         file = write_config(
-            tmp_path / "tickets.yaml", dataset_config(*COLUMNS, endpoint=server.url, num_records=RECORDS)
+            tmp_path / "tickets.yaml",
+            dataset_config(*COLUMNS, endpoint=server.url, num_records=RECORDS),
         )
         for _ in range(kills):
             asked = len(server.prompts())
@@ -77,11 +81,17 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
         asked = len(server.prompts())
         outcome = sdg("generate", file, "--root", root)
         assert outcome.returncode == 0, outcome.stderr
-        again = [prompt for prompt in server.prompts()[asked:] if any(row["id"] in prompt for row in saved.values())]
+        again = [
+            prompt
+            for prompt in server.prompts()[asked:]
+            if any(row["id"] in prompt for row in saved.values())
+        ]
         assert again == [], "a saved record was asked for again"
         duplicates = len(server.prompts()) - len(set(server.prompts()))
         assert len(set(server.prompts())) == 2 * RECORDS
-        assert duplicates <= kills * IN_FLIGHT, "only requests on their way at a kill are sent again"
+        assert duplicates <= kills * IN_FLIGHT, (
+            "only requests on their way at a kill are sent again"
+        )
         api.generate(api.open_dataset(file, root=str(whole)))
         final = stored_records(only_version(root))
         assert final == stored_records(only_version(whole))
@@ -90,9 +100,14 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
 
 
 @pytest.mark.parametrize("seed", seeds(1, long=12))
-def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: Path, seed: int) -> None:
+def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(
+    tmp_path: Path, seed: int
+) -> None:
     draw = random.Random(seed)
-    transform = {"user": "{{ plan }} {{ id }}", "messages": [{"role": "user", "content": "{{ question }}"}]}
+    transform = {
+        "user": "{{ plan }} {{ id }}",
+        "messages": [{"role": "user", "content": "{{ question }}"}],
+    }
     config = dataset_config(
         uuid(),
         category("plan", "free", "pro"),
@@ -132,11 +147,19 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: 
     assert not list(version.directory.glob(".tmp*"))
 
 
-RUN_POINTS = [point for point in FAILPOINTS if not point.startswith(("processing", "reopen", "journal", "checkpoint"))]
+RUN_POINTS = [
+    point
+    for point in FAILPOINTS
+    if not point.startswith(("processing", "reopen", "journal", "checkpoint"))
+]
 
 
-@pytest.mark.parametrize("point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"])
-def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize(
+    "point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"]
+)
+def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(
+    tmp_path: Path, point: str
+) -> None:
     root, whole = tmp_path / "root", tmp_path / "whole"
     with ServerProcess() as server:
         config = dataset_config(*COLUMNS, endpoint=server.url, num_records=30)
@@ -149,15 +172,25 @@ def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: 
         assert len(set(asked)) == 60 and len(asked) - 60 <= IN_FLIGHT
         dataset = api.open_dataset(file, root=str(root))
         version = only_version(root)
-        assert stored_records(version) == stored_records(api.generate(api.open_dataset(file, root=str(whole))).version)
-        usage = sum(read_footer(version.row_group(index)).usage["writer"]["requests"] for index in range(3))
-        assert 60 <= usage <= len(asked), "a reply is counted once, one that never got into the journal not at all"
+        assert stored_records(version) == stored_records(
+            api.generate(api.open_dataset(file, root=str(whole))).version
+        )
+        usage = sum(
+            read_footer(version.row_group(index)).usage["writer"]["requests"] for index in range(3)
+        )
+        assert 60 <= usage <= len(asked), (
+            "a reply is counted once, one that never got into the journal not at all"
+        )
         assert [run.outcome for run in api.history(dataset)][:1] == ["done"]
         assert not list(root.rglob(".tmp*"))
 
 
-@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point.startswith(("processing", "reopen"))])
-def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize(
+    "point", [point for point in FAILPOINTS if point.startswith(("processing", "reopen"))]
+)
+def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(
+    tmp_path: Path, point: str
+) -> None:
     file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid()))
     root = tmp_path / "root"
     dataset = api.open_dataset(file, root=str(root))
@@ -177,7 +210,9 @@ def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(tmp_
 
 
 @pytest.mark.parametrize("point", ["journal.after_commit:9", "group.before_settle"])
-def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: Path, point: str) -> None:
+def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_one(
+    tmp_path: Path, point: str
+) -> None:
     """In the middle of a record's candidates, and between its file and the journal."""
     root, whole = tmp_path / "root", tmp_path / "whole"
     with ServerProcess() as server:
@@ -188,7 +223,9 @@ def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_o
         assert killed.returncode == -9, f"{point} was not reached: {killed.stderr}"
         assert sdg("generate", file, "--root", root).returncode == 0
         asked = server.prompts()
-        assert len(asked) - len(set(asked)) <= IN_FLIGHT, "only requests on their way at the kill are sent again"
+        assert len(asked) - len(set(asked)) <= IN_FLIGHT, (
+            "only requests on their way at the kill are sent again"
+        )
         version = only_version(root)
         api.generate(api.open_dataset(file, root=str(whole)))
         other = only_version(whole)
@@ -196,5 +233,7 @@ def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_o
         for index in range(3):
             footers = [read_footer(place.row_group(index)) for place in (version, other)]
             assert footers[0].selection == footers[1].selection
-            listed = [pq.read_table(str(place.rejected_candidates(index))) for place in (version, other)]
+            listed = [
+                pq.read_table(str(place.rejected_candidates(index))) for place in (version, other)
+            ]
             assert listed[0].equals(listed[1])

@@ -64,7 +64,9 @@ def stages_of(draw: random.Random) -> list[dict[str, Any]]:
 
 def text(draw: random.Random) -> str:
     """Words that no other text has."""
-    return " ".join(f"{word}{draw.randrange(10**6)}" for word in draw.choices(WORDS, k=draw.randint(0, 6)))
+    return " ".join(
+        f"{word}{draw.randrange(10**6)}" for word in draw.choices(WORDS, k=draw.randint(0, 6))
+    )
 
 
 class History:
@@ -88,7 +90,9 @@ class History:
         self.project = self.project_in(directory, stages_of(self.draw), sources)
         self.project.bucket = bucket
 
-    def project_in(self, directory: Path, stages: list[dict[str, Any]], sources: dict[str, Any]) -> Project:
+    def project_in(
+        self, directory: Path, stages: list[dict[str, Any]], sources: dict[str, Any]
+    ) -> Project:
         directory.mkdir(exist_ok=True)
         (directory / "own.py").write_text(FUNCTIONS, encoding="utf-8")
         return Project(directory, stages, sources, self.more)
@@ -104,7 +108,12 @@ class History:
 
     def run(self, *, may_die: bool) -> None:
         point = f"{self.draw.choice(POINTS)}:{self.draw.randint(1, 9)}" if may_die else ""
-        command = (self.draw.choice(("generate", "generate", "retry")), self.project.file, "--root", self.project.root)
+        command = (
+            self.draw.choice(("generate", "generate", "retry")),
+            self.project.file,
+            "--root",
+            self.project.root,
+        )
         if self.project.bucket is None and self.company.random() < 0.5:
             with started_sdg(*command) as beside:
                 done = sdg(*command, env={VARIABLE: point})
@@ -118,7 +127,9 @@ class History:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 60))])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 60))]
+)
 def test_any_history_ends_like_an_undisturbed_run(tmp_path: Path, seed: int) -> None:
     live_through(tmp_path, seed)
 
@@ -137,7 +148,10 @@ def live_through(tmp_path: Path, seed: int, *, bucket: str | None = None) -> His
         for _ in range(3):
             history.change_sources()
             if history.draw.random() < 0.4:
-                project.stages = [*project.stages[: history.draw.randint(1, 3)], *stages_of(history.draw)[:2]]
+                project.stages = [
+                    *project.stages[: history.draw.randint(1, 3)],
+                    *stages_of(history.draw)[:2],
+                ]
                 project.stages = without_clashes(project.stages)
             project.write()
             history.run(may_die=True)
@@ -170,4 +184,6 @@ def without_clashes(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows without the order of their columns, and without those that only some of a file's sources have."""
-    return [{name: value for name, value in sorted(row.items()) if value is not None} for row in rows]
+    return [
+        {name: value for name, value in sorted(row.items()) if value is not None} for row in rows
+    ]

@@ -19,7 +19,11 @@ STAGES = [
 ]
 TEXTS = {name: f"{name}1 {name}2 {name}3 skip {name}5 {name}6" for name in "abcde"}
 POINTS = [
-    *((point, count) for point in ("file.before_replace", "file.after_replace") for count in (1, 7, 10, 12)),
+    *(
+        (point, count)
+        for point in ("file.before_replace", "file.after_replace")
+        for count in (1, 7, 10, 12)
+    ),
     *(("journal.after_commit", count) for count in (1, 3)),
     ("claim.after_take", 1),
     ("file.after_temporary", 9),
@@ -34,7 +38,9 @@ IN_FLIGHT = 2 * AT_ONCE
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     with ServerProcess() as server:
-        project = Project(tmp_path_factory.mktemp("whole"), STAGES, more=served_by(server.url)).write(**TEXTS)
+        project = Project(
+            tmp_path_factory.mktemp("whole"), STAGES, more=served_by(server.url)
+        ).write(**TEXTS)
         project.generate()
         return project.rows()
 
@@ -60,12 +66,20 @@ def test_killed_at_a_point_and_run_again(
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_make_every_source_once(tmp_path: Path, undisturbed: list[dict[str, object]]) -> None:
+def test_two_runs_at_once_make_every_source_once(
+    tmp_path: Path, undisturbed: list[dict[str, object]]
+) -> None:
     with ServerProcess("--latency", "0.02") as server:
         project = Project(tmp_path, STAGES, more=served_by(server.url)).write(**TEXTS)
         command = [*SDG, "generate", str(project.file), "--root", project.root]
         both = [
-            subprocess.Popen(command, cwd=PROJECT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             for _ in range(2)
         ]
         outcomes = [process.communicate() for process in both]

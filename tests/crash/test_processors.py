@@ -22,10 +22,20 @@ WORDS = [f"w{number}" for number in range(400)]
 LEAK = "one two three four five six"
 PROCESSORS: dict[str, dict[str, Any]] = {
     "filter": {"processor_type": "filter", "keep": "{{ score > 0.2 }}"},
-    "quality": {"processor_type": "filter", "column": "text", "quality": [{"rule": "words", "at_least": 7}]},
+    "quality": {
+        "processor_type": "filter",
+        "column": "text",
+        "quality": [{"rule": "words", "at_least": 7}],
+    },
     "exact": {"processor_type": "deduplicate", "columns": ["text"], "keep": "last"},
     "minhash": {"method": "minhash", "columns": ["text"], "keep": "best", "score": "score"},
-    "embedding": {"method": "embedding", "columns": ["vector"], "threshold": 0.98, "keep": "best", "score": "score"},
+    "embedding": {
+        "method": "embedding",
+        "columns": ["vector"],
+        "threshold": 0.98,
+        "keep": "best",
+        "score": "score",
+    },
     "decontaminate": {
         "processor_type": "decontaminate",
         "columns": ["text"],
@@ -34,16 +44,28 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     },
 }
 POINTS = [point for point in FAILPOINTS if point.startswith("processing")]
-MOMENTS = [*((point, 1) for point in POINTS), *(("processing.after_batch", count) for count in (4, 7, 11))]
-MOMENTS += [(f"file.{moment}", count) for moment in ("after_temporary", "before_replace") for count in (2, 3, 5)]
-EACH = [pytest.param(name, marks=() if name in ("minhash", "embedding") else pytest.mark.long) for name in PROCESSORS]
+MOMENTS = [
+    *((point, 1) for point in POINTS),
+    *(("processing.after_batch", count) for count in (4, 7, 11)),
+]
+MOMENTS += [
+    (f"file.{moment}", count)
+    for moment in ("after_temporary", "before_replace")
+    for count in (2, 3, 5)
+]
+EACH = [
+    pytest.param(name, marks=() if name in ("minhash", "embedding") else pytest.mark.long)
+    for name in PROCESSORS
+]
 """In the short form the others are killed together with all."""
 
 
 def config(*names: str) -> dict[str, Any]:
     chosen = [{"processor_type": "deduplicate", "name": name, **PROCESSORS[name]} for name in names]
     seed = {"source": {"path": "seed.parquet"}}
-    return dataset_config(uuid(), seed_config=seed, num_records=RECORDS, row_group_size=13, processors=chosen)
+    return dataset_config(
+        uuid(), seed_config=seed, num_records=RECORDS, row_group_size=13, processors=chosen
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +84,11 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number % 12 == 6:
             words[2:8] = LEAK.split()
         rows.append(
-            {"text": " ".join(words[: 5 if number % 15 == 7 else 30]), "vector": vector, "score": draw.random()}
+            {
+                "text": " ".join(words[: 5 if number % 15 == 7 else 30]),
+                "vector": vector,
+                "score": draw.random(),
+            }
         )
     directory = tmp_path_factory.mktemp("generated")
     pl.DataFrame(rows).write_parquet(directory / "seed.parquet")
@@ -104,7 +130,9 @@ def killed_and_done_again(
 @pytest.mark.parametrize("name", EACH)
 def test_each_processor_killed_in_the_middle(tmp_path: Path, generated: Path, name: str) -> None:
     """In its second look at the rows where it has one, else while it writes."""
-    version, whole = killed_and_done_again(generated, tmp_path, name, moments=[("processing.after_batch", 8)])
+    version, whole = killed_and_done_again(
+        generated, tmp_path, name, moments=[("processing.after_batch", 8)]
+    )
     files, removed, kept = what_is_left(version)
     assert (files, removed, kept) == what_is_left(whole)
     assert 0 < removed[name] < RECORDS and removed[name] + kept[name] == RECORDS, "nothing is lost"
@@ -121,14 +149,22 @@ def test_every_processor_killed_at_every_point(
     assert what_is_left(version) == what_is_left(whole)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 30))])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 30))]
+)
 def test_all_processors_killed_again_and_again(tmp_path: Path, generated: Path, seed: int) -> None:
     draw = random.Random(seed)
     names = draw.sample([*PROCESSORS], k=len(PROCESSORS))
-    moments = [("processing.after_batch", draw.randint(1, 20)), (draw.choice(POINTS), 1), draw.choice(MOMENTS)]
+    moments = [
+        ("processing.after_batch", draw.randint(1, 20)),
+        (draw.choice(POINTS), 1),
+        draw.choice(MOMENTS),
+    ]
     version, whole = killed_and_done_again(generated, tmp_path, *names, moments=moments)
     assert what_is_left(version) == what_is_left(whole)
-    assert sum(what_is_left(version)[1].values()) + api.process(opened(tmp_path)).num_rows == RECORDS
+    assert (
+        sum(what_is_left(version)[1].values()) + api.process(opened(tmp_path)).num_rows == RECORDS
+    )
 
 
 def opened(base: Path) -> api.Dataset:

@@ -65,7 +65,9 @@ def test_no_record_is_lost_to_a_server_that_fails_one_request_in_eight(tmp_path:
             "answer": f"answer {row['question']} of {row['id']}",
             "summary": f"sum up {row['id']}",
         }
-        assert {name: row[name] for name in prompts} == {name: answer_to(text) for name, text in prompts.items()}
+        assert {name: row[name] for name in prompts} == {
+            name: answer_to(text) for name, text in prompts.items()
+        }
         wanted.update(prompts.values())
     assert set(asked) == wanted and len(wanted) == RECORDS * CALLS_PER_RECORD
     assert asked.total() > len(wanted), "the server injected no fault at all"

@@ -48,8 +48,18 @@ LARGEST = 40
 SIZE = 6
 QUESTION = llm("question", "ask about {{ id }} on {{ plan }}", drop=True)
 VARIANTS = {
-    "first": (uuid(), category("plan", "free", "pro"), QUESTION, llm("answer", "answer {{ question }}")),
-    "edited": (uuid(), category("plan", "free", "pro"), QUESTION, llm("answer", "answer shortly {{ question }}")),
+    "first": (
+        uuid(),
+        category("plan", "free", "pro"),
+        QUESTION,
+        llm("answer", "answer {{ question }}"),
+    ),
+    "edited": (
+        uuid(),
+        category("plan", "free", "pro"),
+        QUESTION,
+        llm("answer", "answer shortly {{ question }}"),
+    ),
     "longer": (
         uuid(),
         category("plan", "free", "pro"),
@@ -87,7 +97,10 @@ class Resuming(RuleBasedStateMachine):
     @property
     def file(self) -> Path:
         config = dataset_config(
-            *VARIANTS[self.variant], endpoint=self.server.url, num_records=self.num_records, row_group_size=SIZE
+            *VARIANTS[self.variant],
+            endpoint=self.server.url,
+            num_records=self.num_records,
+            row_group_size=SIZE,
         )
         return write_config(self.base / "tickets.yaml", config)
 
@@ -132,13 +145,17 @@ class Resuming(RuleBasedStateMachine):
             running.result()
 
     @rule(
-        point=st.sampled_from([p for p in FAILPOINTS if not p.startswith(("processing", "reopen", "checkpoint"))]),
+        point=st.sampled_from(
+            [p for p in FAILPOINTS if not p.startswith(("processing", "reopen", "checkpoint"))]
+        ),
         count=st.integers(1, 6),
     )
     def generate_and_be_killed(self, point: str, count: int) -> None:
         if self._refused_because_sealed():
             return
-        with started_sdg("generate", self.file, "--root", self.root, env={VARIABLE: f"{point}:{count}"}) as running:
+        with started_sdg(
+            "generate", self.file, "--root", self.root, env={VARIABLE: f"{point}:{count}"}
+        ) as running:
             _, errors = running.communicate()
         assert running.returncode in (0, KILLED), errors
         note(f"killed: {running.returncode == KILLED}")
@@ -177,7 +194,9 @@ class Resuming(RuleBasedStateMachine):
     def process(self) -> None:
         dataset = self.opened()
         version = self._version(self.variant)
-        complete = version is not None and all(s.state == "complete" for s in api.row_group_statuses(dataset))
+        complete = version is not None and all(
+            s.state == "complete" for s in api.row_group_statuses(dataset)
+        )
         if not complete:  # a sealed one lacks records only if the dataset has grown since
             with pytest.raises(SealedError if self.variant in self.sealed else IncompleteError):
                 api.process(dataset)
@@ -224,7 +243,9 @@ class Resuming(RuleBasedStateMachine):
         if not hasattr(self, "root"):
             return None
         config = dataset_config(*VARIANTS[variant], endpoint=self.server.url, row_group_size=SIZE)
-        plan = api.open_dataset(write_config(self.base / f"{variant}.yaml", config), root=str(self.root)).plan
+        plan = api.open_dataset(
+            write_config(self.base / f"{variant}.yaml", config), root=str(self.root)
+        ).plan
         version = VersionLayout(self.root / "tickets" / plan.fingerprint.version)
         return version if version.metadata.exists() else None
 
@@ -245,7 +266,9 @@ def test_any_order_of_events_keeps_the_promises(tmp_path: Path) -> None:
     with ServerProcess() as server:
         Resuming.server, Resuming.reference = server, {}
         for name, columns in VARIANTS.items():
-            config = dataset_config(*columns, endpoint=server.url, num_records=LARGEST, row_group_size=SIZE)
+            config = dataset_config(
+                *columns, endpoint=server.url, num_records=LARGEST, row_group_size=SIZE
+            )
             dataset = open_dataset(tmp_path / f"{name}.yaml", config, root=tmp_path / name)
             Resuming.reference[name] = stored_records(api.generate(dataset).version)
         run_state_machine_as_test(

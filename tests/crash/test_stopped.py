@@ -62,13 +62,17 @@ FINISHING = [
     "processing.after_publish",
     "processing.after_seal",
 ]
-APART = re.compile(r"(^|/)\.tmp|metadata\.json$|\.lock$|^partitions/|/report\.(json|html)$|/README\.md$|/footers")
+APART = re.compile(
+    r"(^|/)\.tmp|metadata\.json$|\.lock$|^partitions/|/report\.(json|html)$|/README\.md$|/footers"
+)
 OFTEN = {"file.after_temporary:6", "group.after_dropped", "processing.after_decisions"}
 
 
 def points(found: list[str]) -> list[object]:
     """Some on every run of the tests, all in the long form."""
-    return [point if point in OFTEN else pytest.param(point, marks=pytest.mark.long) for point in found]
+    return [
+        point if point in OFTEN else pytest.param(point, marks=pytest.mark.long) for point in found
+    ]
 
 
 def finished(root: Path, name: str) -> dict[str, str]:
@@ -87,7 +91,10 @@ def run_out(root: Path) -> None:
                 ledger.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
                 pytest.skip("it stands still inside the fence, where nobody can take over")
-            if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'claims'").fetchone() is not None:
+            if (
+                ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'claims'").fetchone()
+                is not None
+            ):
                 ledger.execute("UPDATE claims SET expires_at = 0")
         ledger.close()
 
@@ -97,7 +104,12 @@ def wait_until_stopped(process: WarmProcess, point: str) -> bool:
 
     def state() -> str:
         try:
-            return Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            return (
+                Path(f"/proc/{process.pid}/stat")
+                .read_text(encoding="utf-8")
+                .rpartition(")")[2]
+                .split()[0]
+            )
         except OSError:
             return "X"
 
@@ -123,7 +135,11 @@ def race(root: Path, name: str, point: str, command: str, file: Path, *after: st
 
 def dataset(tmp_path: Path, server: ServerProcess) -> Path:
     config = dataset_config(*COLUMNS, endpoint=server.url, num_records=2, row_group_size=2)
-    painter = {"alias": "painter", "model": "dall-e", "inference_parameters": {"generation_type": "image"}}
+    painter = {
+        "alias": "painter",
+        "model": "dall-e",
+        "inference_parameters": {"generation_type": "image"},
+    }
     config["model_configs"].append({**config["model_configs"][0], **painter})
     return write_config(tmp_path / "tickets.yaml", config)
 
@@ -153,7 +169,12 @@ def test_pipelines(tmp_path: Path, point: str) -> None:
     (tmp_path / "a.md").write_text("some text")
     with ServerProcess() as server:
         models: dict[str, Any] = dataset_config(llm("t", "x"), endpoint=server.url)
-        config = {"kind": "pipeline", "name": "notes", "sources": {"reader": "files", "path": "*.md"}, "stages": STAGES}
+        config = {
+            "kind": "pipeline",
+            "name": "notes",
+            "sources": {"reader": "files", "path": "*.md"},
+            "stages": STAGES,
+        }
         config |= {name: models[name] for name in ("model_providers", "model_configs")}
         (tmp_path / "notes.yaml").write_text(yaml.safe_dump(config))
         race(tmp_path / "root", "notes", point, "generate", tmp_path / "notes.yaml", "process")

@@ -13,7 +13,14 @@ import dagster as dg
 import pytest
 
 from tests.support.celery_workers import Redis, Workers, redis_server
-from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home, wait_for
+from tests.support.dagster_process import (
+    PROJECT,
+    DagsterHome,
+    Server,
+    dagster_server,
+    make_home,
+    wait_for,
+)
 from tests.support.location import MODULE, write_dataset, write_project
 from tests.support.model_datasets import (
     IN_FLIGHT,
@@ -65,11 +72,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def home(redis: Redis, model: HeldModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHome]:
+def home(
+    redis: Redis, model: HeldModel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagsterHome]:
     with dagster_and_ledger() as (dagster_url, ledger_url):
         env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url, **redis.env}
         made = make_home(
-            tmp_path_factory.mktemp("celery"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env, cold=True
+            tmp_path_factory.mktemp("celery"),
+            module=MODULE,
+            instance=DEPLOY / "dagster.yaml",
+            env=env,
+            cold=True,
         )
         write_project(made.directory)
         dataset = held_dataset(NAME, url=model.url, groups=GROUPS)
@@ -97,7 +110,9 @@ def story(workers: Workers, home: DagsterHome, model: HeldModel, redis: Redis) -
 def told(server: Server, workers: Workers, model: HeldModel, redis: Redis) -> Story:
     home = server.home
     first = server.launch_backfill(asset(NAME), sorted(ALL))
-    wait_for(lambda: workers.tasks("a") and workers.tasks("b") or None, what="both workers have a run")
+    wait_for(
+        lambda: workers.tasks("a") and workers.tasks("b") or None, what="both workers have a run"
+    )
     wait_for(lambda: model.asked.total() > ANSWERED or None, what="the model holds a reply back")
     tasks = {name: workers.tasks(name) for name in ("a", "b")}
     redis.stop()
@@ -107,13 +122,17 @@ def told(server: Server, workers: Workers, model: HeldModel, redis: Redis) -> St
     wait_for(lambda: one_left(home), what="the other worker has done all the other runs")
     with home.instance() as instance:
         (lost,) = instance.get_runs(dg.RunsFilter(statuses=[*WORKING]))
-        instance.report_run_failed(lost, "its worker was killed")  # as a person does, or the monitor after its time
+        instance.report_run_failed(
+            lost, "its worker was killed"
+        )  # as a person does, or the monitor after its time
     ended = server.backfill_ended(first)
     after = server.partitions(asset(NAME))
     assert after["materialized"] < ALL, "the killed worker had work left"
     slices = len(server.runs_of_backfill(first))
     workers.start("a")
-    second = server.backfill_ended(server.launch_backfill(asset(NAME), sorted(ALL - after["materialized"])))
+    second = server.backfill_ended(
+        server.launch_backfill(asset(NAME), sorted(ALL - after["materialized"]))
+    )
     return Story(
         tasks=tasks,
         slices=slices,
@@ -141,12 +160,16 @@ def test_a_backfill_is_sliced_over_both_workers(story: Story) -> None:
 
 def test_a_killed_worker_costs_its_slice_alone(story: Story) -> None:
     assert story.first == "COMPLETED_FAILED"
-    assert len(story.after["materialized"]) >= GROUPS - PER_RUN, "the broker's restart has cost nothing"
+    assert len(story.after["materialized"]) >= GROUPS - PER_RUN, (
+        "the broker's restart has cost nothing"
+    )
     assert story.statuses == {"SUCCESS": GROUPS // PER_RUN, "FAILURE": 1}
 
 
 def test_the_next_backfill_makes_the_rest(story: Story) -> None:
     assert story.second == "COMPLETED_SUCCESS"
     assert story.at_end["materialized"] == story.on_disk == ALL
-    assert story.asked.total() <= GROUPS * SIZE + IN_FLIGHT, "what was on its way at the kill, no more"
+    assert story.asked.total() <= GROUPS * SIZE + IN_FLIGHT, (
+        "what was on its way at the kill, no more"
+    )
     assert len(story.asked) == GROUPS * SIZE

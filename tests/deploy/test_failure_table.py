@@ -31,7 +31,9 @@ SHOWN_BY = {
         "tests/deploy/test_ray.py::test_a_pipeline_loses_a_node_and_nothing_else",
         "tests/contracts/test_stage_executor.py::test_a_model_is_served_on_every_node_and_asked_on_all_of_them",
     ],
-    "Ray's head": ["tests/deploy/test_ray.py::test_a_lost_head_ends_runs_and_the_next_goes_on_from_there"],
+    "Ray's head": [
+        "tests/deploy/test_ray.py::test_a_lost_head_ends_runs_and_the_next_goes_on_from_there"
+    ],
     "the broker": ["tests/deploy/test_celery.py::test_a_killed_worker_costs_its_slice_alone"],
     "Slurm's controller": [
         "tests/deploy/test_slurm.py::test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them"

@@ -53,9 +53,14 @@ def job() -> tuple[dict[str, Any], dict[str, Any]]:
 def test_what_the_job_takes_for_final_is_what_the_command_means() -> None:
     spec, container = job()
     final, disrupted = spec["podFailurePolicy"]["rules"]
-    assert final["action"] == "FailIndex" and final["onExitCodes"]["containerName"] == container["name"]
+    assert (
+        final["action"] == "FailIndex"
+        and final["onExitCodes"]["containerName"] == container["name"]
+    )
     assert final["onExitCodes"]["values"] == sorted((FAILED_RECORDS, REFUSED))
-    assert INTERRUPTED not in final["onExitCodes"]["values"], "an interrupted slice is started again"
+    assert INTERRUPTED not in final["onExitCodes"]["values"], (
+        "an interrupted slice is started again"
+    )
     assert disrupted["action"] == "Ignore"
     assert spec["template"]["spec"]["restartPolicy"] == "Never", "which a failure policy demands"
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
@@ -66,7 +71,11 @@ def test_secrets_are_in_the_secret_and_nowhere_else() -> None:
     _, container = job()
     names = {entry["secretRef"]["name"] for entry in container["envFrom"]}
     (deployment,) = read("values.yaml")["dagster-user-deployments"]["deployments"]
-    assert names == {entry["name"] for entry in deployment["envSecrets"]} == {secret["metadata"]["name"]}
+    assert (
+        names
+        == {entry["name"] for entry in deployment["envSecrets"]}
+        == {secret["metadata"]["name"]}
+    )
     assert all(is_credential(name) or name == "AWS_REGION" for name in secret["stringData"])
     plain = {entry["name"] for entry in (*container["env"], *deployment["env"])}
     assert not any(map(is_credential, plain))
@@ -77,7 +86,11 @@ def test_the_launcher_makes_pods_of_the_values_that_kubernetes_takes() -> None:
     require_module("dagster_k8s")
     from dagster._config import process_config, resolve_to_config_type
     from dagster_k8s import K8sRunLauncher
-    from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+    from dagster_k8s.job import (
+        DagsterK8sJobConfig,
+        UserDefinedDagsterK8sConfig,
+        construct_dagster_k8s_job,
+    )
 
     values = read("values.yaml")
     given = values["runLauncher"]["config"]["k8sRunLauncher"]
@@ -104,7 +117,9 @@ def test_the_launcher_makes_pods_of_the_values_that_kubernetes_takes() -> None:
         env_secrets=instance["env_secrets"],
         env_vars=instance["env_vars"],
     )
-    made = construct_dagster_k8s_job(config, ["dagster", "api", "execute_run"], "run-1", user_defined_k8s_config=own)
+    made = construct_dagster_k8s_job(
+        config, ["dagster", "api", "execute_run"], "run-1", user_defined_k8s_config=own
+    )
     from kubernetes.client import ApiClient
 
     manifest = ApiClient().sanitize_for_serialization(made)
@@ -123,7 +138,10 @@ def test_dagster_takes_what_the_chart_makes_of_the_values(tmp_path: Path) -> Non
     daemon = read("values.yaml")["dagsterDaemon"]
     runs = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
     monitoring = {_snake(name): value for name, value in daemon["runMonitoring"].items()}
-    instance = {"run_monitoring": monitoring, "concurrency": {"runs": {_snake(name): runs[name] for name in runs}}}
+    instance = {
+        "run_monitoring": monitoring,
+        "concurrency": {"runs": {_snake(name): runs[name] for name in runs}},
+    }
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
     from dagster._core.instance.config import dagster_instance_config
 

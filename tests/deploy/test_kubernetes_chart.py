@@ -39,7 +39,12 @@ def many(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": item}
 
 
-IMAGE = known("repository tag pullPolicy", repository=TEXT, tag={"type": ["string", "integer"]}, pullPolicy=POLICY)
+IMAGE = known(
+    "repository tag pullPolicy",
+    repository=TEXT,
+    tag={"type": ["string", "integer"]},
+    pullPolicy=POLICY,
+)
 SECRETS = many(known("name", name=TEXT, optional=FLAG))
 VARIABLES = {"anyOf": [NAMES, many(known("name", name=TEXT, value=TEXT, valueFrom=KUBERNETES))]}
 INT_SOURCE = {"anyOf": [COUNT, known("env", env=TEXT)]}
@@ -110,9 +115,14 @@ CHART = known(
             service=known("port", port=COUNT),
         ),
         "dagster-user-deployments": known(
-            enabled=FLAG, enableSubchart=FLAG, imagePullSecrets=SECRETS, deployments=many(DEPLOYMENT)
+            enabled=FLAG,
+            enableSubchart=FLAG,
+            imagePullSecrets=SECRETS,
+            deployments=many(DEPLOYMENT),
         ),
-        "runLauncher": known("type", type={"const": "K8sRunLauncher"}, config=known(k8sRunLauncher=LAUNCHER)),
+        "runLauncher": known(
+            "type", type={"const": "K8sRunLauncher"}, config=known(k8sRunLauncher=LAUNCHER)
+        ),
         "dagsterDaemon": known(
             enabled=FLAG,
             runCoordinator=known(
@@ -126,7 +136,9 @@ CHART = known(
         "telemetry": known(enabled=FLAG),
     }
 )
-VALUES = yaml.safe_load((PROJECT / "deploy" / "kubernetes" / "values.yaml").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load(
+    (PROJECT / "deploy" / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+)
 
 
 def faults(values: Any) -> list[str]:
@@ -162,7 +174,11 @@ def at(values: Any, path: Path) -> Any:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path, value in parts(VALUES) if isinstance(value, dict) and "Config" not in str(path[-1:])],
+    [
+        path
+        for path, value in parts(VALUES)
+        if isinstance(value, dict) and "Config" not in str(path[-1:])
+    ],
     ids=str,
 )
 def test_a_name_that_the_chart_does_not_have_is_found(path: Path) -> None:

@@ -37,7 +37,9 @@ CONNECTIONS = 4
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    with postgres(options="-c shared_preload_libraries=pg_stat_statements -c max_connections=400") as url:
+    with postgres(
+        options="-c shared_preload_libraries=pg_stat_statements -c max_connections=400"
+    ) as url:
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             connection.execute(sa.text("create extension pg_stat_statements"))
@@ -58,7 +60,9 @@ def load_of(url: str) -> tuple[int, int]:
     with engine.connect() as connection:
         query = "select sum(xact_commit + xact_rollback) from pg_stat_database where datname = 'postgres'"
         transactions = connection.execute(sa.text(query)).scalar()
-        statements = connection.execute(sa.text("select sum(calls) from pg_stat_statements")).scalar()
+        statements = connection.execute(
+            sa.text("select sum(calls) from pg_stat_statements")
+        ).scalar()
     engine.dispose()
     return int(transactions or 0), int(statements or 0)
 
@@ -68,10 +72,15 @@ def busiest_of(url: str) -> list[str]:
     engine = sa.create_engine(url)
     query = "select calls, total_exec_time, query from pg_stat_statements order by {} desc limit 12"
     with engine.connect() as connection:
-        rows = [connection.execute(sa.text(query.format(order))).all() for order in ("calls", "total_exec_time")]
+        rows = [
+            connection.execute(sa.text(query.format(order))).all()
+            for order in ("calls", "total_exec_time")
+        ]
     engine.dispose()
     return [
-        f"{calls:8} {spent:9.0f} ms  {' '.join(text.split())[:110]}" for part in rows for calls, spent, text in part
+        f"{calls:8} {spent:9.0f} ms  {' '.join(text.split())[:110]}"
+        for part in rows
+        for calls, spent, text in part
     ]
 
 
@@ -101,17 +110,25 @@ def counted_connections(url: str) -> Iterator[list[int]]:
         engine.dispose()
 
 
-def test_slices_that_overlap_and_die_share_one_ledger(database: str, store: S3Server, tmp_path: Path) -> None:
+def test_slices_that_overlap_and_die_share_one_ledger(
+    database: str, store: S3Server, tmp_path: Path
+) -> None:
     draw = random.Random(16)
     with ServerProcess("--latency", "0.05") as server:
         config = dataset_config(
-            uuid(), llm("answer", "answer {{ id }}"), endpoint=server.url, parallel=PARALLEL, num_records=GROUPS * SIZE
+            uuid(),
+            llm("answer", "answer {{ id }}"),
+            endpoint=server.url,
+            parallel=PARALLEL,
+            num_records=GROUPS * SIZE,
         )
         file = write_config(tmp_path / "tickets.yaml", {**config, "row_group_size": SIZE})
         root = store.new_root()
         command = ("generate", file, "--root", root)
         env = {**store.env, "SDG_LEDGER_URL": database}
-        del env["AWS_MAX_ATTEMPTS"]  # as users have it: a store that is asked by so many asks for patience
+        del env[
+            "AWS_MAX_ATTEMPTS"
+        ]  # as users have it: a store that is asked by so many asks for patience
         before = load_of(database)
         began = time.monotonic()
         dying = range(0, PROCESSES, 3)
@@ -125,22 +142,32 @@ def test_slices_that_overlap_and_die_share_one_ledger(database: str, store: S3Se
                     more = {}
                     if round_of == "die" and number in dying:
                         more = {VARIABLE: f"{draw.choice(POINTS)}:{draw.randint(1, 4)}"}
-                    count = PROCESSES if number % 2 else PROCESSES // 2  # of two sizes, so that they overlap
+                    count = (
+                        PROCESSES if number % 2 else PROCESSES // 2
+                    )  # of two sizes, so that they overlap
                     options = ("--shard", f"{number % count}/{count}")
-                    processes.append(running.enter_context(started_sdg(*command, *options, env={**env, **more})))
-                outcomes.append([(process.communicate(), process.returncode) for process in processes])
+                    processes.append(
+                        running.enter_context(started_sdg(*command, *options, env={**env, **more}))
+                    )
+                outcomes.append(
+                    [(process.communicate(), process.returncode) for process in processes]
+                )
             peak = max(peak, *connections)
         first, second = outcomes
         assert {code for _, code in first} == {0, -9}, first
         assert {code for _, code in second} == {0}, second
         seconds = time.monotonic() - began
-        spent, statements = (now - then for now, then in zip(load_of(database), before, strict=True))
+        spent, statements = (
+            now - then for now, then in zip(load_of(database), before, strict=True)
+        )
         asked = Counter(server.prompts())
     dataset = api.open_dataset(file, root=root)
     status = api.status(dataset)
     assert (status.remaining, status.records) == (0, GROUPS * SIZE)
     assert len(asked) == GROUPS * SIZE
-    assert asked.total() - len(asked) <= len(dying) * 2 * PARALLEL, "what was on its way at a kill, no more"
+    assert asked.total() - len(asked) <= len(dying) * 2 * PARALLEL, (
+        "what was on its way at a kill, no more"
+    )
     at_most = TRANSACTIONS * GROUPS + 100 * PROCESSES + LOOKS * (PROCESSES + 1) * seconds
     assert spent <= at_most, f"{spent / GROUPS:.1f} transactions a row group"
     print(
@@ -148,5 +175,7 @@ def test_slices_that_overlap_and_die_share_one_ledger(database: str, store: S3Se
         f"{statements / GROUPS:.1f} statements a row group, {statements / seconds:.0f} statements a second, "
         f"at most {peak} connections, {asked.total() - len(asked)} requests twice"
     )
-    assert peak <= CONNECTIONS * PROCESSES + len(dying), "a killed process may seem to hold its own for a while"
+    assert peak <= CONNECTIONS * PROCESSES + len(dying), (
+        "a killed process may seem to hold its own for a while"
+    )
     print("\n".join(busiest_of(database)))

@@ -32,12 +32,17 @@ def database() -> Iterator[PostgresServer]:
         yield server
 
 
-def test_a_database_that_is_started_again(database: PostgresServer, model: HeldModel, tmp_path: Path) -> None:
+def test_a_database_that_is_started_again(
+    database: PostgresServer, model: HeldModel, tmp_path: Path
+) -> None:
     file = write_config(tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
     command = ("generate", file, "--root", tmp_path / "data")
     env = {"SDG_LEDGER_URL": database.url}
     with started_sdg(*command, env=env) as running:
-        wait_until(lambda: model.asked.total() > ANSWERED and published(tmp_path), "a row group is finished")
+        wait_until(
+            lambda: model.asked.total() > ANSWERED and published(tmp_path),
+            "a row group is finished",
+        )
         answered = set(model.first_asked(SIZE))
         database.stop()
         model.let_go()
@@ -67,7 +72,9 @@ def test_an_object_store_that_is_started_again(
             up.close()
             model.let_go()
             _, words = running.communicate()
-    assert running.returncode == 2 and "cannot be reached" in words and "Traceback" not in words, words
+    assert running.returncode == 2 and "cannot be reached" in words and "Traceback" not in words, (
+        words
+    )
     with s3_server(int(store.url.rpartition(":")[2])):
         again = sdg(*command, env=env)
         assert again.returncode == 0, again.stderr

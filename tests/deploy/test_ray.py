@@ -16,9 +16,25 @@ import yaml
 
 from sdg_core.api import pipelines, read_rows
 from sdg_core.pipelines.store import read_footer
-from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home, wait_for
+from tests.support.dagster_process import (
+    PROJECT,
+    DagsterHome,
+    Server,
+    dagster_server,
+    make_home,
+    wait_for,
+)
 from tests.support.location import MODULE, write_dataset, write_project
-from tests.support.model_datasets import EVERYTHING, IN_FLIGHT, SIZE, HeldModel, asset, held_dataset, held_models, keys
+from tests.support.model_datasets import (
+    EVERYTHING,
+    IN_FLIGHT,
+    SIZE,
+    HeldModel,
+    asset,
+    held_dataset,
+    held_models,
+    keys,
+)
 from tests.support.pipelines import WORDS, check_accounts, llm_stage, served_by
 from tests.support.postgres import dagster_and_ledger
 from tests.support.ray_cluster import RayCluster, ray_cluster
@@ -93,7 +109,11 @@ def home(
             "SDG_RAY_DASHBOARD": str(cluster.dashboard),
         }
         made = make_home(
-            tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env, cold=True
+            tmp_path_factory.mktemp("ray"),
+            module=MODULE,
+            instance=DEPLOY / "dagster.yaml",
+            env=env,
+            cold=True,
         )
         settings = made.directory / "dagster.yaml"
         text = settings.read_text(encoding="utf-8")
@@ -101,7 +121,8 @@ def home(
         path = f"        - PYTHONPATH={made.directory}\n"  # what an image has installed
         text = text.replace("poll_interval_seconds: 30", "poll_interval_seconds: 1")
         settings.write_text(
-            text.replace("        - DAGSTER_HOME\n", f"        - DAGSTER_HOME\n{path}"), encoding="utf-8"
+            text.replace("        - DAGSTER_HOME\n", f"        - DAGSTER_HOME\n{path}"),
+            encoding="utf-8",
         )
         write_project(made.directory)
         write_dataset(made.directory, held_dataset(DATASET, url=models[DATASET].url, groups=GROUPS))
@@ -119,7 +140,12 @@ def write_pipeline(home: DagsterHome, *, url: str) -> Path:
     stages = [
         WORDS,
         llm_stage("question", "ask about {{ content }}"),
-        {"stage": "function", "function": "./own.py:slowly", "concurrency": 2, "resources": {"cpus": 0.5}},
+        {
+            "stage": "function",
+            "function": "./own.py:slowly",
+            "concurrency": 2,
+            "resources": {"cpus": 0.5},
+        },
         {"stage": "filter", "quality": [{"rule": "words", "at_least": 1}]},
     ]
     config = {
@@ -150,16 +176,27 @@ def on(node: str) -> dict[str, str]:
 
 
 def told(
-    server: Server, cluster: RayCluster, models: dict[str, HeldModel], *, file: Path, partitions: list[str]
+    server: Server,
+    cluster: RayCluster,
+    models: dict[str, HeldModel],
+    *,
+    file: Path,
+    partitions: list[str],
 ) -> Story:
     model = models[DATASET]
     (doomed,) = [node.node_id for node in cluster.others]
     groups = keys(0, GROUPS - 1)
     first = server.launch_range(asset(DATASET), groups[0], groups[-1], tags=on("node1"))
-    at_work(server, lambda: model.asked.total() > ANSWERED, what="the dataset's run waits for a reply")
+    at_work(
+        server, lambda: model.asked.total() > ANSWERED, what="the dataset's run waits for a reply"
+    )
     notes = server.launch_range("notes/sources", partitions[0], partitions[-1], tags=on("head"))
     visited = file.parent / "nodes"
-    at_work(server, lambda: visited.exists() and doomed in visited.read_text(), what="a worker on the other node")
+    at_work(
+        server,
+        lambda: visited.exists() and doomed in visited.read_text(),
+        what="a worker on the other node",
+    )
     cluster.kill_node(doomed)
     (file.parent / "go on").touch()
     pipeline = server.finished(notes)
@@ -167,7 +204,9 @@ def told(
     made_before = server.partitions(asset(DATASET))["materialized"]
     model.let_go()
     rest = sorted({*groups} - made_before)
-    second = server.finished(server.launch_range(asset(DATASET), rest[0], rest[-1], tags=on("head")))
+    second = server.finished(
+        server.launch_range(asset(DATASET), rest[0], rest[-1], tags=on("head"))
+    )
     status = pipelines.status(pipelines.open_pipeline(file, root=str(server.home.root)))
     assert status.source_states()["complete"] == [f"docs/{name}.txt" for name in SOURCES]
     return Story(
@@ -201,16 +240,22 @@ def rows_of(home: DagsterHome) -> list[dict[str, Any]]:
 
 def test_a_pipeline_loses_a_node_and_nothing_else(story: Story) -> None:
     assert story.pipeline == "SUCCESS"
-    assert [row["content"] for row in story.rows] == [word for text in SOURCES.values() for word in text.split()]
+    assert [row["content"] for row in story.rows] == [
+        word for text in SOURCES.values() for word in text.split()
+    ]
     assert all(row["loud"] == row["question"].upper() for row in story.rows)
-    assert story.questions.total() == len(story.questions) == len(story.rows), "no question was paid for twice"
+    assert story.questions.total() == len(story.questions) == len(story.rows), (
+        "no question was paid for twice"
+    )
 
 
 def test_a_run_on_a_lost_node_fails_and_the_next_makes_the_rest(story: Story) -> None:
     assert (story.first, story.second) == ("FAILURE", "SUCCESS")
     assert story.made_before < story.at_end == {*keys(0, GROUPS - 1)}
     assert len(story.records) == GROUPS * SIZE
-    assert story.records.total() <= GROUPS * SIZE + IN_FLIGHT, "what was on its way when the node died, no more"
+    assert story.records.total() <= GROUPS * SIZE + IN_FLIGHT, (
+        "what was on its way when the node died, no more"
+    )
 
 
 def test_jobs_on_one_node_have_model_servers_of_their_own_that_end_with_them(
@@ -266,5 +311,11 @@ def test_a_lost_head_ends_runs_and_the_next_goes_on_from_there(
     assert again.returncode == 0, again.stderr
     (made,) = (tmp_path / "data" / "headless").glob("*/sources/*.parquet")
     assert [row["content"] for row in read_rows(made).to_pylist()] == ["x1", "x2", "x3"]
-    asked = {prompt: count for prompt, count in models["notes"].asked.items() if "after the loss" in prompt}
-    assert len(asked) == 3 and max(asked.values()) <= 2, "only a reply that was not saved yet is asked for again"
+    asked = {
+        prompt: count
+        for prompt, count in models["notes"].asked.items()
+        if "after the loss" in prompt
+    }
+    assert len(asked) == 3 and max(asked.values()) <= 2, (
+        "only a reply that was not saved yet is asked for again"
+    )

@@ -48,7 +48,13 @@ def text(prompt: str = "{{ plan }}", **more: Any) -> dict[str, Any]:
 
 
 def structured(schema: Any) -> dict[str, Any]:
-    return {"column_type": "llm-structured", "name": "s", "prompt": "x", "model_alias": "w", "output_format": schema}
+    return {
+        "column_type": "llm-structured",
+        "name": "s",
+        "prompt": "x",
+        "model_alias": "w",
+        "output_format": schema,
+    }
 
 
 def validation(kind: str, **params: Any) -> dict[str, Any]:
@@ -62,7 +68,9 @@ def seeded(**source: Any) -> str:
 
 def pipeline(*stages: dict[str, Any], sources: Any = None, **more: Any) -> str:
     sources = sources or {"reader": "files", "path": "*.md"}
-    return yaml.safe_dump({"kind": "pipeline", "name": "notes", "sources": sources, "stages": [*stages], **more})
+    return yaml.safe_dump(
+        {"kind": "pipeline", "name": "notes", "sources": sources, "stages": [*stages], **more}
+    )
 
 
 TEMPLATES = [
@@ -106,7 +114,8 @@ TEMPLATES = [
 YAMLS = {
     "merges": "a0: &a0 {x: 1}\n"
     + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
-    "aliases": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+    "aliases": "a0: &a0 [x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
     "cycle": "a: &a [*a]\n",
     "brackets": "[" * 100_000,
     "braces": "{a: " * 100_000,
@@ -238,7 +247,10 @@ SAMPLERS: list[tuple[str, dict[str, Any]]] = [
     ("datetime", {"start": "nosuch", "end": "2020-01-01"}),
     ("datetime", {"start": "9999-12-31", "end": "0001-01-01"}),
     ("datetime", {"start": "0001-01-01", "end": "9999-12-31", "unit": "s"}),
-    ("timedelta", {"dt_min": 10**18, "dt_max": 10**19, "reference_column_name": "plan", "unit": "D"}),
+    (
+        "timedelta",
+        {"dt_min": 10**18, "dt_max": 10**19, "reference_column_name": "plan", "unit": "D"},
+    ),
     ("category", {"values": []}),
     ("category", {"values": ["a"], "weights": [0]}),
     ("category", {"values": ["a", "b"], "weights": [float("inf"), 1]}),
@@ -310,27 +322,53 @@ STAGES: list[dict[str, Any]] = [
 
 def files() -> Iterator[tuple[str, str]]:
     """Name and text of every file."""
-    yield from ((f"template_{n:02}", dataset(expression(source))) for n, source in enumerate(TEMPLATES))
-    yield from ((f"prompt_{n:02}", dataset(text(source))) for n, source in enumerate(TEMPLATES[::3]))
-    yield from ((f"skip_{n:02}", dataset(text(skip={"when": source}))) for n, source in enumerate(TEMPLATES[1::4]))
-    yield from ((f"yaml_{name}", source) for name, source in YAMLS.items())
-    yield from ((f"schema_{n:02}", dataset(structured(schema))) for n, schema in enumerate([*SCHEMAS, DEEP]))
-    yield from ((f"checked_{n:02}", dataset(validation("local_json", schema=s))) for n, s in enumerate(SCHEMAS[::5]))
-    yield from ((f"pattern_{n:02}", dataset(validation("regex", pattern=p))) for n, p in enumerate(PATTERNS))
-    yield from ((f"name_{n:02}", dataset(name=name)) for n, name in enumerate(NAMES))
-    yield from ((f"column_{n:02}", dataset(expression("x") | {"name": name})) for n, name in enumerate(NAMES))
-    yield from ((f"number_{n:02}", dataset(**{key: value})) for n, (key, value) in enumerate(NUMBERS))
-    yield from ((f"sampler_{n:02}", dataset(sampler("s", kind, **p))) for n, (kind, p) in enumerate(SAMPLERS))
-    yield from ((f"path_{n:02}", seeded(seed_type="local", path=path)) for n, path in enumerate(PATHS))
     yield from (
-        (f"directory_{n:02}", seeded(seed_type="file_contents", path=path)) for n, path in enumerate(PATHS[::2])
+        (f"template_{n:02}", dataset(expression(source))) for n, source in enumerate(TEMPLATES)
+    )
+    yield from (
+        (f"prompt_{n:02}", dataset(text(source))) for n, source in enumerate(TEMPLATES[::3])
+    )
+    yield from (
+        (f"skip_{n:02}", dataset(text(skip={"when": source})))
+        for n, source in enumerate(TEMPLATES[1::4])
+    )
+    yield from ((f"yaml_{name}", source) for name, source in YAMLS.items())
+    yield from (
+        (f"schema_{n:02}", dataset(structured(schema))) for n, schema in enumerate([*SCHEMAS, DEEP])
+    )
+    yield from (
+        (f"checked_{n:02}", dataset(validation("local_json", schema=s)))
+        for n, s in enumerate(SCHEMAS[::5])
+    )
+    yield from (
+        (f"pattern_{n:02}", dataset(validation("regex", pattern=p))) for n, p in enumerate(PATTERNS)
+    )
+    yield from ((f"name_{n:02}", dataset(name=name)) for n, name in enumerate(NAMES))
+    yield from (
+        (f"column_{n:02}", dataset(expression("x") | {"name": name}))
+        for n, name in enumerate(NAMES)
+    )
+    yield from (
+        (f"number_{n:02}", dataset(**{key: value})) for n, (key, value) in enumerate(NUMBERS)
+    )
+    yield from (
+        (f"sampler_{n:02}", dataset(sampler("s", kind, **p)))
+        for n, (kind, p) in enumerate(SAMPLERS)
+    )
+    yield from (
+        (f"path_{n:02}", seeded(seed_type="local", path=path)) for n, path in enumerate(PATHS)
+    )
+    yield from (
+        (f"directory_{n:02}", seeded(seed_type="file_contents", path=path))
+        for n, path in enumerate(PATHS[::2])
     )
     yield from (
         (f"database_{n:02}", seeded(seed_type="sql", url=u, query="SELECT 1 AS a ORDER BY 1"))
         for n, u in enumerate(DATABASES)
     )
     yield from (
-        (f"url_{n:02}", dataset(text(), model_providers=[{"name": "p", "endpoint": u}])) for n, u in enumerate(URLS)
+        (f"url_{n:02}", dataset(text(), model_providers=[{"name": "p", "endpoint": u}]))
+        for n, u in enumerate(URLS)
     )
     yield from ((f"stage_{n:02}", pipeline(stage)) for n, stage in enumerate(STAGES))
     yield from (
@@ -368,7 +406,13 @@ def main() -> None:
             status = end.code
         finally:
             signal.alarm(0)
-        end = [file.stem, verb, status, time.monotonic() - started, (out.getvalue() + said.getvalue())[:20_000]]
+        end = [
+            file.stem,
+            verb,
+            status,
+            time.monotonic() - started,
+            (out.getvalue() + said.getvalue())[:20_000],
+        ]
         sys.__stdout__.write(json.dumps(end) + "\n")  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
 

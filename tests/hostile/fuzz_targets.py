@@ -35,7 +35,11 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.pipelines.readers.base import SourceError
     from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
     from sdg_core.plan.foreign import dump_exactly, load_exactly, read_json
-    from sdg_core.plan.templates.engine import TemplateSyntaxError, condition_fault, template_references
+    from sdg_core.plan.templates.engine import (
+        TemplateSyntaxError,
+        condition_fault,
+        template_references,
+    )
     from sdg_core.plan.types.json_schema import compile_schema, shape_of
     from sdg_core.seeds.files import LocalFile
     from sdg_core.seeds.readers import open_seeds
@@ -49,8 +53,17 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from tests.hostile.test_files import CONTENTS, parquet
     from tests.hostile.test_fuzz import CALLER, DECODERS
 
-DOCUMENTED = (SdgError, InvalidResponseError, SourceError, DocumentSyntaxError, TemplateSyntaxError, ValidationError)
-PLACE = Path(tempfile.mkdtemp(prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+DOCUMENTED = (
+    SdgError,
+    InvalidResponseError,
+    SourceError,
+    DocumentSyntaxError,
+    TemplateSyntaxError,
+    ValidationError,
+)
+PLACE = Path(
+    tempfile.mkdtemp(prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+)
 FOOTER = TypeAdapter(Footer)
 
 
@@ -145,7 +158,10 @@ def damaged_indexes(data: bytes) -> None:
 
 
 def configs(data: bytes) -> None:
-    content = b"columns: [{name: a, column_type: sampler, sampler_type: category, params: {values: [x]}}]\n" + data
+    content = (
+        b"columns: [{name: a, column_type: sampler, sampler_type: category, params: {values: [x]}}]\n"
+        + data
+    )
     parse_config(text(content), source="a.yaml", default_name="a", env={})
 
 
@@ -158,9 +174,15 @@ def sessions(data: bytes) -> None:
     """Sessions of agents in each format."""
     directory = PLACE / "sessions"
     directory.mkdir(exist_ok=True)
-    for format, name in (("atif", "a.json"), ("claude_code", "a.jsonl"), ("codex", "rollout-a.jsonl")):
+    for format, name in (
+        ("atif", "a.json"),
+        ("claude_code", "a.jsonl"),
+        ("codex", "rollout-a.jsonl"),
+    ):
         (directory / name).write_bytes(data)
-        source = SeedConfig(source=AgentRolloutSeedSource(path=str(directory), format=format, file_pattern=name))
+        source = SeedConfig(
+            source=AgentRolloutSeedSource(path=str(directory), format=format, file_pattern=name)
+        )
         try:
             open_seeds(source, seed=0, base=PLACE, root=str(PLACE)).info()
         except SdgError:
@@ -243,7 +265,9 @@ TARGETS: list[Callable[[bytes], None]] = [
     pictures,
     journal,
     foreign_json,
-    lambda data: media_parts(ImageContext(modality="image", column_name="c"), text(data), None) and None,
+    lambda data: (
+        media_parts(ImageContext(modality="image", column_name="c"), text(data), None) and None
+    ),
     lambda data: fenced_blocks(text(data)) and None,
 ]
 

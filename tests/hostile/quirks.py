@@ -31,7 +31,16 @@ def head(status: str = "200 OK", *headers: str) -> bytes:
 
 
 def whole(body: bytes, *headers: str, status: str = "200 OK", kind: str = JSON) -> bytes:
-    return head(status, f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close", *headers) + body
+    return (
+        head(
+            status,
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *headers,
+        )
+        + body
+    )
 
 
 def good(route: str, **changed: Any) -> dict[str, Any]:
@@ -51,11 +60,16 @@ def good(route: str, **changed: Any) -> dict[str, Any]:
             "usage": {"prompt_tokens": 1},
         }
     elif route.endswith("/generations"):
-        answer = {"data": [{"b64_json": base64.b64encode(PNG).decode()}], "usage": {"input_tokens": 1}}
+        answer = {
+            "data": [{"b64_json": base64.b64encode(PNG).decode()}],
+            "usage": {"input_tokens": 1},
+        }
     else:
         message: dict[str, Any] = {"role": "assistant", "content": '{"a": 1}'}
         if route.endswith(DRAW):
-            message["images"] = [{"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}]
+            message["images"] = [
+                {"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
+            ]
         answer = {
             "model": "m",
             "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
@@ -85,7 +99,12 @@ def at(answer: Any, path: str, value: Any) -> Any:
             node = node[part]
         except (KeyError, IndexError, TypeError):
             node = answer
-    if isinstance(node, list) and isinstance(last, int) and last < len(node) or isinstance(node, dict):
+    if (
+        isinstance(node, list)
+        and isinstance(last, int)
+        and last < len(node)
+        or isinstance(node, dict)
+    ):
         node[last] = value
     return answer
 
@@ -203,12 +222,15 @@ TRANSPORT: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "length-words": head("200 OK", "Content-Length: ten") + b"{}",
     "length-twice": head("200 OK", "Content-Length: 2", "Content-Length: 3") + b"{}x",
     "length-huge": head("200 OK", f"Content-Length: {10**30}") + b"{}",
-    "length-and-chunked": head("200 OK", "Content-Length: 2", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n",
+    "length-and-chunked": head("200 OK", "Content-Length: 2", "Transfer-Encoding: chunked")
+    + b"2\r\n{}\r\n0\r\n\r\n",
     "chunk-words": head("200 OK", "Transfer-Encoding: chunked") + b"zz\r\n{}\r\n",
     "chunk-huge": head("200 OK", "Transfer-Encoding: chunked") + b"f" * 40 + b"\r\n{}",
     "no-gzip": whole(b"{}", "Content-Encoding: gzip"),
     "half-gzip": lambda route: whole(gzip.compress(body_of(route))[:30], "Content-Encoding: gzip"),
-    "twice-gzip": lambda route: whole(gzip.compress(gzip.compress(body_of(route))), "Content-Encoding: gzip"),
+    "twice-gzip": lambda route: whole(
+        gzip.compress(gzip.compress(body_of(route))), "Content-Encoding: gzip"
+    ),
     "gzip-bomb": whole(gzip.compress(b"[" * 2**27, 1), "Content-Encoding: gzip"),
     "deflate-bomb": whole(zlib.compress(b" " * 2**27, 1), "Content-Encoding: deflate"),
     "odd-encoding": lambda route: whole(body_of(route), "Content-Encoding: nonsense"),
@@ -218,14 +240,37 @@ TRANSPORT: dict[str, bytes | Write | Callable[[str], bytes]] = {
 STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     **{
         f"status-{code}": whole(b'{"error": {"message": "no"}}', status=f"{code} X")
-        for code in (201, 204, 205, 206, 300, 304, 400, 402, 405, 408, 409, 413, 415, 418, 422, 425, 426, 429, 431, 451)
+        for code in (
+            201,
+            204,
+            205,
+            206,
+            300,
+            304,
+            400,
+            402,
+            405,
+            408,
+            409,
+            413,
+            415,
+            418,
+            422,
+            425,
+            426,
+            429,
+            431,
+            451,
+        )
     },
     **{
         f"status-{code}": whole(b"<h1>no</h1>", status=f"{code} X", kind="text/html")
         for code in (499, 500, 501, 599, 600, 999)
     },
     **{
-        f"redirect-{code}": whole(b"", f"Location: http://127.0.0.1:{{other}}/v1/{code}", status=f"{code} X")
+        f"redirect-{code}": whole(
+            b"", f"Location: http://127.0.0.1:{{other}}/v1/{code}", status=f"{code} X"
+        )
         for code in (301, 302, 303, 307, 308)
     },
     "redirect-itself": whole(b"", "Location: ?quirk", status="302 X"),
@@ -244,23 +289,32 @@ STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
             ("digits", "9" * 5_000),
         )
     },
-    "status-103": lambda route: b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + whole(body_of(route)),
-    "status-101": head("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade") + b"\x81\x05hello",
+    "status-103": lambda route: (
+        b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + whole(body_of(route))
+    ),
+    "status-101": head("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    + b"\x81\x05hello",
     "cookie": lambda route: whole(body_of(route), "Set-Cookie: a=b; Domain=.com"),
     "gateway-header": lambda route: whole(body_of(route), "X-Policy: " + "y" * 20_000),
-    "error-echo": whole(f'{{"error": {{"message": "key {KEY} \\u001b[2J"}}}}'.encode(), status="400 X"),
+    "error-echo": whole(
+        f'{{"error": {{"message": "key {KEY} \\u001b[2J"}}}}'.encode(), status="400 X"
+    ),
     "error-list": whole(b'[{"error": [1]}]', status="400 X"),
     "error-deep": whole(nested(3_000), status="500 X"),
     "error-long": whole(b'{"error": {"message": "' + b"x" * 300_000 + b'"}}', status="400 X"),
     "error-half": whole(b'{"error": {"message": "\\ud83d"}}', status="400 X"),
-    "error-codes": whole(json.dumps({"error": {"code": ["a"], "type": {"b": 1}}}).encode(), status="429 X"),
+    "error-codes": whole(
+        json.dumps({"error": {"code": ["a"], "type": {"b": 1}}}).encode(), status="429 X"
+    ),
 }
 
 BODIES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "empty": whole(b""),
     "blank": whole(b" \n" * 50_000),
     "html": whole(b"<html><body>Bad gateway</body></html>", kind="text/html"),
-    "sse": lambda route: whole(b"data: " + body_of(route) + b"\n\ndata: [DONE]\n\n", kind="text/event-stream"),
+    "sse": lambda route: whole(
+        b"data: " + body_of(route) + b"\n\ndata: [DONE]\n\n", kind="text/event-stream"
+    ),
     "ndjson": lambda route: whole(body_of(route) + b"\n" + body_of(route)),
     "mark": lambda route: whole(b"\xef\xbb\xbf" + body_of(route)),
     "utf16": lambda route: whole(body_of(route).decode().encode("utf-16")),
@@ -321,7 +375,13 @@ _PLACES = (
 
 
 def _counts(value: Any) -> dict[str, Any]:
-    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cache_read_input_tokens")
+    names = (
+        "prompt_tokens",
+        "completion_tokens",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+    )
     return {**dict.fromkeys(names, value), "prompt_tokens_details": {"cached_tokens": value}}
 
 
@@ -347,7 +407,9 @@ REPLIES: dict[str, Callable[[str], Any]] = {
     },
     "key-in-text": lambda route: with_text(route, f"the key is {KEY}"),
     "key-in-model": lambda route: good(route, model=KEY),
-    "key-in-reason": lambda route: at(at(good(route), "choices.0.finish_reason", KEY), "stop_reason", KEY),
+    "key-in-reason": lambda route: at(
+        at(good(route), "choices.0.finish_reason", KEY), "stop_reason", KEY
+    ),
     "key-escaped": lambda route: with_text(route, "".join(f"\\u{ord(sign):04x}" for sign in KEY)),
     "half-in-text": lambda route: with_text(route, "nice \ud83d"),
     "zero-in-text": lambda route: with_text(route, "a\0b"),
@@ -362,12 +424,20 @@ REPLIES: dict[str, Callable[[str], Any]] = {
         [{"id": 5, "function": {"name": "f", "arguments": json.loads(nested(600))}}],
     ),
     "deep-use": lambda route: at(
-        good(route), "content", [{"type": "tool_use", "name": "f", "input": json.loads(nested(600))}]
+        good(route),
+        "content",
+        [{"type": "tool_use", "name": "f", "input": json.loads(nested(600))}],
     ),
-    "picture-elsewhere": lambda route: at(good(route), "data.0", {"url": "http://127.0.0.1:{other}/latest/meta-data"}),
+    "picture-elsewhere": lambda route: at(
+        good(route), "data.0", {"url": "http://127.0.0.1:{other}/latest/meta-data"}
+    ),
     "picture-file": lambda route: at(good(route), "data.0", {"url": "file:" + "///etc/passwd"}),
-    "picture-html": lambda route: at(good(route), "data.0", {"b64_json": base64.b64encode(b"<html>").decode()}),
-    "picture-cut": lambda route: at(good(route), "data.0", {"b64_json": base64.b64encode(PNG[:50]).decode()}),
+    "picture-html": lambda route: at(
+        good(route), "data.0", {"b64_json": base64.b64encode(b"<html>").decode()}
+    ),
+    "picture-cut": lambda route: at(
+        good(route), "data.0", {"b64_json": base64.b64encode(PNG[:50]).decode()}
+    ),
     "picture-no-base64": lambda route: at(good(route), "data.0", {"b64_json": "%%%"}),
     "picture-data-url": lambda route: at(good(route), "data.0", {"url": "data:text/html,<script>"}),
     "vector-nan": lambda route: at(good(route), "data.0", {"embedding": [float("nan"), 1.0]}),
@@ -376,7 +446,9 @@ REPLIES: dict[str, Callable[[str], Any]] = {
     "vector-base64": lambda route: at(good(route), "data.0", {"embedding": "AAA"}),
     "vector-twice": lambda route: good(route, data=[{"embedding": [1.0]}, {"embedding": [1.0]}]),
     "many-choices": lambda route: good(route, choices=good(route).get("choices", [{}]) * 20_000),
-    "many-blocks": lambda route: at(good(route), "content", [{"type": "text", "text": '{"a": 1}'}] * 20_000),
+    "many-blocks": lambda route: at(
+        good(route), "content", [{"type": "text", "text": '{"a": 1}'}] * 20_000
+    ),
 }
 
 Answer = bytes | Write | Callable[[str], bytes]
@@ -384,7 +456,10 @@ QUIRKS: dict[str, Answer] = {
     **TRANSPORT,
     **STATUSES,
     **BODIES,
-    **{name: (lambda route, m=make: whole(json.dumps(m(route)).encode())) for name, make in REPLIES.items()},
+    **{
+        name: (lambda route, m=make: whole(json.dumps(m(route)).encode()))
+        for name, make in REPLIES.items()
+    },
 }
 
 
@@ -405,7 +480,9 @@ class QuirkServer:
         """Listen on two ports."""
         for answer in (self._answer, self._elsewhere):
             self._servers.append(await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512))
-        self.port, self._other_port = (server.sockets[0].getsockname()[1] for server in self._servers)
+        self.port, self._other_port = (
+            server.sockets[0].getsockname()[1] for server in self._servers
+        )
 
     async def stop(self) -> None:
         """End all connections."""

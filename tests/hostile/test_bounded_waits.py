@@ -27,7 +27,9 @@ from sdg_core.store.row_group_state import scan_row_groups
 from tests.support.sdg import dataset_config, uuid
 
 
-def test_a_lock_that_is_never_freed_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_never_freed_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_storage, "_LOCK_SECONDS", 0.05)
     with exclusive_lock(tmp_path / ".lock"):
         with pytest.raises(StoreError, match="has been locked by another process"):
@@ -71,12 +73,16 @@ def test_processing_that_lost_its_claim_does_not_begin(tmp_path: Path) -> None:
     assert version.layout.metadata.read_bytes() == before
 
 
-@pytest.mark.parametrize("vector", ["[true, false]", f"[1{'0' * 400}]", "[NaN]", '["a"]', "[[1]]", "[null]", '"AAA"'])
+@pytest.mark.parametrize(
+    "vector", ["[true, false]", f"[1{'0' * 400}]", "[NaN]", '["a"]', "[[1]]", "[null]", '"AAA"']
+)
 def test_what_is_no_vector(vector: str) -> None:
     request = EmbeddingRequest("m", ("a",), InferenceParameters(generation_type="embedding"))
     with pytest.raises(TransientModelError):
         decode_embeddings(
-            f'{{"data": [{{"embedding": {vector}}}]}}'.encode(), request, caller=Caller("p", "http://x", None)
+            f'{{"data": [{{"embedding": {vector}}}]}}'.encode(),
+            request,
+            caller=Caller("p", "http://x", None),
         )
 
 
@@ -87,14 +93,19 @@ def test_the_limit_of_open_files_is_named(tmp_path: Path) -> None:
     taken = [os.open(os.devnull, os.O_RDONLY)]
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, hard))
-        with pytest.raises(LedgerError, match="too many open files") as caught, ledger.transaction("write"):
+        with (
+            pytest.raises(LedgerError, match="too many open files") as caught,
+            ledger.transaction("write"),
+        ):
             raise AssertionError("it opened")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for descriptor in taken:
             os.close(descriptor)
     assert "ulimit -n" in str(caught.value.remedy)
-    error = error_from_exception(OSError(errno.EMFILE, "x"), caller=Caller("p", "http://x", None), model="m", timeout=1)
+    error = error_from_exception(
+        OSError(errno.EMFILE, "x"), caller=Caller("p", "http://x", None), model="m", timeout=1
+    )
     assert "ulimit -n" in str(error.remedy)
 
 

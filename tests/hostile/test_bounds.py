@@ -19,7 +19,9 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
 )
 
-ALIASES = "a0: &a0 [x, y, z]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 6))
+ALIASES = "a0: &a0 [x, y, z]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 6)
+)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,9 @@ def test_terminal_codes_are_spelt_out(code: str) -> None:
     assert printable("Grüße, 世界 🎉\n\tend") == "Grüße, 世界 🎉\n\tend"
 
 
-@pytest.mark.parametrize("path", ["/proc/self/environ", "/sys/kernel", "/dev/zero", "/etc/shadow", "/run/secrets/x"])
+@pytest.mark.parametrize(
+    "path", ["/proc/self/environ", "/sys/kernel", "/dev/zero", "/etc/shadow", "/run/secrets/x"]
+)
 def test_the_systems_files_are_no_seed(tmp_path: Path, path: str) -> None:
     link = tmp_path / "link"
     link.symlink_to(path)
@@ -112,7 +116,9 @@ def test_the_systems_files_are_no_seed(tmp_path: Path, path: str) -> None:
             check_readable(each)
 
 
-@pytest.mark.parametrize("path", [".ssh/id_rsa", ".aws/credentials", ".config/gcloud/x.json", ".netrc", ".kube/config"])
+@pytest.mark.parametrize(
+    "path", [".ssh/id_rsa", ".aws/credentials", ".config/gcloud/x.json", ".netrc", ".kube/config"]
+)
 def test_credentials_are_no_seed(tmp_path: Path, path: str) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text("secret")

@@ -24,7 +24,9 @@ from tests.support.sdg import category, dataset_config, uuid
         ("betabinom", {"n": 20.0, "a": 2.0, "b": 3.0}),
     ],
 )
-def test_distributions_that_scipy_sums_up(name: str, params: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distributions_that_scipy_sums_up(
+    name: str, params: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(distributions, "_SECONDS", 60.0 if name == "betabinom" else 1.0)
     fault = distribution_fault(name, params)
     assert (fault is not None and "takes more time or memory" in fault[1]) == (name != "betabinom")
@@ -33,8 +35,13 @@ def test_distributions_that_scipy_sums_up(name: str, params: dict[str, float], m
 def test_a_few_endless_distributions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributions, "_SECONDS", 0.1)
     patience = distributions.Patience()
-    faults = [distribution_fault("zipfian", {"a": 1.0, "n": 1e12 + each}, patience=patience) for each in range(5)]
-    assert ["takes more time" in fault[1] for fault in faults if fault is not None] == [True] * 3 + [False] * 2
+    faults = [
+        distribution_fault("zipfian", {"a": 1.0, "n": 1e12 + each}, patience=patience)
+        for each in range(5)
+    ]
+    assert ["takes more time" in fault[1] for fault in faults if fault is not None] == [
+        True
+    ] * 3 + [False] * 2
     assert distribution_fault("gamma", {"a": 2.0}, patience=patience) is None
 
 
@@ -43,7 +50,10 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
     picture = {"column_type": "image", "prompt": "x", "model_alias": "m"}
     places: list[tuple[str, dict[str, Any]]] = [
         ("name", dataset_config(uuid()) | {"name": "d" * 300}),
-        ("processors[0]", dataset_config(uuid(), category("plan", "a"), processors=[drop | {"name": "p" * 300}])),
+        (
+            "processors[0]",
+            dataset_config(uuid(), category("plan", "a"), processors=[drop | {"name": "p" * 300}]),
+        ),
         ("columns[0]", dataset_config(picture | {"name": "ü" * 120})),
     ]
     for place, config in places:
@@ -53,7 +63,8 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
             api.open_dataset(config)
         assert len(str(caught.value)) < 1_500
     api.open_dataset(
-        dataset_config(uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}), root=str(tmp_path)
+        dataset_config(uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}),
+        root=str(tmp_path),
     )
 
 
@@ -77,7 +88,11 @@ def test_scalars_that_are_not_what_they_say(value: str) -> None:
     "schema",
     [
         {"type": "array", "items": {"type": "integer"}, "minItems": 10**9},
-        {"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}}},
+        {
+            "type": "array",
+            "minItems": 1000,
+            "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}},
+        },
         {"type": "object", "minProperties": 10**9, "additionalProperties": {"type": "null"}},
         {"type": "string", "minLength": 10**9},
         {"type": "string", "pattern": "^(((a{900}){900}){900})$"},
@@ -89,6 +104,11 @@ def test_schemas_that_ask_for_too_much_are_not_rehearsed(schema: dict[str, Any])
 
 
 def test_unique_items_are_found_quickly() -> None:
-    schema = {"type": "array", "uniqueItems": True, "minItems": 2_000, "items": {"type": "integer", "maximum": 10**9}}
+    schema = {
+        "type": "array",
+        "uniqueItems": True,
+        "minItems": 2_000,
+        "items": {"type": "integer", "maximum": 10**9},
+    }
     found = conforming(schema, DrawStream(1, "x"), words=lambda: "word")
     assert len(set(found)) == len(found) >= 2_000

@@ -40,7 +40,12 @@ def ends(tmp_path: Path, files: list[Path], commands: list[str]) -> None:
     environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "tests.hostile.corpus", str(directory), *commands]
     process = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     found = [json.loads(line) for line in process.stdout.splitlines()]
     last = found[-1][:2] if found else "the first"
@@ -49,7 +54,10 @@ def ends(tmp_path: Path, files: list[Path], commands: list[str]) -> None:
     wrong = []
     for name, verb, status, seconds, said in found:
         is_readable = (
-            said.strip() and "Traceback" not in said and "internal error" not in said and not CONTROL.search(said)
+            said.strip()
+            and "Traceback" not in said
+            and "internal error" not in said
+            and not CONTROL.search(said)
         )
         if status not in (0, 1, 2, 3) or not is_readable or seconds > corpus.SECONDS:
             wrong.append((name, verb, status, said[:300]))
@@ -73,5 +81,12 @@ def test_other_commands_on_some_files(tmp_path: Path) -> None:
     ends(tmp_path, [file for file in files if file.stem not in SLOW][3::25], COMMANDS[1:])
 
 
-SLOW = {"sampler_07", "sampler_08", "sampler_09", "yaml_aliases", "yaml_long-line", "yaml_many-columns"}
+SLOW = {
+    "sampler_07",
+    "sampler_08",
+    "sampler_09",
+    "yaml_aliases",
+    "yaml_long-line",
+    "yaml_many-columns",
+}
 """Files whose bound is of many seconds; the long form has them."""

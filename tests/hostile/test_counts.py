@@ -47,5 +47,7 @@ def test_counts_of_a_client_of_ones_own(tmp_path: Path, count: Any) -> None:
 
 def test_sums_stay_within_what_can_be_stored() -> None:
     """Earlier releases took in whatever a server said, and rows of it are in ledgers and footers."""
-    total = add_usage({"w": {"prompt_tokens": 2**63 - 1}}, {"w": {"prompt_tokens": 2**64, "requests": 1}})
+    total = add_usage(
+        {"w": {"prompt_tokens": 2**63 - 1}}, {"w": {"prompt_tokens": 2**64, "requests": 1}}
+    )
     assert orjson.loads(orjson.dumps(total)) == {"w": {"prompt_tokens": 2**63 - 1, "requests": 1}}

@@ -56,7 +56,9 @@ def asked(folder: Path, url: str, query: str) -> Any:
 def test_sqlite_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     monkeypatch.chdir(tmp_path)
     connection = sqlite3.connect("x.db")
-    connection.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t (a)")
+    connection.executescript(
+        "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t (a)"
+    )
     connection.close()
     before = Path("x.db").read_bytes()
     with pytest.raises(SeedError, match="may only read"):
@@ -113,14 +115,20 @@ def test_duckdb_only_reads_what_the_query_names(duckdb_file: Path, query: str) -
     assert {path.name: path.read_bytes() for path in duckdb_file.iterdir()} == before
 
 
-@pytest.mark.parametrize("query", ["SELECT a FROM t ORDER BY a", "FROM 'a.csv' ORDER BY 1", "FROM '*.csv' ORDER BY 1"])
+@pytest.mark.parametrize(
+    "query", ["SELECT a FROM t ORDER BY a", "FROM 'a.csv' ORDER BY 1", "FROM '*.csv' ORDER BY 1"]
+)
 def test_what_duckdb_reads_stays_possible(duckdb_file: Path, query: str) -> None:
     assert asked(duckdb_file, "duckdb:///x.duckdb", query).num_rows == 1
 
 
 def test_options_of_duckdb_that_write_files(duckdb_file: Path) -> None:
     with pytest.raises(SeedError, match="profiling_output is not an option"):
-        asked(duckdb_file, "duckdb:///x.duckdb?profiling_output=out.json", "SELECT a FROM t ORDER BY a")
+        asked(
+            duckdb_file,
+            "duckdb:///x.duckdb?profiling_output=out.json",
+            "SELECT a FROM t ORDER BY a",
+        )
     with pytest.raises(SeedError, match=r"none\.duckdb does not exist"):
         asked(duckdb_file, "duckdb:///none.duckdb", "SELECT 1 ORDER BY 1")
 
@@ -145,5 +153,7 @@ def test_names_of_drivers_that_ask_a_network_are_not_sqlite(url: str) -> None:
     ],
 )
 def test_several_statements_that_look_like_one(query: str) -> None:
-    problems = [message for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))]
+    problems = [
+        message for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))
+    ]
     assert problems and "one statement is needed" in problems[0]

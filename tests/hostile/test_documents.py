@@ -87,7 +87,12 @@ def test_a_document_that_unpacks_to_too_much_costs_itself(tmp_path: Path) -> Non
     project = Project(tmp_path, [], {"reader": "pdf", "path": "*.pdf", "memory_mib": 100}).write()
     project.generate()
     assert [row["content"] for row in project.rows()] == ["The harbour was quiet that morning."]
-    (failed,) = [failed for footer in project.footers() for entry in footer.sources for failed in entry.failed]
+    (failed,) = [
+        failed
+        for footer in project.footers()
+        for entry in footer.sources
+        for failed in entry.failed
+    ]
     assert failed.message.startswith("bomb.pdf was given up: it took more than the memory")
     assert "raise sources.timeout or sources.memory_mib" in failed.message
 

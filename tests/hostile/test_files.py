@@ -66,7 +66,9 @@ CONTENTS: dict[str, bytes] = {
     "jsonl": LINES,
     "json": json.dumps(ROWS).encode(),
     "parquet": parquet(row_group_size=2),
-    "parquet2": parquet(compression="zstd", use_dictionary=False, version="1.0", write_statistics=False),
+    "parquet2": parquet(
+        compression="zstd", use_dictionary=False, version="1.0", write_statistics=False
+    ),
     "csv.gz": gzip.compress(pl.DataFrame(ROWS).write_csv().encode()),
     "jsonl.zst": pa.compress(LINES, codec="zstd", asbytes=True),
     "arrow": arrow(),
@@ -93,7 +95,9 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
     data = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         back = draw(st.integers(1, max(1, min(len(data), 64))))
-        at = draw(st.one_of(st.integers(0, len(data) - 1), st.just(len(data) - back))) if data else 0
+        at = (
+            draw(st.one_of(st.integers(0, len(data) - 1), st.just(len(data) - back))) if data else 0
+        )
         match draw(st.sampled_from(["flip", "set", "insert", "cut", "drop", "repeat", "other"])):
             case "flip" if data:
                 data[at] ^= 1 << draw(st.integers(0, 7))
@@ -114,7 +118,10 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 def read_all(path: Path) -> int:
     seeds = open_seeds(
-        SeedConfig(source=LocalSeedSource(path=str(path))), seed=0, base=path.parent, root=str(path.parent)
+        SeedConfig(source=LocalSeedSource(path=str(path))),
+        seed=0,
+        base=path.parent,
+        root=str(path.parent),
     )
     count = seeds.info().num_rows
     seen = 0
@@ -138,7 +145,9 @@ def test_seed_files(tmp_path: Path, kind: str, data: st.DataObject) -> None:
         path.unlink()
 
 
-def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tables, "MAX_TEXT_BYTES", 2**16)
     for name, content in (("a.csv.gz", gzip.compress), ("a.jsonl.bz2", bz2.compress)):
         (tmp_path / name).write_bytes(content(b"a\n" + b"1\n" * 2**16))
@@ -151,7 +160,11 @@ def test_a_zero_character_in_a_name_is_refused(tmp_path: Path, name: str) -> Non
     if name == "a.parquet":
         pq.write_table(pa.table({"a\0": [1]}), tmp_path / name)
     else:
-        texts = {"a.csv": "a\0,b\n1,2\n", "a.jsonl": '{"a\\u0000": 1}', "b.jsonl": '{"a": {"b\\u0000": 1}}'}
+        texts = {
+            "a.csv": "a\0,b\n1,2\n",
+            "a.jsonl": '{"a\\u0000": 1}',
+            "b.jsonl": '{"a": {"b\\u0000": 1}}',
+        }
         (tmp_path / name).write_text(texts[name])
     with pytest.raises(SeedError, match="zero character"):
         read_all(tmp_path / name)
@@ -161,7 +174,10 @@ COLUMN = {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model
 
 
 def dataset(root: Path) -> api.Dataset:
-    config = dataset_config(category("plan", "a", "b"), COLUMN) | {"num_records": 8, "row_group_size": 4}
+    config = dataset_config(category("plan", "a", "b"), COLUMN) | {
+        "num_records": 8,
+        "row_group_size": 4,
+    }
     config |= {"model_providers": [{"name": "p", "provider_type": "simulated"}]}
     config |= {"model_configs": [{"alias": "writer", "model": "m", "provider": "p"}]}
     return api.open_dataset(config, root=root)
@@ -169,7 +185,12 @@ def dataset(root: Path) -> api.Dataset:
 
 def notes(root: Path) -> pipelines.OpenPipeline:
     stages = [{"stage": "split", "column": "content", "size": 4, "checkpoint": True}]
-    config = {"kind": "pipeline", "name": "notes", "sources": {"reader": "files", "path": "*.md"}, "stages": stages}
+    config = {
+        "kind": "pipeline",
+        "name": "notes",
+        "sources": {"reader": "files", "path": "*.md"},
+        "stages": stages,
+    }
     (root / "notes.yaml").write_text(yaml.safe_dump(config))
     (root / "a.md").write_text("some text")
     return pipelines.open_pipeline(root / "notes.yaml", root=root)
@@ -246,7 +267,10 @@ FOOTERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-ADAPTERS: dict[str, TypeAdapter[Any]] = {"row group": TypeAdapter(Footer), "partition": TypeAdapter(PartitionFooter)}
+ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    "row group": TypeAdapter(Footer),
+    "partition": TypeAdapter(PartitionFooter),
+}
 
 
 @pytest.mark.parametrize("kind", FOOTERS)
@@ -267,7 +291,9 @@ def test_footers(tmp_path: Path, stored: Path, kind: str, data: st.DataObject) -
 
 
 @pytest.mark.parametrize(("everywhere", "claimed"), [(True, 2**62), (False, 2**31), (False, 3)])
-def test_rows_that_a_parquet_file_only_claims(tmp_path: Path, everywhere: bool, claimed: int) -> None:
+def test_rows_that_a_parquet_file_only_claims(
+    tmp_path: Path, everywhere: bool, claimed: int
+) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": [*range(100)]}), path, write_statistics=False)
     content = path.read_bytes()
@@ -276,7 +302,12 @@ def test_rows_that_a_parquet_file_only_claims(tmp_path: Path, everywhere: bool, 
     footer = content[start:-8].replace(said, b"\x16" + varint(claimed), -1 if everywhere else 1)
     path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(SeedError, match="its footer says"):
-        open_seeds(SeedConfig(source=LocalSeedSource(path=str(path))), seed=0, base=tmp_path, root=str(tmp_path)).info()
+        open_seeds(
+            SeedConfig(source=LocalSeedSource(path=str(path))),
+            seed=0,
+            base=tmp_path,
+            root=str(tmp_path),
+        ).info()
 
 
 def varint(number: int) -> bytes:

@@ -75,16 +75,28 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "validator_params": {"validation_function": "./functions.py:valid"},
         },
     ),
-    "reader": dataset_config(uuid(), seed_config={"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}}),
+    "reader": dataset_config(
+        uuid(), seed_config={"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}}
+    ),
     "client": provider(provider_type="custom", client="./client.py:Client"),
     "hub": dataset_config(
         uuid(),
-        seed_config={"source": {"seed_type": "hf", "path": "datasets/a/b/*.parquet", "endpoint": "http://127.0.0.1:9"}},
+        seed_config={
+            "source": {
+                "seed_type": "hf",
+                "path": "datasets/a/b/*.parquet",
+                "endpoint": "http://127.0.0.1:9",
+            }
+        },
     ),
     "server": dataset_config(
         uuid(),
         seed_config={
-            "source": {"seed_type": "sql", "url": "postgresql://127.0.0.1:9/x", "query": "SELECT 1 ORDER BY 1"}
+            "source": {
+                "seed_type": "sql",
+                "url": "postgresql://127.0.0.1:9/x",
+                "query": "SELECT 1 ORDER BY 1",
+            }
         },
     ),
     "secret": provider(endpoint="http://127.0.0.1:9/v1", api_key="MY_KEY"),
@@ -103,9 +115,16 @@ def foreign(tmp_path: Path) -> Path:
     return directory
 
 
-def sdg(tmp_path: Path, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def sdg(
+    tmp_path: Path, *arguments: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     """The command under watch, as a process of a person whose project is elsewhere; its log is `tmp_path/log`."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "XDG_CACHE_HOME": str(tmp_path / "cache"), **env}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        **env,
+    }
     environment.setdefault("MY_KEY", "k")
     watched = [str(tmp_path / "log"), str(tmp_path / "foreign"), *arguments]
     command = Command("tests.hostile.watch", watched, cwd or tmp_path / "mine", environment)
@@ -131,7 +150,9 @@ def noted(tmp_path: Path) -> list[Any]:
     ],
     ids=lambda command: command[0],
 )
-def test_commands_that_look_run_and_send_nothing(tmp_path: Path, foreign: Path, command: list[str]) -> None:
+def test_commands_that_look_run_and_send_nothing(
+    tmp_path: Path, foreign: Path, command: list[str]
+) -> None:
     verb, *more = command
     words: list[str] = []
     for name, config in CONFIGS.items():
@@ -152,7 +173,9 @@ def test_what_is_merely_importable_is_no_function(tmp_path: Path, foreign: Path,
     result = sdg(tmp_path, "preview", str(file))
     assert result.returncode == 2
     assert "error:" in result.stderr and "Traceback" not in result.stderr
-    assert [event for event, _ in noted(tmp_path) if event in ("os.system", "subprocess.Popen")] == []
+    assert [
+        event for event, _ in noted(tmp_path) if event in ("os.system", "subprocess.Popen")
+    ] == []
 
 
 def test_a_pipe_is_told_and_goes_on_and_untrusted_refuses(tmp_path: Path, foreign: Path) -> None:
@@ -174,10 +197,14 @@ def test_a_secret_does_not_leave_for_another_host(tmp_path: Path, foreign: Path)
     for variable in variables:
         for place, value in (("api_key", variable), ("extra_headers", {"X": f"${variable}"})):
             file = foreign / f"{variable.lower()}_{place}.yaml"
-            file.write_text(yaml.safe_dump(provider(endpoint="http://hostile.invalid/v1", **{place: value})))
+            file.write_text(
+                yaml.safe_dump(provider(endpoint="http://hostile.invalid/v1", **{place: value}))
+            )
             files.append(str(file))
     values = dict.fromkeys(variables, "s3cret")
-    refused = sdg(tmp_path, *chain.from_iterable(("preview", file, "--then") for file in files), **values)
+    refused = sdg(
+        tmp_path, *chain.from_iterable(("preview", file, "--then") for file in files), **values
+    )
     assert noted(tmp_path) == [["end", 2]] * len(files)
     for variable in variables:
         message = f"environment variable {variable} may not be sent to hostile.invalid"

@@ -28,7 +28,11 @@ from sdg_core.system.bounded_process import BoundedProcess
 
 CALLER = Caller("p", "http://x/v1", "KEY", key="secret-key-0815")
 CHAT = ChatRequest(
-    "m", (Message("user", "x"),), InferenceParameters(), response_schema={"type": "object"}, schema_name="a"
+    "m",
+    (Message("user", "x"),),
+    InferenceParameters(),
+    response_schema={"type": "object"},
+    schema_name="a",
 )
 EMBEDDING = EmbeddingRequest("m", ("a",), InferenceParameters(generation_type="embedding"))
 ODD = st.sampled_from(
@@ -54,7 +58,9 @@ ODD = st.sampled_from(
     ]
 )
 VALUES = st.recursive(
-    ODD | st.integers() | st.floats() | st.text(max_size=5), lambda part: st.lists(part, max_size=3), max_leaves=5
+    ODD | st.integers() | st.floats() | st.text(max_size=5),
+    lambda part: st.lists(part, max_size=3),
+    max_leaves=5,
 )
 REPLY: dict[str, Any] = {
     "model": "m",
@@ -70,7 +76,11 @@ REPLY: dict[str, Any] = {
             },
         }
     ],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
+    "usage": {
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": 1},
+    },
     "error": None,
     "content": [
         {"type": "text", "text": "t"},
@@ -83,7 +93,13 @@ REPLY: dict[str, Any] = {
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    parts = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     return [path, *(place for key, part in parts for place in places(part, (*path, key)))]
 
 
@@ -91,12 +107,16 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def with_odd_values(draw: st.DrawFn, document: Any, *, most: int) -> Any:
     """A copy of a document with odd values in one place, or in so many at most."""
     changed = copy.deepcopy(document)
-    for path in draw(st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=most, unique=True)):
+    for path in draw(
+        st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=most, unique=True)
+    ):
         node = changed
         try:
             for key in path[:-1]:
                 node = node[key]
-            node[path[-1]] = copy.deepcopy(draw(VALUES))  # what is drawn is one object for all examples
+            node[path[-1]] = copy.deepcopy(
+                draw(VALUES)
+            )  # what is drawn is one object for all examples
         except (KeyError, IndexError, TypeError):
             continue  # a place inside what was replaced before
     return changed
@@ -107,7 +127,9 @@ def bodies(draw: st.DrawFn) -> bytes:
     """A reply with odd values in some places, and sometimes cut or no JSON at all."""
     body = json.dumps(draw(with_odd_values(REPLY, most=3))).encode()
     cut = draw(st.integers(0, 9))
-    return body[: len(body) // 2] if cut == 0 else draw(st.binary(max_size=30)) if cut == 1 else body
+    return (
+        body[: len(body) // 2] if cut == 0 else draw(st.binary(max_size=30)) if cut == 1 else body
+    )
 
 
 DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -122,7 +144,9 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 @settings(max_examples=120, deadline=None)
 @given(body=bodies(), status=st.integers(400, 599), wait=st.text(max_size=8))
 def test_replies(decoder: str, body: bytes, status: int, wait: str) -> None:
-    fault = error_from_status(status, {"retry-after": wait}, body, caller=CALLER, model="m", now=0.0)
+    fault = error_from_status(
+        status, {"retry-after": wait}, body, caller=CALLER, model="m", now=0.0
+    )
     assert isinstance(fault, ModelError) and "secret-key" not in str(fault)
     waiting = retry_after({"retry-after": wait}, now=0.0)
     assert waiting is None or waiting >= 0
@@ -131,14 +155,33 @@ def test_replies(decoder: str, body: bytes, status: int, wait: str) -> None:
     except ModelError:
         return
     usage = reply[1] if isinstance(reply, tuple) else reply.usage
-    orjson.dumps([usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens])
+    orjson.dumps(
+        [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
+    )
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
-            ["{", "}", "[", "]", ":", ",", '"', "\\", "a", "1e999", "```json\n", "```", "~~~", "\n", "null", "\ud83d"]
+            [
+                "{",
+                "}",
+                "[",
+                "]",
+                ":",
+                ",",
+                '"',
+                "\\",
+                "a",
+                "1e999",
+                "```json\n",
+                "```",
+                "~~~",
+                "\n",
+                "null",
+                "\ud83d",
+            ]
         )
     )
 )
@@ -202,12 +245,16 @@ METADATA = {
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.one_of(
         st.binary(max_size=40),
-        st.dictionaries(st.sampled_from(list(METADATA)), VALUES).map(lambda more: json.dumps(METADATA | more).encode()),
+        st.dictionaries(st.sampled_from(list(METADATA)), VALUES).map(
+            lambda more: json.dumps(METADATA | more).encode()
+        ),
     )
 )
 def test_metadata(tmp_path: Path, content: bytes) -> None:
@@ -252,7 +299,9 @@ def unevaluated() -> Any:
     ],
     ids=["anyOf", "oneOf", "twice each", "unevaluated", "all wrong"],
 )
-def test_schemas_that_take_very_long_to_check(monkeypatch: pytest.MonkeyPatch, schema: Any, value: Any) -> None:
+def test_schemas_that_take_very_long_to_check(
+    monkeypatch: pytest.MonkeyPatch, schema: Any, value: Any
+) -> None:
     process = BoundedProcess("sdg_core.plan.types.schema_work:list_violations", seconds=0.5)
     monkeypatch.setattr(schema_work, "_process", lambda: process)
     with pytest.raises(InvalidResponseError, match="takes more than"):

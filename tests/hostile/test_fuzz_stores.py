@@ -22,7 +22,9 @@ from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_current
 from tests.hostile.test_fuzz import VALUES, with_odd_values
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 PREFIX = "sha256:" + "0" * 64
 
 
@@ -58,16 +60,26 @@ def test_checkpoints(tmp_path: Path, data: st.DataObject) -> None:
         "c": [1, "x"],
     }
     account = asdict(StageAccount("s", filtered={"why": 1}))
-    head = {"schema_version": 1, "read": 1, "last": True, "accounts": [account], "rejected": [[[0], 0, 0, "r", values]]}
+    head = {
+        "schema_version": 1,
+        "read": 1,
+        "last": True,
+        "accounts": [account],
+        "rejected": [[[0], 0, 0, "r", values]],
+    }
     lines = data.draw(with_odd_values([head, [[0], values]], most=3))
     content = b"\n".join(map(orjson_or_empty, lines))
     checkpoints = SourceCheckpoints(tmp_path, key="k", version="v")
     checkpoints.save(PREFIX, 0, Checkpoint([], [], 0, True))
     (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
     packed = pa.compress(content, "zstd", asbytes=True)
-    path.write_bytes(len(content).to_bytes(8, "big") + data.draw(st.sampled_from([packed, packed[:-3], b""])))
+    path.write_bytes(
+        len(content).to_bytes(8, "big") + data.draw(st.sampled_from([packed, packed[:-3], b""]))
+    )
     found = checkpoints.load(PREFIX, 0)
-    assert found is None or (are_tasks(found.tasks) and are_tasks(found.rejected) and isinstance(found.read, int))
+    assert found is None or (
+        are_tasks(found.tasks) and are_tasks(found.rejected) and isinstance(found.read, int)
+    )
 
 
 def are_tasks(found: Any) -> bool:
@@ -82,18 +94,28 @@ def are_tasks(found: Any) -> bool:
 @FEW
 @given(data=st.data())
 def test_cells_of_the_journal(data: st.DataObject) -> None:
-    row = data.draw(with_odd_values({"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}}, most=2))
+    row = data.draw(
+        with_odd_values(
+            {"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}}, most=2
+        )
+    )
     cell = JournaledCell(0, "a", "sha256:0", row["value"], row["usage"])
     store = CellStore.__new__(CellStore)
-    found = asyncio.run(store.look_up(PaidCells({(0, "a"): cell}, {}), record=0, column="a", values={}, inputs=""))
-    assert found is None or all(type(n) is int for usage in found.cell.usages.values() for n in vars(usage).values())
+    found = asyncio.run(
+        store.look_up(PaidCells({(0, "a"): cell}, {}), record=0, column="a", values={}, inputs="")
+    )
+    assert found is None or all(
+        type(n) is int for usage in found.cell.usages.values() for n in vars(usage).values()
+    )
 
 
 def test_an_index_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footer_index, "_MAX_INDEX", 1_000)
     version = VersionLayout(tmp_path)
     content = orjson.dumps({"format": 1, "fields": footer_index._fields(), "files": {}})
-    Path(str(version.footers)).write_bytes(pa.compress(content + b" " * 2**24, codec="zstd", asbytes=True))
+    Path(str(version.footers)).write_bytes(
+        pa.compress(content + b" " * 2**24, codec="zstd", asbytes=True)
+    )
     assert footer_index._read_index(version) == {}
 
 
@@ -101,7 +123,11 @@ def test_an_index_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.M
 @given(data=st.data())
 def test_the_index_of_footers(tmp_path: Path, data: st.DataObject) -> None:
     entry = {"stamp": "s", "footer": {"sdg_version": "1", "rows": 1}}
-    document = {"format": 1, "fields": footer_index._fields(), "files": {"batch_00000.parquet": entry}}
+    document = {
+        "format": 1,
+        "fields": footer_index._fields(),
+        "files": {"batch_00000.parquet": entry},
+    }
     content = orjson_or_empty(data.draw(with_odd_values(document, most=2)))
     version = VersionLayout(tmp_path)
     Path(str(version.footers)).write_bytes(pa.compress(content, codec="zstd", asbytes=True))

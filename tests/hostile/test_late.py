@@ -30,7 +30,9 @@ def let_leases_run_out(root: Path) -> None:
 
 def finished_files(version: Path) -> dict[str, str]:
     """Digests of all files but temporaries, which a process that is not done has."""
-    return {name: digest for name, digest in snapshot(version).items() if not name.startswith(".tmp-")}
+    return {
+        name: digest for name, digest in snapshot(version).items() if not name.startswith(".tmp-")
+    }
 
 
 def without_account(files: dict[str, str]) -> dict[str, str]:
@@ -54,7 +56,9 @@ def test_a_late_process_leaves_what_another_has_finished(tmp_path: Path) -> None
     assert [finished_files(version)] == finished
 
 
-def test_a_late_process_does_not_seal_what_another_has_reopened_and_extended(tmp_path: Path) -> None:
+def test_a_late_process_does_not_seal_what_another_has_reopened_and_extended(
+    tmp_path: Path,
+) -> None:
     history = History(tmp_path)
     history.generate(1)
     done: list[int] = []
@@ -140,7 +144,9 @@ def test_a_late_pipeline_leaves_what_another_run_has_paid_for(tmp_path: Path, wh
 
     def opened() -> pipelines.OpenPipeline:
         given: dict[str, Any] = (
-            {"functions": {"still": still.stage}} if what == "checkpoint" else {"clients": {"p": still}}
+            {"functions": {"still": still.stage}}
+            if what == "checkpoint"
+            else {"clients": {"p": still}}
         )
         return pipelines.open_pipeline(tmp_path / "notes.yaml", root=tmp_path, **given)
 

@@ -21,7 +21,14 @@ from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.sdg import dataset_config, expression, uuid
 
 pytestmark = DAGSTER_WARNINGS
-WATCHED = {"os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "socket.getaddrinfo"}
+WATCHED = {
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "socket.connect",
+    "socket.getaddrinfo",
+}
 CODE = {"functions.py": FUNCTIONS, "readers.py": READER, "client.py": CLIENT, "stages.py": STAGES}
 BOMB = "{{ id" + " ~ id" * 20_000 + " }}"
 NAMED = {
@@ -57,12 +64,17 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def component(folder: Path, kind: str) -> Path:
     folder.mkdir(parents=True)
-    (folder / "defs.yaml").write_text(f"type: sdg_assets.{kind}\nattributes: {{config: config.yaml}}\n")
+    (folder / "defs.yaml").write_text(
+        f"type: sdg_assets.{kind}\nattributes: {{config: config.yaml}}\n"
+    )
     return folder / "config.yaml"
 
 
 def test_the_location_stays_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happened: list[str], request: pytest.FixtureRequest
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    happened: list[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     package = tmp_path / "hostile_shop"
     for name, config in NAMED.items():
@@ -82,7 +94,9 @@ def test_the_location_stays_up(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SDG_ROOT", str(tmp_path / "data"))
     request.addfinalizer(lambda: sys.modules.pop(package.name))
-    repository = with_operations(load_defs(importlib.import_module(package.name))).get_repository_def()
+    repository = with_operations(
+        load_defs(importlib.import_module(package.name))
+    ).get_repository_def()
     repository.load_all_definitions()
     assert happened == []
     assert not (tmp_path / "ran").exists()
@@ -92,8 +106,12 @@ def test_the_location_stays_up(
     job = repository.get_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
         made = dg.AssetKey(["tickets", "row_groups"])
-        assert job.execute_in_process(instance=instance, asset_selection=[made], partition_key="00000").success
+        assert job.execute_in_process(
+            instance=instance, asset_selection=[made], partition_key="00000"
+        ).success
         failing = dg.AssetKey(["merges", "dataset"])
-        result = job.execute_in_process(instance=instance, asset_selection=[failing], raise_on_error=False)
+        result = job.execute_in_process(
+            instance=instance, asset_selection=[failing], raise_on_error=False
+        )
         assert not result.success
     assert not (tmp_path / "ran").exists()

@@ -107,6 +107,8 @@ def test_a_function_of_a_pipeline_is_named(tmp_path: Path) -> None:
 
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline(function("f"))))
     told = Told()
-    opened = pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=tmp_path / "root", functions={"f": slow})
+    opened = pipelines.open_pipeline(
+        tmp_path / "pipeline.yaml", root=tmp_path / "root", functions={"f": slow}
+    )
     pipelines.generate(opened, on_event=told)
     assert len(told.messages) == 1 and "waiting for stages[0]: f" in told.messages[0]

@@ -115,13 +115,19 @@ def test_the_host_that_is_checked_is_the_one_that_is_asked(parts: list[str]) -> 
         return
     if may_be_sent("OPENAI_API_KEY", host_of(text), allowed={}):
         assert asked is not None
-        is_own = asked.rstrip(".") in OWN_HOSTS["OPENAI_API_KEY"] or asked.rstrip(".").endswith(".api.openai.com")
+        is_own = asked.rstrip(".") in OWN_HOSTS["OPENAI_API_KEY"] or asked.rstrip(".").endswith(
+            ".api.openai.com"
+        )
         assert (
-            is_own or asked.rstrip(".") in ("localhost", "127.0.0.1", "::1") or asked.rstrip(".").endswith(".localhost")
+            is_own
+            or asked.rstrip(".") in ("localhost", "127.0.0.1", "::1")
+            or asked.rstrip(".").endswith(".localhost")
         )
 
 
-@pytest.mark.parametrize("host", ["localhost", "0x7f.1", "127.1", "2130706433", "017700000001", "0"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "0x7f.1", "127.1", "2130706433", "017700000001", "0"]
+)
 async def test_forms_of_this_machine_are_no_public_host(host: str) -> None:
     with pytest.raises(OSError, match="private addresses only"):
         await PublicResolver().resolve(host, 80)
@@ -148,7 +154,18 @@ def special(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     yield path
 
 
-COMMANDS = ["validate", "plan", "status", "preview", "generate", "process", "report", "prune", "import", "estimate"]
+COMMANDS = [
+    "validate",
+    "plan",
+    "status",
+    "preview",
+    "generate",
+    "process",
+    "report",
+    "prune",
+    "import",
+    "estimate",
+]
 
 
 def test_a_dataset_file_that_is_no_file(special: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,19 +188,30 @@ def test_seeds_sources_and_code_that_are_no_files(special: Path, tmp_path: Path)
         {"seed_type": "custom", "reader": "./special.yaml.py:Reader"},
     ]
     os.symlink("special.yaml", tmp_path / "special.yaml.py")
-    configs = [dataset_config(uuid(), category("plan", "a"), seed_config={"source": source}) for source in seeds]
+    configs = [
+        dataset_config(uuid(), category("plan", "a"), seed_config={"source": source})
+        for source in seeds
+    ]
     configs.append(dataset_config(category("plan", "a"), _custom("./special.yaml.py:made")))
     for config in configs:
         with pytest.raises(SdgError):
             api.open_dataset(config, root=tmp_path / "root", base=tmp_path)
-    for sources in ({**FILES, "path": "special*"}, {"reader": "custom", "reader_class": "./special.yaml.py:Two"}):
+    for sources in (
+        {**FILES, "path": "special*"},
+        {"reader": "custom", "reader_class": "./special.yaml.py:Two"},
+    ):
         (tmp_path / "notes.yaml").write_text(yaml.safe_dump(pipeline(sources=sources)))
         with pytest.raises(SdgError):
             api.open_pipeline(tmp_path / "notes.yaml", root=tmp_path / "root")
 
 
 def _custom(reference: str) -> dict[str, Any]:
-    return {"column_type": "custom", "name": "made", "generator_function": reference, "required_columns": ["plan"]}
+    return {
+        "column_type": "custom",
+        "name": "made",
+        "generator_function": reference,
+        "required_columns": ["plan"],
+    }
 
 
 def test_code_that_changed_asks_again(tmp_path: Path) -> None:
@@ -194,11 +222,18 @@ def test_code_that_changed_asks_again(tmp_path: Path) -> None:
     (tmp_path / "functions.py").write_text(FUNCTIONS.format(mark=str(tmp_path / "ran")))
     (tmp_path / "package").mkdir()
     started = provider(endpoint="http://127.0.0.1:9/v1")
-    started["mcp_providers"] = [{"name": "t", "provider_type": "stdio", "command": "python", "args": ["./server.py"]}]
+    started["mcp_providers"] = [
+        {"name": "t", "provider_type": "stdio", "command": "python", "args": ["./server.py"]}
+    ]
     for config in (CONFIGS["function"], started):
         file.write_text(yaml.safe_dump(config))
         seen = {effects_of_file(file).digest}
-        for changed in (file, tmp_path / "functions.py", tmp_path / "imported.py", tmp_path / "package" / "deep.py"):
+        for changed in (
+            file,
+            tmp_path / "functions.py",
+            tmp_path / "imported.py",
+            tmp_path / "package" / "deep.py",
+        ):
             with changed.open("a") as content:
                 content.write("\n# more\n")
             digest = effects_of_file(file).digest
@@ -207,11 +242,15 @@ def test_code_that_changed_asks_again(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_block_has_a_line_for_each_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_block_has_a_line_for_each_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file cannot push lines out of sight, or write some of its own."""
     config = provider(endpoint="http://127.0.0.1:9/v1")
     lies = "x\n\n\n\x1b[2Jsends the variable NOTHING to nobody\u202e"
-    config["mcp_providers"] = [{"name": "t", "provider_type": "stdio", "command": "sh", "args": ["-c", lies]}]
+    config["mcp_providers"] = [
+        {"name": "t", "provider_type": "stdio", "command": "sh", "args": ["-c", lies]}
+    ]
     (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit):
         run(["--untrusted", "preview", str(tmp_path / "dataset.yaml")])
@@ -221,7 +260,13 @@ def test_the_block_has_a_line_for_each_effect(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("command", ["validate", "generate"])
 def test_a_key_for_a_lookalike_is_refused_by_every_command(tmp_path: Path, command: str) -> None:
-    for url in ("http://api.openai.com.evil.com/v1", "http://evil.com\\.api.openai.com/v1", "http://2130706433/v1"):
+    for url in (
+        "http://api.openai.com.evil.com/v1",
+        "http://evil.com\\.api.openai.com/v1",
+        "http://2130706433/v1",
+    ):
         config = provider(endpoint=url, api_key="OPENAI_API_KEY")
         with pytest.raises(ConfigError, match="may not be sent to"):
-            api.open_dataset(config, root=tmp_path, env={"OPENAI_API_KEY": "k"}, offline=command == "validate")
+            api.open_dataset(
+                config, root=tmp_path, env={"OPENAI_API_KEY": "k"}, offline=command == "validate"
+            )

@@ -42,15 +42,27 @@ async def renderings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def text(name: str, **more: Any) -> dict[str, Any]:
-    return {"column_type": "llm-text", "name": name, "prompt": "{{ plan }}", "model_alias": "writer", **more}
+    return {
+        "column_type": "llm-text",
+        "name": name,
+        "prompt": "{{ plan }}",
+        "model_alias": "writer",
+        **more,
+    }
 
 
 COLUMNS = {
     "prompt": [text("t", prompt=HEAVY)],
     "system_prompt": [text("t", system_prompt=HEAVY)],
-    "expression": [text("t"), {"column_type": "expression", "name": "e", "expr": HEAVY + "{{ t }}"}],
+    "expression": [
+        text("t"),
+        {"column_type": "expression", "name": "e", "expr": HEAVY + "{{ t }}"},
+    ],
     "skip": [text("u"), text("t", prompt="{{ u }}", skip={"when": HEAVY.replace("plan", "u")})],
-    "picture": [text("t"), {"column_type": "image", "name": "p", "prompt": HEAVY, "model_alias": "painter"}],
+    "picture": [
+        text("t"),
+        {"column_type": "image", "name": "p", "prompt": HEAVY, "model_alias": "painter"},
+    ],
     "select": [text("t")],
     "group": [{"column_type": "expression", "name": "e", "expr": HEAVY}],
 }
@@ -59,10 +71,16 @@ COLUMNS = {
 @pytest.mark.parametrize("kind", COLUMNS)
 async def test_templates_of_datasets(tmp_path: Path, kind: str, renderings: list[str]) -> None:
     async with ModelServer() as server:
-        config = dataset_config(category("plan", "a"), *COLUMNS[kind], endpoint=server.url) | {"num_records": 2}
+        config = dataset_config(category("plan", "a"), *COLUMNS[kind], endpoint=server.url) | {
+            "num_records": 2
+        }
         if kind == "select":
             config["select"] = {"keep": TRUE, "candidates": 1, "otherwise": "drop"}
-        painter = {"alias": "painter", "model": "dall-e", "inference_parameters": {"generation_type": "image"}}
+        painter = {
+            "alias": "painter",
+            "model": "dall-e",
+            "inference_parameters": {"generation_type": "image"},
+        }
         if kind == "picture":
             config["model_configs"].append({**config["model_configs"][0], **painter})
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
@@ -79,7 +97,9 @@ async def test_filters_of_pipelines(tmp_path: Path, renderings: list[str]) -> No
         "stages": [{"stage": "filter", "keep": HEAVY.replace("plan", "content")}],
     }
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(config))
-    await agenerate_pipeline(pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=tmp_path / "root"))
+    await agenerate_pipeline(
+        pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=tmp_path / "root")
+    )
     assert renderings
 
 
@@ -89,7 +109,9 @@ async def test_renderings_that_wait_for_each_other_end(renderings: list[str]) ->
     assert texts == ["true"] * 5
 
 
-async def test_long_answers_are_decoded_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_answers_are_decoded_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = asyncio.get_running_loop()
     decoded: list[int] = []
 
@@ -102,7 +124,9 @@ async def test_long_answers_are_decoded_apart(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(openai, "decode_reply", decode)
     async with ModelServer(answer=lambda prompt: "word " * 200_000) as server:
-        config = dataset_config(category("plan", "a"), text("t"), endpoint=server.url) | {"num_records": 2}
+        config = dataset_config(category("plan", "a"), text("t"), endpoint=server.url) | {
+            "num_records": 2
+        }
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
     assert summary.remaining == 0
     assert len(decoded) == 2 and min(decoded) >= 1_000_000

@@ -82,12 +82,19 @@ def test_a_database_that_a_file_names_gets_no_password(
 ) -> None:
     from sdg_core.seeds import database_login
 
-    monkeypatch.setattr(database_login, "is_this_machine", lambda host: False)  # the server stands for one elsewhere
+    monkeypatch.setattr(
+        database_login, "is_this_machine", lambda host: False
+    )  # the server stands for one elsewhere
     env = {"SDG_ALLOW_VARIABLES": "PGPASSWORD=127.0.0.1"} if allowed else {}
     with listening_postgres() as (port, given):
         url = f"postgresql+psycopg2://me@127.0.0.1:{port}/x"
         with pytest.raises(SeedError) as caught:
-            open_sql(SqlSeedSource(url=url, query="SELECT 1 ORDER BY 1"), base=tmp_path, root="r", env=env)
+            open_sql(
+                SqlSeedSource(url=url, query="SELECT 1 ORDER BY 1"),
+                base=tmp_path,
+                root="r",
+                env=env,
+            )
         assert given == ([b"s3cret\0"] if allowed else [])
         assert ("SDG_ALLOW_VARIABLES" in str(caught.value.remedy)) is not allowed
         with pytest.raises(SeedError):
@@ -104,7 +111,10 @@ def test_a_database_that_a_file_names_gets_no_password(
         ("postgresql:///x", [""]),
         ("postgresql://localhost/x?host=evil.example", ["evil.example"]),
         ("postgresql://localhost/x?hostaddr=6.6.6.6", ["localhost", "6.6.6.6"]),
-        ("postgresql://u@/x?host=localhost:1&host=evil.example:5432", ["localhost", "evil.example"]),
+        (
+            "postgresql://u@/x?host=localhost:1&host=evil.example:5432",
+            ["localhost", "evil.example"],
+        ),
         ("postgresql://u@/x?host=localhost,evil.example", ["localhost", "evil.example"]),
         ("postgresql:///x?host=/tmp", ["/tmp"]),
     ],
@@ -114,7 +124,10 @@ def test_hosts_of_a_database(url: str, hosts: list[str]) -> None:
     withheld = login_for(sa.make_url(url), env={}, where="seed_config.source").withheld
     strange = [host for host in hosts if "example" in host or "6.6" in host]
     assert (withheld[1] if withheld is not None else None) == next(iter(strange), None)
-    assert login_for(sa.make_url(url), env={"PGHOST": hosts[0]}, where="x").withheld is None or strange != hosts
+    assert (
+        login_for(sa.make_url(url), env={"PGHOST": hosts[0]}, where="x").withheld is None
+        or strange != hosts
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,11 +164,15 @@ def test_all_hosts_of_a_database_are_shown(tmp_path: Path) -> None:
 async def test_logins_of_netrc_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("default login me password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(http, "is_this_machine", lambda host: False)  # the server stands for one elsewhere
+    monkeypatch.setattr(
+        http, "is_this_machine", lambda host: False
+    )  # the server stands for one elsewhere
     async with ModelServer() as server:
         for key in (None, "key"):
             client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=key)
-            reply = await client.chat(ChatRequest("m", (Message("user", "x"),), InferenceParameters()))
+            reply = await client.chat(
+                ChatRequest("m", (Message("user", "x"),), InferenceParameters())
+            )
             await client.aclose()
             assert reply.text
             assert server.headers[-1].get("Authorization") == (f"Bearer {key}" if key else None)

@@ -51,7 +51,10 @@ SOURCES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "own by pattern": (seeded(path="data/o*.csv"), set()),
     "own root": (seeded(path="{root}/rows.csv"), set()),
     "pages": (pipeline(sources={"reader": "files", "path": "data/*.txt"}), {"home/diary.txt"}),
-    "all pages": (pipeline(sources={"reader": "csv", "path": "{root}/../**/*.csv"}), {"home/rows.csv"}),
+    "all pages": (
+        pipeline(sources={"reader": "csv", "path": "{root}/../**/*.csv"}),
+        {"home/rows.csv"},
+    ),
 }
 
 

@@ -51,7 +51,12 @@ def function(reference: str, **params: Any) -> dict[str, Any]:
 
 
 def asking(**provider: Any) -> dict[str, Any]:
-    column = {"column_type": "llm-text", "name": "t", "prompt": "{{ content }}", "model_alias": "writer"}
+    column = {
+        "column_type": "llm-text",
+        "name": "t",
+        "prompt": "{{ content }}",
+        "model_alias": "writer",
+    }
     return pipeline(
         {"stage": "columns", "columns": [column]},
         model_providers=[{"name": "p", **provider}],
@@ -73,8 +78,16 @@ PIPELINES: dict[str, dict[str, Any]] = {
     "column": pipeline({"stage": "columns", "columns": [CUSTOM]}),
     "client": asking(provider_type="custom", client="./client.py:Client"),
     "reader": pipeline(sources={"reader": "custom", "reader_class": "./stages.py:Two"}),
-    "hub": pipeline(sources={"reader": "hf", "path": "datasets/a/b/*.parquet", "endpoint": "http://127.0.0.1:9"}),
-    "server": pipeline(sources={"reader": "sql", "url": "postgresql://127.0.0.1:9/x", "query": "SELECT 1 ORDER BY 1"}),
+    "hub": pipeline(
+        sources={"reader": "hf", "path": "datasets/a/b/*.parquet", "endpoint": "http://127.0.0.1:9"}
+    ),
+    "server": pipeline(
+        sources={
+            "reader": "sql",
+            "url": "postgresql://127.0.0.1:9/x",
+            "query": "SELECT 1 ORDER BY 1",
+        }
+    ),
     "bucket": pipeline(sources={"reader": "files", "path": "s3://somebody/**/*.md"}),
 }
 
@@ -113,7 +126,9 @@ def test_untrusted_refuses_before_any_code_runs(
     tmp_path: Path, place: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = {**PIPELINES["reader"], **{"stages": PIPELINES["class"]["stages"]}}
-    config["model_providers"] = [{"name": "p", "endpoint": "http://127.0.0.1:9/v1", "api_key": "OPENAI_API_KEY"}]
+    config["model_providers"] = [
+        {"name": "p", "endpoint": "http://127.0.0.1:9/v1", "api_key": "OPENAI_API_KEY"}
+    ]
     (place / "pipeline.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit) as ended:
         run(["--untrusted", command, str(place / "pipeline.yaml")])
@@ -128,12 +143,17 @@ OUTSIDE = {
     "files": ({"reader": "files", "path": "/usr/share/doc/*"}, "reads /usr/share/doc/*"),
     "bucket": ({"reader": "files", "path": "s3://somebody/*"}, "reads s3://somebody/*"),
     "hub": ({"reader": "hf", "path": "datasets/a/b/c.parquet"}, "downloads from huggingface.co"),
-    "database": ({"reader": "sql", "url_env": "MY_DB", "table": "t"}, "reads the database that MY_DB names"),
+    "database": (
+        {"reader": "sql", "url_env": "MY_DB", "table": "t"},
+        "reads the database that MY_DB names",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_sources_outside_are_named(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sources_outside_are_named(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     sources, line = OUTSIDE[name]
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline(sources=sources)))
     with pytest.raises(SystemExit):
@@ -144,20 +164,31 @@ def test_sources_outside_are_named(tmp_path: Path, name: str, capsys: pytest.Cap
 def test_evaluation_sets_are_asked_about_before_they_are_read(
     tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sets = [{"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}, "columns": ["text"]}]
+    sets = [
+        {"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}, "columns": ["text"]}
+    ]
     hub = {
         "seed_type": "hf",
         "path": "datasets/a/b/c.parquet",
         "token": "AWS_SECRET_ACCESS_KEY",
         "endpoint": "http://x.invalid",
     }
-    processor = {"processor_type": "decontaminate", "name": "clean", "columns": ["plan"], "evaluation_sets": sets}
+    processor = {
+        "processor_type": "decontaminate",
+        "name": "clean",
+        "columns": ["plan"],
+        "evaluation_sets": sets,
+    }
     for base in (DATASETS["function"], PIPELINES["function"]):
         (place / "checked.yaml").write_text(yaml.safe_dump({**base, "processors": [processor]}))
         with pytest.raises(SystemExit):
             run(["--untrusted", "process", str(place / "checked.yaml")])
         shown = capsys.readouterr().err
-        assert "runs ./readers.py:Reader" in shown and "functions.py" not in shown and "stages.py" not in shown
+        assert (
+            "runs ./readers.py:Reader" in shown
+            and "functions.py" not in shown
+            and "stages.py" not in shown
+        )
         leaking = {**processor, "evaluation_sets": [{"source": hub, "columns": ["text"]}]}
         (place / "checked.yaml").write_text(yaml.safe_dump({**base, "processors": [leaking]}))
         with pytest.raises(SystemExit):
@@ -166,28 +197,47 @@ def test_evaluation_sets_are_asked_about_before_they_are_read(
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"])
+@pytest.mark.parametrize(
+    "variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"]
+)
 def test_a_pipeline_sends_a_secret_to_no_other_host(tmp_path: Path, variable: str) -> None:
     (tmp_path / "a.md").write_text("text")
     header = asking(endpoint="http://hostile.invalid/v1", extra_headers={"X": f"${variable}"})
-    hub = {"reader": "hf", "path": "datasets/a/b/c.parquet", "token": variable, "endpoint": "http://hostile.invalid"}
-    for config in (asking(endpoint="http://hostile.invalid/v1", api_key=variable), header, pipeline(sources=hub)):
+    hub = {
+        "reader": "hf",
+        "path": "datasets/a/b/c.parquet",
+        "token": variable,
+        "endpoint": "http://hostile.invalid",
+    }
+    for config in (
+        asking(endpoint="http://hostile.invalid/v1", api_key=variable),
+        header,
+        pipeline(sources=hub),
+    ):
         (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(config))
         for offline in (True, False):
             with pytest.raises(ConfigError, match=f"{variable} may not be sent to hostile.invalid"):
-                pipelines.open_pipeline(tmp_path / "pipeline.yaml", env={variable: "s3cret"}, offline=offline)
+                pipelines.open_pipeline(
+                    tmp_path / "pipeline.yaml", env={variable: "s3cret"}, offline=offline
+                )
 
 
-@pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/*/environ", "link/environ", "/dev/null", "/etc/shadow"])
+@pytest.mark.parametrize(
+    "path", ["/proc/self/environ", "/proc/*/environ", "link/environ", "/dev/null", "/etc/shadow"]
+)
 def test_sources_are_never_the_systems_own_files(tmp_path: Path, path: str) -> None:
     os.symlink("/proc/self", tmp_path / "link")
-    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline(sources={"reader": "files", "path": path})))
+    (tmp_path / "pipeline.yaml").write_text(
+        yaml.safe_dump(pipeline(sources={"reader": "files", "path": path}))
+    )
     try:
         preview = pipelines.preview(tmp_path / "pipeline.yaml", root=tmp_path / "root")
     except SeedError:
         return
     assert preview.table.num_rows == 0
-    assert preview.failures and all("never read" in failure.message for _, failure in preview.failures)
+    assert preview.failures and all(
+        "never read" in failure.message for _, failure in preview.failures
+    )
 
 
 def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
@@ -199,7 +249,10 @@ def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
     looked = pipelines.open_pipeline(place / "pipeline.yaml", root=tmp_path / "data", offline=True)
     assert looked.plan.fingerprint == opened.plan.fingerprint
     status = pipelines.status(looked).to_dict()
-    assert status["sources"]["complete"]["locators"] == ["a", "b"] and status["sources_current"] is False
+    assert (
+        status["sources"]["complete"]["locators"] == ["a", "b"]
+        and status["sources_current"] is False
+    )
     planned = pipelines.plan(looked)
     assert planned.to_make == {} and "when a run last looked" in str(planned.notice)
     assert pipelines.process(looked).num_rows == 2
@@ -209,7 +262,10 @@ def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
 
 PARTS = {
     "decorator": ["", "@dataset_callable\n", "@wraps(print)\n"],
-    "kind": ["def made(record):\n    return record\n", "async def made(record):\n    return record\n"],
+    "kind": [
+        "def made(record):\n    return record\n",
+        "async def made(record):\n    return record\n",
+    ],
     "class": [
         "class made(Stage):\n    def process(self, record):\n        return record\n",
         "@dataclass\nclass made(Stage):\n    a: int = 1\n",
@@ -218,12 +274,19 @@ PARTS = {
         "class Base(Stage):\n    def __init__(self, a):\n        pass\nclass made(Base):\n    pass\n",
     ],
     "params": [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 2, "c": 3}],
-    "after": ["", "x = 1\n", "if True:\n    def made(record):\n        return 1\n", "made = made\n"],
+    "after": [
+        "",
+        "x = 1\n",
+        "if True:\n    def made(record):\n        return 1\n",
+        "made = made\n",
+    ],
 }
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())
 def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) -> None:
@@ -232,7 +295,9 @@ def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) 
     text += draw["class"] if data.draw(st.booleans()) else f"{draw['decorator']}{draw['kind']}"
     name = f"stages_{next(NUMBERS)}"
     (tmp_path / f"{name}.py").write_text(text + draw["after"])
-    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline(function(f"./{name}.py:made", **draw["params"]))))
+    (tmp_path / "pipeline.yaml").write_text(
+        yaml.safe_dump(pipeline(function(f"./{name}.py:made", **draw["params"])))
+    )
     outcomes = []
     for offline in (True, False):
         try:

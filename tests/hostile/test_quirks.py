@@ -27,13 +27,34 @@ from sdg_core.validators.remote import RemoteValidator
 from tests.hostile.quirks import BODIES, KEY, QUIRKS, STATUSES, TRANSPORT, QuirkServer, quirk_server
 from tests.support.sdg import dataset_config, stored_records
 
-KINDS = ("chat", "structured", "embedding", "image", "image-chat", "anthropic", "anthropic-structured")
+KINDS = (
+    "chat",
+    "structured",
+    "embedding",
+    "image",
+    "image-chat",
+    "anthropic",
+    "anthropic-structured",
+)
 SECONDS = 3.0
 SECONDS_OF_RUNS = 3.0
 CORRECTIONS = {"max_conversation_correction_steps": 0, "max_conversation_restarts": 0}
-GOOD = {"odd-encoding", "status-103", "cookie", "gateway-header", "mark", "sse", "status-201", "status-206"}
+GOOD = {
+    "odd-encoding",
+    "status-103",
+    "cookie",
+    "gateway-header",
+    "mark",
+    "sse",
+    "status-201",
+    "status-206",
+}
 """Of the answers that are not of one kind, those that a reply may be in."""
-ASK_TO_WAIT = {name for name in QUIRKS if name.startswith("retry-")} | {"status-429", "error-codes", "error-number"}
+ASK_TO_WAIT = {name for name in QUIRKS if name.startswith("retry-")} | {
+    "status-429",
+    "error-codes",
+    "error-number",
+}
 """A server that only ever says this is waited for until the rule about stalls ends the run; no record fails."""
 END_A_RUN = {"status-402"}
 """An account that is used up ends the run at once."""
@@ -53,22 +74,34 @@ def asked(client: ChatClient, kind: str, name: str) -> Any:
     parameters = InferenceParameters(timeout=SECONDS)
     if kind == "embedding":
         return client.embed(
-            EmbeddingRequest("m", (prompt,), InferenceParameters(generation_type="embedding", timeout=SECONDS))
+            EmbeddingRequest(
+                "m", (prompt,), InferenceParameters(generation_type="embedding", timeout=SECONDS)
+            )
         )
     if kind.startswith("image"):
         model = "dall-e-3" if kind == "image" else "some-chat-model"
         return client.make_images(
-            ImageRequest(model, prompt, InferenceParameters(generation_type="image", timeout=SECONDS))
+            ImageRequest(
+                model, prompt, InferenceParameters(generation_type="image", timeout=SECONDS)
+            )
         )
-    schema: Any = {"type": "object", "properties": {"a": {"type": "integer"}}} if "structured" in kind else None
-    request = ChatRequest("m", (Message("user", prompt),), parameters, response_schema=schema, schema_name="f")
+    schema: Any = (
+        {"type": "object", "properties": {"a": {"type": "integer"}}}
+        if "structured" in kind
+        else None
+    )
+    request = ChatRequest(
+        "m", (Message("user", prompt),), parameters, response_schema=schema, schema_name="f"
+    )
     return client.chat(request)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_client_raises_what_is_documented(kind: str, server: QuirkServer) -> None:
     anthropic = kind.startswith("anthropic")
-    provider = ModelProvider(name="p", endpoint=f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1"))
+    provider = ModelProvider(
+        name="p", endpoint=f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1")
+    )
     client: ChatClient = (AnthropicClient if anthropic else OpenAIClient)(provider, api_key=KEY)
     faults: dict[str, str] = {}
     outcomes: dict[str, Any] = {}
@@ -87,26 +120,35 @@ async def test_a_client_raises_what_is_documented(kind: str, server: QuirkServer
         await asyncio.gather(*(one(name) for name in [*QUIRKS][start : start + 50]))
     await client.aclose()
     assert faults == {}
-    fine = {name for name in (*TRANSPORT, *STATUSES, *BODIES) if not isinstance(outcomes[name], ModelError)}
+    fine = {
+        name
+        for name in (*TRANSPORT, *STATUSES, *BODIES)
+        if not isinstance(outcomes[name], ModelError)
+    }
     assert fine <= GOOD
     assert len(fine) >= 3, "replies in odd forms are replies all the same"
     for reply in outcomes.values():
         if not isinstance(reply, ModelError):
             usage = reply.usage
             assert all(
-                0 <= count < 2**62 for count in (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+                0 <= count < 2**62
+                for count in (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
             )
             dump_exactly(getattr(reply, "text", None))
 
 
 async def test_a_remote_validator_says_what_is_wrong(server: QuirkServer) -> None:
-    params = RemoteParams(endpoint_url=f"http://127.0.0.1:{server.port}/check", timeout=SECONDS, max_retries=0)
+    params = RemoteParams(
+        endpoint_url=f"http://127.0.0.1:{server.port}/check", timeout=SECONDS, max_retries=0
+    )
     validator = RemoteValidator(params, verdict=pa.struct([("is_valid", pa.bool_())]))
     outcomes: dict[str, Any] = {}
 
     async def one(name: str) -> None:
         try:
-            outcomes[name] = await asyncio.wait_for(validator.judge([{"text": f"quirk:{name}"}]), SECONDS * 30)
+            outcomes[name] = await asyncio.wait_for(
+                validator.judge([{"text": f"quirk:{name}"}]), SECONDS * 30
+            )
         except ValidatorError as error:
             outcomes[name] = error
 
@@ -124,7 +166,12 @@ def column(kind: str) -> dict[str, Any]:
     }
     match kind:
         case "embedding":
-            return {"column_type": "embedding", "name": "made", "target_column": "text", "model_alias": "w"}
+            return {
+                "column_type": "embedding",
+                "name": "made",
+                "target_column": "text",
+                "model_alias": "w",
+            }
         case "image" | "image-chat":
             return {"column_type": "image", **base}
         case "structured" | "anthropic-structured":
@@ -138,9 +185,15 @@ def generate(kind: str, server: QuirkServer, root: Path) -> tuple[api.Dataset, R
     names = [*IN_RUNS, "none"]
     text = {"column_type": "expression", "name": "text", "expr": "quirk:{{ quirk }} please"}
     anthropic = kind.startswith("anthropic")
-    generation = {"embedding": "embedding", "image": "image", "image-chat": "image"}.get(kind, "chat-completion")
+    generation = {"embedding": "embedding", "image": "image", "image-chat": "image"}.get(
+        kind, "chat-completion"
+    )
     endpoint = f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1")
-    parameters = {"generation_type": generation, "timeout": SECONDS_OF_RUNS, "max_parallel_requests": 60}
+    parameters = {
+        "generation_type": generation,
+        "timeout": SECONDS_OF_RUNS,
+        "max_parallel_requests": 60,
+    }
     model = {
         "alias": "w",
         "model": "dall-e-3" if kind == "image" else "m",
@@ -178,7 +231,9 @@ def test_a_run_of_nothing_but_quirks_ends_and_keeps_what_is_good(
     assert {*TRANSPORT} - GOOD <= {name for at, name in enumerate(IN_RUNS) if at not in records}
     assert len(records) == summary.generated > 0
     assert records[len(IN_RUNS)]["made"] is not None, "the one without a quirk"
-    held = [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    held = [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
     assert held == []
     rows = [
         json.loads(line)
@@ -189,4 +244,6 @@ def test_a_run_of_nothing_but_quirks_ends_and_keeps_what_is_good(
     if kind != "chat":
         return
     again = api.generate(dataset)
-    assert again.generated + again.failed == summary.failed, "only what failed is asked again, and the ledger is whole"
+    assert again.generated + again.failed == summary.failed, (
+        "only what failed is asked again, and the ledger is whole"
+    )

@@ -14,10 +14,21 @@ from yarl import URL
 from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.config.validators import RemoteParams
-from sdg_core.errors import LedgerError, ModelError, PermanentModelError, StoreError, TransientModelError
+from sdg_core.errors import (
+    LedgerError,
+    ModelError,
+    PermanentModelError,
+    StoreError,
+    TransientModelError,
+)
 from sdg_core.ledger.database import open_ledger
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.providers.pictures import PublicResolver, allowed_hosts, check_address, check_content
+from sdg_core.models.providers.pictures import (
+    PublicResolver,
+    allowed_hosts,
+    check_address,
+    check_content,
+)
 from sdg_core.models.providers.redaction import Redaction
 from sdg_core.models.secrets import is_unmistakable
 from sdg_core.models.types import ChatRequest, ImageRequest, Message
@@ -33,7 +44,8 @@ KEY = 'sk-live-4711/Zq"x'
     st.recursive(
         st.sampled_from([KEY, f"a {KEY} b", "plain", 7, None, "é\n"]),
         lambda inner: st.one_of(
-            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from([KEY, "k"]), inner, max_size=2)
+            st.lists(inner, max_size=3),
+            st.dictionaries(st.sampled_from([KEY, "k"]), inner, max_size=2),
         ),
         max_leaves=6,
     ),
@@ -52,11 +64,22 @@ def test_a_secret_is_taken_out_of_an_answer_however_it_is_written(
 
 
 def test_words_that_local_servers_take_for_a_key_stay_in_replies() -> None:
-    for word in ("EMPTY", "none", "test", "ollama", "lm-studio", "not-needed", "dummy", "placeholder"):
+    for word in (
+        "EMPTY",
+        "none",
+        "test",
+        "ollama",
+        "lm-studio",
+        "not-needed",
+        "dummy",
+        "placeholder",
+    ):
         assert not is_unmistakable(word)
         assert Redaction({word: "[API key]"}).body(f'"{word}"'.encode()) == f'"{word}"'.encode()
     assert all(map(is_unmistakable, ("sk-abc123", "secret-key", "s3cret", "a" * 32)))
-    assert Redaction({"EMPTY": "[API key]"}).text("EMPTY") == "[API key]"  # an error may be shown anywhere
+    assert (
+        Redaction({"EMPTY": "[API key]"}).text("EMPTY") == "[API key]"
+    )  # an error may be shown anywhere
 
 
 async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
@@ -74,7 +97,11 @@ async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
                 "name": "s",
                 "prompt": "{{ plan }}",
                 "model_alias": "w",
-                "output_format": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+                "output_format": {
+                    "type": "object",
+                    "properties": {"a": {"type": "integer"}},
+                    "required": ["a"],
+                },
             },
         )
         config |= {
@@ -86,7 +113,11 @@ async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
         dataset = api.open_dataset(config, root=str(tmp_path))
         await asyncio.to_thread(api.generate, dataset)
     assert server.requests, "nothing was asked"
-    found = [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-live-4711" in path.read_bytes()]
+    found = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and b"sk-live-4711" in path.read_bytes()
+    ]
     assert found == []
     failures = next(tmp_path.rglob("failures/*.jsonl")).read_text()
     assert "[API key]" in failures
@@ -118,7 +149,9 @@ ENDPOINT = URL("https://api.example.com/v1")
 )
 def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> None:
     with pytest.raises(PermanentModelError):
-        check_address(address, endpoint=URL(endpoint), env={"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com"})
+        check_address(
+            address, endpoint=URL(endpoint), env={"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com"}
+        )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +160,10 @@ def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> No
         ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/picture.png"),
         ("http://gpu-box:8000/v1", "http://gpu-box:8000/x.png"),
         ("https://api.example.com/v1", "https://api.example.com:8443/files/x.png?sig=a%2Bb"),
-        ("https://api.openai.com/v1", "https://oaidalleapiprodscus.blob.core.windows.net/private/x.png"),
+        (
+            "https://api.openai.com/v1",
+            "https://oaidalleapiprodscus.blob.core.windows.net/private/x.png",
+        ),
         ("https://api.example.com/v1", "https://cdn.example.com/x.png"),
         ("https://api.example.com/v1", "https://a.images.example.com/x.png"),
     ],
@@ -138,8 +174,14 @@ def test_addresses_that_go_with_an_endpoint(endpoint: str, address: str) -> None
 
 
 def test_hosts_that_are_allowed_in_the_project(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.sdg]\nallow_picture_hosts = ["CDN.example.com", 7]\n')
-    assert allowed_hosts({"SDG_ALLOW_PICTURE_HOSTS": "a b"}, tmp_path) == ("cdn.example.com", "a", "b")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.sdg]\nallow_picture_hosts = ["CDN.example.com", 7]\n'
+    )
+    assert allowed_hosts({"SDG_ALLOW_PICTURE_HOSTS": "a b"}, tmp_path) == (
+        "cdn.example.com",
+        "a",
+        "b",
+    )
     (tmp_path / "pyproject.toml").write_text("[tool.sdg]\nallow_picture_hosts = 7\n")
     assert allowed_hosts({}, tmp_path) == ()
 
@@ -151,7 +193,11 @@ async def test_a_name_that_leads_to_this_network_is_not_followed() -> None:
 
 async def test_a_picture_elsewhere_is_not_asked_for() -> None:
     async with ModelServer() as other, ModelServer(message=lambda body: answer) as server:
-        answer = {"role": "assistant", "content": "", "images": [{"image_url": {"url": f"{other.url}/models"}}]}
+        answer = {
+            "role": "assistant",
+            "content": "",
+            "images": [{"image_url": {"url": f"{other.url}/models"}}],
+        }
         client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
         request = ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
         with pytest.raises(PermanentModelError, match="another host"):
@@ -161,7 +207,11 @@ async def test_a_picture_elsewhere_is_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"]
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
+    ],
 )
 async def test_a_server_that_answers_what_is_not_http_is_there(answer: bytes) -> None:
     """Its replies may be sound: they are judged by themselves, and what is wrong with them is said as it is."""
@@ -174,7 +224,9 @@ async def test_a_server_that_answers_what_is_not_http_is_there(answer: bytes) ->
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        client = OpenAIClient(ModelProvider(name="p", endpoint=f"http://127.0.0.1:{port}/v1"), api_key=None)
+        client = OpenAIClient(
+            ModelProvider(name="p", endpoint=f"http://127.0.0.1:{port}/v1"), api_key=None
+        )
         await client.check()
         request = ChatRequest("m", (Message("user", "x"),), InferenceParameters())
         with pytest.raises(TransientModelError, match="answered with what is not valid HTTP"):
@@ -213,11 +265,17 @@ async def test_what_is_no_picture(content: bytes) -> None:
         check_content(content, where="x")
     data = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     async with ModelServer(
-        message=lambda body: {"role": "assistant", "content": "", "images": [{"image_url": {"url": data}}]}
+        message=lambda body: {
+            "role": "assistant",
+            "content": "",
+            "images": [{"image_url": {"url": data}}],
+        }
     ) as server:
         client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
         with pytest.raises(ModelError):
-            await client.make_images(ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image")))
+            await client.make_images(
+                ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
+            )
         await client.aclose()
 
 
@@ -238,7 +296,13 @@ def test_no_message_shows_a_password_of_the_ledger(url: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://k:hunter22@b/x", "s3://b/x?secret=hunter22", "https://u:hunter22@h", "gs://k:hunter22@b"]
+    "url",
+    [
+        "s3://k:hunter22@b/x",
+        "s3://b/x?secret=hunter22",
+        "https://u:hunter22@h",
+        "gs://k:hunter22@b",
+    ],
 )
 def test_no_message_shows_a_secret_of_a_root(url: str) -> None:
     with pytest.raises(StoreError) as caught:

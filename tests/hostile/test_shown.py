@@ -39,7 +39,8 @@ def rendered(markdown: str) -> str:
 
 @given(
     st.one_of(
-        st.sampled_from(HOSTILE), st.lists(st.sampled_from([*HOSTILE, *"![]()<>`\\|_* "]), max_size=8).map("".join)
+        st.sampled_from(HOSTILE),
+        st.lists(st.sampled_from([*HOSTILE, *"![]()<>`\\|_* "]), max_size=8).map("".join),
     )
 )
 def test_a_cell_shows_the_text_and_nothing_else(text: str) -> None:
@@ -53,7 +54,9 @@ def test_a_cell_shows_the_text_and_nothing_else(text: str) -> None:
         for place in range(len(page)):
             if page.startswith(address, place):
                 before = page[:place]
-                assert before.count("<code>") > before.count("</code>")  # nothing outside code becomes a link
+                assert before.count("<code>") > before.count(
+                    "</code>"
+                )  # nothing outside code becomes a link
 
 
 def test_words_stay_as_people_read_them() -> None:
@@ -78,14 +81,38 @@ def test_notices_are_printable(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("defuse", [False, True])
 def test_formulas_in_csv(tmp_path: Path, defuse: bool) -> None:
-    texts = ["=cmd|' /C calc'!A0", "+1+2", "-2", "-1e3", "@SUM(A1)", "\t=1", "a=b", None, "", "- item"]
+    texts = [
+        "=cmd|' /C calc'!A0",
+        "+1+2",
+        "-2",
+        "-1e3",
+        "@SUM(A1)",
+        "\t=1",
+        "a=b",
+        None,
+        "",
+        "- item",
+    ]
     table = pa.table({"=head": texts, "n": range(-5, 5)})
     pq.write_table(table, tmp_path / "part.parquet")
-    export_rows([tmp_path / "part.parquet"], table.schema, tmp_path / "out.csv", defuse_formulas=defuse)
+    export_rows(
+        [tmp_path / "part.parquet"], table.schema, tmp_path / "out.csv", defuse_formulas=defuse
+    )
     import csv
 
     head, *rows = csv.reader(io.StringIO((tmp_path / "out.csv").read_text(), newline=""))
-    wanted = ["'=cmd|' /C calc'!A0", "'+1+2", "-2", "-1e3", "'@SUM(A1)", "'\t=1", "a=b", "", "", "'- item"]
+    wanted = [
+        "'=cmd|' /C calc'!A0",
+        "'+1+2",
+        "-2",
+        "-1e3",
+        "'@SUM(A1)",
+        "'\t=1",
+        "a=b",
+        "",
+        "",
+        "'- item",
+    ]
     assert [row[0] for row in rows] == (wanted if defuse else [text or "" for text in texts])
     assert [row[1] for row in rows] == [str(n) for n in range(-5, 5)]
     assert head[0] == ("'=head" if defuse else "=head")

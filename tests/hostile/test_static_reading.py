@@ -37,7 +37,15 @@ ANNOTATIONS = [
     " -> 'str'",
     " -> unknown",
 ]
-PARAMETERS = ["row", "row: dict", "row: dict[str, object]", "row, /", "row: 'dict'", "row: Missing", "row=None"]
+PARAMETERS = [
+    "row",
+    "row: dict",
+    "row: dict[str, object]",
+    "row, /",
+    "row: 'dict'",
+    "row: Missing",
+    "row=None",
+]
 BODIES = [
     'return row["plan"]',
     '"""A docstring."""\n    return 1',
@@ -53,31 +61,53 @@ BETWEEN = ["", "\n", "# a comment of nobody\n", "X = 1\n\n\n", "if True:\n    Y 
 @st.composite
 def files(draw: st.DrawFn) -> str:
     statement, name = draw(st.sampled_from(IMPORTS))
-    decorator = draw(st.sampled_from(["", f"@{name}\n", *(f"@{name}({given})\n" for given in ARGUMENTS)]))
+    decorator = draw(
+        st.sampled_from(["", f"@{name}\n", *(f"@{name}({given})\n" for given in ARGUMENTS)])
+    )
     many = draw(st.booleans())
-    decorator = decorator.replace("(", "(\n    ").replace(", ", ",\n    ") if many and "(" in decorator else decorator
+    decorator = (
+        decorator.replace("(", "(\n    ").replace(", ", ",\n    ")
+        if many and "(" in decorator
+        else decorator
+    )
     parts = [
-        draw(st.sampled_from(["", "import os\n", '"""A module."""\n', "from typing import Any as Missing\n"])),
+        draw(
+            st.sampled_from(
+                ["", "import os\n", '"""A module."""\n', "from typing import Any as Missing\n"]
+            )
+        ),
         f"{statement}\n",
         draw(st.sampled_from(BETWEEN)),
         decorator,
         draw(st.sampled_from(["def", "async def"])),
         f" make({draw(st.sampled_from(PARAMETERS))}){draw(st.sampled_from(ANNOTATIONS))}:\n    {draw(st.sampled_from(BODIES))}",
-        draw(st.sampled_from(["", "\n", "\n\n\nZ = 3\n", "\n\n\ndef other():\n    pass\n", "\n# the end"])),
+        draw(
+            st.sampled_from(
+                ["", "\n", "\n\n\nZ = 3\n", "\n\n\ndef other():\n    pass\n", "\n# the end"]
+            )
+        ),
     ]
-    return draw(st.sampled_from(["", "\ufeff"])) + "".join(parts).replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
+    return draw(st.sampled_from(["", "\ufeff"])) + "".join(parts).replace(
+        "\n", draw(st.sampled_from(["\n", "\r\n"]))
+    )
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(files())
 @example("def make(row) -> str:\n\treturn 'a'\n")
 @example("def make(row): return 'a'")
 @example("def make(row): return 'a'; \nmake.x = 1\n")
 @example("def make(row): return 1\n\n\ndef make(row) -> str: return 'second'\n")
-@example("if True:\n    def make(row) -> int: return 1\nelse:\n    def make(row) -> str: return 2\n")
-@example("try:\n    import nothing_at_all\nexcept ImportError:\n    def make(row) -> int:\n        return 1\n")
+@example(
+    "if True:\n    def make(row) -> int: return 1\nelse:\n    def make(row) -> str: return 2\n"
+)
+@example(
+    "try:\n    import nothing_at_all\nexcept ImportError:\n    def make(row) -> int:\n        return 1\n"
+)
 @example("def other(row) -> int:\n    return 1\nmake = other\n")
 @example("class make:\n    def __new__(cls, row) -> int:\n        return 1\n")
 @example("str = int\ndef make(row) -> str:\n    return 1\n")
@@ -94,11 +124,21 @@ def test_reading_and_loading_agree(tmp_path: Path, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     raw = dataset_config(
         uuid(),
-        {"column_type": "custom", "name": "made", "generator_function": f"./{name}:make", "required_columns": None},
+        {
+            "column_type": "custom",
+            "name": "made",
+            "generator_function": f"./{name}:make",
+            "required_columns": None,
+        },
     )
     config = DatasetConfig.model_validate(raw)
-    read, loaded = (resolve_functions(config, base=tmp_path, given={}, offline=offline) for offline in (True, False))
-    assert [str(problem) for problem in read.problems] == [str(problem) for problem in loaded.problems]
+    read, loaded = (
+        resolve_functions(config, base=tmp_path, given={}, offline=offline)
+        for offline in (True, False)
+    )
+    assert [str(problem) for problem in read.problems] == [
+        str(problem) for problem in loaded.problems
+    ]
     assert read.config == loaded.config
     for column, function in read.functions.items():
         other = loaded.functions[column]

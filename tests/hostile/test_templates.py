@@ -79,14 +79,16 @@ class Given:
 
 def test_templates_render_the_same_there(monkeypatch: pytest.MonkeyPatch) -> None:
     source = (
-        "{% set a = x %}" + "{% set a = a ~ a %}" * 21 + "{{ a[:6] }} {{ rows|random }} {{ n }} {{ p.k }} {{ none }}"
+        "{% set a = x %}"
+        + "{% set a = a ~ a %}" * 21
+        + "{{ a[:6] }} {{ rows|random }} {{ n }} {{ p.k }} {{ none }}"
     )
     values = {"x": "é\ud83d", "rows": [1, 2.5], "n": 2**70, "p": {"k": float("inf")}}
     assert room_of(source).size < 0
     text = Template(source).render(values, Given())
-    assert text == Template(source.replace("{% set a = a ~ a %}" * 21, "{% set a = a ~ a ~ a %}")).render(
-        values, Given()
-    )
+    assert text == Template(
+        source.replace("{% set a = a ~ a %}" * 21, "{% set a = a ~ a ~ a %}")
+    ).render(values, Given())
     with pytest.raises(RenderError, match="undefined value 'p.nothing'"):
         Template(source + "{{ p.nothing }}").render(values, Given())
 
@@ -117,7 +119,17 @@ EXPRESSIONS = st.recursive(
             "{}|{}".format,
             inner,
             st.sampled_from(
-                ["upper", "tojson", "list", "indent(3)", "center(30)", "string", "escape", "first", "length"]
+                [
+                    "upper",
+                    "tojson",
+                    "list",
+                    "indent(3)",
+                    "center(30)",
+                    "string",
+                    "escape",
+                    "first",
+                    "length",
+                ]
             ),
         ),
     ),

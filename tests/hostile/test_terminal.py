@@ -42,7 +42,13 @@ def answered(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(**more: Any) -> dict[str, Any]:
-    return {"column_type": "llm-text", "name": "t", "prompt": "{{ word }}", "model_alias": "writer", **more}
+    return {
+        "column_type": "llm-text",
+        "name": "t",
+        "prompt": "{{ word }}",
+        "model_alias": "writer",
+        **more,
+    }
 
 
 def shown(command: str, file: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,7 +69,9 @@ def test_no_command_shows_a_strangers_control_characters(
     folder.mkdir()
     file = folder / f"{kind}\x1b[2J.yaml"
     if kind == "dataset":
-        (folder / "s.jsonl").write_text('{"word": "odd \\u001b[2J"}\n{"word": "even \\u009b2J\\u202e"}\n')
+        (folder / "s.jsonl").write_text(
+            '{"word": "odd \\u001b[2J"}\n{"word": "even \\u009b2J\\u202e"}\n'
+        )
     for word in ("odd", "even"):
         (folder / f"{word}\x1b[2J.md").write_text(f"{word} {EVIL}")
     with serving(ModelServer(message=answered)) as server:
@@ -86,5 +94,7 @@ def test_no_command_shows_a_strangers_control_characters(
             } | models
         file.write_text(yaml.safe_dump(config))
         told = {command: shown(command, file, capsys) for command in COMMANDS}
-    assert {command: CONTROL.findall(said) for command, said in told.items() if CONTROL.search(said)} == {}
+    assert {
+        command: CONTROL.findall(said) for command, said in told.items() if CONTROL.search(said)
+    } == {}
     assert "\\u001b" in told["preview -n 4"] and "\\u001b" in told["generate"]

@@ -49,7 +49,14 @@ class Endless(Stage):
     def setup(self): forever()
     def process(self, record): return record
 """
-ERRORS = ["StopIteration", "asyncio.CancelledError", "SystemExit", "GeneratorExit", "Odd", "KeyboardInterrupt"]
+ERRORS = [
+    "StopIteration",
+    "asyncio.CancelledError",
+    "SystemExit",
+    "GeneratorExit",
+    "Odd",
+    "KeyboardInterrupt",
+]
 FILES = {"reader": "files", "path": "*.md"}
 
 
@@ -93,10 +100,14 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.parametrize("place", ERRORS, indirect=True)
-def test_what_they_raise_fails_what_they_were_asked_for(place: Path, request: pytest.FixtureRequest) -> None:
+def test_what_they_raise_fails_what_they_were_asked_for(
+    place: Path, request: pytest.FixtureRequest
+) -> None:
     error = request.node.callspec.params["place"]
     name = error.rpartition(".")[2]
-    in_threads = ["row", "valid"] if name == "KeyboardInterrupt" else ["row", "later", "valid"]  # Ctrl-C is one there
+    in_threads = (
+        ["row", "valid"] if name == "KeyboardInterrupt" else ["row", "later", "valid"]
+    )  # Ctrl-C is one there
     columns = {"row": custom("row"), "later": custom("later"), "valid": VALID}
     for each in in_threads:
         summary = api.generate(dataset(place, columns[each]))
@@ -110,7 +121,9 @@ def test_what_they_raise_fails_what_they_were_asked_for(place: Path, request: py
         pipelines.generate(pipeline(place, "Setup"))
     if name == "KeyboardInterrupt":
         return
-    made = pipelines.generate(pipeline(place, sources={"reader": "custom", "reader_class": "./code.py:Lines"}))
+    made = pipelines.generate(
+        pipeline(place, sources={"reader": "custom", "reader_class": "./code.py:Lines"})
+    )
     assert [name in failure.message for _, failure in made.failures] == [True]
     with pytest.raises(SeedError, match=name):
         pipeline(place, sources={"reader": "custom", "reader_class": "./code.py:Items"})
@@ -130,13 +143,28 @@ def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) ->
         pipeline(place, "endless" if kind == "stage" else "Endless")
         file = "pipeline.yaml"
     else:
-        config = dataset_config(category("plan", "a"), columns.get(kind, custom("endless"))) | {"num_records": 2}
+        config = dataset_config(category("plan", "a"), columns.get(kind, custom("endless"))) | {
+            "num_records": 2
+        }
         run = {"run": {"stall_timeout": 0.5}} if stalls else {}
         (place / file).write_text(yaml.safe_dump(config | run))
-    command = [sys.executable, "-c", "from sdg_core.cli.main import main; main()", "generate", file, "--root", "root"]
+    command = [
+        sys.executable,
+        "-c",
+        "from sdg_core.cli.main import main; main()",
+        "generate",
+        file,
+        "--root",
+        "root",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(
-        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         if not stalls:
             assert process.stdout is not None
@@ -146,13 +174,17 @@ def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) ->
     assert process.returncode == (2 if stalls else 3), said
 
 
-async def test_this_machine_is_asked_without_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_this_machine_is_asked_without_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     text = {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "writer"}
     async with ModelServer() as server:
-        config = dataset_config(category("plan", "a"), text, endpoint=server.url) | {"num_records": 1}
+        config = dataset_config(category("plan", "a"), text, endpoint=server.url) | {
+            "num_records": 1
+        }
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
     assert summary.remaining == 0

@@ -22,7 +22,12 @@ class Uneven:
 
 
 def test_a_vector_of_another_length_fails_its_cell(tmp_path: Path) -> None:
-    vector = {"column_type": "embedding", "name": "v", "target_column": "t", "model_alias": "vectors"}
+    vector = {
+        "column_type": "embedding",
+        "name": "v",
+        "target_column": "t",
+        "model_alias": "vectors",
+    }
     config = dataset_config(llm("t", "x"), vector) | {"num_records": 5}
     config["model_providers"] = [{"name": "p", "provider_type": "custom"}]
     embedding = {"alias": "vectors", "inference_parameters": {"generation_type": "embedding"}}
@@ -30,4 +35,6 @@ def test_a_vector_of_another_length_fails_its_cell(tmp_path: Path) -> None:
     config["model_configs"].append({**config["model_configs"][0], **embedding})
     dataset = api.open_dataset(config, root=tmp_path, clients={"p": Uneven()})
     summary = api.generate(dataset)
-    assert summary.failed == 1 and "4 numbers, those of other records 3" in str(summary.first_failure)
+    assert summary.failed == 1 and "4 numbers, those of other records 3" in str(
+        summary.first_failure
+    )

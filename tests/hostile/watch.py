@@ -8,9 +8,26 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-_PROCESSES = {"os.system", "subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "pty.spawn"}
+_PROCESSES = {
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "pty.spawn",
+}
 _NETWORK = {"socket.connect", "socket.sendto", "socket.getaddrinfo"}
-_CHANGES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "shutil.rmtree"}
+_CHANGES = {
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.chmod",
+    "shutil.rmtree",
+}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -49,7 +66,11 @@ def main() -> None:
     from sdg_core.cli.app import run
 
     sys.addaudithook(watch)
-    commands = [list(words) for divides, words in groupby(sys.argv[3:], lambda word: word == "--then") if not divides]
+    commands = [
+        list(words)
+        for divides, words in groupby(sys.argv[3:], lambda word: word == "--then")
+        if not divides
+    ]
     for command in commands:
         try:
             run(command)

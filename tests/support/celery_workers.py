@@ -35,8 +35,19 @@ class Redis:
     def start(self) -> None:
         program = shutil.which("redis-server")
         assert program is not None
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir", str(self.directory)]
-        self.process = subprocess.Popen([program, "--port", str(self.port), *options], stdout=subprocess.DEVNULL)
+        options = [
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--dir",
+            str(self.directory),
+        ]
+        self.process = subprocess.Popen(
+            [program, "--port", str(self.port), *options], stdout=subprocess.DEVNULL
+        )
         wait_until(self._answers, "Redis answers")
 
     def stop(self) -> None:
@@ -46,7 +57,10 @@ class Redis:
             self.process = None
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection,
+        ):
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
         return False
@@ -76,7 +90,16 @@ class Workers:
         """Start workers and wait until they take tasks."""
         for name in names:
             with self.log(name).open("ab") as log:
-                options = ["--concurrency", "1", "-Q", "dagster", "-n", f"{name}@test", "--loglevel", "INFO"]
+                options = [
+                    "--concurrency",
+                    "1",
+                    "-Q",
+                    "dagster",
+                    "-n",
+                    f"{name}@test",
+                    "--loglevel",
+                    "INFO",
+                ]
                 self._processes[name] = subprocess.Popen(
                     [sys.executable, "-m", "celery", "-A", APP, "worker", *options],
                     cwd=self._directory,
@@ -92,7 +115,9 @@ class Workers:
     def kill(self, name: str) -> None:
         """End a worker with everything that it runs, as the loss of its machine does."""
         process = self._processes.pop(name)
-        while running := _session(process.pid):  # runs and steps have process groups of their own, and start others
+        while running := _session(
+            process.pid
+        ):  # runs and steps have process groups of their own, and start others
             for pid in running:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -19,7 +19,15 @@ from tests.support.requirements import require, require_module
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.support.sdg import wait_until
 
-PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "ceph", "radosgw-admin", "ceph-authtool", "monmaptool")
+PROGRAMS = (
+    "ceph-mon",
+    "ceph-osd",
+    "radosgw",
+    "ceph",
+    "radosgw-admin",
+    "ceph-authtool",
+    "monmaptool",
+)
 _CONFIG = """
 [global]
 fsid = {fsid}
@@ -75,7 +83,17 @@ class _Cluster:
 
     def start_monitor(self) -> None:
         keyring = str(self._directory / "keyring")
-        self._run("ceph-authtool", "--create-keyring", "--gen-key", keyring, "-n", "mon.", "--cap", "mon", "allow *")
+        self._run(
+            "ceph-authtool",
+            "--create-keyring",
+            "--gen-key",
+            keyring,
+            "-n",
+            "mon.",
+            "--cap",
+            "mon",
+            "allow *",
+        )
         caps = [word for part in ("mon", "osd", "mgr") for word in ("--cap", part, "allow *")]
         for name in ("client.admin", "osd.0", "client.rgw"):
             self._run("ceph-authtool", keyring, "--gen-key", "-n", name, *caps)
@@ -97,13 +115,28 @@ class _Cluster:
         frontend = f"beast endpoint=127.0.0.1:{port}"
         gateway = self._start("radosgw", "-n", "client.rgw", "-f", "--rgw-frontends", frontend)
         wait_until(lambda: gateway.poll() is not None or _answers(url), "the gateway answers")
-        assert gateway.poll() is None, (self._directory / "client.rgw.log").read_text(encoding="utf-8")[-2000:]
+        assert gateway.poll() is None, (self._directory / "client.rgw.log").read_text(
+            encoding="utf-8"
+        )[-2000:]
         keys = ("--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY)
-        self._run("radosgw-admin", "-n", "client.rgw", "user", "create", "--uid", "t", "--display-name", "t", *keys)
+        self._run(
+            "radosgw-admin",
+            "-n",
+            "client.rgw",
+            "user",
+            "create",
+            "--uid",
+            "t",
+            "--display-name",
+            "t",
+            *keys,
+        )
         return url
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(self._with_config(command), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            self._with_config(command), capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:

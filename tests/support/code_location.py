@@ -44,9 +44,13 @@ class CodeLocation:
 
     def definitions(self) -> dg.Definitions:
         context = dg.ComponentTree.for_test().load_context
-        components = [self._components[n](config=str(self._path(n)), **more) for n, more in self._attributes.items()]
+        components = [
+            self._components[n](config=str(self._path(n)), **more)
+            for n, more in self._attributes.items()
+        ]
         built = dg.Definitions.merge(
-            *(component.build_defs(context) for component in components), dg.Definitions(assets=self._assets)
+            *(component.build_defs(context) for component in components),
+            dg.Definitions(assets=self._assets),
         )
         return with_operations(built, store=StoreResource(root=str(self.root)))
 

@@ -19,14 +19,18 @@ PR_SET_CHILD_SUBREAPER = 36
 def main(paths: list[str]) -> int:
     """Run the files one after the other and print a line for each; 1 if any of them failed."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its descendants")
+        raise OSError(
+            ctypes.get_errno(), "this kernel does not let a process adopt its descendants"
+        )
     failed = False
     total = 0.0
     for file in test_files(paths):
         used, elapsed, status = measure(file)
         total += used
         failed = failed or status != 0
-        print(f"{used:8.1f} CPU-s {elapsed:8.1f} s  {file}{'  FAILED' if status else ''}", flush=True)
+        print(
+            f"{used:8.1f} CPU-s {elapsed:8.1f} s  {file}{'  FAILED' if status else ''}", flush=True
+        )
     print(f"{total:8.1f} CPU-s in total")
     return int(failed)
 
@@ -43,11 +47,24 @@ def measure(file: Path) -> tuple[float, float, int]:
     """CPU seconds, elapsed seconds and exit status of a file's tests."""
     before = cpu_of_children()
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", str(file), "-n", "0", "--durations=15", "--durations-min=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(file),
+        "-n",
+        "0",
+        "--durations=15",
+        "--durations-min=1",
+    ]
     with Path(os.environ.get("SDG_TEST_LOG", os.devnull)).open("ab") as log:
         tests = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         statuses = dict(reaped())
-    return cpu_of_children() - before, time.monotonic() - started, os.waitstatus_to_exitcode(statuses[tests.pid])
+    return (
+        cpu_of_children() - before,
+        time.monotonic() - started,
+        os.waitstatus_to_exitcode(statuses[tests.pid]),
+    )
 
 
 def reaped() -> Iterator[tuple[int, int]]:

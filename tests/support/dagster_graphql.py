@@ -22,7 +22,9 @@ def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
             return result
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
-        time.sleep(0.5)  # each look costs the webserver, or an instance opened here, tens of milliseconds
+        time.sleep(
+            0.5
+        )  # each look costs the webserver, or an instance opened here, tens of milliseconds
 
 
 class DagsterGraphql:
@@ -35,7 +37,9 @@ class DagsterGraphql:
     def graphql(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The data of a GraphQL answer. Raises AssertionError if it has errors."""
         body = json.dumps({"query": query, "variables": variables or {}}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.url}/graphql", body, {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer["errors"]
@@ -44,7 +48,13 @@ class DagsterGraphql:
         return data
 
     def launch_range(
-        self, asset: str, first: str, last: str, *, tags: Mapping[str, str] | None = None, config: Any = None
+        self,
+        asset: str,
+        first: str,
+        last: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        config: Any = None,
     ) -> str:
         """Launch a run over a range of partitions, as the UI does; its id."""
         all_tags = {RANGE_START: first, RANGE_END: last, **(tags or {})}
@@ -56,13 +66,17 @@ class DagsterGraphql:
                 "assetSelection": [{"path": asset.split("/")}],
             },
             "runConfigData": config or {},
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in all_tags.items()]},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in all_tags.items()]
+            },
         }
         result = self.graphql(_LAUNCH_RUN, {"params": params})["launchRun"]
         assert result["__typename"] == "LaunchRunSuccess", result
         return str(result["run"]["runId"])
 
-    def launch_backfill(self, asset: str, partitions: Sequence[str], *, tags: Mapping[str, str] | None = None) -> str:
+    def launch_backfill(
+        self, asset: str, partitions: Sequence[str], *, tags: Mapping[str, str] | None = None
+    ) -> str:
         """Launch a backfill, as the UI does; its id."""
         params = {
             "assetSelection": [{"path": asset.split("/")}],
@@ -87,7 +101,9 @@ class DagsterGraphql:
         def begun() -> bool | None:
             if self.runs_of_backfill(backfill_id):
                 return True
-            status = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]["status"]
+            status = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"][
+                "status"
+            ]
             return False if status == "FAILED" else None
 
         return wait_for(begun, what=f"the beginning of backfill {backfill_id}")
@@ -96,9 +112,10 @@ class DagsterGraphql:
         """The status that a run ends with."""
 
         def status() -> str | None:
-            now = self.graphql("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", {"id": run_id})[
-                "runOrError"
-            ]["status"]
+            now = self.graphql(
+                "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }",
+                {"id": run_id},
+            )["runOrError"]["status"]
             return str(now) if now in ("SUCCESS", "FAILURE", "CANCELED") else None
 
         return wait_for(status, what=f"the end of run {run_id}")
@@ -152,7 +169,11 @@ class DagsterGraphql:
 
     def sensor_ticks(self, sensor: str) -> list[str]:
         """The status of a sensor's latest ticks."""
-        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": self.location, "sensorName": sensor}
+        selector = {
+            "repositoryName": REPOSITORY,
+            "repositoryLocationName": self.location,
+            "sensorName": sensor,
+        }
         found = self.graphql(_SENSOR_TICKS, {"selector": selector})
         assert "sensorState" in found["sensorOrError"], found
         return [tick["status"] for tick in found["sensorOrError"]["sensorState"]["ticks"]]

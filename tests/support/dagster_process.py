@@ -35,7 +35,11 @@ MODULE = "sdg_assets.definitions"
 
 DAGSTER_WARNINGS = [
     pytest.mark.filterwarnings(f"ignore::{warning}")
-    for warning in ("dagster.BetaWarning", "dagster.PreviewWarning", "pydantic.warnings.PydanticDeprecatedSince20")
+    for warning in (
+        "dagster.BetaWarning",
+        "dagster.PreviewWarning",
+        "pydantic.warnings.PydanticDeprecatedSince20",
+    )
 ]
 """Marks for tests that load definitions in their own process: what Dagster warns of there is not ours to mend."""
 
@@ -53,17 +57,29 @@ class DagsterHome:
 
     @property
     def env(self) -> dict[str, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DAGSTER_", "SDG_"))
+        }
         modules = str(self.directory) if self.cold else f"{SITE}{os.pathsep}{self.directory}"
-        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": modules}
-        patience = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}  # a busy machine takes more than a minute to start a run
+        paths = {
+            "DAGSTER_HOME": str(self.directory),
+            "SDG_ROOT": str(self.root),
+            "PYTHONPATH": modules,
+        }
+        patience = {
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": "600"
+        }  # a busy machine takes more than a minute to start a run
         return {**env, **paths, **patience, "PYTHONUNBUFFERED": "1", **self.extra_env}
 
     def allow_runs(self, count: int) -> None:
         """Let so many runs of the queue go on at once."""
         settings = self.directory / "dagster.yaml"
         text, changed = re.subn(
-            r"max_concurrent_runs: \d+", f"max_concurrent_runs: {count}", settings.read_text(encoding="utf-8")
+            r"max_concurrent_runs: \d+",
+            f"max_concurrent_runs: {count}",
+            settings.read_text(encoding="utf-8"),
         )
         assert changed == 1
         settings.write_text(text, encoding="utf-8")
@@ -82,8 +98,13 @@ class DagsterHome:
         with pytest.MonkeyPatch.context() as patched:
             for name, value in self.extra_env.items():
                 patched.setenv(name, value)
-            patched.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")  # a storage may turn batches on; not in this process
-            with contextlib.chdir(self.directory), dg.DagsterInstance.from_config(str(self.directory)) as instance:
+            patched.setenv(
+                "DAGSTER_EVENT_BATCH_SIZE", "0"
+            )  # a storage may turn batches on; not in this process
+            with (
+                contextlib.chdir(self.directory),
+                dg.DagsterInstance.from_config(str(self.directory)) as instance,
+            ):
                 yield instance
 
     def runs(self) -> list[dg.DagsterRun]:
@@ -91,12 +112,22 @@ class DagsterHome:
         with self.instance() as instance:
             return list(instance.get_runs())
 
-    def materializations(self, asset: str, *, run_id: str | None = None) -> list[dg.AssetMaterialization]:
+    def materializations(
+        self, asset: str, *, run_id: str | None = None
+    ) -> list[dg.AssetMaterialization]:
         """Recorded materializations of an asset, oldest first; of one run if `run_id` is given."""
         with self.instance() as instance:
-            records = instance.fetch_materializations(dg.AssetKey(asset.split("/")), limit=1000).records
-        chosen = [record for record in reversed(records) if run_id is None or record.run_id == run_id]
-        return [record.asset_materialization for record in chosen if record.asset_materialization is not None]
+            records = instance.fetch_materializations(
+                dg.AssetKey(asset.split("/")), limit=1000
+            ).records
+        chosen = [
+            record for record in reversed(records) if run_id is None or record.run_id == run_id
+        ]
+        return [
+            record.asset_materialization
+            for record in chosen
+            if record.asset_materialization is not None
+        ]
 
     def materialized_partitions(self, asset: str) -> set[str]:
         """Partitions that the asset's page shows green."""
@@ -108,7 +139,10 @@ class DagsterHome:
         with self.instance() as instance:
             records = instance.get_records_for_run(run_id).records
         entries = [record.event_log_entry for record in records]
-        return [(e.dagster_event_type.value if e.dagster_event_type else None, e.message) for e in entries]
+        return [
+            (e.dagster_event_type.value if e.dagster_event_type else None, e.message)
+            for e in entries
+        ]
 
 
 def make_home(
@@ -121,7 +155,9 @@ def make_home(
     cold: bool = False,
 ) -> DagsterHome:
     """A new home below `directory`. instance: the dagster.yaml to copy. cold: for tests of the processes themselves."""
-    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}), cold)
+    home = DagsterHome(
+        directory / "home", root or directory / "data", module, dict(env or {}), cold
+    )
     home.directory.mkdir(parents=True)
     shutil.copy(instance, home.directory / "dagster.yaml")
     return home
@@ -144,7 +180,9 @@ class Server(DagsterGraphql):
     def start_webserver(self) -> None:
         """Start the webserver and wait until it answers."""
         port = self.url.rpartition(":")[2]
-        self._launch("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", self.home.module)
+        self._launch(
+            "webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", self.home.module
+        )
         wait_for(self._answering, what="the webserver answers")
 
     def start_daemon(self) -> None:
@@ -184,8 +222,12 @@ class Server(DagsterGraphql):
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
             if process.poll() is not None:
-                log = (self.home.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-                raise RuntimeError(f"the {name} ended with status {process.returncode}:\n{log[-4000:]}")
+                log = (self.home.directory / f"{name}.log").read_text(
+                    encoding="utf-8", errors="replace"
+                )
+                raise RuntimeError(
+                    f"the {name} ended with status {process.returncode}:\n{log[-4000:]}"
+                )
 
     def _answering(self) -> bool | None:
         self._check_alive()

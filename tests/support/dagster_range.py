@@ -29,8 +29,19 @@ def allowed() -> tuple[str, str]:
 def install(wanted: str, *, to: Path) -> None:
     """Dagster without its dependencies, which are those of the environment. wanted: as pip takes it, `==1.13.29`."""
     shutil.rmtree(to, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-compile"]
-    subprocess.run([*pip, "--target", str(to), *(f"{package}{wanted}" for package in PACKAGES)], check=True)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-compile",
+    ]
+    subprocess.run(
+        [*pip, "--target", str(to), *(f"{package}{wanted}" for package in PACKAGES)], check=True
+    )
 
 
 if __name__ == "__main__":

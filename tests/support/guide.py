@@ -53,5 +53,8 @@ def script_of(page: str) -> str:
         if language == "sh":
             steps += [line for line in content.splitlines() if not line.startswith(NOT_TYPED)]
         elif language == "yaml" and named is not None:
-            steps += [f"mkdir -p {Path(named[1]).parent}", f"cat > {named[1]} <<'END_OF_FILE'\n{content}END_OF_FILE"]
+            steps += [
+                f"mkdir -p {Path(named[1]).parent}",
+                f"cat > {named[1]} <<'END_OF_FILE'\n{content}END_OF_FILE",
+            ]
     return "\n".join(steps) + "\n"

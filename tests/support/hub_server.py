@@ -69,9 +69,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self.server.exists:
             self._refuse(404, "RepoNotFound")
         elif re.fullmatch(r"/api/datasets/u/d(/revision/[^/]+)?", path):
-            self._json({"id": "u/d", "sha": "a" * 40, "private": True, "tags": [], "siblings": [], "downloads": 0})
+            self._json(
+                {
+                    "id": "u/d",
+                    "sha": "a" * 40,
+                    "private": True,
+                    "tags": [],
+                    "siblings": [],
+                    "downloads": 0,
+                }
+            )
         elif match := re.fullmatch(r"/api/datasets/u/d/tree/[^/]+/?(.*)", path):
-            self._tree(self.server.directory / match[1], recursive="recursive=true" in self.path.lower())
+            self._tree(
+                self.server.directory / match[1], recursive="recursive=true" in self.path.lower()
+            )
         elif match := re.fullmatch(r"/datasets/u/d/resolve/[^/]+/(.+)", path):
             self._file(self.server.directory / match[1])
         else:
@@ -91,7 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/datasets/u/d/preupload/main":
             self._json({"files": [_mode(file["path"]) for file in json.loads(body)["files"]]})
         elif path == "/datasets/u/d.git/info/lfs/objects/batch":
-            self._json({"transfer": "basic", "objects": [self._wanted(item) for item in json.loads(body)["objects"]]})
+            self._json(
+                {
+                    "transfer": "basic",
+                    "objects": [self._wanted(item) for item in json.loads(body)["objects"]],
+                }
+            )
         elif path == "/api/datasets/u/d/commit/main":
             self._commit([json.loads(line) for line in body.splitlines()])
         else:
@@ -123,16 +139,25 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             is_small = line["key"] == "file"
-            path.write_bytes(base64.b64decode(value["content"]) if is_small else self.server.stored[value["oid"]])
+            path.write_bytes(
+                base64.b64decode(value["content"]) if is_small else self.server.stored[value["oid"]]
+            )
         self.server.commits.append(changed)
-        self._json({"commitUrl": f"{self.server.url}/datasets/u/d/commit/{'a' * 40}", "commitOid": "a" * 40})
+        self._json(
+            {
+                "commitUrl": f"{self.server.url}/datasets/u/d/commit/{'a' * 40}",
+                "commitOid": "a" * 40,
+            }
+        )
 
     def _tree(self, folder: Path, *, recursive: bool) -> None:
         if not folder.is_dir():
             self._refuse(404, "EntryNotFound")
             return
         paths = sorted(folder.rglob("*") if recursive else folder.iterdir())
-        self._json([_entry(path, path.relative_to(self.server.directory).as_posix()) for path in paths])
+        self._json(
+            [_entry(path, path.relative_to(self.server.directory).as_posix()) for path in paths]
+        )
 
     def _file(self, path: Path) -> None:
         content = path.read_bytes()
@@ -163,7 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _mode(name: str) -> dict[str, Any]:
-    return {"path": name, "uploadMode": "lfs" if name.endswith(".parquet") else "regular", "shouldIgnore": False}
+    return {
+        "path": name,
+        "uploadMode": "lfs" if name.endswith(".parquet") else "regular",
+        "shouldIgnore": False,
+    }
 
 
 def _entry(path: Path, name: str) -> dict[str, Any]:

@@ -43,6 +43,9 @@ def write_dataset(directory: Path, config: Mapping[str, Any], **attributes: Any)
     """Add or change a dataset of the project in `directory`; its file. attributes: of its component."""
     folder = directory / "synthetic" / "defs" / config["name"]
     folder.mkdir(exist_ok=True)
-    component = {"type": "sdg_assets.Dataset", "attributes": {"config": "dataset.yaml", **attributes}}
+    component = {
+        "type": "sdg_assets.Dataset",
+        "attributes": {"config": "dataset.yaml", **attributes},
+    }
     (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
     return write_config(folder / "dataset.yaml", config)

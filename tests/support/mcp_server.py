@@ -85,7 +85,9 @@ def make_server(log: Path | None, *, names: list[str] | None = None) -> MCPServe
     return server
 
 
-def stdio_provider(name: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+def stdio_provider(
+    name: str, *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The provider of a server that is started."""
     return {
         "name": name,
@@ -125,7 +127,11 @@ def _wait_until_it_listens(url: str, process: subprocess.Popen[str]) -> None:
 
 def calls(log: Path) -> list[str]:
     """The tools called, in order, with their arguments."""
-    lines = [line.split(" ", 1)[1] for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    lines = (
+        [line.split(" ", 1)[1] for line in log.read_text(encoding="utf-8").splitlines()]
+        if log.exists()
+        else []
+    )
     return [line for line in lines if line != "started"]
 
 
@@ -150,7 +156,9 @@ async def _serve(server: MCPServer[Any], kind: str, port: int) -> None:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
-    app, path = (server.sse_app(), "/sse") if kind == "sse" else (server.streamable_http_app(), "/mcp")
+    app, path = (
+        (server.sse_app(), "/sse") if kind == "sse" else (server.streamable_http_app(), "/mcp")
+    )
     print(f"http://127.0.0.1:{listening.getsockname()[1]}{path}", flush=True)
     await uvicorn.Server(uvicorn.Config(app, log_level="error")).serve(sockets=[listening])
 

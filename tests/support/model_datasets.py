@@ -84,7 +84,12 @@ def held_dataset(name: str, *, url: str, groups: int, **more: Any) -> dict[str, 
     """Row groups of SIZE records, each record with a request that names it and is waited for as long as the model holds it."""
     columns = (uuid(), expression("about", f"{name} {{{{ id }}}}"), llm("text", "{{ about }}"))
     sizes = {"num_records": groups * SIZE, "row_group_size": SIZE}
-    config = {**dataset_config(*columns, endpoint=url, parallel=PARALLEL), **sizes, "name": name, **more}
+    config = {
+        **dataset_config(*columns, endpoint=url, parallel=PARALLEL),
+        **sizes,
+        "name": name,
+        **more,
+    }
     for model in config["model_configs"]:
         model["inference_parameters"]["timeout"] = PATIENCE
     return config
@@ -97,7 +102,9 @@ def asset(name: str) -> str:
 def on_disk(home: DagsterHome, name: str) -> set[str]:
     """Partitions with a file that lacks nothing."""
     files = (home.root / name).glob("*/row_groups/batch_*.parquet")
-    return {Path(path).stem.removeprefix("batch_") for path in files if not read_footer(path).missing}
+    return {
+        Path(path).stem.removeprefix("batch_") for path in files if not read_footer(path).missing
+    }
 
 
 def until_recorded(home: DagsterHome, name: str, count: int) -> set[str]:

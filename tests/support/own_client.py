@@ -20,9 +20,17 @@ class OwnClient:
 
     async def complete(self, request: ChatRequest) -> ChatResponse:
         prompt = request.messages[-1].text
-        text = json_of(dict(request.response_schema), prompt) if request.response_schema else answer_to(prompt)
+        text = (
+            json_of(dict(request.response_schema), prompt)
+            if request.response_schema
+            else answer_to(prompt)
+        )
         tokens = sum(len(message.text.split()) for message in request.messages)
-        return ChatResponse(text, "stop", Usage(requests=1, prompt_tokens=tokens, completion_tokens=len(text.split())))
+        return ChatResponse(
+            text,
+            "stop",
+            Usage(requests=1, prompt_tokens=tokens, completion_tokens=len(text.split())),
+        )
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         vectors = tuple(unit_vector(number_of(text), 8) for text in request.inputs)

@@ -22,7 +22,9 @@ class Project:
 
     directory: Path
     stages: list[dict[str, Any]]
-    sources: dict[str, Any] = field(default_factory=lambda: {"reader": "files", "path": "docs/*.txt"})
+    sources: dict[str, Any] = field(
+        default_factory=lambda: {"reader": "files", "path": "docs/*.txt"}
+    )
     more: dict[str, Any] = field(default_factory=dict)
     bucket: str | None = None
 
@@ -45,7 +47,13 @@ class Project:
                 path.unlink()
             else:
                 path.write_text(text, encoding="utf-8")
-        config = {"kind": "pipeline", "name": "notes", "sources": self.sources, "stages": self.stages, **self.more}
+        config = {
+            "kind": "pipeline",
+            "name": "notes",
+            "sources": self.sources,
+            "stages": self.stages,
+            **self.more,
+        }
         self.file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         return self
 
@@ -66,7 +74,9 @@ class Project:
     def rows(self) -> list[dict[str, Any]]:
         """Every row, by source and task."""
         rows = [row for path in self.files() for row in read_rows(path).to_pylist()]
-        return sorted(rows, key=lambda row: (row["_source"], [int(part) for part in row["_task"].split("/")]))
+        return sorted(
+            rows, key=lambda row: (row["_source"], [int(part) for part in row["_task"].split("/")])
+        )
 
 
 def llm_stage(name: str, prompt: str) -> dict[str, Any]:
@@ -90,18 +100,25 @@ def served_by(url: str, **parameters: Any) -> dict[str, Any]:
 def check_accounts(footers: list[PartitionFooter]) -> None:
     """The sum of every stage of every source, and that stages hand to each other what they say."""
     for account, following in _pairs(footers):
-        assert account["in"] == account["on"] + account["filtered"] + account["failed"] + account["expanded"], account
+        assert (
+            account["in"]
+            == account["on"] + account["filtered"] + account["failed"] + account["expanded"]
+        ), account
         if following is not None:
             assert following["in"] == account["on"] + account["made"], (account, following)
     for footer in footers:
         for entry in footer.sources:
             last = entry.stages[-1]
             assert entry.rows == last.handed_on + last.made
-            assert sum(stage.failed for stage in entry.stages) == len([f for f in entry.failed if f.task])
+            assert sum(stage.failed for stage in entry.stages) == len(
+                [f for f in entry.failed if f.task]
+            )
             assert entry.read == entry.stages[0].tasks_in
 
 
-def _pairs(footers: list[PartitionFooter]) -> Iterator[tuple[Mapping[str, int], Mapping[str, int] | None]]:
+def _pairs(
+    footers: list[PartitionFooter],
+) -> Iterator[tuple[Mapping[str, int], Mapping[str, int] | None]]:
     for footer in footers:
         for entry in footer.sources:
             plain = [

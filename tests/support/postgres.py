@@ -32,7 +32,9 @@ class PostgresServer:
         self._run("-m", "immediate", "stop")
 
     def _run(self, *options: str | Path) -> None:
-        subprocess.run([*self.control, "-w", *options], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(
+            [*self.control, "-w", *options], check=True, stdout=subprocess.DEVNULL, cwd="/"
+        )
 
 
 @contextmanager
@@ -61,7 +63,9 @@ def postgres_server(settings: str = _FAST) -> Iterator[PostgresServer]:
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
     place = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
     url = f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
-    server = PostgresServer(url, [*as_owner, programs / "pg_ctl", "-D", data], f"{place} {settings}")
+    server = PostgresServer(
+        url, [*as_owner, programs / "pg_ctl", "-D", data], f"{place} {settings}"
+    )
     try:
         server.start()
         yield server

@@ -11,6 +11,8 @@ NAME = "DEFAULT_DAEMON_INTERVAL_SECONDS"
 
 if __name__ == "__main__":
     if not hasattr(controller, NAME):
-        raise SystemExit(f"this Dagster has no {controller.__name__}.{NAME}; its stories would take minutes longer")
+        raise SystemExit(
+            f"this Dagster has no {controller.__name__}.{NAME}; its stories would take minutes longer"
+        )
     setattr(controller, NAME, SECONDS)
     main()

@@ -42,7 +42,9 @@ class RayCluster:
         """Add a node, which has a resource with its number, such as `node1`; returns its id."""
         name = f"node{len(self.others) + 1}"
         more = {"num_gpus": gpus} if gpus else {}
-        node = self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE, resources={name: CPUS}, **more)
+        node = self.cluster.add_node(
+            num_cpus=CPUS, object_store_memory=STORE, resources={name: CPUS}, **more
+        )
         self.others.append(node)
         return str(node.node_id)
 
@@ -84,14 +86,24 @@ def _running(*, nodes: int, dashboard: bool) -> Iterator[RayCluster]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # jobs call `dagster`
+        patch.setenv(
+            "PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        )  # jobs call `dagster`
         from ray.cluster_utils import Cluster
 
-        head: dict[str, Any] = {"num_cpus": CPUS, "object_store_memory": STORE, "include_dashboard": dashboard}
+        head: dict[str, Any] = {
+            "num_cpus": CPUS,
+            "object_store_memory": STORE,
+            "include_dashboard": dashboard,
+        }
         url = None
         if dashboard:
             port = free_port()
-            head |= {"dashboard_host": "127.0.0.1", "dashboard_port": port, "resources": {"head": CPUS}}
+            head |= {
+                "dashboard_host": "127.0.0.1",
+                "dashboard_port": port,
+                "resources": {"head": CPUS},
+            }
             url = f"http://127.0.0.1:{port}"
         running = RayCluster(Cluster(initialize_head=True, head_node_args=head), dashboard=url)
         try:

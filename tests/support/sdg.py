@@ -27,7 +27,12 @@ SDG = (sys.executable, "-m", "sdg_core.cli.main")
 
 
 def category(name: str, *values: str | int) -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": "category", "params": {"values": list(values)}}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": "category",
+        "params": {"values": list(values)},
+    }
 
 
 def uuid(name: str = "id") -> dict[str, Any]:
@@ -39,14 +44,24 @@ def expression(name: str, expr: str, **more: Any) -> dict[str, Any]:
 
 
 def llm(name: str, prompt: str, **more: Any) -> dict[str, Any]:
-    return {"column_type": "llm-text", "name": name, "prompt": prompt, "model_alias": "writer", **more}
+    return {
+        "column_type": "llm-text",
+        "name": name,
+        "prompt": prompt,
+        "model_alias": "writer",
+        **more,
+    }
 
 
 def dataset_config(
     *columns: dict[str, Any], endpoint: str | None = None, parallel: int = 4, **top: Any
 ) -> dict[str, Any]:
     """A config named `tickets`: simulated replies unless there is an endpoint."""
-    provider = {"name": "p", "provider_type": "simulated"} if endpoint is None else {"name": "p", "endpoint": endpoint}
+    provider = (
+        {"name": "p", "provider_type": "simulated"}
+        if endpoint is None
+        else {"name": "p", "endpoint": endpoint}
+    )
     model = {
         "alias": "writer",
         "model": "m",
@@ -68,7 +83,9 @@ def dataset_config(
 
 def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     return path
 
 
@@ -76,7 +93,9 @@ def open_dataset(path: Path, config: Mapping[str, Any], *, root: Path, **more: A
     return api.open_dataset(write_config(path, config), root=str(root), **more)
 
 
-def stored_records(version: VersionLayout, row_groups: Iterable[int] | None = None) -> dict[int, dict[str, Any]]:
+def stored_records(
+    version: VersionLayout, row_groups: Iterable[int] | None = None
+) -> dict[int, dict[str, Any]]:
     """The stored records (of these row groups) by index, dropped columns included."""
     records: dict[int, dict[str, Any]] = {}
     for index in version.existing_row_groups() if row_groups is None else row_groups:
@@ -107,19 +126,28 @@ def snapshot(directory: Path) -> dict[str, str]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("SDG_ROOT", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("SDG_ROOT", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE")
+    }
     return {**kept, "PYTHONPATH": str(PROJECT), **extra}
 
 
 def sdg(
-    *arguments: str | Path, cwd: Path = PROJECT, env: Mapping[str, str] | None = None, patience: float = PATIENCE
+    *arguments: str | Path,
+    cwd: Path = PROJECT,
+    env: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end. `patience` is in seconds."""
     return run_warm(_command(*arguments, cwd=cwd, env=env), timeout=patience)
 
 
 @contextmanager
-def started_sdg(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[WarmProcess]:
+def started_sdg(
+    *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> Iterator[WarmProcess]:
     """The command while it runs; killed at the end of the block if it still does."""
     process = WarmProcess(_command(*arguments, cwd=PROJECT, env=env))
     try:
@@ -151,8 +179,13 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         arguments = ["--port", "0", *self._options]
-        self._process = WarmProcess(Command("sdg_core.testing", arguments, PROJECT, dict(os.environ)))
-        wait_until(lambda: self._process.poll() is not None or "\n" in self._process.written(), "the server has a URL")
+        self._process = WarmProcess(
+            Command("sdg_core.testing", arguments, PROJECT, dict(os.environ))
+        )
+        wait_until(
+            lambda: self._process.poll() is not None or "\n" in self._process.written(),
+            "the server has a URL",
+        )
         self.url = self._process.written().strip()
         return self
 
@@ -166,14 +199,18 @@ class ServerProcess:
 
     def stats(self) -> dict[str, Any]:
         """What the server has counted so far."""
-        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/stats", timeout=PATIENCE) as response:
+        with urllib.request.urlopen(
+            f"{self.url.removesuffix('/v1')}/stats", timeout=PATIENCE
+        ) as response:
             return dict(orjson.loads(response.read()))
 
 
 def open_to_everyone(path: Path) -> None:
     """Let other users pass through the directories above a path, which pytest closes to them."""
     for directory in (path, *path.parents):
-        if directory.stat().st_uid == os.getuid() and directory.is_relative_to(tempfile.gettempdir()):
+        if directory.stat().st_uid == os.getuid() and directory.is_relative_to(
+            tempfile.gettempdir()
+        ):
             directory.chmod(directory.stat().st_mode | 0o055)
 
 
@@ -182,9 +219,13 @@ def small_disk(path: Path, *, megabytes: int = 1) -> Iterator[Path]:
     """A file system of its own, with so much room."""
     path.mkdir(parents=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
     )
-    require(mounted.returncode == 0, f"permission to mount a tmpfs ({mounted.stderr.decode().strip()})")
+    require(
+        mounted.returncode == 0, f"permission to mount a tmpfs ({mounted.stderr.decode().strip()})"
+    )
     try:
         yield path
     finally:

@@ -17,7 +17,9 @@ NOTED = ["sh", "-c", 'echo $$ >> pids; exec "$@"', "sh"]
 def served(*command: str, **serve: Any) -> dict[str, Any]:
     """A dataset whose model is served by a command."""
     columns = (uuid(), llm("answer", "answer {{ id }}"))
-    config = dataset_config(*columns, num_records=RECORDS, row_group_size=SIZE, run={"num_retries": 0})
+    config = dataset_config(
+        *columns, num_records=RECORDS, row_group_size=SIZE, run={"num_retries": 0}
+    )
     provider = {"name": "home", "serve": {"command": list(command), **serve}}
     model = {**config["model_configs"][0], "provider": "home"}
     return {**config, "model_providers": [provider], "model_configs": [model]}
@@ -34,7 +36,10 @@ def pids(directory: Path) -> list[int]:
 def is_running(pid: int) -> bool:
     """Whether there is such a process, and not only its number."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            != "Z"
+        )
     except FileNotFoundError:
         return False
 
@@ -64,4 +69,6 @@ def slice_servers(directory: Path) -> list[SliceServer]:
     """The servers that were started, by their slice."""
     path = directory / "servers"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return sorted((SliceServer(*map(int, line.split())) for line in lines), key=lambda server: server.slice)
+    return sorted(
+        (SliceServer(*map(int, line.split())) for line in lines), key=lambda server: server.slice
+    )

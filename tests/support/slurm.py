@@ -58,7 +58,9 @@ class Slurm:
     def env(self) -> dict[str, str]:
         return {"SLURM_CONF": str(self.directory / "slurm.conf")}
 
-    def run(self, *command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    def run(
+        self, *command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> str:
         """One of Slurm's commands; what it prints."""
         done = subprocess.run(
             [*map(str, command)],
@@ -80,7 +82,12 @@ class Slurm:
     def start_controller(self) -> None:
         """Start slurmctld, which goes on from its state on disk."""
         _start(self.daemons, self.directory, "slurmctld", "-D")
-        ping = partial(subprocess.run, ["scontrol", "ping"], env={**os.environ, **self.env}, stdout=subprocess.DEVNULL)
+        ping = partial(
+            subprocess.run,
+            ["scontrol", "ping"],
+            env={**os.environ, **self.env},
+            stdout=subprocess.DEVNULL,
+        )
         wait_until(lambda: ping(check=False).returncode == 0, "the controller answers")
 
     def states(self, job: str) -> dict[str, str]:
@@ -100,7 +107,10 @@ class Slurm:
 def slurm_cluster() -> Iterator[Slurm]:
     """A running cluster. Skips where Slurm is not installed, or its daemons may not run."""
     for program in ("munged", "slurmctld", "slurmd", "sbatch"):
-        require(_program(program) is not None, f"{program} (apt-get install slurmctld slurmd slurm-client munge)")
+        require(
+            _program(program) is not None,
+            f"{program} (apt-get install slurmctld slurmd slurm-client munge)",
+        )
     require(os.getuid() == 0, "root, which slurmd runs as")
     directory = Path(tempfile.mkdtemp(prefix="sdg-slurm-", dir="/tmp"))
     directory.chmod(0o755)
@@ -108,7 +118,12 @@ def slurm_cluster() -> Iterator[Slurm]:
     cluster = Slurm(directory, processes)
     try:
         _configure(directory)
-        munge = ["--foreground", "--force", f"--key-file={directory}/munge.key", f"--socket={directory}/munge.socket"]
+        munge = [
+            "--foreground",
+            "--force",
+            f"--key-file={directory}/munge.key",
+            f"--socket={directory}/munge.socket",
+        ]
         munge += [f"--{name}-file={directory}/munge.{name}" for name in ("pid", "log", "seed")]
         _start(processes, directory, "munged", *munge)
         wait_until((directory / "munge.socket").exists, "munged listens")
@@ -135,23 +150,33 @@ def _configure(directory: Path) -> None:
     host = socket.gethostname().partition(".")[0]
     text = _CONFIG.format(host=host, directory=directory, controller=free_port(), node=free_port())
     (directory / "slurm.conf").write_text(text, encoding="utf-8")
-    (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n", encoding="utf-8")
+    (directory / "cgroup.conf").write_text(
+        "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n", encoding="utf-8"
+    )
 
 
-def _start(processes: dict[str, subprocess.Popen[bytes]], directory: Path, name: str, *options: str) -> None:
+def _start(
+    processes: dict[str, subprocess.Popen[bytes]], directory: Path, name: str, *options: str
+) -> None:
     program = _program(name)
     assert program is not None
     with (directory / f"{name}.out.log").open("ab") as log:
         env = {**os.environ, "SLURM_CONF": str(directory / "slurm.conf")}
         command = [program, *options]
-        processes[name] = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        processes[name] = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def _is_idle(cluster: Slurm, processes: Sequence[subprocess.Popen[bytes]]) -> bool:
     ended = [process.args for process in processes if process.poll() is not None]
     assert not ended, f"{ended} ended:\n{cluster.logs()}"
     done = subprocess.run(
-        ["sinfo", "-h", "-o", "%T"], env={**os.environ, **cluster.env}, capture_output=True, text=True, check=False
+        ["sinfo", "-h", "-o", "%T"],
+        env={**os.environ, **cluster.env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout.strip() == "idle"
 

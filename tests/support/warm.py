@@ -93,7 +93,9 @@ def run_warm(command: Command, *, timeout: float) -> subprocess.CompletedProcess
         process.kill()
         raise
     assert process.returncode is not None
-    return subprocess.CompletedProcess([command.module, *command.arguments], process.returncode, out, err)
+    return subprocess.CompletedProcess(
+        [command.module, *command.arguments], process.returncode, out, err
+    )
 
 
 def _run(command: Command, directory: Path) -> None:
@@ -103,12 +105,17 @@ def _run(command: Command, directory: Path) -> None:
         os.dup2(opened, number)
         os.close(opened)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    sys.stderr = open(
+        2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+    )
     os.chdir(command.cwd)
     os.environ.clear()
     os.environ.update(command.env)
     execute_again()
-    sys.path[:0] = [str(command.cwd), *filter(None, command.env.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:0] = [
+        str(command.cwd),
+        *filter(None, command.env.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     sys.argv[1:] = command.arguments
     if str(SITE) in sys.path:
         install()

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-SCHEMA = pa.schema([pa.field(name, pa.string()) for name in ("module", "name", "kind", "signature", "text")])
+SCHEMA = pa.schema(
+    [pa.field(name, pa.string()) for name in ("module", "name", "kind", "signature", "text")]
+)
 SHORTEST = 80
 """Characters below which a text says too little to ask a question about."""
 
@@ -67,7 +69,11 @@ class _Elided:
 
 def collect_passages() -> list[Passage]:
     """Every passage of at least `SHORTEST` characters, sorted, one per (module, name, kind)."""
-    found = {passage[:3]: passage for passage in (*_topics(), *_docstrings()) if len(passage.text) >= SHORTEST}
+    found = {
+        passage[:3]: passage
+        for passage in (*_topics(), *_docstrings())
+        if len(passage.text) >= SHORTEST
+    }
     return sorted(found.values())
 
 
@@ -96,20 +102,27 @@ def _docstrings() -> Iterator[Passage]:
             if not inspect.isclass(item):
                 yield _passage(place, place.name, item)
                 continue
-            yield Passage(place.module, place.name, "class", signature_text(item), _text(item.__doc__))
+            yield Passage(
+                place.module, place.name, "class", signature_text(item), _text(item.__doc__)
+            )
             for name, method in _public_methods(item, place.module):
                 yield _passage(place, f"{place.name}.{name}", method)
 
 
 def _passage(place: _Place, name: str, function: Any) -> Passage:
-    return Passage(place.module, name, "function", signature_text(function), _text(function.__doc__))
+    return Passage(
+        place.module, name, "function", signature_text(function), _text(function.__doc__)
+    )
 
 
 def _public_modules() -> dict[str, ModuleType]:
     """Public modules of the standard library by name, submodules included; logs those that this build lacks."""
     modules: dict[str, ModuleType] = {}
     remaining: list[str] = []
-    todo = sorted((name for name in sys.stdlib_module_names if _is_public(name) and name not in _SKIPPED), reverse=True)
+    todo = sorted(
+        (name for name in sys.stdlib_module_names if _is_public(name) and name not in _SKIPPED),
+        reverse=True,
+    )
     while todo:
         name = todo.pop()
         try:
@@ -118,8 +131,14 @@ def _public_modules() -> dict[str, ModuleType]:
             remaining.append(name)
             continue
         modules[name] = module
-        inner = [f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
-        todo.extend(sorted((path for path in inner if _is_public(path) and path not in modules), reverse=True))
+        inner = [
+            f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))
+        ]
+        todo.extend(
+            sorted(
+                (path for path in inner if _is_public(path) and path not in modules), reverse=True
+            )
+        )
     if remaining:
         _log.info("not part of this Python: %s", ", ".join(remaining))
     return modules
@@ -129,7 +148,11 @@ def _public_objects(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Functions and classes that are the standard library's own, documented or not (a class may have documented methods)."""
     for name in sorted({*getattr(module, "__all__", ()), *vars(module)}):
         item = getattr(module, name, None)
-        if name.startswith("_") or name.endswith(_HOOKS) or not (inspect.isclass(item) or inspect.isroutine(item)):
+        if (
+            name.startswith("_")
+            or name.endswith(_HOOKS)
+            or not (inspect.isclass(item) or inspect.isroutine(item))
+        ):
             continue
         if _is_ours(item, module.__name__):
             yield name, item
@@ -177,7 +200,10 @@ def signature_text(item: Any) -> str:
         AttributeError,
     ):  # AttributeError: a constant that only exists on a terminal (curses)
         return ""
-    parameters = [p if _is_plain(p.default) else p.replace(default=_Elided()) for p in signature.parameters.values()]
+    parameters = [
+        p if _is_plain(p.default) else p.replace(default=_Elided())
+        for p in signature.parameters.values()
+    ]
     return _text(str(signature.replace(parameters=parameters)))
 
 
@@ -189,7 +215,11 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(item) for item in value)
     if isinstance(value, list | dict):
         return not value
-    return value is None or value is Ellipsis or isinstance(value, bool | int | float | bytes | type | Enum)
+    return (
+        value is None
+        or value is Ellipsis
+        or isinstance(value, bool | int | float | bytes | type | Enum)
+    )
 
 
 def _text(doc: object) -> str:

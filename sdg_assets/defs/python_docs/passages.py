@@ -66,7 +66,9 @@ def preview(found: list[Passage]) -> str:
         f"| {p.module} | {p.name} | {p.kind} | {_cell(p.signature)} | {_cell(p.text)} |"
         for p in found[::step][:_PREVIEW_ROWS]
     ]
-    return "\n".join(["| module | name | kind | signature | text |", "|---|---|---|---|---|", *rows])
+    return "\n".join(
+        ["| module | name | kind | signature | text |", "|---|---|---|---|---|", *rows]
+    )
 
 
 def _cell(text: str) -> str:

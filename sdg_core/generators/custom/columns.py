@@ -34,7 +34,9 @@ RECORD_INDEX = "record_index"
 class CustomGenerator:
     """The generator of one custom column that is made record by record. Functions that are not async run in `threads`."""
 
-    def __init__(self, plan: DatasetPlan, column: CustomColumn, *, models: "ModelPool", threads: Executor) -> None:
+    def __init__(
+        self, plan: DatasetPlan, column: CustomColumn, *, models: "ModelPool", threads: Executor
+    ) -> None:
         self._plan = plan
         self._column = column
         self._models = models
@@ -50,7 +52,9 @@ class CustomGenerator:
 
         loop = asyncio.get_running_loop()
         row = {name: _copied(values[name]) for name in self._column.required_columns or ()}
-        asked = CustomFunctionModels(self._plan, self._column, self._models, record=record, loop=loop)
+        asked = CustomFunctionModels(
+            self._plan, self._column, self._models, record=record, loop=loop
+        )
         arguments = _arguments(self._function, row, asked)
         what = _named(self._column, self._function)
         try:
@@ -58,11 +62,15 @@ class CustomGenerator:
                 with waiting_for(what):
                     returned = await self._function.call(*arguments)
             else:
-                returned, error = await loop.run_in_executor(self._threads, _outcome, self._function, arguments, what)
+                returned, error = await loop.run_in_executor(
+                    self._threads, _outcome, self._function, arguments, what
+                )
                 if error is not None:
                     raise error
             main, *also = self._fitted(returned)
-        except RunAbortedError:  # of a model that the function asked: it is no failure of the record
+        except (
+            RunAbortedError
+        ):  # of a model that the function asked: it is no failure of the record
             raise
         except RequestFailedError as error:
             raise CellFailedError(
@@ -75,14 +83,18 @@ class CustomGenerator:
         return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
 
     def _fitted(self, returned: Any) -> list[Any]:
-        parts = returned_cells(returned, names=self._names, given=self._column.required_columns or ())
+        parts = returned_cells(
+            returned, names=self._names, given=self._column.required_columns or ()
+        )
         fitted = []
         for name, value, data_type in zip(self._names, parts, self._types, strict=True):
             try:
                 fitted.append(conform(value, data_type))
             except ValueError as error:
                 remedy = "output_type" if name == self._column.name else "side_effect_types"
-                raise ValueError(f"returned for {name!r}: {error}; declare {remedy}, or return that") from None
+                raise ValueError(
+                    f"returned for {name!r}: {error}; declare {remedy}, or return that"
+                ) from None
         return fitted
 
 
@@ -93,14 +105,18 @@ def returned_cells(returned: Any, *, names: Sequence[str], given: Sequence[str])
     """
     if not (isinstance(returned, Mapping) and names[0] in returned):
         if len(names) > 1:
-            raise ValueError(f"returned {type(returned).__name__}; a mapping with {', '.join(names)} is needed")
+            raise ValueError(
+                f"returned {type(returned).__name__}; a mapping with {', '.join(names)} is needed"
+            )
         return [returned]
     remaining = [name for name in names if name not in returned]
     if remaining:
         raise ValueError(f"returned no {remaining[0]!r}, which is declared in side_effect_columns")
     unknown = [key for key in returned if key not in names and key not in given]
     if unknown:
-        raise ValueError(f"returned {unknown[0]!r}, which is neither the column nor declared in side_effect_columns")
+        raise ValueError(
+            f"returned {unknown[0]!r}, which is neither the column nor declared in side_effect_columns"
+        )
     return [returned[name] for name in names]
 
 
@@ -122,7 +138,11 @@ def call_whole_column(
     arguments = _arguments(function, frame, models)
     try:
         with under_way(), waiting_for(where):
-            returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
+            returned = (
+                asyncio.run(function.call(*arguments))
+                if function.is_async
+                else function.call(*arguments)
+            )
     except RunAbortedError:
         raise
     except BaseException as error:
@@ -130,7 +150,9 @@ def call_whole_column(
             raise
         raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):
-        raise FunctionError(f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT)
+        raise FunctionError(
+            f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT
+        )
     if carried is None and returned.height != frame.height:
         raise FunctionError(
             f"{where} returned {counted(returned.height, 'row')}, {frame.height:,} expected",
@@ -140,8 +162,12 @@ def call_whole_column(
     wanted = [*(carried or ()), *names]
     remaining = [name for name in wanted if name not in returned.columns]
     if remaining:
-        raise FunctionError(f"{where} returned no column {remaining[0]!r}; it returned {', '.join(returned.columns)}")
-    return pl.DataFrame([_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted])
+        raise FunctionError(
+            f"{where} returned no column {remaining[0]!r}; it returned {', '.join(returned.columns)}"
+        )
+    return pl.DataFrame(
+        [_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted]
+    )
 
 
 _KEPT = "finished row groups are kept; fix the function and rerun the same command to resume"
@@ -156,12 +182,18 @@ def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Serie
         try:
             return series.cast(target)
         except pl.exceptions.PolarsError as error:
-            raise FunctionError(f"{where} returned for {series.name!r}: {str(error).splitlines()[0]}") from error
+            raise FunctionError(
+                f"{where} returned for {series.name!r}: {str(error).splitlines()[0]}"
+            ) from error
     try:
-        return typed_series(series.name, [conform(value, data_type) for value in series.to_list()], data_type)
+        return typed_series(
+            series.name, [conform(value, data_type) for value in series.to_list()], data_type
+        )
     except ValueError as error:
         message = f"{where} returned for {series.name!r}: {error}"
-        raise FunctionError(message, remedy=f"declare its type, or return {type_name(data_type)}") from error
+        raise FunctionError(
+            message, remedy=f"declare its type, or return {type_name(data_type)}"
+        ) from error
 
 
 def typed_series(name: str, values: Sequence[Any], data_type: pa.DataType) -> pl.Series:
@@ -174,7 +206,9 @@ def polars_type(data_type: pa.DataType) -> pl.DataType:
     return typed_series("", [], data_type).dtype
 
 
-def _arguments(function: UserFunction, data: Any, models: "CustomFunctionModels") -> tuple[Any, ...]:
+def _arguments(
+    function: UserFunction, data: Any, models: "CustomFunctionModels"
+) -> tuple[Any, ...]:
     return (data, function.params, models)[: function.arguments]
 
 
@@ -182,7 +216,9 @@ def _named(column: CustomColumn, function: UserFunction) -> str:
     return f"column {column.name!r}: {function.reference}"
 
 
-def _outcome(function: UserFunction, arguments: tuple[Any, ...], what: str) -> tuple[Any, BaseException | None]:
+def _outcome(
+    function: UserFunction, arguments: tuple[Any, ...], what: str
+) -> tuple[Any, BaseException | None]:
     """What a call returned or raised; what a future or the loop would take for its own comes as another error."""
     try:
         with under_way(), waiting_for(what):

@@ -47,7 +47,9 @@ class CustomFunctionModel:
     ) -> Response:
         """Ask from a function that is not async. Returns the parsed reply and the messages."""
         if _running_loop() is not None:
-            raise RuntimeError("generate() would block; in an async function write: await models[...].agenerate(...)")
+            raise RuntimeError(
+                "generate() would block; in an async function write: await models[...].agenerate(...)"
+            )
         request = self._request(prompt, system_prompt)
         reply = asyncio.run_coroutine_threadsafe(self._ask(request), self._loop).result()
         return _parsed(request, reply, parser)
@@ -60,7 +62,9 @@ class CustomFunctionModel:
         if _running_loop() is self._loop:
             reply = await self._ask(request)
         else:
-            reply = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._ask(request), self._loop))
+            reply = await asyncio.wrap_future(
+                asyncio.run_coroutine_threadsafe(self._ask(request), self._loop)
+            )
         return _parsed(request, reply, parser)
 
     def _request(self, prompt: str, system_prompt: str | None) -> ChatRequest:
@@ -86,7 +90,13 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
     """The models that a column declares, for one call; `usages` is what they have used, by alias."""
 
     def __init__(
-        self, plan: DatasetPlan, column: CustomColumn, pool: ModelPool, *, record: int, loop: asyncio.AbstractEventLoop
+        self,
+        plan: DatasetPlan,
+        column: CustomColumn,
+        pool: ModelPool,
+        *,
+        record: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.usages: dict[str, Usage] = {}
         self._column = column
@@ -98,7 +108,9 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
             self._models[alias] = CustomFunctionModel(
                 pool[alias],
                 model,
-                parameters=drawn_parameters(model, random, column=f"{column.name}/{alias}", record=record),
+                parameters=drawn_parameters(
+                    model, random, column=f"{column.name}/{alias}", record=record
+                ),
                 seed=seed,
                 loop=loop,
                 count=self._counter(alias),

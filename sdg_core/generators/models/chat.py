@@ -17,7 +17,16 @@ from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
-from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool, Usage
+from sdg_core.models.types import (
+    ChatRequest,
+    ChatResponse,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    Usage,
+)
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
@@ -44,7 +53,9 @@ class ModelBinding:
         """The random number of a cell, where replies depend on it; another one for each attempt."""
         if not self.simulated:
             return 0
-        return int(self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0])
+        return int(
+            self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0]
+        )
 
     def choices(self, column: str, record: int, *, of: str = "prompt") -> RecordChoices:
         """What the filter `random` draws from in a template of the column."""
@@ -55,7 +66,9 @@ class ModelBinding:
         return drawn_parameters(self.model, self.random, column=column, record=record)
 
 
-def drawn_parameters(model: ModelConfig, random: RandomSource, *, column: str, record: int) -> InferenceParameters:
+def drawn_parameters(
+    model: ModelConfig, random: RandomSource, *, column: str, record: int
+) -> InferenceParameters:
     """A model's parameters for a cell: those that are distributions are drawn by the record's own words."""
     given = model.inference_parameters
     drawn: dict[str, float] = {}
@@ -105,7 +118,9 @@ class ChatGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        conversation = await self.conversation(record=record, values=values, tools=await self._tools())
+        conversation = await self.conversation(
+            record=record, values=values, tools=await self._tools()
+        )
         outcome = await converse(conversation, self._asked.endpoint, self._asked.toolbox)
         if isinstance(outcome, DeferredCell):
             return outcome
@@ -131,7 +146,9 @@ class ChatGenerator:
 
     def cell(self, outcome: Done) -> Cell:
         """The cell that a conversation has come to."""
-        return Cell(outcome.value, usages=self._usages(outcome), also=_side_cells(self._column, outcome))
+        return Cell(
+            outcome.value, usages=self._usages(outcome), also=_side_cells(self._column, outcome)
+        )
 
     def _usages(self, outcome: Done) -> Mapping[str, Usage]:
         """What the conversation used; a reply that was almost JSON is counted."""
@@ -162,7 +179,9 @@ class ChatGenerator:
         servers that are given tools and a format at once let no tool be called (vllm-project/vllm#39929)."""
         if self._wanted.schema is None:
             return ""
-        spoken = structured.instructions if self._schema_to_send() is None else structured.description
+        spoken = (
+            structured.instructions if self._schema_to_send() is None else structured.description
+        )
         return spoken(self._wanted.schema)
 
     def _schema_to_send(self) -> Mapping[str, Any] | None:
@@ -199,7 +218,11 @@ def media_of(
 ) -> tuple[Media, ...]:
     """The media that go with a record's prompt. Raises CellError."""
     contexts = column.multi_modal_context or ()
-    return tuple(part for context in contexts for part in media_parts(context, values[context.column_name], images))
+    return tuple(
+        part
+        for context in contexts
+        for part in media_parts(context, values[context.column_name], images)
+    )
 
 
 def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
@@ -216,7 +239,11 @@ def _traced(message: Message) -> dict[str, Any]:
     """A message as traces show it; media by what they are, because their data would be there a second time."""
     parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
     calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
         for call in message.tool_calls
     ]
     return {
@@ -234,16 +261,21 @@ def message_text(message: Message) -> str:
         return message.content
     blocks = map(_block, message.content)
     return "\n".join(
-        block["text"] if block["type"] == "text" else f"[{block['type']}: {block['text']}]" for block in blocks
+        block["text"] if block["type"] == "text" else f"[{block['type']}: {block['text']}]"
+        for block in blocks
     )
 
 
 def _block(part: Part) -> dict[str, str]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
-    kind = "image" if isinstance(part, ImagePart) else type(part).__name__.removesuffix("Part").lower()
+    kind = (
+        "image" if isinstance(part, ImagePart) else type(part).__name__.removesuffix("Part").lower()
+    )
     size = len(part.data or "")
     return {
         "type": kind,
-        "text": part.url if part.url is not None else f"{part.media_type}, {size} characters of base64",
+        "text": part.url
+        if part.url is not None
+        else f"{part.media_type}, {size} characters of base64",
     }

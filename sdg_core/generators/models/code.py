@@ -31,7 +31,9 @@ _ALSO: Mapping[str, frozenset[str]] = {
     "rust": frozenset({"rs"}),
     "scala": frozenset({"sc"}),
     "typescript": frozenset({"ts"}),
-    "sql": frozenset({"sqlite", "tsql", "t-sql", "bigquery", "mysql", "postgres", "postgresql", "ansi"}),
+    "sql": frozenset(
+        {"sqlite", "tsql", "t-sql", "bigquery", "mysql", "postgres", "postgresql", "ansi"}
+    ),
 }
 
 
@@ -43,7 +45,9 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
 
     def read(reply: ChatResponse) -> Extracted:
         if reply.finish_reason == "length":
-            raise UnusableResponseError("it was cut off, because it is longer than max_tokens allows; be brief")
+            raise UnusableResponseError(
+                "it was cut off, because it is longer than max_tokens allows; be brief"
+            )
         return Extracted(extract_code(reply.text, language=language))
 
     return ChatGenerator(column, asked, ResponseSpec(read, instructions, code_language=language))

@@ -35,7 +35,11 @@ _SHOWN_TEXT = 200
 
 
 def incomplete(
-    reply: ChatResponse, *, keep_truncated: bool = False, model: str = "the model", max_tokens: int | None = None
+    reply: ChatResponse,
+    *,
+    keep_truncated: bool = False,
+    model: str = "the model",
+    max_tokens: int | None = None,
 ) -> str | None:
     """Why a reply is not the whole answer, by its finish reason, with the text that came; None for a whole one.
 
@@ -51,7 +55,9 @@ def incomplete(
     if reason == "length" and max_tokens is not None:
         advice = f"; raise inference_parameters.max_tokens of {model} above {max_tokens}"
     elif reason == "length":
-        advice = f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
+        advice = (
+            f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
+        )
     text = reply.text.strip()
     shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
     return f"{found} (finish_reason {reason}){advice}; the text so far: {shown!r}"
@@ -109,7 +115,12 @@ class Standing:
         for alias, usage in usages.items():
             together[alias] = together[alias] + usage if alias in together else usage
         return Standing(
-            self.request, self.turn, self.tool_turns, self.said, usages=together, requests=self.requests + requests
+            self.request,
+            self.turn,
+            self.tool_turns,
+            self.said,
+            usages=together,
+            requests=self.requests + requests,
         )
 
 
@@ -225,18 +236,20 @@ class Conversation:
         state = replace(state, request=asked, tool_turns=state.tool_turns + 1)
         if self._tools_are_open(state):
             return CallTools(state, reply.tool_calls)
-        why = (
-            f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
-        )
+        why = f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
         return self._ask_with(state, tuple(refusal(call, why) for call in reply.tool_calls))
 
     def _ask_with(self, state: Standing, results: tuple[Message, ...]) -> Ask:
         """Ask again with what the tools have answered."""
         said = (*state.request.messages, *results)
-        request = replace(state.request, messages=said, tool_choice_none=not self._tools_are_open(state))
+        request = replace(
+            state.request, messages=said, tool_choice_none=not self._tools_are_open(state)
+        )
         return Ask(replace(state, request=request, said=said))
 
-    def _after_unusable(self, state: Standing, reply: ChatResponse, error: ModelError | ValueError) -> Step:
+    def _after_unusable(
+        self, state: Standing, reply: ChatResponse, error: ModelError | ValueError
+    ) -> Step:
         """Tell the model what is wrong with its reply, or begin afresh, or give up."""
         problem = error.message if isinstance(error, ModelError) else str(error)
         following = state.turn.after_unusable(self.limits)
@@ -253,12 +266,20 @@ class Conversation:
         opening = self.opening(restart)
         if not state.said:
             return opening
-        return replace(opening, messages=state.said, tool_choice_none=not self._tools_are_open(state))
+        return replace(
+            opening, messages=state.said, tool_choice_none=not self._tools_are_open(state)
+        )
 
 
 def assistant_message(reply: ChatResponse) -> Message:
     """A reply as a message of the conversation."""
-    return Message("assistant", reply.text, tool_calls=reply.tool_calls, reasoning=reply.reasoning, signed=reply.signed)
+    return Message(
+        "assistant",
+        reply.text,
+        tool_calls=reply.tool_calls,
+        reasoning=reply.reasoning,
+        signed=reply.signed,
+    )
 
 
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
@@ -281,7 +302,9 @@ def _failed(state: Standing, error: ModelError, *, kind: FailureKind) -> GiveUp:
     return GiveUp(failed, error)
 
 
-def _unusable(state: Standing, message: str, reply: ChatResponse, *, kind: FailureKind) -> CellFailedError:
+def _unusable(
+    state: Standing, message: str, reply: ChatResponse, *, kind: FailureKind
+) -> CellFailedError:
     """The failure of a cell whose last reply will not do, with that reply."""
     return CellFailedError(
         message,
@@ -293,7 +316,9 @@ def _unusable(state: Standing, message: str, reply: ChatResponse, *, kind: Failu
     )
 
 
-async def converse(conversation: Conversation, endpoint: ModelEndpoint, toolbox: Toolbox | None) -> Done | DeferredCell:
+async def converse(
+    conversation: Conversation, endpoint: ModelEndpoint, toolbox: Toolbox | None
+) -> Done | DeferredCell:
     """Carry a conversation out. Only requests go through the model's admission; calls of tools hold no slot of it.
 
     Deferred: the reply to one of its requests comes later. Raises CellFailedError.
@@ -317,7 +342,9 @@ async def converse(conversation: Conversation, endpoint: ModelEndpoint, toolbox:
                     step = conversation.step(step.state, event)
 
 
-async def _awaited(step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: Toolbox | None) -> Event:
+async def _awaited(
+    step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: Toolbox | None
+) -> Event:
     try:
         if isinstance(step, Ask):
             return await endpoint.chat(step.state.request)

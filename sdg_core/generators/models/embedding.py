@@ -35,7 +35,9 @@ class EmbeddingGenerator:
             return DeferredCell()
         except RequestFailedError as error:
             usages = error.usages(alias)
-            raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
+            raise CellFailedError(
+                error.message, kind=error.kind, attempts=error.attempts, usages=usages
+            ) from error
         vectors = [list(vector) for vector in reply.vectors]
         self._check_dimension(len(vectors[0]), reply.usages(alias))
         made = {"embeddings": vectors, "num_embeddings": len(vectors), "dimension": len(vectors[0])}
@@ -73,7 +75,9 @@ def texts_of(value: Any) -> tuple[str, ...]:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             pass
-    texts = tuple(_text(item) for item in value) if isinstance(value, list | tuple) else (_text(value),)
+    texts = (
+        tuple(_text(item) for item in value) if isinstance(value, list | tuple) else (_text(value),)
+    )
     if not all(text.strip() for text in texts):
         raise CellError("there is an empty text, of which no embedding can be made")
     return texts

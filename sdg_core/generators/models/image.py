@@ -36,12 +36,16 @@ class ImageGenerator:
             return DeferredCell()
         except RequestFailedError as error:
             usages = error.usages(alias)
-            raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
+            raise CellFailedError(
+                error.message, kind=error.kind, attempts=error.attempts, usages=usages
+            ) from error
         pictures = [image.content for image in reply.images]
         if self._asked.images is None:
             paths = [base64.b64encode(content).decode("ascii") for content in pictures]
         else:
-            paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
+            paths = await asyncio.to_thread(
+                self._asked.images.save, self._column.name, record, pictures
+            )
         return Cell(paths, usages=reply.usages(alias))
 
     async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -54,10 +58,14 @@ class ImageGenerator:
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
         if len(pictures) < len(context):
-            raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
+            raise CellError(
+                "an image is made from a prompt and pictures only; multi_modal_context has something else"
+            )
         return ImageRequest(
             self._asked.model.model,
-            await self._prompt.render_in_loop(values, self._asked.choices(self._column.name, record)),
+            await self._prompt.render_in_loop(
+                values, self._asked.choices(self._column.name, record)
+            ),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),

@@ -28,7 +28,9 @@ def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerato
 
 def rubric(scores: tuple[Score, ...]) -> str:
     """The part of the prompt that lists the scores."""
-    lines = ["Judge by each of these scores. Give your reasons first, then exactly one of the options."]
+    lines = [
+        "Judge by each of these scores. Give your reasons first, then exactly one of the options."
+    ]
     for score in scores:
         lines += ["", f"{score.name}: {score.description}"]
         lines += [f"- {option}: {meaning}" for option, meaning in score.options.items()]

@@ -58,7 +58,10 @@ def media_parts(context: MediaContext, value: Any, images: ImageStore | None) ->
 
 def media_type(content: bytes) -> str | None:
     """What the first bytes say that content is."""
-    return next((kind for magic, place, kind in _MAGIC if content[place : place + len(magic)] == magic), None)
+    return next(
+        (kind for magic, place, kind in _MAGIC if content[place : place + len(magic)] == magic),
+        None,
+    )
 
 
 def _items(value: Any) -> list[Any]:
@@ -69,7 +72,9 @@ def _items(value: Any) -> list[Any]:
             pass
     if value is None:
         return []
-    return [item for item in value if item is not None] if isinstance(value, list | tuple) else [value]
+    return (
+        [item for item in value if item is not None] if isinstance(value, list | tuple) else [value]
+    )
 
 
 def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media:
@@ -96,7 +101,9 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
 
 
 def _encoded(make: Callable[..., Media], content: bytes, default: str) -> Media:
-    return make(data=base64.b64encode(content).decode("ascii"), media_type=media_type(content) or default)
+    return make(
+        data=base64.b64encode(content).decode("ascii"), media_type=media_type(content) or default
+    )
 
 
 def _kind(context: MediaContext) -> tuple[Callable[..., Media], str]:

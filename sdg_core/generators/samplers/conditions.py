@@ -24,7 +24,9 @@ _Kind = Literal["int", "float", "text", "bool", "truth"]
 _NUMBERS = ("int", "float")
 
 
-def choose_branches(column: SamplerColumn, *, frame: Frame, length: int) -> tuple[NDArray[np.int64], dict[int, str]]:
+def choose_branches(
+    column: SamplerColumn, *, frame: Frame, length: int
+) -> tuple[NDArray[np.int64], dict[int, str]]:
     """Per record the place of the first condition that holds (their number if none does), and what failed where, why."""
     default = len(column.conditional_params)
     branches = np.full(length, -1, np.int64)
@@ -64,7 +66,9 @@ def compiled_condition(condition: str, *, frame: Frame, length: int) -> NDArray[
     except (_NotSimpleError, jinja2.TemplateSyntaxError):
         return None
     truth = pl.select(expression).to_series()
-    return np.broadcast_to(truth.to_numpy(), (length,)) if len(truth) != length else truth.to_numpy()
+    return (
+        np.broadcast_to(truth.to_numpy(), (length,)) if len(truth) != length else truth.to_numpy()
+    )
 
 
 class _NotSimpleError(Exception):
@@ -119,9 +123,15 @@ def _check_comparable(kind: _Kind, other: _Kind, *, left: Any, right: Any, frame
         return
     if {kind, other} != {"int", "float"}:
         raise _NotSimpleError
-    whole = left if kind == "int" else right  # beyond 2**53 a whole number changes when it is compared as a real one
+    whole = (
+        left if kind == "int" else right
+    )  # beyond 2**53 a whole number changes when it is compared as a real one
     largest = max(map(abs, _range(frame[whole.name]))) if isinstance(whole, nodes.Name) else 0
-    if not isinstance(whole, nodes.Name) and abs(getattr(whole, "value", _EXACT)) >= _EXACT or largest >= _EXACT:
+    if (
+        not isinstance(whole, nodes.Name)
+        and abs(getattr(whole, "value", _EXACT)) >= _EXACT
+        or largest >= _EXACT
+    ):
         raise _NotSimpleError
 
 
@@ -130,7 +140,11 @@ def _range(series: pl.Series) -> tuple[int, int]:
 
 
 def _constants(node: Any, kind: _Kind) -> list[Any]:
-    if not isinstance(node, nodes.List | nodes.Tuple) or not node.items or kind not in ("int", "text"):
+    if (
+        not isinstance(node, nodes.List | nodes.Tuple)
+        or not node.items
+        or kind not in ("int", "text")
+    ):
         raise _NotSimpleError
     values = [item.value for item in node.items if isinstance(item, nodes.Const)]
     if len(values) < len(node.items) or any(_constant_kind(value) != kind for value in values):

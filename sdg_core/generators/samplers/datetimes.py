@@ -20,7 +20,9 @@ _END_OF_DAY = re.compile(r"(\d[T ])24(:?00(?::?00(?:[.,]0+)?)?)(?=[Zz+-]|$)")
 _LEAP_SECOND = re.compile(r"(:\d\d:)60(?=[.,Zz+-]|$)")
 
 
-def draw_datetime(column: SamplerColumn, params: DatetimeParams, words: Words) -> tuple[pl.Series, pl.Series]:
+def draw_datetime(
+    column: SamplerColumn, params: DatetimeParams, words: Words
+) -> tuple[pl.Series, pl.Series]:
     """Text and exact time. Times are formatted once per distinct value where there are fewer of those than records."""
     count = steps_between(params)
     steps = pick(to_unit(words[:, 0]), count)
@@ -89,7 +91,9 @@ def _parsed(text: str) -> datetime.datetime | None:
     plain, days = _END_OF_DAY.subn(r"\g<1>00\2", text)
     plain, seconds = _LEAP_SECOND.subn(r"\g<1>59", plain)
     try:
-        moment = datetime.datetime.fromisoformat(plain) + datetime.timedelta(days=days, seconds=seconds)
+        moment = datetime.datetime.fromisoformat(plain) + datetime.timedelta(
+            days=days, seconds=seconds
+        )
         if moment.tzinfo is not None:
             moment = moment.astimezone(datetime.UTC)
         return moment.replace(tzinfo=None)

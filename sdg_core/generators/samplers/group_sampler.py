@@ -31,11 +31,17 @@ class Drawing:
         self._exact: dict[str, pl.Series] = {}
         self._ahead: dict[str, GroupColumn] = {}
 
-    def column(self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame) -> GroupColumn:
+    def column(
+        self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame
+    ) -> GroupColumn:
         """The sampler's values for the records `indices`; `frame` holds what it reads. Raises ConstraintError."""
-        bound = next((bound for bound in self._plan.graph.bounds if column.name in bound.samplers), None)
+        bound = next(
+            (bound for bound in self._plan.graph.bounds if column.name in bound.samplers), None
+        )
         if bound is None:
-            drawn = sample(column, indices=indices, frame=frame, random=self._random, exact=self._exact)
+            drawn = sample(
+                column, indices=indices, frame=frame, random=self._random, exact=self._exact
+            )
         else:
             if column.name not in self._ahead:
                 self._ahead.update(self.bound(bound, indices=indices, frame=frame)[0])
@@ -48,10 +54,18 @@ class Drawing:
         self, bound: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
     ) -> tuple[dict[str, GroupColumn], Tally]:
         """All samplers of a bound, and how many draws that took. Raises ConstraintError."""
-        return draw_bound(bound, indices=indices, frame=frame, exact=self._exact, making=self._again)
+        return draw_bound(
+            bound, indices=indices, frame=frame, exact=self._exact, making=self._again
+        )
 
     def _again(
-        self, name: str, *, indices: NDArray[np.int64], frame: Frame, exact: Frame, attempts: NDArray[np.int64]
+        self,
+        name: str,
+        *,
+        indices: NDArray[np.int64],
+        frame: Frame,
+        exact: Frame,
+        attempts: NDArray[np.int64],
     ) -> GroupColumn:
         match column := self._plan.column(name):
             case SamplerColumn():
@@ -74,7 +88,9 @@ class Acceptance:
     failing: int
 
 
-def measure_acceptance(plan: DatasetPlan, seeds: Seeds | None, *, most: int = 2000) -> tuple[Acceptance, ...]:
+def measure_acceptance(
+    plan: DatasetPlan, seeds: Seeds | None, *, most: int = 2000
+) -> tuple[Acceptance, ...]:
     """Draw the first records (at most `most`) of what constraints tie together; models and functions are not called.
 
     Raises ConstraintError for constraints that no draw satisfies.
@@ -88,7 +104,11 @@ def measure_acceptance(plan: DatasetPlan, seeds: Seeds | None, *, most: int = 20
     wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
     for name in plan.graph.order:  # inputs that are no seed columns: expressions of seed columns
         column = plan.column(name)
-        if name in wanted and isinstance(column, ExpressionColumn) and set(plan.graph.dependencies[name]) <= set(frame):
+        if (
+            name in wanted
+            and isinstance(column, ExpressionColumn)
+            and set(plan.graph.dependencies[name]) <= set(frame)
+        ):
             frame[name] = evaluate_group(column, frame=frame, length=len(indices)).values
     for bound in plan.graph.bounds:
         if set(bound.inputs) <= set(frame):

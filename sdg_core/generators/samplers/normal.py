@@ -94,11 +94,14 @@ def standard_normal(unit: Floats) -> Floats:
     centred = share[central] - 0.5
     square = centred * centred
     values[central] = (
-        centred + centred * (square * _polynomial(_CENTRE[0], square) / _polynomial(_CENTRE[1], square))
+        centred
+        + centred * (square * _polynomial(_CENTRE[0], square) / _polynomial(_CENTRE[1], square))
     ) * _SQRT_2PI
     root = np.sqrt(-2.0 * _log(share[~central]))
     inverse = 1.0 / root
-    corrections = np.where(root < _FAR, _correction(_NEAR_TAIL, inverse), _correction(_FAR_TAIL, inverse))
+    corrections = np.where(
+        root < _FAR, _correction(_NEAR_TAIL, inverse), _correction(_FAR_TAIL, inverse)
+    )
     tail = root - _log(root) / root - corrections
     values[~central] = np.where(above[~central], tail, -tail)
     return values

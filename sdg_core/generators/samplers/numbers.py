@@ -48,7 +48,14 @@ _MAX_TABLE = 1 << 20
 _NODES = 1 << 10
 _STEPS = 200
 _COSTLY_CDF = frozenset(
-    {"dpareto_lognorm", "genhyperbolic", "geninvgauss", "irwinhall", "levy_stable", "studentized_range"}
+    {
+        "dpareto_lognorm",
+        "genhyperbolic",
+        "geninvgauss",
+        "irwinhall",
+        "levy_stable",
+        "studentized_range",
+    }
 )
 """Distributions whose CDF is integrated value by value; drawing takes milliseconds each."""
 
@@ -76,9 +83,15 @@ def drawn_series(column: SamplerColumn, params: NumberParams, words: Words) -> p
     """Numbers of the column's type: rounded, then made whole or real by `convert_to`."""
     values = draw_numbers(params, words)
     decimal_places = getattr(params, "decimal_places", None)
-    if decimal_places is not None and column.convert_to != "int":  # rounding twice would favour even numbers
+    if (
+        decimal_places is not None and column.convert_to != "int"
+    ):  # rounding twice would favour even numbers
         values = _rounded(values, decimal_places)
-    if column.convert_to == "int" or column.convert_to != "float" and drawn_type(column) == pa.int64():
+    if (
+        column.convert_to == "int"
+        or column.convert_to != "float"
+        and drawn_type(column) == pa.int64()
+    ):
         return pl.Series(column.name, to_int64(values))
     return pl.Series(column.name, values.astype(np.float64))
 
@@ -122,7 +135,11 @@ def _binomial(params: BinomialParams, unit: Floats) -> Ints:
 
 
 def _poisson(params: PoissonParams, unit: Floats) -> Ints:
-    return np.zeros(len(unit), np.int64) if params.mean == 0 else _whole("poisson", {"mu": params.mean}, unit)
+    return (
+        np.zeros(len(unit), np.int64)
+        if params.mean == 0
+        else _whole("poisson", {"mu": params.mean}, unit)
+    )
 
 
 def _mixture(params: BernoulliMixtureParams, words: Words) -> Floats | Ints:
@@ -149,7 +166,9 @@ def _whole(name: str, params: dict[str, float], unit: Floats) -> Ints:
         if name == "zipf":
             values[beyond] = _zipf_tail(params, unit[beyond])
         else:
-            values[beyond] = to_int64(np.asarray(distribution(name, params).ppf(unit[beyond]), np.float64))
+            values[beyond] = to_int64(
+                np.asarray(distribution(name, params).ppf(unit[beyond]), np.float64)
+            )
     return values
 
 
@@ -184,7 +203,11 @@ def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Flo
         n = params["n"]
         p = params["p"]
         below = _far_below(n * p, n * p * (1 - p))
-        return below, lambda k: np.where(k < n, special.betaincc(k + 1, np.maximum(n - k, 1), p), 1.0), False
+        return (
+            below,
+            lambda k: np.where(k < n, special.betaincc(k + 1, np.maximum(n - k, 1), p), 1.0),
+            False,
+        )
     from scipy import stats
 
     known = distribution(name, params)

@@ -33,7 +33,9 @@ Bools = NDArray[np.bool_]
 class Making(Protocol):
     """How one step (a sampler, or an expression between samplers) is computed for some records, each in one attempt."""
 
-    def __call__(self, name: str, *, indices: Ints, frame: Frame, exact: Frame, attempts: Ints) -> GroupColumn:
+    def __call__(
+        self, name: str, *, indices: Ints, frame: Frame, exact: Frame, attempts: Ints
+    ) -> GroupColumn:
         """The column; `frame` and `exact` hold what it reads."""
 
 
@@ -69,14 +71,20 @@ def draw_bound(
     constraint compares with null, which no draw could satisfy. If no record at all
     was satisfied, the config is to blame: raises ConstraintError.
     """
-    rejection = _Rejection(bound, indices, frame, exact, making, Tally(0, 0, [0] * len(bound.constraints)))
+    rejection = _Rejection(
+        bound, indices, frame, exact, making, Tally(0, 0, [0] * len(bound.constraints))
+    )
     open_rows = np.arange(len(indices))
     without_bound = rejection.rows_without_bound()
     pieces: dict[str, list[GroupColumn]] = {name: [] for name in bound.samplers}
     places: list[Ints] = []
     attempt = 0
     while attempt == 0 or len(open_rows) and attempt < MAX_ATTEMPTS:
-        width = 1 if attempt == 0 else min(max(1, _AT_ONCE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
+        width = (
+            1
+            if attempt == 0
+            else min(max(1, _AT_ONCE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
+        )
         draws = rejection.draw(open_rows, range(attempt, attempt + width))
         settled = (draws.good | draws.failed).reshape(width, -1)
         first = settled.argmax(axis=0) * len(open_rows) + np.arange(len(open_rows))
@@ -87,11 +95,17 @@ def draw_bound(
             pieces[name].append(_select(draws.columns[name], first[kept]))
         places.append(open_rows[kept])
         open_rows = open_rows[~found]
-        if not rejection.tally.accepted and (attempt == MAX_ATTEMPTS or rejection.tally.drawn >= _MAX_FRUITLESS_DRAWS):
+        if not rejection.tally.accepted and (
+            attempt == MAX_ATTEMPTS or rejection.tally.drawn >= _MAX_FRUITLESS_DRAWS
+        ):
             if len(open_rows):
-                raise ConstraintError(rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY)
+                raise ConstraintError(
+                    rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY
+                )
     columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
-    reasons = {row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()}
+    reasons = {
+        row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()
+    }
     return _without(columns, {**reasons, **without_bound}), rejection.tally
 
 
@@ -121,12 +135,18 @@ class _Rejection:
         """Every attempt for every open record."""
         rows = np.tile(open_rows, len(attempts))
         tried = np.repeat(np.arange(attempts.start, attempts.stop), len(open_rows))
-        frame = {name: self.frame[name].gather(rows) for name in self.bound.inputs if name in self.frame}
-        exact = {name: self.exact[name].gather(rows) for name in self.bound.inputs if name in self.exact}
+        frame = {
+            name: self.frame[name].gather(rows) for name in self.bound.inputs if name in self.frame
+        }
+        exact = {
+            name: self.exact[name].gather(rows) for name in self.bound.inputs if name in self.exact
+        }
         columns: dict[str, GroupColumn] = {}
         failed = np.zeros(len(rows), bool)
         for name in self.bound.steps:
-            column = self.making(name, indices=self.indices[rows], frame=frame, exact=exact, attempts=tried)
+            column = self.making(
+                name, indices=self.indices[rows], frame=frame, exact=exact, attempts=tried
+            )
             columns[name] = column
             frame[name] = column.values
             if column.exact is not None:
@@ -145,7 +165,11 @@ class _Rejection:
         """Which constraint is hardest to satisfy, for which record, and how often draws are accepted."""
         hardest = int(np.argmin(self.tally.satisfied))
         what = describe_constraint(self.bound.constraints[hardest])
-        others = "" if len(self.bound.constraints) == 1 else " (with the other constraints on these columns)"
+        others = (
+            ""
+            if len(self.bound.constraints) == 1
+            else " (with the other constraints on these columns)"
+        )
         return (
             f"constraint {what}{others} was not satisfied by any of {counted(attempts, 'draw')} of record {record}; "
             f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {counted(self.tally.drawn, 'draw')})"
@@ -175,7 +199,11 @@ def satisfied(constraint: Constraint, values: Frame) -> Bools:
 def _select(column: GroupColumn, rows: Ints) -> GroupColumn:
     failed = {}
     if column.failed:
-        failed = {place: column.failed[row] for place, row in enumerate(rows.tolist()) if row in column.failed}
+        failed = {
+            place: column.failed[row]
+            for place, row in enumerate(rows.tolist())
+            if row in column.failed
+        }
     exact = None if column.exact is None else column.exact.gather(rows)
     return GroupColumn(column.values.gather(rows), failed, exact=exact)
 
@@ -185,6 +213,10 @@ def _without(columns: dict[str, GroupColumn], reasons: Mapping[int, str]) -> dic
     if not reasons:
         return columns
     return {
-        name: replace(column, values=column.values.scatter(list(reasons), None), failed={**column.failed, **reasons})
+        name: replace(
+            column,
+            values=column.values.scatter(list(reasons), None),
+            failed={**column.failed, **reasons},
+        )
         for name, column in columns.items()
     }

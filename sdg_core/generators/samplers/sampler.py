@@ -107,7 +107,9 @@ def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> Gr
         case CategoryParams():
             return GroupColumn(draw_category(column, params, request.words), {})
         case SubcategoryParams():
-            values, failed = draw_subcategory(column, params, request.words, parent=request.frame[params.category])
+            values, failed = draw_subcategory(
+                column, params, request.words, parent=request.frame[params.category]
+            )
             return GroupColumn(values, failed)
         case UuidParams():
             return GroupColumn(draw_uuid(column, params, request.words), {})
@@ -129,7 +131,9 @@ def _people(column: SamplerColumn, params: PeopleParams, request: _Request) -> G
     from sdg_core.generators.samplers.people.person import sample_people
 
     written = drawn_type(column)
-    people = sample_people(request.name, params, written=written, indices=request.indices, random=request.random)
+    people = sample_people(
+        request.name, params, written=written, indices=request.indices, random=request.random
+    )
     return GroupColumn(people, {})
 
 

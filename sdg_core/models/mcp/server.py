@@ -101,7 +101,9 @@ class McpServer:
                 if self._session is session:
                     self._session = None
                 await session.close()
-        raise TransientModelError(self._words("ended the connection twice under one call", str(last))) from last
+        raise TransientModelError(
+            self._words("ended the connection twice under one call", str(last))
+        ) from last
 
     async def _opened(self) -> "Session":
         async with self._opening:
@@ -131,7 +133,10 @@ class McpServer:
             transport: AbstractAsyncContextManager[Any]
             if isinstance(provider, StdioMcpProvider):
                 parameters = StdioServerParameters(
-                    command=provider.command, args=list(provider.args), env=dict(self._secrets), cwd=self._base
+                    command=provider.command,
+                    args=list(provider.args),
+                    env=dict(self._secrets),
+                    cwd=self._base,
                 )
                 errlog = await cleanup.enter_async_context(self._stderr.opened())
                 transport = stdio_client(parameters, errlog=errlog)
@@ -140,9 +145,13 @@ class McpServer:
             else:
                 http = await cleanup.enter_async_context(self._http_client())
                 transport = streamable_http_client(provider.endpoint, http_client=http)
-            yield await cleanup.enter_async_context(Client(transport, read_timeout_seconds=_OPEN_TIMEOUT))
+            yield await cleanup.enter_async_context(
+                Client(transport, read_timeout_seconds=_OPEN_TIMEOUT)
+            )
 
-    def _http_client(self, headers: dict[str, str] | None = None, timeout: Any = None, auth: Any = None) -> Any:
+    def _http_client(
+        self, headers: dict[str, str] | None = None, timeout: Any = None, auth: Any = None
+    ) -> Any:
         """A client that waits for calls as long as they are given, and notes the status of a refusal."""
         import httpx2
 
@@ -189,7 +198,9 @@ async def _list_tools(client: "Client") -> tuple[Tool, ...]:
     try:
         for _ in range(_MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
-            tools += [Tool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+            tools += [
+                Tool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools
+            ]
             cursor = page.next_cursor
             if cursor is None:
                 break
@@ -198,7 +209,9 @@ async def _list_tools(client: "Client") -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-async def _call(client: "Client", name: str, arguments: Mapping[str, Any], *, timeout: float) -> ToolResult:
+async def _call(
+    client: "Client", name: str, arguments: Mapping[str, Any], *, timeout: float
+) -> ToolResult:
     """One call. Raises ConnectionLostError."""
     import anyio
     import httpx2
@@ -220,7 +233,10 @@ async def _call(client: "Client", name: str, arguments: Mapping[str, Any], *, ti
         OSError,
     ) as error:
         raise ConnectionLostError(reason_of(error)) from error
-    except (ValueError, RuntimeError) as error:  # what the SDK says of a result that is not what the tool has declared
+    except (
+        ValueError,
+        RuntimeError,
+    ) as error:  # what the SDK says of a result that is not what the tool has declared
         return ToolResult(f"the result cannot be used: {error}", failed=True)
     texts = [_text(block) for block in result.content]
     if not texts and result.structured_content is not None:
@@ -251,7 +267,9 @@ def _text(block: Any) -> str:
 
 def _require_sdk(name: str) -> None:
     if find_spec("mcp") is None:
-        raise PermanentModelError(f"MCP provider {name!r} needs the MCP SDK", remedy="pip install 'sdg-dagster[mcp]'")
+        raise PermanentModelError(
+            f"MCP provider {name!r} needs the MCP SDK", remedy="pip install 'sdg-dagster[mcp]'"
+        )
 
 
 def _hush_sdk() -> None:
@@ -265,7 +283,9 @@ def _resolved(provider: McpProvider, env: Mapping[str, str]) -> dict[str, str]:
     """The variables of a process, or the headers of a connection."""
     if isinstance(provider, StdioMcpProvider):
         return {
-            name: secret(env, variable, place=f"{name} of MCP provider {provider.name!r}", header=False)
+            name: secret(
+                env, variable, place=f"{name} of MCP provider {provider.name!r}", header=False
+            )
             for name, variable in provider.env.items()
         }
     if provider.api_key is None:

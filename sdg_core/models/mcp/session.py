@@ -73,7 +73,9 @@ class Session:
         if not self._task.cancelled() and (error := self._task.exception()) is not None:
             _LOG.debug("closing a connection to an MCP server: %s", reason_of(error))
 
-    async def _hold(self, connection: "AbstractAsyncContextManager[Client]", ready: "asyncio.Future[Client]") -> None:
+    async def _hold(
+        self, connection: "AbstractAsyncContextManager[Client]", ready: "asyncio.Future[Client]"
+    ) -> None:
         async with connection as client:
             ready.set_result(client)
             await self._stop.wait()
@@ -114,4 +116,8 @@ def reason_of(error: BaseException) -> str:
     """The fault at the bottom of nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}" if not isinstance(error, ConnectionLostError) else str(error)
+    return (
+        f"{type(error).__name__}: {error}"
+        if not isinstance(error, ConnectionLostError)
+        else str(error)
+    )

@@ -49,22 +49,36 @@ class Toolbox:
     async def _answer(self, call: ToolCall) -> Message:
         offers = await self._offered()
         if call.name not in offers:
-            return refusal(call, f"there is no tool {call.name!r} that may be called{did_you_mean(call.name, offers)}")
+            return refusal(
+                call,
+                f"there is no tool {call.name!r} that may be called{did_you_mean(call.name, offers)}",
+            )
         arguments = _arguments(call)
         if arguments is None:
-            return refusal(call, "the arguments are not a JSON object; call again with one that fits the tool's schema")
-        result = await offers[call.name][1].call(call.name, arguments, timeout=self._config.timeout_sec)
+            return refusal(
+                call,
+                "the arguments are not a JSON object; call again with one that fits the tool's schema",
+            )
+        result = await offers[call.name][1].call(
+            call.name, arguments, timeout=self._config.timeout_sec
+        )
         return _tool_result_message(call, result)
 
     async def _offered(self) -> Mapping[str, tuple[Tool, McpServer]]:
         if self._offers is None:
             offered = await asyncio.gather(*(server.tools() for server in self._servers))
             self._offers = self._allowed(
-                [(tool, server) for tools, server in zip(offered, self._servers, strict=True) for tool in tools]
+                [
+                    (tool, server)
+                    for tools, server in zip(offered, self._servers, strict=True)
+                    for tool in tools
+                ]
             )
         return self._offers
 
-    def _allowed(self, offered: Sequence[tuple[Tool, McpServer]]) -> dict[str, tuple[Tool, McpServer]]:
+    def _allowed(
+        self, offered: Sequence[tuple[Tool, McpServer]]
+    ) -> dict[str, tuple[Tool, McpServer]]:
         """Raises PermanentModelError where the config asks for what is not offered, or is offered twice."""
         alias = self._config.tool_alias
         allow = self._config.allow_tools
@@ -107,7 +121,9 @@ class ToolHealth:
         return self.error is None
 
 
-async def check_tools(servers: Mapping[str, McpServer], toolboxes: Mapping[str, Toolbox]) -> tuple[ToolHealth, ...]:
+async def check_tools(
+    servers: Mapping[str, McpServer], toolboxes: Mapping[str, Toolbox]
+) -> tuple[ToolHealth, ...]:
     """A row for each provider, then one for each alias whose providers answer."""
     of_providers = [_health("provider", name, server) for name, server in servers.items()]
     providers = await asyncio.gather(*of_providers)

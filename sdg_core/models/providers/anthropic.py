@@ -43,7 +43,11 @@ class AnthropicClient(ChatClient):
         """Send one request once, in the current version of the API unless it says what only the earlier one takes."""
         body = encode_message(request, self._provider)
         older = CURRENT_VERSION in request.without or sets_sampling(request, self._provider)
-        headers = {"anthropic-version": _VERSION_WITH_SAMPLING} if older and not self._version_is_given else {}
+        headers = (
+            {"anthropic-version": _VERSION_WITH_SAMPLING}
+            if older and not self._version_is_given
+            else {}
+        )
         return await self._http.post(
             "messages",
             body,

@@ -12,7 +12,14 @@ import orjson
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
-from sdg_core.models.providers.openai_wire import billed, count_of, name_or_none, read_json, text_or_none, write_json
+from sdg_core.models.providers.openai_wire import (
+    billed,
+    count_of,
+    name_or_none,
+    read_json,
+    text_or_none,
+    write_json,
+)
 from sdg_core.models.structured import native_schema
 from sdg_core.models.types import (
     OUTPUT_CONFIG,
@@ -81,10 +88,16 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
     tools = [_tool(tool) for tool in request.tools]
     output_format = _output_format(request)
     if request.response_schema is not None and output_format is None:
-        answer = Tool(request.schema_name, "Give the answer by calling this tool.", request.response_schema)
+        answer = Tool(
+            request.schema_name, "Give the answer by calling this tool.", request.response_schema
+        )
         tools.append(_tool(answer))
         if not request.tools or request.tool_choice_none:
-            body["tool_choice"] = {"type": "tool", "name": request.schema_name, "disable_parallel_tool_use": True}
+            body["tool_choice"] = {
+                "type": "tool",
+                "name": request.schema_name,
+                "disable_parallel_tool_use": True,
+            }
     elif request.tool_choice_none:
         body["tool_choice"] = {"type": "none"}
     if tools:
@@ -140,7 +153,9 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     answer = read_json(body, caller=caller, model=request.model)
     blocks = answer.get("content") if isinstance(answer, dict) else None
     if not isinstance(blocks, list):
-        raise TransientModelError(f"{where} answered 200 without a message: {server_words(body, caller)}")
+        raise TransientModelError(
+            f"{where} answered 200 without a message: {server_words(body, caller)}"
+        )
     usage = _usage(answer.get("usage"))
     reason = name_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
@@ -164,7 +179,9 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
         model=name_or_none(answer.get("model")),
-        signed=tuple(block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED),
+        signed=tuple(
+            block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED
+        ),
     )
 
 
@@ -185,7 +202,9 @@ def _turns(request: ChatRequest) -> list[dict[str, Any]]:
 
 def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
     if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
+        return [
+            {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}
+        ]
     parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
     blocks: list[dict[str, Any]] = []
     for part in parts:
@@ -193,7 +212,14 @@ def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
         if not is_blank:
             blocks.append(_part(part, model))
     for call in message.tool_calls:
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call.arguments)})
+        blocks.append(
+            {
+                "type": "tool_use",
+                "id": call.id,
+                "name": call.name,
+                "input": _arguments(call.arguments),
+            }
+        )
     if not blocks:
         blocks.append({"type": "text", "text": "."})
     return [*map(dict, message.signed), *blocks]
@@ -205,7 +231,10 @@ def _part(part: Part, model: str) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         if part.data is None:
             return {"type": "image", "source": {"type": "url", "url": part.url}}
-        return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": part.data}}
+        return {
+            "type": "image",
+            "source": {"type": "base64", "media_type": part.media_type, "data": part.data},
+        }
     raise PermanentModelError(
         f"model {model!r} takes text and images only, not {type(part).__name__.removesuffix('Part').lower()}",
         remedy="leave that context out, or use a provider of type openai",
@@ -213,7 +242,11 @@ def _part(part: Part, model: str) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": dict(tool.parameters),
+    }
 
 
 def _arguments(text: str) -> Any:
@@ -228,14 +261,24 @@ def _arguments(text: str) -> Any:
 def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
     calls = []
     for place, block in enumerate(blocks):
-        if isinstance(block, dict) and block.get("type") == "tool_use" and isinstance(block.get("name"), str):
+        if (
+            isinstance(block, dict)
+            and block.get("type") == "tool_use"
+            and isinstance(block.get("name"), str)
+        ):
             arguments = dump_exactly(block.get("input") or {}).decode().strip()
-            calls.append(ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments))
+            calls.append(
+                ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments)
+            )
     return tuple(calls)
 
 
 def _of_type(blocks: list[Any], kind: str, field: str) -> str:
-    texts = [block.get(field) for block in blocks if isinstance(block, dict) and block.get("type") == kind]
+    texts = [
+        block.get(field)
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == kind
+    ]
     return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -45,12 +45,16 @@ class CustomClient(ChatClient):
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Ask the user's object once; what it raises is classified."""
-        answer = await self._answer(self._client.complete, request, timeout=request.parameters.timeout)
+        answer = await self._answer(
+            self._client.complete, request, timeout=request.parameters.timeout
+        )
         reply = ChatResponse(answer, "stop", Usage()) if isinstance(answer, str) else answer
         reply = self._counted(reply, ChatResponse, "complete", "a ChatResponse, or text")
         reply = replace(reply, finish_reason=usual_finish_reason(reply.finish_reason))
         if not (says_something(reply.text or "") or reply.tool_calls or reply.image_urls):
-            raise TransientModelError(f"empty reply from {self._where}, finish_reason {reply.finish_reason}")
+            raise TransientModelError(
+                f"empty reply from {self._where}, finish_reason {reply.finish_reason}"
+            )
         return reply
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
@@ -87,7 +91,9 @@ class CustomClient(ChatClient):
                 return await self._classified(method, request)
         except TimeoutError:
             assert limit.expired()
-            raise TransientModelError(f"{self._where} gave no answer within {timeout:g} s") from None
+            raise TransientModelError(
+                f"{self._where} gave no answer within {timeout:g} s"
+            ) from None
 
     async def _classified(self, method: Callable[..., Any], *arguments: Any) -> Any:
         """Call a method of the user. Faults of connections are worth another attempt, others are not."""
@@ -97,27 +103,41 @@ class CustomClient(ChatClient):
         except (ModelError, ReplyDeferredError):
             raise
         except (OSError, aiohttp.ClientError) as error:  # TimeoutError is an OSError
-            raise TransientModelError(f"{self._where} failed: {type(error).__name__}: {error}") from error
+            raise TransientModelError(
+                f"{self._where} failed: {type(error).__name__}: {error}"
+            ) from error
         except Exception as error:
-            raise PermanentModelError(f"{self._where} failed: {type(error).__name__}: {error}") from error
+            raise PermanentModelError(
+                f"{self._where} failed: {type(error).__name__}: {error}"
+            ) from error
 
     def _counted(self, reply: Any, kind: type[_Reply], method: str, wanted: str) -> _Reply:
         """The reply, counting at least the one request that it took."""
         if not isinstance(reply, kind):
             found = type(reply).__name__
-            raise PermanentModelError(f"{method} of {self._where} returned {found}; it has to return {wanted}")
+            raise PermanentModelError(
+                f"{method} of {self._where} returned {found}; it has to return {wanted}"
+            )
         for name, count in vars(reply.usage).items():
             if not is_count(count):
                 shown = repr(count)[:40]
-                raise PermanentModelError(f"{method} of {self._where}: usage.{name} is {shown}, which is not a count")
-        return reply if reply.usage.requests else replace(reply, usage=replace(reply.usage, requests=1))
+                raise PermanentModelError(
+                    f"{method} of {self._where}: usage.{name} is {shown}, which is not a count"
+                )
+        return (
+            reply
+            if reply.usage.requests
+            else replace(reply, usage=replace(reply.usage, requests=1))
+        )
 
     def _instantiated(self, given: type, provider: ModelProvider) -> Any:
         try:
             return call_user(given, provider) if signature(given).parameters else call_user(given)
         except Exception as error:
             words = f"{self._where} cannot be made: {type(error).__name__}: {error}"
-            raise PermanentModelError(words, remedy="its constructor takes no argument, or the provider") from error
+            raise PermanentModelError(
+                words, remedy="its constructor takes no argument, or the provider"
+            ) from error
 
 
 def _name(given: Any) -> str:

@@ -79,7 +79,9 @@ def _add_texts(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
     for name in _TEXTS:
         piece = delta.get(name)
         if isinstance(piece, list):
-            piece = "".join(part["text"] for part in _dicts(piece) if isinstance(part.get("text"), str))
+            piece = "".join(
+                part["text"] for part in _dicts(piece) if isinstance(part.get("text"), str)
+            )
         if isinstance(piece, str):
             message[name] = (message.get(name) or "") + piece
 
@@ -88,7 +90,9 @@ def _add_calls(calls: dict[int, dict[str, Any]], delta: Mapping[str, Any]) -> No
     """The first piece of a call has its name, all of them pieces of its arguments."""
     for piece in _dicts(delta.get("tool_calls")):
         given = piece.get("index")
-        call = calls.setdefault(given if isinstance(given, int) else len(calls), {"function": {"arguments": ""}})
+        call = calls.setdefault(
+            given if isinstance(given, int) else len(calls), {"function": {"arguments": ""}}
+        )
         function = piece.get("function")
         if piece.get("id"):
             call["id"] = piece["id"]
@@ -115,7 +119,10 @@ def _anthropic(chunks: list[dict[str, Any]]) -> dict[str, Any]:
             case {"type": "message_delta", "delta": dict(delta)}:
                 usage = chunk.get("usage")
                 answer |= delta
-                answer["usage"] = {**(answer.get("usage") or {}), **(usage if isinstance(usage, dict) else {})}
+                answer["usage"] = {
+                    **(answer.get("usage") or {}),
+                    **(usage if isinstance(usage, dict) else {}),
+                }
             case {"type": "message_stop"}:
                 ended = True
     if not ended and not answer.get("stop_reason"):

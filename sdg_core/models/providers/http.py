@@ -111,17 +111,26 @@ class HttpSender:
                 answered = response.headers
                 content = await read_bounded(response.content)
         except BodyTooLargeError as error:
-            raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
+            raise PermanentModelError(
+                f"model {model!r} of provider {self.caller.provider!r}: {error}"
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
+            raise error_from_exception(
+                error, caller=self.caller, model=model, timeout=timeout
+            ) from None
 
         def read() -> Decoded:
             if not 200 <= status < 300:
                 now = self._wall_clock()
-                raise error_from_status(status, answered, content, caller=self.caller, model=model, now=now)
+                raise error_from_status(
+                    status, answered, content, caller=self.caller, model=model, now=now
+                )
             try:
                 return decode(self.caller.redaction.body(content))
-            except (ValueError, RecursionError) as error:  # what JSON can say and nothing here can hold
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # what JSON can say and nothing here can hold
                 reason = self.caller.redact(str(error)) or type(error).__name__
                 raise TransientModelError(
                     f"{self.caller.where(model)} answered with what cannot be used: {reason}"
@@ -135,7 +144,11 @@ class HttpSender:
         Raises PermanentModelError for an address that is not the server's to name.
         """
         address = check_address(url, endpoint=self._base)
-        session = self._open_session() if is_same_place(address.origin(), self._base.origin()) else self._open_public()
+        session = (
+            self._open_session()
+            if is_same_place(address.origin(), self._base.origin())
+            else self._open_public()
+        )
         proxy, proxy_auth = _proxy_for(address)
         try:
             limit = aiohttp.ClientTimeout(total=timeout)
@@ -146,11 +159,17 @@ class HttpSender:
                 status = response.status
                 media_type = response.content_type
         except BodyTooLargeError as error:
-            raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
+            raise PermanentModelError(
+                f"model {model!r} of provider {self.caller.provider!r}: {error}"
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
+            raise error_from_exception(
+                error, caller=self.caller, model=model, timeout=timeout
+            ) from None
         if status != 200:
-            raise TransientModelError(f"the picture that model {model!r} made could not be fetched: {status}")
+            raise TransientModelError(
+                f"the picture that model {model!r} made could not be fetched: {status}"
+            )
         return content, media_type
 
     async def check(self, path: str = "models") -> None:
@@ -171,7 +190,11 @@ class HttpSender:
         except aiohttp.ClientResponseError:
             return  # an answer, if not one that can be read: what the replies are like, their own requests find out
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = f"no answer within {_CHECK_TIMEOUT:g} s" if isinstance(error, TimeoutError) else str(error)
+            reason = (
+                f"no answer within {_CHECK_TIMEOUT:g} s"
+                if isinstance(error, TimeoutError)
+                else str(error)
+            )
             raise PermanentModelError(
                 f"the endpoint {caller.endpoint} of provider {caller.provider!r} cannot be reached: {caller.redact(reason)}",
                 remedy=f"start the server, or correct model_providers[{caller.provider}].endpoint",

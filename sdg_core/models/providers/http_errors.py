@@ -28,7 +28,9 @@ _USED_UP = re.compile(
     re.IGNORECASE,
 )
 """Words of servers for a quota that is used up, which no waiting brings back."""
-_LOADING = re.compile(r"loading model|model\b.{0,40}\bloading|warming up|is starting", re.IGNORECASE)
+_LOADING = re.compile(
+    r"loading model|model\b.{0,40}\bloading|warming up|is starting", re.IGNORECASE
+)
 """Words of servers for a model that will answer once it is loaded."""
 _EXCERPT = 300
 
@@ -46,7 +48,12 @@ class Caller:
     @cached_property
     def redaction(self) -> Redaction:
         """What takes the API key and the other secrets out of answers."""
-        return Redaction({**dict.fromkeys(self.secrets, "[secret]"), **({self.key: "[API key]"} if self.key else {})})
+        return Redaction(
+            {
+                **dict.fromkeys(self.secrets, "[secret]"),
+                **({self.key: "[API key]"} if self.key else {}),
+            }
+        )
 
     def redact(self, text: str) -> str:
         """The text without the API key and the other secrets."""
@@ -100,28 +107,42 @@ def _classified(
         return PermanentModelError(words, remedy=remedy)
     if 300 <= status < 400:
         target = caller.redact(headers.get("Location", "another address"))
-        return PermanentModelError(words, remedy=f"put the address it redirects to into the config: {target}")
+        return PermanentModelError(
+            words, remedy=f"put the address it redirects to into the config: {target}"
+        )
     return PermanentModelError(words)
 
 
-def error_from_exception(error: Exception, *, caller: Caller, model: str, timeout: float) -> ModelError:
+def error_from_exception(
+    error: Exception, *, caller: Caller, model: str, timeout: float
+) -> ModelError:
     """The fault that an exception of the HTTP client stands for."""
     where = f"{caller.endpoint} (model {model!r})"
     if isinstance(error, TimeoutError):
         return TransientModelError(f"{where} gave no complete answer within {timeout:g} s")
     if isinstance(error, aiohttp.ClientResponseError):
-        return TransientModelError(f"{where} answered with what is not valid HTTP: {caller.redact(error.message)}")
+        return TransientModelError(
+            f"{where} answered with what is not valid HTTP: {caller.redact(error.message)}"
+        )
     words = caller.redact(f"{type(error).__name__}: {error}")
-    if isinstance(error, ValueError | aiohttp.ClientSSLError):  # a URL, header or certificate that will not do
+    if isinstance(
+        error, ValueError | aiohttp.ClientSSLError
+    ):  # a URL, header or certificate that will not do
         remedy = f"check model_providers[{caller.provider}].endpoint"
         if "WRONG_VERSION_NUMBER" in words or "RECORD_LAYER_FAILURE" in words:
             plain = caller.endpoint.replace("https://", "http://", 1)
             remedy = f"the server does not speak TLS: write {plain} in model_providers[{caller.provider}].endpoint"
         return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return TransientModelError(f"the connection to {where} failed: too many open files", remedy=descriptors.REMEDY)
+        return TransientModelError(
+            f"the connection to {where} failed: too many open files", remedy=descriptors.REMEDY
+        )
     nobody = isinstance(error, aiohttp.ClientConnectorError)
-    advice = f"start the server, or correct model_providers[{caller.provider}].endpoint" if nobody else None
+    advice = (
+        f"start the server, or correct model_providers[{caller.provider}].endpoint"
+        if nobody
+        else None
+    )
     return TransientModelError(f"the connection to {where} failed: {words}", remedy=advice)
 
 

@@ -88,7 +88,9 @@ class OpenAIClient(ChatClient):
                 body,
                 model=model,
                 timeout=seconds,
-                decode=lambda answer: decode_generated(answer, caller=self._http.caller, model=model),
+                decode=lambda answer: decode_generated(
+                    answer, caller=self._http.caller, model=model
+                ),
             )
         images = tuple([await self._picture(url, model=model, timeout=seconds) for url in urls])
         return ImageResponse(images, usage)
@@ -107,7 +109,9 @@ class OpenAIClient(ChatClient):
             body,
             model=model,
             timeout=timeout,
-            decode=lambda answer: decode_reply(answer, caller=self._http.caller, model=model, asked=body),
+            decode=lambda answer: decode_reply(
+                answer, caller=self._http.caller, model=model, asked=body
+            ),
         )
 
     async def _picture(self, url: str, *, model: str, timeout: float) -> Image:

@@ -12,7 +12,13 @@ from sdg_core.config.models import ModelProvider
 from sdg_core.counts import counted
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
-from sdg_core.models.providers.openai_wire import encode_request, read_json, text_or_none, usage_of, write_json
+from sdg_core.models.providers.openai_wire import (
+    encode_request,
+    read_json,
+    text_or_none,
+    usage_of,
+    write_json,
+)
 from sdg_core.models.types import (
     ChatRequest,
     EmbeddingRequest,
@@ -36,7 +42,12 @@ _GENERATES = (
 )
 """Parts of the names of models behind /images/generations, as in Data Designer; any other model is asked over chat, where
 OpenRouter has its picture models (https://openrouter.ai/docs/features/multimodal/image-generation)."""
-_MAGIC = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp"))
+_MAGIC = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
 
 
 def encode_embeddings(request: EmbeddingRequest, provider: ModelProvider) -> bytes:
@@ -46,10 +57,14 @@ def encode_embeddings(request: EmbeddingRequest, provider: ModelProvider) -> byt
     for name in ("encoding_format", "dimensions"):
         if getattr(parameters, name) is not None:
             body[name] = getattr(parameters, name)
-    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+    return write_json(
+        body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model
+    )
 
 
-def decode_embeddings(body: bytes, request: EmbeddingRequest, *, caller: Caller) -> EmbeddingResponse:
+def decode_embeddings(
+    body: bytes, request: EmbeddingRequest, *, caller: Caller
+) -> EmbeddingResponse:
     """The vectors, in the order of the inputs. Raises TransientModelError unless there is one for each, alike in length."""
     answer = read_json(body, caller=caller, model=request.model)
     data = answer.get("data") if isinstance(answer, dict) else None
@@ -58,14 +73,22 @@ def decode_embeddings(body: bytes, request: EmbeddingRequest, *, caller: Caller)
         rows = sorted(rows, key=lambda row: int(row["index"]))
     vectors = tuple(_vector(row.get("embedding")) for row in rows)
     if any(not math.isfinite(number) for vector in vectors for number in vector):
-        raise PermanentModelError(f"{caller.where(request.model)} answered with a vector that holds NaN or infinity")
-    if len(vectors) != len(request.inputs) or len({len(vector) for vector in vectors}) > 1 or not all(vectors):
+        raise PermanentModelError(
+            f"{caller.where(request.model)} answered with a vector that holds NaN or infinity"
+        )
+    if (
+        len(vectors) != len(request.inputs)
+        or len({len(vector) for vector in vectors}) > 1
+        or not all(vectors)
+    ):
         found = (
             f"{counted(len(vectors), 'vector')} for {counted(len(request.inputs), 'text')}"
             if rows
             else server_words(body, caller)
         )
-        raise TransientModelError(f"{caller.where(request.model)} answered 200 without usable embeddings: {found}")
+        raise TransientModelError(
+            f"{caller.where(request.model)} answered 200 without usable embeddings: {found}"
+        )
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
 
 
@@ -102,7 +125,9 @@ def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[
     urls = [_address(row) for row in rows]
     found = tuple(url for url in urls if url is not None)
     if not found:
-        raise TransientModelError(f"{caller.where(model)} answered 200 without a picture: {server_words(body, caller)}")
+        raise TransientModelError(
+            f"{caller.where(model)} answered 200 without a picture: {server_words(body, caller)}"
+        )
     return found, _image_usage(answer.get("usage"), len(found))
 
 
@@ -112,7 +137,9 @@ def picture_of_data_url(url: str, *, caller: Caller, model: str) -> Image:
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise TransientModelError(f"{caller.where(model)} answered with a picture that is not base64") from None
+        raise TransientModelError(
+            f"{caller.where(model)} answered with a picture that is not base64"
+        ) from None
     named = head.removeprefix("data:").partition(";")[0]
     return Image(content, _media_type(content) or named or "image/png")
 
@@ -132,14 +159,20 @@ def _image_usage(raw: object, images: int) -> Usage:
     prompt = usage.get("input_tokens")
     completion = usage.get("output_tokens")
     tokens = {"prompt_tokens": prompt, "completion_tokens": completion}
-    return replace(usage_of({key: value for key, value in tokens.items() if value is not None}), images=images)
+    return replace(
+        usage_of({key: value for key, value in tokens.items() if value is not None}), images=images
+    )
 
 
 def _vector(value: object) -> tuple[float, ...]:
     """Numbers, or base64 of little-endian 32-bit floats."""
     if isinstance(value, str):
         try:
-            return tuple(np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(float).tolist())
+            return tuple(
+                np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+                .astype(float)
+                .tolist()
+            )
         except (binascii.Error, ValueError):
             return ()
     numbers = value if isinstance(value, list) else []

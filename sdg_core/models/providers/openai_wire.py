@@ -42,7 +42,10 @@ def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
     The request's seed is left out on purpose: servers that honour it would tie replies to our numbering.
     """
     parameters = request.parameters
-    body: dict[str, Any] = {"model": request.model, "messages": [_message(message) for message in request.messages]}
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [_message(message) for message in request.messages],
+    }
     for name in ("temperature", "top_p", "max_tokens"):
         value = getattr(parameters, name)
         if value is not None:
@@ -55,7 +58,9 @@ def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
         body["tools"] = [_tool(tool) for tool in request.tools]
         if request.tool_choice_none:
             body["tool_choice"] = "none"
-    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+    return write_json(
+        body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model
+    )
 
 
 def write_json(body: dict[str, Any], *, model: str) -> bytes:
@@ -63,7 +68,9 @@ def write_json(body: dict[str, Any], *, model: str) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError as error:
-        raise PermanentModelError(f"the request to model {model!r} cannot be written as JSON: {error}") from None
+        raise PermanentModelError(
+            f"the request to model {model!r} cannot be written as JSON: {error}"
+        ) from None
 
 
 def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
@@ -77,7 +84,9 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
         ) from None
     try:
         answer = answer_of_stream(body)
-        return read_json_value(caller.redaction.body(dump_exactly(answer)))  # a secret may have come in several pieces
+        return read_json_value(
+            caller.redaction.body(dump_exactly(answer))
+        )  # a secret may have come in several pieces
     except ValueError as error:
         raise TransientModelError(
             f"{caller.where(model)} answered 200 with a stream of events, which was not requested, and {error}: "
@@ -100,10 +109,16 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
     if isinstance(answer, dict) and answer.get("object") == "error":
         raise _error_inside(answer, caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
+        raise TransientModelError(
+            f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}"
+        )
     finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
     thought, text = split_reasoning(_text(message.get("content")), asked_for=asked)
-    reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
+    reasoning = (
+        text_or_none(message.get("reasoning_content"))
+        or text_or_none(message.get("reasoning"))
+        or thought
+    )
     calls = _calls(message.get("tool_calls"))
     pictures = _picture_urls(message)
     refusal = text_or_none(message.get("refusal"))
@@ -131,12 +146,22 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
 
 
 _STATUS_OF_WORDS = {
-    **dict.fromkeys(("invalid_request_error", "context_length_exceeded", "bad_request", "badrequesterror"), 400),
-    **dict.fromkeys(("invalid_api_key", "authentication_error", "unauthorized", "unauthenticated"), 401),
+    **dict.fromkeys(
+        ("invalid_request_error", "context_length_exceeded", "bad_request", "badrequesterror"), 400
+    ),
+    **dict.fromkeys(
+        ("invalid_api_key", "authentication_error", "unauthorized", "unauthenticated"), 401
+    ),
     **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
     **dict.fromkeys(("model_not_found", "not_found_error", "not_found", "notfounderror"), 404),
     **dict.fromkeys(
-        ("rate_limit_exceeded", "rate_limit_error", "too_many_requests", "resource_exhausted", "insufficient_quota"),
+        (
+            "rate_limit_exceeded",
+            "rate_limit_error",
+            "too_many_requests",
+            "resource_exhausted",
+            "insufficient_quota",
+        ),
         429,
     ),
     **dict.fromkeys(("overloaded_error", "overloaded"), 529),
@@ -196,12 +221,20 @@ def name_or_none(value: object) -> str | None:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    content = message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
+    content = (
+        message.content
+        if isinstance(message.content, str)
+        else [_part(part) for part in message.content]
+    )
     encoded: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
         encoded["content"] = content or None
         encoded["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
@@ -217,7 +250,10 @@ def _part(part: Part) -> dict[str, Any]:
     if isinstance(part, AudioPart):
         if part.data is None or part.media_type is None:
             return {"type": "audio_url", "audio_url": {"url": part.address}}
-        return {"type": "input_audio", "input_audio": {"data": part.data, "format": _audio_format(part.media_type)}}
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": part.data, "format": _audio_format(part.media_type)},
+        }
     return {"type": "video_url", "video_url": {"url": part.address}}
 
 
@@ -228,7 +264,11 @@ def _audio_format(media_type: str) -> str:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
     return {"type": "function", "function": function}
 
 
@@ -239,7 +279,9 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(function, dict) and isinstance(name, str):
             given = function.get("arguments")
-            arguments = given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
+            arguments = (
+                given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
+            )
             calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
     return tuple(calls)
 

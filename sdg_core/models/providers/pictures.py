@@ -71,7 +71,12 @@ def is_same_place(origin: URL, endpoint: URL) -> bool:
     if origin == endpoint:
         return True
     host = host_of(str(endpoint))
-    return "." in host and not _is_private(host) and not _is_address(host) and host == host_of(str(origin))
+    return (
+        "." in host
+        and not _is_private(host)
+        and not _is_address(host)
+        and host == host_of(str(origin))
+    )
 
 
 def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str, ...]:
@@ -102,7 +107,9 @@ def check_content(content: bytes, *, where: str) -> None:
     """Raise TransientModelError for what is no picture, or one that ends too early."""
     kind = next((name for name, starts in _STARTS.items() if starts(content)), None)
     if kind is None:
-        raise TransientModelError(f"{where} answered with something that is not a picture: {content[:40]!r}")
+        raise TransientModelError(
+            f"{where} answered with something that is not a picture: {content[:40]!r}"
+        )
     if not _is_whole(kind, content):
         raise TransientModelError(
             f"{where} answered with a picture ({kind}, {len(content):,} bytes) that ends too early"
@@ -118,7 +125,9 @@ _STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "TIFF": lambda content: content.startswith((b"II*\0", b"MM\0*")),
     "AVIF or HEIF": lambda content: content[4:8] == b"ftyp",
     "JPEG XL": lambda content: content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")),
-    "SVG": lambda content: content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5] in (b"<svg ", b"<?xml") and b"<svg" in content,
+    "SVG": lambda content: (
+        content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5] in (b"<svg ", b"<?xml") and b"<svg" in content
+    ),
 }
 _END_OF_PNG = b"IEND\xaeB`\x82"
 

@@ -23,7 +23,9 @@ _CHANNEL = re.compile(
     re.DOTALL,
 )
 _STARTS_CHANNEL = re.compile(r"\s*(?:<\|start\|>\s*assistant\s*)?<\|channel\|>")
-_BARE_CHANNELS = re.compile(r"\s*analysis(?=\S)(?P<thought>.*?)assistantfinal(?P<said>.*)", re.DOTALL)
+_BARE_CHANNELS = re.compile(
+    r"\s*analysis(?=\S)(?P<thought>.*?)assistantfinal(?P<said>.*)", re.DOTALL
+)
 """The same after a server has dropped the special tokens and kept what stood between them."""
 
 

@@ -51,16 +51,26 @@ class ServedClient(ChatClient):
         """Release the client's connections; the server is ended by who has started it."""
         await self._client.aclose()
 
-    async def _ask(self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request) -> _Reply:
+    async def _ask(
+        self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request
+    ) -> _Reply:
         lost = 0
         while True:
             life = await self._server.alive()
             try:
                 reply = await send(request)
             except TransientModelError as error:
-                if error.status is not None or lost == _LIVES or not await self._server.has_ended(life):
+                if (
+                    error.status is not None
+                    or lost == _LIVES
+                    or not await self._server.has_ended(life)
+                ):
                     raise
                 lost += 1
                 continue
             self._server.answered()
-            return replace(reply, usage=reply.usage + Usage(requests=lost, retries=lost)) if lost else reply
+            return (
+                replace(reply, usage=reply.usage + Usage(requests=lost, retries=lost))
+                if lost
+                else reply
+            )

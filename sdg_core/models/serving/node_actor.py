@@ -41,7 +41,9 @@ class NodeActor:
     env: the variables that the providers name. base: where the servers run, if the node has such a directory.
     """
 
-    def __init__(self, providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None) -> None:
+    def __init__(
+        self, providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None
+    ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._env = env
         self._base = base if base is not None and base.is_dir() else None
@@ -54,7 +56,10 @@ class NodeActor:
         """Start the servers, each on its share of the devices that Ray has given to this actor, and wait until they are ready."""
         devices = {_DEVICES: os.environ[_DEVICES]} if os.environ.get(_DEVICES) else {}
         servers = model_servers(
-            [*self._providers.values()], env={**self._env, **devices}, base=self._base, on_notice=self._notices.append
+            [*self._providers.values()],
+            env={**self._env, **devices},
+            base=self._base,
+            on_notice=self._notices.append,
         )
         try:
             self._served = await self._open.enter_async_context(servers)
@@ -85,7 +90,9 @@ class NodeActor:
         """End the servers in order; the actor is of no use afterwards."""
         await self._open.aclose()
 
-    def _answer(self, *, reply: Any = None, error: SdgError | None = None, given_up: bool = False) -> Answer:
+    def _answer(
+        self, *, reply: Any = None, error: SdgError | None = None, given_up: bool = False
+    ) -> Answer:
         notices = tuple(self._notices)
         self._notices.clear()
         return Answer(reply, error, notices, given_up)

@@ -93,7 +93,9 @@ class Nodes:
     def join(self, node: _Node) -> None:
         """Ask a node from now on, whose servers are ready."""
         self._nodes.append(node)
-        self.say(f"node {node.address} has joined: its model server is ready (nodes: {len(self._nodes)})")
+        self.say(
+            f"node {node.address} has joined: its model server is ready (nodes: {len(self._nodes)})"
+        )
 
     def _least_busy(self) -> _Node:
         if not self._nodes:
@@ -113,7 +115,9 @@ class Nodes:
         )
         self._last_loss.ends_run = True
         if self._nodes:
-            self.say(f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}")
+            self.say(
+                f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}"
+            )
 
 
 class NodesClient(ChatClient):
@@ -151,12 +155,20 @@ class NodesClient(ChatClient):
     async def _ask(self, service: Service, request: object, kind: type[_Reply]) -> _Reply:
         reply, lost = await self._nodes.ask(self.provider.name, service, request)
         assert isinstance(reply, kind)
-        return replace(reply, usage=reply.usage + Usage(requests=lost, retries=lost)) if lost else reply
+        return (
+            replace(reply, usage=reply.usage + Usage(requests=lost, retries=lost))
+            if lost
+            else reply
+        )
 
 
 @asynccontextmanager
 async def servers_on_nodes(
-    providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None, on_notice: Callable[[str], None]
+    providers: Sequence[ModelProvider],
+    *,
+    env: Mapping[str, str],
+    base: Path | None,
+    on_notice: Callable[[str], None],
 ) -> AsyncIterator[dict[str, NodesClient]]:
     """A client for each provider that is served, by name, its servers ready on the nodes of the cluster. They end with the block.
 
@@ -166,15 +178,23 @@ async def servers_on_nodes(
     named = {name: env[name] for provider in served for name in _variables(provider) if name in env}
 
     def place(node: Mapping[str, Any], gpus: float) -> _Node:
-        return _Node(node["NodeID"], node["NodeManagerAddress"], _actor(node["NodeID"], gpus, served, named, base))
+        return _Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            _actor(node["NodeID"], gpus, served, named, base),
+        )
 
     async with connected():
         nodes = [place(node, gpus) for node, gpus in chosen_nodes(served, ray.nodes())]  # type: ignore[no-untyped-call]
         running = Nodes(nodes, on_notice=on_notice)
         try:
-            patience = max(provider.serve.ready_timeout for provider in served if provider.serve is not None)
+            patience = max(
+                provider.serve.ready_timeout for provider in served if provider.serve is not None
+            )
             await _start_all(running, nodes, patience=patience)
-            following = asyncio.create_task(_follow(running, nodes, served, place=place, patience=patience))
+            following = asyncio.create_task(
+                _follow(running, nodes, served, place=place, patience=patience)
+            )
             try:
                 yield {provider.name: NodesClient(running, provider) for provider in served}
             finally:
@@ -233,11 +253,19 @@ def _variables(provider: ModelProvider) -> list[str]:
     """The variables of the environment that a served provider names."""
     assert provider.serve is not None
     headers = [value[1:] for value in (provider.extra_headers or {}).values() if is_variable(value)]
-    return [*provider.serve.env.values(), *([provider.api_key] if provider.api_key else []), *headers]
+    return [
+        *provider.serve.env.values(),
+        *([provider.api_key] if provider.api_key else []),
+        *headers,
+    ]
 
 
 def _actor(
-    node_id: str, gpus: float, served: Sequence[ModelProvider], env: Mapping[str, str], base: Path | None
+    node_id: str,
+    gpus: float,
+    served: Sequence[ModelProvider],
+    env: Mapping[str, str],
+    base: Path | None,
 ) -> Any:
     """An actor of a node. It takes no CPU: those are for the stages."""
     options: dict[str, Any] = {
@@ -295,7 +323,9 @@ async def _join(running: Nodes, node: _Node, *, patience: float) -> None:
         await _start(running, node, patience=patience)
     except PermanentModelError as error:
         ray.kill(node.actor)
-        running.say(f"node {node.address} has joined, but its model server is not ready: {error.message}")
+        running.say(
+            f"node {node.address} has joined, but its model server is not ready: {error.message}"
+        )
         return
     running.join(node)
 
@@ -317,7 +347,9 @@ async def _start(running: Nodes, node: _Node, *, patience: float) -> None:
         raise _NodeUnusableError(f"its node is lost: {type(error).__name__}") from error
     running.tell(node, answer)
     if answer.error is not None:
-        raise PermanentModelError(f"node {node.address}: {answer.error.message}", remedy=answer.error.remedy)
+        raise PermanentModelError(
+            f"node {node.address}: {answer.error.message}", remedy=answer.error.remedy
+        )
 
 
 async def _end(node: _Node) -> None:

@@ -37,7 +37,11 @@ class Served:
 
 @asynccontextmanager
 async def model_servers(
-    providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None, on_notice: Callable[[str], None]
+    providers: Sequence[ModelProvider],
+    *,
+    env: Mapping[str, str],
+    base: Path | None,
+    on_notice: Callable[[str], None],
 ) -> AsyncIterator[dict[str, Served]]:
     """Each provider that is served, by name, with its server ready. They start at once, and end with the block.
 
@@ -45,16 +49,24 @@ async def model_servers(
     """
     served = [provider for provider in providers if provider.serve is not None]
     try:
-        devices = visible_devices([provider.serve for provider in served if provider.serve is not None], env)
+        devices = visible_devices(
+            [provider.serve for provider in served if provider.serve is not None], env
+        )
     except ValueError as error:
-        raise PermanentModelError(str(error), remedy="ask for fewer in serve.gpus, or name devices there") from None
+        raise PermanentModelError(
+            str(error), remedy="ask for fewer in serve.gpus, or name devices there"
+        ) from None
     async with AsyncExitStack() as cleanup:
         running: dict[str, Served] = {}
         for provider, visible in zip(served, devices, strict=True):
             port = cleanup.enter_context(_port(provider))
-            running[provider.name] = _prepared(provider, visible, port=port, env=env, base=base, on_notice=on_notice)
+            running[provider.name] = _prepared(
+                provider, visible, port=port, env=env, base=base, on_notice=on_notice
+            )
             cleanup.push_async_callback(running[provider.name].server.aclose)
-        outcomes = await asyncio.gather(*(each.server.start() for each in running.values()), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(each.server.start() for each in running.values()), return_exceptions=True
+        )
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
@@ -74,7 +86,9 @@ def _prepared(
     assert provider.serve is not None and provider.endpoint is not None
     placed = provider.model_copy(update={"endpoint": provider.endpoint.replace(PORT, str(port))})
     given = {
-        name: secret(env, variable, place=f"{name} of serve of provider {provider.name!r}", header=False)
+        name: secret(
+            env, variable, place=f"{name} of serve of provider {provider.name!r}", header=False
+        )
         for name, variable in provider.serve.env.items()
     }
     own = {name: value for name, value in os.environ.items() if not is_credential(name)}

@@ -85,7 +85,9 @@ class ModelServerProcess:
         handle, name = tempfile.mkstemp(prefix=f"sdg-{_for_files(self._name)}-", suffix=".log")
         os.close(handle)
         self._log = Path(name)
-        self._on_notice(f"provider {self._name!r}: starting {self._command[0]} for {self._endpoint} (log: {self._log})")
+        self._on_notice(
+            f"provider {self._name!r}: starting {self._command[0]} for {self._endpoint} (log: {self._log})"
+        )
         await self._launch()
         self._supervisor = asyncio.create_task(self._keep_alive())
 
@@ -126,7 +128,9 @@ class ModelServerProcess:
             self._in_vain += 1
             try:
                 if self._in_vain > _IN_VAIN:
-                    raise self._error(f"ended {self._in_vain} times without answering a request in between")
+                    raise self._error(
+                        f"ended {self._in_vain} times without answering a request in between"
+                    )
                 self._on_notice(
                     f"provider {self._name!r}: the model server ended ({_words(status)}); starting it again"
                 )
@@ -162,7 +166,10 @@ class ModelServerProcess:
         ended = asyncio.ensure_future(process.wait())
         said = "nothing"
         try:
-            async with asyncio.timeout(self._serve.ready_timeout), aiohttp.ClientSession() as session:
+            async with (
+                asyncio.timeout(self._serve.ready_timeout),
+                aiohttp.ClientSession() as session,
+            ):
                 while not ended.done():
                     said = await self._health(session)
                     if said == "" and not ended.done():
@@ -170,7 +177,9 @@ class ModelServerProcess:
                     await asyncio.wait([ended], timeout=_LOOK)
         except TimeoutError:
             limit = self._serve.ready_timeout
-            raise self._error(f"was not ready within {limit:g} s (ready_timeout); its last answer: {said}") from None
+            raise self._error(
+                f"was not ready within {limit:g} s (ready_timeout); its last answer: {said}"
+            ) from None
         finally:
             ended.cancel()
         raise self._error(f"ended before it was ready ({_words(process.returncode)})")
@@ -179,7 +188,9 @@ class ModelServerProcess:
         """Empty if it is ready, else what it said."""
         timeout = aiohttp.ClientTimeout(total=_ANSWER)
         try:
-            async with session.get(self._health_url(), headers=self._headers, timeout=timeout) as response:
+            async with session.get(
+                self._health_url(), headers=self._headers, timeout=timeout
+            ) as response:
                 await read_bounded(response.content)
                 return "" if 200 <= response.status < 300 else str(response.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -213,14 +224,20 @@ class ModelServerProcess:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         lines = text.splitlines()[-_LOG_LINES:]
-        return "\n".join(["the end of its log:", *(f"  | {line}" for line in lines)]) if lines else "its log is empty"
+        return (
+            "\n".join(["the end of its log:", *(f"  | {line}" for line in lines)])
+            if lines
+            else "its log is empty"
+        )
 
 
 def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str | None]:
     """What `CUDA_VISIBLE_DEVICES` is for each of a run's servers: a list is taken as it is; servers that ask for a number share
     out what the run may use, in order. None: left as it is. Raises ValueError where there are not enough."""
     free = (
-        [name.strip() for name in env["CUDA_VISIBLE_DEVICES"].split(",")] if env.get("CUDA_VISIBLE_DEVICES") else None
+        [name.strip() for name in env["CUDA_VISIBLE_DEVICES"].split(",")]
+        if env.get("CUDA_VISIBLE_DEVICES")
+        else None
     )
     taken = 0
     found: list[str | None] = []
@@ -233,7 +250,9 @@ def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str
                 f"{taken + serve.gpus} GPUs are asked for, and CUDA_VISIBLE_DEVICES names {len(free)}: {','.join(free)}"
             )
         numbers = range(taken, taken + serve.gpus)
-        found.append(",".join(free[number] if free is not None else str(number) for number in numbers))
+        found.append(
+            ",".join(free[number] if free is not None else str(number) for number in numbers)
+        )
         taken += serve.gpus
     return found
 

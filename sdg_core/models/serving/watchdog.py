@@ -20,7 +20,11 @@ NOT_STARTED = 127
 
 def main(grace: float, command: list[str]) -> int:
     """Start the server, wait until it ends or the run does; returns the exit status."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a scheduler signals everybody; the run decides
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # a scheduler signals everybody; the run decides
         signal.signal(number, signal.SIG_IGN)
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
@@ -32,12 +36,16 @@ def main(grace: float, command: list[str]) -> int:
 
     try:
         # No thread runs yet, so code in the child is safe.
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=in_child)
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=in_child
+        )
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return NOT_STARTED
     threading.Thread(target=_end_with_run, args=(server.pid, grace), daemon=True).start()
-    os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)  # not reaped, so that its number stays its group's
+    os.waitid(
+        os.P_PID, server.pid, os.WEXITED | os.WNOWAIT
+    )  # not reaped, so that its number stays its group's
     _signal(server.pid, signal.SIGKILL)
     status = server.wait()
     return status if status >= 0 else 128 - status

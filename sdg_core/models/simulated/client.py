@@ -55,15 +55,15 @@ _VERBS: Final = (
     "answers builds carries checks describes explains follows gathers improves joins keeps leaves lists marks meets needs "
     "offers opens replaces reviews saves sends shows supports takes"
 ).split()
-_ADVERBS: Final = (
-    "again always carefully clearly early exactly nearby often once quickly quietly slowly soon together".split()
-)
+_ADVERBS: Final = "again always carefully clearly early exactly nearby often once quickly quietly slowly soon together".split()
 
 
 class SimulatedClient(ChatClient):
     """Answers at once, or after the provider's simulated latency, passed to `sleep` in seconds."""
 
-    def __init__(self, provider: ModelProvider, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self, provider: ModelProvider, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._extra_body = provider.extra_body
         self._simulation = provider.simulation
         self._sleep = sleep
@@ -95,12 +95,17 @@ class SimulatedClient(ChatClient):
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """A direction per text; equal texts have equal vectors, whatever the record, as those of real models."""
         parameters = request.parameters
-        digests = [_hash([request.model, text, self._extra_body, parameters.extra_body]) for text in request.inputs]
+        digests = [
+            _hash([request.model, text, self._extra_body, parameters.extra_body])
+            for text in request.inputs
+        ]
         await self._meet(_hash([request.model, list(request.inputs), str(request.seed)]))
         dimensions = parameters.dimensions or DIMENSIONS
         sent = sum(map(len, request.inputs))
         usage = Usage(requests=1, prompt_tokens=_tokens(sent))
-        return EmbeddingResponse(tuple(unit_vector(digest, dimensions) for digest in digests), usage)
+        return EmbeddingResponse(
+            tuple(unit_vector(digest, dimensions) for digest in digests), usage
+        )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """A small PNG of coloured squares, with the word simulated in its comment."""
@@ -145,7 +150,11 @@ class SimulatedClient(ChatClient):
 
         if request.code_language is not None:
             code = fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
-            return code if characters is None else code_of(code, request.code_language, characters, sentence)
+            return (
+                code
+                if characters is None
+                else code_of(code, request.code_language, characters, sentence)
+            )
         if request.response_schema is None:
             prompt = request.messages[-1].text if request.messages else ""
             text = _compose(_Draws(digest), echo=_long_words(prompt))
@@ -164,12 +173,18 @@ class SimulatedClient(ChatClient):
             [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
             str(request.seed),
         ]
-        return _hash(identity if request.response_schema is None else [*identity, dict(request.response_schema)])
+        return _hash(
+            identity
+            if request.response_schema is None
+            else [*identity, dict(request.response_schema)]
+        )
 
 
 def _hash(identity: list[Any]) -> int:
     content = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return int.from_bytes(hashlib.blake2b(content, digest_size=64, person=b"sdg/simulated").digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(content, digest_size=64, person=b"sdg/simulated").digest(), "little"
+    )
 
 
 def _said(message: Message) -> Any:
@@ -188,7 +203,9 @@ def _seconds(latency: Latency, draws: DrawStream) -> float:
 
 def _json_value(schema: JsonSchema, digest: int) -> Any:
     draws = DrawStream(digest, "json")
-    return conforming(schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}")
+    return conforming(
+        schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
+    )
 
 
 class _Draws:

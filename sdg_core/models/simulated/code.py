@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from sdg_core.models.simulated.random_stream import DrawStream
 
-_SQL = "SELECT {noun}, COUNT(*) AS total\nFROM {other}_table\nWHERE {noun} > {number}\nGROUP BY {noun}"
+_SQL = (
+    "SELECT {noun}, COUNT(*) AS total\nFROM {other}_table\nWHERE {noun} > {number}\nGROUP BY {noun}"
+)
 _SNIPPETS = {
     "python": 'def {noun}_{other}(value: int) -> int:\n    """Simulated."""\n    total = value\n'
     "    for step in range({number}):\n        total += step\n    return total",
@@ -30,5 +32,7 @@ _SNIPPETS = {
 def fenced_code(language: str, draws: DrawStream, *, nouns: Sequence[str]) -> str:
     """A fenced block in a language (`sql` for all its dialects)."""
     snippet = _SNIPPETS[language]
-    code = snippet.format(noun=draws.pick(nouns), other=draws.pick(nouns), number=draws.between(2, 99))
+    code = snippet.format(
+        noun=draws.pick(nouns), other=draws.pick(nouns), number=draws.between(2, 99)
+    )
     return f"```{language}\n{code}\n```"

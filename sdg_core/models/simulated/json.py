@@ -32,7 +32,12 @@ def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str
             return validate(_Walk(schema, draws, words).value(schema, 0), schema)
         except (InvalidResponseError, ValueError, RecursionError) as error:
             reason = str(error)
-        except (LookupError, TypeError, ArithmeticError, AttributeError) as error:  # a schema that nothing satisfies
+        except (
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            AttributeError,
+        ) as error:  # a schema that nothing satisfies
             reason = f"{type(error).__name__}: {error}"
     raise PermanentModelError(f"the simulated provider finds no value for the schema: {reason}")
 
@@ -58,7 +63,9 @@ class _Walk:
             raise ValueError("it contains itself without end")
         self._values += 1
         if self._values > _MOST_VALUES:
-            raise PermanentModelError(f"the simulated provider makes at most {_MOST_VALUES:,} values for a schema")
+            raise PermanentModelError(
+                f"the simulated provider makes at most {_MOST_VALUES:,} values for a schema"
+            )
         if not isinstance(node, Mapping):
             return self._words()
         node = self._plain(node)
@@ -69,7 +76,9 @@ class _Walk:
         for choice in ("anyOf", "oneOf"):
             if choice in node:
                 rest = {key: value for key, value in node.items() if key != choice}
-                return self.value(_merged(rest, self._plain(self._chosen(node[choice], depth))), depth)
+                return self.value(
+                    _merged(rest, self._plain(self._chosen(node[choice], depth))), depth
+                )
         return self._makers[self._type(node, depth)](node, depth)
 
     def _plain(self, node: Any) -> dict[str, Any]:
@@ -100,8 +109,14 @@ class _Walk:
         """Deep inside, the option that needs least: null if there is one, else the first without a reference."""
         if depth < _DEEP:
             return self._draws.pick(options)
-        plain = [option for option in options if not (isinstance(option, Mapping) and "$ref" in option)]
-        nulls = [option for option in plain if isinstance(option, Mapping) and option.get("type") == "null"]
+        plain = [
+            option for option in options if not (isinstance(option, Mapping) and "$ref" in option)
+        ]
+        nulls = [
+            option
+            for option in plain
+            if isinstance(option, Mapping) and option.get("type") == "null"
+        ]
         return (nulls or plain or options)[0]
 
     def _type(self, node: Mapping[str, Any], depth: int) -> str:
@@ -140,9 +155,15 @@ class _Walk:
         for _ in range(count * 8):
             if len(made) >= count:
                 break
-            part = firsts[len(made)] if len(made) < len(firsts) else node.get("items", {"type": "string"})
+            part = (
+                firsts[len(made)]
+                if len(made) < len(firsts)
+                else node.get("items", {"type": "string"})
+            )
             item = self.value(part, depth + 1)
-            text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS) if node.get("uniqueItems") else b""
+            text = (
+                orjson.dumps(item, option=orjson.OPT_SORT_KEYS) if node.get("uniqueItems") else b""
+            )
             if not (text and text in seen):
                 made.append(item)
                 seen.add(text)
@@ -157,7 +178,9 @@ class _Walk:
         if text is not None:
             return text
         if least > _MOST_CHARACTERS:
-            raise PermanentModelError(f"the simulated provider makes texts of at most {_MOST_CHARACTERS:,} characters")
+            raise PermanentModelError(
+                f"the simulated provider makes texts of at most {_MOST_CHARACTERS:,} characters"
+            )
         text = self._words()
         while len(text) < least:
             text += " " + self._words()
@@ -177,7 +200,9 @@ class _Walk:
         if "multipleOf" in node:
             step = node["multipleOf"]
             low, high = _bounds(node, 0)
-            value: float = self._draws.between(math.ceil(low / step), math.floor(high / step)) * step
+            value: float = (
+                self._draws.between(math.ceil(low / step), math.floor(high / step)) * step
+            )
             return value
         low, high = _bounds(node, 0)
         drawn = round(low + self._draws.unit() * (high - low), 3)

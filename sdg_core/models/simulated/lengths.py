@@ -54,11 +54,15 @@ def code_of(code: str, language: str, characters: int, sentence: Callable[[], st
     return "\n".join([*lines, closing])
 
 
-def stretched(value: Any, characters: int, *, schema: JsonSchema, mark: str, sentence: Callable[[], str]) -> Any:
+def stretched(
+    value: Any, characters: int, *, schema: JsonSchema, mark: str, sentence: Callable[[], str]
+) -> Any:
     """A value whose JSON is about so long: its free texts, which begin with `mark`, go on as far as the schema lets them."""
     size = len(orjson.dumps(value))
     places = [
-        place for place in _texts(value) if _at(value, place).startswith(mark) and _holds(value, place, "x", schema)
+        place
+        for place in _texts(value)
+        if _at(value, place).startswith(mark) and _holds(value, place, "x", schema)
     ]
     for number, place in enumerate(places):
         room = (characters - size) // (len(places) - number)

@@ -16,7 +16,9 @@ _CELLS = 4
 def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
     """A direction, uniformly distributed, that is a function of the digest."""
     words = [digest >> shift & 0xFFFFFFFF for shift in range(0, 512, 32)]
-    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence(words))).standard_normal(dimensions)
+    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence(words))).standard_normal(
+        dimensions
+    )
     return tuple((drawn / np.linalg.norm(drawn)).tolist())
 
 
@@ -30,7 +32,12 @@ def small_picture(draws: DrawStream) -> Image:
     header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
     text = b"Comment\0simulated"
     pixels = zlib.compress(b"".join(rows), 9)
-    chunks = [_chunk(b"IHDR", header), _chunk(b"tEXt", text), _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")]
+    chunks = [
+        _chunk(b"IHDR", header),
+        _chunk(b"tEXt", text),
+        _chunk(b"IDAT", pixels),
+        _chunk(b"IEND", b""),
+    ]
     return Image(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), "image/png")
 
 

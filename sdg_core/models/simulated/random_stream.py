@@ -11,7 +11,9 @@ class DrawStream:
     """Whole numbers and reals, the same for the same digest in every release. `purpose` sets streams of one digest apart."""
 
     def __init__(self, digest: int, purpose: str) -> None:
-        self._key = hashlib.blake2b(digest.to_bytes(64, "little") + purpose.encode(), digest_size=32).digest()
+        self._key = hashlib.blake2b(
+            digest.to_bytes(64, "little") + purpose.encode(), digest_size=32
+        ).digest()
         self._count = 0
 
     def below(self, bound: int) -> int:
@@ -21,7 +23,9 @@ class DrawStream:
     def unit(self) -> float:
         """From 0 to 1, exclusive."""
         self._count += 1
-        block = hashlib.blake2b(self._count.to_bytes(8, "little"), key=self._key, digest_size=8).digest()
+        block = hashlib.blake2b(
+            self._count.to_bytes(8, "little"), key=self._key, digest_size=8
+        ).digest()
         return (int.from_bytes(block, "little") >> 11) / 2**53
 
     def between(self, low: int, high: int) -> int:

@@ -42,7 +42,9 @@ def matching(pattern: str, draws: DrawStream) -> str:
     try:
         parsed = _parser.parse(pattern)
         if parsed.getwidth()[0] > _MOST_CHARACTERS:
-            raise ValueError(f"the pattern {pattern[:60]!r} wants more than {_MOST_CHARACTERS:,} characters")
+            raise ValueError(
+                f"the pattern {pattern[:60]!r} wants more than {_MOST_CHARACTERS:,} characters"
+            )
         return "".join(_made(part, draws) for part in parsed)
     except re.error as error:
         raise ValueError(f"the pattern {pattern!r} cannot be read: {error}") from error
@@ -90,5 +92,9 @@ def _members(items: Any) -> str:
                 found += sets.get(str(value), string.ascii_lowercase)
             case "NEGATE":
                 excluded = _members(items[1:])
-                return "".join(char for char in string.ascii_letters + string.digits + " -_" if char not in excluded)
+                return "".join(
+                    char
+                    for char in string.ascii_letters + string.digits + " -_"
+                    if char not in excluded
+                )
     return found

@@ -17,7 +17,9 @@ from sdg_core.pipelines.tasks import Outcome, Task
 class StageExecutor(Protocol):
     """Runs the stages for which `is_heavy` holds, all of them set up."""
 
-    async def run(self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool) -> list[Outcome]:
+    async def run(
+        self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool
+    ) -> list[Outcome]:
         """One outcome per task. handed_to_next: nothing but this executor looks at the values next, so they may stay where they
         are. Raises FunctionError for code of the user that breaks the rules."""
 
@@ -45,7 +47,9 @@ async def open_executor(
     if settings.executor == "ray" and heavy:
         from sdg_core.pipelines.executors.ray import ray_executor
 
-        async with ray_executor(heavy, patience=settings.stall_timeout, on_notice=on_notice) as executor:
+        async with ray_executor(
+            heavy, patience=settings.stall_timeout, on_notice=on_notice
+        ) as executor:
             yield executor
         return
     from sdg_core.pipelines.executors.local import local_executor

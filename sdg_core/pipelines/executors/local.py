@@ -25,7 +25,9 @@ class LocalExecutor:
     def __init__(self, stages: Sequence[StagePlan]) -> None:
         self._own = UserCode(stages)
 
-    async def run(self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool) -> list[Outcome]:
+    async def run(
+        self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool
+    ) -> list[Outcome]:
         """See `StageExecutor`."""
         match plan.stage:
             case FunctionStage() as stage:

@@ -21,7 +21,14 @@ from sdg_core.errors import StoreError
 from sdg_core.models.serving.ray_driver import WORKER_DEATHS, connected
 from sdg_core.pipelines.executors.base import StageExecutor
 from sdg_core.pipelines.executors.ray_pool import Pool, Pools, function_error
-from sdg_core.pipelines.executors.ray_worker import Pick, StageFault, Values, Verdict, packed, unpacked
+from sdg_core.pipelines.executors.ray_worker import (
+    Pick,
+    StageFault,
+    Values,
+    Verdict,
+    packed,
+    unpacked,
+)
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
@@ -109,7 +116,9 @@ class RayExecutor:
             if pool.plan.own is not None:
                 await self._pools.give_back(pool, await self._pools.take(pool))
 
-    async def run(self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool) -> list[Outcome]:
+    async def run(
+        self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool
+    ) -> list[Outcome]:
         """See `StageExecutor`."""
         pool = self._by_place[plan.place]
         size = _chunk_size(pool, len(tasks))
@@ -173,15 +182,21 @@ class RayExecutor:
             if payload.reference is not lost:
                 return
             if payload.made_by is None:
-                raise StoreError("Ray's object store has lost what this process put there", remedy="run again")
+                raise StoreError(
+                    "Ray's object store has lost what this process put there", remedy="run again"
+                )
             made = await self._do(payload.made_by, deaths=DEATHS)
             if made.verdicts != payload.verdicts:
-                raise _ChunkLostError("a node was lost with its values, and the stage did not make the same again")
+                raise _ChunkLostError(
+                    "a node was lost with its values, and the stage did not make the same again"
+                )
             payload.reference = made.reference
 
     async def _fetched(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Outcomes with their values in this process."""
-        payloads = dict.fromkeys(values.payload for outcome in outcomes for values in _elsewhere(outcome))
+        payloads = dict.fromkeys(
+            values.payload for outcome in outcomes for values in _elsewhere(outcome)
+        )
         found: dict[_Payload, list[Values] | Failed] = {}
         for payload in payloads:
             found[payload] = await self._values(payload)

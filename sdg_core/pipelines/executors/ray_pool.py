@@ -82,7 +82,9 @@ class Pools:
         for plan, data in zip(plans, pickled, strict=True):
             fitting = min(AT_MOST, self._fitting(plan.resources))
             share = max(1, fitting // len(plans))
-            self._pools.append(Pool(plan, data, plan.concurrency or fitting, plan.concurrency or share))
+            self._pools.append(
+                Pool(plan, data, plan.concurrency or fitting, plan.concurrency or share)
+            )
         return {pool.plan.place: pool for pool in self._pools}
 
     async def take(self, pool: Pool) -> Any:
@@ -222,7 +224,9 @@ class Pools:
         there = self._resources()
         counts = [AT_MOST]
         for kind, asked in (("CPU", "cpus"), ("GPU", "gpus")):
-            free = there.get(kind, 0.0) - sum(pool.size * getattr(pool.plan.resources, asked) for pool in beside)
+            free = there.get(kind, 0.0) - sum(
+                pool.size * getattr(pool.plan.resources, asked) for pool in beside
+            )
             amount = getattr(wanted, asked)
             if amount:
                 counts.append(int(free // amount))
@@ -284,7 +288,9 @@ def _wish(plan: StagePlan) -> str:
     """What a worker asks for, and what nodes there are."""
     wanted = plan.resources
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    there = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
+    there = ", ".join(
+        f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
+    )
     return f"a worker takes {wanted.cpus:g} CPU and {wanted.gpus:g} GPU; the cluster's nodes have {there}"
 
 

@@ -50,12 +50,16 @@ class StageWorker:
     def set_up(self) -> StageFault | None:
         """Set the stage up."""
         try:
-            self._executor = self._loop.run(self._open.enter_async_context(local_executor([self._plan])))
+            self._executor = self._loop.run(
+                self._open.enter_async_context(local_executor([self._plan]))
+            )
         except FunctionError as error:
             return StageFault(error.message, error.remedy)
         return None
 
-    def run(self, picks: Sequence[Pick], *payloads: bytes) -> tuple[list[Verdict] | StageFault, bytes]:
+    def run(
+        self, picks: Sequence[Pick], *payloads: bytes
+    ) -> tuple[list[Verdict] | StageFault, bytes]:
         """Do a chunk of tasks: a verdict for each, and a payload."""
         given: list[list[Values]] = [pickle.loads(payload) for payload in payloads]
         tasks = [Task((), given[payload][place]) for payload, place in picks]

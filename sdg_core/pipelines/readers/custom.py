@@ -30,7 +30,9 @@ def custom_mark(config: CustomSources, *, base: Path, given: Given) -> str | Non
     Runs none of it. Raises UserCodeError if there is no such class.
     """
     if config.reader_class in given:
-        return source_hash_of(type(given[config.reader_class]), "reader_class", version=config.version)
+        return source_hash_of(
+            type(given[config.reader_class]), "reader_class", version=config.version
+        )
     definition = find_definition(config.reader_class, base=base, what="class")
     if config.version is not None:
         return f"version {config.version}"
@@ -43,7 +45,9 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
     items = called(f"{_PLACE}: {config.reader_class}", "items", lambda: list(reader.items()))
     sources: dict[str, Source] = {}
     for item in items:
-        locator = called(f"{_PLACE}: {config.reader_class}", "locator", lambda item=item: _locator(reader, item))
+        locator = called(
+            f"{_PLACE}: {config.reader_class}", "locator", lambda item=item: _locator(reader, item)
+        )
         if locator in sources:
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
@@ -66,7 +70,11 @@ def _reader(config: CustomSources, base: Path) -> Any:
         raise SeedError(f"{_PLACE}: {error}") from error
     absent = [name for name in ("items", "expand") if not callable(getattr(found, name, None))]
     if not inspect.isclass(found) or absent or inspect.isabstract(found):
-        what = f"does not define {' and '.join(absent)}" if absent else "is not a class that can be made"
+        what = (
+            f"does not define {' and '.join(absent)}"
+            if absent
+            else "is not a class that can be made"
+        )
         raise SeedError(
             f"{_PLACE}: {config.reader_class} {what}",
             remedy="extend sdg_core.custom.SourceReader: items() and expand()",
@@ -75,8 +83,12 @@ def _reader(config: CustomSources, base: Path) -> Any:
         inspect.signature(found).bind(**config.params)
     except TypeError as error:
         taken = ", ".join(inspect.signature(found).parameters) or "none"
-        raise SeedError(f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}") from error
-    return called(f"{_PLACE}: {config.reader_class}", "the constructor", lambda: found(**config.params))
+        raise SeedError(
+            f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}"
+        ) from error
+    return called(
+        f"{_PLACE}: {config.reader_class}", "the constructor", lambda: found(**config.params)
+    )
 
 
 def _locator(reader: Any, item: Any) -> str:
@@ -118,7 +130,9 @@ class OpenItem(OpenSource):
             return writable(f"custom:{given}")
         state = hashlib.sha256()
         for record in self.records():
-            state.update((row_text(record) if isinstance(record, Mapping) else repr(record).encode()) + b"\n")
+            state.update(
+                (row_text(record) if isinstance(record, Mapping) else repr(record).encode()) + b"\n"
+            )
         return f"sha256:{state.hexdigest()}"
 
     def records(self) -> Iterator[Record]:

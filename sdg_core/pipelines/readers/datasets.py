@@ -43,7 +43,9 @@ class PartSource(Source):
     def open(self) -> OpenSource:
         """The file as it is now."""
         try:
-            file: SeedFile = LocalFile(self._path) if isinstance(self._path, Path) else ObjectFile(self._path)
+            file: SeedFile = (
+                LocalFile(self._path) if isinstance(self._path, Path) else ObjectFile(self._path)
+            )
         except SeedError as error:
             raise unreadable(error) from error
         return OpenFile(file, self.locator, _records, version=_rows_digest(file))

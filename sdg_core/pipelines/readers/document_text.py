@@ -27,12 +27,19 @@ _ENCODING = (
 )
 """Encodings of the web; Python's codecs have others, not all of which end soon on any content."""
 _DECLARED = re.compile(
-    rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?(""" + _ENCODING + rb""")["'\s/>;?]""",
+    rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?("""
+    + _ENCODING
+    + rb""")["'\s/>;?]""",
     re.IGNORECASE,
 )
 _AS_BROWSERS_DO = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252")
 """Encodings that name another, because pages use its characters, too (WHATWG Encoding Standard)."""
-_NOT_HTML = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture"}
+_NOT_HTML = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+}
 
 
 def document_record(request: Any, ask: object = None) -> dict[str, Any]:
@@ -45,11 +52,15 @@ def document_record(request: Any, ask: object = None) -> dict[str, Any]:
         raise
     except Exception as error:  # noqa: BLE001 - libraries raise whatever a damaged file leads them to
         reason = " ".join(str(error).split())
-        return {"error": f"cannot be read as {request['kind']}: {type(error).__name__}: {reason}; leave it out"}
+        return {
+            "error": f"cannot be read as {request['kind']}: {type(error).__name__}: {reason}; leave it out"
+        }
     if isinstance(found, Filtered):
         return {"filtered": found.reason}
     if len(found["content"]) > MAX_RECORD_BYTES:
-        return {"error": f"has a text of more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out"}
+        return {
+            "error": f"has a text of more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out"
+        }
     return {"values": dict(found)}
 
 
@@ -63,8 +74,12 @@ def html_record(content: bytes, encoding: str | None) -> Found:
         try:
             page = content.decode(encoding)
         except UnicodeDecodeError as error:
-            message = f"is not {encoding} text: byte {content[error.start]:#04x} at offset {error.start}"
-            raise SourceError(f"{message}; set sources.encoding, or leave it out: pages say theirs") from error
+            message = (
+                f"is not {encoding} text: byte {content[error.start]:#04x} at offset {error.start}"
+            )
+            raise SourceError(
+                f"{message}; set sources.encoding, or leave it out: pages say theirs"
+            ) from error
     tree = trafilatura.load_html(page)
     title = trafilatura.extract_metadata(tree).title if tree is not None else None
     text = trafilatura.extract(tree, output_format="markdown") if tree is not None else None
@@ -127,7 +142,9 @@ def _not_pdf(content: bytes, reason: str) -> SourceError:
     if "password" in reason.lower():
         return SourceError("is encrypted; save it without a password, or leave it out")
     if b"%PDF-" not in content[:1024]:
-        return SourceError(f"is not a PDF: it begins with {content[:8]!r}; correct sources.path, or leave it out")
+        return SourceError(
+            f"is not a PDF: it begins with {content[:8]!r}; correct sources.path, or leave it out"
+        )
     return SourceError(f"is a damaged PDF: {reason}; replace it, or leave it out")
 
 
@@ -143,7 +160,9 @@ def docx_record(content: bytes, _: str | None = None) -> Found:
         title = document.core_properties.title
     except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
         reason = " ".join(str(error).split())
-        raise SourceError(f"is not a Word document: {reason}; save it as .docx, or leave it out") from error
+        raise SourceError(
+            f"is not a Word document: {reason}; save it as .docx, or leave it out"
+        ) from error
     text = "\n\n".join(block for block in blocks if block)
     return {"content": text, "title": title or None} if text else Filtered("no text")
 
@@ -157,7 +176,9 @@ def _check_docx(content: bytes) -> None:
         message = f"is not a Word document (.docx): it begins with {content[:8]!r}"
         raise SourceError(f"{message}; save it as .docx, or leave it out") from error
     if size > MAX_RECORD_BYTES:
-        raise SourceError(f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it")
+        raise SourceError(
+            f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it"
+        )
 
 
 def _cell_text(cell: Any) -> str:
@@ -187,7 +208,9 @@ def _rows(table: Any) -> Iterator[list[str]]:
         for cell in row._tr.tc_lst:
             span = cell.grid_span
             if len(texts) + span > _MOST_COLUMNS:
-                raise SourceError(f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out")
+                raise SourceError(
+                    f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out"
+                )
             is_below = cell.vMerge == "continue" and place in above
             text = above[place] if is_below else _cell_text(_Cell(cell, table))
             texts |= dict.fromkeys(range(place, place + span), text)

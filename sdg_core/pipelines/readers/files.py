@@ -32,7 +32,9 @@ _SHORT = 2**20
 class OpenFile(OpenSource):
     """A file that is open. version: of its content, if that is known without reading it."""
 
-    def __init__(self, file: SeedFile, locator: str, read: Format, *, version: str | None = None) -> None:
+    def __init__(
+        self, file: SeedFile, locator: str, read: Format, *, version: str | None = None
+    ) -> None:
         self._file = file
         self._locator = locator
         self._read = read
@@ -72,7 +74,9 @@ def unreadable(error: SeedError) -> SourceError:
     cause = error.__cause__
     if isinstance(cause, OSError):
         return SourceError(f"cannot be read: {cause.strerror or cause}")
-    return changed() if "changed" in error.message else SourceError(f"cannot be read: {error.message}")
+    return (
+        changed() if "changed" in error.message else SourceError(f"cannot be read: {error.message}")
+    )
 
 
 class FileSource(Source):
@@ -120,7 +124,12 @@ class ObjectSource(Source):
         except SeedError as error:
             raise unreadable(error) from error
         size, etag = file.stamp()
-        return OpenFile(file, self.locator, self._read, version=f"etag:{etag}:{size}" if etag is not None else None)
+        return OpenFile(
+            file,
+            self.locator,
+            self._read,
+            version=f"etag:{etag}:{size}" if etag is not None else None,
+        )
 
 
 def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> list[Source]:
@@ -161,10 +170,16 @@ def object_sources(pattern: str, *, reader: str, read: Format) -> list[Source]:
     plain = next((at for at, part in enumerate(wanted) if _WILDCARDS & {*part}), len(wanted) - 1)
     bucket = object_path(f"{scheme}://{bucket_name}").bucket
     try:
-        listed = [found for found in bucket.walk("/".join(wanted[:plain])) if _matches(found.key.split("/"), wanted)]
+        listed = [
+            found
+            for found in bucket.walk("/".join(wanted[:plain]))
+            if _matches(found.key.split("/"), wanted)
+        ]
     except OSError as error:
         remedy = getattr(error, "remedy", None)
-        raise SeedError(f"sources.path {pattern!r}: {error.strerror or error}", remedy=remedy) from error
+        raise SeedError(
+            f"sources.path {pattern!r}: {error.strerror or error}", remedy=remedy
+        ) from error
     paths = [ObjectPath(bucket, found.key) for found in listed]
     return [ObjectSource(f"{reader}:{path}", path, read) for path in paths]
 

@@ -71,11 +71,18 @@ def columns_of(config: Sources) -> KnownColumns:
     if types is None:
         return KnownColumns(None)
     more = ("front_matter",) if isinstance(config, FileSources) and config.front_matter else ()
-    return KnownColumns(frozenset({*types, *more, SOURCE_COLUMN}), {**types, SOURCE_COLUMN: pa.string()})
+    return KnownColumns(
+        frozenset({*types, *more, SOURCE_COLUMN}), {**types, SOURCE_COLUMN: pa.string()}
+    )
 
 
 def find_sources(
-    config: Sources, *, base: Path, root: StorePath, env: Mapping[str, str], given: Mapping[str, Any] | None = None
+    config: Sources,
+    *,
+    base: Path,
+    root: StorePath,
+    env: Mapping[str, str],
+    given: Mapping[str, Any] | None = None,
 ) -> list[Source]:
     """The sources that there are now, by locator. given: a reader that was passed in Python.
 
@@ -84,7 +91,9 @@ def find_sources(
     match config:
         case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
             found = _files(path, reader=config.reader, base=base, root=root, read=_format(config))
-            what = f"sources.path {path!r} matches no file" + ("" if is_url(path) else f" below {base}")
+            what = f"sources.path {path!r} matches no file" + (
+                "" if is_url(path) else f" below {base}"
+            )
         case SqlSources():
             from sdg_core.pipelines.readers.tables import sql_sources
 
@@ -108,21 +117,34 @@ def find_sources(
         case _:
             assert_never(config)
     if not found and not config.allow_empty:
-        where = "correct the pattern (** stands for any directories), or set" if "path" in what else "set"
+        where = (
+            "correct the pattern (** stands for any directories), or set"
+            if "path" in what
+            else "set"
+        )
         raise SeedError(what, remedy=f"{where} sources.allow_empty: true if sources come later")
     return found
 
 
 def _files(
-    path: str, *, reader: str, base: Path, root: StorePath, read: Callable[[SeedFile], Iterator[Record]]
+    path: str,
+    *,
+    reader: str,
+    base: Path,
+    root: StorePath,
+    read: Callable[[SeedFile], Iterator[Record]],
 ) -> list[Source]:
-    pattern = path.replace("{root}", str(root) if is_url(str(root)) else str(Path(str(root)).absolute()))
+    pattern = path.replace(
+        "{root}", str(root) if is_url(str(root)) else str(Path(str(root)).absolute())
+    )
     if is_url(pattern):
         return object_sources(pattern, reader=reader, read=read)
     return local_sources(pattern, reader=reader, base=base, read=read)
 
 
-def _format(config: FileSources | HtmlSources | DocumentSources) -> Callable[[SeedFile], Iterator[Record]]:
+def _format(
+    config: FileSources | HtmlSources | DocumentSources,
+) -> Callable[[SeedFile], Iterator[Record]]:
     """What reads a file of this kind; only the libraries that are asked for are imported."""
     formats: dict[str, Callable[[SeedFile, Any], Iterator[Record]]] = {
         "files": read_text,

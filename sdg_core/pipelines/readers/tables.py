@@ -26,7 +26,9 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
             schema = parquet.schema_arrow
             wanted = pa.schema([pa.field(part.name, _without_maps(part.type)) for part in schema])
             for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                yield from (batch if wanted.types == schema.types else batch.cast(wanted)).to_pylist()
+                yield from (
+                    batch if wanted.types == schema.types else batch.cast(wanted)
+                ).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"is not a whole parquet file: {str(error).splitlines()[0]}") from error
 
@@ -84,7 +86,9 @@ def row_text(row: Mapping[str, Any]) -> bytes:
         return repr(sorted(row.items())).encode("utf-8", "surrogatepass")
 
 
-def sql_sources(config: SqlSources, *, base: Path, root: str, env: Mapping[str, str]) -> list[Source]:
+def sql_sources(
+    config: SqlSources, *, base: Path, root: str, env: Mapping[str, str]
+) -> list[Source]:
     """A source per value of `key`, or one of all rows. Raises SeedError if the database cannot be asked.
 
     Rows of a `table` are in the order of their content, since a table has none of its own; those of a query in the query's.
@@ -102,8 +106,13 @@ def sql_sources(config: SqlSources, *, base: Path, root: str, env: Mapping[str, 
     if config.key is None:
         return [RowsSource(f"sql:{name}", name, rows)] if rows else []
     if rows and config.key not in rows[0]:
-        raise SeedError(f"sources.key: there is no column {config.key!r}", remedy=f"one of {', '.join(rows[0])}")
+        raise SeedError(
+            f"sources.key: there is no column {config.key!r}", remedy=f"one of {', '.join(rows[0])}"
+        )
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(str(row[config.key]), []).append(row)
-    return [RowsSource(f"sql:{name}/{value}", f"{name}/{value}", found) for value, found in sorted(groups.items())]
+    return [
+        RowsSource(f"sql:{name}/{value}", f"{name}/{value}", found)
+        for value, found in sorted(groups.items())
+    ]

@@ -24,7 +24,9 @@ from sdg_core.seeds.files import SeedFile
 
 _BLOCK = 2**20
 _FENCE = "---"
-csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))  # Python's own limit, 128 kB, is less than a page
+csv.field_size_limit(
+    max(csv.field_size_limit(), MAX_RECORD_BYTES)
+)  # Python's own limit, 128 kB, is less than a page
 
 
 @contextmanager
@@ -67,7 +69,10 @@ def read_json_lines(file: SeedFile, config: FileSources) -> Iterator[Record]:
     with _lines(file, config.encoding, newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             if len(line) > MAX_RECORD_BYTES:
-                yield _failed(number, f"has more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out")
+                yield _failed(
+                    number,
+                    f"has more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out",
+                )
             elif line.strip():
                 yield _json_record(number, line)
 
@@ -96,17 +101,22 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
         passed = 1 if stated else 0
         try:
             header = next((row for row in reader if row), [])
-            likelier = next((mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None)
+            likelier = next(
+                (mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None
+            )
             if likelier is not None and config.separator is None:
                 one = f"has a header of one name, {header[0]!r}"
-                raise SourceError(f"{one}; set sources.separator: {likelier!r}, or {separator!r} if that is one column")
+                raise SourceError(
+                    f"{one}; set sources.separator: {likelier!r}, or {separator!r} if that is one column"
+                )
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
                 raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
             for row in reader:
                 if len(row) > len(header):
                     yield _failed(
-                        passed + reader.line_num, f"has {counted(len(row) - len(header), 'value')} more than the header"
+                        passed + reader.line_num,
+                        f"has {counted(len(row) - len(header), 'value')} more than the header",
                     )
                 elif row:
                     yield dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
@@ -117,7 +127,9 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
 def _bounded(lines: Iterator[str]) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if len(line) > MAX_RECORD_BYTES:
-            raise SourceError(f"line {number} has more than {MAX_RECORD_BYTES:,} characters; is it CSV?")
+            raise SourceError(
+                f"line {number} has more than {MAX_RECORD_BYTES:,} characters; is it CSV?"
+            )
         yield line
 
 
@@ -125,7 +137,10 @@ def _bounded(lines: Iterator[str]) -> Iterator[str]:
 def _lines(file: SeedFile, encoding: str, *, newline: str) -> Iterator[Iterator[str]]:
     """The lines of a file. Of one that is longer than a record may be, as much as shows that."""
     try:
-        with opened(file) as stream, io.TextIOWrapper(stream, encoding=encoding, newline=newline) as text:
+        with (
+            opened(file) as stream,
+            io.TextIOWrapper(stream, encoding=encoding, newline=newline) as text,
+        ):
             yield _read_lines(text)
     except UnicodeDecodeError as error:
         raise _not_text(encoding, error, at=_undecodable(file, encoding)) from error
@@ -137,7 +152,9 @@ def _read_lines(text: io.TextIOWrapper) -> Iterator[str]:
     while line:
         yield line
         part = line
-        while len(part) >= MAX_RECORD_BYTES and not part.endswith(("\n", "\r")):  # pass over what is left of it
+        while len(part) >= MAX_RECORD_BYTES and not part.endswith(
+            ("\n", "\r")
+        ):  # pass over what is left of it
             part = text.readline(limit)
         line = text.readline(limit)
 
@@ -171,13 +188,17 @@ def _front_matter(text: str) -> Record:
     lines = text.splitlines(keepends=True)
     if not lines or lines[0].rstrip() != _FENCE:
         return {"content": text, "front_matter": {}}
-    end = next((at for at, line in enumerate(lines) if at and line.rstrip() in (_FENCE, "...")), None)
+    end = next(
+        (at for at, line in enumerate(lines) if at and line.rstrip() in (_FENCE, "...")), None
+    )
     if end is None:
         return {"content": text, "front_matter": {}}
     try:
         found: Any = parse_document("".join(lines[1:end])).data
     except DocumentSyntaxError as error:
-        return _failed((error.line or 0) + 1, f"is in the front matter, which is not YAML: {error.message}")
+        return _failed(
+            (error.line or 0) + 1, f"is in the front matter, which is not YAML: {error.message}"
+        )
     if not isinstance(found, dict | None):
         return _failed(2, f"begins front matter that is a {type(found).__name__}, not a mapping")
     return {"content": "".join(lines[end + 1 :]).lstrip("\r\n"), "front_matter": found or {}}

@@ -28,7 +28,13 @@ from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, te
 from sdg_core.plan.models import is_circular, used_models
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
-from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
+from sdg_core.plan.templates.engine import (
+    RESERVED,
+    TemplateSyntaxError,
+    chooses,
+    condition_fault,
+    template_references,
+)
 
 _SHOWN_TEMPLATE = 80
 _ELSE_IF = re.compile(r"\{%-?\s*else\s+if\b")
@@ -53,7 +59,10 @@ def check_config(
 
 
 def check_before_graph(
-    config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
+    config: DatasetConfig,
+    *,
+    seed_columns: Iterable[str] | None = None,
+    also_known: Iterable[str] = (),
 ) -> list[tuple[Path, str]]:
     """The problems without which the columns have a graph. Arguments as in `check_config`."""
     names = [column.name for column in config.columns]
@@ -78,9 +87,17 @@ def check_before_graph(
         faults = list(_check_templates(column))
         templates_ok &= not faults
         faults += check_sampler(column, around)
-        faults += [*check_skip(column), *check_custom(column), *check_validation(column), *check_model_column(column)]
+        faults += [
+            *check_skip(column),
+            *check_custom(column),
+            *check_validation(column),
+            *check_model_column(column),
+        ]
         if not faults:
-            faults = [*_check_references(column, None if open_ended else known), *check_fields(column, structs)]
+            faults = [
+                *_check_references(column, None if open_ended else known),
+                *check_fields(column, structs),
+            ]
         problems += [(("columns", index, *path), message) for path, message in faults]
     made = [*names, *producers_of(config.columns)]
     if templates_ok and len(set(made)) == len(made):
@@ -95,8 +112,14 @@ def check_size(config: DatasetConfig) -> Problems:
     """Whether the number of records can be known, and made with row groups of that size."""
     if config.num_records == AS_SEED:
         if config.seed_config is None:
-            yield ("num_records",), "seed means as many records as the seed data has rows, but there is no seed_config"
-    elif config.num_records and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS:
+            yield (
+                ("num_records",),
+                "seed means as many records as the seed data has rows, but there is no seed_config",
+            )
+    elif (
+        config.num_records
+        and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS
+    ):
         yield ("row_group_size",), too_many_row_groups(config.num_records, config.row_group_size)
 
 
@@ -109,16 +132,31 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
                 f"{counts[column.name]} columns are named {column.name!r}; rename all but one",
             )
         if column.name in RESERVED:
-            yield ("columns", index, "name"), f"{column.name!r} means something else in templates; rename this column"
+            yield (
+                ("columns", index, "name"),
+                f"{column.name!r} means something else in templates; rename this column",
+            )
         if isinstance(column, SeedColumn):
             if config.seed_config is None:
-                yield ("columns", index), f"{column.name!r} is a seed column, but there is no seed_config"
+                yield (
+                    ("columns", index),
+                    f"{column.name!r} is a seed column, but there is no seed_config",
+                )
             elif seed_columns is not None and column.name not in seed_columns:
-                yield ("columns", index, "name"), f"the seed data has no column {column.name!r}; {_has(seed_columns)}"
+                yield (
+                    ("columns", index, "name"),
+                    f"the seed data has no column {column.name!r}; {_has(seed_columns)}",
+                )
         elif column.name in (seed_columns or ()):
-            yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
+            yield (
+                ("columns", index, "name"),
+                f"{column.name!r} is also a column of the seed data; rename this one",
+            )
     for name in sorted(RESERVED.intersection(seed_columns or ())):
-        yield ("seed_config",), f"the seed column {name!r} means something else in templates; rename it in the data"
+        yield (
+            ("seed_config",),
+            f"the seed column {name!r} means something else in templates; rename it in the data",
+        )
     yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
 
 
@@ -128,7 +166,11 @@ def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:
     for index, column in enumerate(config.columns):
         for place, name in enumerate(side_effects_of(column)):
             made_by_function = isinstance(column, CustomColumn)
-            path: Path = ("columns", index, *(("side_effect_columns", place) if made_by_function else ("name",)))
+            path: Path = (
+                "columns",
+                index,
+                *(("side_effect_columns", place) if made_by_function else ("name",)),
+            )
             if name in taken:
                 yield path, f"another column is named {name!r}; rename one"
             elif name in RESERVED:
@@ -150,7 +192,11 @@ def _check_templates(column: Column) -> Problems:
         try:
             template_references(source)
         except TemplateSyntaxError as error:
-            advice = "write {% elif %}" if _ELSE_IF.search(source) else "where a value is written {{ name }}"
+            advice = (
+                "write {% elif %}"
+                if _ELSE_IF.search(source)
+                else "where a value is written {{ name }}"
+            )
             yield path, f"not a valid template: {error}; in {_shown(source)}, {advice}"
 
 
@@ -185,13 +231,14 @@ def _check_models(config: DatasetConfig) -> Problems:
     for index, column in enumerate(config.columns):
         for path, alias in _aliases(column):
             if alias not in aliases:
-                yield ("columns", index, *path), f"no model has the alias {alias!r}{did_you_mean(alias, aliases)}"
+                yield (
+                    ("columns", index, *path),
+                    f"no model has the alias {alias!r}{did_you_mean(alias, aliases)}",
+                )
     yield from _check_reply_tokens(config)
     for index, provider in enumerate(config.model_providers):
         if provider.api_key is not None and not looks_like_env_var(provider.api_key):
-            message = (
-                "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
-            )
+            message = "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             yield ("model_providers", index, "api_key"), message
 
 
@@ -201,13 +248,18 @@ def _check_reply_tokens(config: DatasetConfig) -> Problems:
         for name in provider.simulation.reply_tokens or ():
             if name not in (*written, ANY_COLUMN):
                 where: Path = ("model_providers", index, "simulation", "reply_tokens", name)
-                yield where, f"no column of text, code or JSON is named {name!r}{did_you_mean(name, written)}"
+                yield (
+                    where,
+                    f"no column of text, code or JSON is named {name!r}{did_you_mean(name, written)}",
+                )
 
 
 def _check_budget(config: DatasetConfig) -> Problems:
     providers = {provider.name for provider in config.model_providers}
     if all(model.provider in providers for model in config.model_configs):
-        for fault in budget_faults(config.run, [model for model, _ in used_models(config).values()]):
+        for fault in budget_faults(
+            config.run, [model for model, _ in used_models(config).values()]
+        ):
             yield ("run", "max_cost"), fault
 
 
@@ -216,7 +268,10 @@ def _check_fallbacks(config: DatasetConfig) -> Problems:
     for index, model in enumerate(config.model_configs):
         where: Path = ("model_configs", index, "fallback")
         if model.fallback is not None and model.fallback not in fallbacks:
-            yield where, f"no model has the alias {model.fallback!r}{did_you_mean(model.fallback, list(fallbacks))}"
+            yield (
+                where,
+                f"no model has the alias {model.fallback!r}{did_you_mean(model.fallback, list(fallbacks))}",
+            )
         elif is_circular(model.alias, fallbacks):
             yield where, f"the fallbacks of {model.alias!r} form a cycle"
 
@@ -226,7 +281,10 @@ def _aliases(column: Column) -> list[tuple[Path, str]]:
         case ModelColumn():
             return [(("model_alias",), column.model_alias)]
         case CustomColumn():
-            return [(("model_aliases", place), alias) for place, alias in enumerate(column.model_aliases or ())]
+            return [
+                (("model_aliases", place), alias)
+                for place, alias in enumerate(column.model_aliases or ())
+            ]
         case _:
             return []
 

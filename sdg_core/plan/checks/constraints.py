@@ -15,20 +15,27 @@ from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_c
 from sdg_core.plan.types.samplers import sampler_kind
 
 
-def check_constraint_names(config: DatasetConfig, known: Iterable[str] | None, also_known: frozenset[str]) -> Problems:
+def check_constraint_names(
+    config: DatasetConfig, known: Iterable[str] | None, also_known: frozenset[str]
+) -> Problems:
     """Problems that show without computing the column graph. `known` is None while seed columns are not known."""
     columns = {column.name: column for column in config.columns}
     for place, constraint in enumerate(config.constraints):
         sides = operands(constraint)
         for key, name in zip(("target_column", "rhs"), sides, strict=False):
             if known is not None and name not in known:
-                yield ("constraints", place, key), f"unknown column {name!r}{did_you_mean(name, known)}"
+                yield (
+                    ("constraints", place, key),
+                    f"unknown column {name!r}{did_you_mean(name, known)}",
+                )
             elif not isinstance(columns.get(name), SamplerColumn | SeedColumn | None):
                 message = f"{name!r} is neither a sampler nor a seed column; constraints compare only these"
                 yield ("constraints", place, key), message
         if len(sides) == 2 and sides[0] == sides[1]:
             yield ("constraints", place, "rhs"), f"compares {sides[0]!r} with itself"
-        elif known is not None and not any(isinstance(columns.get(name), SamplerColumn) for name in sides):
+        elif known is not None and not any(
+            isinstance(columns.get(name), SamplerColumn) for name in sides
+        ):
             if not also_known.intersection(sides) and all(name in known for name in sides):
                 message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
                 yield ("constraints", place), message
@@ -39,12 +46,12 @@ def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Proble
     for place, column in enumerate(config.columns):
         if isinstance(column, SamplerColumn):
             late = [
-                name for name in graph.dependencies[column.name] if graph.producers.get(name, name) in graph.per_record
+                name
+                for name in graph.dependencies[column.name]
+                if graph.producers.get(name, name) in graph.per_record
             ]
             for name in late:
-                message = (
-                    f"{column.name!r} reads {name!r}, which is made record by record; samplers are drawn before that"
-                )
+                message = f"{column.name!r} reads {name!r}, which is made record by record; samplers are drawn before that"
                 yield ("columns", place), message
     columns = {column.name: column for column in config.columns}
     for bound in graph.bounds:
@@ -65,7 +72,9 @@ def check_constraint_types(config: DatasetConfig, schema: pa.Schema) -> list[tup
     return found
 
 
-def _bound_faults(bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str, Column]) -> Iterator[str]:
+def _bound_faults(
+    bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str, Column]
+) -> Iterator[str]:
     """What is computed once for all records cannot stand between columns that are drawn again."""
     fixed = {name: graph.producers.get(name, name) for name in bound.inputs}
     for name, producer in fixed.items():
@@ -86,7 +95,9 @@ def _bound_faults(bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str,
 
 
 def _skipping(columns: dict[str, Column]) -> frozenset[str]:
-    return frozenset(name for name, column in columns.items() if getattr(column, "skip", None) is not None)
+    return frozenset(
+        name for name, column in columns.items() if getattr(column, "skip", None) is not None
+    )
 
 
 def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str]:
@@ -98,7 +109,9 @@ def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str
         return frozenset({"number"})
     if pa.types.is_date(found) or pa.types.is_timestamp(found):
         return frozenset({"time"})
-    return frozenset({"time", "seed text"}) if pa.types.is_string(found) else frozenset({str(found)})
+    return (
+        frozenset({"time", "seed text"}) if pa.types.is_string(found) else frozenset({str(found)})
+    )
 
 
 def _unlike(constraint: Constraint, kinds: list[frozenset[str]]) -> str:

@@ -13,7 +13,10 @@ def check_custom(column: Column) -> Problems:
     if not isinstance(column, CustomColumn):
         return
     if column.allow_resize and column.generation_strategy != "full_column":
-        yield ("allow_resize",), "goes with generation_strategy: full_column; a function of one record makes one value"
+        yield (
+            ("allow_resize",),
+            "goes with generation_strategy: full_column; a function of one record makes one value",
+        )
     types: list[tuple[Path, Any]] = []
     if column.output_type is not None:
         types.append((("output_type",), column.output_type))
@@ -22,7 +25,10 @@ def check_custom(column: Column) -> Problems:
         path: Path = ("side_effect_types", name)
         types.append((path, declared))
         if name not in side_effects:
-            yield path, f"{name!r} is not among side_effect_columns{did_you_mean(name, side_effects)}"
+            yield (
+                path,
+                f"{name!r} is not among side_effect_columns{did_you_mean(name, side_effects)}",
+            )
     for path, declared in types:
         try:
             declared_type(declared)

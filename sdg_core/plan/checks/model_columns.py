@@ -7,7 +7,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from sdg_core.config.columns import Column, LlmJudgeColumn, LlmStructuredColumn, SamplerColumn, SeedColumn
+from sdg_core.config.columns import (
+    Column,
+    LlmJudgeColumn,
+    LlmStructuredColumn,
+    SamplerColumn,
+    SeedColumn,
+)
 from sdg_core.config.people import PeopleParams
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.kinds import column_type, templates_of
@@ -18,7 +24,21 @@ from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_reference
 from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 _TYPE_WORDS = frozenset(
-    {"str", "string", "text", "int", "integer", "float", "number", "bool", "boolean", "list", "array", "dict", "object"}
+    {
+        "str",
+        "string",
+        "text",
+        "int",
+        "integer",
+        "float",
+        "number",
+        "bool",
+        "boolean",
+        "list",
+        "array",
+        "dict",
+        "object",
+    }
 )
 _JSON_TYPES = {
     **{"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"},
@@ -37,18 +57,29 @@ def check_model_column(column: Column) -> Problems:
     from sdg_core.plan.types.json_schema import compile_schema
 
     path: Path = ("output_format",) if isinstance(column, LlmStructuredColumn) else ("scores",)
-    if isinstance(column, LlmStructuredColumn) and (names := _names_taken_for_a_schema(column.output_format)):
+    if isinstance(column, LlmStructuredColumn) and (
+        names := _names_taken_for_a_schema(column.output_format)
+    ):
         written = ", ".join(f"{name}: {{type: string}}" for name in names)
         message = "not a JSON schema: it says nothing of the reply; write a schema, as in "
-        yield path, f"{message}{{type: object, properties: {{{written}}}, required: [{', '.join(names)}]}}"
+        yield (
+            path,
+            f"{message}{{type: object, properties: {{{written}}}, required: [{', '.join(names)}]}}",
+        )
         return
     try:
-        schema = orjson.loads(orjson.dumps(reply_schema(column)))  # so far nobody has said how large a number may be
+        schema = orjson.loads(
+            orjson.dumps(reply_schema(column))
+        )  # so far nobody has said how large a number may be
         compile_schema(schema)
         reply_shape(column)
     except (ValueError, TypeError) as error:
         named = _TYPE_NAMED.match(str(error))
-        meant = f"; did you mean {_JSON_TYPES[named[1]]!r}?" if named is not None and named[1] in _JSON_TYPES else ""
+        meant = (
+            f"; did you mean {_JSON_TYPES[named[1]]!r}?"
+            if named is not None and named[1] in _JSON_TYPES
+            else ""
+        )
         yield path, f"not a JSON schema that can be used: {error}{meant}"
 
 
@@ -56,7 +87,11 @@ def _names_taken_for_a_schema(schema: Any) -> list[str]:
     """The keys of a mapping that names fields and their types, as in {title: str}, where a JSON schema is wanted."""
     if not isinstance(schema, dict) or not schema or "type" in schema:
         return []
-    return [str(key) for key in schema] if all(str(value) in _TYPE_WORDS for value in schema.values()) else []
+    return (
+        [str(key) for key in schema]
+        if all(str(value) in _TYPE_WORDS for value in schema.values())
+        else []
+    )
 
 
 def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:

@@ -30,7 +30,9 @@ WITH_PICTURES = "dataset_with_pictures"
 """Name of the directory of the finished dataset with its pictures inside, where it has any."""
 
 
-def check_processors(config: DatasetConfig, known: Set[str] | None, *, droppable: Set[str] | None = None) -> Problems:
+def check_processors(
+    config: DatasetConfig, known: Set[str] | None, *, droppable: Set[str] | None = None
+) -> Problems:
     """Problems of all processors. known: the columns there are, None while seed columns are not known. droppable: those that
     may be dropped, where they are others."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
@@ -44,11 +46,24 @@ def check_processors(config: DatasetConfig, known: Set[str] | None, *, droppable
                 f"{FINISHED!r} is where the finished dataset goes; rename this processor",
             )
         if processor.name == REMOVED and removes:
-            yield ("processors", index, "name"), f"{REMOVED!r} is where removed records go; rename this processor"
+            yield (
+                ("processors", index, "name"),
+                f"{REMOVED!r} is where removed records go; rename this processor",
+            )
         if processor.name == WITH_PICTURES and pictures:
-            yield ("processors", index, "name"), f"{WITH_PICTURES!r} is where pictures go; rename this processor"
-        there = droppable if droppable is not None and isinstance(processor, DropColumnsProcessor) else known
-        for path, message in (*_check_processor(processor, there), *_check_pictures(processor, pictures)):
+            yield (
+                ("processors", index, "name"),
+                f"{WITH_PICTURES!r} is where pictures go; rename this processor",
+            )
+        there = (
+            droppable
+            if droppable is not None and isinstance(processor, DropColumnsProcessor)
+            else known
+        )
+        for path, message in (
+            *_check_processor(processor, there),
+            *_check_pictures(processor, pictures),
+        ):
             yield ("processors", index, *path), message
 
 
@@ -57,7 +72,10 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
         case DropColumnsProcessor():
             for place, pattern in enumerate(processor.column_names):
                 if known is not None and not matching_columns(pattern, known):
-                    yield ("column_names", place), f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
+                    yield (
+                        ("column_names", place),
+                        f"no column matches {pattern!r}{did_you_mean(pattern, known)}",
+                    )
         case SchemaTransformProcessor():
             for path in _mixed_lists(processor.template):
                 yield (
@@ -97,8 +115,8 @@ def check_processor_types(config: DatasetConfig, types: Mapping[str, pa.DataType
                     ("processors", index, "column"),
                     f"{name!r} holds {kind}, and quality rules judge texts; name a column of texts, or use `keep`, a template",
                 )
-            case DeduplicateProcessor(method="embedding", columns=(name,)) if name in types and not _is_vector(
-                types[name]
+            case DeduplicateProcessor(method="embedding", columns=(name,)) if (
+                name in types and not _is_vector(types[name])
             ):
                 kind = type_name(types[name])
                 yield (
@@ -111,7 +129,12 @@ def check_processor_types(config: DatasetConfig, types: Mapping[str, pa.DataType
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    texts = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_null,
+    )
     return any(test(kind) for test in texts)
 
 
@@ -126,7 +149,13 @@ def _is_vector(kind: pa.DataType) -> bool:
         return False
     inner = kind.value_type
     return any(
-        test(inner) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+        test(inner)
+        for test in (
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_decimal,
+            pa.types.is_null,
+        )
     )
 
 
@@ -164,7 +193,9 @@ def check_rule_libraries(rules: Sequence[QualityBounds]) -> Problems:
     """Quality rules whose library is not installed."""
     for place, bounds in enumerate(rules):
         if bounds.rule == "language":
-            absent = missing_library("the quality rule language", modules=("py3langid",), extra="language")
+            absent = missing_library(
+                "the quality rule language", modules=("py3langid",), extra="language"
+            )
             if absent is not None:
                 yield ("quality", place, "rule"), absent
 

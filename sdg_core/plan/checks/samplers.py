@@ -42,13 +42,18 @@ def check_sampler(column: Column, around: Around) -> Problems:
     if not isinstance(column, SamplerColumn):
         return
     branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
-    branches += [(("conditional_params", text), params) for text, params in column.conditional_params.items()]
+    branches += [
+        (("conditional_params", text), params) for text, params in column.conditional_params.items()
+    ]
     for where, params in branches:
         for path, message in _check_params(params, around):
             yield (*where, *path), message
     if _mixes_text([value for _, params in branches for value in listed_values(params)]):
         path = ("values",) if len(branches) == 1 else ()
-        yield ("params", *path), "mixes text and numbers, but a column has one type; quote the numbers"
+        yield (
+            ("params", *path),
+            "mixes text and numbers, but a column has one type; quote the numbers",
+        )
     elif column.convert_to is not None:
         yield from _check_conversion(column, column.convert_to)
     yield from check_person(column)
@@ -71,16 +76,22 @@ def _check_params(params: SamplerParams, around: Around) -> Problems:
             if absent is not None:
                 yield (), absent
                 return
-            fault = distribution_fault(params.dist_name, params.dist_params, patience=around.patience)
+            fault = distribution_fault(
+                params.dist_name, params.dist_params, patience=around.patience
+            )
             if fault is not None:
                 yield (fault[0],), fault[1]
 
 
 def _missing_scipy(params: SamplerParams) -> str | None:
-    return missing_library(f"the sampler {params.sampler_type}", modules=("scipy",), extra="distributions")
+    return missing_library(
+        f"the sampler {params.sampler_type}", modules=("scipy",), extra="distributions"
+    )
 
 
-def _check_parent(params: SubcategoryParams, columns: Mapping[str, Column], *, seeded: bool) -> Problems:
+def _check_parent(
+    params: SubcategoryParams, columns: Mapping[str, Column], *, seeded: bool
+) -> Problems:
     """The parent is a category, whose values are known, or a seed column, whose values are not."""
     parent = columns.get(params.category)
     if isinstance(parent, SeedColumn) or parent is None and seeded:
@@ -90,18 +101,27 @@ def _check_parent(params: SubcategoryParams, columns: Mapping[str, Column], *, s
         message = f"{params.category!r} is not a category sampler{did_you_mean(params.category, categories)}"
         yield ("category",), message
         return
-    values = dict.fromkeys(str(value) for branch in parent.every_params for value in listed_values(branch))
+    values = dict.fromkeys(
+        str(value) for branch in parent.every_params for value in listed_values(branch)
+    )
     remaining = [value for value in values if value not in params.values]
     if remaining:
-        yield ("values",), f"no values for {', '.join(map(repr, remaining))} of category {params.category!r}"
+        yield (
+            ("values",),
+            f"no values for {', '.join(map(repr, remaining))} of category {params.category!r}",
+        )
 
 
-def _check_reference(params: TimedeltaParams, columns: Mapping[str, Column], *, seeded: bool) -> Problems:
+def _check_reference(
+    params: TimedeltaParams, columns: Mapping[str, Column], *, seeded: bool
+) -> Problems:
     reference = columns.get(params.reference_column_name)
     if isinstance(reference, SeedColumn) or reference is None and seeded:
         return
     if not _is_kind(reference, "datetime", "timedelta"):
-        known = [name for name, column in columns.items() if _is_kind(column, "datetime", "timedelta")]
+        known = [
+            name for name, column in columns.items() if _is_kind(column, "datetime", "timedelta")
+        ]
         message = f"{params.reference_column_name!r} is not a datetime sampler{did_you_mean(params.reference_column_name, known)}"
         yield ("reference_column_name",), message
 
@@ -114,15 +134,29 @@ def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
     kind = column.sampler_type
     if kind in ("datetime", "timedelta"):
         if not is_time_format(convert_to):
-            yield ("convert_to",), f"{convert_to!r} is not a date format; use strftime directives, as in %Y-%m-%d %H:%M"
+            yield (
+                ("convert_to",),
+                f"{convert_to!r} is not a date format; use strftime directives, as in %Y-%m-%d %H:%M",
+            )
     elif kind in ("uuid", "person", "person_from_faker"):
         yield ("convert_to",), f"{kind} samplers have no conversion; remove it"
     elif convert_to not in CONVERSIONS:
-        yield ("convert_to",), f"{convert_to!r} is not a conversion of a number; one of int, float, str"
+        yield (
+            ("convert_to",),
+            f"{convert_to!r} is not a conversion of a number; one of int, float, str",
+        )
     elif convert_to != "str":
-        texts = [value for params in column.every_params for value in listed_values(params) if isinstance(value, str)]
+        texts = [
+            value
+            for params in column.every_params
+            for value in listed_values(params)
+            if isinstance(value, str)
+        ]
         if texts:
-            yield ("convert_to",), f"{texts[0]!r} is text; only numbers can be converted to {convert_to}"
+            yield (
+                ("convert_to",),
+                f"{texts[0]!r} is text; only numbers can be converted to {convert_to}",
+            )
 
 
 def _check_datetime(params: DatetimeParams) -> Problems:

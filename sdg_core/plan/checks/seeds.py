@@ -20,7 +20,9 @@ _OPAQUE = re.compile(
     | (?<![\w$])\$(\w*)\$.*?\$\1\$ | --[^\n\r]* | /\*.*?\*/""",
     re.VERBOSE | re.DOTALL,
 )
-_SECRET = re.compile(r"//[^/@]*:[^/@]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE)
+_SECRET = re.compile(
+    r"//[^/@]*:[^/@]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -31,20 +33,42 @@ def check_seeds(config: DatasetConfig) -> Problems:
     if where is not None:
         for path, message in check_condition(where, "where", None):
             yield ("seed_config", *path), message
-    if isinstance(source, TextFileKeys) and source.encoding is not None and not _is_encoding(source.encoding):
-        yield (*_SOURCE, "encoding"), f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8"
-    if isinstance(source, TextFileKeys) and source.separator is not None and not _separates(source.separator):
-        yield (*_SOURCE, "separator"), f"{source.separator!r} cannot separate columns; one ASCII character such as ';'"
+    if (
+        isinstance(source, TextFileKeys)
+        and source.encoding is not None
+        and not _is_encoding(source.encoding)
+    ):
+        yield (
+            (*_SOURCE, "encoding"),
+            f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8",
+        )
+    if (
+        isinstance(source, TextFileKeys)
+        and source.separator is not None
+        and not _separates(source.separator)
+    ):
+        yield (
+            (*_SOURCE, "separator"),
+            f"{source.separator!r} cannot separate columns; one ASCII character such as ';'",
+        )
     match source:
         case SqlSeedSource():
             yield from check_sql(source)
-        case HuggingFaceSeedSource(token=str(token)) if token.startswith("hf_") or not _VARIABLE.fullmatch(token):
+        case HuggingFaceSeedSource(token=str(token)) if token.startswith(
+            "hf_"
+        ) or not _VARIABLE.fullmatch(token):
             message = "token names an environment variable (such as HF_TOKEN); a token itself does not belong in a file"
             yield (*_SOURCE, "token"), message
         case FileContentsSeedSource(encoding=encoding) if not _is_encoding(encoding):
-            yield (*_SOURCE, "encoding"), f"unknown encoding {encoding!r}; one that Python knows, such as utf-8"
+            yield (
+                (*_SOURCE, "encoding"),
+                f"unknown encoding {encoding!r}; one that Python knows, such as utf-8",
+            )
         case DatasetSeedSource(dataset=name) if name == config.name:
-            yield (*_SOURCE, "dataset"), f"dataset {name!r} cannot be its own seed; name another dataset"
+            yield (
+                (*_SOURCE, "dataset"),
+                f"dataset {name!r} cannot be its own seed; name another dataset",
+            )
         case _:
             pass
 
@@ -67,7 +91,10 @@ def check_sql(source: SqlSeedSource) -> Problems:
     if source.url_env is not None and not _VARIABLE.fullmatch(source.url_env):
         yield (*_SOURCE, "url_env"), "url_env names an environment variable; give a URL as url"
     if ";" in _OPAQUE.sub(" ", source.query).strip().rstrip(";"):
-        yield (*_SOURCE, "query"), "one statement is needed, this has several; the rows come from a single SELECT"
+        yield (
+            (*_SOURCE, "query"),
+            "one statement is needed, this has several; the rows come from a single SELECT",
+        )
     elif not ordered_at_top_level(source.query):
         message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"
         yield (*_SOURCE, "query"), message

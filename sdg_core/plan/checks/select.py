@@ -26,7 +26,10 @@ def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
     select = config.select
     if select is None:
         return
-    templates = {"keep": select.keep, "best": as_template(select.best) if select.best is not None else None}
+    templates = {
+        "keep": select.keep,
+        "best": as_template(select.best) if select.best is not None else None,
+    }
     for field, source in templates.items():
         for path, message in check_condition(source, field, known) if source is not None else ():
             yield ("select", *path), message
@@ -67,7 +70,9 @@ def select_notices(config: DatasetConfig) -> Iterator[str]:
         differs = _is_drawn(column, config) if isinstance(column, ModelColumn) else _varies(column)
         if differs or graph.ancestors(name) & varying:
             varying.add(name)
-        elif isinstance(column, ModelColumn) and not isinstance(column, LlmJudgeColumn | EmbeddingColumn):
+        elif isinstance(column, ModelColumn) and not isinstance(
+            column, LlmJudgeColumn | EmbeddingColumn
+        ):
             yield (
                 f"every candidate of a record may get the same reply in {name!r}: it reads nothing that differs between "
                 "them, and its model is asked with temperature 0 or a fixed seed"
@@ -77,7 +82,9 @@ def select_notices(config: DatasetConfig) -> Iterator[str]:
 def _is_drawn(column: ModelColumn, config: DatasetConfig) -> bool:
     """Whether a model may reply differently to the same request."""
     model = next(model for model in config.model_configs if model.alias == column.model_alias)
-    provider = next(provider for provider in config.model_providers if provider.name == model.provider)
+    provider = next(
+        provider for provider in config.model_providers if provider.name == model.provider
+    )
     if provider.provider_type == "simulated":
         return True
     parameters = model.inference_parameters

@@ -14,7 +14,10 @@ def check_skip(column: Column) -> Problems:
     if not isinstance(column, SkippableColumn) or column.skip is None:
         return
     if resizes(column):
-        yield ("skip",), "a column that changes the rows (allow_resize) has no cells to skip; remove one of the two"
+        yield (
+            ("skip",),
+            "a column that changes the rows (allow_resize) has no cells to skip; remove one of the two",
+        )
     if "{{" not in column.skip.when and "{%" not in column.skip.when:
         condition = re.sub(r"(?<![=!<>])=(?!=)", "==", column.skip.when.strip())
         yield ("skip", "when"), f"is a plain text; write a template, such as {{{{ {condition} }}}}"
@@ -24,7 +27,10 @@ def check_skip(column: Column) -> Problems:
     except TemplateSyntaxError:
         return  # reported with the templates
     if not names:
-        yield ("skip", "when"), "reads no column, so it is the same for every record; drop the column, or the skip"
+        yield (
+            ("skip", "when"),
+            "reads no column, so it is the same for every record; drop the column, or the skip",
+        )
     for name in side_effects_of(column):
         if name in names:
             yield ("skip", "when"), f"{name!r} is made by the column itself"

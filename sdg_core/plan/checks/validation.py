@@ -3,7 +3,12 @@
 import polars as pl
 
 from sdg_core.config.columns import Column, ValidationColumn
-from sdg_core.config.validators import JsonSchemaParams, LocalCallableParams, RegexParams, RemoteParams
+from sdg_core.config.validators import (
+    JsonSchemaParams,
+    LocalCallableParams,
+    RegexParams,
+    RemoteParams,
+)
 from sdg_core.config.yaml_document import Problems
 from sdg_core.plan.types.verdicts import IS_VALID, single_verdict_type
 
@@ -15,13 +20,19 @@ def check_validation(column: Column) -> Problems:
     if len(set(column.target_columns)) != len(column.target_columns):
         yield ("target_columns",), "names a column twice"
     if IS_VALID in column.target_columns and len(column.target_columns) > 1:
-        yield ("target_columns",), f"a column {IS_VALID!r} would clash with the verdict over all targets; rename it"
+        yield (
+            ("target_columns",),
+            f"a column {IS_VALID!r} would clash with the verdict over all targets; rename it",
+        )
     match column.validator_params:
         case RegexParams(searched=pattern):
             try:
                 pl.Series([""]).str.contains(pattern, literal=False)
             except pl.exceptions.PolarsError as error:
-                yield ("validator_params", "pattern"), f"not a pattern of the linear-time kind: {_reason(error)}"
+                yield (
+                    ("validator_params", "pattern"),
+                    f"not a pattern of the linear-time kind: {_reason(error)}",
+                )
         case JsonSchemaParams(json_schema=schema):
             from sdg_core.plan.types.json_schema import compile_schema
 
@@ -39,4 +50,6 @@ def check_validation(column: Column) -> Problems:
 def _reason(error: Exception) -> str:
     """What the pattern's compiler says, without its drawing of the place."""
     lines = str(error).strip().splitlines()
-    return next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0])
+    return next(
+        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0]
+    )

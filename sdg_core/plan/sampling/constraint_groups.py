@@ -42,17 +42,27 @@ def operands(constraint: Constraint) -> tuple[str, ...]:
 
 
 def find_bounds(
-    constraints: Sequence[Constraint], generated: Mapping[str, Column], reads: Mapping[str, Iterable[str]]
+    constraints: Sequence[Constraint],
+    generated: Mapping[str, Column],
+    reads: Mapping[str, Iterable[str]],
 ) -> list[ConstraintGroup]:
     """Constraints grouped by the samplers they share; those that no sampler has a part in are left out."""
     found: list[ConstraintGroup] = []
     for place, constraint in enumerate(constraints):
         steps = _steps_above(operands(constraint), generated, reads)
-        samplers = tuple(name for name in generated if name in steps and isinstance(generated[name], SamplerColumn))
+        samplers = tuple(
+            name
+            for name in generated
+            if name in steps and isinstance(generated[name], SamplerColumn)
+        )
         if not samplers:
             continue
         joined = ConstraintGroup(
-            (constraint,), (place,), samplers, tuple(name for name in generated if name in steps), ()
+            (constraint,),
+            (place,),
+            samplers,
+            tuple(name for name in generated if name in steps),
+            (),
         )
         for other in [other for other in found if not set(other.samplers).isdisjoint(samplers)]:
             found.remove(other)
@@ -73,7 +83,9 @@ def with_bound_edges(
     return after
 
 
-def in_order(bounds: Iterable[ConstraintGroup], order: Sequence[str]) -> tuple[ConstraintGroup, ...]:
+def in_order(
+    bounds: Iterable[ConstraintGroup], order: Sequence[str]
+) -> tuple[ConstraintGroup, ...]:
     """Bounds with their columns in computable order."""
     return tuple(
         replace(
@@ -93,13 +105,19 @@ def _steps_above(
     reached = dict[str, None]()
     while todo:
         name = todo.pop()
-        if name not in reached and isinstance(generated.get(name), SamplerColumn | ExpressionColumn):
+        if name not in reached and isinstance(
+            generated.get(name), SamplerColumn | ExpressionColumn
+        ):
             reached[name] = None
             todo += reads.get(name, ())
     varying = {name for name in reached if isinstance(generated[name], SamplerColumn)}
     grew = True
     while grew:
-        more = {name for name in reached if name not in varying and not varying.isdisjoint(reads.get(name, ()))}
+        more = {
+            name
+            for name in reached
+            if name not in varying and not varying.isdisjoint(reads.get(name, ()))
+        }
         varying |= more
         grew = bool(more)
     return frozenset(varying)
@@ -107,7 +125,8 @@ def _steps_above(
 
 def _union(one: ConstraintGroup, other: ConstraintGroup) -> ConstraintGroup:
     pairs = sorted(
-        zip((*one.places, *other.places), (*one.constraints, *other.constraints), strict=True), key=lambda pair: pair[0]
+        zip((*one.places, *other.places), (*one.constraints, *other.constraints), strict=True),
+        key=lambda pair: pair[0],
     )
     return ConstraintGroup(
         constraints=tuple(constraint for _, constraint in pairs),

@@ -60,8 +60,14 @@ def distribution_fault(
     kind = getattr(stats, name, None)
     if not isinstance(kind, stats.rv_continuous | stats.rv_discrete):
         if kind is not None and not name.startswith("_"):
-            return "dist_name", f"scipy.stats.{name} is not a distribution with an inverse CDF (ppf)"
-        return "dist_name", f"scipy.stats has no distribution {name!r}{did_you_mean(name, _names())}"
+            return (
+                "dist_name",
+                f"scipy.stats.{name} is not a distribution with an inverse CDF (ppf)",
+            )
+        return (
+            "dist_name",
+            f"scipy.stats has no distribution {name!r}{did_you_mean(name, _names())}",
+        )
     shapes = [shape.strip() for shape in kind.shapes.split(",")] if kind.shapes else []
     known = [*shapes, "loc", *(["scale"] if isinstance(kind, stats.rv_continuous) else [])]
     for given in params:
@@ -71,10 +77,16 @@ def distribution_fault(
     if remaining:
         return "dist_params", f"{name} needs {', '.join(remaining)} as well"
     if isinstance(kind, stats.rv_discrete) and not float(params.get("loc", 0)).is_integer():
-        return "dist_params", f"{name} has whole values, so loc must be whole, not {params['loc']:g}"
+        return (
+            "dist_params",
+            f"{name} has whole values, so loc must be whole, not {params['loc']:g}",
+        )
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
-        return "dist_params", f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1"
+        return (
+            "dist_params",
+            f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1",
+        )
     return _quantile_fault(name, params, patience or Patience())
 
 
@@ -89,10 +101,15 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
     return name == "logser" and 1 - 1e-6 < params["p"] < 1
 
 
-def _quantile_fault(name: str, params: Mapping[str, float], patience: Patience) -> tuple[str, str] | None:
+def _quantile_fault(
+    name: str, params: Mapping[str, float], patience: Patience
+) -> tuple[str, str] | None:
     listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
     if not patience.left and not _is_quick(name, params):
-        return "dist_params", f"{name} is not tried, because those of other columns take too long; correct these first"
+        return (
+            "dist_params",
+            f"{name} is not tried, because those of other columns take too long; correct these first",
+        )
     try:
         found = _have_quantiles(name, tuple(sorted(params.items())))
     except WorkEndedError:
@@ -111,7 +128,9 @@ def _have_quantiles(name: str, params: tuple[tuple[str, float], ...]) -> bool:
         from sdg_core.plan.sampling.quantiles import have_quantiles
 
         return have_quantiles(request)
-    process = BoundedProcess("sdg_core.plan.sampling.quantiles:have_quantiles_soon", seconds=_SECONDS)
+    process = BoundedProcess(
+        "sdg_core.plan.sampling.quantiles:have_quantiles_soon", seconds=_SECONDS
+    )
     try:
         return bool(process.call(request))
     finally:

@@ -43,7 +43,11 @@ EDUCATION_LEVELS: Mapping[str, int] = {
     "doctorate": 26,
 }
 """Level to the age from which people have it: those that are drawn when none is selected."""
-_CENSUS_LEVELS: Mapping[str, int] = {"less_than_9th": 6, "9th_12th_no_diploma": 15, "high_school": 17}
+_CENSUS_LEVELS: Mapping[str, int] = {
+    "less_than_9th": 6,
+    "9th_12th_no_diploma": 15,
+    "high_school": 17,
+}
 _COLLEGE = frozenset({"bachelors", "graduate", "doctorate"})
 
 FAKER_LOCALES: Mapping[str, str | None] = {
@@ -67,7 +71,13 @@ _VOCABULARY: Mapping[str, tuple[str, ...]] = {
     "bachelors_field": (*BACHELORS_FIELDS, NO_DEGREE),
     "education_level": (*EDUCATION_LEVELS, *_CENSUS_LEVELS),
 }
-_STATE_LISTS = ("states", "states_abbr", "territories_abbr", "freely_associated_states_abbr", "military_state_abbr")
+_STATE_LISTS = (
+    "states",
+    "states_abbr",
+    "territories_abbr",
+    "freely_associated_states_abbr",
+    "military_state_abbr",
+)
 _NO_STATES = frozenset({"District of Columbia", "Puerto Rico"})
 """What is asked for as a state, though no list of states has it."""
 SELECTABLE = (*_VOCABULARY, "city", "state", "region", "occupation", "first_name", "last_name")
@@ -75,7 +85,11 @@ SELECTABLE = (*_VOCABULARY, "city", "state", "region", "occupation", "first_name
 
 def faker_locale(params: PeopleParams) -> str:
     """Faker's name of the locale; the config has been checked."""
-    return FAKER_LOCALES[params.locale] or "" if isinstance(params, PersonParams) else params.locale.replace("-", "_")
+    return (
+        FAKER_LOCALES[params.locale] or ""
+        if isinstance(params, PersonParams)
+        else params.locale.replace("-", "_")
+    )
 
 
 def selected(params: PeopleParams, field: str) -> tuple[str, ...]:
@@ -122,7 +136,10 @@ def ages(params: PeopleParams) -> tuple[int, int]:
 def check_person(column: SamplerColumn) -> Problems:
     """Problems of a column if it samples people, by path inside the column."""
     branches: dict[Path, SamplerParams] = {("params",): column.params}
-    branches |= {("conditional_params", condition): params for condition, params in column.conditional_params.items()}
+    branches |= {
+        ("conditional_params", condition): params
+        for condition, params in column.conditional_params.items()
+    }
     for path, params in branches.items():
         if isinstance(params, PersonParams | PersonFromFakerParams):
             yield from (((*path, *inner), message) for inner, message in _check_people(params))
@@ -140,22 +157,33 @@ def _check_people(params: PersonParams | PersonFromFakerParams) -> Problems:
         yield from _check_locale(params.locale)
     youngest, oldest = ages(params)
     if youngest > oldest:
-        yield ("age_range",), f"nobody between {params.age_range[0]} and {oldest} has the selected field values"
+        yield (
+            ("age_range",),
+            f"nobody between {params.age_range[0]} and {oldest} has the selected field values",
+        )
 
 
 def _check_census_locale(locale: str) -> Problems:
     if locale not in FAKER_LOCALES:
-        message = f"{locale!r} is not a locale of person samplers{did_you_mean(locale, FAKER_LOCALES)}"
+        message = (
+            f"{locale!r} is not a locale of person samplers{did_you_mean(locale, FAKER_LOCALES)}"
+        )
         yield ("locale",), f"{message}; person_from_faker has every locale of Faker"
     elif FAKER_LOCALES[locale] is None:
-        yield ("locale",), f"there are no names for {locale!r}: Faker has no such locale; use another, such as 'en_IN'"
+        yield (
+            ("locale",),
+            f"there are no names for {locale!r}: Faker has no such locale; use another, such as 'en_IN'",
+        )
 
 
 def _check_locale(locale: str) -> Problems:
     from faker.config import AVAILABLE_LOCALES  # only those who draw people pay for the import
 
     if locale.replace("-", "_") not in AVAILABLE_LOCALES:
-        yield ("locale",), f"{locale!r} is not a locale of Faker{did_you_mean(locale, AVAILABLE_LOCALES)}"
+        yield (
+            ("locale",),
+            f"{locale!r} is not a locale of Faker{did_you_mean(locale, AVAILABLE_LOCALES)}",
+        )
 
 
 def _check_selection(params: PersonParams) -> Problems:
@@ -170,7 +198,10 @@ def _check_selection(params: PersonParams) -> Problems:
         known = _known_values(params, field)
         for place, value in enumerate(values):
             if known and value not in known:
-                yield (*path, place), f"{value!r} is not a value of {field}{did_you_mean(value, known)}"
+                yield (
+                    (*path, place),
+                    f"{value!r} is not a value of {field}{did_you_mean(value, known)}",
+                )
     if "state" in chosen and "region" in chosen:
         yield ("select_field_values", "region"), "state and region are the same; keep one"
     if not _levels_fit(params):
@@ -179,7 +210,9 @@ def _check_selection(params: PersonParams) -> Problems:
 
 def _known_values(params: PersonParams, field: str) -> Collection[str]:
     """The values that a field can have; empty where people may have others than those that are known."""
-    if field in ("state", "region") and not {"state", "region"} <= {*(params.select_field_values or ())}:
+    if field in ("state", "region") and not {"state", "region"} <= {
+        *(params.select_field_values or ())
+    }:
         return _states(params)
     return _VOCABULARY.get(field, ())
 

@@ -10,7 +10,9 @@ from sdg_core.config.people import PeopleParams, PersonParams
 from sdg_core.plan.sampling.people import PERSON_TYPE
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-TRAIT_TYPE = pa.struct([("t_score", pa.int64()), ("label", pa.string()), ("description", pa.string())])
+TRAIT_TYPE = pa.struct(
+    [("t_score", pa.int64()), ("label", pa.string()), ("description", pa.string())]
+)
 """A T-score has the mean 50 and the standard deviation 10 in the population (McCall 1922)."""
 CENSUS_FIELDS = tuple(
     """ethnic_background race religion first_language second_language third_language education_degree district zone area
@@ -25,7 +27,9 @@ PERSONA_TEXTS = tuple(
 )
 PERSONA_LISTS = ("skills_and_expertise_list", "hobbies_and_interests_list")
 
-_CENSUS = [(name, pa.int64() if name == "monthly_income_eur" else pa.string()) for name in CENSUS_FIELDS]
+_CENSUS = [
+    (name, pa.int64() if name == "monthly_income_eur" else pa.string()) for name in CENSUS_FIELDS
+]
 _TEXTS = [(name, pa.string()) for name in PERSONA_TEXTS]
 _LISTS = [(name, pa.list_(pa.string())) for name in PERSONA_LISTS]
 CENSUS_TYPE = pa.struct([*PERSON_TYPE, *_CENSUS])

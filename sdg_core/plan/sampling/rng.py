@@ -30,7 +30,9 @@ class RandomSource:
     seed: int
     attempts: NDArray[np.int64] | None = field(default=None, compare=False)
 
-    def words(self, column: str, indices: NDArray[np.int64], *, block: int = 0, attempt: int = 0) -> Words:
+    def words(
+        self, column: str, indices: NDArray[np.int64], *, block: int = 0, attempt: int = 0
+    ) -> Words:
         """Four words per record: shape `(len(indices), 4)`, for record indices that ascend (within each attempt)."""
         key = column_key(self.seed, column)
         if self.attempts is None or len(indices) == 0:
@@ -45,7 +47,9 @@ class RandomSource:
             ]
         )
 
-    def uniforms(self, column: str, indices: NDArray[np.int64], *, attempt: int = 0) -> NDArray[np.float64]:
+    def uniforms(
+        self, column: str, indices: NDArray[np.int64], *, attempt: int = 0
+    ) -> NDArray[np.float64]:
         """Four real numbers in `[0, 1)` per record, shape `(len(indices), 4)`."""
         return to_unit(self.words(column, indices, attempt=attempt))
 
@@ -71,7 +75,9 @@ class RecordChoices:
 
 def column_key(seed: int, column: str) -> int:
     """The 128-bit Philox key of a column."""
-    digest = hashlib.blake2b(f"{seed}\x00{column}".encode(), digest_size=16, person=b"sdg/column").digest()
+    digest = hashlib.blake2b(
+        f"{seed}\x00{column}".encode(), digest_size=16, person=b"sdg/column"
+    ).digest()
     return int.from_bytes(digest, "little")
 
 

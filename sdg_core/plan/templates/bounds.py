@@ -73,7 +73,11 @@ def together(parts: Sequence[Bound]) -> Bound:
 
 def scaled(bound: Bound, factor: float, more: float = 0.0) -> Bound:
     """A text or list that may be so many times as large; it is looped over character by character in the worst case."""
-    return Bound(bound.size * factor + more, max(bound.count, bound.size * factor + more), bound.whole * factor + more)
+    return Bound(
+        bound.size * factor + more,
+        max(bound.count, bound.size * factor + more),
+        bound.whole * factor + more,
+    )
 
 
 def formatted(text: Bound, arguments: Sequence[Bound], sign: str) -> Bound:
@@ -89,7 +93,9 @@ def formatted(text: Bound, arguments: Sequence[Bound], sign: str) -> Bound:
 def filter_bound(name: str, value: Bound, arguments: Sequence[Bound]) -> Bound:
     """What a filter or method returns at most. Raises UnboundedError for one that is not known."""
     if name in _NUMBERS:
-        return replace(NUMBER, largest=value.size if name in ("length", "count", "wordcount") else math.inf)
+        return replace(
+            NUMBER, largest=value.size if name in ("length", "count", "wordcount") else math.inf
+        )
     if name in _SAME:
         return replace(value, is_number=False, text=None)
     factor = _FACTORS.get(name)
@@ -106,7 +112,9 @@ def _number(argument: Bound) -> float:
 
 
 def _wide(value: Bound, arguments: Sequence[Bound]) -> Bound:
-    return scaled(value, 1, sum(map(_number, arguments)) + sum(argument.size for argument in arguments))
+    return scaled(
+        value, 1, sum(map(_number, arguments)) + sum(argument.size for argument in arguments)
+    )
 
 
 def _indented(value: Bound, arguments: Sequence[Bound]) -> Bound:
@@ -130,7 +138,9 @@ def _inserted(value: Bound, arguments: Sequence[Bound]) -> Bound:
 
 
 def _spread(value: Bound, arguments: Sequence[Bound]) -> Bound:
-    filled = sum(map(_number, arguments)) * max((argument.size for argument in arguments), default=0.0)
+    filled = sum(map(_number, arguments)) * max(
+        (argument.size for argument in arguments), default=0.0
+    )
     return scaled(value, 2, filled)
 
 

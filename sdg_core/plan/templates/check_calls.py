@@ -24,7 +24,11 @@ _ABOUT_ARGUMENTS = {"TooManyArguments", "MissingArgument"}
 def call_faults(tree: nodes.Template, env: minijinja.Environment) -> Iterator[str]:
     """What is wrong with the filters and tests that a parsed template calls. Raises TooLargeError."""
     for call in tree.find_all((nodes.Filter, nodes.Test)):
-        if isinstance(call, nodes.Filter | nodes.Test) and call.dyn_args is None and call.dyn_kwargs is None:
+        if (
+            isinstance(call, nodes.Filter | nodes.Test)
+            and call.dyn_args is None
+            and call.dyn_kwargs is None
+        ):
             fault = _fault(call, env)
             if fault is not None:
                 yield fault
@@ -40,12 +44,19 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
     own = ADDED.get(_own_name(call))
     if kind == "filter" and own is not None:
         return _unbound(call.name, own, count=len(call.args), names=names)
-    given = ", ".join([*(f"a{place}" for place in range(len(call.args))), *(f"{name}=k_{name}" for name in names)])
+    given = ", ".join(
+        [*(f"a{place}" for place in range(len(call.args))), *(f"{name}=k_{name}" for name in names)]
+    )
     values = {f"a{place}": _sample(argument) for place, argument in enumerate(call.args)}
     values |= {f"k_{pair.key}": _sample(pair.value, otherwise=1) for pair in call.kwargs}
     operator = "|" if kind == "filter" else " is "
     errors = [
-        _error(env, f"value{operator}{call.name}" + (f"({given})" if given else ""), value=sample, **values)
+        _error(
+            env,
+            f"value{operator}{call.name}" + (f"({given})" if given else ""),
+            value=sample,
+            **values,
+        )
         for sample in _SAMPLES
     ]
     unknown = "UnknownFilter" if kind == "filter" else "UnknownTest"
@@ -60,11 +71,15 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
 
 def _own_name(call: nodes.Filter | nodes.Test) -> str:
     """The name of the function of ours that is called, if one is."""
-    positional = len(call.args) + len(call.kwargs) > 2 if call.name == "replace" else bool(call.args)
+    positional = (
+        len(call.args) + len(call.kwargs) > 2 if call.name == "replace" else bool(call.args)
+    )
     return POSITIONAL[call.name] if call.name in POSITIONAL and positional else call.name
 
 
-def _unbound(name: str, function: Callable[..., Any], *, count: int, names: list[str]) -> str | None:
+def _unbound(
+    name: str, function: Callable[..., Any], *, count: int, names: list[str]
+) -> str | None:
     """Why a call does not fit the function's parameters."""
     try:
         inspect.signature(function).bind(None, *[None] * count, **dict.fromkeys(names))
@@ -77,7 +92,9 @@ def _sample(argument: nodes.Node, *, otherwise: Any = "") -> Any:
     return argument.value if isinstance(argument, nodes.Const) else otherwise
 
 
-def _error(env: minijinja.Environment, expression: str, **values: Any) -> minijinja.TemplateError | None:
+def _error(
+    env: minijinja.Environment, expression: str, **values: Any
+) -> minijinja.TemplateError | None:
     try:
         env.eval_expr(expression, **values)
     except minijinja.TemplateError as error:

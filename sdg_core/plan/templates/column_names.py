@@ -24,7 +24,9 @@ _TAGS = {"{{": "}}", "{%": "%}"}
 _OPENING = re.compile(r"\{#|\{%[-+]?\s*raw\s*[-+]?%\}|\{\{|\{%")
 _END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _END_OF_COMMENT = re.compile(r"#\}")
-_INSIDE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`([^`\r\n]+)`|\}\}|%\}|[{}]", re.DOTALL)
+_INSIDE = re.compile(
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`([^`\r\n]+)`|\}\}|%\}|[{}]", re.DOTALL
+)
 _MAY_NEED = re.compile(rf"[^\W\d]\w*[ \t]+[^\W\d]\w*|\b(?:{'|'.join(sorted(FUNCTIONS))})\b")
 
 
@@ -46,7 +48,9 @@ def identifier(name: str) -> str:
 
 def as_named(text: str) -> str:
     """A text, such as a message of the engine, with identifiers turned back into names."""
-    return _IDENTIFIER.sub(lambda match: bytes.fromhex(match[1]).decode("utf-8", "surrogatepass"), text)
+    return _IDENTIFIER.sub(
+        lambda match: bytes.fromhex(match[1]).decode("utf-8", "surrogatepass"), text
+    )
 
 
 def _without_backticks(source: str) -> str:
@@ -99,7 +103,9 @@ def _end_of_name(tokens: list[Token], place: int) -> int:
     end = place + 1
     if not _is_word(tokens, place) or _before(tokens, place) in ("is", "|", ".", "is not"):
         return end
-    while end + 1 < len(tokens) and tokens[end].kind == "whitespace" and "\n" not in tokens[end].text:
+    while (
+        end + 1 < len(tokens) and tokens[end].kind == "whitespace" and "\n" not in tokens[end].text
+    ):
         if not _is_word(tokens, end + 1):
             break
         end += 2

@@ -23,7 +23,12 @@ def conjuncts(when: str) -> tuple[str, ...]:
     """
     whole = (truth_template(when),)
     tokens = tokens_of(spelled(when.strip()))
-    if tokens is None or len(tokens) < 2 or tokens[0].kind != "variable_begin" or tokens[-1].kind != "variable_end":
+    if (
+        tokens is None
+        or len(tokens) < 2
+        or tokens[0].kind != "variable_begin"
+        or tokens[-1].kind != "variable_end"
+    ):
         return whole
     inside = tokens[1:-1]
     if any(token.kind.endswith(("_begin", "_end")) for token in inside):

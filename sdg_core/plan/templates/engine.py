@@ -75,7 +75,9 @@ def template_references(source: str) -> frozenset[str]:
         raise TemplateSyntaxError(first_line(error)) from error
     for tag in statements(tokens):
         if tag in _NOTHING_TO_LOAD:
-            raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
+            raise TemplateSyntaxError(
+                f"{{% {tag} %}} is not available: there are no other templates"
+            )
     read = (frozenset(names) | _names_by_jinja(source)) - RESERVED - FUNCTIONS
     _check_filters(source, read)
     return frozenset(map(as_named, read))
@@ -83,7 +85,10 @@ def template_references(source: str) -> frozenset[str]:
 
 def chooses(source: str) -> bool:
     """Whether a template draws with the filter `random`. Raises TemplateSyntaxError."""
-    return "random" in source and _RANDOM.search("".join(_read_by_engine(checked_tokens(source)))) is not None
+    return (
+        "random" in source
+        and _RANDOM.search("".join(_read_by_engine(checked_tokens(source)))) is not None
+    )
 
 
 def _read_by_engine(tokens: Iterable[Token]) -> Iterator[str]:
@@ -138,14 +143,18 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
     try:
         _lenient().render_str(for_engine(source), **nothing)
     except minijinja.TemplateError as error:
-        if error.kind in _UNKNOWN:  # only for what Jinja2 cannot parse; the rest is checked call by call
+        if (
+            error.kind in _UNKNOWN
+        ):  # only for what Jinja2 cannot parse; the rest is checked call by call
             raise TemplateSyntaxError(first_line(error)) from error
     except TooLargeError as error:
         raise TemplateSyntaxError(str(error)) from error
     except Exception:  # noqa: BLE001 - a filter's objection to a value, of whatever kind; those of a record may be others
         return
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # a fault of the renderer; the values of a record may not meet it
+        if (
+            type(error).__name__ != "PanicException"
+        ):  # a fault of the renderer; the values of a record may not meet it
             raise
 
 
@@ -184,7 +193,9 @@ def condition_fault(condition: str) -> str | None:
         if error.kind != "SyntaxError":
             return None  # it has no values yet
         hint = "; write it without braces" if "{{" in condition or "{%" in condition else ""
-        return f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
+        return (
+            f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
+        )
     except TemplateSyntaxError as error:
         return f"not a valid condition: {error}"
     except ValueError:  # a filter's objection to a value that is not there yet

@@ -127,7 +127,10 @@ class ExpressionSizes:
             case nodes.Mul():
                 return self._product(left, right)
         return replace(
-            NUMBER, largest=left.largest + right.largest if isinstance(node, nodes.Add | nodes.Sub) else math.inf
+            NUMBER,
+            largest=left.largest + right.largest
+            if isinstance(node, nodes.Add | nodes.Sub)
+            else math.inf,
         )
 
     def _product(self, left: Bound, right: Bound) -> Bound:
@@ -138,7 +141,9 @@ class ExpressionSizes:
             return replace(NUMBER, largest=left.largest * right.largest)
         if left.is_number or right.is_number:
             number, other = (left, right) if left.is_number else (right, left)
-            return scaled(replace(other, is_number=False, text=None), max(number.largest, 1.0), SCALAR_SIZE)
+            return scaled(
+                replace(other, is_number=False, text=None), max(number.largest, 1.0), SCALAR_SIZE
+            )
         if not plain:
             raise UnboundedError("*")
         self._take_for_numbers(plain[0])

@@ -108,7 +108,9 @@ def _bounded(name: str) -> Callable[..., Any]:
 
 def _format(value: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(value, str) and _WIDE_PERCENT.search(value):
-        raise TooLargeError(f"filter format: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed")
+        raise TooLargeError(
+            f"filter format: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed"
+        )
     return _original("format", value, args, kwargs)
 
 
@@ -138,11 +140,19 @@ def _sized(name: str, size: Any) -> None:
 
 
 def _truncated(
-    value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int | None = None
+    value: Any,
+    length: int = 255,
+    killwords: bool = False,
+    end: str = "...",
+    leeway: int | None = None,
 ) -> str:
     if length < len(end):
-        raise ValueError(f"filter truncate: {length} is shorter than {end!r}, with which the text is to end")
-    return jinja_filters.do_truncate(_JINJA, _text(value, "truncate"), length, killwords, end, leeway)
+        raise ValueError(
+            f"filter truncate: {length} is shorter than {end!r}, with which the text is to end"
+        )
+    return jinja_filters.do_truncate(
+        _JINJA, _text(value, "truncate"), length, killwords, end, leeway
+    )
 
 
 def _wrapped(
@@ -153,7 +163,9 @@ def _wrapped(
     break_on_hyphens: bool = True,
 ) -> str:
     text = _text(value, "wordwrap")
-    return jinja_filters.do_wordwrap(_JINJA, text, width, break_long_words, wrapstring, break_on_hyphens)
+    return jinja_filters.do_wordwrap(
+        _JINJA, text, width, break_long_words, wrapstring, break_on_hyphens
+    )
 
 
 def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
@@ -177,14 +189,21 @@ def _number(name: str, value: Any, number: Any) -> Any:
     if value is None:
         raise NullOperandError(f"filter {name}: the value is null or undefined")
     if number is _NO_DEFAULT:
-        raise ValueError(f"filter {name}: {reprlib.repr(value)} is not a number; {name}(0) would give 0 for it")
+        raise ValueError(
+            f"filter {name}: {reprlib.repr(value)} is not a number; {name}(0) would give 0 for it"
+        )
     return str(number) if isinstance(number, int) and abs(number) >= 2**127 else number
 
 
 def _sort(
-    value: Any, reverse: bool = False, case_sensitive: bool = False, attribute: str | int | None = None
+    value: Any,
+    reverse: bool = False,
+    case_sensitive: bool = False,
+    attribute: str | int | None = None,
 ) -> list[Any]:
-    return jinja_filters.do_sort(_JINJA, _items(value, "sort", may_be_empty=True), reverse, case_sensitive, attribute)
+    return jinja_filters.do_sort(
+        _JINJA, _items(value, "sort", may_be_empty=True), reverse, case_sensitive, attribute
+    )
 
 
 def _min(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
@@ -195,11 +214,19 @@ def _max(value: Any, case_sensitive: bool = False, attribute: str | int | None =
     return max(_items(value, "max"), key=_key(case_sensitive, attribute))
 
 
-def _unique(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> list[Any]:
-    return list(jinja_filters.do_unique(_JINJA, _items(value, "unique", may_be_empty=True), case_sensitive, attribute))
+def _unique(
+    value: Any, case_sensitive: bool = False, attribute: str | int | None = None
+) -> list[Any]:
+    return list(
+        jinja_filters.do_unique(
+            _JINJA, _items(value, "unique", may_be_empty=True), case_sensitive, attribute
+        )
+    )
 
 
-def _dictsort(value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False) -> list[Any]:
+def _dictsort(
+    value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False
+) -> list[Any]:
     if not isinstance(value, dict):
         raise ValueError("filter dictsort: a mapping is needed")
     return jinja_filters.do_dictsort(value, case_sensitive, by, reverse)  # type: ignore[arg-type]

@@ -48,7 +48,9 @@ def serve_one(request: Any, ask: Answer) -> Any:
     except CellError as error:
         return {"error": error.message}
     if len(text) > MAX_TEXT:
-        return {"error": f"the template makes a text of {len(text):,} characters; at most {MAX_TEXT:,} are possible"}
+        return {
+            "error": f"the template makes a text of {len(text):,} characters; at most {MAX_TEXT:,} are possible"
+        }
     return {"text": text}
 
 
@@ -62,7 +64,9 @@ class _Asked:
         """A whole number from 0 to `bound`, exclusive."""
         drawn = self._ask({"below": bound})
         if drawn is None:
-            raise ValueError("filter random: there is no record here whose random numbers could choose")
+            raise ValueError(
+                "filter random: there is no record here whose random numbers could choose"
+            )
         return int(drawn)
 
 

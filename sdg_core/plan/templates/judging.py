@@ -32,9 +32,15 @@ def not_true(keep: str) -> str:
     return f"not true: {keep.strip()}"
 
 
-def stands_in_the_way(keep: str, error: CellError, values: Mapping[str, Any], *, names: Sequence[str]) -> str | None:
+def stands_in_the_way(
+    keep: str, error: CellError, values: Mapping[str, Any], *, names: Sequence[str]
+) -> str | None:
     """The reason of a row whose condition cannot be evaluated because a column is null; None if that is not why."""
-    return f"{not_true(keep)} ({error.message})" if any(values[name] is None for name in names) else None
+    return (
+        f"{not_true(keep)} ({error.message})"
+        if any(values[name] is None for name in names)
+        else None
+    )
 
 
 def score_of(template: Template, values: Mapping[str, Any]) -> float | None:

@@ -40,11 +40,15 @@ def checked_tokens(source: str) -> tuple[Token, ...]:
     Raises TemplateSyntaxError for what has none, and for what is too long or too deep.
     """
     if len(source) > MAX_SOURCE:
-        raise TemplateSyntaxError(f"the template has {len(source):,} characters; at most {MAX_SOURCE:,} are possible")
+        raise TemplateSyntaxError(
+            f"the template has {len(source):,} characters; at most {MAX_SOURCE:,} are possible"
+        )
     try:
         tokens = tuple(split(spelled(source)))
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateSyntaxError(f"syntax error: {error.message} (line {error.lineno} of the template)") from None
+        raise TemplateSyntaxError(
+            f"syntax error: {error.message} (line {error.lineno} of the template)"
+        ) from None
     except ValueError as error:  # an integer of thousands of digits
         raise TemplateSyntaxError(f"syntax error: {error}") from None
     _check_code(tokens)

@@ -65,7 +65,9 @@ class Template:
             return isolated.render(self.source, context, nested=nested, choices=choices)
         return self._text(context, nested=nested, choices=choices)
 
-    async def render_in_loop(self, values: Mapping[str, Any], choices: Choices | None = None) -> str:
+    async def render_in_loop(
+        self, values: Mapping[str, Any], choices: Choices | None = None
+    ) -> str:
         """`render` for an event loop, which goes on while a process of its own renders."""
         context, nested = self._context(values)
         if not self._fits(context):
@@ -136,7 +138,10 @@ def plain_value(value: Any) -> Any:
     if kind in _SCALARS:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {key if type(key) is str else str(key): plain_value(child) for key, child in value.items()}
+        return {
+            key if type(key) is str else str(key): plain_value(child)
+            for key, child in value.items()
+        }
     if isinstance(value, list | tuple):
         return [plain_value(child) for child in value]
     return _plain_scalar(value)

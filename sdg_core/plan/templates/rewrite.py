@@ -19,7 +19,8 @@ FROM_JSON_LIST = "json_list_"
 AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
 POSITIONAL = {
-    name: f"{name}_" for name in ("truncate", "wordwrap", "replace", "sort", "min", "max", "unique", "dictsort")
+    name: f"{name}_"
+    for name in ("truncate", "wordwrap", "replace", "sort", "min", "max", "unique", "dictsort")
 }
 """Filters that the engine has, but not with all of Jinja2's arguments, and what stands for them where those are given."""
 TEXT_METHODS = frozenset(
@@ -37,8 +38,12 @@ _OF_COLLECTIONS = frozenset(
 )
 _OPEN = {"(": ")", "[": "]", "{": "}"}
 _CLOSE = frozenset(")]}")
-_KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
-_MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
+_KEYWORDS = frozenset(
+    "in and or not if else elif is for set recursive true false none True False None".split()
+)
+_MAY_NEED = re.compile(
+    rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\("
+)
 _PRINTED = (
     f" ((EXPRESSION)|{AS_JSON}) if ((EXPRESSION) is mapping or (EXPRESSION) is boolean or (EXPRESSION) is sequence "
     "and (EXPRESSION) is not string) else (EXPRESSION) "
@@ -100,7 +105,11 @@ def _rewrite_filters(tokens: list[Token]) -> None:
     """`|truncate(8)` to `|truncate_(8)`: the engine takes the length by name only, and no count for `replace`."""
     for place, token in enumerate(tokens):
         call = following(tokens, place)
-        if token.text not in POSITIONAL or not _is(tokens, preceding(tokens, place), "|") or not _is(tokens, call, "("):
+        if (
+            token.text not in POSITIONAL
+            or not _is(tokens, preceding(tokens, place), "|")
+            or not _is(tokens, call, "(")
+        ):
             continue
         given = tokens[call + 1 : _closing(tokens, call)]
         named = _is(tokens, following(tokens, following(tokens, call)), "=")
@@ -138,7 +147,16 @@ def _rewrite_percent(tokens: list[Token]) -> None:
             operand = tokens[start : end + 1]
             if _is_tuple(operand):
                 operand = operand[1:-1]
-            wrapped = [_op("("), tokens[left], _op("|"), _name(PERCENT), _op("("), *operand, _op(")"), _op(")")]
+            wrapped = [
+                _op("("),
+                tokens[left],
+                _op("|"),
+                _name(PERCENT),
+                _op("("),
+                *operand,
+                _op(")"),
+                _op(")"),
+            ]
             tokens[left : end + 1] = wrapped
         place += 1
 
@@ -165,17 +183,29 @@ def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[lis
     expression = [tokens[place]]
     place += 1
     while True:
-        sign = place if place < len(tokens) and tokens[place].kind != "whitespace" else following(tokens, place - 1)
+        sign = (
+            place
+            if place < len(tokens) and tokens[place].kind != "whitespace"
+            else following(tokens, place - 1)
+        )
         name = following(tokens, sign)
         if _is(tokens, sign, "."):
-            is_method = _is(tokens, following(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
-            expression = [*(expression if is_method else _read(expression, FROM_JSON)), _op("."), tokens[name]]
+            is_method = (
+                _is(tokens, following(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
+            )
+            expression = [
+                *(expression if is_method else _read(expression, FROM_JSON)),
+                _op("."),
+                tokens[name],
+            ]
             place = name + 1
         elif _is(tokens, sign, "[", "("):
             end = _closing(tokens, sign)
             inner = _with_json(tokens[sign + 1 : end], roots)
             if tokens[sign].text == "[":
-                expression = _read(expression, FROM_JSON_LIST if _is_slice(tokens[sign + 1 : end]) else FROM_JSON)
+                expression = _read(
+                    expression, FROM_JSON_LIST if _is_slice(tokens[sign + 1 : end]) else FROM_JSON
+                )
             expression = [*expression, tokens[sign], *inner, tokens[end]]
             place = end + 1
         elif _is(tokens, sign, "|") and name < len(tokens) and tokens[name].text in _OF_COLLECTIONS:
@@ -193,7 +223,11 @@ def _loop_names(tokens: list[Token]) -> set[str]:
     found: set[str] = set()
     inside = False
     for place, token in enumerate(tokens):
-        if token.kind == "name" and token.text == "for" and tokens[preceding(tokens, place)].kind == "block_begin":
+        if (
+            token.kind == "name"
+            and token.text == "for"
+            and tokens[preceding(tokens, place)].kind == "block_begin"
+        ):
             inside = True
         elif token.text == "in":
             inside = False
@@ -216,7 +250,9 @@ def _expression_start(tokens: list[Token], place: int) -> int:
         if tokens[place].text in _CLOSE and tokens[place].kind == "operator":
             place = _opening(tokens, place)
             before = preceding(tokens, place)
-            callee = before >= 0 and (tokens[before].kind in ("name", "string") or _is(tokens, before, ")", "]"))
+            callee = before >= 0 and (
+                tokens[before].kind in ("name", "string") or _is(tokens, before, ")", "]")
+            )
             if not callee or tokens[before].text in _KEYWORDS:
                 return place
             place = before
@@ -243,7 +279,11 @@ def _operand_end(tokens: list[Token], place: int) -> int:
 
 
 def _is_tuple(operand: list[Token]) -> bool:
-    return operand[0].text == "(" and _closing(operand, 0) == len(operand) - 1 and _count_at_top(operand[1:-1], ",") > 0
+    return (
+        operand[0].text == "("
+        and _closing(operand, 0) == len(operand) - 1
+        and _count_at_top(operand[1:-1], ",") > 0
+    )
 
 
 def _is_slice(index: list[Token]) -> bool:
@@ -283,7 +323,11 @@ def _opening(tokens: list[Token], place: int) -> int:
 
 
 def _is(tokens: list[Token], place: int, *signs: str) -> bool:
-    return 0 <= place < len(tokens) and tokens[place].kind == "operator" and tokens[place].text in signs
+    return (
+        0 <= place < len(tokens)
+        and tokens[place].kind == "operator"
+        and tokens[place].text in signs
+    )
 
 
 def _op(text: str) -> Token:

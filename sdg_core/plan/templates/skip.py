@@ -16,9 +16,7 @@ from sdg_core.plan.types.arrow import conform
 
 _SINGLE = re.compile(r"\s*\{\{[-+]?(.*?)[-+]?\}\}\s*", re.DOTALL)
 _FALSE = frozenset({"", "false", "no", "none", "null", "[]", "{}", "()"})
-_TRUTH = (
-    "{% set skip_when_ = (EXPRESSION) %}{% if skip_when_ is string %}{{ skip_when_ }}{% elif skip_when_ %}1{% endif %}"
-)
+_TRUTH = "{% set skip_when_ = (EXPRESSION) %}{% if skip_when_ is string %}{{ skip_when_ }}{% elif skip_when_ %}1{% endif %}"
 _INT64 = 2**63
 
 
@@ -68,7 +66,12 @@ def _coerced(value: str | int | float | bool, dtype: str) -> str | int | float |
     number = _number(value)
     if dtype == "float" and number is not None:
         return float(number)
-    if dtype == "int" and number is not None and number == int(number) and -_INT64 <= number < _INT64:
+    if (
+        dtype == "int"
+        and number is not None
+        and number == int(number)
+        and -_INT64 <= number < _INT64
+    ):
         return int(number)
     raise ValueError(f"{value!r} is not of dtype {dtype}")
 
@@ -88,7 +91,9 @@ def _number(value: str | int | float) -> int | float | None:
 
 
 def _truth(value: str | int | float | bool, dtype: str) -> bool:
-    truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(str(value).lower())
+    truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+        str(value).lower()
+    )
     if dtype != "bool" or truth is None:
         raise ValueError(f"{value!r} is not of dtype {dtype}")
     return truth

@@ -38,7 +38,10 @@ def tokens_of(source: str) -> list[Token] | None:
     """The tokens in order; None if Jinja2 cannot split the source."""
     try:
         return split(source)
-    except (jinja2.TemplateSyntaxError, ValueError):  # a ValueError for an integer of thousands of digits
+    except (
+        jinja2.TemplateSyntaxError,
+        ValueError,
+    ):  # a ValueError for an integer of thousands of digits
         return None
 
 
@@ -51,4 +54,6 @@ def split(source: str) -> list[Token]:
     if "\r" not in source:
         return tokens
     newlines = iter(_NEWLINE.findall(source))
-    return [Token(token.kind, re.sub("\n", lambda _: next(newlines), token.text)) for token in tokens]
+    return [
+        Token(token.kind, re.sub("\n", lambda _: next(newlines), token.text)) for token in tokens
+    ]

@@ -67,8 +67,12 @@ class Variants:
         reason = first_line(error).replace(f" (in {_NAME}:1)", "")
         if error.kind == "UndefinedError" and error.range is not None:
             variant = self._json if self._json is not None and env in self._json else self._plain
-            reason = reason.replace("undefined value", f"undefined value {variant.expression(*error.range)!r}", 1)
-        return reason.replace(f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)")
+            reason = reason.replace(
+                "undefined value", f"undefined value {variant.expression(*error.range)!r}", 1
+            )
+        return reason.replace(
+            f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)"
+        )
 
 
 class _Variant:
@@ -110,5 +114,7 @@ def _refuse_methods(value: Any) -> Any:
     Serves to tell, not to print: what passes through it comes out changed (1.0 as 1).
     """
     if callable(value):
-        raise RenderError(f"{getattr(value, '__name__', 'it')!r} is a method here, not a key; call it, or use ['key']")
+        raise RenderError(
+            f"{getattr(value, '__name__', 'it')!r} is a method here, not a key; call it, or use ['key']"
+        )
     return value

@@ -25,10 +25,14 @@ _MOST_WORK = 2**24
 """Characters that all expressions of a rendering together may make in this process."""
 _MOST_PER_CHARACTER = 64
 """The same for each character of its values, where their sizes are not looked at."""
-_TIERS = tuple((float(2**exponent), float(2 ** (exponent - 6))) for exponent in (20, 17, 15, 13, 10, 6))
+_TIERS = tuple(
+    (float(2**exponent), float(2 ** (exponent - 6))) for exponent in (20, 17, 15, 13, 10, 6)
+)
 _UNLIMITED = (float(2**30), float(2**24))
 _MANY_SMALL = (64.0, float(2**24))
-_JINJA = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])
+_JINJA = jinja2.Environment(
+    autoescape=False, extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"]
+)
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,17 @@ def room_of(source: str) -> Room:
     """The values that fit a template whose tokens are within limits."""
     try:
         body = _JINJA.parse(source).body
-    except (jinja2.TemplateSyntaxError, RecursionError):  # the engine takes a little more than Jinja2
+    except (
+        jinja2.TemplateSyntaxError,
+        RecursionError,
+    ):  # the engine takes a little more than Jinja2
         return _NO_ROOM
     free = _room(body, *_UNLIMITED, most=_UNLIMITED[0] * _MOST_PER_CHARACTER)
-    if free is not None and not free.numbers and _room(body, *_MANY_SMALL, most=4 * _MOST_WORK) is not None:
+    if (
+        free is not None
+        and not free.numbers
+        and _room(body, *_MANY_SMALL, most=4 * _MOST_WORK) is not None
+    ):
         return Room(math.inf)
     rooms = (_room(body, *tier, most=_MOST_WORK) for tier in _TIERS)
     return next((room for room in rooms if room is not None), _NO_ROOM)
@@ -95,7 +106,9 @@ def _room(body: list[nodes.Node], size: float, count: float, *, most: float) -> 
         return None
     if not walk.work <= most:
         return None
-    return Room(size, count, frozenset(walk.counted), frozenset(walk.numbers), frozenset(walk.repeats))
+    return Room(
+        size, count, frozenset(walk.counted), frozenset(walk.numbers), frozenset(walk.repeats)
+    )
 
 
 def _measure(value: Any) -> tuple[float, float]:
@@ -106,7 +119,9 @@ def _measure(value: Any) -> tuple[float, float]:
         return SCALAR_SIZE, 0
     keys = sum(map(len, value)) if isinstance(value, dict) else 0
     parts = [_measure(child) for child in (value.values() if isinstance(value, dict) else value)]
-    return keys + sum(8 + size for size, _ in parts), max((len(value), *(count for _, count in parts)))
+    return keys + sum(8 + size for size, _ in parts), max(
+        (len(value), *(count for _, count in parts))
+    )
 
 
 class _Walk(ExpressionSizes):
@@ -154,7 +169,9 @@ class _Walk(ExpressionSizes):
             case _:
                 raise UnboundedError(type(node).__name__)
 
-    def _inside(self, bound: Iterable[tuple[nodes.Node, Bound]], body: Iterable[nodes.Node]) -> float:
+    def _inside(
+        self, bound: Iterable[tuple[nodes.Node, Bound]], body: Iterable[nodes.Node]
+    ) -> float:
         """What statements print in a scope of their own."""
         outer = self.scope
         self.scope = dict(outer)
@@ -169,7 +186,9 @@ class _Walk(ExpressionSizes):
             case nodes.Name(name=name):
                 self.scope[name] = value
             case nodes.NSRef(name=name, attr=attribute) if name in self.spaces:
-                self.spaces[name][attribute] = replace(value, size=value.whole, largest=math.inf, text=None)
+                self.spaces[name][attribute] = replace(
+                    value, size=value.whole, largest=math.inf, text=None
+                )
             case nodes.Tuple(items=items) | nodes.List(items=items):
                 for item in items:
                     self._bind(item, replace(value, text=None))
@@ -181,7 +200,11 @@ class _Walk(ExpressionSizes):
             self.spaces.pop(target.name, None)
             match given:
                 case nodes.Call(
-                    node=nodes.Name(name="namespace"), args=[], kwargs=pairs, dyn_args=None, dyn_kwargs=None
+                    node=nodes.Name(name="namespace"),
+                    args=[],
+                    kwargs=pairs,
+                    dyn_args=None,
+                    dyn_kwargs=None,
                 ):
                     self.spaces[target.name] = {pair.key: self.value(pair.value) for pair in pairs}
                     return NUMBER
@@ -205,14 +228,18 @@ class _Walk(ExpressionSizes):
             self.spaces = _copied(spaces)
         for scope, places in ends:
             self.scope = _either_of(self.scope, scope)
-            self.spaces |= {name: _either_of(self.spaces.get(name, {}), place) for name, place in places.items()}
+            self.spaces |= {
+                name: _either_of(self.spaces.get(name, {}), place) for name, place in places.items()
+            }
         return printed
 
     def _loop(self, node: nodes.For) -> float:
         looped = self.value(node.iter)
         self.counted |= looped.roots
         rounds = min(max(looped.count, 1.0), ITERATIONS)
-        is_range = isinstance(node.iter, nodes.Call) and getattr(node.iter.node, "name", None) == "range"
+        is_range = (
+            isinstance(node.iter, nodes.Call) and getattr(node.iter.node, "name", None) == "range"
+        )
         share = Bound(looped.size / rounds, looped.count, looped.whole, roots=looped.roots)
         item = replace(NUMBER, largest=ITERATIONS) if is_range else share
         around = Bound(SCALAR_SIZE, whole=looped.whole)
@@ -250,7 +277,9 @@ class _Walk(ExpressionSizes):
         self.work = work
         for name, attribute, bound in _attributes(after):
             more = rounds * growth.get((name, attribute), 0.0)
-            grown_bound = replace(bound, size=bound.size + more, count=bound.count + more, whole=bound.whole + more)
+            grown_bound = replace(
+                bound, size=bound.size + more, count=bound.count + more, whole=bound.whole + more
+            )
             self.spaces[name][attribute] = grown_bound
 
     def call_macro(self, macro: nodes.Macro, arguments: list[Bound]) -> Bound:
@@ -282,10 +311,15 @@ def _copied(spaces: Spaces) -> Spaces:
 
 
 def _attributes(spaces: Spaces) -> list[tuple[str, str, Bound]]:
-    return [(name, attribute, bound) for name, place in spaces.items() for attribute, bound in place.items()]
+    return [
+        (name, attribute, bound)
+        for name, place in spaces.items()
+        for attribute, bound in place.items()
+    ]
 
 
 def _either_of(first: Mapping[str, Bound], second: Mapping[str, Bound]) -> dict[str, Bound]:
     return {
-        name: either(first.get(name, NUMBER), second.get(name, NUMBER)) for name in dict.fromkeys([*first, *second])
+        name: either(first.get(name, NUMBER), second.get(name, NUMBER))
+        for name in dict.fromkeys([*first, *second])
     }

@@ -20,7 +20,12 @@ SCALAR_TYPES: Mapping[str, pa.DataType] = {
     "datetime": pa.timestamp("us"),
     "binary": pa.binary(),
 }
-_JSON_TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+_JSON_TYPES = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
 
 
 def declared_type(declared: Any) -> pa.DataType:
@@ -31,7 +36,9 @@ def declared_type(declared: Any) -> pa.DataType:
         case [item] if isinstance(declared, list | tuple):
             return pa.list_(declared_type(item))
         case dict() if declared:
-            return pa.struct([pa.field(name, declared_type(item)) for name, item in declared.items()])
+            return pa.struct(
+                [pa.field(name, declared_type(item)) for name, item in declared.items()]
+            )
         case _:
             names = ", ".join(SCALAR_TYPES)
             raise ValueError(
@@ -51,7 +58,9 @@ def json_schema_type(schema: Mapping[str, Any]) -> pa.DataType:
         return pa.list_(json_schema_type(schema["items"]))
     properties = schema.get("properties")
     if kind in ("object", None) and isinstance(properties, dict) and properties:
-        return pa.struct([pa.field(name, json_schema_type(item)) for name, item in properties.items()])
+        return pa.struct(
+            [pa.field(name, json_schema_type(item)) for name, item in properties.items()]
+        )
     raise ValueError(
         f"{dict(schema)!r} leaves the type open; give string, integer, number, boolean, array with items, or object with "
         "properties"
@@ -90,7 +99,9 @@ def _conform_scalar(value: Any, data_type: pa.DataType) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("the text contains a lone surrogate, which no file can store") from None
+            raise ValueError(
+                "the text contains a lone surrogate, which no file can store"
+            ) from None
         return str.__str__(value)
     if pa.types.is_boolean(data_type) and isinstance(value, bool):
         return value
@@ -98,7 +109,11 @@ def _conform_scalar(value: Any, data_type: pa.DataType) -> Any:
         if not -(2**63) <= int(value) < 2**63:
             raise ValueError(f"{value} does not fit into 64 bits")
         return int(value)
-    if pa.types.is_floating(data_type) and isinstance(value, int | float) and not isinstance(value, bool):
+    if (
+        pa.types.is_floating(data_type)
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    ):
         try:
             return float(value)
         except OverflowError:
@@ -111,7 +126,9 @@ def _conform_other(value: Any, data_type: pa.DataType) -> Any:
         return value
     if pa.types.is_timestamp(data_type) and isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            raise ValueError("the time has a zone; a datetime column has none: convert it to UTC and remove the zone")
+            raise ValueError(
+                "the time has a zone; a datetime column has none: convert it to UTC and remove the zone"
+            )
         return value
     if pa.types.is_binary(data_type) and isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
@@ -131,4 +148,6 @@ def _misfit(value: Any, data_type: pa.DataType) -> str:
 
 def type_name(data_type: pa.DataType) -> str:
     """A type as it is written in a dataset file, as far as there is such a name."""
-    return next((name for name, known in SCALAR_TYPES.items() if known == data_type), str(data_type))
+    return next(
+        (name for name, known in SCALAR_TYPES.items() if known == data_type), str(data_type)
+    )

@@ -39,13 +39,22 @@ def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return array
     if _is_mapping_of(array, kind):
         children = [narrowed(array.field(place), field.type) for place, field in enumerate(kind)]
-        return pa.Array.from_buffers(kind, len(array), array.buffers()[:1], array.null_count, children=children)
-    if array.type == pa.large_string() and kind == pa.string() and len(array) > 0 and array.offset == 0:
+        return pa.Array.from_buffers(
+            kind, len(array), array.buffers()[:1], array.null_count, children=children
+        )
+    if (
+        array.type == pa.large_string()
+        and kind == pa.string()
+        and len(array) > 0
+        and array.offset == 0
+    ):
         valid, offsets, characters = array.buffers()
         ends = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1)
         if ends[-1] <= np.iinfo(np.int32).max:
             narrow = pa.py_buffer(ends.astype(np.int32))
-            return pa.Array.from_buffers(kind, len(array), [valid, narrow, characters], array.null_count)
+            return pa.Array.from_buffers(
+                kind, len(array), [valid, narrow, characters], array.null_count
+            )
     return array.cast(kind)
 
 
@@ -76,8 +85,12 @@ def text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
     """Rows of UTF-8 bytes, all of one width, as a series of text without a Python string per row."""
     count, width = text.shape
     offsets = np.arange(count + 1, dtype=np.int64) * width
-    rows = np.ascontiguousarray(text)  # numpy lays out what it deletes columns from column by column
-    return series_of(name, pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows)))
+    rows = np.ascontiguousarray(
+        text
+    )  # numpy lays out what it deletes columns from column by column
+    return series_of(
+        name, pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
+    )
 
 
 def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
@@ -87,7 +100,9 @@ def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
 
 def integers_of(numbers: NDArray[np.int64]) -> pa.Int64Array:
     """Whole numbers, as `Table.take` takes them."""
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+    return pa.Array.from_buffers(
+        pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))]
+    )
 
 
 def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
@@ -100,7 +115,13 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
         if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
             try:
                 return narrowed(pl.Series(values, dtype=polars_type).to_arrow(), kind)
-            except (pl.exceptions.PolarsError, pa.ArrowException, ValueError, OverflowError, TypeError):
+            except (
+                pl.exceptions.PolarsError,
+                pa.ArrowException,
+                ValueError,
+                OverflowError,
+                TypeError,
+            ):
                 return None  # pyarrow has the words for it
     return None
 
@@ -110,18 +131,26 @@ def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:
         return None
     children = []
     for field in kind:
-        child = _plain_array([None if value is None else value.get(field.name) for value in values], field.type)
+        child = _plain_array(
+            [None if value is None else value.get(field.name) for value in values], field.type
+        )
         if child is None:
             return None
         children.append(child)
-    missing = _nulls(values)  # as buffers, because `StructArray.from_arrays` imports `pyarrow.compute` for a mask
-    return pa.Array.from_buffers(kind, len(values), [_validity(missing)], int(missing.sum()), children=children)
+    missing = _nulls(
+        values
+    )  # as buffers, because `StructArray.from_arrays` imports `pyarrow.compute` for a mask
+    return pa.Array.from_buffers(
+        kind, len(values), [_validity(missing)], int(missing.sum()), children=children
+    )
 
 
 def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
     if not {list, type(None)}.issuperset(map(type, values)):
         return None
-    items = _plain_array([item for value in values if value is not None for item in value], kind.value_type)
+    items = _plain_array(
+        [item for value in values if value is not None for item in value], kind.value_type
+    )
     ends = np.cumsum([0, *(0 if value is None else len(value) for value in values)])
     if items is None or ends[-1] > np.iinfo(np.int32).max:
         return None

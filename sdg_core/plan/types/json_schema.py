@@ -65,7 +65,9 @@ class Fields:
 
 Shape = Leaf | Open | ListOf | Fields
 OPEN = Open()
-_TEXT, _INTEGER, _NUMBER, _TRUTH = (Leaf(t) for t in (pa.string(), pa.int64(), pa.float64(), pa.bool_()))
+_TEXT, _INTEGER, _NUMBER, _TRUTH = (
+    Leaf(t) for t in (pa.string(), pa.int64(), pa.float64(), pa.bool_())
+)
 _NULL = Leaf(pa.null())
 _DECIMAL = Leaf(pa.float64(), reads_text=True)
 _DECIMAL_PATTERN = "^(?!^[-+.]*$)[+-]?0*"
@@ -120,7 +122,8 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
             if not isinstance(value, dict):
                 raise ValueError(f"{where or 'the value'}: an object is needed")
             return {
-                name: fit(value.get(name), part, where=f"{where}.{name}" if where else name) for name, part in fields
+                name: fit(value.get(name), part, where=f"{where}.{name}" if where else name)
+                for name, part in fields
             }
         case Leaf(data_type, reads_text):
             try:
@@ -166,7 +169,9 @@ class _Reader:
         """The shape of a schema; `inside` holds the references that led here."""
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise ValueError(f"it has more than {MAX_PARTS:,} parts; do its definitions multiply each other?")
+            raise ValueError(
+                f"it has more than {MAX_PARTS:,} parts; do its definitions multiply each other?"
+            )
         if not isinstance(schema, Mapping):
             return None
         found = [shape for shape in self._claims(schema, inside) if shape is not None]
@@ -190,7 +195,9 @@ class _Reader:
 
     def _alternatives(self, parts: list[Any], inside: frozenset[str]) -> Shape | None:
         if self._decimals and any(map(_is_decimal_text, parts)):
-            rest = _either([self.read(part, inside) for part in parts if not _is_decimal_text(part)])
+            rest = _either(
+                [self.read(part, inside) for part in parts if not _is_decimal_text(part)]
+            )
             if rest in (_NUMBER, _INTEGER):
                 return _DECIMAL
         return _either([self.read(part, inside) for part in parts])
@@ -201,15 +208,23 @@ class _Reader:
         if not kinds:
             if schema.get("properties"):
                 return self._of_kind("object", schema, inside)
-            return self._of_kind("array", schema, inside) if {"items", "prefixItems"} & schema.keys() else None
+            return (
+                self._of_kind("array", schema, inside)
+                if {"items", "prefixItems"} & schema.keys()
+                else None
+            )
         return _either([self._of_kind(kind, schema, inside) for kind in kinds])
 
-    def _of_kind(self, kind: Any, schema: Mapping[str, Any], inside: frozenset[str]) -> Shape | None:
+    def _of_kind(
+        self, kind: Any, schema: Mapping[str, Any], inside: frozenset[str]
+    ) -> Shape | None:
         if kind == "object":
             properties = schema.get("properties")
             if not isinstance(properties, Mapping) or not properties:
                 return None
-            return Fields(tuple((name, _closed(self.read(part, inside))) for name, part in properties.items()))
+            return Fields(
+                tuple((name, _closed(self.read(part, inside))) for name, part in properties.items())
+            )
         if kind == "array":
             return self._array(schema, inside)
         return _LEAVES.get(kind)
@@ -241,7 +256,9 @@ class _Reader:
 
 
 def _is_decimal_text(schema: Any) -> bool:
-    return isinstance(schema, Mapping) and str(schema.get("pattern", "")).startswith(_DECIMAL_PATTERN)
+    return isinstance(schema, Mapping) and str(schema.get("pattern", "")).startswith(
+        _DECIMAL_PATTERN
+    )
 
 
 def _list(value: Any) -> list[Any]:

@@ -22,12 +22,21 @@ from sdg_core.config.models import InferenceParameters
 from sdg_core.config.replies import Score
 from sdg_core.plan.types.json_schema import Shape, shape_of
 
-AnyModelColumn = LlmTextColumn | LlmCodeColumn | LlmStructuredColumn | LlmJudgeColumn | EmbeddingColumn | ImageColumn
+AnyModelColumn = (
+    LlmTextColumn
+    | LlmCodeColumn
+    | LlmStructuredColumn
+    | LlmJudgeColumn
+    | EmbeddingColumn
+    | ImageColumn
+)
 REASONING = "__reasoning_content"
 TRACE = "__trace"
 
 _FUNCTION = pa.struct([pa.field("name", pa.string()), pa.field("arguments", pa.string())])
-_CALL = pa.struct([pa.field("id", pa.string()), pa.field("type", pa.string()), pa.field("function", _FUNCTION)])
+_CALL = pa.struct(
+    [pa.field("id", pa.string()), pa.field("type", pa.string()), pa.field("function", _FUNCTION)]
+)
 _BLOCK = pa.struct([pa.field("type", pa.string()), pa.field("text", pa.string())])
 MESSAGES = pa.list_(
     pa.struct(
@@ -121,7 +130,9 @@ def side_columns(column: Column) -> dict[str, pa.DataType]:
 
 def is_drawn(parameters: InferenceParameters) -> bool:
     """Whether some parameters are drawn for every record."""
-    return any(isinstance(value, Distribution) for value in (parameters.temperature, parameters.top_p))
+    return any(
+        isinstance(value, Distribution) for value in (parameters.temperature, parameters.top_p)
+    )
 
 
 def order_sensitive_part(column: Column) -> Any:

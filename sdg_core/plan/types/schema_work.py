@@ -33,7 +33,9 @@ _MOST_PAIRS = 20_000
 _LARGE = 2**16
 """Bytes of a value that errors may repeat in this process."""
 _ENDLESS = float("inf")
-_ELSEWHERE = frozenset({"$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"})
+_ELSEWHERE = frozenset(
+    {"$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"}
+)
 """Keywords that refer in ways that are not followed here, or check what others have checked again; `$id` inside a schema, too."""
 
 
@@ -64,7 +66,9 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
             f"it takes more than {_SECONDS:g} s, or {MEMORY // 2**20:,} MiB, to check: parts of the schema lead into each other, "
             "or too much is wrong"
         ) from None
-    return [Violation(tuple(each["path"]), each["message"], tuple(each["unexpected"])) for each in found]
+    return [
+        Violation(tuple(each["path"]), each["message"], tuple(each["unexpected"])) for each in found
+    ]
 
 
 def list_violations(request: Any, ask: object = None) -> list[dict[str, Any]]:
@@ -84,7 +88,9 @@ def _is_linear(schema: bytes) -> bool:
     nodes = [*_mappings(orjson.loads(schema))]
     references = Counter(node["$ref"] for node in nodes if isinstance(node.get("$ref"), str))
     are_plain = all(_is_definition(reference) for reference in references)
-    is_one = not any("$id" in node for node in nodes[1:]) and not any(_ELSEWHERE & node.keys() for node in nodes)
+    is_one = not any("$id" in node for node in nodes[1:]) and not any(
+        _ELSEWHERE & node.keys() for node in nodes
+    )
     return are_plain and is_one and max(references.values(), default=0) <= 1
 
 
@@ -92,7 +98,9 @@ def _is_definition(reference: str) -> bool:
     """Whether it is the whole schema or one of its definitions, in the one way to write that."""
     parts = reference.split("/")
     return reference == "#" or (
-        len(parts) == 3 and parts[:2] in (["#", "$defs"], ["#", "definitions"]) and "%" not in reference
+        len(parts) == 3
+        and parts[:2] in (["#", "$defs"], ["#", "definitions"])
+        and "%" not in reference
     )
 
 
@@ -146,11 +154,15 @@ class _Counter:
         known = self._known.get(pair)
         if known is not None:
             return known
-        leads_elsewhere = not _ELSEWHERE.isdisjoint(schema) or ("$id" in schema and schema is not self._root)
+        leads_elsewhere = not _ELSEWHERE.isdisjoint(schema) or (
+            "$id" in schema and schema is not self._root
+        )
         if leads_elsewhere or len(self._known) >= _MOST_PAIRS:
             raise _TooManyError
         self._known[pair] = _ENDLESS  # of what leads back to it without going into the value
-        found = self._known[pair] = 1.0 + self._of_the_same(schema, value) + sum(self._of_parts(schema, value))
+        found = self._known[pair] = (
+            1.0 + self._of_the_same(schema, value) + sum(self._of_parts(schema, value))
+        )
         return found
 
     def _of_the_same(self, schema: Mapping[str, Any], value: Any) -> float:
@@ -173,7 +185,10 @@ class _Counter:
             for name, part in value.items():
                 if isinstance(properties, Mapping) and name in properties:
                     yield self.count(properties[name], part)
-                for other in (*_parts(schema.get("patternProperties")), schema.get("additionalProperties")):
+                for other in (
+                    *_parts(schema.get("patternProperties")),
+                    schema.get("additionalProperties"),
+                ):
                     yield self.count(other, part)
                 yield self.count(schema.get("propertyNames"), name)
         elif isinstance(value, list):

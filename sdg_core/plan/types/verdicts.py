@@ -70,7 +70,11 @@ def _declared(params: LocalCallableParams | RemoteParams) -> pa.StructType:
     """`output_schema` describes one verdict; that of a whole answer (`data: [verdict]`), as Data Designer has it, will do."""
     schema = params.output_schema or {}
     data = schema.get("properties", {}).get("data", {})
-    if isinstance(data, dict) and data.get("type") == "array" and isinstance(data.get("items"), dict):
+    if (
+        isinstance(data, dict)
+        and data.get("type") == "array"
+        and isinstance(data.get("items"), dict)
+    ):
         schema = data["items"]
     declared = json_schema_type(schema)
     if not pa.types.is_struct(declared):

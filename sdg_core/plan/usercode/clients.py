@@ -42,7 +42,9 @@ def resolve_clients(
     """
     providers: list[ModelProvider] = []
     clients: dict[str, Any] = {}
-    custom = [provider.name for provider in config.model_providers if provider.provider_type == "custom"]
+    custom = [
+        provider.name for provider in config.model_providers if provider.provider_type == "custom"
+    ]
     problems: list[tuple[Path, str]] = [
         (
             ("model_providers",),
@@ -54,7 +56,9 @@ def resolve_clients(
     for place, provider in enumerate(config.model_providers):
         if provider.provider_type == "custom":
             try:
-                provider, clients[provider.name] = _resolved(provider, base=base, given=given, offline=offline)
+                provider, clients[provider.name] = _resolved(
+                    provider, base=base, given=given, offline=offline
+                )
             except UserFunctionError as problem:
                 problems.append((("model_providers", place, problem.key), str(problem)))
         providers.append(provider)
@@ -72,7 +76,11 @@ def _resolved(
     if provider.name in given:
         client = given[provider.name]
     elif provider.client is None or ":" not in provider.client:
-        written = f"client {provider.client!r} is no class" if provider.client else "a custom provider has a client"
+        written = (
+            f"client {provider.client!r} is no class"
+            if provider.client
+            else "a custom provider has a client"
+        )
         raise UserFunctionError(
             key,
             f"{written}: write client: module:Class or ./file.py:Class, or pass it in Python "
@@ -84,7 +92,9 @@ def _resolved(
         client = find_callable(provider.client, key, base=base, given={}, what="class")
         source_hash = source_hash_of(client, key, version=None)
     if not callable(getattr(client, METHOD, None)):
-        raise UserFunctionError(key, f"{_name(client)} has no method `async def {METHOD}(self, request)`; add one")
+        raise UserFunctionError(
+            key, f"{_name(client)} has no method `async def {METHOD}(self, request)`; add one"
+        )
     return provider.model_copy(update={"source_hash": source_hash}), client
 
 
@@ -92,7 +102,9 @@ def _read(provider: ModelProvider, reference: str, *, base: FilePath) -> tuple[M
     """The provider with the hash of its class, whose source alone is read; None stands for the class."""
     key = "client"
     try:
-        source = read_class(named_definition(reference, key, base=base, given={}, what="class"), method=METHOD)
+        source = read_class(
+            named_definition(reference, key, base=base, given={}, what="class"), method=METHOD
+        )
     except (StaticError, UnfitClassError) as error:
         raise UserFunctionError(key, str(error)) from error
     return provider.model_copy(update={"source_hash": hash_of_text(source)}), None

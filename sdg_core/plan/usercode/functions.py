@@ -25,12 +25,19 @@ from sdg_core.config.yaml_document import Path
 from sdg_core.custom import METADATA
 from sdg_core.errors import PlanError
 from sdg_core.plan.names import did_you_mean
-from sdg_core.plan.usercode.loader import Definition, UserCodeError, find_definition, load_definition
+from sdg_core.plan.usercode.loader import (
+    Definition,
+    UserCodeError,
+    find_definition,
+    load_definition,
+)
 from sdg_core.plan.usercode.static import StaticError, StaticFunction, read_function, read_source
 
 _ANNOTATED_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 _ROW_NAMES = ("row", "df")
-_ONLY_RUNNING = "{}, so that only running it would show what it declares; copy the file into your project"
+_ONLY_RUNNING = (
+    "{}, so that only running it would show what it declares; copy the file into your project"
+)
 _NO_PARAMS = "{!r} takes no generator_params; remove them"
 
 
@@ -87,14 +94,18 @@ def resolve_functions(
                 case CustomColumn():
                     column, functions[column.name] = _custom(column, finder)
                 case LlmStructuredColumn(output_format=str()):
-                    column = _with(column, output_format=_schema_of_class(column.output_format, finder))
+                    column = _with(
+                        column, output_format=_schema_of_class(column.output_format, finder)
+                    )
                 case ValidationColumn(validator_params=LocalCallableParams()):
                     column, functions[column.name] = _validator(column, finder)
         except UserFunctionError as problem:
             problems.append((("columns", place, *problem.key.split(".")), str(problem)))
         columns.append(column)
     changed = any(new is not old for new, old in zip(columns, config.columns, strict=True))
-    return Resolved(_with(config, columns=tuple(columns)) if changed else config, functions, tuple(problems))
+    return Resolved(
+        _with(config, columns=tuple(columns)) if changed else config, functions, tuple(problems)
+    )
 
 
 def _with(model: Any, **values: Any) -> Any:
@@ -147,7 +158,9 @@ def unloaded(reference: str) -> Callable[..., Any]:
     """What stands for a function that was only looked at. It raises PlanError."""
 
     def call(*arguments: Any) -> Any:
-        raise PlanError(f"{reference} was not loaded", remedy="open the file without offline=True to run it")
+        raise PlanError(
+            f"{reference} was not loaded", remedy="open the file without offline=True to run it"
+        )
 
     return call
 
@@ -161,7 +174,9 @@ def _custom(column: CustomColumn, finder: _Finder) -> tuple[CustomColumn, UserFu
     declared = getattr(call, METADATA, {})
     version = column.version if column.version is not None else declared.get("version")
     source_hash = source_hash_of(call, key, version=version)
-    resolved = _declared(column, declared, returned=_returned_type(call), version=version, source_hash=source_hash)
+    resolved = _declared(
+        column, declared, returned=_returned_type(call), version=version, source_hash=source_hash
+    )
     return resolved, _inspected(column, call)
 
 
@@ -179,7 +194,9 @@ def _read_custom(column: CustomColumn, static: StaticFunction) -> tuple[CustomCo
         source_hash=hash_of_text(static.source),
     )
     reference = column.generator_function
-    return resolved, UserFunction(reference, unloaded(reference), static.is_async, len(static.parameters))
+    return resolved, UserFunction(
+        reference, unloaded(reference), static.is_async, len(static.parameters)
+    )
 
 
 def _declared(
@@ -208,15 +225,29 @@ def _validator(column: ValidationColumn, finder: _Finder) -> tuple[ValidationCol
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
     static = finder.read(params.validation_function, key)
-    call = finder.load(params.validation_function, key) if static is None else unloaded(params.validation_function)
-    is_async = inspect.iscoroutinefunction(inspect.unwrap(call)) if static is None else static.is_async
+    call = (
+        finder.load(params.validation_function, key)
+        if static is None
+        else unloaded(params.validation_function)
+    )
+    is_async = (
+        inspect.iscoroutinefunction(inspect.unwrap(call)) if static is None else static.is_async
+    )
     if is_async:
-        raise UserFunctionError(key, f"{params.validation_function!r} is async; a validation function is not")
+        raise UserFunctionError(
+            key, f"{params.validation_function!r} is async; a validation function is not"
+        )
     declared = getattr(call, METADATA, {}) if static is None else static.metadata
     version = params.version if params.version is not None else declared.get("version")
-    source_hash = source_hash_of(call, key, version=version) if static is None else hash_of_text(static.source)
+    source_hash = (
+        source_hash_of(call, key, version=version)
+        if static is None
+        else hash_of_text(static.source)
+    )
     params = _with(params, version=version, source_hash=source_hash)
-    return _with(column, validator_params=params), UserFunction(params.validation_function, call, False)
+    return _with(column, validator_params=params), UserFunction(
+        params.validation_function, call, False
+    )
 
 
 def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
@@ -227,12 +258,15 @@ def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
     found: Any = finder.load(reference, key, what="class")
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise UserFunctionError(
-            key, f"{reference!r} is not a pydantic model; write the schema itself, or name a BaseModel"
+            key,
+            f"{reference!r} is not a pydantic model; write the schema itself, or name a BaseModel",
         )
     try:
         return found.model_json_schema()
     except PydanticUserError as error:
-        raise UserFunctionError(key, f"{reference!r} has no JSON schema: {str(error).splitlines()[0]}") from error
+        raise UserFunctionError(
+            key, f"{reference!r} has no JSON schema: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _first(*candidates: Any) -> tuple[str, ...]:
@@ -252,7 +286,9 @@ def find_callable(
         found: Any = given[reference]
     else:
         try:
-            found = load_definition(named_definition(reference, key, base=base, given=given, what=what))
+            found = load_definition(
+                named_definition(reference, key, base=base, given=given, what=what)
+            )
         except UserCodeError as error:
             raise UserFunctionError(key, str(error)) from error
     if not callable(found):
@@ -261,7 +297,12 @@ def find_callable(
 
 
 def named_definition(
-    reference: str, key: str, *, base: FilePath, given: Mapping[str, Callable[..., Any]], what: str = "function"
+    reference: str,
+    key: str,
+    *,
+    base: FilePath,
+    given: Mapping[str, Callable[..., Any]],
+    what: str = "function",
 ) -> Definition:
     """Where `module:name` or `./file.py:name` is defined; nothing is run. Raises UserFunctionError."""
     if ":" not in reference:
@@ -280,7 +321,9 @@ def named_definition(
 def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str | None:
     """The hash of a function's or class's own text; None if it cannot be read but has a version. Raises UserFunctionError."""
     function = inspect.unwrap(call)
-    target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+    target = (
+        function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+    )
     try:
         linecache.checkcache()
         source = textwrap.dedent(inspect.getsource(target)).strip()
@@ -337,11 +380,15 @@ def _positional(parameter: inspect.Parameter) -> bool:
     return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _checked_params(column: CustomColumn, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Any:
+def _checked_params(
+    column: CustomColumn, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
+) -> Any:
     given = column.generator_params
     if len(parameters) < 2:
         if given:
-            raise UserFunctionError("generator_params", _NO_PARAMS.format(column.generator_function))
+            raise UserFunctionError(
+                "generator_params", _NO_PARAMS.format(column.generator_function)
+            )
         return None
     model = hints.get("generator_params")
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
@@ -350,6 +397,9 @@ def _checked_params(column: CustomColumn, parameters: list[inspect.Parameter], h
         return model.model_validate(given or {})
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or model.__name__}: {item['msg']}" for item in error.errors()
+            f"{'.'.join(map(str, item['loc'])) or model.__name__}: {item['msg']}"
+            for item in error.errors()
         )
-        raise UserFunctionError("generator_params", f"do not fit {model.__name__}: {faults}") from error
+        raise UserFunctionError(
+            "generator_params", f"do not fit {model.__name__}: {faults}"
+        ) from error

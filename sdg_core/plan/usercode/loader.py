@@ -99,12 +99,16 @@ def load_definition(found: Definition) -> Any:
     try:
         module = call_user(_imported, found)
     except Exception as error:
-        raise UserCodeError(f"{found.where} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UserCodeError(
+            f"{found.where} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     value = getattr(module, found.name, None)
     if value is None:
         raise UserCodeError(f"{found.where} has no {found.name!r}")
     if found.node is None and not _written_in_file(value, found):
-        raise UserCodeError(f"{found.where} does not define {found.name!r} itself; write a def or class that calls it")
+        raise UserCodeError(
+            f"{found.where} does not define {found.name!r} itself; write a def or class that calls it"
+        )
     return value
 
 
@@ -112,14 +116,17 @@ def _binds_dynamically(tree: ast.Module) -> bool:
     """Whether running a file may bind names that its top level does not show."""
     plain = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.ImportFrom)
     return any(
-        not isinstance(node, plain) or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+        not isinstance(node, plain)
+        or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
         for node in tree.body
     )
 
 
 def _written_in_file(value: Any, found: Definition) -> bool:
     function = inspect.unwrap(value) if callable(value) else value
-    target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+    target = (
+        function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+    )
     try:
         return FilePath(inspect.getfile(target)).resolve() == found.path
     except (TypeError, OSError):
@@ -144,7 +151,9 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
     if where.endswith(".py"):
         path = FilePath(os.path.realpath(base / where))
         if not os.path.isfile(path):
-            raise UserCodeError(f"{where} does not exist; a relative path starts at the dataset file")
+            raise UserCodeError(
+                f"{where} does not exist; a relative path starts at the dataset file"
+            )
         return path
     parts = where.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -162,7 +171,11 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
         below = [_below(place, parts[1:]) for place in places]
         candidates = [found for found in below if found is not None]
     else:
-        candidates = [FilePath(top.origin)] if top.has_location and (top.origin or "").endswith(".py") else []
+        candidates = (
+            [FilePath(top.origin)]
+            if top.has_location and (top.origin or "").endswith(".py")
+            else []
+        )
     if not candidates:
         raise UserCodeError(f"{where} cannot be used: there is no Python source of it")
     return candidates[0].resolve()
@@ -206,14 +219,20 @@ def _encoding(data: bytes) -> str:
 def _parsed(where: str, path: FilePath) -> tuple[str, ast.Module]:
     stat = path.stat()
     if stat.st_size > MAX_SOURCE_BYTES:
-        raise UserCodeError(f"{where} has {stat.st_size:,} bytes; a file of functions has at most {MAX_SOURCE_BYTES:,}")
+        raise UserCodeError(
+            f"{where} has {stat.st_size:,} bytes; a file of functions has at most {MAX_SOURCE_BYTES:,}"
+        )
     try:
         return _parsed_text(path, stat.st_size, stat.st_mtime_ns)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserCodeError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UserCodeError(
+            f"{where} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
-def _definition(where: str, name: str, path: FilePath, *, base: FilePath, own: bool, depth: int) -> Definition | None:
+def _definition(
+    where: str, name: str, path: FilePath, *, base: FilePath, own: bool, depth: int
+) -> Definition | None:
     """The last definition of a name at the top level of a file; a name that it imports from its own project is followed."""
     text, tree = _parsed(where, path)
     nodes = [node for each, node in _defined(tree) if each == name]
@@ -226,20 +245,26 @@ def _definition(where: str, name: str, path: FilePath, *, base: FilePath, own: b
         raise UserCodeError(f"{where}: {name!r} is imported in a cycle")
     original = next(item.name for item in node.names if (item.asname or item.name) == name)
     module, target = _imported_from(node, where, path, base=base)
-    found = _definition(module, original, target, base=base, own=_is_own(target, base=base), depth=depth + 1)
+    found = _definition(
+        module, original, target, base=base, own=_is_own(target, base=base), depth=depth + 1
+    )
     if found is None:
         return None
     return Definition(where, name, found.path, found.text, found.tree, found.node, found.own, text)
 
 
-def _imported_from(node: ast.ImportFrom, where: str, path: FilePath, *, base: FilePath) -> tuple[str, FilePath]:
+def _imported_from(
+    node: ast.ImportFrom, where: str, path: FilePath, *, base: FilePath
+) -> tuple[str, FilePath]:
     if node.level == 0:
         assert node.module is not None
         return node.module, _file_of(node.module, base=base)
     directory = path.parents[node.level - 1]
     target = _below(directory, (node.module or "__init__").split("."))
     if target is None:
-        raise UserCodeError(f"{where} imports from {'.' * node.level}{node.module or ''}, which does not exist")
+        raise UserCodeError(
+            f"{where} imports from {'.' * node.level}{node.module or ''}, which does not exist"
+        )
     return f"{where}.{node.module or ''}", target
 
 
@@ -287,7 +312,11 @@ def _is_installed_as(where: str, top: Any, *, base_file: Definition) -> bool:
 
 def _reaches(origin: FilePath, found: Definition) -> bool:
     """Whether a module's file holds the definition or, as a package, imports it from below."""
-    return origin == found.path or found.path.is_relative_to(origin.parent) and origin.name == "__init__.py"
+    return (
+        origin == found.path
+        or found.path.is_relative_to(origin.parent)
+        and origin.name == "__init__.py"
+    )
 
 
 _PREFIX = "sdg_file_"
@@ -307,6 +336,8 @@ def _module_of_file(path: FilePath, size: int, mtime_ns: int) -> ModuleType:
         raise ImportError(f"{path} is not Python source")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their module up there
-    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)  # not a cached .pyc: two edits in a second
+    code = compile(
+        path.read_bytes(), str(path), "exec", dont_inherit=True
+    )  # not a cached .pyc: two edits in a second
     exec(code, vars(module))
     return module

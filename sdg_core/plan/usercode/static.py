@@ -37,11 +37,15 @@ def read_function(found: Definition) -> StaticFunction:
     node, metadata = _plain_function(found)
     arguments = node.args
     names = tuple(item.arg for item in (*arguments.posonlyargs, *arguments.args))
-    annotations = [item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    annotations = [
+        item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    ]
     known = _bound_names(found.tree)
     for annotation in (*annotations, node.returns):
         _check_annotation(annotation, known, found)
-    return StaticFunction(names, isinstance(node, ast.AsyncFunctionDef), metadata, _name(node.returns), found.source)
+    return StaticFunction(
+        names, isinstance(node, ast.AsyncFunctionDef), metadata, _name(node.returns), found.source
+    )
 
 
 def _plain_function(found: Definition) -> tuple[Function, dict[str, Any]]:
@@ -69,9 +73,13 @@ def read_source(found: Definition) -> str:
 def read_constructor(found: Definition, *, base: str) -> inspect.Signature | None:
     """What a class that extends `base` takes, where its own `__init__` says so; None where that cannot be seen."""
     node = found.node
-    if not isinstance(node, ast.ClassDef) or base not in [decorator_name(each) for each in node.bases]:
+    if not isinstance(node, ast.ClassDef) or base not in [
+        decorator_name(each) for each in node.bases
+    ]:
         return None
-    made = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    made = [
+        item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+    ]
     if node.decorator_list or node.keywords or len(made) != 1 or made[0].decorator_list:
         return None
     return _signature(made[0].args)
@@ -84,11 +92,17 @@ def _signature(arguments: ast.arguments) -> inspect.Signature:
     found: list[inspect.Parameter] = []
 
     def add(name: str, kind: inspect._ParameterKind, has_default: bool = False) -> None:
-        found.append(inspect.Parameter(name, kind, default=None if has_default else inspect.Parameter.empty))
+        found.append(
+            inspect.Parameter(name, kind, default=None if has_default else inspect.Parameter.empty)
+        )
 
     for place, item in enumerate(plain):
         positional = place < len(arguments.posonlyargs)
-        kind = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        kind = (
+            inspect.Parameter.POSITIONAL_ONLY
+            if positional
+            else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
         add(item.arg, kind, place >= first_default)
     if arguments.vararg is not None:
         add(arguments.vararg.arg, inspect.Parameter.VAR_POSITIONAL)
@@ -106,7 +120,9 @@ def read_class(found: Definition, *, method: str | None = None) -> str:
         raise StaticError(f"{found.where}:{found.name} is not a class that its file defines")
     own = {item.name for item in node.body if isinstance(item, Function)}
     if method is not None and method not in own and not node.bases:
-        raise UnfitClassError(f"{found.name} has no method `async def {method}(self, request)`; add one")
+        raise UnfitClassError(
+            f"{found.name} has no method `async def {method}(self, request)`; add one"
+        )
     return found.source
 
 
@@ -152,7 +168,9 @@ def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
     for statement in tree.body:
         match statement:
             case ast.Import(names=items):
-                sources += [item.name for item in items if (item.asname or item.name.split(".")[0]) == root]
+                sources += [
+                    item.name for item in items if (item.asname or item.name.split(".")[0]) == root
+                ]
             case ast.ImportFrom(module=str(module), names=items):
                 sources += [module for item in items if (item.asname or item.name) == root]
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) if name == root:
@@ -160,13 +178,17 @@ def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
     return bool(sources) and all(source.split(".")[0] == "sdg_core" for source in sources)
 
 
-def _check_annotation(annotation: ast.expr | None, known: frozenset[str], found: Definition) -> None:
+def _check_annotation(
+    annotation: ast.expr | None, known: frozenset[str], found: Definition
+) -> None:
     """An annotation that cannot be resolved hides all the others from a run, so it must not be believed here."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         raise StaticError(f"{found.where}:{found.name} has annotations in quotes")
     for node in ast.walk(annotation) if annotation is not None else ():
         if isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id):
-            raise StaticError(f"{found.where}:{found.name} has an annotation {node.id!r} that is not bound in its file")
+            raise StaticError(
+                f"{found.where}:{found.name} has an annotation {node.id!r} that is not bound in its file"
+            )
         if isinstance(node, ast.Name) and node.id in known & _RETURNED:
             raise StaticError(
                 f"{found.where}:{found.name} has an annotation {node.id!r} that its file gives another meaning"
@@ -185,7 +207,11 @@ def _bound_names(tree: ast.Module) -> frozenset[str]:
             match node:
                 case ast.Import(names=items) | ast.ImportFrom(names=items):
                     yield from ((item.asname or item.name).split(".")[0] for item in items)
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                case (
+                    ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                ):
                     yield name
                 case ast.Assign(targets=targets):
                     yield from (item.id for item in targets if isinstance(item, ast.Name))

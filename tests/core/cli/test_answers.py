@@ -18,13 +18,24 @@ from sdg_core.dataset.events import CellStarted, RecordsSettled
 from sdg_core.errors import IncompleteError, PlanError, RefusedError
 from sdg_core.processing.split import part_of, part_path, part_sizes
 from tests.support.pipelines import Project
-from tests.support.sdg import category, dataset_config, expression, llm, only_version, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    only_version,
+    uuid,
+    write_config,
+)
 
 CHAT = {
     "processor_type": "schema_transform",
     "name": "chat",
     "template": {
-        "messages": [{"role": "user", "content": "{{ plan }}"}, {"role": "assistant", "content": "{{ text }}"}]
+        "messages": [
+            {"role": "user", "content": "{{ plan }}"},
+            {"role": "assistant", "content": "{{ text }}"},
+        ]
     },
 }
 CONFIG = dataset_config(
@@ -79,41 +90,70 @@ def test_every_command_answers_in_json(sdg: Sdg, file: Path, tmp_path: Path) -> 
     assert (processed["rows"], processed["already_done"]) == (25, False)
     assert all(Path(path).exists() for path in (*processed["outputs"], processed["report"]))
     out = tmp_path / "out.jsonl"
-    assert asked("export", file, out) == {"path": str(out), "rows": 25, "finished": True, "parts": {}}
+    assert asked("export", file, out) == {
+        "path": str(out),
+        "rows": 25,
+        "finished": True,
+        "parts": {},
+    }
     assert asked("reopen", file) == {"name": "tickets", "reopened": True}
     for command in ("status", "plan", "estimate", "check-models", "report", "prune"):
         assert asked(command, file) is not None
 
 
 def test_pipelines_answer_in_json_too(sdg: Sdg, tmp_path: Path) -> None:
-    notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one")
-    found = {name: orjson.loads(sdg(name, notes.file, "--json")[1]) for name in ("validate", "generate", "retry")}
-    assert (found["validate"]["sources"], found["generate"]["made"], found["retry"]["adopted"]) == (1, 1, 1)
+    notes = Project(
+        tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+    ).write(a="one")
+    found = {
+        name: orjson.loads(sdg(name, notes.file, "--json")[1])
+        for name in ("validate", "generate", "retry")
+    }
+    assert (found["validate"]["sources"], found["generate"]["made"], found["retry"]["adopted"]) == (
+        1,
+        1,
+        1,
+    )
     assert orjson.loads(sdg("process", notes.file, "--json")[1])["rows"] == 1
     assert orjson.loads(sdg("reopen", notes.file, "--json")[1])["reopened"] is True
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("generate",), ("export", "{out}"), ("process",), ("preview",)])
-def test_an_error_is_json_on_stdout_and_a_block_on_stderr(sdg: Sdg, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("generate",), ("export", "{out}"), ("process",), ("preview",)]
+)
+def test_an_error_is_json_on_stdout_and_a_block_on_stderr(
+    sdg: Sdg, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     broken = write_config(tmp_path / "broken.yaml", {**CONFIG, "num_record": 3})
     command, *more = (each.format(out=tmp_path / "out.csv") for each in arguments)
     status, out, err = sdg(command, broken, *more, "--json")
     answer = orjson.loads(out)
     assert (status, answer["exit_status"], answer["error"]["type"]) == (2, 2, "ConfigError")
     (problem,) = answer["error"]["problems"]
-    assert problem["path"] == "num_record" and problem["line"] and "num_records" in problem["message"]
+    assert (
+        problem["path"] == "num_record" and problem["line"] and "num_records" in problem["message"]
+    )
     assert err.startswith("error: ")
     assert sdg(command, broken, *more)[1] == ""
 
 
 def test_a_wrong_command_line_is_answered_in_json_too(sdg: Sdg, file: Path) -> None:
-    for arguments in (("status", file, "--jsn", "--json"), ("status", "--json"), ("nothing", "--json")):
+    for arguments in (
+        ("status", file, "--jsn", "--json"),
+        ("status", "--json"),
+        ("nothing", "--json"),
+    ):
         status, out, err = sdg(*arguments)
         assert (status, orjson.loads(out)["error"]["type"]) == (2, "UsageError") and "Usage:" in err
 
 
 def test_a_wrong_word_is_answered_with_the_likeliest_command(sdg: Sdg) -> None:
-    for wrong, meant in {**WORDS_OF_OTHERS, "genrate": "generate", "stats": "status", "prun": "prune"}.items():
+    for wrong, meant in {
+        **WORDS_OF_OTHERS,
+        "genrate": "generate",
+        "stats": "status",
+        "prun": "prune",
+    }.items():
         status, _, err = sdg(wrong, "file.yaml")
         assert status == 2 and f"Did you mean '{meant}'?" in err, wrong
     for wrong in ("run", "purge", "prone", "remove", "delete", "clean"):
@@ -134,24 +174,36 @@ def test_each_step_names_the_next(sdg: Sdg, file: Path, tmp_path: Path) -> None:
     assert f"report: {only_version(tmp_path / 'data').report_html}" in processed
 
     assert "load it: datasets.load_dataset('csv'" in sdg("export", file, tmp_path / "out.csv")[1]
-    assert "next:" not in sdg("generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0")[1]
+    assert (
+        "next:"
+        not in sdg("generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0")[1]
+    )
 
 
 def test_the_next_step_finds_the_data_of_another_root(sdg: Sdg, file: Path, tmp_path: Path) -> None:
     root = tmp_path / "other root"
     assert f"next: sdg process {file} --root '{root}'" in sdg("generate", file, "--root", root)[1]
-    assert f"next: sdg export {file} --root '{root}' out.jsonl" in sdg("process", file, "--root", root)[1]
+    assert (
+        f"next: sdg export {file} --root '{root}' out.jsonl"
+        in sdg("process", file, "--root", root)[1]
+    )
 
 
 def test_each_step_of_a_pipeline_names_the_next(sdg: Sdg, tmp_path: Path) -> None:
-    notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one", b="two")
-    assert "next:" not in sdg("generate", notes.file, "--shard", "0/2")[1], "the other slice is not made"
+    notes = Project(
+        tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+    ).write(a="one", b="two")
+    assert "next:" not in sdg("generate", notes.file, "--shard", "0/2")[1], (
+        "the other slice is not made"
+    )
     assert f"next: sdg process {notes.file}" in sdg("generate", notes.file)[1]
     assert f"next: sdg export {notes.file} out.jsonl" in sdg("process", notes.file)[1]
 
 
 def test_a_dataset_without_a_record_is_not_sealed(sdg: Sdg, tmp_path: Path) -> None:
-    failing = dataset_config(category("word", "many"), expression("number", "{{ word }}", dtype="int"))
+    failing = dataset_config(
+        category("word", "many"), expression("number", "{{ word }}", dtype="int")
+    )
     file = write_config(tmp_path / "tickets.yaml", {**failing, "run": {"max_failure_rate": 1.0}})
     assert sdg("generate", file)[0] == 1
     for options in ((), ("--allow-missing",)):
@@ -161,18 +213,27 @@ def test_a_dataset_without_a_record_is_not_sealed(sdg: Sdg, tmp_path: Path) -> N
 
 
 def test_a_preview_shows_prompts_and_cuts_long_values(sdg: Sdg, tmp_path: Path) -> None:
-    columns = [category("plan", "free"), llm("text", "about {{ plan }} " + "x" * 2000, system_prompt="Be short.")]
+    columns = [
+        category("plan", "free"),
+        llm("text", "about {{ plan }} " + "x" * 2000, system_prompt="Be short."),
+    ]
     parts = expression("part", "{{ plan }}")
     file = write_config(tmp_path / "tickets.yaml", dataset_config(*columns, parts))
     status, out, err = sdg("preview", file, "-n", 2)
     assert (status, err) == (0, "")
     assert out.count("\n  prompt about free xxx") == 2 and out.count("\n  system Be short.") == 2
-    assert "(2,011 characters)" in out and "x" * 1000 not in out and max(map(len, out.splitlines())) < 500
+    assert (
+        "(2,011 characters)" in out
+        and "x" * 1000 not in out
+        and max(map(len, out.splitlines())) < 500
+    )
     assert "x" * 2000 in sdg("preview", file, "-n", 1, "--full")[1]
     assert not any(line != line.rstrip() for line in out.splitlines())
 
 
-def test_one_record_of_a_preview_is_the_one_that_a_run_makes(sdg: Sdg, finished: api.Dataset, file: Path) -> None:
+def test_one_record_of_a_preview_is_the_one_that_a_run_makes(
+    sdg: Sdg, finished: api.Dataset, file: Path
+) -> None:
     stored = finished.to_polars().to_dicts()
     assert orjson.loads(sdg("preview", file, "--record", 7, "--json")[1]) == [stored[7]]
     assert orjson.loads(sdg("preview", file, "--record", 7, "-n", 2, "--json")[1]) == stored[7:9]
@@ -182,7 +243,11 @@ def test_one_record_of_a_preview_is_the_one_that_a_run_makes(sdg: Sdg, finished:
 def test_structs_are_shown_as_json(tmp_path: Path) -> None:
     note = {**llm("note", "{{ plan }}"), "column_type": "llm-structured"}
     text = llm("text", "{{ plan }}")
-    note["output_format"] = {"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]}
+    note["output_format"] = {
+        "type": "object",
+        "properties": {"a": {"type": ["string", "null"]}},
+        "required": ["a"],
+    }
     shown = api.preview(dataset_config(category("plan", "free"), text, note), num_records=1).shown()
     assert orjson.loads(dict(shown[0][1])["note"]).keys() == {"a"}
 
@@ -199,7 +264,9 @@ def test_slow_rates_have_digits() -> None:
     assert {rate: rate_text(rate) for rate in shown} == shown
 
 
-def test_what_a_processor_made_is_exported(sdg: Sdg, finished: api.Dataset, file: Path, tmp_path: Path) -> None:
+def test_what_a_processor_made_is_exported(
+    sdg: Sdg, finished: api.Dataset, file: Path, tmp_path: Path
+) -> None:
     assert sdg("export", file, tmp_path / "chat.jsonl", "--processor", "chat")[0] == 0
     rows = [orjson.loads(line) for line in (tmp_path / "chat.jsonl").read_bytes().splitlines()]
     assert [row["messages"][1]["content"] for row in rows] == finished.to_polars()["text"].to_list()
@@ -215,7 +282,11 @@ def test_columns_are_exported_in_the_order_asked_for(
 ) -> None:
     assert sdg("export", file, tmp_path / "out.csv", "--columns", "text, plan")[0] == 0
     assert pl.read_csv(tmp_path / "out.csv").columns == ["text", "plan"]
-    for wrong, said in {"txt": "did you mean 'text'?", "plan,plan": "named twice", "": "there is no column ''"}.items():
+    for wrong, said in {
+        "txt": "did you mean 'text'?",
+        "plan,plan": "named twice",
+        "": "there is no column ''",
+    }.items():
         status, _, err = sdg("export", file, tmp_path / "no.csv", "--columns", wrong)
         assert status == 2 and said in err and not (tmp_path / "no.csv").exists()
 
@@ -231,11 +302,20 @@ def test_a_split_is_disjoint_and_the_same_again(
         status, out, _ = sdg("export", file, directory / "out.jsonl", "--split", split, "--json")
         assert status == 0
         parts = orjson.loads(out)["parts"]
-        assert {name: part["rows"] for name, part in parts.items()} == dict(zip(names, sizes, strict=True))
-        found.append([pl.read_ndjson(directory / f"out-{name}.jsonl")["id"].to_list() for name in names])
+        assert {name: part["rows"] for name, part in parts.items()} == dict(
+            zip(names, sizes, strict=True)
+        )
+        found.append(
+            [pl.read_ndjson(directory / f"out-{name}.jsonl")["id"].to_list() for name in names]
+        )
     assert found[0] == found[1] and [len(part) for part in found[0]] == sizes
     assert sorted(sum(found[0], [])) == sorted(finished.to_polars()["id"].to_list())
-    api.export(finished, tmp_path / "chat.jsonl", processor="chat", split=[float(s) for s in split.split("/")])
+    api.export(
+        finished,
+        tmp_path / "chat.jsonl",
+        processor="chat",
+        split=[float(s) for s in split.split("/")],
+    )
     texts = dict(finished.to_polars().select("id", "text").iter_rows())
     train = pl.read_ndjson(tmp_path / "chat-train.jsonl")["messages"].to_list()
     assert [row[1]["content"] for row in train] == [texts[each] for each in found[0][0]]
@@ -268,7 +348,11 @@ def test_no_part_replaces_a_file(finished: api.Dataset, tmp_path: Path) -> None:
 
 
 def test_parts_are_named_before_the_ending() -> None:
-    named = {"a.jsonl": "a-train.jsonl", "a.b.csv.gz": "a.b-train.csv.gz", "a.b.parquet": "a.b-train.parquet"}
+    named = {
+        "a.jsonl": "a-train.jsonl",
+        "a.b.csv.gz": "a.b-train.csv.gz",
+        "a.b.parquet": "a.b-train.parquet",
+    }
     assert {name: part_path(Path(name), "train").name for name in named} == named
 
 
@@ -278,7 +362,9 @@ def test_parts_are_named_before_the_ending() -> None:
     chunk=st.integers(1, 700),
     more=st.lists(st.just(0), max_size=1),
 )
-def test_every_row_is_in_one_part_whatever_it_is_read_by(rows: int, cut: float, chunk: int, more: list[int]) -> None:
+def test_every_row_is_in_one_part_whatever_it_is_read_by(
+    rows: int, cut: float, chunk: int, more: list[int]
+) -> None:
     try:
         sizes = part_sizes((cut, 1 - cut), rows)
     except PlanError:

@@ -43,14 +43,20 @@ class Place:
     """A dataset file and a root."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.file, self.root = directory, directory / "tickets.yaml", directory / "root"
+        self.directory, self.file, self.root = (
+            directory,
+            directory / "tickets.yaml",
+            directory / "root",
+        )
 
     def write(self, config: dict[str, Any]) -> None:
         write_config(self.file, config)
 
     def made(self, *row_groups: int) -> None:
         """Generate (these row groups, or all), without the command."""
-        api.generate(api.open_dataset(self.file, root=str(self.root)), row_groups=row_groups or None)
+        api.generate(
+            api.open_dataset(self.file, root=str(self.root)), row_groups=row_groups or None
+        )
 
     def run(self, command: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
         return sdg(command, self.file, "--root", self.root, *options, env=env)
@@ -65,7 +71,11 @@ class Place:
 
     def _data(self) -> dict[str, str]:
         """Every file but the ledger, in which claims come and go."""
-        return {path: content for path, content in snapshot(self.directory).items() if ".sdg/" not in path}
+        return {
+            path: content
+            for path, content in snapshot(self.directory).items()
+            if ".sdg/" not in path
+        }
 
 
 def check_block(outcome: subprocess.CompletedProcess[str], says: tuple[str, ...]) -> None:
@@ -97,7 +107,12 @@ def test_a_file_that_is_not_yaml(place: Place) -> None:
 
 
 def test_unknown_keys_and_references_are_listed_all_at_once(place: Place) -> None:
-    columns = [*COLUMNS, expression("greeting", "{{ plam }}"), {**uuid("other"), "drpo": True}, llm("text", "{{ id }}")]
+    columns = [
+        *COLUMNS,
+        expression("greeting", "{{ plam }}"),
+        {**uuid("other"), "drpo": True},
+        llm("text", "{{ id }}"),
+    ]
     place.write({**CONFIG, "num_record": 9, "columns": columns})
     for command in ("validate", "generate"):
         says = place.refused(
@@ -125,7 +140,10 @@ def seeded(path: str, *columns: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_missing_seed_file(place: Place) -> None:
     place.write(seeded("products.csv", expression("title", "{{ product }}")))
-    says = (f"seed file {place.directory / 'products.csv'} does not exist", "seed_config.source.path; a relative path")
+    says = (
+        f"seed file {place.directory / 'products.csv'} does not exist",
+        "seed_config.source.path; a relative path",
+    )
     for command in ("validate", "generate"):
         place.refused(command, says=says)
 
@@ -133,7 +151,11 @@ def test_a_missing_seed_file(place: Place) -> None:
 def test_a_missing_seed_column(place: Place) -> None:
     (place.directory / "products.csv").write_text("produkt,price\nlamp,3\n")
     place.write(
-        seeded("products.csv", expression("title", "{{ product }}"), {"column_type": "seed-dataset", "name": "cost"})
+        seeded(
+            "products.csv",
+            expression("title", "{{ product }}"),
+            {"column_type": "seed-dataset", "name": "cost"},
+        )
     )
     place.refused(
         "generate",
@@ -151,7 +173,9 @@ def test_a_seed_file_that_cannot_be_read(place: Place) -> None:
     place.refused("generate", says=("products.parquet cannot be read as parquet",))
 
 
-def with_model(endpoint: str, *, provider: dict[str, Any] | None = None, **top: Any) -> dict[str, Any]:
+def with_model(
+    endpoint: str, *, provider: dict[str, Any] | None = None, **top: Any
+) -> dict[str, Any]:
     config = dataset_config(uuid(), llm("text", "about {{ id }}"), endpoint=endpoint, **top)
     config["model_providers"][0].update(provider or {})
     return config
@@ -159,7 +183,11 @@ def with_model(endpoint: str, *, provider: dict[str, Any] | None = None, **top: 
 
 def test_an_api_key_variable_that_is_not_set(place: Place) -> None:
     place.write(with_model("http://127.0.0.1:9/v1", provider={"api_key": "TICKETS_KEY"}))
-    says = ("provider 'p'", "environment variable TICKETS_KEY, which is not set", "export TICKETS_KEY=...")
+    says = (
+        "provider 'p'",
+        "environment variable TICKETS_KEY, which is not set",
+        "export TICKETS_KEY=...",
+    )
     place.refused("generate", says=says)
     place.refused("preview", says=says, TICKETS_KEY="  ")
 
@@ -169,7 +197,9 @@ def test_an_api_key_that_is_not_accepted_is_not_shown(place: Place) -> None:
         async with ModelServer(api_key="right") as server:
             place.write(with_model(server.url, provider={"api_key": "TICKETS_KEY"}))
             says = (server.url, "answered 401: the API key was not accepted", "TICKETS_KEY")
-            text = await asyncio.to_thread(place.refused, "generate", says=says, TICKETS_KEY="sk-quite-wrong")
+            text = await asyncio.to_thread(
+                place.refused, "generate", says=says, TICKETS_KEY="sk-quite-wrong"
+            )
             assert "sk-quite-wrong" not in text and server.requests == []
 
     asyncio.run(run())
@@ -180,7 +210,12 @@ def test_a_dead_endpoint(place: Place) -> None:
     place.write(with_model(url))
     for command in ("generate", "preview"):
         place.refused(
-            command, says=(f"the endpoint {url} of provider 'p' cannot be reached", "start the server", "[p].endpoint")
+            command,
+            says=(
+                f"the endpoint {url} of provider 'p' cannot be reached",
+                "start the server",
+                "[p].endpoint",
+            ),
         )
 
 
@@ -188,7 +223,9 @@ def test_a_dead_endpoint_leaves_earlier_row_groups_alone(place: Place) -> None:
     async def half() -> None:
         async with ModelServer() as server:
             place.write(with_model(server.url))
-            await api.agenerate(api.open_dataset(place.file, root=str(place.root)), row_groups=[0, 1])
+            await api.agenerate(
+                api.open_dataset(place.file, root=str(place.root)), row_groups=[0, 1]
+            )
 
     asyncio.run(half())
     place.refused("generate", says=("cannot be reached",))
@@ -200,7 +237,9 @@ def test_a_model_that_does_not_exist_stops_the_run_with_the_first_error(place: P
         async with ModelServer(rates=[(status(404, message="model m not found"), 1.0)]) as server:
             place.write(with_model(server.url, num_records=1000, row_group_size=100))
             outcome = await asyncio.to_thread(place.run, "generate")
-            check_block(outcome, ("stopped: ", "run.max_failure_rate", "model m not found", "column 'text'"))
+            check_block(
+                outcome, ("stopped: ", "run.max_failure_rate", "model m not found", "column 'text'")
+            )
             assert len(server.requests) < 40
 
     asyncio.run(run())
@@ -223,29 +262,47 @@ def test_a_row_group_that_does_not_exist(place: Place, listing: str, says: str) 
 def test_num_records_below_one_or_below_what_exists(place: Place) -> None:
     place.refused("generate", "--num-records", "0", says=("num_records is 0", "at least 1 record"))
     place.made()
-    place.refused("generate", "--num-records", "24", says=("num_records is 24", "records up to 24", "25 or more"))
+    place.refused(
+        "generate",
+        "--num-records",
+        "24",
+        says=("num_records is 24", "records up to 24", "25 or more"),
+    )
 
 
 def test_drift_under_always(place: Place) -> None:
     place.made()
     place.write({**CONFIG, "seed": 8})
-    place.refused("generate", "--resume", "always", says=("the config differs from version", "seed: 7 is now 8"))
+    place.refused(
+        "generate",
+        "--resume",
+        "always",
+        says=("the config differs from version", "seed: 7 is now 8"),
+    )
 
 
 def test_a_root_that_is_a_file(place: Place) -> None:
     place.root.write_text("mine")
-    place.refused("generate", says=(str(place.root / "tickets"), "a file stands where a directory belongs"))
+    place.refused(
+        "generate", says=(str(place.root / "tickets"), "a file stands where a directory belongs")
+    )
 
 
 def test_a_root_that_is_a_url(place: Place) -> None:
-    check_block(sdg("generate", place.file, "--root", "ftp://host/x"), ("ftp://host/x", "give a directory or s3://"))
+    check_block(
+        sdg("generate", place.file, "--root", "ftp://host/x"),
+        ("ftp://host/x", "give a directory or s3://"),
+    )
 
 
 def test_a_root_on_a_read_only_disk(place: Place) -> None:
     with small_disk(place.root):
         place.made(0)
         remount_read_only(place.root)
-        place.refused("generate", says=(f"{place.root / 'tickets'}", "Read-only file system", "choose another root"))
+        place.refused(
+            "generate",
+            says=(f"{place.root / 'tickets'}", "Read-only file system", "choose another root"),
+        )
         place.refused("process", says=("row groups are not there",))
         assert place.run("status").returncode == 0
 
@@ -257,7 +314,9 @@ def test_a_root_without_permission(place: Place) -> None:
     for mode, says in ((0o755, "cannot write to"), (0o700, "")):
         place.root.chmod(mode)
         outcome = as_somebody_else("generate", place.file, "--root", place.root)
-        check_block(outcome, (says, str(place.root), "Permission denied", "grant write permission there"))
+        check_block(
+            outcome, (says, str(place.root), "Permission denied", "grant write permission there")
+        )
     assert snapshot(place.directory) == before
 
 
@@ -266,7 +325,9 @@ def test_a_dataset_file_without_permission(place: Place) -> None:
     place.directory.chmod(0o700)
     outcome = as_somebody_else("generate", place.file)
     assert outcome.returncode == 2, outcome.stderr
-    assert "tickets.yaml" in outcome.stderr and "cannot be read: Permission denied" in outcome.stderr
+    assert (
+        "tickets.yaml" in outcome.stderr and "cannot be read: Permission denied" in outcome.stderr
+    )
 
 
 def as_somebody_else(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -287,7 +348,9 @@ def test_a_root_on_a_full_disk(place: Place) -> None:
     with small_disk(place.root):
         filler = fill_disk(place.root)
         outcome = place.run("generate")
-        check_block(outcome, (str(place.root / "tickets"), "No space left on device", "free some space"))
+        check_block(
+            outcome, (str(place.root / "tickets"), "No space left on device", "free some space")
+        )
         filler.unlink()
         place.made()
 
@@ -297,7 +360,9 @@ def test_a_disk_that_fills_up_during_a_run_keeps_finished_row_groups(place: Plac
     with small_disk(place.root):
         filler = fill_disk(place.root, leave=300_000)  # the ledger takes more than half of it
         outcome = place.run("generate")
-        check_block(outcome, ("cannot write", "No space left on device", "finished row groups are kept"))
+        check_block(
+            outcome, ("cannot write", "No space left on device", "finished row groups are kept")
+        )
         version = only_version(place.root)
         kept = snapshot(version.row_groups)
         assert 0 < len(kept) < 15 and not any(name.startswith(".tmp") for name in kept)
@@ -315,7 +380,9 @@ def test_a_foreign_file_in_the_place_of_a_row_group(place: Place) -> None:
     pq.write_table(pa.table({"mine": [1, 2]}), foreign)
     for options in ((), ("--row-groups", "3")):
         place.refused(
-            "generate", *options, says=(f"{foreign} was not written by this project", "move it out of this directory")
+            "generate",
+            *options,
+            says=(f"{foreign} was not written by this project", "move it out of this directory"),
         )
     place.refused("process", says=("3 of 5 row groups are not there (corrupt, missing): 2-4",))
     assert f"{foreign} was not written" in place.run("status").stdout
@@ -335,7 +402,9 @@ def test_a_version_whose_metadata_is_damaged(place: Place) -> None:
     version = only_version(place.root)
     version.metadata.write_bytes(version.metadata.read_bytes()[:100])
     for command in ("generate", "status"):
-        place.refused(command, says=(str(version.metadata), "truncated or overwritten", "--resume never"))
+        place.refused(
+            command, says=(str(version.metadata), "truncated or overwritten", "--resume never")
+        )
     assert place.run("generate", "--resume", "never").returncode == 0
 
 
@@ -347,7 +416,9 @@ def test_processing_without_data(place: Place) -> None:
 def test_a_literal_api_key_is_refused_and_not_repeated(place: Place) -> None:
     key = "sk-" + "0123456789abcdef" * 2
     place.write(with_model("http://127.0.0.1:9/v1", provider={"api_key": key}))
-    assert key not in place.refused("generate", says=("model_providers[0].api_key", "environment variable"))
+    assert key not in place.refused(
+        "generate", says=("model_providers[0].api_key", "environment variable")
+    )
 
 
 def test_a_good_file_is_good(place: Place) -> None:
@@ -358,8 +429,14 @@ def test_a_good_file_is_good(place: Place) -> None:
 
 def test_an_impossible_constraint(place: Place) -> None:
     columns = [sampler_column("a", 0, 1), sampler_column("b", 2, 3)]
-    place.write(dataset_config(*columns, constraints=[{"target_column": "a", "operator": "gt", "rhs": "b"}]))
-    says = ("constraint a > b was not satisfied", "acceptance rate 0 (0 of ", "loosen the constraint")
+    place.write(
+        dataset_config(*columns, constraints=[{"target_column": "a", "operator": "gt", "rhs": "b"}])
+    )
+    says = (
+        "constraint a > b was not satisfied",
+        "acceptance rate 0 (0 of ",
+        "loosen the constraint",
+    )
     place.refused("validate", says=says)
     check_block(place.run("generate"), says)
 

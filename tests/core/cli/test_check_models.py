@@ -18,7 +18,11 @@ def test_each_model_in_a_row_and_nothing_written(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_reached_is_named_with_its_remedy(tmp_path: Path) -> None:
-    dead = {"model_providers": [{"name": CONFIG["model_providers"][0]["name"], "endpoint": "http://127.0.0.1:9/v1"}]}
+    dead = {
+        "model_providers": [
+            {"name": CONFIG["model_providers"][0]["name"], "endpoint": "http://127.0.0.1:9/v1"}
+        ]
+    }
     file = write_config(tmp_path / "tickets.yaml", {**CONFIG, **dead, "run": {"num_retries": 0}})
     outcome = sdg("check-models", file, "--root", tmp_path / "root")
     assert outcome.returncode == 2 and "failed" in outcome.stdout

@@ -44,7 +44,10 @@ COMMANDS = (
 ODD = "[red] :smile: {x}"
 """Text that a careless terminal library would change."""
 CONFIG = dataset_config(
-    uuid(), category("plan", "free", ODD), llm("text", "about {{ plan }} {{ id }}"), expression("title", "{{ plan }}")
+    uuid(),
+    category("plan", "free", ODD),
+    llm("text", "about {{ plan }} {{ id }}"),
+    expression("title", "{{ plan }}"),
 )
 
 
@@ -58,8 +61,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     assert outcome.returncode == 0, outcome.stderr
     assert "25 records generated, 0 failed; 3 row groups written, 0 were complete" in outcome.stdout
     assert f"in {only_version(root).row_groups}\n" in outcome.stdout
-    assert f"tickets: generating 25 records in 3 row groups, version {only_version(root).name}\n" in outcome.stderr
-    assert "tickets: replies are simulated" in outcome.stderr and "\x1b" not in outcome.stdout + outcome.stderr
+    assert (
+        f"tickets: generating 25 records in 3 row groups, version {only_version(root).name}\n"
+        in outcome.stderr
+    )
+    assert (
+        "tickets: replies are simulated" in outcome.stderr
+        and "\x1b" not in outcome.stdout + outcome.stderr
+    )
     return file, root
 
 
@@ -69,7 +78,12 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
     for command in COMMANDS:
         assert re.search(rf"^  {command} +[A-Z]", outcome.stdout, re.MULTILINE), command
     text = " ".join(outcome.stdout.split())
-    for status in ("0 done", "1 done, but records failed", "2 wrong input or refused", "3 interrupted"):
+    for status in (
+        "0 done",
+        "1 done, but records failed",
+        "2 wrong input or refused",
+        "3 interrupted",
+    ):
         assert status in text
 
 
@@ -92,7 +106,18 @@ def test_help_loads_nothing_heavy() -> None:
     )
     loaded = set(re.findall(r"\| +([A-Za-z_][\w.]*)$", outcome.stderr, re.MULTILINE))
     assert "typer" in loaded
-    heavy = {"polars", "pyarrow", "dagster", "scipy", "numpy", "aiohttp", "sqlalchemy", "pydantic", "yaml", "orjson"}
+    heavy = {
+        "polars",
+        "pyarrow",
+        "dagster",
+        "scipy",
+        "numpy",
+        "aiohttp",
+        "sqlalchemy",
+        "pydantic",
+        "yaml",
+        "orjson",
+    }
     assert not heavy & loaded
 
 
@@ -120,8 +145,16 @@ def test_validate_shows_the_plan(finished: tuple[Path, Path]) -> None:
     assert outcome.returncode == 0 and outcome.stderr == ""
     assert outcome.stdout.startswith(f"ok {file}\n")
     assert re.search(r"fingerprint +sha256:[0-9a-f]{64}", outcome.stdout)
-    assert re.search(rf"directory +{re.escape(str(only_version(root).directory))} *$", outcome.stdout, re.MULTILINE)
-    for line in (r"records +25 in 3 row groups of 10", r"plan +string +sampler", r"writer: m at simulated"):
+    assert re.search(
+        rf"directory +{re.escape(str(only_version(root).directory))} *$",
+        outcome.stdout,
+        re.MULTILINE,
+    )
+    for line in (
+        r"records +25 in 3 row groups of 10",
+        r"plan +string +sampler",
+        r"writer: m at simulated",
+    ):
         assert re.search(line, outcome.stdout)
 
 
@@ -146,7 +179,9 @@ def test_preview_prints_records_as_they_are(finished: tuple[Path, Path]) -> None
 
 
 def test_preview_with_failing_records_ends_with_1(tmp_path: Path) -> None:
-    config = dataset_config(category("word", "1", "many"), expression("number", "{{ word }}", dtype="int"))
+    config = dataset_config(
+        category("word", "1", "many"), expression("number", "{{ word }}", dtype="int")
+    )
     outcome = sdg("preview", write_config(tmp_path / "d.yaml", config), "--json")
     assert outcome.returncode == 1
     assert 0 < len(orjson.loads(outcome.stdout)) < 10
@@ -155,7 +190,9 @@ def test_preview_with_failing_records_ends_with_1(tmp_path: Path) -> None:
 
 def test_status_as_json_has_all_that_a_program_needs(finished: tuple[Path, Path]) -> None:
     file, root = finished
-    report = orjson.loads(sdg("status", file, "--root", root, "--num-records", "38", "--json").stdout)
+    report = orjson.loads(
+        sdg("status", file, "--root", root, "--num-records", "38", "--json").stdout
+    )
     assert {state: found["keys"] for state, found in report["states"].items()} == {
         "missing": ["00003"],
         "partial": ["00002"],
@@ -164,17 +201,34 @@ def test_status_as_json_has_all_that_a_program_needs(finished: tuple[Path, Path]
         "stale": [],
     }
     assert report["states"]["complete"]["count"] == 2
-    assert report["records"] == {"target": 38, "actual": 25, "remaining": 13, "waiting": 0, "lacking": 13}
+    assert report["records"] == {
+        "target": 38,
+        "actual": 25,
+        "remaining": 13,
+        "waiting": 0,
+        "lacking": 13,
+    }
     assert report["failures"] == {"count": 0, "messages": []}
     assert report["usage"]["writer"]["requests"] == 25
-    assert (report["sealed"], report["post_generation_state"], report["simulated"]) == (False, "none", True)
-    assert report["version"] == only_version(root).name and report["directory"] == str(only_version(root).directory)
+    assert (report["sealed"], report["post_generation_state"], report["simulated"]) == (
+        False,
+        "none",
+        True,
+    )
+    assert report["version"] == only_version(root).name and report["directory"] == str(
+        only_version(root).directory
+    )
 
 
 def test_status_for_people(finished: tuple[Path, Path]) -> None:
     file, root = finished
     outcome = sdg("status", file, "--root", root)
-    for line in (r"records +25 of 25", r"complete +3 row groups: 0-2", r"usage +writer: 25 requests", r"sealed +no"):
+    for line in (
+        r"records +25 of 25",
+        r"complete +3 row groups: 0-2",
+        r"usage +writer: 25 requests",
+        r"sealed +no",
+    ):
         assert re.search(line, outcome.stdout), outcome.stdout
     assert str(only_version(root).directory) in outcome.stdout
     assert "no data yet" in sdg("status", file, "--root", root / "other").stdout
@@ -187,7 +241,10 @@ def test_status_names_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     only_version(root).row_group(1).write_bytes(b"torn")
     outcome = sdg("status", file, "--root", root)
     assert outcome.returncode == 0
-    assert re.search(r"corrupt +1 row group: 1 ", outcome.stdout) and "is not a whole parquet file" in outcome.stdout
+    assert (
+        re.search(r"corrupt +1 row group: 1 ", outcome.stdout)
+        and "is not a whole parquet file" in outcome.stdout
+    )
 
 
 def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
@@ -202,39 +259,65 @@ def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
     assert f"  {only_version(root).processed_dataset}\n" in done.stdout
     assert "already processed: 25 rows" in sdg("process", file, *where).stdout
     refused = sdg("generate", file, *where)
-    assert refused.returncode == 2 and "is sealed" in refused.stderr and "sdg reopen" in refused.stderr
+    assert (
+        refused.returncode == 2 and "is sealed" in refused.stderr and "sdg reopen" in refused.stderr
+    )
     assert orjson.loads(sdg("status", file, *where, "--json").stdout)["sealed"] is True
     assert "reopened" in sdg("reopen", file, *where).stdout
     assert sdg("generate", file, *where, "--num-records", "31").returncode == 0
 
 
 def test_failed_records_end_with_1_and_process_needs_a_word(tmp_path: Path) -> None:
-    config = dataset_config(category("word", "1", "2", "3", "many"), expression("number", "{{ word }}", dtype="int"))
+    config = dataset_config(
+        category("word", "1", "2", "3", "many"), expression("number", "{{ word }}", dtype="int")
+    )
     file, root = write_config(tmp_path / "tickets.yaml", config), tmp_path / "root"
     outcome = sdg("generate", file, "--root", root)
     assert outcome.returncode == 1
-    assert re.search(r"\d+ records? remains?; run again to retry them \(first failure: record \d+", outcome.stdout)
+    assert re.search(
+        r"\d+ records? remains?; run again to retry them \(first failure: record \d+",
+        outcome.stdout,
+    )
     report = orjson.loads(sdg("status", file, "--root", root, "--json").stdout)
     (message,) = report["failures"]["messages"]
-    assert message == {"message": "number: 'many' is not an int", "count": report["failures"]["count"]}
+    assert message == {
+        "message": "number: 'many' is not an int",
+        "count": report["failures"]["count"],
+    }
     assert sdg("process", file, "--root", root, "--allow-missing").returncode == 0
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--debug", "validate", "FILE"), ("validate", "--debug", "FILE"), ("validate", "FILE", "--debug")]
+    "arguments",
+    [
+        ("--debug", "validate", "FILE"),
+        ("validate", "--debug", "FILE"),
+        ("validate", "FILE", "--debug"),
+    ],
 )
-def test_debug_shows_the_traceback_wherever_it_stands(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_debug_shows_the_traceback_wherever_it_stands(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     file = write_config(tmp_path / "tickets.yaml", {**CONFIG, "colums": []})
     outcome = sdg(*(str(file) if argument == "FILE" else argument for argument in arguments))
     assert outcome.returncode == 2
-    assert "Traceback (most recent call last)" in outcome.stderr and "unknown key 'colums'" in outcome.stderr
+    assert (
+        "Traceback (most recent call last)" in outcome.stderr
+        and "unknown key 'colums'" in outcome.stderr
+    )
 
 
 def test_a_reader_that_stops_reading_is_no_error(finished: tuple[Path, Path]) -> None:
     file, _ = finished
     command = f"{' '.join(SDG)} preview {file} -n 3000 --json | head -n 1"
     outcome = subprocess.run(
-        command, shell=True, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=PATIENCE
+        command,
+        shell=True,
+        cwd=PROJECT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert outcome.stdout == "[\n"
     assert "Traceback" not in outcome.stderr and "internal error" not in outcome.stderr
@@ -244,7 +327,11 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
     """Run the command with stderr on a pseudo-terminal; its exit status and what the terminal showed."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [*SDG, *arguments], cwd=PROJECT, env=environment(TERM="xterm"), stdout=subprocess.DEVNULL, stderr=slave
+        [*SDG, *arguments],
+        cwd=PROJECT,
+        env=environment(TERM="xterm"),
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
     )
     os.close(slave)
     shown = b""

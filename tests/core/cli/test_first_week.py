@@ -15,7 +15,9 @@ def test_prune_as_json_is_one_value_however_it_ends(tmp_path: Path) -> None:
         write_config(file, dataset_config(uuid(), seed=seed))
         api.generate(api.open_dataset(file, root=root))
     refused = sdg("prune", file, "--root", root, "--json")
-    assert refused.returncode == 2 and orjson.loads(refused.stdout)["error"]["remedy"] == "add --yes"
+    assert (
+        refused.returncode == 2 and orjson.loads(refused.stdout)["error"]["remedy"] == "add --yes"
+    )
     removed = sdg("prune", file, "--root", root, "--json", "--yes")
     assert removed.returncode == 0 and len(orjson.loads(removed.stdout)) == 1
 
@@ -23,7 +25,9 @@ def test_prune_as_json_is_one_value_however_it_ends(tmp_path: Path) -> None:
 def test_the_next_command_keeps_the_number_of_records(tmp_path: Path) -> None:
     file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid()))
     made = sdg("generate", file, "--root", tmp_path / "root", "--num-records", "31")
-    assert made.stdout.rstrip().endswith(f"next: sdg process {file} --root {tmp_path / 'root'} --num-records 31")
+    assert made.stdout.rstrip().endswith(
+        f"next: sdg process {file} --root {tmp_path / 'root'} --num-records 31"
+    )
 
 
 def test_one_is_singular() -> None:

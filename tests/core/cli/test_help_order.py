@@ -20,7 +20,9 @@ ORDER = [
 
 
 def test_commands_are_listed_in_the_order_of_work() -> None:
-    shown = re.findall(r"^  ([a-z-]+)  ", sdg("--help").stdout.partition("Commands:")[2], flags=re.MULTILINE)
+    shown = re.findall(
+        r"^  ([a-z-]+)  ", sdg("--help").stdout.partition("Commands:")[2], flags=re.MULTILINE
+    )
     assert [name for name in shown if name in ORDER] == ORDER
     assert len(shown) == len(set(shown))
 

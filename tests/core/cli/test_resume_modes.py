@@ -20,7 +20,13 @@ BEFORE = dataset_config(uuid(), category("plan", "free", "pro"))
 AFTER = {**BEFORE, "seed": 8}
 DRIFT = "seed: 7 is now 8"
 
-STARTS, RESUMES, NEW, FORCED, ERROR = "starts", "resumes", "new version", "new version, numbered", "error"
+STARTS, RESUMES, NEW, FORCED, ERROR = (
+    "starts",
+    "resumes",
+    "new version",
+    "new version, numbered",
+    "error",
+)
 TABLE = {
     "if_possible": {"no data": STARTS, "same": RESUMES, "drift": NEW, "unreadable": ERROR},
     "always": {"no data": STARTS, "same": RESUMES, "drift": ERROR, "unreadable": ERROR},
@@ -79,14 +85,21 @@ def test_the_table_of_modes(tmp_path: Path, door: Any, mode: str, case: str) -> 
     assert status == 0, said
     assert expected == RESUMES or "starting" in said
     names = dataset.layout.versions()
-    made = {STARTS: base, RESUMES: base, NEW: dataset.plan.fingerprint.version, FORCED: f"{base}-2"}[expected]
+    made = {
+        STARTS: base,
+        RESUMES: base,
+        NEW: dataset.plan.fingerprint.version,
+        FORCED: f"{base}-2",
+    }[expected]
     assert planned.version == made and made in names
     assert len(names) == (2 if expected in (NEW, FORCED) else 1)
     assert not any(status.remaining for status in api.row_group_statuses(dataset))
     if expected in (NEW, FORCED):
         after = snapshot(root / "tickets")
         kept = {path: mark for path, mark in before.items() if path.startswith(f"{base}/")}
-        assert kept and all(after[path] == mark for path, mark in kept.items()), "the old version is as it was"
+        assert kept and all(after[path] == mark for path, mark in kept.items()), (
+            "the old version is as it was"
+        )
     actions = {STARTS: "start", RESUMES: "resume", NEW: "new version", FORCED: "forced version"}
     assert planned.action == actions[expected] or (mode, case) == ("never", "drift")
 

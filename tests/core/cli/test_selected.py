@@ -21,7 +21,11 @@ KEEP = "{{ [text, grade][1] == 3 }}"
 def selecting(base: Path, keep: str = KEEP, **more: object) -> api.Dataset:
     columns = (uuid(), category("grade", 1, 2, 3), llm("text", "write {{ id }}"))
     config = dataset_config(*columns, select={"keep": keep, "candidates": 2, **more})
-    config["model_configs"][0]["prices"] = {"prompt_tokens": 1000, "completion_tokens": 1000, "currency": "EUR"}
+    config["model_configs"][0]["prices"] = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 1000,
+        "currency": "EUR",
+    }
     return open_dataset(base / "tickets.yaml", config, root=base / "root")
 
 
@@ -47,7 +51,10 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     assert status.selection is not None and status.selection.dropped == summary.dropped
     show.status(status, as_json=False)
     shown = printed(capsys)
-    assert f"{status.selection.rejected} candidates rejected; {summary.dropped} records without a row" in shown
+    assert (
+        f"{status.selection.rejected} candidates rejected; {summary.dropped} records without a row"
+        in shown
+    )
     assert "of that for rejected candidates: writer: " in shown and "EUR" in shown
     show.status(status, as_json=True)
     data = json.loads(capsys.readouterr().out)
@@ -63,7 +70,10 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
     assert result.num_rows == summary.generated
     made = api.report(dataset)
     page = Path(str(made.path)).read_text(encoding="utf-8")
-    assert counted(summary.dropped, "record", "have") + " no row" in page and "Usage of rejected candidates" in page
+    assert (
+        counted(summary.dropped, "record", "have") + " no row" in page
+        and "Usage of rejected candidates" in page
+    )
     assert "a record is drawn up to 2 times until" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")
@@ -81,7 +91,9 @@ def test_nothing_kept_is_a_clear_end(tmp_path: Path) -> None:
 def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(tmp_path: Path) -> None:
     columns = (category("reason", 1, 2, 3), category("candidate", "a", "b"))
     config = dataset_config(*columns, select={"keep": "{{ reason == 3 }}"})
-    version = api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")).version
+    version = api.generate(
+        open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+    ).version
     names = pq.read_schema(str(version.rejected_candidates(0))).names
     assert names == ["record_index", "_candidate", "_reason", "reason", "candidate"]
 

@@ -26,7 +26,13 @@ from tests.support.sdg import (
 
 
 def config(prompt: str, **more: Any) -> dict[str, Any]:
-    return dataset_config(uuid(), category("plan", "free", "pro"), llm("text", prompt), llm("more", "{{ id }}"), **more)
+    return dataset_config(
+        uuid(),
+        category("plan", "free", "pro"),
+        llm("text", prompt),
+        llm("more", "{{ id }}"),
+        **more,
+    )
 
 
 class Command:
@@ -73,7 +79,11 @@ def test_plan_says_what_is_reused_and_made_and_writes_nothing(command: Command) 
     assert f"25 from version {old}" in changed.stdout
     assert "requests: writer: 25;" in changed.stdout
     as_json = orjson.loads(command("plan", "--json", "--row-groups", "1-2").stdout)
-    assert as_json["action"] == "new version" and as_json["records"] == 15 and as_json["requests"] == {"writer": 15}
+    assert (
+        as_json["action"] == "new version"
+        and as_json["records"] == 15
+        and as_json["requests"] == {"writer": 15}
+    )
     assert {c["column"]: (c["to_make"], c["carried"]) for c in as_json["columns"]} == {
         "text": (15, {}),
         "more": (0, {old: 15}),
@@ -89,7 +99,10 @@ def test_a_plan_of_a_refused_run_says_why_and_the_way_out(command: Command) -> N
     assert outcome.returncode == 2
     assert "a run would be refused" in outcome.stdout and "sdg reopen" in outcome.stdout
     refused = command("plan", "--json")
-    assert refused.returncode == 2 and orjson.loads(refused.stdout)["refused"]["error"] == "SealedError"
+    assert (
+        refused.returncode == 2
+        and orjson.loads(refused.stdout)["refused"]["error"] == "SealedError"
+    )
     assert command("plan", "--resume", "never").returncode == 0
 
 
@@ -100,9 +113,9 @@ def test_prune_asks_and_without_a_terminal_refuses(command: Command) -> None:
     refused = command("prune")
     assert refused.returncode == 2 and "--yes" in refused.stderr
     assert "2 old versions" in refused.stdout
-    assert {path: mark for path, mark in snapshot(command.root).items() if "ledger" not in path} == {
-        path: mark for path, mark in before.items() if "ledger" not in path
-    }
+    assert {
+        path: mark for path, mark in snapshot(command.root).items() if "ledger" not in path
+    } == {path: mark for path, mark in before.items() if "ledger" not in path}
     listed = orjson.loads(command("prune", "--dry-run", "--keep", "1", "--json").stdout)
     assert len(listed) == 1 and listed[0]["records"] == 25
     done = command("prune", "--yes", "--keep", "1")
@@ -151,7 +164,9 @@ def test_status_lists_versions_when_there_are_several_and_the_latest_runs(comman
     assert any("current, this config" in line for line in lines)
     as_json = orjson.loads(command("status", "--json").stdout)
     assert as_json["versions"] == command.versions()
-    assert {version["name"]: version["matches"] for version in as_json["version_details"]}[old] is False
+    assert {version["name"]: version["matches"] for version in as_json["version_details"]}[
+        old
+    ] is False
     runs = as_json["runs"]
     assert [run["outcome"] for run in runs] == ["done", "done"]
     assert [run["generated"] for run in runs] == [25, 25] and runs[0]["resume"] == "if_possible"

@@ -14,7 +14,12 @@ CATEGORY: dict[str, Any] = {
     "name": "m",
     "num_records": 5,
     "columns": [
-        {"column_type": "sampler", "name": "a", "sampler_type": "category", "params": {"values": [True, "x"]}},
+        {
+            "column_type": "sampler",
+            "name": "a",
+            "sampler_type": "category",
+            "params": {"values": [True, "x"]},
+        },
         {"column_type": "expression", "name": "b", "expr": True},
     ],
 }
@@ -34,11 +39,25 @@ def test_a_truth_value_in_the_place_of_text(tmp_path: Path) -> None:
     advice = "a boolean is not text: quote it to make it text"
     assert said(json_file).count(f"got true; {advice}") == 2 and "YAML" not in said(json_file)
     assert said(CATEGORY).count(f"got True; {advice}") == 2 and "YAML" not in said(CATEGORY)
-    assert said(yaml_file).count("YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it") == 2
+    assert (
+        said(yaml_file).count(
+            "YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it"
+        )
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
-    "text", ['{"name": "m",}', "{'name': 'm'}", '{"name": m}', '{"a": 1, "a": 2}', "{", '{"a": NaN}', "// no"]
+    "text",
+    [
+        '{"name": "m",}',
+        "{'name': 'm'}",
+        '{"name": m}',
+        '{"a": 1, "a": 2}',
+        "{",
+        '{"a": NaN}',
+        "// no",
+    ],
 )
 def test_a_file_that_is_no_json_is_not_told_of_yaml(tmp_path: Path, text: str) -> None:
     file = tmp_path / "m.json"

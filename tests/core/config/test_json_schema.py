@@ -17,7 +17,9 @@ from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from tests.support.sdg import PROJECT, sdg
 
 BOTH = jsonschema_rs.validator_for(json_schema())
-DATASET, PIPELINE = (jsonschema_rs.validator_for(json_schema(kind)) for kind in ("dataset", "pipeline"))
+DATASET, PIPELINE = (
+    jsonschema_rs.validator_for(json_schema(kind)) for kind in ("dataset", "pipeline")
+)
 FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILES = [
     path
@@ -43,7 +45,10 @@ def loaded(text: str) -> Any:
 
 
 def faults(data: Any, validator: jsonschema_rs.Validator = BOTH) -> list[str]:
-    return [f"{list(error.instance_path)}: {error.message[:200]}" for error in validator.iter_errors(data)]
+    return [
+        f"{list(error.instance_path)}: {error.message[:200]}"
+        for error in validator.iter_errors(data)
+    ]
 
 
 def taken(data: Any) -> bool:
@@ -54,7 +59,13 @@ def taken(data: Any) -> bool:
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The path of every key and item of a document."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    items = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     for key, value in items:
         yield (*path, key)
         yield from places(value, (*path, key))
@@ -98,9 +109,17 @@ def snippets() -> Iterator[tuple[str, Any]]:
                 data = loaded(block)
             except DocumentSyntaxError:
                 continue  # items of several places, one below the other
-            if isinstance(data, list) and all(isinstance(item, dict) and "column_type" in item for item in data):
+            if isinstance(data, list) and all(
+                isinstance(item, dict) and "column_type" in item for item in data
+            ):
                 data = {"columns": data}
-            if isinstance(data, dict) and data.keys() & {"columns", "seed_config", "processors", "sources", "run"}:
+            if isinstance(data, dict) and data.keys() & {
+                "columns",
+                "seed_config",
+                "processors",
+                "sources",
+                "run",
+            }:
                 yield f"{page.name} {number}", data
 
 
@@ -135,7 +154,9 @@ def test_everything_is_everything() -> None:
     for definition in schema["definitions"].values():
         for name, field in definition["properties"].items():
             if "const" in field and name.endswith("_type") and name != "distribution_type":
-                assert f"{name}: {field['const']}" in text or field["const"] in UNSAID, "add it to everything.yaml"
+                assert f"{name}: {field['const']}" in text or field["const"] in UNSAID, (
+                    "add it to everything.yaml"
+                )
 
 
 @pytest.mark.parametrize("key", ["num_record", "colums", "temperture"])
@@ -177,7 +198,11 @@ def test_the_command_prints_it() -> None:
 @pytest.mark.parametrize("name", [["a"], {"a": 1}, 3])
 def test_a_name_of_a_provider_that_is_no_text_is_a_fault_not_a_crash(name: Any) -> None:
     data = loaded(EVERYTHING)
-    for path in (("model_configs", 0, "provider"), ("model_providers", 0, "name"), ("tool_configs", 0, "providers")):
+    for path in (
+        ("model_configs", 0, "provider"),
+        ("model_providers", 0, "name"),
+        ("tool_configs", 0, "providers"),
+    ):
         mutant = changed(data, path, name)
         for reading in (Reading(), Reading(complete=True)):
             parsed = parse_config(

@@ -22,10 +22,16 @@ def sampler(kind: str, **params: Any) -> dict[str, Any]:
     ("part", "keys"),
     [
         ({"seed_config": {"path": "x.csv"}}, ["seed_config.path"]),
-        ({"seed_config": {"seed_type": "hf", "path": "x"}}, ["seed_config.seed_type", "seed_config.path"]),
+        (
+            {"seed_config": {"seed_type": "hf", "path": "x"}},
+            ["seed_config.seed_type", "seed_config.path"],
+        ),
         (sampler("category", values=["a"]), ["columns[0].values"]),
         (sampler("gaussian", mean=1, stddev=2), ["columns[0].mean", "columns[0].stddev"]),
-        (sampler("datetime", start="2020-01-01", end="2021-01-01"), ["columns[0].start", "columns[0].end"]),
+        (
+            sampler("datetime", start="2020-01-01", end="2021-01-01"),
+            ["columns[0].start", "columns[0].end"],
+        ),
         (
             {
                 **MODELS,

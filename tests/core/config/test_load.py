@@ -17,14 +17,20 @@ COLUMN = "columns:\n- {column_type: expression, name: a, expr: x}\n"
 
 
 def load(
-    folder: Path, text: str | bytes, *, name: str = "tickets.yaml", env: Mapping[str, str] | None = None
+    folder: Path,
+    text: str | bytes,
+    *,
+    name: str = "tickets.yaml",
+    env: Mapping[str, str] | None = None,
 ) -> LoadedDataset:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_dataset(path, env=env or {})
 
 
-def problems(folder: Path, text: str | bytes, *, env: Mapping[str, str] | None = None) -> list[Problem]:
+def problems(
+    folder: Path, text: str | bytes, *, env: Mapping[str, str] | None = None
+) -> list[Problem]:
     with pytest.raises(ConfigError) as caught:
         load(folder, text, env=env)
     assert str(folder / "tickets.yaml") in str(caught.value)
@@ -56,12 +62,22 @@ def category_values(dataset: LoadedDataset) -> tuple[object, ...]:
 
 def test_a_minimal_file_takes_its_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, COLUMN).config
-    assert (config.name, config.num_records, config.row_group_size, config.seed) == ("tickets", None, 1000, 0)
+    assert (config.name, config.num_records, config.row_group_size, config.seed) == (
+        "tickets",
+        None,
+        1000,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("a-B c.yaml", "a_b_c"), ("9lives.yml", "lives"), ("dataset.yaml", "folder"), ("7.yaml", "dataset")],
+    [
+        ("a-B c.yaml", "a_b_c"),
+        ("9lives.yml", "lives"),
+        ("dataset.yaml", "folder"),
+        ("7.yaml", "dataset"),
+    ],
 )
 def test_the_name_defaults_to_the_file_or_its_folder(tmp_path: Path, file: str, name: str) -> None:
     folder = tmp_path / "folder"
@@ -85,7 +101,9 @@ def test_buffer_size_is_an_alias(tmp_path: Path) -> None:
 
 
 def test_quoted_numbers_stay_text(tmp_path: Path) -> None:
-    assert category_values(load(tmp_path, sampler("{values: ['1.10', '007', 'yes', '2024-01-01']}"))) == (
+    assert category_values(
+        load(tmp_path, sampler("{values: ['1.10', '007', 'yes', '2024-01-01']}"))
+    ) == (
         "1.10",
         "007",
         "yes",
@@ -159,7 +177,8 @@ def test_aliases_that_multiply_are_stopped(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("", "an empty file"), ("# x\n", "an empty file"), ("- a\n", "a list"), ("abc", "a str")]
+    ("text", "found"),
+    [("", "an empty file"), ("# x\n", "an empty file"), ("- a\n", "a list"), ("abc", "a str")],
 )
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> None:
     assert found in only(tmp_path, text).message
@@ -181,8 +200,18 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         ),
         (COLUMN + "run:\n  num_retris: 3\n", "run.num_retris", 4, "did you mean 'num_retries'?"),
         (COLUMN + "temperature: 1\n", "temperature", 3, "unknown key 'temperature'"),
-        (COLUMN + "run: {temperature: 1}\n", "run.temperature", 3, "unknown key 'temperature' here"),
-        (sampler("{values: [a], wieghts: [1]}"), "columns[0].params.wieghts", 5, "did you mean 'weights'?"),
+        (
+            COLUMN + "run: {temperature: 1}\n",
+            "run.temperature",
+            3,
+            "unknown key 'temperature' here",
+        ),
+        (
+            sampler("{values: [a], wieghts: [1]}"),
+            "columns[0].params.wieghts",
+            5,
+            "did you mean 'weights'?",
+        ),
         (COLUMN + "num_records: many\n", "num_records", 3, "a whole number is needed, got 'many'"),
         (COLUMN + "num_records: '10'\n", "num_records", 3, "a whole number is needed, got '10'"),
         (COLUMN + "num_records: 1.5\n", "num_records", 3, "a whole number is needed, got 1.5"),
@@ -200,12 +229,32 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         ("columns: {a: {column_type: expression}}\n", "columns", 1, "a list is needed"),
         ("columns: [null]\n", "columns[0]", 1, "a mapping is needed"),
         ("columns:\n- {name: a}\n", "columns[0]", 2, "column_type is required"),
-        ("columns:\n- {column_type: llm, name: a}\n", "columns[0]", 2, "unknown column_type 'llm'; one of 'sampler'"),
-        ("columns:\n- {column_type: expression, name: a}\n", "columns[0].expr", 2, "required, but not given"),
-        ("columns:\n- {column_type: expression, name: a+b, expr: x}\n", "columns[0].name", 2, "got 'a+b'"),
+        (
+            "columns:\n- {column_type: llm, name: a}\n",
+            "columns[0]",
+            2,
+            "unknown column_type 'llm'; one of 'sampler'",
+        ),
+        (
+            "columns:\n- {column_type: expression, name: a}\n",
+            "columns[0].expr",
+            2,
+            "required, but not given",
+        ),
+        (
+            "columns:\n- {column_type: expression, name: a+b, expr: x}\n",
+            "columns[0].name",
+            2,
+            "got 'a+b'",
+        ),
         (sampler("{values: [a]}", kind="categry"), "columns[0].sampler_type", 4, "got 'categry'"),
         (sampler("[1]"), "columns[0].params", 5, "a mapping is needed"),
-        (sampler("{values: [a, b], weights: [1]}"), "columns[0].params", 5, "1 weight for 2 values"),
+        (
+            sampler("{values: [a, b], weights: [1]}"),
+            "columns[0].params",
+            5,
+            "1 weight for 2 values",
+        ),
         (sampler("{values: [a, b], weights: [0, 0]}"), "columns[0].params", 5, "weights are all 0"),
         (
             sampler("{values: [a, b], weights: [1, -1]}"),
@@ -213,15 +262,55 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "greater than or equal to 0",
         ),
-        (sampler("{values: [a, b], weights: [1, .nan]}"), "columns[0].params.weights[1]", 5, "finite number"),
-        (sampler("{values: [a, b], weights: [1.0e+308, 1.0e+308]}"), "columns[0].params", 5, "sum of the weights"),
+        (
+            sampler("{values: [a, b], weights: [1, .nan]}"),
+            "columns[0].params.weights[1]",
+            5,
+            "finite number",
+        ),
+        (
+            sampler("{values: [a, b], weights: [1.0e+308, 1.0e+308]}"),
+            "columns[0].params",
+            5,
+            "sum of the weights",
+        ),
         (sampler("{values: []}"), "columns[0].params.values", 5, "at least one item is needed"),
-        (sampler("{values: [a, yes]}"), "columns[0].params.values[1]", 5, "YAML reads an unquoted yes"),
-        (sampler("{values: [1.0, .nan]}"), "columns[0].params.values[1]", 5, "not a number that data can hold"),
-        (sampler("{values: [1, 99999999999999999999]}"), "columns[0].params.values[1]", 5, "64 bits"),
-        (sampler("{values: [[a]]}"), "columns[0].params.values[0]", 5, "text or a number is needed"),
-        (sampler("{low: 5, high: 1}", kind="uniform"), "columns[0].params", 5, "low 5 is above high 1"),
-        (sampler("{low: '0', high: 1}", kind="uniform"), "columns[0].params.low", 5, "a number is needed, got '0'"),
+        (
+            sampler("{values: [a, yes]}"),
+            "columns[0].params.values[1]",
+            5,
+            "YAML reads an unquoted yes",
+        ),
+        (
+            sampler("{values: [1.0, .nan]}"),
+            "columns[0].params.values[1]",
+            5,
+            "not a number that data can hold",
+        ),
+        (
+            sampler("{values: [1, 99999999999999999999]}"),
+            "columns[0].params.values[1]",
+            5,
+            "64 bits",
+        ),
+        (
+            sampler("{values: [[a]]}"),
+            "columns[0].params.values[0]",
+            5,
+            "text or a number is needed",
+        ),
+        (
+            sampler("{low: 5, high: 1}", kind="uniform"),
+            "columns[0].params",
+            5,
+            "low 5 is above high 1",
+        ),
+        (
+            sampler("{low: '0', high: 1}", kind="uniform"),
+            "columns[0].params.low",
+            5,
+            "a number is needed, got '0'",
+        ),
         (sampler("{low: .inf, high: 1}", kind="uniform"), "columns[0].params.low", 5, "finite"),
         (
             sampler("{mean: 0, stddev: -1}", kind="gaussian"),
@@ -235,13 +324,48 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "key 1 must be text",
         ),
-        (COLUMN + "run: {resume: maybe}\n", "run.resume", 3, "'if_possible', 'always' or 'never', got 'maybe'"),
-        (COLUMN + "run: {max_failure_rate: 2}\n", "run.max_failure_rate", 3, "less than or equal to 1"),
-        (COLUMN + "processors: [{processor_type: x, name: y}]\n", "processors[0]", 3, "unknown processor_type 'x'"),
-        (COLUMN + "seed_config: {source: {seed_type: x}}\n", "seed_config.source", 3, "unknown seed_type 'x'; one of"),
-        (COLUMN + "seed_config: {source: {query: x}}\n", "seed_config.source", 3, "seed_type is required"),
-        (COLUMN + "seed_config: {source: {path: 5}}\n", "seed_config.source.path", 3, "text is needed, got 5"),
-        (COLUMN + "seed_config: {source: {path: []}}\n", "seed_config.source.path", 3, "at least one item"),
+        (
+            COLUMN + "run: {resume: maybe}\n",
+            "run.resume",
+            3,
+            "'if_possible', 'always' or 'never', got 'maybe'",
+        ),
+        (
+            COLUMN + "run: {max_failure_rate: 2}\n",
+            "run.max_failure_rate",
+            3,
+            "less than or equal to 1",
+        ),
+        (
+            COLUMN + "processors: [{processor_type: x, name: y}]\n",
+            "processors[0]",
+            3,
+            "unknown processor_type 'x'",
+        ),
+        (
+            COLUMN + "seed_config: {source: {seed_type: x}}\n",
+            "seed_config.source",
+            3,
+            "unknown seed_type 'x'; one of",
+        ),
+        (
+            COLUMN + "seed_config: {source: {query: x}}\n",
+            "seed_config.source",
+            3,
+            "seed_type is required",
+        ),
+        (
+            COLUMN + "seed_config: {source: {path: 5}}\n",
+            "seed_config.source.path",
+            3,
+            "text is needed, got 5",
+        ),
+        (
+            COLUMN + "seed_config: {source: {path: []}}\n",
+            "seed_config.source.path",
+            3,
+            "at least one item",
+        ),
         (
             COLUMN + "seed_config: {source: {seed_type: dataset, dataset: X}}\n",
             "seed_config.source.dataset",
@@ -273,22 +397,39 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "a class is needed",
         ),
         (
-            COLUMN + "seed_config: {source: {path: x.csv}, selection_strategy: {start: 5, end: 1}}\n",
+            COLUMN
+            + "seed_config: {source: {path: x.csv}, selection_strategy: {start: 5, end: 1}}\n",
             "seed_config.selection_strategy",
             3,
             "start 5 is above end 1",
         ),
         (
-            COLUMN + "seed_config: {source: {path: x.csv}, selection_strategy: {index: 4, num_partitions: 4}}\n",
+            COLUMN
+            + "seed_config: {source: {path: x.csv}, selection_strategy: {index: 4, num_partitions: 4}}\n",
             "seed_config.selection_strategy",
             3,
             "index 4 needs num_partitions above it",
         ),
         (COLUMN + "row_group_size: 2\nbuffer_size: 3\n", "buffer_size", 4, "keep one"),
         (COLUMN + "buffer_size: x\n", "buffer_size", 3, "a whole number is needed"),
-        (provider("extra_body: {x: .inf}"), "model_providers[0].extra_body", 4, "inf has no JSON form"),
-        (provider("extra_body: {x: {1: y}}"), "model_providers[0].extra_body", 4, "key 1 must be text"),
-        (provider("extra_body: {x: !!set {y}}"), "model_providers[0].extra_body", 4, "a set has no JSON form"),
+        (
+            provider("extra_body: {x: .inf}"),
+            "model_providers[0].extra_body",
+            4,
+            "inf has no JSON form",
+        ),
+        (
+            provider("extra_body: {x: {1: y}}"),
+            "model_providers[0].extra_body",
+            4,
+            "key 1 must be text",
+        ),
+        (
+            provider("extra_body: {x: !!set {y}}"),
+            "model_providers[0].extra_body",
+            4,
+            "a set has no JSON form",
+        ),
         (
             provider("endpoint_env: URL"),
             "model_providers[0].endpoint_env",
@@ -296,7 +437,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "goes with provider_type: simulated only",
         ),
         (COLUMN + "model_providers:\n- {name: p}\n", "model_providers[0]", 4, "has no endpoint"),
-        (COLUMN + "model_providers:\n- {name: p, endpoint: 'x:1'}\n", "model_providers[0]", 4, "is not a URL"),
+        (
+            COLUMN + "model_providers:\n- {name: p, endpoint: 'x:1'}\n",
+            "model_providers[0]",
+            4,
+            "is not a URL",
+        ),
         ("data_designer: 3\n", "data_designer", 1, "a mapping is needed"),
         ("data_designer:\n  columns: []\n", "data_designer.columns", 2, "at least one item"),
         (
@@ -313,7 +459,9 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         ),
     ],
 )
-def test_one_fault_of_structure(tmp_path: Path, text: str, path: str, line: int, message: str) -> None:
+def test_one_fault_of_structure(
+    tmp_path: Path, text: str, path: str, line: int, message: str
+) -> None:
     problem = only(tmp_path, text)
     assert (problem.path, problem.line) == (path, line)
     assert message in problem.message
@@ -348,7 +496,10 @@ run: {num_retris: 3}
         ("nme", 1),
         ("num_records", 2),
         ("columns[0].bogus", 7),
-        ("columns[1].prompt", 10),  # `a` and `c` are faulty themselves, so a reference to them is no fault
+        (
+            "columns[1].prompt",
+            10,
+        ),  # `a` and `c` are faulty themselves, so a reference to them is no fault
         ("columns[1].model_alias", 11),
         ("columns[2].params", 15),
         ("columns[3].expr", 18),
@@ -392,7 +543,8 @@ def test_a_literal_key_is_refused_and_never_printed(tmp_path: Path, secret: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["OPENAI_API_KEY", "KEY", "my_key", "_K1", "openaiKey", "AZURE_OPENAI_SERVICE_ACCOUNT_API_KEY"]
+    "name",
+    ["OPENAI_API_KEY", "KEY", "my_key", "_K1", "openaiKey", "AZURE_OPENAI_SERVICE_ACCOUNT_API_KEY"],
 )
 def test_the_name_of_a_variable_is_accepted(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, provider(f"api_key: {name}")).config.model_providers[0].api_key == name
@@ -408,12 +560,15 @@ def test_the_name_of_a_variable_is_accepted(tmp_path: Path, name: str) -> None:
         COLUMN + "model_providers: [{name: p, endpoint: 'http://x', api_key: {k: sk-secret}}]\n",
         COLUMN + "model_providers: [{name: p, endpoint: 'u:sk-secret@x'}]\n",
         COLUMN + "model_providers: [{name: p, endpoint: 'http://u:sk-secret@x'}]\n",
-        COLUMN + "model_providers: [{name: p, provider_type: simulated, endpoint_env: sk-secret}]\n",
+        COLUMN
+        + "model_providers: [{name: p, provider_type: simulated, endpoint_env: sk-secret}]\n",
         COLUMN + "model_providers: [{name: p, provider_type: sk-secret, endpoint: 'http://x'}]\n",
-        COLUMN + "model_providers: [{name: p, endpoint: 'http://x', extra_headers: {A: [sk-secret]}}]\n",
+        COLUMN
+        + "model_providers: [{name: p, endpoint: 'http://x', extra_headers: {A: [sk-secret]}}]\n",
         COLUMN + "model_providers: [{name: p, endpoint: 'http://x', apikey: sk-secret}]\n",
         COLUMN + "run: [{api_key: sk-secret}]\n",
-        COLUMN + "model_providers: [{name: p, endpoint: 'http://x', api_key: sk-secret}]\nzzz: 1\nseed: x\n",
+        COLUMN
+        + "model_providers: [{name: p, endpoint: 'http://x', api_key: sk-secret}]\nzzz: 1\nseed: x\n",
     ],
 )
 def test_a_misplaced_key_is_never_printed(tmp_path: Path, text: str) -> None:
@@ -434,12 +589,18 @@ model_configs:
 
 def test_without_the_variables_the_provider_is_simulated(tmp_path: Path) -> None:
     config = load(tmp_path, REHEARSAL, env={"DEMO_MODEL": "m"}).config
-    assert config.model_providers[0].provider_type == "simulated" and config.model_configs[0].model == "sim"
+    assert (
+        config.model_providers[0].provider_type == "simulated"
+        and config.model_configs[0].model == "sim"
+    )
 
 
 def test_both_variables_turn_it_into_a_real_one(tmp_path: Path) -> None:
     config = load(tmp_path, REHEARSAL, env={"DEMO_URL": "http://h/v1", "DEMO_MODEL": "m"}).config
-    assert (config.model_providers[0].provider_type, config.model_providers[0].endpoint) == ("openai", "http://h/v1")
+    assert (config.model_providers[0].provider_type, config.model_providers[0].endpoint) == (
+        "openai",
+        "http://h/v1",
+    )
     assert config.model_configs[0].model == "m"
 
 
@@ -455,7 +616,9 @@ def test_a_variable_that_holds_no_url_is_a_fault(tmp_path: Path) -> None:
     assert "DEMO_URL does not hold a URL" in problem.message and "sk-secret" not in str(problem)
 
 
-def test_faulty_model_configs_are_reported_even_when_the_provider_is_switched(tmp_path: Path) -> None:
+def test_faulty_model_configs_are_reported_even_when_the_provider_is_switched(
+    tmp_path: Path,
+) -> None:
     text = REHEARSAL + "- oops\n"
     found = problems(tmp_path, text, env={"DEMO_URL": "http://h/v1", "DEMO_MODEL": "m"})
     assert "model_configs[1]" in [problem.path for problem in found]
@@ -463,7 +626,12 @@ def test_faulty_model_configs_are_reported_even_when_the_provider_is_switched(tm
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [((), "(top level)"), (("a",), "a"), (("columns", 2, "prompt"), "columns[2].prompt"), ((0,), "[0]")],
+    [
+        ((), "(top level)"),
+        (("a",), "a"),
+        (("columns", 2, "prompt"), "columns[2].prompt"),
+        ((0,), "[0]"),
+    ],
 )
 def test_paths_as_people_write_them(path: tuple[str | int, ...], text: str) -> None:
     assert format_path(path) == text

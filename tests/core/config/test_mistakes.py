@@ -80,7 +80,11 @@ MISTAKES = {
         "model_configs[0].provider: unknown provider 'rr'",
         "there is 'r'",
     ),
-    "10 a brace too few": (text("hi {{ plan }"), "columns[1].prompt: not a valid template", "'hi {{ plan }'"),
+    "10 a brace too few": (
+        text("hi {{ plan }"),
+        "columns[1].prompt: not a valid template",
+        "'hi {{ plan }'",
+    ),
     "11 an unquoted template": (
         columns("{column_type: expression, name: b, expr: {{ plan }}}"),
         "line 8",
@@ -92,14 +96,21 @@ MISTAKES = {
         'as in expr: "{{ plan }}"',
     ),
     "11 a colon in a text": (
-        columns("column_type: llm-text\n   name: a\n   prompt: Answer this: what is it\n   model_alias: writer"),
+        columns(
+            "column_type: llm-text\n   name: a\n   prompt: Answer this: what is it\n   model_alias: writer"
+        ),
         "line 10",
         "quote text that has a colon",
     ),
-    "11 a wrong indentation": (columns("column_type: llm-text\n  name: a"), "line 9", "check the indentation"),
+    "11 a wrong indentation": (
+        columns("column_type: llm-text\n  name: a"),
+        "line 9",
+        "check the indentation",
+    ),
     "12 the key itself": (
         TOP.replace(
-            "provider_type: simulated", "endpoint: 'http://x/v1', api_key: sk-proj-abcdefghijklmnopqrstuvwxyz0123"
+            "provider_type: simulated",
+            "endpoint: 'http://x/v1', api_key: sk-proj-abcdefghijklmnopqrstuvwxyz0123",
         )
         + "columns:\n"
         + PLAN,
@@ -108,7 +119,8 @@ MISTAKES = {
     ),
     "15 columns in a circle": (
         columns(
-            "{column_type: expression, name: b, expr: '{{ c }}'}", "{column_type: expression, name: c, expr: '{{ b }}'}"
+            "{column_type: expression, name: b, expr: '{{ c }}'}",
+            "{column_type: expression, name: c, expr: '{{ b }}'}",
         ),
         "columns[1]",
         "b",
@@ -134,7 +146,9 @@ MISTAKES = {
         "it belongs under inference_parameters",
     ),
     "fields in place of a schema": (
-        columns("{column_type: llm-structured, name: a, model_alias: writer, prompt: hi, output_format: {title: str}}"),
+        columns(
+            "{column_type: llm-structured, name: a, model_alias: writer, prompt: hi, output_format: {title: str}}"
+        ),
         "columns[1].output_format: not a JSON schema",
         "{type: object, properties: {title: {type: string}}, required: [title]}",
     ),
@@ -148,21 +162,34 @@ MISTAKES = {
         "'Support Tickets'",
         "support_tickets",
     ),
-    "an unknown filter": (text("{{ plan | capitalise }}"), "columns[1].prompt", "did you mean 'capitalize'?"),
+    "an unknown filter": (
+        text("{{ plan | capitalise }}"),
+        "columns[1].prompt",
+        "did you mean 'capitalize'?",
+    ),
     "a name twice": (columns(PLAN.removeprefix(" - ").strip()), "columns[1].name", "plan"),
     "low above high": (
-        columns("{column_type: sampler, name: b, sampler_type: uniform, params: {low: 5, high: 1}}"),
+        columns(
+            "{column_type: sampler, name: b, sampler_type: uniform, params: {low: 5, high: 1}}"
+        ),
         "columns[1].params",
         "5",
     ),
-    "a number with a suffix": (columns().replace("5\n", "5k\n", 1), "num_records: a whole number", "got '5k'"),
+    "a number with a suffix": (
+        columns().replace("5\n", "5k\n", 1),
+        "num_records: a whole number",
+        "got '5k'",
+    ),
     "a constraint on text": (
-        columns() + "constraints: [{constraint_type: scalar_inequality, target_column: plan, operator: lt, rhs: 5}]\n",
+        columns()
+        + "constraints: [{constraint_type: scalar_inequality, target_column: plan, operator: lt, rhs: 5}]\n",
         "constraints[0]",
         "plan",
     ),
     "a temperature of 5": (
-        TOP.replace("provider: r}", "provider: r, inference_parameters: {temperature: 5}}") + "columns:\n" + PLAN,
+        TOP.replace("provider: r}", "provider: r, inference_parameters: {temperature: 5}}")
+        + "columns:\n"
+        + PLAN,
         "inference_parameters.temperature",
         "got 5",
     ),
@@ -174,7 +201,9 @@ MISTAKES = {
         "did you mean 'max_parallel_requests'?",
     ),
     "an endpoint without a scheme": (
-        TOP.replace("provider_type: simulated", "endpoint: localhost:8000/v1") + "columns:\n" + PLAN,
+        TOP.replace("provider_type: simulated", "endpoint: localhost:8000/v1")
+        + "columns:\n"
+        + PLAN,
         "model_providers[0]: endpoint is not a URL",
         "http://",
     ),
@@ -219,10 +248,20 @@ def test_one_mistake_is_one_message(tmp_path: Path) -> None:
 
 
 def test_20_single_braces_are_announced() -> None:
-    path_free = {"name": "m", "num_records": 5, "columns": [{"column_type": "llm-text", "name": "a"}]}
+    path_free = {
+        "name": "m",
+        "num_records": 5,
+        "columns": [{"column_type": "llm-text", "name": "a"}],
+    }
     path_free["columns"][0] |= {"model_alias": "writer", "prompt": "about {plan}"}  # type: ignore[index]
     path_free["columns"].insert(  # type: ignore[attr-defined]
-        0, {"column_type": "sampler", "name": "plan", "sampler_type": "category", "params": {"values": ["a"]}}
+        0,
+        {
+            "column_type": "sampler",
+            "name": "plan",
+            "sampler_type": "category",
+            "params": {"values": ["a"]},
+        },
     )
     models = {
         "model_providers": [{"name": "r", "provider_type": "simulated"}],
@@ -236,7 +275,9 @@ def test_20_single_braces_are_announced() -> None:
 def test_a_misspelt_file_is_answered_with_the_one_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "tickets.yaml").write_text(columns())
     for wrong in ("tickts.yaml", "tickets.yml", "ticket.yaml"):
-        with pytest.raises(SdgError, match=re.escape(f"does not exist; did you mean {tmp_path / 'tickets.yaml'}?")):
+        with pytest.raises(
+            SdgError, match=re.escape(f"does not exist; did you mean {tmp_path / 'tickets.yaml'}?")
+        ):
             api.open_dataset(tmp_path / wrong)
     with pytest.raises(SdgError, match=r"nor does its folder .*nowhere"):
         api.open_dataset(tmp_path / "nowhere" / "tickets.yaml")
@@ -245,7 +286,9 @@ def test_a_misspelt_file_is_answered_with_the_one_that_is_there(tmp_path: Path) 
 def test_keys_of_providers_are_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(
-        TOP.replace("provider_type: simulated", "provider_typ: sk-secret, api_key: [sk-secret]") + "columns:\n" + PLAN
+        TOP.replace("provider_type: simulated", "provider_typ: sk-secret, api_key: [sk-secret]")
+        + "columns:\n"
+        + PLAN
     )
     with pytest.raises(SdgError) as refused:
         api.open_dataset(path)
@@ -256,12 +299,17 @@ def test_keys_of_providers_are_not_shown(tmp_path: Path) -> None:
     ("selected", "words"),
     [
         ({"state": ["NYC"]}, "'NYC' is not a value of state; did you mean 'NY'?"),
-        ({"region": ["Californa"]}, "'Californa' is not a value of region; did you mean 'California'?"),
+        (
+            {"region": ["Californa"]},
+            "'Californa' is not a value of region; did you mean 'California'?",
+        ),
         ({"state": ["NY", "California", "DC", "District of Columbia", "PR"]}, None),
         ({"city": ["Springfield"], "occupation": ["Baker"]}, None),
     ],
 )
-def test_people_are_selected_by_states_that_there_are(selected: dict[str, list[str]], words: str | None) -> None:
+def test_people_are_selected_by_states_that_there_are(
+    selected: dict[str, list[str]], words: str | None
+) -> None:
     params = {"locale": "en_US", "select_field_values": selected}
     who = {"column_type": "sampler", "name": "who", "sampler_type": "person", "params": params}
     config = {"name": "people", "num_records": 2, "columns": [who]}

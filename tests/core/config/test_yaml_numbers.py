@@ -59,7 +59,9 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([None, 2]), st.booleans())
-def test_a_json_file_is_read_as_json_whatever_wrote_it(value: Any, indent: int | None, ascii_only: bool) -> None:
+def test_a_json_file_is_read_as_json_whatever_wrote_it(
+    value: Any, indent: int | None, ascii_only: bool
+) -> None:
     text = json.dumps({"v": value}, indent=indent, ensure_ascii=ascii_only)
     document = parse_document(text, is_json=True)
     assert document.data == {"v": value}
@@ -67,7 +69,13 @@ def test_a_json_file_is_read_as_json_whatever_wrote_it(value: Any, indent: int |
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(found for key, part in inner for found in paths(part, (*path, key)))]
 
 

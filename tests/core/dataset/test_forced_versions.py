@@ -45,7 +45,10 @@ async def test_runs_that_start_at_once_never_meet_in_a_version_unless_they_belon
     if exists:
         await api.agenerate(dataset)
     summaries = await asyncio.gather(
-        *(api.agenerate(dataset, resume="never", begun_by=owner) for owner in ("a", "b", "a", "c", "b"))
+        *(
+            api.agenerate(dataset, resume="never", begun_by=owner)
+            for owner in ("a", "b", "a", "c", "b")
+        )
     )
     names = [summary.version.name for summary in summaries]
     assert names[0] == names[2] and names[1] == names[4]
@@ -55,14 +58,18 @@ async def test_runs_that_start_at_once_never_meet_in_a_version_unless_they_belon
     assert sum(summary.written for summary in summaries) == 9, "no row group was made twice"
 
 
-def test_a_backfill_does_not_go_on_in_a_version_that_was_sealed_meanwhile(dataset: api.Dataset) -> None:
+def test_a_backfill_does_not_go_on_in_a_version_that_was_sealed_meanwhile(
+    dataset: api.Dataset,
+) -> None:
     never(dataset, begun_by="backfill")
     api.process(dataset)
     with pytest.raises(SealedError, match="is sealed"):
         never(dataset, 0, begun_by="backfill")
 
 
-def test_a_ledger_that_cannot_be_used_is_found_before_a_version_is_begun(dataset: api.Dataset, tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_used_is_found_before_a_version_is_begun(
+    dataset: api.Dataset, tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("create table runs (id integer)")
     env = {**dataset.env, "SDG_LEDGER_URL": f"sqlite:///{tmp_path / 'other.db'}"}

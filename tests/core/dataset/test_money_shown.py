@@ -24,8 +24,13 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
             edited = open_dataset(tmp_path / "t.yaml", made, root=root)
             summaries.append(await api.agenerate(edited))
             await asyncio.to_thread(api.process, edited)
-            below = dataset_config(llm("text", "more of {{ kept }}"), endpoint=server.url, num_records=6)
-            below |= {"name": "below", "seed_config": {"source": {"seed_type": "dataset", "dataset": "tickets"}}}
+            below = dataset_config(
+                llm("text", "more of {{ kept }}"), endpoint=server.url, num_records=6
+            )
+            below |= {
+                "name": "below",
+                "seed_config": {"source": {"seed_type": "dataset", "dataset": "tickets"}},
+            }
             below["model_configs"][0]["prices"] = PRICES
             lower = open_dataset(tmp_path / "below.yaml", below, root=root)
             summaries.append(await api.agenerate(lower))
@@ -34,17 +39,32 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
     (first, second, lower), edited = asyncio.run(main())
     in_all = round(first.cost["USD"] + second.cost["USD"], 9)
     assert 0 < second.cost["USD"] < first.cost["USD"]
-    assert first.spending.total == first.cost and second.spending.total == {"USD": pytest.approx(in_all)}
-    assert lower.spending.upstream == {"tickets": second.spending.total} and lower.spending.total == lower.cost
+    assert first.spending.total == first.cost and second.spending.total == {
+        "USD": pytest.approx(in_all)
+    }
+    assert (
+        lower.spending.upstream == {"tickets": second.spending.total}
+        and lower.spending.total == lower.cost
+    )
     status = api.status(edited)
-    assert spending_metadata(status.spending, simulated=False) == {"cost_in_all/USD": pytest.approx(in_all, abs=1e-6)}
-    assert spending_metadata(lower.spending, simulated=False) == {"upstream_cost/USD": pytest.approx(in_all, abs=1e-6)}
+    assert spending_metadata(status.spending, simulated=False) == {
+        "cost_in_all/USD": pytest.approx(in_all, abs=1e-6)
+    }
+    assert spending_metadata(lower.spending, simulated=False) == {
+        "upstream_cost/USD": pytest.approx(in_all, abs=1e-6)
+    }
 
     version = api.measured_version(edited)[0]
     report = orjson.loads(version.report_json.read_bytes())
-    assert report["total_cost"] == second.spending.total and list(report["earlier_versions"]) == [first.version.name]
+    assert report["total_cost"] == second.spending.total and list(report["earlier_versions"]) == [
+        first.version.name
+    ]
     page = version.report_html.read_text()
-    assert f"In all: {money_text(in_all)} USD" in page and first.version.name in page and "would cost" not in page
+    assert (
+        f"In all: {money_text(in_all)} USD" in page
+        and first.version.name in page
+        and "would cost" not in page
+    )
     below = api.open_dataset(tmp_path / "below.yaml", root=str(tmp_path / "root"))
     made = api.report(below)
     assert made.report.facts.upstream_cost == {"tickets": second.spending.total}
@@ -67,7 +87,11 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
     page = Path(str(made.path)).read_text(encoding="utf-8")
     assert "would cost" in page and ">cost<" not in page
     again = orjson.loads(sdg("generate", file, "--json", *root).stdout)
-    assert again["simulated"] is True and again["cost"] == {} and again["spending"]["total_cost"]["USD"] > 0
+    assert (
+        again["simulated"] is True
+        and again["cost"] == {}
+        and again["spending"]["total_cost"]["USD"] > 0
+    )
 
 
 def test_small_amounts_keep_the_digits_that_say_something() -> None:

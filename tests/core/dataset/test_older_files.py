@@ -14,7 +14,9 @@ FIXTURE = Path(__file__).parents[2] / "fixtures" / "older"
 @pytest.fixture
 def older(tmp_path: Path) -> api.Dataset:
     shutil.copytree(FIXTURE, tmp_path / "older")
-    return api.open_dataset(tmp_path / "older" / "dataset.yaml", root=str(tmp_path / "older" / "store"))
+    return api.open_dataset(
+        tmp_path / "older" / "dataset.yaml", root=str(tmp_path / "older" / "store")
+    )
 
 
 def rows(dataset: api.Dataset) -> pl.DataFrame:
@@ -28,7 +30,9 @@ def test_the_fingerprint_is_the_one_that_the_older_release_computed(older: api.D
 
 def test_what_it_left_is_resumed_and_nothing_is_asked_twice(older: api.Dataset) -> None:
     status = api.status(older).to_dict()
-    assert status["states"]["complete"]["keys"] == ["00000"] and status["states"]["missing"]["keys"] == [
+    assert status["states"]["complete"]["keys"] == ["00000"] and status["states"]["missing"][
+        "keys"
+    ] == [
         "00001",
         "00002",
     ]
@@ -48,7 +52,9 @@ def test_the_runs_of_the_older_release_are_history(older: api.Dataset) -> None:
     assert runs == [("c1e40b3076b4", None), ("c1e40b3076b4", "done")]
 
 
-def test_an_edit_starts_a_version_and_the_older_one_can_be_pruned(older: api.Dataset, tmp_path: Path) -> None:
+def test_an_edit_starts_a_version_and_the_older_one_can_be_pruned(
+    older: api.Dataset, tmp_path: Path
+) -> None:
     api.generate(older)
     file = tmp_path / "older" / "dataset.yaml"
     file.write_text(file.read_text().replace("mean: 40", "mean: 50"))
@@ -56,7 +62,9 @@ def test_an_edit_starts_a_version_and_the_older_one_can_be_pruned(older: api.Dat
 
     summary = api.generate(edited)
 
-    assert (summary.generated, summary.carried) == (30, 60), "replies of unchanged columns are carried over"
+    assert (summary.generated, summary.carried) == (30, 60), (
+        "replies of unchanged columns are carried over"
+    )
     assert [version.name for version in api.prune(edited)] == ["c1e40b3076b4"]
 
 

@@ -15,7 +15,9 @@ from tests.support.sdg import category, dataset_config, llm, open_dataset, snaps
 
 
 def config(number: int) -> dict[str, Any]:
-    return dataset_config(uuid(), category("plan", "free", "pro"), llm("text", f"{number} {{{{ plan }}}}"))
+    return dataset_config(
+        uuid(), category("plan", "free", "pro"), llm("text", f"{number} {{{{ plan }}}}")
+    )
 
 
 class History:
@@ -45,8 +47,20 @@ def test_versions_are_described(history: History) -> None:
     found = {version.name: version for version in api.versions(history.open(1))}
     assert {*found} == {first, second}
     one, two = found[first], found[second]
-    assert (one.records, one.row_groups, one.sealed, one.matches, one.current) == (25, 3, True, True, False)
-    assert (two.records, two.row_groups, two.sealed, two.matches, two.current) == (10, 1, False, False, True)
+    assert (one.records, one.row_groups, one.sealed, one.matches, one.current) == (
+        25,
+        3,
+        True,
+        True,
+        False,
+    )
+    assert (two.records, two.row_groups, two.sealed, two.matches, two.current) == (
+        10,
+        1,
+        False,
+        False,
+        True,
+    )
     assert one.simulated and two.simulated and not one.forced
     size = sum(path.stat().st_size for path in Path(one.directory).rglob("*") if path.is_file())
     assert one.size == size and one.created is not None and one.updated is not None
@@ -58,13 +72,18 @@ def test_versions_are_described(history: History) -> None:
 def test_old_versions_go_the_current_one_and_that_of_the_config_stay(history: History) -> None:
     names = [history.generate(number) for number in (1, 2, 3, 4)]
     before = snapshot(history.root / "tickets" / names[0])
-    assert {version.name for version in api.prune(history.open(1), dry_run=True)} == {names[1], names[2]}
+    assert {version.name for version in api.prune(history.open(1), dry_run=True)} == {
+        names[1],
+        names[2],
+    }
     assert {*history.names()} == {*names}
     removed = api.prune(history.open(1))
     assert {version.name for version in removed} == {names[1], names[2]}
     assert {*history.names()} == {names[0], names[3]}
     assert snapshot(history.root / "tickets" / names[0]) == before
-    assert not [path for path in (history.root / "tickets").iterdir() if path.name.startswith(".tmp")]
+    assert not [
+        path for path in (history.root / "tickets").iterdir() if path.name.startswith(".tmp")
+    ]
     assert api.prune(history.open(1)) == ()
     assert api.generate(history.open(1)).adopted == 3
     assert {version.name for version in api.prune(history.open(1))} == {names[3]}
@@ -91,7 +110,9 @@ async def _journal_a_cell(history: History, version: str) -> dict[str, str]:
     hashes = dict(dataset.plan.fingerprint.column_hashes)
     ledger = open_ledger(None, root=history.root)
     async with Journal(ledger, dataset="tickets", version=version, run_id="r") as journal:
-        await journal.append(JournaledCell(3, "text", hashes["text"], {"value": "x", "also": {}}, {}))
+        await journal.append(
+            JournaledCell(3, "text", hashes["text"], {"value": "x", "also": {}}, {})
+        )
     ledger.close()
     return hashes
 
@@ -105,7 +126,9 @@ async def test_what_the_ledger_holds_of_a_version_goes_with_it(history: History)
     api.prune(history.open(2))
     ledger = open_ledger(None, root=history.root)
     assert journaled_records(ledger, dataset="tickets", version=old, column_hashes=hashes) == {}
-    assert journaled_records(ledger, dataset="tickets", version=new, column_hashes=hashes) == {"text": frozenset({3})}
+    assert journaled_records(ledger, dataset="tickets", version=new, column_hashes=hashes) == {
+        "text": frozenset({3})
+    }
     ledger.close()
 
 

@@ -22,10 +22,28 @@ from sdg_core.errors import (
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.metadata import read_current, read_metadata
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    snapshot,
+    stored_records,
+    uuid,
+)
 
-PLAIN = dataset_config(uuid(), category("plan", "free", "pro"), expression("title", "{{ plan }} {{ id }}"))
-CHANGED = {**PLAIN, "columns": [uuid(), category("plan", "free", "team"), expression("title", "{{ plan }} {{ id }}")]}
+PLAIN = dataset_config(
+    uuid(), category("plan", "free", "pro"), expression("title", "{{ plan }} {{ id }}")
+)
+CHANGED = {
+    **PLAIN,
+    "columns": [
+        uuid(),
+        category("plan", "free", "team"),
+        expression("title", "{{ plan }} {{ id }}"),
+    ],
+}
 MODES: list[ResumeMode] = ["if_possible", "always", "never"]
 
 
@@ -72,7 +90,11 @@ def test_no_data_yet_starts(store: Store, mode: ResumeMode) -> None:
     assert read_current(store.layout.current) == summary.version.name
     assert any("starting" in notice for notice in store.notices)
     metadata = read_metadata(summary.version.metadata)
-    assert (metadata.actual_num_records, metadata.num_completed_batches, metadata.target_num_records) == (25, 3, 25)
+    assert (
+        metadata.actual_num_records,
+        metadata.num_completed_batches,
+        metadata.target_num_records,
+    ) == (25, 3, 25)
 
 
 @pytest.mark.parametrize("mode", ["if_possible", "always"])
@@ -91,7 +113,9 @@ def test_never_with_the_same_fingerprint_makes_numbered_versions(store: Store) -
     base = fingerprint(store)
     names = []
     for _ in range(11):
-        before = {name: snapshot(store.layout.version(name).directory) for name in store.layout.versions()}
+        before = {
+            name: snapshot(store.layout.version(name).directory) for name in store.layout.versions()
+        }
         names.append(store.generate(resume="never").version.name)
         for name, files in before.items():
             assert snapshot(store.layout.version(name).directory) == files
@@ -143,7 +167,8 @@ def test_changing_back_resumes_the_old_version(store: Store) -> None:
 
 @pytest.mark.parametrize("mode", ["if_possible", "always"])
 @pytest.mark.parametrize(
-    ("content", "error"), [(b"", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)]
+    ("content", "error"),
+    [(b"", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)],
 )
 def test_unreadable_metadata_stops_a_run(
     store: Store, mode: ResumeMode, content: bytes | None, error: type[Exception]
@@ -207,7 +232,12 @@ def test_extension_to_any_number_equals_one_run(store: Store, tmp_path: Path) ->
         assert versions[0].row_group(index).exists()
     metadata, wanted = read_metadata(versions[0].metadata), read_metadata(whole.metadata)
     assert (metadata.original_target_num_records, wanted.original_target_num_records) == (25, 51)
-    for field in ("target_num_records", "actual_num_records", "total_num_batches", "num_completed_batches"):
+    for field in (
+        "target_num_records",
+        "actual_num_records",
+        "total_num_batches",
+        "num_completed_batches",
+    ):
         assert getattr(metadata, field) == getattr(wanted, field)
 
 
@@ -223,7 +253,9 @@ def test_shrinking_below_what_exists_is_refused(store: Store) -> None:
     version = store.generate(num_records=38).version
     before = snapshot(store.layout.directory)
     for number in (37, 30, 29, 1):
-        with pytest.raises(ShrinkError, match=f"num_records is {number}, .*records up to 37") as raised:
+        with pytest.raises(
+            ShrinkError, match=f"num_records is {number}, .*records up to 37"
+        ) as raised:
             store.generate(num_records=number)
         assert "38 or more" in str(raised.value)
         with pytest.raises(ShrinkError):
@@ -248,7 +280,9 @@ def test_another_row_group_size_needs_a_new_version(store: Store) -> None:
         lambda: api.process(store.open(row_group_size=5)),
         lambda: api.status(store.open(row_group_size=5)),
     ):
-        with pytest.raises(RowGroupSizeError, match="row_group_size is 5, but .* was started with 10") as raised:
+        with pytest.raises(
+            RowGroupSizeError, match="row_group_size is 5, but .* was started with 10"
+        ) as raised:
             act()
         assert "set row_group_size back to 10" in str(raised.value)
     assert snapshot(version.directory) == before
@@ -261,8 +295,14 @@ def test_a_sealed_version_is_refused_and_never_starts_another(store: Store) -> N
     version = store.generate().version
     api.process(store.open())
     before = snapshot(store.root)
-    for act in (store.generate, lambda: store.generate(num_records=60), lambda: store.generate(resume="always")):
-        with pytest.raises(SealedError, match="is sealed: post-generation processing has been applied") as raised:
+    for act in (
+        store.generate,
+        lambda: store.generate(num_records=60),
+        lambda: store.generate(resume="always"),
+    ):
+        with pytest.raises(
+            SealedError, match="is sealed: post-generation processing has been applied"
+        ) as raised:
             act()
         assert "sdg reopen" in str(raised.value)
     assert snapshot(store.root) == before
@@ -271,7 +311,11 @@ def test_a_sealed_version_is_refused_and_never_starts_another(store: Store) -> N
 
 def test_run_settings_and_paths_do_not_make_a_version(store: Store) -> None:
     store.generate()
-    same = {**PLAIN, "description": "something else", "run": {"num_retries": 1, "max_failure_rate": 0.1}}
+    same = {
+        **PLAIN,
+        "description": "something else",
+        "run": {"num_retries": 1, "max_failure_rate": 0.1},
+    }
     assert store.generate(same, resume="always").adopted == 3
 
 
@@ -302,12 +346,16 @@ def test_drift_of_seed_content_is_named(store: Store) -> None:
     assert store.generate(config, resume="always").adopted == 3
 
 
-def test_the_resolved_config_is_stored_and_gives_the_same_version(store: Store, tmp_path: Path) -> None:
+def test_the_resolved_config_is_stored_and_gives_the_same_version(
+    store: Store, tmp_path: Path
+) -> None:
     version = store.generate(num_records=38).version
     reopened = api.open_dataset(version.config, root=str(store.root))
     assert reopened.plan.fingerprint.version == version.name
     assert reopened.plan.num_records == 38
-    assert orjson.loads(version.metadata.read_bytes())["config_hash"].startswith(f"sha256:{version.name}")
+    assert orjson.loads(version.metadata.read_bytes())["config_hash"].startswith(
+        f"sha256:{version.name}"
+    )
 
 
 def test_status_says_what_is_there_when_num_records_was_lowered(store: Store) -> None:
@@ -316,6 +364,8 @@ def test_status_says_what_is_there_when_num_records_was_lowered(store: Store) ->
     assert lowered.records == 38 and lowered.to_dict()["records"]["actual"] == 38
     assert lowered.to_dict()["least_num_records"] == lowered.least_num_records == 38
     assert lowered.records_text.startswith("38 records, more than num_records asks for now (1); ")
-    assert "set it to 38 or more" in lowered.records_text and "--resume never" in lowered.records_text
+    assert (
+        "set it to 38 or more" in lowered.records_text and "--resume never" in lowered.records_text
+    )
     assert api.status(store.open(num_records=38)).records_text == "38 of 38 records"
     assert api.status(store.open(num_records=38)).least_num_records is None

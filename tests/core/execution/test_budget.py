@@ -29,12 +29,21 @@ PRICES = {"prompt_tokens": 1000.0, "completion_tokens": 5000.0, "requests": 0.00
 
 def words(prompt: str) -> str:
     """A reply of 1 to MAX_REPLY words, by its prompt."""
-    count = 1 + int.from_bytes(hashlib.blake2b(prompt.encode(), digest_size=4).digest(), "big") % MAX_REPLY
+    count = (
+        1
+        + int.from_bytes(hashlib.blake2b(prompt.encode(), digest_size=4).digest(), "big")
+        % MAX_REPLY
+    )
     return " ".join(["word"] * count)
 
 
 def config(
-    url: str, *, max_reply: int | None = MAX_REPLY, parallel: int = 8, records: int = RECORDS, **run: Any
+    url: str,
+    *,
+    max_reply: int | None = MAX_REPLY,
+    parallel: int = 8,
+    records: int = RECORDS,
+    **run: Any,
 ) -> dict[str, Any]:
     made = dataset_config(
         uuid(),
@@ -60,7 +69,11 @@ def paid_tokens(server: ModelServer) -> int:
 def paid_cost(server: ModelServer) -> Decimal:
     """The bill in money: every request, and the tokens of every answer, also of those that are of no use."""
     return len(server.requests) * Decimal("0.001") + sum(
-        (Decimal(server.billed[kind]) * Decimal(str(PRICES[kind])) / 1_000_000 for kind in server.billed), Decimal(0)
+        (
+            Decimal(server.billed[kind]) * Decimal(str(PRICES[kind])) / 1_000_000
+            for kind in server.billed
+        ),
+        Decimal(0),
     )
 
 
@@ -98,7 +111,10 @@ def test_no_limit_is_passed_over_resumes_and_nothing_paid_is_lost(
 
 
 @settings(max_examples=3, deadline=None, phases=[Phase.generate])
-@given(limits=st.lists(st.floats(0.002, 3.0), min_size=1, max_size=2).map(sorted), parallel=st.integers(1, 8))
+@given(
+    limits=st.lists(st.floats(0.002, 3.0), min_size=1, max_size=2).map(sorted),
+    parallel=st.integers(1, 8),
+)
 def test_no_cost_is_passed_with_faults_and_retries(
     tmp_path_factory: pytest.TempPathFactory, limits: list[float], parallel: int
 ) -> None:
@@ -115,15 +131,21 @@ def test_no_cost_is_passed_with_faults_and_retries(
             spent = api.status(open_dataset(place / "t.yaml", made, root=place / "root")).spending
             assert spent is not None
             bill = float(paid_cost(server))
-            stops = len(limits)  # each may count one request that was under way and never got to the server
+            stops = len(
+                limits
+            )  # each may count one request that was under way and never got to the server
             assert bill - 1e-9 <= spent.total["USD"] <= bill + 0.001 * stops + 1e-9
 
     asyncio.run(main())
 
 
-def test_without_max_tokens_the_first_request_goes_alone_and_the_rest_by_what_it_took(tmp_path: Path) -> None:
+def test_without_max_tokens_the_first_request_goes_alone_and_the_rest_by_what_it_took(
+    tmp_path: Path,
+) -> None:
     async def main() -> None:
-        async with ModelServer(answer=lambda prompt: "one two three four five", latency=0.01) as server:
+        async with ModelServer(
+            answer=lambda prompt: "one two three four five", latency=0.01
+        ) as server:
             made = config(server.url, max_reply=None, max_tokens=250)
             assert not await run(tmp_path / "t.yaml", made, tmp_path / "root")
             assert 80 <= sum(len(prompt.split()) + 5 for prompt in server.prompts) <= 250
@@ -132,7 +154,14 @@ def test_without_max_tokens_the_first_request_goes_alone_and_the_rest_by_what_it
 
 
 def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
-    spending = Spending({"w": (ModelConfig(alias="w", model="m", provider="p"), ModelProvider(name="p", endpoint=URL))})
+    spending = Spending(
+        {
+            "w": (
+                ModelConfig(alias="w", model="m", provider="p"),
+                ModelProvider(name="p", endpoint=URL),
+            )
+        }
+    )
     spending.keep_to(Budget(max_tokens=200))
     request = ChatRequest("m", (Message("user", "x" * 10),), InferenceParameters(max_tokens=50))
 
@@ -143,9 +172,16 @@ def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
             await asyncio.sleep(0)
             assert not any(task.done() for task in waiting)
             waiting[0].cancel()
-            spending.settle("w", first, Usage(requests=1, prompt_tokens=10, completion_tokens=10), answered=True)
+            spending.settle(
+                "w", first, Usage(requests=1, prompt_tokens=10, completion_tokens=10), answered=True
+            )
             second = await waiting[1]
-            spending.settle("w", second, Usage(requests=1, prompt_tokens=100, completion_tokens=50), answered=True)
+            spending.settle(
+                "w",
+                second,
+                Usage(requests=1, prompt_tokens=100, completion_tokens=50),
+                answered=True,
+            )
         with pytest.raises(BudgetReachedError, match="200 tokens are allowed and 170 are used"):
             await spending.admit("w", request)
 
@@ -153,10 +189,18 @@ def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
 
 
 def test_once_a_run_ends_at_its_limit_nothing_more_is_sent() -> None:
-    spending = Spending({"w": (ModelConfig(alias="w", model="m", provider="p"), ModelProvider(name="p", endpoint=URL))})
+    spending = Spending(
+        {
+            "w": (
+                ModelConfig(alias="w", model="m", provider="p"),
+                ModelProvider(name="p", endpoint=URL),
+            )
+        }
+    )
     spending.keep_to(Budget(max_tokens=200))
     dear, cheap = (
-        ChatRequest("m", (Message("user", "x"),), InferenceParameters(max_tokens=count)) for count in (500, 5)
+        ChatRequest("m", (Message("user", "x"),), InferenceParameters(max_tokens=count))
+        for count in (500, 5)
     )
 
     async def main() -> None:
@@ -170,11 +214,20 @@ def test_once_a_run_ends_at_its_limit_nothing_more_is_sent() -> None:
 
 
 def test_a_server_that_reports_no_usage_cannot_be_kept_to_a_limit() -> None:
-    spending = Spending({"w": (ModelConfig(alias="w", model="m", provider="p"), ModelProvider(name="p", endpoint=URL))})
+    spending = Spending(
+        {
+            "w": (
+                ModelConfig(alias="w", model="m", provider="p"),
+                ModelProvider(name="p", endpoint=URL),
+            )
+        }
+    )
     spending.keep_to(Budget(max_tokens=10_000))
 
     async def main() -> None:
-        hold = await spending.admit("w", ChatRequest("m", (Message("user", "x"),), InferenceParameters()))
+        hold = await spending.admit(
+            "w", ChatRequest("m", (Message("user", "x"),), InferenceParameters())
+        )
         with pytest.raises(RunAbortedError, match="does not say how many tokens"):
             spending.settle("w", hold, Usage(requests=1), answered=True)
 
@@ -184,7 +237,9 @@ def test_a_server_that_reports_no_usage_cannot_be_kept_to_a_limit() -> None:
 def test_prices_are_needed_before_anything_runs(tmp_path: Path) -> None:
     made = config(URL, max_cost=1.0)
     made["model_configs"][0].pop("prices")
-    with pytest.raises(ConfigError, match="run.max_cost is 1, but what 'writer' costs is not known") as caught:
+    with pytest.raises(
+        ConfigError, match="run.max_cost is 1, but what 'writer' costs is not known"
+    ) as caught:
         open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root")
     assert caught.value.problems[0].path == "run.max_cost"
     made["run"] = {}
@@ -193,7 +248,9 @@ def test_prices_are_needed_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="max_cost"):
         api.generate(dataset, settings=limited_run)
     assert not (tmp_path / "root").exists()
-    made["model_configs"].append({**made["model_configs"][0], "alias": "other", "prices": {"currency": "EUR"}})
+    made["model_configs"].append(
+        {**made["model_configs"][0], "alias": "other", "prices": {"currency": "EUR"}}
+    )
     made["model_configs"][0] |= {"prices": PRICES, "fallback": "other"}
     made["run"] = {"max_cost": 1.0}
     with pytest.raises(ConfigError, match="EUR and USD: use one currency"):
@@ -205,7 +262,10 @@ def test_the_command_ends_with_3_and_says_how_to_go_on(tmp_path: Path) -> None:
     made["model_configs"][0]["inference_parameters"]["max_tokens"] = 100
     done = sdg("generate", write_config(tmp_path / "t.yaml", made), "--root", tmp_path / "root")
     assert done.returncode == 3
-    assert "stopped at run.max_tokens: 400 tokens are allowed" in done.stderr and "raise run.max_tokens" in done.stderr
+    assert (
+        "stopped at run.max_tokens: 400 tokens are allowed" in done.stderr
+        and "raise run.max_tokens" in done.stderr
+    )
 
 
 def test_an_earlier_version_counts_where_cells_may_come_from_it(tmp_path: Path) -> None:
@@ -217,7 +277,11 @@ def test_an_earlier_version_counts_where_cells_may_come_from_it(tmp_path: Path) 
     edited = open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root")
     with pytest.raises(BudgetReachedError):
         api.generate(edited)
-    assert api.generate(edited, resume="never", settings=edited.plan.config.run.model_copy(update={"max_tokens": 9999}))
+    assert api.generate(
+        edited,
+        resume="never",
+        settings=edited.plan.config.run.model_copy(update={"max_tokens": 9999}),
+    )
 
 
 def test_pipelines_keep_to_a_limit_and_go_on(tmp_path: Path) -> None:
@@ -226,15 +290,29 @@ def test_pipelines_keep_to_a_limit_and_go_on(tmp_path: Path) -> None:
             models = {
                 "model_providers": [{"name": "p", "endpoint": server.url}],
                 "model_configs": [
-                    {"alias": "w", "model": "m", "provider": "p", "inference_parameters": {"max_tokens": MAX_REPLY}}
+                    {
+                        "alias": "w",
+                        "model": "m",
+                        "provider": "p",
+                        "inference_parameters": {"max_tokens": MAX_REPLY},
+                    }
                 ],
             }
             stage = {
                 "stage": "columns",
-                "columns": [{"column_type": "llm-text", "name": "a", "model_alias": "w", "prompt": "{{ content }}"}],
+                "columns": [
+                    {
+                        "column_type": "llm-text",
+                        "name": "a",
+                        "model_alias": "w",
+                        "prompt": "{{ content }}",
+                    }
+                ],
             }
             texts = {f"t{number}": f"text number {number}" for number in range(12)}
-            project = Project(tmp_path, [stage], more={**models, "run": {"max_tokens": 250}}).write(**texts)
+            project = Project(tmp_path, [stage], more={**models, "run": {"max_tokens": 250}}).write(
+                **texts
+            )
             with pytest.raises(BudgetReachedError):
                 await agenerate_pipeline(project.open())
             assert 0 < paid_tokens(server) <= 250

@@ -56,7 +56,9 @@ def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(tmp_path: P
             raise ValueError("no room in the bucket")
 
     dataset = opened(tmp_path)
-    with pytest.raises(CallbackError, match=r"row group 0000\d: ValueError: no room in the bucket") as raised:
+    with pytest.raises(
+        CallbackError, match=r"row group 0000\d: ValueError: no room in the bucket"
+    ) as raised:
         api.generate(dataset, on_row_group=fails_once)
     assert isinstance(raised.value.__cause__, ValueError)
     assert "run again" in str(raised.value)
@@ -68,4 +70,6 @@ def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(tmp_path: P
 
     summary = api.generate(dataset, on_row_group=lambda event: calls.append(event.group.index))
     assert summary.adopted == len(saved) and len(stored_records(version)) == 45
-    assert sorted(calls[len(saved) :]) == [0, 1, 2, 3, 4], "called again for the row groups that are complete"
+    assert sorted(calls[len(saved) :]) == [0, 1, 2, 3, 4], (
+        "called again for the row groups that are complete"
+    )

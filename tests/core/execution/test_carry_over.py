@@ -17,7 +17,16 @@ from sdg_core.execution.carry_over import same
 from sdg_core.store.metadata import read_metadata
 from sdg_core.testing import Fault, ModelServer, status
 from tests.support.requirements import LONG
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    snapshot,
+    stored_records,
+    uuid,
+)
 
 BASE = (
     uuid(),
@@ -33,7 +42,9 @@ def column_of(prompt: str) -> str:
     return prompt.partition(":")[0]
 
 
-def edited(columns: tuple[dict[str, Any], ...], name: str, **changes: Any) -> tuple[dict[str, Any], ...]:
+def edited(
+    columns: tuple[dict[str, Any], ...], name: str, **changes: Any
+) -> tuple[dict[str, Any], ...]:
     return tuple({**column, **changes} if column["name"] == name else column for column in columns)
 
 
@@ -47,10 +58,15 @@ class Project:
     def open(self, *columns: dict[str, Any], functions: Any = None, **top: Any) -> api.Dataset:
         config = dataset_config(*columns, endpoint=self.server.url, **top)
         return open_dataset(
-            self.directory / "tickets.yaml", config, root=self.directory / self.root, functions=functions
+            self.directory / "tickets.yaml",
+            config,
+            root=self.directory / self.root,
+            functions=functions,
         )
 
-    async def generate(self, *columns: dict[str, Any], resume: Any = None, **top: Any) -> api.RunSummary:
+    async def generate(
+        self, *columns: dict[str, Any], resume: Any = None, **top: Any
+    ) -> api.RunSummary:
         before = len(self.server.prompts)
         summary = await api.agenerate(self.open(*columns, **top), resume=resume)
         self.asked = Counter(map(column_of, self.server.prompts[before:]))
@@ -59,7 +75,9 @@ class Project:
     async def afresh(self, *columns: dict[str, Any], **top: Any) -> dict[int, dict[str, Any]]:
         """What the same config gives in a root of its own."""
         name = f"fresh-{len(list(self.directory.iterdir()))}"
-        return stored_records((await Project(self.directory, self.server, name).generate(*columns, **top)).version)
+        return stored_records(
+            (await Project(self.directory, self.server, name).generate(*columns, **top)).version
+        )
 
 
 async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(tmp_path: Path) -> None:
@@ -83,7 +101,9 @@ async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(tmp_p
         assert snapshot(old.version.directory) == before
 
 
-async def test_added_removed_and_moved_columns_and_other_sizes_pay_for_what_is_new_alone(tmp_path: Path) -> None:
+async def test_added_removed_and_moved_columns_and_other_sizes_pay_for_what_is_new_alone(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         await project.generate(*BASE)
@@ -107,20 +127,37 @@ async def test_added_removed_and_moved_columns_and_other_sizes_pay_for_what_is_n
 @st.composite
 def configs(draw: st.DrawFn) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
     """Chains and branches of columns, whose prompts have versions, whose order changes, some of which may be missing."""
-    reads = {"a": "{{ id }}", "b": "{{ a }}", "c": "{{ plan }} {{ id }}", "d": "{{ b }} {{ c }}", "e": "{{ c }}"}
+    reads = {
+        "a": "{{ id }}",
+        "b": "{{ a }}",
+        "c": "{{ plan }} {{ id }}",
+        "d": "{{ b }} {{ c }}",
+        "e": "{{ c }}",
+    }
     kept = {name for name in reads if draw(st.integers(0, 4)) > 0}
     kept -= {"b"} if "a" not in kept else set()
     kept -= {"d"} if not {"b", "c"} <= kept else set()
     kept -= {"e"} if "c" not in kept else set()
     columns = [
-        llm(name, f"{name}: {draw(st.sampled_from(['one', 'two']))} {text}", drop=draw(st.booleans()))
+        llm(
+            name,
+            f"{name}: {draw(st.sampled_from(['one', 'two']))} {text}",
+            drop=draw(st.booleans()),
+        )
         for name, text in reads.items()
         if name in kept
     ]
-    columns += [expression("size", "{{ a | length }}", dtype="int")] if "a" in kept and draw(st.booleans()) else []
+    columns += (
+        [expression("size", "{{ a | length }}", dtype="int")]
+        if "a" in kept and draw(st.booleans())
+        else []
+    )
     columns = [uuid(), category("plan", "free", "pro"), *draw(st.permutations(columns))]
     skip = {"skip": {"when": "{{ plan == 'free' }}", "value": "none"}}
-    columns = [column | skip if column["name"] == "c" and draw(st.booleans()) else column for column in columns]
+    columns = [
+        column | skip if column["name"] == "c" and draw(st.booleans()) else column
+        for column in columns
+    ]
     return tuple(columns), {"row_group_size": draw(st.integers(1, 9))}
 
 
@@ -141,7 +178,9 @@ def test_any_edits_give_what_a_fresh_root_gives_and_pay_for_nothing_twice(
             for ((columns, top), partly), more in zip(steps, growth, strict=False):
                 records += more
                 dataset = project.open(*columns, num_records=records, **top)
-                top["row_group_size"] = sizes.setdefault(dataset.plan.fingerprint.version, top["row_group_size"])
+                top["row_group_size"] = sizes.setdefault(
+                    dataset.plan.fingerprint.version, top["row_group_size"]
+                )
                 dataset = project.open(*columns, num_records=records, **top)
                 before = len(server.prompts)
                 groups = [0] if partly else None
@@ -152,8 +191,16 @@ def test_any_edits_give_what_a_fresh_root_gives_and_pay_for_nothing_twice(
                 skipping = {column["name"] for column in columns if "skip" in column}
                 expected: Counter[str] = Counter()
                 for record, name in itertools.product(made, hashes):
-                    skipped = skipping and made[record]["plan"] == "free" and name in {*skipping, "d", "e"}
-                    if dataset.plan.schema.field(name).type == "string" and len(name) == 1 and not skipped:
+                    skipped = (
+                        skipping
+                        and made[record]["plan"] == "free"
+                        and name in {*skipping, "d", "e"}
+                    )
+                    if (
+                        dataset.plan.schema.field(name).type == "string"
+                        and len(name) == 1
+                        and not skipped
+                    ):
                         expected[name] += (hashes[name], record) not in paid
                         paid.add((hashes[name], record))
                 assert asked == +expected
@@ -164,7 +211,9 @@ def test_any_edits_give_what_a_fresh_root_gives_and_pay_for_nothing_twice(
         asyncio.run(main(Path(directory)))
 
 
-async def test_a_column_that_was_changed_back_is_found_in_any_earlier_version(tmp_path: Path) -> None:
+async def test_a_column_that_was_changed_back_is_found_in_any_earlier_version(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         await project.generate(*BASE)
@@ -183,7 +232,11 @@ def facts(row: dict[str, Any]) -> dict[str, Any]:
     odd = int(row["id"][0], 16) % 2
     when = datetime.datetime(2024, 5, 1, 12, 30, 0, 250_000)  # noqa: DTZ001 - datetime columns have no zone
     return {
-        "facts": {"when": when, "score": float("nan") if odd else 1, "tags": [] if odd else ["x", None]},
+        "facts": {
+            "when": when,
+            "score": float("nan") if odd else 1,
+            "tags": [] if odd else ["x", None],
+        },
         "day": None if odd else when.date(),
     }
 
@@ -202,7 +255,10 @@ SCHEMA = {
         "kind": {"type": "string", "enum": ["bug", "wish"]},
         "weight": {"type": "number"},
         "extra": {},
-        "parts": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        "parts": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"n": {"type": "integer"}}},
+        },
     },
     "required": ["kind"],
 }
@@ -210,11 +266,31 @@ JUDGED = [{"name": "tone", "description": "how it sounds", "options": {"1": "bad
 KINDS = (
     uuid(),
     category("plan", "free", "pro"),
-    llm("text", "text: {{ id }}", with_trace="all_messages", extract_reasoning_content=True, drop=True),
-    {**llm("facts_of", "facts_of: {{ id }}"), "column_type": "llm-structured", "output_format": SCHEMA},
+    llm(
+        "text",
+        "text: {{ id }}",
+        with_trace="all_messages",
+        extract_reasoning_content=True,
+        drop=True,
+    ),
+    {
+        **llm("facts_of", "facts_of: {{ id }}"),
+        "column_type": "llm-structured",
+        "output_format": SCHEMA,
+    },
     {**llm("verdict", "verdict: {{ text }}"), "column_type": "llm-judge", "scores": JUDGED},
-    {"column_type": "embedding", "name": "vector", "target_column": "text", "model_alias": "vectors"},
-    {"column_type": "image", "name": "picture", "prompt": "picture: {{ id }}", "model_alias": "painter"},
+    {
+        "column_type": "embedding",
+        "name": "vector",
+        "target_column": "text",
+        "model_alias": "vectors",
+    },
+    {
+        "column_type": "image",
+        "name": "picture",
+        "prompt": "picture: {{ id }}",
+        "model_alias": "painter",
+    },
     {
         "column_type": "custom",
         "name": "facts",
@@ -229,9 +305,13 @@ KINDS = (
 )
 READS_ALL = (
     expression(
-        "seen", "{{ facts }} {{ day }} {{ facts_of }} {{ verdict }} {{ maybe }} {{ picture }} {{ text__trace }}"
+        "seen",
+        "{{ facts }} {{ day }} {{ facts_of }} {{ verdict }} {{ maybe }} {{ picture }} {{ text__trace }}",
     ),
-    llm("about", "about: {{ facts }} {{ day }} {{ facts_of }} {{ vector.dimension }} {{ text__reasoning_content }}"),
+    llm(
+        "about",
+        "about: {{ facts }} {{ day }} {{ facts_of }} {{ vector.dimension }} {{ text__reasoning_content }}",
+    ),
     llm("after", "after: {{ maybe }}"),
 )
 
@@ -282,7 +362,9 @@ async def test_verdicts_of_endpoints_are_carried(tmp_path: Path) -> None:
         nonlocal asked
         rows = (await request.json())["data"]
         asked += len(rows)
-        return web.json_response({"data": [{"is_valid": len(row["id"]) % 2 == 0, "n": 1} for row in rows]})
+        return web.json_response(
+            {"data": [{"is_valid": len(row["id"]) % 2 == 0, "n": 1} for row in rows]}
+        )
 
     app = web.Application()
     app.router.add_post("/", judge)
@@ -320,7 +402,9 @@ async def test_never_makes_everything_anew_also_when_it_is_taken_up_again(tmp_pa
         forced = await project.generate(*BASE)
         assert project.asked == {"question": 15, "answer": 15, "title": 15}
         assert (
-            forced.carried == 0 and forced.version.name.endswith("-2") and read_metadata(forced.version.metadata).forced
+            forced.carried == 0
+            and forced.version.name.endswith("-2")
+            and read_metadata(forced.version.metadata).forced
         )
         await project.generate(*BASE[:4], resume="never")
         assert project.asked == {"question": 25, "answer": 25}
@@ -355,7 +439,9 @@ async def test_records_that_failed_before_are_simply_made(tmp_path: Path) -> Non
         summary = await project.generate(*columns, run=run)
         assert summary.remaining == 0
         assert project.asked["title"] == 25
-        assert project.asked["answer"] <= 25 - have, "what the journal of the old version has is not paid for again"
+        assert project.asked["answer"] <= 25 - have, (
+            "what the journal of the old version has is not paid for again"
+        )
         assert stored_records(summary.version) == await project.afresh(*columns)
 
 
@@ -374,10 +460,14 @@ async def test_a_damaged_file_of_an_earlier_version_is_made_again(tmp_path: Path
         assert stored_records(summary.version) == await project.afresh(*columns)
 
 
-async def test_simulated_replies_never_stand_in_for_real_ones_nor_the_other_way_round(tmp_path: Path) -> None:
+async def test_simulated_replies_never_stand_in_for_real_ones_nor_the_other_way_round(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
-        simulated: Mapping[str, Any] = {"model_providers": [{"name": "p", "provider_type": "simulated"}]}
+        simulated: Mapping[str, Any] = {
+            "model_providers": [{"name": "p", "provider_type": "simulated"}]
+        }
         rehearsal = await project.generate(*BASE, **simulated)
         real = await project.generate(*BASE)
         assert (real.carried, project.asked.total()) == (0, 75)
@@ -386,7 +476,8 @@ async def test_simulated_replies_never_stand_in_for_real_ones_nor_the_other_way_
         old, new = stored_records(rehearsal.version), stored_records(again.version)
         assert all(old[record]["title"] == new[record]["title"] for record in new)
         assert (
-            read_metadata(rehearsal.version.metadata).simulated and not read_metadata(real.version.metadata).simulated
+            read_metadata(rehearsal.version.metadata).simulated
+            and not read_metadata(real.version.metadata).simulated
         )
 
 
@@ -406,7 +497,12 @@ async def test_whole_column_functions_are_called_again_and_what_reads_them_is_ca
         "generation_strategy": "full_column",
         "required_columns": ["id"],
     }
-    columns = (uuid(), whole, llm("text", "text: {{ batch }} {{ id }}"), llm("other", "other: {{ id }}"))
+    columns = (
+        uuid(),
+        whole,
+        llm("text", "text: {{ batch }} {{ id }}"),
+        llm("other", "other: {{ id }}"),
+    )
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         more = {"functions": {"numbered": numbered}}
@@ -414,8 +510,12 @@ async def test_whole_column_functions_are_called_again_and_what_reads_them_is_ca
         changed = edited(columns, "other", prompt="other: again {{ id }}")
         summary = await project.generate(*changed, **more)
         assert project.asked == {"other": 25}
-        longer = await project.generate(*edited(columns, "other", prompt="other: thrice"), num_records=28, **more)
-        assert project.asked == {"other": 28, "text": 8}, "the last row group had 5 records and has 8 now"
+        longer = await project.generate(
+            *edited(columns, "other", prompt="other: thrice"), num_records=28, **more
+        )
+        assert project.asked == {"other": 28, "text": 8}, (
+            "the last row group had 5 records and has 8 now"
+        )
         assert summary.carried == 25 and longer.carried == 20
 
 
@@ -466,7 +566,10 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Pat
         }
     ).write_parquet(tmp_path / "seeds.parquet")
     seeded = {
-        "seed_config": {"source": {"seed_type": "local", "path": "seeds.parquet"}, "sampling_strategy": "shuffle"}
+        "seed_config": {
+            "source": {"seed_type": "local", "path": "seeds.parquet"},
+            "sampling_strategy": "shuffle",
+        }
     }
     names = "when zoned nanos day hour span price small byte kind raw tags nested".split()
     text = llm("text", "text: " + " ".join(f"{{{{ {name} }}}}" for name in names))
@@ -474,7 +577,9 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Pat
         project = Project(tmp_path, server)
         old = await project.generate(text, **seeded)
         assert old.failed == 0
-        summary = await project.generate(text, llm("more", "more: {{ text }}"), row_group_size=6, **seeded)
+        summary = await project.generate(
+            text, llm("more", "more: {{ text }}"), row_group_size=6, **seeded
+        )
         assert project.asked == {"more": 25} and summary.carried == 25
 
 
@@ -496,11 +601,15 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(tmp_pa
         plan = api.plan(project.open(*columns, **seeded))
         assert {column.column: column.to_make for column in plan.columns} == {"text": 25, "free": 0}
         assert any(
-            "cells of text that were made from seed rows that are as before" in reason for reason in plan.reasons
+            "cells of text that were made from seed rows that are as before" in reason
+            for reason in plan.reasons
         )
         summary = await project.generate(*columns, **seeded)
         words = ["one", "two", "three"]
-        before = [{"one" if record % 2 == 0 else word for word in ("two", "three")} for record in range(25)]
+        before = [
+            {"one" if record % 2 == 0 else word for word in ("two", "three")}
+            for record in range(25)
+        ]
         made_before = sum(words[record % 3] in before[record] for record in range(25))
         assert project.asked == {"text": 25 - made_before} and summary.carried == 25 + made_before
         assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
@@ -510,7 +619,10 @@ async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path)
     """A function may look at what no value shows, such as the content of a file that a seed row names."""
     documents = tmp_path / "documents"
     documents.mkdir()
-    seeded = {"seed_config": {"source": {"seed_type": "directory", "path": "documents"}}, "num_records": 2}
+    seeded = {
+        "seed_config": {"source": {"seed_type": "directory", "path": "documents"}},
+        "num_records": 2,
+    }
     column = {
         "column_type": "custom",
         "name": "text",
@@ -526,20 +638,36 @@ async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path)
         for name in ("a.txt", "b.txt"):
             (documents / name).write_text(content if name == "a.txt" else "same")
         config = dataset_config(column, **seeded)
-        dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"text": text})
+        dataset = open_dataset(
+            tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"text": text}
+        )
         rows = stored_records((await api.agenerate(dataset)).version)
         found.append([row["text"] for row in rows.values()])
     assert found == [["old", "same"], ["new", "same"]]
 
 
-async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(tmp_path: Path) -> None:
+async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(
+    tmp_path: Path,
+) -> None:
     """A picture is drawn anew under its old path, so a column between would hide the change."""
     seeds = tmp_path / "seeds.csv"
-    seeded = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}, "num_records": 2}
+    seeded = {
+        "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}},
+        "num_records": 2,
+    }
     columns = (
-        {"column_type": "image", "name": "picture", "model_alias": "painter", "prompt": "picture: {{ word }}"},
+        {
+            "column_type": "image",
+            "name": "picture",
+            "model_alias": "painter",
+            "prompt": "picture: {{ word }}",
+        },
         expression("shown", "{{ picture[0] }}"),
-        llm("caption", "caption: this", multi_modal_context=[{"modality": "image", "column_name": "shown"}]),
+        llm(
+            "caption",
+            "caption: this",
+            multi_modal_context=[{"modality": "image", "column_name": "shown"}],
+        ),
     )
     async with ModelServer() as server:
         project, more = Project(tmp_path, server), {**seeded, **every_model(server)}
@@ -552,7 +680,9 @@ async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(t
 @settings(max_examples=12)
 @given(
     contents=st.lists(
-        st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=4), min_size=2, max_size=4
+        st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=4),
+        min_size=2,
+        max_size=4,
     ),
     strategy=st.sampled_from(["ordered", "shuffle"]),
     value=st.sampled_from([None, "", "text: one"]),
@@ -570,7 +700,10 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
     async def main(directory: Path) -> None:
         seeds = directory / "seeds.csv"
         seeded = {
-            "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}, "sampling_strategy": strategy},
+            "seed_config": {
+                "source": {"seed_type": "local", "path": "seeds.csv"},
+                "sampling_strategy": strategy,
+            },
             "num_records": 7,
         }
         async with ModelServer() as server:
@@ -587,8 +720,17 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
 async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(tmp_path: Path) -> None:
     columns = (
         uuid(),
-        {"column_type": "image", "name": "picture", "prompt": "picture: {{ id }}", "model_alias": "painter"},
-        llm("caption", "caption: {{ id }}", multi_modal_context=[{"modality": "image", "column_name": "picture"}]),
+        {
+            "column_type": "image",
+            "name": "picture",
+            "prompt": "picture: {{ id }}",
+            "model_alias": "painter",
+        },
+        llm(
+            "caption",
+            "caption: {{ id }}",
+            multi_modal_context=[{"modality": "image", "column_name": "picture"}],
+        ),
     )
     async with ModelServer() as server:
         more = every_model(server)

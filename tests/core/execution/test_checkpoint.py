@@ -58,14 +58,18 @@ async def run_for_a_while(stock: Checkpointer, *, looks: int) -> list[Event]:
     return told
 
 
-async def test_the_index_is_written_while_a_run_goes_on(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_the_index_is_written_while_a_run_goes_on(
+    dataset: api.Dataset, ledger: Ledger
+) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     assert await run_for_a_while(checkpointer(dataset, ledger), looks=1) == []
     found = find_files(version)
     assert len(found) == ROW_GROUPS and all(file.indexed for file in found.values())
 
 
-async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_of_runs_that_share_a_dataset_one_opens_the_files(
+    dataset: api.Dataset, ledger: Ledger
+) -> None:
     first, other = (checkpointer(dataset, ledger, run_id=name) for name in ("first", "other"))
     about_to, go_on = asyncio.Event(), asyncio.Event()
 
@@ -76,17 +80,27 @@ async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dat
 
     async with first.kept(sleep=sleep, observer=lambda event: None):
         await about_to.wait()
-        assert await run_for_a_while(other, looks=3) == [] and other.statuses == (), "it is not its turn"
+        assert await run_for_a_while(other, looks=3) == [] and other.statuses == (), (
+            "it is not its turn"
+        )
         with pytest.raises(ClaimedError, match="the index of this version is held by run first"):
-            Claims(ledger, dataset=dataset.name, version=dataset.plan.fingerprint.version, run_id="w").acquire(WHOLE)
+            Claims(
+                ledger, dataset=dataset.name, version=dataset.plan.fingerprint.version, run_id="w"
+            ).acquire(WHOLE)
     await run_for_a_while(other, looks=1)
     assert len(other.statuses) == ROW_GROUPS, "its turn, now that the other has ended"
-    assert all(status.file is not None and status.file.indexed for status in other.statuses), "and it opens none"
+    assert all(status.file is not None and status.file.indexed for status in other.statuses), (
+        "and it opens none"
+    )
 
 
-async def test_runs_that_end_together_take_stock_one_after_the_other(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_runs_that_end_together_take_stock_one_after_the_other(
+    dataset: api.Dataset, ledger: Ledger
+) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    other, turns = (Claims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b"))
+    other, turns = (
+        Claims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b")
+    )
     stock = Checkpointer(version, dataset.plan, (), turns=turns)
     turn = other.acquire(STOCK)
     looks = 0
@@ -103,16 +117,22 @@ async def test_runs_that_end_together_take_stock_one_after_the_other(dataset: ap
     other.acquire(STOCK)  # which was given back
 
 
-async def test_an_index_that_cannot_be_written_ends_no_run(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_an_index_that_cannot_be_written_ends_no_run(
+    dataset: api.Dataset, ledger: Ledger
+) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     Path(str(version.footers)).mkdir()  # a file cannot take its place
     before = snapshot(Path(str(version.row_groups)))
     told = await run_for_a_while(checkpointer(dataset, ledger), looks=2)
-    assert len(told) == 2 and all(isinstance(event, Notice) and "index" in event.message for event in told)
+    assert len(told) == 2 and all(
+        isinstance(event, Notice) and "index" in event.message for event in told
+    )
     assert snapshot(Path(str(version.row_groups))) == before
 
 
-async def test_nothing_is_written_once_the_run_is_over(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_nothing_is_written_once_the_run_is_over(
+    dataset: api.Dataset, ledger: Ledger
+) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     looked = asyncio.Event()
 
@@ -123,4 +143,6 @@ async def test_nothing_is_written_once_the_run_is_over(dataset: api.Dataset, led
         await looked.wait()
     after = snapshot(Path(str(version.directory)))
     await asyncio.to_thread(lambda: None)
-    assert snapshot(Path(str(version.directory))) == after and not list(Path(str(version.directory)).glob(".tmp*"))
+    assert snapshot(Path(str(version.directory))) == after and not list(
+        Path(str(version.directory)).glob(".tmp*")
+    )

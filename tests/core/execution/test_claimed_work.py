@@ -38,8 +38,14 @@ from tests.support.sdg import (
     write_config,
 )
 
-CHAIN = (uuid(), llm("question", "ask about {{ id }}"), llm("answer", "answer {{ question }} ({{ id }})"))
-SHORT_LEASE = "import sdg_core.ledger.claims as c; c.LEASE = 0.6; from sdg_core.cli.main import main; main()"
+CHAIN = (
+    uuid(),
+    llm("question", "ask about {{ id }}"),
+    llm("answer", "answer {{ question }} ({{ id }})"),
+)
+SHORT_LEASE = (
+    "import sdg_core.ledger.claims as c; c.LEASE = 0.6; from sdg_core.cli.main import main; main()"
+)
 
 
 class Notices(list[str]):
@@ -51,7 +57,9 @@ class Notices(list[str]):
 
 
 @contextmanager
-def generating(file: Path, root: Path, *options: str, code: str | None = None) -> Iterator[subprocess.Popen[str]]:
+def generating(
+    file: Path, root: Path, *options: str, code: str | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """`sdg generate` while it runs, with its output below the root's parent; killed at the end of the block if it still does."""
     start = ["-c", code] if code is not None else ["-m", "sdg_core.cli.main"]
     process = subprocess.Popen(
@@ -104,7 +112,9 @@ def pause(process: subprocess.Popen[str], root: Path) -> None:
 
 def chain(server: ModelServer, tmp_path: Path, **top: Any) -> api.Dataset:
     return open_dataset(
-        tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, **top), root=tmp_path / "root"
+        tmp_path / "tickets.yaml",
+        dataset_config(*CHAIN, endpoint=server.url, **top),
+        root=tmp_path / "root",
     )
 
 
@@ -138,7 +148,10 @@ async def test_a_second_run_waits_names_the_holder_and_adopts(tmp_path: Path) ->
         assert (made.generated, waited.generated, waited.adopted, waited.remaining) == (5, 0, 1, 0)
         assert len(server.requests) == 10
     (held,) = [notice for notice in notices if "waiting for it" in notice]
-    assert f"row group 00000 is held by run first-ru (process {os.getpid()} on " in held and "UTC" in held
+    assert (
+        f"row group 00000 is held by run first-ru (process {os.getpid()} on " in held
+        and "UTC" in held
+    )
     assert any("are free: continuing" in notice for notice in notices)
 
 
@@ -174,7 +187,9 @@ async def test_by_setting_a_second_run_refuses_before_it_makes_anything(tmp_path
         assert [run.outcome for run in api.history(dataset)] == ["refused", None]
         server.let_go()
         await first
-        assert (await api.agenerate(dataset, settings=settings)).remaining == 0, "what it had taken is free again"
+        assert (await api.agenerate(dataset, settings=settings)).remaining == 0, (
+            "what it had taken is free again"
+        )
 
 
 async def test_a_cancelled_run_gives_its_row_groups_back(tmp_path: Path) -> None:
@@ -200,7 +215,9 @@ def says(process: subprocess.Popen[str], words: str) -> bool:
 
 async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -> None:
     async with ModelServer(faults=[*[None] * 6, *[Fault("hang")] * 4]) as server:
-        file = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10))
+        file = write_config(
+            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10)
+        )
         root = tmp_path / "root"
         with generating(file, root) as holder:
             await server.seen(7)
@@ -216,7 +233,8 @@ async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -
 async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path) -> None:
     async with ModelServer(faults=[*[None] * 4, *[Fault("hang")] * 2]) as server:
         file = write_config(
-            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10, parallel=2)
+            tmp_path / "tickets.yaml",
+            dataset_config(*CHAIN, endpoint=server.url, num_records=10, parallel=2),
         )
         root = tmp_path / "root"
         with generating(file, root, code=SHORT_LEASE) as zombie:
@@ -232,7 +250,10 @@ async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path
             zombie.send_signal(signal.SIGCONT)
             output, _ = await asyncio.to_thread(zombie.communicate, timeout=PATIENCE)
         assert zombie.returncode == 2 and "taken over by another run" in output, output
-        assert snapshot(version.row_groups) == before and read_footer(version.row_group(0)).run_id == heirs
+        assert (
+            snapshot(version.row_groups) == before
+            and read_footer(version.row_group(0)).run_id == heirs
+        )
         assert (await asyncio.to_thread(sdg, "generate", file, "--root", root)).returncode == 0
 
 

@@ -28,7 +28,9 @@ from tests.support.sdg import (
 )
 
 
-def custom(name: str = "c", function: str = "f", *, reads: tuple[str, ...] = ("a",), **more: Any) -> dict[str, Any]:
+def custom(
+    name: str = "c", function: str = "f", *, reads: tuple[str, ...] = ("a",), **more: Any
+) -> dict[str, Any]:
     column = {"column_type": "custom", "name": name, "generator_function": function, "version": 1}
     return {**column, "required_columns": list(reads), **more}
 
@@ -38,7 +40,11 @@ def whole(name: str = "c", function: str = "f", **more: Any) -> dict[str, Any]:
 
 
 def opened(
-    folder: Path, *columns: dict[str, Any], root: str = "root", functions: dict[str, Any], **top: Any
+    folder: Path,
+    *columns: dict[str, Any],
+    root: str = "root",
+    functions: dict[str, Any],
+    **top: Any,
 ) -> api.Dataset:
     config = dataset_config(*columns, **top)
     return open_dataset(folder / "d.yaml", config, root=folder / root, functions=functions)
@@ -54,12 +60,20 @@ def stored(dataset: api.Dataset) -> dict[int, dict[str, Any]]:
 
 def table_of(dataset: api.Dataset) -> list[dict[str, Any]]:
     version = version_of(dataset)
-    return [row for i in version.existing_row_groups() for row in read_rows(version.row_group(i)).to_pylist()]
+    return [
+        row
+        for i in version.existing_row_groups()
+        for row in read_rows(version.row_group(i)).to_pylist()
+    ]
 
 
 def failures_of(dataset: api.Dataset) -> list[Any]:
     version = version_of(dataset)
-    return [item for i in version.existing_row_groups() for item in read_failures(version.failure_list(i))]
+    return [
+        item
+        for i in version.existing_row_groups()
+        for item in read_failures(version.failure_list(i))
+    ]
 
 
 A = category("a", "x", "yy")
@@ -76,7 +90,10 @@ def test_functions_of_a_record(tmp_path: Path, function: Callable[..., Any]) -> 
     dataset = opened(tmp_path, *columns, functions={"f": function})
     summary = api.generate(dataset)
     assert (summary.generated, summary.failed) == (25, 0)
-    assert all((row["c"], row["after"]) == (len(row["a"]), f"{len(row['a'])}!") for row in stored(dataset).values())
+    assert all(
+        (row["c"], row["after"]) == (len(row["a"]), f"{len(row['a'])}!")
+        for row in stored(dataset).values()
+    )
 
 
 def test_functions_that_are_not_async_neither_block_nor_wait_for_each_other(tmp_path: Path) -> None:
@@ -111,7 +128,9 @@ def test_a_function_sees_what_it_declares_and_only_copies_of_it(tmp_path: Path) 
     dataset = opened(tmp_path, *columns, functions={"f": spoil, "numbers": numbers})
     api.generate(dataset)
     assert seen == [["numbers"]] * 25
-    assert {(tuple(row["numbers"]), tuple(row["c"])) for row in stored(dataset).values()} == {((1,), (1, 9))}
+    assert {(tuple(row["numbers"]), tuple(row["c"])) for row in stored(dataset).values()} == {
+        ((1,), (1, 9))
+    }
 
 
 def test_a_row_may_be_returned_with_the_column_and_its_side_effects(tmp_path: Path) -> None:
@@ -121,13 +140,19 @@ def test_a_row_may_be_returned_with_the_column_and_its_side_effects(tmp_path: Pa
         return row
 
     column = custom(
-        side_effect_columns=["size"], side_effect_types={"size": "int"}, generator_params={"times": 3}, drop=True
+        side_effect_columns=["size"],
+        side_effect_types={"size": "int"},
+        generator_params={"times": 3},
+        drop=True,
     )
-    dataset = opened(tmp_path, expression("after", "{{ size }}"), A, column, functions={"f": row_back})
+    dataset = opened(
+        tmp_path, expression("after", "{{ size }}"), A, column, functions={"f": row_back}
+    )
     api.generate(dataset)
     assert dataset.plan.schema.names == ["after", "a", "c", "size"]
     assert all(
-        (row["c"], row["size"], row["after"]) == (row["a"] * 3, len(row["a"]) * 3, str(len(row["a"]) * 3))
+        (row["c"], row["size"], row["after"])
+        == (row["a"] * 3, len(row["a"]) * 3, str(len(row["a"]) * 3))
         for row in stored(dataset).values()
     )
 
@@ -155,16 +180,25 @@ def _return(value: Any) -> Callable[..., Any]:
         (_return(5), "returned for 'c': 5 is int, not str; declare output_type"),
         (_return({"x": 1}), "is dict, not str"),
         (_return("\ud800"), "a lone surrogate"),
-        (_return({"c": "v", "other": 1}), "returned 'other', which is neither the column nor declared"),
+        (
+            _return({"c": "v", "other": 1}),
+            "returned 'other', which is neither the column nor declared",
+        ),
     ],
 )
-def test_a_function_that_fails_costs_its_record(tmp_path: Path, function: Callable[..., Any], message: str) -> None:
-    dataset = opened(tmp_path, A, custom(), functions={"f": function}, run={"max_failure_rate": 1.0})
+def test_a_function_that_fails_costs_its_record(
+    tmp_path: Path, function: Callable[..., Any], message: str
+) -> None:
+    dataset = opened(
+        tmp_path, A, custom(), functions={"f": function}, run={"max_failure_rate": 1.0}
+    )
     summary = api.generate(dataset)
     rows, failures = stored(dataset), failures_of(dataset)
     assert summary.failed == len(failures) == 25 - len(rows) > 0
     assert {row["a"] for row in rows.values()} == {"yy"}
-    assert all((f.kind, f.column) == ("custom", "c") and message in f.message for f in failures), failures[0]
+    assert all((f.kind, f.column) == ("custom", "c") and message in f.message for f in failures), (
+        failures[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,14 +207,18 @@ def test_a_function_that_fails_costs_its_record(tmp_path: Path, function: Callab
 )
 def test_side_effects_have_to_be_returned(tmp_path: Path, returned: Any, message: str) -> None:
     column = custom(side_effect_columns=["extra"])
-    dataset = opened(tmp_path, A, column, functions={"f": lambda row: returned}, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, A, column, functions={"f": lambda row: returned}, run={"max_failure_rate": 1.0}
+    )
     api.generate(dataset)
     assert message in failures_of(dataset)[0].message
 
 
 async def test_a_function_asks_models_like_a_column_does(tmp_path: Path) -> None:
     def ask(row: dict[str, Any], generator_params: Any, models: Any) -> str:
-        text, trace = models["writer"].generate(f"{row['id']} sync", parser=str.upper, system_prompt="be brief")
+        text, trace = models["writer"].generate(
+            f"{row['id']} sync", parser=str.upper, system_prompt="be brief"
+        )
         assert [turn["role"] for turn in trace] == ["system", "user", "assistant"]
         return str(text)
 
@@ -194,7 +232,9 @@ async def test_a_function_asks_models_like_a_column_does(tmp_path: Path) -> None
             custom("d", "g", reads=("id",), model_aliases=["writer"]),
         ]
         config = dataset_config(*columns, llm("t", "{{ id }} column"), endpoint=server.url)
-        dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path, functions={"f": ask, "g": ask_async})
+        dataset = open_dataset(
+            tmp_path / "d.yaml", config, root=tmp_path, functions={"f": ask, "g": ask_async}
+        )
         summary = await api.agenerate(dataset)
         assert summary.failed == 0, failures_of(dataset)
         rows = stored(dataset)
@@ -208,12 +248,19 @@ async def test_a_function_asks_models_like_a_column_does(tmp_path: Path) -> None
 
 def test_what_a_whole_column_function_asks_counts_for_its_column(tmp_path: Path) -> None:
     def ask(df: pl.DataFrame, generator_params: Any, models: Any) -> pl.DataFrame:
-        return df.with_columns(c=pl.Series([str(models["writer"].generate(text)[0]) for text in df["a"]]))
+        return df.with_columns(
+            c=pl.Series([str(models["writer"].generate(text)[0]) for text in df["a"]])
+        )
 
-    dataset = opened(tmp_path, A, whole(model_aliases=["writer"]), llm("t", "x"), functions={"f": ask})
+    dataset = opened(
+        tmp_path, A, whole(model_aliases=["writer"]), llm("t", "x"), functions={"f": ask}
+    )
     api.generate(dataset)
     usage = api.status(dataset).usage_by_column
-    assert {name: counts["writer"]["requests"] for name, counts in usage.items()} == {"c": 25, "t": 25}
+    assert {name: counts["writer"]["requests"] for name, counts in usage.items()} == {
+        "c": 25,
+        "t": 25,
+    }
 
 
 def test_an_undeclared_model_is_named(tmp_path: Path) -> None:
@@ -233,7 +280,9 @@ def test_records_of_a_simulated_model_do_not_depend_on_the_way(tmp_path: Path) -
     columns = [A, custom(model_aliases=["writer"]), llm("t", "x")]
     found = []
     for size in (4, 25):
-        dataset = opened(tmp_path, *columns, root=f"r{size}", functions={"f": ask}, row_group_size=size)
+        dataset = opened(
+            tmp_path, *columns, root=f"r{size}", functions={"f": ask}, row_group_size=size
+        )
         api.generate(dataset)
         found.append(stored(dataset))
     assert found[0] == found[1] and len({row["c"] for row in found[0].values()}) > 1
@@ -253,22 +302,35 @@ async def _upper_later(df: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("function", [_upper, _upper_later])
 @pytest.mark.parametrize("after_model", [False, True])
-def test_functions_of_a_whole_column(tmp_path: Path, function: Callable[..., Any], after_model: bool) -> None:
+def test_functions_of_a_whole_column(
+    tmp_path: Path, function: Callable[..., Any], after_model: bool
+) -> None:
     columns = [A, whole(), expression("after", "{{ c }}!")]
     if after_model:
-        columns = [category("b", "x", "yy"), llm("a", "{{ b }}"), *columns[1:], llm("last", "{{ after }}")]
+        columns = [
+            category("b", "x", "yy"),
+            llm("a", "{{ b }}"),
+            *columns[1:],
+            llm("last", "{{ after }}"),
+        ]
     dataset = opened(tmp_path, *columns, functions={"f": function})
     assert dataset.plan.graph.phases == 1 + after_model
     summary = api.generate(dataset)
     rows = stored(dataset)
     assert (summary.generated, len(rows)) == (25, 25)
-    assert all((row["c"], row["after"]) == (row["a"].upper(), f"{row['a'].upper()}!") for row in rows.values())
+    assert all(
+        (row["c"], row["after"]) == (row["a"].upper(), f"{row['a'].upper()}!")
+        for row in rows.values()
+    )
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda df: df.head(3).with_columns(c=pl.lit("x")), "column 'c': f returned 3 rows, 10 expected"),
+        (
+            lambda df: df.head(3).with_columns(c=pl.lit("x")),
+            "column 'c': f returned 3 rows, 10 expected",
+        ),
         (lambda df: df, "returned no column 'c'; it returned a"),
         (lambda df: df.to_dicts(), "returned list, not a polars DataFrame"),
         (lambda df: df.select("gone"), "raised ColumnNotFoundError"),
@@ -276,7 +338,9 @@ def test_functions_of_a_whole_column(tmp_path: Path, function: Callable[..., Any
         (lambda df: 1 / 0, "column 'c': f raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_whole_column_that_fails_stops_the_run(tmp_path: Path, function: Callable[..., Any], message: str) -> None:
+def test_a_whole_column_that_fails_stops_the_run(
+    tmp_path: Path, function: Callable[..., Any], message: str
+) -> None:
     dataset = opened(tmp_path, A, whole(), functions={"f": function})
     with pytest.raises(FunctionError) as caught:
         api.generate(dataset)
@@ -329,7 +393,10 @@ def test_failed_and_skipped_records_are_not_shown_to_functions(tmp_path: Path) -
 
 def test_a_function_that_reads_nothing_gets_the_record_index(tmp_path: Path) -> None:
     dataset = opened(
-        tmp_path, A, whole(reads=(), output_type="int"), functions={"f": lambda df: df.select(c="record_index")}
+        tmp_path,
+        A,
+        whole(reads=(), output_type="int"),
+        functions={"f": lambda df: df.select(c="record_index")},
     )
     api.generate(dataset)
     assert [row["c"] for row in stored(dataset).values()] == list(range(25))
@@ -355,7 +422,9 @@ def test_a_row_group_without_paid_cells_is_made_again_as_a_whole(tmp_path: Path)
 
 def _distinct(df: pl.DataFrame) -> pl.DataFrame:
     """Every value of `a` once, with how often it was there: fewer rows, which depend on all of them."""
-    return df.with_columns(c=pl.len().over("a").cast(pl.Int64)).unique("a", keep="first", maintain_order=True)
+    return df.with_columns(c=pl.len().over("a").cast(pl.Int64)).unique(
+        "a", keep="first", maintain_order=True
+    )
 
 
 def _twice(df: pl.DataFrame) -> pl.DataFrame:
@@ -366,7 +435,9 @@ RESIZE: dict[str, Any] = {"output_type": "int", "allow_resize": True}
 
 
 @pytest.mark.parametrize(("function", "rows"), [(_distinct, 2), (_twice, 20)])
-def test_a_function_may_change_the_rows(tmp_path: Path, function: Callable[..., Any], rows: int) -> None:
+def test_a_function_may_change_the_rows(
+    tmp_path: Path, function: Callable[..., Any], rows: int
+) -> None:
     columns = [uuid(), A, whole(**RESIZE), expression("after", "{{ c }} {{ a }}", drop=True)]
     dataset = opened(tmp_path, *columns, functions={"f": function}, num_records=20)
     summary = api.generate(dataset)
@@ -374,7 +445,12 @@ def test_a_function_may_change_the_rows(tmp_path: Path, function: Callable[..., 
     version = version_of(dataset)
     for index in (0, 1):
         footer = read_footer(version.row_group(index))
-        assert (footer.size, footer.missing, footer.resized, footer.num_rows) == (10, [], True, rows)
+        assert (footer.size, footer.missing, footer.resized, footer.num_rows) == (
+            10,
+            [],
+            True,
+            rows,
+        )
         dropped = read_dropped(version.dropped(index), footer.records()).to_pylist()
         kept = read_rows(version.row_group(index)).to_pylist()
         assert [row["after"] for row in dropped] == [f"{row['c']} {row['a']}" for row in kept]
@@ -392,7 +468,9 @@ def test_resume_and_extension_of_changed_rows_are_exact(
     once = opened(tmp_path, *columns, root="once", functions={"f": function}, num_records=34)
     api.generate(once)
     for size, groups in ((5, None), (17, [1]), (17, None), (34, [3]), (34, None)):
-        grown = opened(tmp_path, *columns, root="grown", functions={"f": function}, num_records=size)
+        grown = opened(
+            tmp_path, *columns, root="grown", functions={"f": function}, num_records=size
+        )
         api.generate(grown, row_groups=groups)
     assert table_of(grown) == table_of(once)
     assert {s.state for s in api.row_group_statuses(grown)} == {RowGroupState.COMPLETE}
@@ -406,7 +484,13 @@ def test_a_row_group_with_changed_rows_is_all_or_nothing(tmp_path: Path) -> None
             raise ValueError("no")
         return "ok"
 
-    columns = [uuid(), A, custom("p", "picky", reads=("id",)), whole(**RESIZE), expression("e", "{{ c }}")]
+    columns = [
+        uuid(),
+        A,
+        custom("p", "picky", reads=("id",)),
+        whole(**RESIZE),
+        expression("e", "{{ c }}"),
+    ]
     functions = {"f": _twice, "picky": picky}
     probe = opened(tmp_path, uuid(), root="probe", functions={})
     api.generate(probe)
@@ -427,8 +511,15 @@ def test_a_row_group_with_changed_rows_is_all_or_nothing(tmp_path: Path) -> None
 
 
 def test_a_row_that_fails_after_the_change_costs_the_row_group(tmp_path: Path) -> None:
-    columns = [uuid(), A, whole(**RESIZE), expression("e", "{{ 1 if c == 1 else 'x' }}", dtype="int")]
-    dataset = opened(tmp_path, *columns, functions={"f": _twice}, num_records=10, run={"max_failure_rate": 1.0})
+    columns = [
+        uuid(),
+        A,
+        whole(**RESIZE),
+        expression("e", "{{ 1 if c == 1 else 'x' }}", dtype="int"),
+    ]
+    dataset = opened(
+        tmp_path, *columns, functions={"f": _twice}, num_records=10, run={"max_failure_rate": 1.0}
+    )
     summary = api.generate(dataset)
     assert (summary.generated, summary.remaining) == (0, 10)
     assert failures_of(dataset)[0].message.startswith("row 1 of the resized row group: ")
@@ -448,7 +539,9 @@ def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path
     api.generate(dataset)
     before = table_of(dataset)
     broken.append("now")
-    grown = opened(tmp_path, *columns, functions=functions, num_records=8, run={"max_failure_rate": 1.0})
+    grown = opened(
+        tmp_path, *columns, functions=functions, num_records=8, run={"max_failure_rate": 1.0}
+    )
     assert api.generate(grown).generated == 0
     assert table_of(grown) == before and len(before) == 10
     (status,) = api.row_group_statuses(grown)
@@ -459,19 +552,25 @@ def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path
 
 
 def test_a_function_that_loses_a_column_is_told(tmp_path: Path) -> None:
-    dataset = opened(tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).drop("a")})
+    dataset = opened(
+        tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).drop("a")}
+    )
     with pytest.raises(FunctionError, match="returned no column 'a'"):
         api.generate(dataset)
 
 
 def test_no_rows_at_all_is_an_answer_too(tmp_path: Path) -> None:
-    dataset = opened(tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).clear()})
+    dataset = opened(
+        tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).clear()}
+    )
     assert api.generate(dataset).remaining == 0
     assert table_of(dataset) == [] and api.generate(dataset).adopted == 3
 
 
 def test_preview_changes_rows_too(tmp_path: Path) -> None:
-    path = write_config(tmp_path / "d.yaml", dataset_config(uuid(), A, llm("t", "{{ a }}"), whole(**RESIZE)))
+    path = write_config(
+        tmp_path / "d.yaml", dataset_config(uuid(), A, llm("t", "{{ a }}"), whole(**RESIZE))
+    )
     found = api.preview(path, num_records=4, functions={"f": _twice})
     assert found.table.num_rows == 8 and not found.failures
 
@@ -485,10 +584,22 @@ def test_row_groups_without_rows_do_not_disturb_the_others(tmp_path: Path) -> No
             raise ValueError("no")
         return "ok"
 
-    transform = {"processor_type": "schema_transform", "name": "chat", "template": {"m": "{{ p }} {{ hidden }}"}}
-    columns = [uuid(), expression("hidden", "{{ id }}", drop=True), custom("p", "picky", reads=("id",))]
+    transform = {
+        "processor_type": "schema_transform",
+        "name": "chat",
+        "template": {"m": "{{ p }} {{ hidden }}"},
+    }
+    columns = [
+        uuid(),
+        expression("hidden", "{{ id }}", drop=True),
+        custom("p", "picky", reads=("id",)),
+    ]
     dataset = opened(
-        tmp_path, *columns, functions={"picky": picky}, run={"max_failure_rate": 1.0}, processors=[transform]
+        tmp_path,
+        *columns,
+        functions={"picky": picky},
+        run={"max_failure_rate": 1.0},
+        processors=[transform],
     )
     assert api.generate(dataset, row_groups=[0]).failed == 10
     broken["on"] = False

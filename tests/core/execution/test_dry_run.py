@@ -13,7 +13,15 @@ from sdg_core.ledger.database import open_ledger
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.testing import Fault, ModelServer, status
 from tests.core.execution.test_carry_over import BASE, Project, edited
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    snapshot,
+    uuid,
+)
 
 
 def to_make(plan: api.RunPlan) -> dict[str, int]:
@@ -26,14 +34,23 @@ async def test_a_plan_says_what_the_run_then_asks(tmp_path: Path) -> None:
         steps: list[tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = [
             (BASE, {}),
             (edited(BASE, "answer", prompt="answer: reply to {{ question }}"), {}),
-            ((*BASE, llm("summary", "summary: {{ answer }}")), {"row_group_size": 4, "num_records": 31}),
-            ((*BASE, llm("summary", "summary: {{ answer }}")), {"row_group_size": 4, "num_records": 33}),
+            (
+                (*BASE, llm("summary", "summary: {{ answer }}")),
+                {"row_group_size": 4, "num_records": 31},
+            ),
+            (
+                (*BASE, llm("summary", "summary: {{ answer }}")),
+                {"row_group_size": 4, "num_records": 33},
+            ),
         ]
         for columns, top in steps:
             before = snapshot(tmp_path / "root")
             asked = len(server.requests) + server.checks
             plan = api.plan(project.open(*columns, **top))
-            assert snapshot(tmp_path / "root") == before and len(server.requests) + server.checks == asked
+            assert (
+                snapshot(tmp_path / "root") == before
+                and len(server.requests) + server.checks == asked
+            )
             summary = await project.generate(*columns, **top)
             assert to_make(plan) == project.asked
             assert plan.requests == {"writer": project.asked.total()}
@@ -65,11 +82,17 @@ async def test_a_new_version_is_explained(tmp_path: Path) -> None:
         columns = edited(BASE, "answer", prompt="answer: {{ question }}?")
         plan = api.plan(project.open(*columns))
         assert (plan.action, plan.previous) == ("new version", old.name)
-        assert plan.drift == ("columns[3].prompt: 'answer: say {{ question }}' is now 'answer: {{ question }}?'",)
+        assert plan.drift == (
+            "columns[3].prompt: 'answer: say {{ question }}' is now 'answer: {{ question }}?'",
+        )
         carried = {column.column: dict(column.carried) for column in plan.columns}
         assert carried == {"question": {old.name: 25}, "answer": {}, "title": {old.name: 25}}
         forced = api.plan(project.open(*BASE), resume="never")
-        assert (forced.action, forced.version, forced.drift) == ("forced version", f"{old.name}-2", ())
+        assert (forced.action, forced.version, forced.drift) == (
+            "forced version",
+            f"{old.name}-2",
+            (),
+        )
         assert to_make(forced) == {"question": 25, "answer": 25, "title": 25}
 
 
@@ -81,7 +104,10 @@ async def test_what_the_journals_keep_is_counted(tmp_path: Path) -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         server.rates = []
-        same, other = project.open(*BASE), project.open(*edited(BASE, "answer", prompt="answer: {{ question }}!"))
+        same, other = (
+            project.open(*BASE),
+            project.open(*edited(BASE, "answer", prompt="answer: {{ question }}!")),
+        )
         plan = api.plan(same)
         assert sum(column.journaled for column in plan.columns) > 0
         changed = api.plan(other)

@@ -16,7 +16,15 @@ from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.templates.skip import is_true, truth_template
 from sdg_core.store.row_groups import read_footer
 from sdg_core.testing import ModelServer
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    stored_records,
+    uuid,
+)
 
 COLUMNS = (
     uuid(),
@@ -30,7 +38,9 @@ COLUMNS = (
 
 async def asked(base: Path, keep: str, **more: Any) -> tuple[Counter[str], api.VersionLayout]:
     """How often each model column was asked for, by its prompt's first word, and what was made."""
-    async with ModelServer(answer=lambda prompt: f"{prompt} {'x' * (sum(prompt.encode()) % 7)}") as server:
+    async with ModelServer(
+        answer=lambda prompt: f"{prompt} {'x' * (sum(prompt.encode()) % 7)}"
+    ) as server:
         select = {"keep": keep, "candidates": 3, **more}
         config = dataset_config(*COLUMNS, endpoint=server.url, num_records=12, select=select)
         dataset = open_dataset(base / "tickets.yaml", config, root=base / f"root{len(keep)}")
@@ -39,11 +49,17 @@ async def asked(base: Path, keep: str, **more: Any) -> tuple[Counter[str], api.V
 
 
 def rejected_rows(version: api.VersionLayout) -> list[dict[str, Any]]:
-    return pl.concat(pl.read_parquet(str(path)) for path in sorted(version.rejected.iterdir())).to_dicts()
+    return pl.concat(
+        pl.read_parquet(str(path)) for path in sorted(version.rejected.iterdir())
+    ).to_dicts()
 
 
-@pytest.mark.parametrize("keep", ["{{ grade >= 4 and size is odd }}", "{{ size is odd and grade >= 4 }}"])
-async def test_nothing_is_asked_for_a_candidate_after_it_is_rejected(tmp_path: Path, keep: str) -> None:
+@pytest.mark.parametrize(
+    "keep", ["{{ grade >= 4 and size is odd }}", "{{ size is odd and grade >= 4 }}"]
+)
+async def test_nothing_is_asked_for_a_candidate_after_it_is_rejected(
+    tmp_path: Path, keep: str
+) -> None:
     counts, version = await asked(tmp_path, keep)
     rows = stored_records(version)
     rejected = rejected_rows(version)
@@ -69,9 +85,9 @@ async def test_the_rows_are_those_of_a_condition_that_is_decided_at_the_end(tmp_
     assert [(row["record_index"], row["candidate"]) for row in rejected_rows(version)] == [
         (row["record_index"], row["candidate"]) for row in rejected_rows(whole)
     ]
-    assert late["text"] > early["text"] and late["text"] == late["review"] == len(stored_records(whole)) + len(
-        rejected_rows(whole)
-    )
+    assert late["text"] > early["text"] and late["text"] == late["review"] == len(
+        stored_records(whole)
+    ) + len(rejected_rows(whole))
 
 
 async def test_a_rejected_candidate_that_may_become_the_row_is_whole(tmp_path: Path) -> None:
@@ -80,14 +96,18 @@ async def test_a_rejected_candidate_that_may_become_the_row_is_whole(tmp_path: P
     assert all(row["review"] and row["aside"] for row in stored_records(version).values())
 
 
-async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_condition(tmp_path: Path) -> None:
+async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_condition(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         for keep, base in (
             ("{{ grade == 5 and text }}", "root"),
             ("{{ grade >= 3 }}", "root"),
             ("{{ grade >= 3 }}", "new"),
         ):
-            config = dataset_config(*COLUMNS, endpoint=server.url, num_records=12, select={"keep": keep})
+            config = dataset_config(
+                *COLUMNS, endpoint=server.url, num_records=12, select={"keep": keep}
+            )
             before = len(server.prompts)
             dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / base)
             summary = await api.agenerate(dataset)
@@ -95,7 +115,12 @@ async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_con
             if base == "root" and "3" in keep:
                 carried = rows
                 kept_before = sum(row["grade"] == 5 for row in rows.values())
-                assert 0 < len(server.prompts) - before <= 3 * (len(rows) - kept_before) < 3 * len(rows)
+                assert (
+                    0
+                    < len(server.prompts) - before
+                    <= 3 * (len(rows) - kept_before)
+                    < 3 * len(rows)
+                )
         assert rows == carried
 
 
@@ -120,12 +145,27 @@ def test_a_condition_has_as_many_parts_as_its_outermost_and_joins(keep: str, cou
     assert len(conjuncts(keep)) == count
 
 
-TERMS = ("a", "not b", "a > 1", "b in [1, 'x']", "c", "(a or c)", "c | length > 1", "b is string", "a == c")
+TERMS = (
+    "a",
+    "not b",
+    "a > 1",
+    "b in [1, 'x']",
+    "c",
+    "(a or c)",
+    "c | length > 1",
+    "b is string",
+    "a == c",
+)
 VALUES = st.sampled_from([0, 1, 2, "", "x", "no", "false", True, None, [], [1], 0.0])
 
 
-@given(terms=st.lists(st.sampled_from(TERMS), min_size=2, max_size=4), values=st.tuples(VALUES, VALUES, VALUES))
-def test_the_whole_is_true_exactly_where_every_part_is(terms: list[str], values: tuple[Any, Any, Any]) -> None:
+@given(
+    terms=st.lists(st.sampled_from(TERMS), min_size=2, max_size=4),
+    values=st.tuples(VALUES, VALUES, VALUES),
+)
+def test_the_whole_is_true_exactly_where_every_part_is(
+    terms: list[str], values: tuple[Any, Any, Any]
+) -> None:
     keep = "{{ " + " and ".join(terms) + " }}"
     row = dict(zip("abc", values, strict=True))
     try:

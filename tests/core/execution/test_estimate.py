@@ -14,12 +14,29 @@ from sdg_core.execution.estimate import spread
 from sdg_core.plan.usage import Cost, costs, totals
 from sdg_core.testing import ModelServer, status
 from tests.core.execution.test_carry_over import BASE, edited
-from tests.support.sdg import ServerProcess, dataset_config, expression, llm, open_dataset, sdg, uuid, write_config
+from tests.support.sdg import (
+    ServerProcess,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    sdg,
+    uuid,
+    write_config,
+)
 
-PRICES = {"prompt_tokens": 2.0, "completion_tokens": 10.0, "cached_tokens": 1.0, "requests": 0.5, "currency": "EUR"}
+PRICES = {
+    "prompt_tokens": 2.0,
+    "completion_tokens": 10.0,
+    "cached_tokens": 1.0,
+    "requests": 0.5,
+    "currency": "EUR",
+}
 
 
-def priced(*columns: dict[str, Any], prices: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def priced(
+    *columns: dict[str, Any], prices: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     config = dataset_config(*columns, **more)
     config["model_configs"][0]["prices"] = prices
     return config
@@ -33,21 +50,40 @@ def test_the_sample_is_spread_over_what_is_lacking() -> None:
 def test_costs_come_from_prices() -> None:
     config = {"alias": "w", "model": "m", "provider": "p"}
     model = ModelConfig.model_validate({**config, "prices": PRICES})
-    usage = {"w": {"requests": 2, "prompt_tokens": 1_000_000, "cached_tokens": 400_000, "completion_tokens": 100_000}}
+    usage = {
+        "w": {
+            "requests": 2,
+            "prompt_tokens": 1_000_000,
+            "cached_tokens": 400_000,
+            "completion_tokens": 100_000,
+        }
+    }
     found = costs(usage, [model])
     assert found == {"w": Cost(pytest.approx(0.6 * 2 + 0.4 + 1.0 + 1.0), "EUR")}
     assert costs(usage, [ModelConfig.model_validate(config)]) == {} and totals({}) == {}
-    assert totals({"a": Cost(1.0, "EUR"), "b": Cost(2.0, "USD"), "c": Cost(0.5, "EUR")}) == {"EUR": 1.5, "USD": 2.0}
+    assert totals({"a": Cost(1.0, "EUR"), "b": Cost(2.0, "USD"), "c": Cost(0.5, "EUR")}) == {
+        "EUR": 1.5,
+        "USD": 2.0,
+    }
 
 
 def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
     with ServerProcess("--latency", "0.05") as server:
-        config = priced(uuid(), llm("text", "{{ id }}"), endpoint=server.url, num_records=40, prices=PRICES)
+        config = priced(
+            uuid(), llm("text", "{{ id }}"), endpoint=server.url, num_records=40, prices=PRICES
+        )
         dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
         expected = api.estimate(dataset, sample=4)
         assert not (tmp_path / "root" / "tickets").exists() and len(server.prompts()) == 4
-        assert (expected.remaining, expected.sampled, expected.failed, expected.simulated) == (40, 4, 0, False)
-        assert expected.usage["writer"]["requests"] == 40 and expected.used["writer"]["requests"] == 4
+        assert (expected.remaining, expected.sampled, expected.failed, expected.simulated) == (
+            40,
+            4,
+            0,
+            False,
+        )
+        assert (
+            expected.usage["writer"]["requests"] == 40 and expected.used["writer"]["requests"] == 4
+        )
         assert expected.seconds > 0.4  # 40 requests of at least 50 ms, 4 at once
         api.generate(dataset)
         used = api.status(dataset)
@@ -57,7 +93,9 @@ def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
         assert used.cost["writer"].amount == pytest.approx(expected.total_cost["EUR"], rel=0.2)
         assert used.usage_by_column == {"text": used.usage}
         nothing = api.estimate(dataset)
-        assert (nothing.remaining, nothing.usage, nothing.seconds) == (0, {}, 0.0) and len(server.prompts()) == 40
+        assert (nothing.remaining, nothing.usage, nothing.seconds) == (0, {}, 0.0) and len(
+            server.prompts()
+        ) == 40
 
 
 def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
@@ -65,12 +103,26 @@ def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
     root = ("--root", tmp_path / "root")
     shown = sdg("estimate", file, "-n", "2", *root)
     assert shown.returncode == 0, shown.stderr
-    for words in ("25 records", "2 records, requested now", "25 requests", "EUR", "measured rate", "simulated"):
+    for words in (
+        "25 records",
+        "2 records, requested now",
+        "25 requests",
+        "EUR",
+        "measured rate",
+        "simulated",
+    ):
         assert words in shown.stdout
     data = json.loads(sdg("estimate", file, "--json", *root).stdout)
-    assert data["lacking"] == 25 and data["total_cost"]["EUR"] > 12 and data["usage"]["writer"]["requests"] == 25
+    assert (
+        data["lacking"] == 25
+        and data["total_cost"]["EUR"] > 12
+        and data["usage"]["writer"]["requests"] == 25
+    )
     assert sdg("generate", file, *root).returncode == 0
-    assert "nothing to do" in sdg("estimate", file, *root).stdout and "EUR" in sdg("status", file, *root).stdout
+    assert (
+        "nothing to do" in sdg("estimate", file, *root).stdout
+        and "EUR" in sdg("status", file, *root).stdout
+    )
     assert "usage: writer: 3 requests" in sdg("preview", file, "-n", "3", *root).stdout
 
 
@@ -80,7 +132,9 @@ async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
 
         def opened(*columns: dict[str, Any], **top: Any) -> api.Dataset:
             return open_dataset(
-                tmp_path / "t.yaml", {**config, "columns": list(columns), **top}, root=tmp_path / "root"
+                tmp_path / "t.yaml",
+                {**config, "columns": list(columns), **top},
+                root=tmp_path / "root",
             )
 
         async def estimate(dataset: api.Dataset) -> api.Estimate:
@@ -98,11 +152,19 @@ async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
             plan, expected = api.plan(dataset), await estimate(dataset)
             sampled = requests - plan.requests["writer"]  # by the estimates before
             assert 0 <= sampled <= 5
-            assert (expected.reused, expected.usage["writer"]["requests"]) == (reused + sampled, requests - sampled)
+            assert (expected.reused, expected.usage["writer"]["requests"]) == (
+                reused + sampled,
+                requests - sampled,
+            )
             assert expected.total_cost == {"EUR": 2.0 * (requests - sampled)}
         asked = len(server.requests)
         expected = await estimate(opened(*reversed(BASE)))
-        assert (expected.remaining, expected.reused, expected.sampled, expected.usage) == (25, 75, 0, {})
+        assert (expected.remaining, expected.reused, expected.sampled, expected.usage) == (
+            25,
+            75,
+            0,
+            {},
+        )
         assert len(server.requests) == asked
 
 
@@ -116,7 +178,11 @@ async def test_replies_in_the_journal_cost_nothing(tmp_path: Path) -> None:
         expected = await asyncio.to_thread(api.estimate, dataset)
         journaled = sum(column.journaled for column in plan.columns)
         assert expected.reused == journaled > 0
-        assert expected.usage["writer"]["requests"] == plan.requests["writer"] == 3 * expected.remaining - journaled
+        assert (
+            expected.usage["writer"]["requests"]
+            == plan.requests["writer"]
+            == 3 * expected.remaining - journaled
+        )
         await api.agenerate(dataset)
         assert len(server.requests) - before == plan.requests["writer"]
 
@@ -125,7 +191,9 @@ def test_a_run_that_would_be_refused_is_not_estimated(tmp_path: Path) -> None:
     config = dataset_config(uuid())
     api.generate(open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root"))
     changed = open_dataset(
-        tmp_path / "t.yaml", {**config, "seed": 8, "run": {"resume": "always"}}, root=tmp_path / "root"
+        tmp_path / "t.yaml",
+        {**config, "seed": 8, "run": {"resume": "always"}},
+        root=tmp_path / "root",
     )
     with pytest.raises(ConfigDriftError):
         api.estimate(changed)

@@ -14,7 +14,16 @@ from sdg_core import api
 from sdg_core.execution.extrapolation import scaled
 from sdg_core.execution.skips_ahead import SkipsAhead
 from sdg_core.testing import ModelServer
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, sdg, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    sdg,
+    uuid,
+    write_config,
+)
 
 SKIPPING = [
     {**category("plan", "free", "pro"), "params": {"values": ["free", "pro"], "weights": [49, 1]}},
@@ -39,20 +48,31 @@ def test_skips_are_counted_by_what_they_read_and_each_column_is_tried(tmp_path: 
     status = api.status(dataset)
     made = {name: usage["writer"]["requests"] for name, usage in status.usage_by_column.items()}
     assert 0 < made["answer"] == made["thanks"] < 20 and made["answer"] + made["offer"] == 400
-    assert expected.skipped == {"answer": 400 - made["answer"], "thanks": 400 - made["thanks"], "offer": made["answer"]}
+    assert expected.skipped == {
+        "answer": 400 - made["answer"],
+        "thanks": 400 - made["thanks"],
+        "offer": made["answer"],
+    }
     assert expected.usage["writer"]["requests"] == status.usage["writer"]["requests"]
     assert expected.sampled == 4, "one record more, because none of the three asks for an answer"
 
 
 def test_a_condition_on_what_a_model_writes_is_judged_by_the_sample(tmp_path: Path) -> None:
-    columns = [llm("ticket", "Complain."), {**llm("answer", "Answer"), "skip": {"when": "{{ 'e' in ticket }}"}}]
-    expected = api.estimate(open_dataset(tmp_path / "t.yaml", config(*columns), root=tmp_path / "root"), sample=4)
+    columns = [
+        llm("ticket", "Complain."),
+        {**llm("answer", "Answer"), "skip": {"when": "{{ 'e' in ticket }}"}},
+    ]
+    expected = api.estimate(
+        open_dataset(tmp_path / "t.yaml", config(*columns), root=tmp_path / "root"), sample=4
+    )
     assert expected.skipped == {} and 400 <= expected.usage["writer"]["requests"] <= 800
 
 
 def test_the_range_holds_what_happens_and_is_compared_with_it(tmp_path: Path) -> None:
     async def main() -> tuple[api.Estimate, api.Dataset]:
-        async with ModelServer(answer=lambda prompt: "word " * (5 + crc32(prompt.encode()) % 40)) as server:
+        async with ModelServer(
+            answer=lambda prompt: "word " * (5 + crc32(prompt.encode()) % 40)
+        ) as server:
             made = config(uuid("n"), llm("a", "{{ n }}"), endpoint=server.url)
             dataset = open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root")
             expected = await asyncio.to_thread(api.estimate, dataset, sample=8)
@@ -67,18 +87,24 @@ def test_the_range_holds_what_happens_and_is_compared_with_it(tmp_path: Path) ->
     assert low < expected.total_cost["USD"] < high and low * 0.9 < paid < high * 1.1
     compared = status.estimate
     assert compared is not None and (compared.records, compared.made) == (400, 400)
-    assert compared.used_cost == {"USD": pytest.approx(paid)} and compared.cost == expected.total_cost
+    assert (
+        compared.used_cost == {"USD": pytest.approx(paid)} and compared.cost == expected.total_cost
+    )
     assert compared.used["writer"]["requests"] == 400
     shown = sdg("status", tmp_path / "t.yaml", "--root", tmp_path / "root").stdout
     assert "400 records were estimated to cost" in shown and "since then it has cost" in shown
     version = api.measured_version(dataset)[0]
     assert "400 records were estimated to cost" in version.report_html.read_text(encoding="utf-8")
     assert orjson.loads(version.report_json.read_bytes())["estimate"]["made"] == 400
-    assert not list((tmp_path / "root" / ".sdg" / "estimates").iterdir()), "it is stored with the version"
+    assert not list((tmp_path / "root" / ".sdg" / "estimates").iterdir()), (
+        "it is stored with the version"
+    )
 
 
 def test_only_what_came_after_the_estimate_is_compared(tmp_path: Path) -> None:
-    file = write_config(tmp_path / "t.yaml", config(llm("a", "Say {{ n }}"), category("n", 1, 2), records=200))
+    file = write_config(
+        tmp_path / "t.yaml", config(llm("a", "Say {{ n }}"), category("n", 1, 2), records=200)
+    )
     root = ("--root", tmp_path / "root")
     assert sdg("generate", file, "--row-groups", "0", *root).returncode == 0
     assert "would cost between" in sdg("estimate", file, *root).stdout

@@ -45,7 +45,11 @@ from tests.support.sdg import (
     write_config,
 )
 
-CHAIN = (uuid(), llm("question", "ask about {{ id }}"), llm("answer", "answer {{ question }} ({{ id }})"))
+CHAIN = (
+    uuid(),
+    llm("question", "ask about {{ id }}"),
+    llm("answer", "answer {{ question }} ({{ id }})"),
+)
 
 
 class PickyServer(ModelServer):
@@ -60,7 +64,9 @@ class PickyServer(ModelServer):
         return status(400, message="refused") if refuse else super()._next_fault(prompt)
 
 
-def chain(server: ModelServer, tmp_path: Path, *columns: dict[str, Any], root: str = "root", **top: Any) -> api.Dataset:
+def chain(
+    server: ModelServer, tmp_path: Path, *columns: dict[str, Any], root: str = "root", **top: Any
+) -> api.Dataset:
     config = dataset_config(*(columns or CHAIN), endpoint=server.url, **top)
     return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / root)
 
@@ -72,7 +78,11 @@ def chain(server: ModelServer, tmp_path: Path, *columns: dict[str, Any], root: s
 def configs(draw: st.DrawFn) -> dict[str, Any]:
     """Samplers, expressions, and simulated columns one after another and side by side, with and without seed data."""
     seeded = draw(st.sampled_from([None, "ordered", "shuffle"]))
-    gaussian = {"column_type": "sampler", "sampler_type": "gaussian", "params": {"mean": 0, "stddev": 2.5}}
+    gaussian = {
+        "column_type": "sampler",
+        "sampler_type": "gaussian",
+        "params": {"mean": 0, "stddev": 2.5},
+    }
     columns = [
         category("plan", "free", "pro", "team"),
         uuid(),
@@ -84,17 +94,26 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         llm("both", "{{ left }} and {{ right }} of {{ length }}"),
     ]
     kept = draw(st.lists(st.booleans(), min_size=4, max_size=4))
-    columns = [*columns[:4], *(column for column, keep in zip(columns[4:], kept, strict=True) if keep)]
+    columns = [
+        *columns[:4],
+        *(column for column, keep in zip(columns[4:], kept, strict=True) if keep),
+    ]
     names = {column["name"] for column in columns}
     wanted = {"right": {"left"}, "length": {"left"}, "both": {"left", "right", "length"}}
     columns = [
         column
         for column in columns
-        if column.get("prompt", "") in ("say {{ plan }}", "nothing") or wanted.get(column["name"], set()) <= names
+        if column.get("prompt", "") in ("say {{ plan }}", "nothing")
+        or wanted.get(column["name"], set()) <= names
     ]
-    config = dataset_config(*columns, num_records=draw(st.integers(1, 30)), seed=draw(st.integers(0, 3)))
+    config = dataset_config(
+        *columns, num_records=draw(st.integers(1, 30)), seed=draw(st.integers(0, 3))
+    )
     if seeded:
-        config["seed_config"] = {"source": {"seed_type": "local", "path": "seeds.csv"}, "sampling_strategy": seeded}
+        config["seed_config"] = {
+            "source": {"seed_type": "local", "path": "seeds.csv"},
+            "sampling_strategy": seeded,
+        }
     return config
 
 
@@ -107,10 +126,17 @@ ways = {
 }
 
 
-@settings(max_examples=25 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=25 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(config=configs(), **ways)
 def test_records_do_not_depend_on_the_way_to_them(
-    config: dict[str, Any], row_group_size: int, other_size: int, first: int, seed_rows: int, order: Any
+    config: dict[str, Any],
+    row_group_size: int,
+    other_size: int,
+    first: int,
+    seed_rows: int,
+    order: Any,
 ) -> None:
     with TemporaryDirectory() as directory:
         base = Path(directory)
@@ -144,7 +170,9 @@ def test_records_do_not_depend_on_the_way_to_them(
 
 
 def test_a_row_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "tickets.yaml", dataset_config(uuid()), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "tickets.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     for wrong in ([3], [0, 7], [-1]):
         with pytest.raises(PlanError, match="do not exist") as raised:
             api.generate(dataset, row_groups=wrong)
@@ -166,7 +194,10 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
         dataset = chain(server, tmp_path, *columns, run={"max_failure_rate": 1.0})
         events: list[RowGroupFinished] = []
         summary = await api.agenerate(
-            dataset, on_event=lambda event: events.append(event) if isinstance(event, RowGroupFinished) else None
+            dataset,
+            on_event=lambda event: (
+                events.append(event) if isinstance(event, RowGroupFinished) else None
+            ),
         )
         stored = stored_records(summary.version)
         bad = sorted(set(range(25)) - set(stored))
@@ -183,7 +214,9 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
                 assert (failure.column, failure.kind, failure.attempts) == ("text", "permanent", 1)
                 assert "answered 400" in failure.message and "refused" in failure.message
         assert sum(event.failed for event in events) == len(bad)
-        assert all(str(event.first_failure).startswith("record ") for event in events if event.failed)
+        assert all(
+            str(event.first_failure).startswith("record ") for event in events if event.failed
+        )
         report = api.status(dataset)
         assert (report.failed, report.remaining, report.usage["writer"]["requests"]) == (
             len(bad),
@@ -196,11 +229,17 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
         assert (again.generated, again.failed, again.remaining) == (len(bad), 0, 0)
         assert len(server.requests) - first_requests == 2 * len(bad)
         assert api.status(dataset).usage["writer"]["requests"] == len(server.requests)
-        assert read_metadata(again.version.metadata).usage["writer"]["requests"] == len(server.requests)
+        assert read_metadata(again.version.metadata).usage["writer"]["requests"] == len(
+            server.requests
+        )
         assert api.status(dataset).failed == 0
         whole = await api.agenerate(chain(server, tmp_path, *columns, root="whole"))
         assert stored_records(again.version) == stored_records(whole.version)
-        assert {index: record for index, record in stored_records(again.version).items() if index in stored} == stored
+        assert {
+            index: record
+            for index, record in stored_records(again.version).items()
+            if index in stored
+        } == stored
 
 
 async def test_a_transient_fault_costs_no_record_and_counts_as_a_retry(tmp_path: Path) -> None:
@@ -223,10 +262,14 @@ async def test_in_parallel_branches_one_failure_fails_the_record(tmp_path: Path)
         dataset = chain(server, tmp_path, *columns, num_records=4, run={"max_failure_rate": 1.0})
         summary = await api.agenerate(dataset)
         assert (summary.failed, summary.generated) == (4, 0)
-        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {"right"}
+        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {
+            "right"
+        }
         server.refused = {"answer"}
         await api.agenerate(dataset)
-        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {"both"}
+        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {
+            "both"
+        }
 
 
 async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
@@ -235,7 +278,9 @@ async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
         version = (await api.agenerate(dataset)).version
         assert len(read_failures(version.failure_list(0))) == 8
         server.refused = set()
-        server.script.extend([None, None, None, *[Fault("hang")] * 20])  # questions 0 and 1, answer 0, then silence
+        server.script.extend(
+            [None, None, None, *[Fault("hang")] * 20]
+        )  # questions 0 and 1, answer 0, then silence
         settled = asyncio.Event()
 
         def on_event(event: Event) -> None:
@@ -249,7 +294,9 @@ async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         (made,) = stored_records(version)
-        assert [f.record for f in read_failures(version.failure_list(0))] == [r for r in range(8) if r != made]
+        assert [f.record for f in read_failures(version.failure_list(0))] == [
+            r for r in range(8) if r != made
+        ]
         assert api.status(dataset).failed == 7
 
 
@@ -268,7 +315,9 @@ async def test_a_plainly_broken_run_stops_early_with_the_first_error(tmp_path: P
 
 async def test_a_run_that_breaks_half_way_keeps_what_was_made(tmp_path: Path) -> None:
     async with PickyServer() as server:
-        dataset = chain(server, tmp_path, num_records=200, row_group_size=50, run={"max_failure_rate": 0.2})
+        dataset = chain(
+            server, tmp_path, num_records=200, row_group_size=50, run={"max_failure_rate": 0.2}
+        )
 
         def breaks(event: Event) -> None:
             if len(server.requests) > 120:
@@ -284,15 +333,22 @@ async def test_a_run_that_breaks_half_way_keeps_what_was_made(tmp_path: Path) ->
         assert len(server.requests) - asked <= 2 * summary.generated, (
             "replies of unfinished records are taken from the journal"
         )
-        whole = await api.agenerate(chain(server, tmp_path, num_records=200, row_group_size=200, root="whole"))
+        whole = await api.agenerate(
+            chain(server, tmp_path, num_records=200, row_group_size=200, root="whole")
+        )
         assert stored_records(summary.version) == stored_records(whole.version)
 
 
 @pytest.mark.parametrize("columns", [(), (llm("text", "{{ number }}"),)])
-def test_an_expression_that_fails_now_and_then_does_not_stop_a_run(tmp_path: Path, columns: tuple[Any, ...]) -> None:
+def test_an_expression_that_fails_now_and_then_does_not_stop_a_run(
+    tmp_path: Path, columns: tuple[Any, ...]
+) -> None:
     words = [*map(str, range(9)), "many"]
     config = dataset_config(
-        category("word", *words), expression("number", "{{ word }}", dtype="int"), *columns, num_records=1000
+        category("word", *words),
+        expression("number", "{{ word }}", dtype="int"),
+        *columns,
+        num_records=1000,
     )
     config["row_group_size"] = 300
     summary = api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
@@ -303,8 +359,15 @@ def test_an_expression_that_fails_now_and_then_does_not_stop_a_run(tmp_path: Pat
 
 def test_an_expression_that_mostly_fails_stops_a_run(tmp_path: Path) -> None:
     config = dataset_config(
-        category("word", "few", "many", 3), expression("number", "{{ word }}", dtype="int"), num_records=1000
-    ) | {"columns": [category("word", "few", "many", "3"), expression("number", "{{ word }}", dtype="int")]}
+        category("word", "few", "many", 3),
+        expression("number", "{{ word }}", dtype="int"),
+        num_records=1000,
+    ) | {
+        "columns": [
+            category("word", "few", "many", "3"),
+            expression("number", "{{ word }}", dtype="int"),
+        ]
+    }
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     with pytest.raises(RunAbortedError, match=r"column 'number': '(few|many)' is not an int"):
         api.generate(dataset)
@@ -329,7 +392,9 @@ class ManualTime:
 
 
 @pytest.mark.parametrize("prompt", ["ask about {{ id }}", "always the same"])
-async def test_a_run_in_which_nothing_succeeds_stops_after_the_stall_timeout(tmp_path: Path, prompt: str) -> None:
+async def test_a_run_in_which_nothing_succeeds_stops_after_the_stall_timeout(
+    tmp_path: Path, prompt: str
+) -> None:
     async with ModelServer(rates=[(Fault("hang"), 1.0)]) as server:
         dataset = chain(server, tmp_path, uuid(), llm("text", prompt), run={"stall_timeout": 300.0})
         time = ManualTime(before=lambda: server.seen(4))
@@ -355,16 +420,23 @@ async def test_success_puts_the_stall_timeout_off(tmp_path: Path) -> None:
         time = ManualTime(before=both_made.wait)
         with pytest.raises(RunAbortedError, match="nothing has succeeded for"):
             await run_with_clock(dataset, time, on_event=on_event)
-        assert time.slept == [600.0, 50.0], "once from the start, at 100, and once more from the last success, at 150"
+        assert time.slept == [600.0, 50.0], (
+            "once from the start, at 100, and once more from the last success, at 150"
+        )
         assert api.status(dataset).records == 2
 
 
 async def run_with_clock(
-    dataset: api.Dataset, time: ManualTime, *, on_event: Callable[[Event], None] = lambda event: None
+    dataset: api.Dataset,
+    time: ManualTime,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
 ) -> None:
     plan = dataset.plan
     async with open_models(plan.models, settings=plan.config.run, env={}) as models:
-        version = create_or_resume(dataset.layout, choose_version(dataset.layout, plan, mode="if_possible"), plan)
+        version = create_or_resume(
+            dataset.layout, choose_version(dataset.layout, plan, mode="if_possible"), plan
+        )
         context = RunContext(
             plan,
             version.layout,
@@ -396,7 +468,10 @@ async def test_a_straggler_holds_up_only_its_own_row_group(tmp_path: Path) -> No
         await others_done.wait()
         assert not task.done()
         assert sorted(finished) == [1, 2, 3, 4, 5]
-        assert [s.state.value for s in api.row_group_statuses(dataset)] == ["missing", *["complete"] * 5]
+        assert [s.state.value for s in api.row_group_statuses(dataset)] == [
+            "missing",
+            *["complete"] * 5,
+        ]
         server.let_go()
         summary = await task
     assert finished[-1] == 0 and summary.generated == 60
@@ -450,21 +525,32 @@ async def test_a_cancelled_run_saves_finished_records(tmp_path: Path) -> None:
         dataset = chain(server, tmp_path, num_records=60)
         notices: list[str] = []
         task = asyncio.create_task(
-            api.agenerate(dataset, on_event=lambda e: notices.append(e.message) if isinstance(e, Notice) else None)
+            api.agenerate(
+                dataset,
+                on_event=lambda e: notices.append(e.message) if isinstance(e, Notice) else None,
+            )
         )
         await server.seen(71)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        version = api.open_dataset(tmp_path / "tickets.yaml", root=str(tmp_path / "root")).layout.versions()[0]
+        version = api.open_dataset(
+            tmp_path / "tickets.yaml", root=str(tmp_path / "root")
+        ).layout.versions()[0]
         stored = stored_records(dataset.layout.version(version))
         assert len(stored) >= 20
         assert any("records saved" in notice for notice in notices)
-        assert read_metadata(dataset.layout.version(version).metadata).actual_num_records == len(stored)
+        assert read_metadata(dataset.layout.version(version).metadata).actual_num_records == len(
+            stored
+        )
         saved = {record["id"] for record in stored.values()}
         before = len(server.prompts)
         summary = await api.agenerate(dataset)
-        assert not [prompt for prompt in server.prompts[before:] if any(identity in prompt for identity in saved)]
+        assert not [
+            prompt
+            for prompt in server.prompts[before:]
+            if any(identity in prompt for identity in saved)
+        ]
         whole = await api.agenerate(chain(server, tmp_path, num_records=60, root="whole"))
         assert stored_records(summary.version) == stored_records(whole.version)
 
@@ -474,7 +560,9 @@ async def test_a_signal_saves_finished_records_and_a_rerun_completes_them(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async with ModelServer(faults=[*[None] * 70, *[Fault("hang")] * 4]) as server:
-        config = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=60))
+        config = write_config(
+            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=60)
+        )
         root = tmp_path / "root"
         with started_sdg("generate", config, "--root", root) as running:
             await server.seen(71)
@@ -492,21 +580,27 @@ async def test_a_signal_saves_finished_records_and_a_rerun_completes_them(
         assert not [prompt for prompt in later if any(identity in prompt for identity in saved)]
         final = stored_records(summary.version)
         assert len(final) == 60 and {index: final[index] for index in stored} == stored
-        assert all(record["question"] == answer_to(f"ask about {record['id']}") for record in final.values())
+        assert all(
+            record["question"] == answer_to(f"ask about {record['id']}")
+            for record in final.values()
+        )
 
 
 # --- damaged and foreign files --------------------------------------------------------------------------------------
 
 
 def test_a_corrupt_file_is_put_aside_and_made_again_alike(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "tickets.yaml", dataset_config(*CHAIN), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "tickets.yaml", dataset_config(*CHAIN), root=tmp_path / "root"
+    )
     version = api.generate(dataset).version
     before = stored_records(version)
     damaged = version.row_group(1).read_bytes()[:-20]
     version.row_group(1).write_bytes(damaged)
     notices: list[str] = []
     summary = api.generate(
-        dataset, on_event=lambda event: notices.append(event.message) if isinstance(event, Notice) else None
+        dataset,
+        on_event=lambda event: notices.append(event.message) if isinstance(event, Notice) else None,
     )
     assert (summary.generated, summary.adopted, summary.written) == (10, 2, 1)
     assert stored_records(version) == before
@@ -516,19 +610,27 @@ def test_a_corrupt_file_is_put_aside_and_made_again_alike(tmp_path: Path) -> Non
 
 
 def test_a_foreign_file_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "tickets.yaml", dataset_config(uuid()), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "tickets.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     version = api.generate(dataset, row_groups=[0]).version
     pq.write_table(pa.table({"mine": [1, 2, 3]}), version.row_group(2))
     before = snapshot(tmp_path / "root")
     for chosen in (None, [2]):
-        with pytest.raises(UnrecognizedFileError, match=r"batch_00002\.parquet was not written by this project"):
+        with pytest.raises(
+            UnrecognizedFileError, match=r"batch_00002\.parquet was not written by this project"
+        ):
             api.generate(dataset, row_groups=chosen)
     assert snapshot(tmp_path / "root") == before
     assert api.generate(dataset, row_groups=[1]).written == 1, "other row groups are not held up"
 
 
 async def test_lost_dropped_columns_are_named_with_a_way_out(tmp_path: Path) -> None:
-    columns = (uuid(), category("kind", "good", "bad"), llm("text", "{{ kind }} {{ id }}", drop=True))
+    columns = (
+        uuid(),
+        category("kind", "good", "bad"),
+        llm("text", "{{ kind }} {{ id }}", drop=True),
+    )
     async with PickyServer("bad") as server:
         dataset = chain(server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0})
         version = (await api.agenerate(dataset)).version
@@ -542,7 +644,11 @@ async def test_lost_dropped_columns_are_named_with_a_way_out(tmp_path: Path) -> 
 
 
 async def test_a_crash_between_dropped_columns_and_row_group_is_mended(tmp_path: Path) -> None:
-    columns = (uuid(), category("kind", "good", "bad"), llm("text", "{{ kind }} {{ id }}", drop=True))
+    columns = (
+        uuid(),
+        category("kind", "good", "bad"),
+        llm("text", "{{ kind }} {{ id }}", drop=True),
+    )
     async with PickyServer("bad") as server:
         dataset = chain(server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0})
         version = (await api.agenerate(dataset)).version

@@ -31,9 +31,13 @@ Opener = Callable[..., api.Dataset]
 def opened(tmp_path: Path) -> Opener:
     """Opens the same dataset file again, with other columns or fields if need be."""
 
-    def open_it(*columns: dict[str, Any], root: str = "root", functions: Any = None, **top: Any) -> api.Dataset:
+    def open_it(
+        *columns: dict[str, Any], root: str = "root", functions: Any = None, **top: Any
+    ) -> api.Dataset:
         config = dataset_config(*(columns or PLAIN), **top)
-        return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / root, functions=functions)
+        return open_dataset(
+            tmp_path / "tickets.yaml", config, root=tmp_path / root, functions=functions
+        )
 
     return open_it
 
@@ -42,7 +46,8 @@ def opened(tmp_path: Path) -> Opener:
 
 
 @pytest.mark.parametrize(
-    ("empty", "mode"), [*(("dataset", mode) for mode in MODES), ("version", "if_possible"), ("version", "always")]
+    ("empty", "mode"),
+    [*(("dataset", mode) for mode in MODES), ("version", "if_possible"), ("version", "always")],
 )
 def test_starts_fresh_when_directory_is_empty(opened: Opener, empty: str, mode: ResumeMode) -> None:
     dataset = opened()
@@ -53,7 +58,9 @@ def test_starts_fresh_when_directory_is_empty(opened: Opener, empty: str, mode: 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_without_metadata_never_meets_records_of_another_config(opened: Opener, mode: ResumeMode) -> None:
+def test_a_batch_without_metadata_never_meets_records_of_another_config(
+    opened: Opener, mode: ResumeMode
+) -> None:
     """Data Designer's hole R2: 20 rows, 10 of them from the config before, where 10 were asked for."""
     old = api.generate(opened(), row_groups=[0]).version
     old.metadata.unlink()
@@ -64,7 +71,9 @@ def test_a_batch_without_metadata_never_meets_records_of_another_config(opened: 
             api.generate(opened(**changed), resume=mode)
     else:
         new = api.generate(opened(**changed), resume=mode).version
-        assert stored_records(new) == stored_records(api.generate(opened(root="alone", **changed)).version)
+        assert stored_records(new) == stored_records(
+            api.generate(opened(root="alone", **changed)).version
+        )
         assert read_metadata(new.metadata).actual_num_records == 10
     assert snapshot(old.directory) == before
 
@@ -109,11 +118,21 @@ def test_unreadable_stored_config_decides_nothing(opened: Opener, content: bytes
 
 
 def test_if_possible_incompatible_config_keeps_pictures_apart(opened: Opener) -> None:
-    picture = {"column_type": "image", "name": "picture", "prompt": "{{ plan }}", "model_alias": "painter"}
+    picture = {
+        "column_type": "image",
+        "name": "picture",
+        "prompt": "{{ plan }}",
+        "model_alias": "painter",
+    }
     models = {
         "model_providers": [{"name": "p", "provider_type": "simulated"}],
         "model_configs": [
-            {"alias": "painter", "model": "m", "provider": "p", "inference_parameters": {"generation_type": "image"}}
+            {
+                "alias": "painter",
+                "model": "m",
+                "provider": "p",
+                "inference_parameters": {"generation_type": "image"},
+            }
         ],
         "num_records": 3,
     }
@@ -122,7 +141,9 @@ def test_if_possible_incompatible_config_keeps_pictures_apart(opened: Opener) ->
     new = api.generate(opened(*PLAIN, picture, **models, seed=8)).version
     assert snapshot(old.directory) == before
     shown = {path for row in stored_records(new).values() for path in row["picture"]}
-    assert shown == {f"images/{path}" for path in snapshot(new.images)} and len(shown) == 3, "and no orphan"
+    assert shown == {f"images/{path}" for path in snapshot(new.images)} and len(shown) == 3, (
+        "and no orphan"
+    )
 
 
 def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(opened: Opener) -> None:
@@ -130,7 +151,12 @@ def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(opened
         return lambda row: factor * len(row["plan"])
 
     def column(version: int) -> dict[str, Any]:
-        own = {"column_type": "custom", "name": "size", "generator_function": "times", "output_type": "int"}
+        own = {
+            "column_type": "custom",
+            "name": "size",
+            "generator_function": "times",
+            "output_type": "int",
+        }
         return {**own, "required_columns": ["plan"], "version": version}
 
     api.generate(opened(*PLAIN, column(1), functions={"times": times(2)}))
@@ -144,7 +170,9 @@ def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(opened
 
 
 @pytest.mark.parametrize("done", [[0, 1, 2], [0, 1, 2, 3], [5], [0, 1, 2, 4, 5]], ids=str)
-def test_row_group_resume_plan_keeps_offsets_and_completed_ids(opened: Opener, done: list[int]) -> None:
+def test_row_group_resume_plan_keeps_offsets_and_completed_ids(
+    opened: Opener, done: list[int]
+) -> None:
     """Half complete, a little more, complete at the end only, almost complete."""
     top = {"num_records": 17, "row_group_size": 3}
     version = api.generate(opened(**top), row_groups=done).version
@@ -193,17 +221,28 @@ def test_writes_metadata_before_the_first_row_group_and_at_the_end(opened: Opene
     api.generate(dataset, on_event=on_event)
     assert len(seen) == 3 and len({*seen}) == 1
     first, last = orjson.loads(seen[0]), read_metadata(metadata)
-    assert (first["target_num_records"], first["total_num_batches"], first["actual_num_records"]) == (25, 3, 0)
+    assert (
+        first["target_num_records"],
+        first["total_num_batches"],
+        first["actual_num_records"],
+    ) == (25, 3, 0)
     assert (last.actual_num_records, last.num_completed_batches) == (25, 3)
 
 
-@pytest.mark.parametrize("stale", [{"actual_num_records": 999, "num_completed_batches": 0}, {"total_num_batches": 9}])
-def test_resume_already_complete_refreshes_metadata_from_filesystem(opened: Opener, stale: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "stale", [{"actual_num_records": 999, "num_completed_batches": 0}, {"total_num_batches": 9}]
+)
+def test_resume_already_complete_refreshes_metadata_from_filesystem(
+    opened: Opener, stale: dict[str, int]
+) -> None:
     version = api.generate(opened()).version
     wanted = read_metadata(version.metadata)
     update_metadata(version, **stale)
     assert api.generate(opened(), resume="always").adopted == 3
-    assert read_metadata(version.metadata).model_copy(update={"updated_at": wanted.updated_at}) == wanted
+    assert (
+        read_metadata(version.metadata).model_copy(update={"updated_at": wanted.updated_at})
+        == wanted
+    )
 
 
 @pytest.mark.parametrize("original", [7, 25, 100])
@@ -214,7 +253,9 @@ def test_a_stale_original_target_decides_nothing(opened: Opener, original: int) 
     assert api.generate(opened(), resume="always").adopted == 3
     assert api.generate(opened(num_records=38), resume="always").generated == 13
     assert read_metadata(version.metadata).actual_num_records == 38
-    assert stored_records(version) == stored_records(api.generate(opened(root="at_once", num_records=38)).version)
+    assert stored_records(version) == stored_records(
+        api.generate(opened(root="at_once", num_records=38)).version
+    )
 
 
 def test_actual_num_records_in_the_crash_window_of_an_extension(opened: Opener) -> None:
@@ -245,7 +286,10 @@ def test_marks_post_generation_started_before_running_processors(opened: Opener)
     version = api.generate(dataset).version
     states: list[str] = []
     api.process(
-        dataset, on_row_group=lambda index: states.append(read_metadata(version.metadata).post_generation_state)
+        dataset,
+        on_row_group=lambda index: states.append(
+            read_metadata(version.metadata).post_generation_state
+        ),
     )
     assert states == ["started"] * 3
     assert read_metadata(version.metadata).post_generation_state == "complete"
@@ -274,8 +318,12 @@ def test_post_generation_processed_extension_raises(opened: Opener) -> None:
     assert api.generate(opened(num_records=50)).generated == 25
 
 
-@pytest.mark.parametrize("field", ["target_num_records", "original_target_num_records", "post_generation_state"])
-def test_post_generation_processed_missing_target_raises_clearly(opened: Opener, field: str) -> None:
+@pytest.mark.parametrize(
+    "field", ["target_num_records", "original_target_num_records", "post_generation_state"]
+)
+def test_post_generation_processed_missing_target_raises_clearly(
+    opened: Opener, field: str
+) -> None:
     version = sealed(opened)
     content = orjson.loads(version.metadata.read_bytes())
     del content[field]

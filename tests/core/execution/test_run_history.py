@@ -29,7 +29,11 @@ from tests.support.sdg import (
     write_config,
 )
 
-CHAIN = (uuid(), llm("question", "ask about {{ id }}"), llm("answer", "answer {{ question }} ({{ id }})"))
+CHAIN = (
+    uuid(),
+    llm("question", "ask about {{ id }}"),
+    llm("answer", "answer {{ question }} ({{ id }})"),
+)
 
 
 class PickyServer(ModelServer):
@@ -40,7 +44,11 @@ class PickyServer(ModelServer):
         self.refused = set(refused)
 
     def _next_fault(self, prompt: str) -> Fault | None:
-        return status(400) if any(word in prompt for word in self.refused) else super()._next_fault(prompt)
+        return (
+            status(400)
+            if any(word in prompt for word in self.refused)
+            else super()._next_fault(prompt)
+        )
 
 
 def chain(server: ModelServer, tmp_path: Path, *columns: dict[str, Any], **top: Any) -> api.Dataset:
@@ -54,7 +62,9 @@ def chain(server: ModelServer, tmp_path: Path, *columns: dict[str, Any], **top: 
 async def test_every_run_is_in_the_history_however_it_ended(tmp_path: Path) -> None:
     async with PickyServer("ask") as server:
         dataset = chain(server, tmp_path)
-        assert api.history(dataset) == [] and not (tmp_path / "root").exists(), "looking makes no ledger"
+        assert api.history(dataset) == [] and not (tmp_path / "root").exists(), (
+            "looking makes no ledger"
+        )
         with pytest.raises(RunAbortedError):
             await api.agenerate(dataset)
         server.refused = set()
@@ -71,7 +81,11 @@ async def test_every_run_is_in_the_history_however_it_ended(tmp_path: Path) -> N
     assert [run.outcome for run in runs] == ["done", "done", "interrupted", "stopped"]
     assert "run.max_failure_rate" in str(runs[3].message) and runs[3].failed == 20
     assert runs[2].resume == "always" and runs[2].generated + runs[1].generated == 25
-    assert (runs[1].run_id, runs[1].generated, runs[1].replayed) == (done.run_id, done.generated, done.replayed)
+    assert (runs[1].run_id, runs[1].generated, runs[1].replayed) == (
+        done.run_id,
+        done.generated,
+        done.replayed,
+    )
     assert done.replayed > 0
     assert (again.adopted, runs[0].adopted, runs[0].written) == (3, 3, 0)
     assert all(run.ended_at is not None and run.started_at <= run.ended_at for run in runs)
@@ -94,12 +108,17 @@ async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Pa
     latest, killed = api.history(dataset)
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
-    assert f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal" in outcome.stdout
+    assert (
+        f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal" in outcome.stdout
+    )
 
 
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
-    with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger, ledger.transaction("write") as connection:
+    with (
+        open_ledger_for(dataset.layout.root, env=dataset.env) as ledger,
+        ledger.transaction("write") as connection,
+    ):
         connection.execute("DROP TABLE runs")
     notices: list[str] = []
 
@@ -117,12 +136,16 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Pa
 @pytest.mark.parametrize("point", ["group.before_settle", "group.after_settle"])
 def test_a_kill_between_file_and_journal_counts_no_usage_twice(tmp_path: Path, point: str) -> None:
     with ServerProcess("--rate", "400=0.3") as server:
-        config = dataset_config(*CHAIN, endpoint=server.url, num_records=10, run={"max_failure_rate": 1.0})
+        config = dataset_config(
+            *CHAIN, endpoint=server.url, num_records=10, run={"max_failure_rate": 1.0}
+        )
         file, root = write_config(tmp_path / "tickets.yaml", config), tmp_path / "root"
         killed = sdg("generate", file, "--root", root, env={"SDG_TEST_KILL_AT": point})
         assert killed.returncode == -9, killed.stderr
         remaining = read_footer(only_version(root).row_group(0))
-        assert remaining.missing and remaining.counted, "replies of records without a row are still in the journal"
+        assert remaining.missing and remaining.counted, (
+            "replies of records without a row are still in the journal"
+        )
         while sdg("generate", file, "--root", root).returncode != 0:
             pass
         asked = server.prompts()
@@ -156,7 +179,9 @@ async def test_replies_of_lacking_records_are_counted_once_over_many_runs(tmp_pa
         assert read_footer(path).counted == {}
 
 
-async def test_a_reply_that_came_too_late_to_be_counted_is_counted_by_the_next_run(tmp_path: Path) -> None:
+async def test_a_reply_that_came_too_late_to_be_counted_is_counted_by_the_next_run(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         dataset = chain(server, tmp_path, num_records=10)
         for count in (5, 9, 14):
@@ -191,10 +216,19 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
         "allow_resize": True,
         "required_columns": ["id", "before"],
     }
-    columns = (uuid(), llm("before", "before {{ id }}"), resizing, llm("text", "{{ part }} of {{ id }}"))
+    columns = (
+        uuid(),
+        llm("before", "before {{ id }}"),
+        resizing,
+        llm("text", "{{ part }} of {{ id }}"),
+    )
     async with PickyServer() as server:
-        config = dataset_config(*columns, endpoint=server.url, num_records=4, run={"max_failure_rate": 1.0})
-        dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"double": double})
+        config = dataset_config(
+            *columns, endpoint=server.url, num_records=4, run={"max_failure_rate": 1.0}
+        )
+        dataset = open_dataset(
+            tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"double": double}
+        )
         server.refused = {"b of"}
         first = await api.agenerate(dataset)
         assert first.generated == 0 and len(server.requests) == 4 + 8
@@ -202,10 +236,17 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
         parts[1] = "c"
         second = await api.agenerate(dataset)
         assert second.remaining == 0 and second.replayed == 4 + 4
-        assert len(server.requests) == 12 + 4, "only rows that have changed or failed are asked for again"
+        assert len(server.requests) == 12 + 4, (
+            "only rows that have changed or failed are asked for again"
+        )
     rows = read_rows(second.version.row_group(0)).to_pylist()
-    assert [row["text"] for row in rows] == [answer_to(f"{row['part']} of {row['id']}") for row in rows]
-    with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger, ledger.reading() as connection:
+    assert [row["text"] for row in rows] == [
+        answer_to(f"{row['part']} of {row['id']}") for row in rows
+    ]
+    with (
+        open_ledger_for(dataset.layout.root, env=dataset.env) as ledger,
+        ledger.reading() as connection,
+    ):
         assert connection.execute("SELECT count(*) AS number FROM cells")[0]["number"] == 0
 
 
@@ -234,7 +275,9 @@ def test_a_corrupt_ledger_is_named_with_the_way_out(tmp_path: Path) -> None:
     for beside in file.parent.glob("ledger.db-*"):
         beside.unlink()
     file.write_bytes(b"no database, " * 1000)
-    with pytest.raises(LedgerError, match=r"(?s)ledger\.db.*move .*ledger\.db.* away and run again"):
+    with pytest.raises(
+        LedgerError, match=r"(?s)ledger\.db.*move .*ledger\.db.* away and run again"
+    ):
         api.generate(dataset)
     file.unlink()
     assert api.generate(dataset).remaining == 0

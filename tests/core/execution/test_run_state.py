@@ -77,7 +77,12 @@ class Simulation:
         budget = FailureBudget(RunSettings(), began=0.0)
         work = range(len(self.groups))
         self.state = RunState(
-            work, records=100, window=self.window, claim_batch=self.batch, budget=budget, selects=self.selects
+            work,
+            records=100,
+            window=self.window,
+            claim_batch=self.batch,
+            budget=budget,
+            selects=self.selects,
         )
         self.add(self.state.begin())
 
@@ -97,27 +102,48 @@ class Simulation:
             case Start(group, position):
                 assert group in self.open and position == self.started[group]
                 older = self.open[: self.open.index(group)]
-                assert all(self.started[other] == self.groups[other].rows for other in older), "the oldest group first"
+                assert all(self.started[other] == self.groups[other].rows for other in older), (
+                    "the oldest group first"
+                )
                 self.started[group] += 1
                 assert self.started[group] <= self.groups[group].rows
             case Claim(groups):
-                assert not self.stopped and 0 < len(groups) <= self.batch and self.claimed.isdisjoint(groups)
+                assert (
+                    not self.stopped
+                    and 0 < len(groups) <= self.batch
+                    and self.claimed.isdisjoint(groups)
+                )
             case AwaitOthers(groups):
                 assert not self.stopped and groups
             case Adopt(group):
                 assert not self.stopped and self.groups[group].complete
             case Open(group):
-                assert not self.stopped and group in self.claimed and not self.groups[group].complete
-                behind = [other for other in self.open if self.started[other] < self.groups[other].rows]
+                assert (
+                    not self.stopped and group in self.claimed and not self.groups[group].complete
+                )
+                behind = [
+                    other for other in self.open if self.started[other] < self.groups[other].rows
+                ]
                 assert not behind, "the records of open groups come first"
                 assert not self.entering, "one that is computed at once comes to its end first"
             case Advance(group):
-                assert self.settled[group] == self.groups[group].rows and not self.groups[group].ends_here
+                assert (
+                    self.settled[group] == self.groups[group].rows
+                    and not self.groups[group].ends_here
+                )
             case Judge(group):
-                assert self.selects and self.settled[group] == self.groups[group].rows and self.groups[group].ends_here
+                assert (
+                    self.selects
+                    and self.settled[group] == self.groups[group].rows
+                    and self.groups[group].ends_here
+                )
             case Write(group):
-                assert self.settled[group] == self.groups[group].rows and self.groups[group].ends_here
-                assert not self.selects or self.groups[group].candidates == 1, "judged until nothing is drawn again"
+                assert (
+                    self.settled[group] == self.groups[group].rows and self.groups[group].ends_here
+                )
+                assert not self.selects or self.groups[group].candidates == 1, (
+                    "judged until nothing is drawn again"
+                )
                 self.open.remove(group)
                 self.entering = [other for other in self.entering if other != group]
 
@@ -150,14 +176,24 @@ class Simulation:
     def move_on(self, action: Claim | AwaitOthers | Adopt) -> None:
         match action:
             case Claim(groups):
-                mine = [group for group in groups if not self.groups[group].held or self.groups[group].complete]
+                mine = [
+                    group
+                    for group in groups
+                    if not self.groups[group].held or self.groups[group].complete
+                ]
                 self.claimed.update(mine)
                 ready = {group: self.groups[group].complete for group in mine}
-                self.add(self.state.claimed(ready, [group for group in groups if group not in mine]))
+                self.add(
+                    self.state.claimed(ready, [group for group in groups if group not in mine])
+                )
             case AwaitOthers(groups):
                 for group in groups:
                     self.groups[group].held -= 1
-                self.add(self.state.found_free([group for group in groups if not self.groups[group].held]))
+                self.add(
+                    self.state.found_free(
+                        [group for group in groups if not self.groups[group].held]
+                    )
+                )
             case Adopt(group):
                 self.adopted.append(group)
                 self.add(self.state.adopted())
@@ -198,7 +234,9 @@ def test_every_row_group_is_written_or_adopted_once_whatever_the_order_of_events
 
 
 @given(SIMULATIONS, st.data())
-def test_what_is_open_is_finished_after_no_more_is_opened(run: Simulation, data: st.DataObject) -> None:
+def test_what_is_open_is_finished_after_no_more_is_opened(
+    run: Simulation, data: st.DataObject
+) -> None:
     stop_after = data.draw(st.integers(0, 30))
     while run.pending:
         if not stop_after:

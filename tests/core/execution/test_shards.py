@@ -48,20 +48,32 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]
     return stored_records(api.generate(dataset).version)
 
 
-SHARDS = st.integers(1, 9).flatmap(lambda count: st.builds(Shard, st.integers(0, count - 1), st.just(count)))
-BATCHES = st.lists(st.lists(st.tuples(SHARDS, st.none() | st.integers(1, 3)), min_size=1, max_size=3), max_size=3)
+SHARDS = st.integers(1, 9).flatmap(
+    lambda count: st.builds(Shard, st.integers(0, count - 1), st.just(count))
+)
+BATCHES = st.lists(
+    st.lists(st.tuples(SHARDS, st.none() | st.integers(1, 3)), min_size=1, max_size=3), max_size=3
+)
 """Runs that go on at once, one batch after the other: a slice each, and after how many row groups the run breaks off."""
 
 
 @settings(max_examples=12)
 @given(BATCHES, st.integers(1, 4))
 def test_any_slices_interleaved_and_broken_off_end_as_one_run(
-    whole: dict[int, dict[str, Any]], batches: Sequence[Sequence[tuple[Shard, int | None]]], count: int
+    whole: dict[int, dict[str, Any]],
+    batches: Sequence[Sequence[tuple[Shard, int | None]]],
+    count: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         dataset = open_dataset(Path(directory) / "tickets.yaml", config(), root=Path(directory))
-        finishing: list[tuple[Shard, int | None]] = [(Shard(index, count), None) for index in range(count)]
-        made = [event for batch in (*batches, finishing) for event in asyncio.run(run_at_once(dataset, batch))]
+        finishing: list[tuple[Shard, int | None]] = [
+            (Shard(index, count), None) for index in range(count)
+        ]
+        made = [
+            event
+            for batch in (*batches, finishing)
+            for event in asyncio.run(run_at_once(dataset, batch))
+        ]
         assert sorted(made) == list(range(GROUPS)), "each row group is made by one run"
         assert stored_records(only_version(Path(directory))) == whole
         assert api.generate(dataset).adopted == GROUPS
@@ -99,7 +111,11 @@ def server() -> Iterator[ServerProcess]:
         yield running
 
 
-KILLED = (("0/3", "file.after_replace:4"), ("1/3", "claim.after_take:1"), ("2/3", "journal.after_commit:1"))
+KILLED = (
+    ("0/3", "file.after_replace:4"),
+    ("1/3", "claim.after_take:1"),
+    ("2/3", "journal.after_commit:1"),
+)
 THEN = ("0/2", "1/2", "5/6")
 """Slices whose processes die, then others, which overlap them and each other, all at once."""
 
@@ -117,7 +133,9 @@ def test_killed_slices_and_others_that_overlap_them_end_as_one_run(
         assert {i: r[name] for i, r in records.items()} == {i: r[name] for i, r in whole.items()}
     prompts = server.prompts()[before:]
     assert len(set(prompts)) == GROUPS * SIZE
-    assert len(prompts) - len(set(prompts)) <= len(KILLED) * 8, "what was on its way at a kill, no more"
+    assert len(prompts) - len(set(prompts)) <= len(KILLED) * 8, (
+        "what was on its way at a kill, no more"
+    )
     assert "row groups are complete" in sdg(*command).stdout
 
 
@@ -136,7 +154,10 @@ def die_then_finish(command: Sequence[str | Path]) -> None:
         assert {process.returncode for process in running} == expected, outcomes
 
 
-STAGES = [{"stage": "split", "column": "content", "unit": "words", "size": 2}, llm_stage("x", "x {{ content }}")]
+STAGES = [
+    {"stage": "split", "column": "content", "unit": "words", "size": 2},
+    llm_stage("x", "x {{ content }}"),
+]
 TEXTS = {name: f"{name}1 {name}2 {name}3 {name}4" for name in "abcdefg"}
 
 
@@ -157,12 +178,16 @@ def test_slices_of_a_pipeline_end_as_one_run(tmp_path: Path, server: ServerProce
     assert pipelines.generate(many.open()).made == 0
 
 
-def test_a_run_killed_while_it_wrote_down_its_partitions_stands_in_nobodys_way(tmp_path: Path) -> None:
+def test_a_run_killed_while_it_wrote_down_its_partitions_stands_in_nobodys_way(
+    tmp_path: Path,
+) -> None:
     project = Project(tmp_path, STAGES[:1]).write(**TEXTS)
     command = ("generate", project.file, "--root", project.root)
     assert sdg(*command, env={VARIABLE: "file.after_temporary:3"}).returncode == -9
     directory = Path(str(project.open().layout.partitions))
-    assert [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")], "the kill left a temporary"
+    assert [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")], (
+        "the kill left a temporary"
+    )
     assert pipelines.status(project.open()).to_dict()["faults"] == []
     assert project.generate(shard=Shard(0, 2)).remaining == 0
     assert not [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")]
@@ -172,14 +197,20 @@ def test_a_slice_of_a_pipeline_tells_of_its_own_partitions(tmp_path: Path) -> No
     functions = "def fails(row):\n    if 'bad' in row['content']:\n        raise ValueError('bad')\n    return row\n"
     (tmp_path / "own.py").write_text(functions, encoding="utf-8")
     stages = [{"stage": "function", "function": "./own.py:fails"}]
-    project = Project(tmp_path, stages, more={"run": {"max_failure_rate": 1.0}}).write(a="good", b="bad", c="good")
+    project = Project(tmp_path, stages, more={"run": {"max_failure_rate": 1.0}}).write(
+        a="good", b="bad", c="good"
+    )
     first = project.generate(shard=Shard(0, 2))
     assert (first.made, first.remaining, first.states) == (2, 0, {"complete": 2})
     second = project.generate(shard=Shard(1, 2))
     assert (second.made, second.remaining, second.states, second.rows) == (1, 1, {"partial": 1}, 2)
     again = project.generate(shard=Shard(0, 2))
-    assert (again.made, again.remaining, len(again.failures)) == (0, 0, 0), "not what another slice has left"
-    assert project.generate(partitions=["00001", "00002"], shard=Shard(1, 2)).states == {"complete": 1}
+    assert (again.made, again.remaining, len(again.failures)) == (0, 0, 0), (
+        "not what another slice has left"
+    )
+    assert project.generate(partitions=["00001", "00002"], shard=Shard(1, 2)).states == {
+        "complete": 1
+    }
 
 
 def test_a_slice_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +227,9 @@ def test_a_slice_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert command("generate", "--shard", "1/3") == 0
     assert only_version(tmp_path / "root").existing_row_groups() == [1, 4]
     assert command("generate", "--row-groups", "0,2,3,6", "--shard", "1/2") == 0
-    assert only_version(tmp_path / "root").existing_row_groups() == [1, 2, 4, 6], "of those listed, every second"
+    assert only_version(tmp_path / "root").existing_row_groups() == [1, 2, 4, 6], (
+        "of those listed, every second"
+    )
     capsys.readouterr()
     assert command("generate", "--shard", "7/8") == 0
     assert "this slice has no row groups" in capsys.readouterr().out

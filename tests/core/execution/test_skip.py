@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from sdg_core import api
 from sdg_core.testing import ModelServer
 from tests.support.requirements import LONG
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    stored_records,
+    write_config,
+)
 
 VALUES = ["x", "no", "1"]
 
@@ -24,7 +32,9 @@ def skipping_columns(draw: st.DrawFn) -> list[dict[str, Any]]:
     for number in range(draw(st.integers(1, 6))):
         names = ["a", "b", *(column["name"] for column in columns)]
         reads = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
-        column = expression(f"e{number}", "".join(f"[{{{{ {name} }}}}]" for name in reads), drop=draw(st.booleans()))
+        column = expression(
+            f"e{number}", "".join(f"[{{{{ {name} }}}}]" for name in reads), drop=draw(st.booleans())
+        )
         if draw(st.booleans()):
             other = draw(st.sampled_from(names))
             when = draw(
@@ -70,15 +80,22 @@ def _holds(when: str, values: dict[str, Any]) -> bool:
 
 @settings(max_examples=40 if LONG else 20, deadline=None)
 @given(columns=skipping_columns(), size=st.integers(1, 12))
-def test_cells_are_skipped_by_the_rules_on_both_ways(columns: list[dict[str, Any]], size: int) -> None:
+def test_cells_are_skipped_by_the_rules_on_both_ways(
+    columns: list[dict[str, Any]], size: int
+) -> None:
     with TemporaryDirectory() as folder:
         for way, first in (
             ("group", [category("b", *VALUES)]),
             ("record", [category("c", *VALUES), {**_cell("b", "c")}]),
         ):
-            config = dataset_config(category("a", *VALUES), *first, *columns, num_records=12, row_group_size=size)
+            config = dataset_config(
+                category("a", *VALUES), *first, *columns, num_records=12, row_group_size=size
+            )
             dataset = open_dataset(
-                Path(folder) / f"{way}.yaml", {**config, "name": way}, root=Path(folder), functions={"same": _same}
+                Path(folder) / f"{way}.yaml",
+                {**config, "name": way},
+                root=Path(folder),
+                functions={"same": _same},
             )
             assert bool(dataset.plan.graph.per_record) is (way == "record")
             api.generate(dataset)
@@ -92,14 +109,21 @@ def _same(row: dict[str, Any]) -> Any:
 
 
 def _cell(name: str, reads: str) -> dict[str, Any]:
-    return {"column_type": "custom", "name": name, "generator_function": "same", "required_columns": [reads]}
+    return {
+        "column_type": "custom",
+        "name": name,
+        "generator_function": "same",
+        "required_columns": [reads],
+    }
 
 
 def _version(dataset: api.Dataset) -> Any:
     return dataset.layout.version(dataset.plan.fingerprint.version)
 
 
-def rows_of(folder: Path, *columns: dict[str, Any], functions: Any = None, **top: Any) -> list[dict[str, Any]]:
+def rows_of(
+    folder: Path, *columns: dict[str, Any], functions: Any = None, **top: Any
+) -> list[dict[str, Any]]:
     path = write_config(folder / "d.yaml", dataset_config(*columns, **top))
     found = api.preview(path, num_records=12, functions=functions)
     assert not found.failures, found.failures
@@ -110,7 +134,11 @@ async def test_no_model_is_asked_for_a_skipped_cell(tmp_path: Path) -> None:
     async with ModelServer() as server:
         columns = [
             category("plan", "free", "pro"),
-            llm("text", "write for {{ plan }}", skip={"when": "{{ plan == 'free' }}", "value": "none"}),
+            llm(
+                "text",
+                "write for {{ plan }}",
+                skip={"when": "{{ plan == 'free' }}", "value": "none"},
+            ),
             llm("more", "go on: {{ text }}"),
             expression("tone", "{{ text }}", propagate_skip=False),
         ]
@@ -122,17 +150,33 @@ async def test_no_model_is_asked_for_a_skipped_cell(tmp_path: Path) -> None:
         assert 0 < len(asked) < 20 and len(server.prompts) == 2 * len(asked)
         for row in rows:
             free = row["plan"] == "free"
-            assert (row["text"] == "none", row["more"] is None, row["tone"] == "none") == (free, free, free)
+            assert (row["text"] == "none", row["more"] is None, row["tone"] == "none") == (
+                free,
+                free,
+                free,
+            )
 
 
-def test_a_condition_that_cannot_be_evaluated_fails_the_record_with_a_reason(tmp_path: Path) -> None:
-    columns = [category("a", "1", "x"), expression("b", "{{ a }}", skip={"when": "{{ (a | int) > 0 }}"})]
+def test_a_condition_that_cannot_be_evaluated_fails_the_record_with_a_reason(
+    tmp_path: Path,
+) -> None:
+    columns = [
+        category("a", "1", "x"),
+        expression("b", "{{ a }}", skip={"when": "{{ (a | int) > 0 }}"}),
+    ]
     for way in ({}, {"c": _cell("c", "a")}):
-        more = [expression("b", "{{ c }}", skip={"when": "{{ (a | int) > 0 }}"})] if way else columns[1:]
+        more = (
+            [expression("b", "{{ c }}", skip={"when": "{{ (a | int) > 0 }}"})]
+            if way
+            else columns[1:]
+        )
         path = write_config(tmp_path / "d.yaml", dataset_config(columns[0], *way.values(), *more))
         found = api.preview(path, num_records=12, functions={"same": _same})
         assert found.failures and {row["a"] for row in found.table.to_pylist()} == {"1"}
-        assert all(failure.column == "b" and failure.message.startswith("skip.when: ") for failure in found.failures)
+        assert all(
+            failure.column == "b" and failure.message.startswith("skip.when: ")
+            for failure in found.failures
+        )
 
 
 def test_a_consumer_that_does_not_skip_finds_null_and_not_nan(tmp_path: Path) -> None:
@@ -155,7 +199,9 @@ def test_a_validation_column_may_be_skipped(tmp_path: Path, model: bool) -> None
         "skip": {"when": "{{ a == 'x' }}"},
     }
     text = llm("text", "{{ a }}") if model else expression("text", "{{ a }}")
-    rows = rows_of(tmp_path, category("a", "x", "y"), text, checked, expression("after", "{{ ok.is_valid }}"))
+    rows = rows_of(
+        tmp_path, category("a", "x", "y"), text, checked, expression("after", "{{ ok.is_valid }}")
+    )
     assert len(rows) == 12
     for row in rows:
         wanted = (None, None) if row["a"] == "x" else ({"is_valid": not model}, str(not model))
@@ -179,7 +225,11 @@ def test_a_custom_column_and_its_side_effects_are_skipped_together(tmp_path: Pat
         "skip": {"when": "{{ a == 'x' }}", "value": "-"},
     }
     rows = rows_of(
-        tmp_path, category("a", "x", "y"), custom, expression("after", "{{ side }}"), functions={"both": both}
+        tmp_path,
+        category("a", "x", "y"),
+        custom,
+        expression("after", "{{ side }}"),
+        functions={"both": both},
     )
     found = {(row["a"], row["c"], row["side"], row["after"]) for row in rows}
     assert found == {("x", "-", None, None), ("y", "Y", 1, "1")} and set(calls) == {"y"}
@@ -193,7 +243,10 @@ def test_a_column_that_is_skipped_everywhere_keeps_its_type(tmp_path: Path) -> N
 
 
 def test_skipped_columns_may_be_dropped(tmp_path: Path) -> None:
-    columns = [category("a", "x", "y"), expression("b", "{{ a }}", drop=True, skip={"when": "{{ a == 'x' }}"})]
+    columns = [
+        category("a", "x", "y"),
+        expression("b", "{{ a }}", drop=True, skip={"when": "{{ a == 'x' }}"}),
+    ]
     dataset = open_dataset(tmp_path / "d.yaml", dataset_config(*columns), root=tmp_path)
     api.generate(dataset)
     for row in stored_records(_version(dataset)).values():

@@ -13,14 +13,20 @@ from tests.support.sdg import ServerProcess, dataset_config, llm, sdg, uuid, wri
 
 
 def refused(server: ServerProcess, directory: Path, **run: Any) -> Path:
-    config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, run={"stall_timeout": 3.0, **run})
+    config = dataset_config(
+        uuid(), llm("text", "{{ id }}"), endpoint=server.url, run={"stall_timeout": 3.0, **run}
+    )
     return write_config(directory / "tickets.yaml", config)
 
 
 def test_a_preview_ends_when_the_server_only_refuses(tmp_path: Path) -> None:
     with ServerProcess("--rate", "limited=1.0") as server:
         done = sdg("preview", refused(server, tmp_path), "--root", tmp_path / "data")
-    assert done.returncode == 2 and "nothing has succeeded" in done.stderr and "slow down" in done.stderr
+    assert (
+        done.returncode == 2
+        and "nothing has succeeded" in done.stderr
+        and "slow down" in done.stderr
+    )
 
 
 def test_a_run_names_what_the_server_refuses_with(tmp_path: Path) -> None:

@@ -25,16 +25,28 @@ SQL = ("select 1", "selec 1 from", "hello there")
 
 
 def validation(kind: str, params: dict[str, Any], *targets: str, **more: Any) -> dict[str, Any]:
-    column = {"column_type": "validation", "name": "v", "target_columns": list(targets), "validator_type": kind}
+    column = {
+        "column_type": "validation",
+        "name": "v",
+        "target_columns": list(targets),
+        "validator_type": kind,
+    }
     return {**column, "validator_params": params, **more}
 
 
 def copied(name: str, source: str) -> dict[str, Any]:
-    column = {"column_type": "custom", "name": name, "generator_function": "same", "required_columns": [source]}
+    column = {
+        "column_type": "custom",
+        "name": name,
+        "generator_function": "same",
+        "required_columns": [source],
+    }
     return {**column, "version": 1}
 
 
-def opened(folder: Path, *columns: dict[str, Any], name: str = "tickets", **top: Any) -> api.Dataset:
+def opened(
+    folder: Path, *columns: dict[str, Any], name: str = "tickets", **top: Any
+) -> api.Dataset:
     functions = {"same": lambda row: next(iter(row.values())), "check": check}
     config = dataset_config(*columns, name=name, **top)
     return open_dataset(folder / f"{name}.yaml", config, root=folder / "root", functions=functions)
@@ -91,12 +103,16 @@ def test_a_verdict_can_be_read_in_templates_and_conditions(tmp_path: Path) -> No
         category("a", *CODES),
         validation("code", {"code_lang": "python"}, "a"),
         expression("fine", "{{ v.is_valid }}", dtype="bool"),
-        expression("later", "{{ v.python_linter_severity }}", skip={"when": "{{ not v.is_valid }}"}),
+        expression(
+            "later", "{{ v.python_linter_severity }}", skip={"when": "{{ not v.is_valid }}"}
+        ),
     ]
     dataset = opened(tmp_path, *columns)
     api.generate(dataset)
     for row in rows_of(dataset).values():
-        assert row["fine"] is (row["a"] == "x = 1") and row["later"] == ("none" if row["fine"] else None)
+        assert row["fine"] is (row["a"] == "x = 1") and row["later"] == (
+            "none" if row["fine"] else None
+        )
 
 
 def test_many_cells_share_a_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,17 +126,28 @@ def test_many_cells_share_a_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(subprocess, "run", counting)
     verdict = validation("code", {"code_lang": "python"}, "a", batch_size=10)
     api.generate(
-        opened(tmp_path, category("a0", *CODES), copied("a", "a0"), verdict, num_records=60, row_group_size=60)
+        opened(
+            tmp_path,
+            category("a0", *CODES),
+            copied("a", "a0"),
+            verdict,
+            num_records=60,
+            row_group_size=60,
+        )
     )
     assert len(calls) <= 20
 
 
 def test_a_function_that_fails_costs_the_records_of_its_batch(tmp_path: Path) -> None:
-    verdict = validation("local_callable", {"validation_function": "check", "version": 1}, "a", batch_size=1)
+    verdict = validation(
+        "local_callable", {"validation_function": "check", "version": 1}, "a", batch_size=1
+    )
     dataset = opened(tmp_path, category("a", *CODES), verdict, run={"max_failure_rate": 1.0})
     summary = api.generate(dataset)
     rows = rows_of(dataset).values()
-    assert {row["a"] for row in rows} == {"x = 1", "def f(:"} and summary.failed == 25 - len(rows) > 0
+    assert {row["a"] for row in rows} == {"x = 1", "def f(:"} and summary.failed == 25 - len(
+        rows
+    ) > 0
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     failure = read_failures(version.failure_list(0))[0]
     assert (failure.column, failure.kind) == ("v", "validation")
@@ -148,7 +175,9 @@ class Endpoint:
 
 
 def judge(rows: list[dict[str, Any]]) -> web.Response:
-    return web.json_response({"data": [{"is_valid": row["a"] == "x = 1", "size": len(row["a"])} for row in rows]})
+    return web.json_response(
+        {"data": [{"is_valid": row["a"] == "x = 1", "size": len(row["a"])} for row in rows]}
+    )
 
 
 def status(code: int) -> Answer:
@@ -169,18 +198,29 @@ async def serving(endpoint: Endpoint) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-OUTPUT = {"type": "object", "properties": {"is_valid": {"type": "boolean"}, "size": {"type": "integer"}}}
+OUTPUT = {
+    "type": "object",
+    "properties": {"is_valid": {"type": "boolean"}, "size": {"type": "integer"}},
+}
 
 
 async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
     endpoint = Endpoint(status(503), judge)
     async with serving(endpoint) as url:
-        params = {"endpoint_url": url, "output_schema": OUTPUT, "retry_backoff": 0.01, "max_parallel_requests": 2}
-        dataset = opened(tmp_path, category("a", *CODES), validation("remote", params, "a", batch_size=5))
+        params = {
+            "endpoint_url": url,
+            "output_schema": OUTPUT,
+            "retry_backoff": 0.01,
+            "max_parallel_requests": 2,
+        }
+        dataset = opened(
+            tmp_path, category("a", *CODES), validation("remote", params, "a", batch_size=5)
+        )
         summary = await api.agenerate(dataset)
     assert summary.failed == 0
     assert all(
-        row["v"] == {"is_valid": row["a"] == "x = 1", "size": len(row["a"])} for row in rows_of(dataset).values()
+        row["v"] == {"is_valid": row["a"] == "x = 1", "size": len(row["a"])}
+        for row in rows_of(dataset).values()
     )
     assert max(len(batch) for batch in endpoint.batches) == 5 and endpoint.most_open <= 2
 
@@ -195,7 +235,9 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
         ([lambda rows: web.json_response([1])], 1, "no list under `data`"),
     ],
 )
-async def test_an_endpoint_that_fails_for_good(answers: list[Answer], requests: int, message: str) -> None:
+async def test_an_endpoint_that_fails_for_good(
+    answers: list[Answer], requests: int, message: str
+) -> None:
     endpoint, waits = Endpoint(*answers), list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -219,7 +261,9 @@ async def test_nobody_answers() -> None:
 async def test_records_without_a_verdict_fail_with_the_reason(tmp_path: Path) -> None:
     async with serving(Endpoint(status(400))) as url:
         column = validation("remote", {"endpoint_url": url}, "a")
-        dataset = opened(tmp_path, category("a", *CODES), column, num_records=5, run={"max_failure_rate": 1.0})
+        dataset = opened(
+            tmp_path, category("a", *CODES), column, num_records=5, run={"max_failure_rate": 1.0}
+        )
         summary = await api.agenerate(dataset)
     assert summary.failed == 5
     version = dataset.layout.version(dataset.plan.fingerprint.version)

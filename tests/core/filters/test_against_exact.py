@@ -21,7 +21,9 @@ def planted(threshold: float, *, seed: int) -> list[set[str]]:
     for number in range(300):
         words = {f"w{draw.randrange(10**6)}" for _ in range(100)}
         if number % 2:
-            common = draw.sample(sorted(texts[-1]), int(len(texts[-1]) * draw.choice([0.2, threshold, 0.95, 0.99])))
+            common = draw.sample(
+                sorted(texts[-1]), int(len(texts[-1]) * draw.choice([0.2, threshold, 0.95, 0.99]))
+            )
             words = {*common, *sorted(words)[: 100 - len(common)]}
         texts.append(words)
     return texts
@@ -36,7 +38,9 @@ def test_minhash_against_the_jaccard_similarity_of_every_pair(threshold: float) 
     texts = planted(threshold, seed=int(threshold * 10))
     finder = MinhashDuplicates(threshold=threshold)
     draw = random.Random(1)
-    finder.add(range(len(texts)), [" ".join(draw.sample(sorted(words), len(words))) for words in texts])
+    finder.add(
+        range(len(texts)), [" ".join(draw.sample(sorted(words), len(words))) for words in texts]
+    )
     found = finder.decide()
     above = missed = 0
     for right in range(len(texts)):

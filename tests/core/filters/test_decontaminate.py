@@ -46,7 +46,9 @@ def test_planted_leaks_are_found_and_none_invented() -> None:
     texts=st.lists(st.one_of(st.none(), SHORT), max_size=5),
     n=st.integers(1, 3),
 )
-def test_overlaps_equal_a_plain_reference_in_any_order(evaluation: list[str], texts: list[str | None], n: int) -> None:
+def test_overlaps_equal_a_plain_reference_in_any_order(
+    evaluation: list[str], texts: list[str | None], n: int
+) -> None:
     sets = [set(ngrams_in(text, n)) for text in evaluation]
     ids = range(len(evaluation))
     if not any(sets):
@@ -56,7 +58,9 @@ def test_overlaps_equal_a_plain_reference_in_any_order(evaluation: list[str], te
     expected: list[Overlap | None] = []
     for text in texts:
         common = [len(grams & set(ngrams_in(text, n))) for grams in sets]
-        shares = [count / len(grams) if grams else 0.0 for count, grams in zip(common, sets, strict=True)]
+        shares = [
+            count / len(grams) if grams else 0.0 for count, grams in zip(common, sets, strict=True)
+        ]
         best = shares.index(max(shares))
         expected.append(Overlap(best, common[best], shares[best]) if common[best] else None)
     index = EvaluationIndex(ids, evaluation, n=n)

@@ -27,17 +27,23 @@ from sdg_core.filters.words import mixed
 Finder = ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates
 
 
-def numpy_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int) -> NDArray[np.uint32]:
+def numpy_signatures(
+    hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int
+) -> NDArray[np.uint32]:
     """Plain MinHash: per slot the smallest of the hashes, each mixed with the slot's own number."""
     seeds = mixed(np.arange(width, dtype=np.uint64))
     result = np.zeros((len(offsets) - 1, width), dtype=np.uint32)
-    for row, (start, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
+    for row, (start, end) in enumerate(
+        zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ):
         if end > start:
             result[row] = mixed(hashes[start:end, None] ^ seeds).min(axis=0) >> np.uint64(32)
     return result
 
 
-def decided(finder: Finder, ids: Sequence[int], values: Sequence[Any], *, batch: int, scores: Any = None) -> Duplicates:
+def decided(
+    finder: Finder, ids: Sequence[int], values: Sequence[Any], *, batch: int, scores: Any = None
+) -> Duplicates:
     for start in range(0, len(ids), batch):
         part = slice(start, start + batch)
         finder.add(ids[part], values[part], scores=None if scores is None else scores[part])
@@ -116,11 +122,21 @@ VECTORS = [[1.0, 0.0], [1.0, 0.1], [0.5, 0.5], [-1.0, 0.0], [2.0, 0.0], None, [0
 @pytest.mark.parametrize("keep", ["first", "last", "best"])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_who_stays_does_not_depend_on_order_or_batches(method: str, keep: str, data: st.DataObject) -> None:
-    values = data.draw(st.lists(st.sampled_from(VECTORS if method == "embedding" else TEXTS), max_size=12))
-    ids = data.draw(st.lists(st.integers(-5, 99), min_size=len(values), max_size=len(values), unique=True))
+def test_who_stays_does_not_depend_on_order_or_batches(
+    method: str, keep: str, data: st.DataObject
+) -> None:
+    values = data.draw(
+        st.lists(st.sampled_from(VECTORS if method == "embedding" else TEXTS), max_size=12)
+    )
+    ids = data.draw(
+        st.lists(st.integers(-5, 99), min_size=len(values), max_size=len(values), unique=True)
+    )
     scores = data.draw(
-        st.lists(st.sampled_from([None, math.nan, 0.0, 1.0, -math.inf]), min_size=len(values), max_size=len(values))
+        st.lists(
+            st.sampled_from([None, math.nan, 0.0, 1.0, -math.inf]),
+            min_size=len(values),
+            max_size=len(values),
+        )
     )
     records = list(zip(ids, values, scores, strict=True))
     results = []
@@ -128,12 +144,22 @@ def test_who_stays_does_not_depend_on_order_or_batches(method: str, keep: str, d
         order = data.draw(st.permutations(records))
         given_scores = [record[2] for record in order] if keep == "best" else None
         finder = finder_of(method, keep)
-        results.append(decided(finder, [r[0] for r in order], [r[1] for r in order], batch=batch, scores=given_scores))
+        results.append(
+            decided(
+                finder,
+                [r[0] for r in order],
+                [r[1] for r in order],
+                batch=batch,
+                scores=given_scores,
+            )
+        )
     one, other = results
     assert one.ids.tolist() == other.ids.tolist() == sorted(ids)
     assert one.cluster.tolist() == other.cluster.tolist()
     assert one.kept.tolist() == other.kept.tolist()
-    assert sorted(one.cluster[one.kept].tolist()) == sorted(set(one.cluster.tolist())), "one of each cluster stays"
+    assert sorted(one.cluster[one.kept].tolist()) == sorted(set(one.cluster.tolist())), (
+        "one of each cluster stays"
+    )
 
 
 def test_exact_duplicates_are_equal_but_for_case_white_space_and_normal_form() -> None:
@@ -194,10 +220,22 @@ def test_texts_without_spaces_are_compared_by_their_characters() -> None:
 
 @pytest.mark.parametrize("ngram", [1, 2])
 def test_texts_without_letters_are_compared_by_their_signs(ngram: int) -> None:
-    texts = ["\U0001f600 \U0001f389", "a word", "\U0001f600  \U0001f389", "...", "!", "", "...", " ", None]
+    texts = [
+        "\U0001f600 \U0001f389",
+        "a word",
+        "\U0001f600  \U0001f389",
+        "...",
+        "!",
+        "",
+        "...",
+        " ",
+        None,
+    ]
     finder = MinhashDuplicates(ngram=ngram)
     finder.add(range(9), texts)
-    assert finder.decide().groups() == {0: [0, 2], 3: [3, 6]}, "nothing is known of what a blank text equals"
+    assert finder.decide().groups() == {0: [0, 2], 3: [3, 6]}, (
+        "nothing is known of what a blank text equals"
+    )
 
 
 def test_the_result_names_the_algorithm_and_its_version() -> None:
@@ -221,7 +259,9 @@ def test_the_result_names_the_algorithm_and_its_version() -> None:
         ("minhash", {"width": 1.5}, "from 1 to 4096"),
     ],
 )
-def test_parameters_that_cannot_be_used_are_refused(method: str, parameters: dict[str, Any], message: str) -> None:
+def test_parameters_that_cannot_be_used_are_refused(
+    method: str, parameters: dict[str, Any], message: str
+) -> None:
     with pytest.raises(FilterError, match=message):
         duplicates_by(method, **parameters)
 
@@ -250,7 +290,12 @@ def test_vectors_that_cannot_be_compared_are_refused(vectors: list[Any], message
 
 def test_the_size_of_numbers_does_not_matter_to_their_direction() -> None:
     vectors = [[1e300, 1e300], [1e-320, 1e-320], [1.0, 1.0], [1e300, 0.0]]
-    assert decided(EmbeddingDuplicates(), range(4), vectors, batch=1).kept.tolist() == [True, False, False, True]
+    assert decided(EmbeddingDuplicates(), range(4), vectors, batch=1).kept.tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_ids_and_scores_that_do_not_fit_are_refused() -> None:

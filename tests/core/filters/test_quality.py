@@ -11,9 +11,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdg_core.errors import FilterError
-from sdg_core.filters.quality import BULLETS, RULE_NAMES, STOP_WORDS, TERMINAL, QualityRule, failed_rule, rule_value
+from sdg_core.filters.quality import (
+    BULLETS,
+    RULE_NAMES,
+    STOP_WORDS,
+    TERMINAL,
+    QualityRule,
+    failed_rule,
+    rule_value,
+)
 
-SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 NOT_SPACE = re.compile(f"[^{SPACE}]+")
 
 
@@ -93,7 +103,11 @@ REFERENCE = {
         sum(unicodedata.category(c) == "Lu" for c in text), sum(is_letter(c) for c in text)
     ),
     "urls": lambda text: share(
-        sum(len(url) for url in re.findall(rf"(?:[hH][tT][tT][pP][sS]?://|[wW]{{3}}\.)[^{SPACE}]+", text)), len(text)
+        sum(
+            len(url)
+            for url in re.findall(rf"(?:[hH][tT][tT][pP][sS]?://|[wW]{{3}}\.)[^{SPACE}]+", text)
+        ),
+        len(text),
     ),
     "repeated_ngrams": lambda text: repeated_ngrams(text, 2),
 }
@@ -138,11 +152,15 @@ PIECES = st.sampled_from(
     ]
 )
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs", "Cn")), max_size=30)
-TEXTS = st.one_of(st.none(), ANY_TEXT, st.lists(st.one_of(PIECES, ANY_TEXT), max_size=25).map("".join))
+TEXTS = st.one_of(
+    st.none(), ANY_TEXT, st.lists(st.one_of(PIECES, ANY_TEXT), max_size=25).map("".join)
+)
 
 
 def rule(name: str, **parameters: float) -> QualityRule:
-    given: dict[str, object] = {"repeated_ngrams": {"n": 2}, "language": {"language": "en"}}.get(name, {})  # type: ignore[assignment]
+    given: dict[str, object] = {"repeated_ngrams": {"n": 2}, "language": {"language": "en"}}.get(
+        name, {}
+    )  # type: ignore[assignment]
     return QualityRule(name, **{"at_least": 0.0, **given, **parameters})  # type: ignore[arg-type]
 
 
@@ -150,12 +168,26 @@ def rule(name: str, **parameters: float) -> QualityRule:
 @settings(max_examples=150, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=6))
 @example(
-    texts=["", " \r\n\t ", None, "a\r\nb\r\na\r\n", "\x00", "x" * 100_000, "the\x00be", "a b a b a b", "\ufeffthe"]
+    texts=[
+        "",
+        " \r\n\t ",
+        None,
+        "a\r\nb\r\na\r\n",
+        "\x00",
+        "x" * 100_000,
+        "the\x00be",
+        "a b a b a b",
+        "\ufeffthe",
+    ]
 )
 @example(texts=[])
-def test_a_rule_over_a_column_equals_the_reference_per_text(name: str, texts: list[str | None]) -> None:
+def test_a_rule_over_a_column_equals_the_reference_per_text(
+    name: str, texts: list[str | None]
+) -> None:
     expected = [math.nan if text is None else REFERENCE[name](text) for text in texts]
-    assert rule_value(rule(name), pl.Series(texts, dtype=pl.String)) == pytest.approx(expected, nan_ok=True)
+    assert rule_value(rule(name), pl.Series(texts, dtype=pl.String)) == pytest.approx(
+        expected, nan_ok=True
+    )
 
 
 def test_every_rule_has_a_reference() -> None:
@@ -169,7 +201,9 @@ def test_the_language_of_a_text() -> None:
         "",
         None,
     ]
-    english, german, empty, null = rule_value(QualityRule("language", at_least=0.5, language="en"), texts)
+    english, german, empty, null = rule_value(
+        QualityRule("language", at_least=0.5, language="en"), texts
+    )
     assert english > 0.9
     assert german < 0.1
     assert empty == 0
@@ -212,7 +246,9 @@ def test_no_rule_refuses_no_text_and_no_text_fails_no_rule() -> None:
         ({"name": "language", "at_least": 0.1}, "`language`"),
     ],
 )
-def test_a_rule_that_cannot_be_applied_is_refused(parameters: dict[str, object], message: str) -> None:
+def test_a_rule_that_cannot_be_applied_is_refused(
+    parameters: dict[str, object], message: str
+) -> None:
     with pytest.raises(FilterError, match=message):
         QualityRule(**parameters)  # type: ignore[arg-type]
 

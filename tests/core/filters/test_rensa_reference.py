@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sdg_core.filters.deduplicate import SIGNATURES_AT_ONCE, MinhashDuplicates, rensa_signatures, rensa_version
+from sdg_core.filters.deduplicate import (
+    SIGNATURES_AT_ONCE,
+    MinhashDuplicates,
+    rensa_signatures,
+    rensa_version,
+)
 
 
-def plain_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int) -> NDArray[np.uint32]:
+def plain_signatures(
+    hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int
+) -> NDArray[np.uint32]:
     """The smallest of every slot over the words of each text; the largest number there is where a text has none."""
     of_words = rensa_signatures(hashes, np.arange(len(hashes) + 1, dtype=np.uint64), width)
     result = np.full((len(offsets) - 1, width), 2**32 - 1, dtype=np.uint32)
@@ -39,8 +46,12 @@ def test_every_slot_is_the_smallest_over_the_words(sizes: list[int], seed: int, 
 
 
 def test_the_signature_of_a_word_stays_what_it_is() -> None:
-    assert rensa_version().endswith("algorithm 2"), "another algorithm gives other numbers, and says so in its version"
-    found = rensa_signatures(np.array([0, 2**63], dtype=np.uint64), np.array([0, 1, 2], dtype=np.uint64), 4)
+    assert rensa_version().endswith("algorithm 2"), (
+        "another algorithm gives other numbers, and says so in its version"
+    )
+    found = rensa_signatures(
+        np.array([0, 2**63], dtype=np.uint64), np.array([0, 1, 2], dtype=np.uint64), 4
+    )
     assert found.tolist() == [
         [3169439567, 1079949178, 3412090254, 1064622479],
         [529166528, 2127388646, 3645300216, 2650601341],

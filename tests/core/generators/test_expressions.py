@@ -91,8 +91,14 @@ def structs(draw: st.DrawFn, length: int) -> pl.Series:
     """A struct column with a field inside a field; sometimes with rows that have no struct at all."""
     inner = pl.DataFrame({"g": draw(columns(length))}).to_struct("inner")
     whole = pl.DataFrame({"f": draw(columns(length)), "inner": inner}).to_struct("s")
-    keep = pl.Series(draw(st.lists(st.booleans(), min_size=length, max_size=length)), dtype=pl.Boolean)
-    return whole if draw(st.booleans()) else pl.select(pl.when(keep).then(whole)).to_series().alias("s")
+    keep = pl.Series(
+        draw(st.lists(st.booleans(), min_size=length, max_size=length)), dtype=pl.Boolean
+    )
+    return (
+        whole
+        if draw(st.booleans())
+        else pl.select(pl.when(keep).then(whole)).to_series().alias("s")
+    )
 
 
 def _column(expr: str, dtype: Dtype = "str") -> ExpressionColumn:
@@ -108,29 +114,46 @@ def _cell(column: ExpressionColumn, values: dict[str, Any]) -> tuple[Any, str | 
 
 @settings(max_examples=1500 if LONG else 500, deadline=None)
 @given(case=cases())
-def test_a_group_gives_what_its_cells_give(case: tuple[ExpressionColumn, dict[str, pl.Series], int]) -> None:
+def test_a_group_gives_what_its_cells_give(
+    case: tuple[ExpressionColumn, dict[str, pl.Series], int],
+) -> None:
     column, frame, length = case
     group = evaluate_group(column, frame=frame, length=length)
     lists = {name: python_values(series) for name, series in frame.items()}
-    cells = [_cell(column, {name: values[row] for name, values in lists.items()}) for row in range(length)]
+    cells = [
+        _cell(column, {name: values[row] for name, values in lists.items()})
+        for row in range(length)
+    ]
     assert group.values.to_list() == [value for value, _ in cells]
-    assert group.failed == {row: reason for row, (_, reason) in enumerate(cells) if reason is not None}
+    assert group.failed == {
+        row: reason for row, (_, reason) in enumerate(cells) if reason is not None
+    }
     dtypes = {"str": pl.String, "int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
     assert (group.values.name, group.values.dtype) == ("out", dtypes[column.dtype])
 
 
 @settings(max_examples=300, deadline=None)
-@given(repeats=st.integers(1, 4), frame=st.tuples(columns(4), columns(4)), dtype=st.sampled_from(DTYPES))
-def test_repeated_values_are_rendered_alike(repeats: int, frame: tuple[pl.Series, pl.Series], dtype: Dtype) -> None:
+@given(
+    repeats=st.integers(1, 4),
+    frame=st.tuples(columns(4), columns(4)),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_repeated_values_are_rendered_alike(
+    repeats: int, frame: tuple[pl.Series, pl.Series], dtype: Dtype
+) -> None:
     column = _column("{{ a|string }}{{ b|string|trim }}", dtype)
     once = evaluate_group(column, frame={"a": frame[0], "b": frame[1]}, length=4)
     duplicates = {"a": pl.concat([frame[0]] * repeats), "b": pl.concat([frame[1]] * repeats)}
     group = evaluate_group(column, frame=duplicates, length=4 * repeats)
     assert group.values.to_list() == once.values.to_list() * repeats
-    assert group.failed == {4 * turn + row: why for turn in range(repeats) for row, why in once.failed.items()}
+    assert group.failed == {
+        4 * turn + row: why for turn in range(repeats) for row, why in once.failed.items()
+    }
 
 
-@pytest.mark.parametrize("expr", ["{{ a }} is {{ b }}", "{{a}}", "text only, {a} and }}", "{{ a }}}", "$ {{\ta\n}}"])
+@pytest.mark.parametrize(
+    "expr", ["{{ a }} is {{ b }}", "{{a}}", "text only, {a} and }}", "{{ a }}}", "$ {{\ta\n}}"]
+)
 def test_plain_joins_take_the_fast_path(expr: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = {"a": pl.Series(["x", None]), "b": pl.Series([1.25, None])}
     expected = [_cell(_column(expr), {"a": a, "b": b})[0] for a, b in (("x", 1.25), (None, None))]
@@ -139,14 +162,19 @@ def test_plain_joins_take_the_fast_path(expr: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_fields_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = pl.Series([{"name": "Ada", "home": {"city": "London"}}, {"name": None, "home": {"city": "Paris"}}])
+    people = pl.Series(
+        [{"name": "Ada", "home": {"city": "London"}}, {"name": None, "home": {"city": "Paris"}}]
+    )
     monkeypatch.setattr(expressions, "_rows", None)
-    group = evaluate_group(_column("{{ p.name }} in {{ p.home.city }}"), frame={"p": people}, length=2)
+    group = evaluate_group(
+        _column("{{ p.name }} in {{ p.home.city }}"), frame={"p": people}, length=2
+    )
     assert group.values.to_list() == ["Ada in London", "None in Paris"]
 
 
 @pytest.mark.parametrize(
-    "expr", ["{{- a }}", "{{ a|upper }}", "{{{ a }}", "{% set a = 1 %}{{ a }}", "{{ true }}", "{{ a }}{#"]
+    "expr",
+    ["{{- a }}", "{{ a|upper }}", "{{{ a }}", "{% set a = 1 %}{{ a }}", "{{ true }}", "{{ a }}{#"],
 )
 def test_everything_else_is_left_to_the_engine(expr: str) -> None:
     assert expressions._REFERENCE.search("{{ a }}")
@@ -166,7 +194,9 @@ def test_a_failing_cell_costs_its_own_record_only() -> None:
 
 def test_only_the_columns_that_are_read_become_python_values() -> None:
     unread = pl.Series([object()], dtype=pl.Object)
-    group = evaluate_group(_column("{{ a|upper }}"), frame={"a": pl.Series(["x"]), "unread": unread}, length=1)
+    group = evaluate_group(
+        _column("{{ a|upper }}"), frame={"a": pl.Series(["x"]), "unread": unread}, length=1
+    )
     assert group.values.to_list() == ["X"]
 
 
@@ -177,7 +207,9 @@ def test_a_column_that_is_not_there_fails_every_record_with_its_name() -> None:
 
 def test_an_empty_text_is_a_value() -> None:
     assert evaluate_cell(_column("{{ a }}"), {"a": ""}) == ""
-    assert evaluate_group(_column("{{ a|trim }}"), frame={"a": pl.Series([" "])}, length=1).values.to_list() == [""]
+    assert evaluate_group(
+        _column("{{ a|trim }}"), frame={"a": pl.Series([" "])}, length=1
+    ).values.to_list() == [""]
 
 
 def test_dates_and_lists_of_seed_data_can_be_read() -> None:

@@ -23,7 +23,9 @@ def test_the_digits_read_back_and_are_those_of_numpy(numbers: list[float | None]
         if number is None or math.isnan(number):
             assert value is None or math.isnan(value)
         else:
-            assert np.float32(value) == np.float32(number) and value == float(str(np.float32(number)))
+            assert np.float32(value) == np.float32(number) and value == float(
+                str(np.float32(number))
+            )
 
 
 def test_numbers_in_lists_and_structs_are_treated_alike() -> None:
@@ -34,13 +36,18 @@ def test_numbers_in_lists_and_structs_are_treated_alike() -> None:
 
 def test_templates_see_them() -> None:
     column = ExpressionColumn(name="line", expr="{{ v }} {{ w[0] }}")
-    frame = {"v": pl.Series([0.1], dtype=pl.Float32), "w": pl.Series([[0.7]], dtype=pl.List(pl.Float32))}
+    frame = {
+        "v": pl.Series([0.1], dtype=pl.Float32),
+        "w": pl.Series([[0.7]], dtype=pl.List(pl.Float32)),
+    }
     assert evaluate_group(column, frame=frame, length=1).values.to_list() == ["0.1 0.7"]
 
 
 def test_exports_show_them(tmp_path: Path) -> None:
     schema = pa.schema([("v", pa.float32()), ("w", pa.list_(pa.float32()))])
-    pq.write_table(pa.table({"v": [0.1, None], "w": [[0.7], None]}, schema=schema), tmp_path / "x.parquet")
+    pq.write_table(
+        pa.table({"v": [0.1, None], "w": [[0.7], None]}, schema=schema), tmp_path / "x.parquet"
+    )
     for name, expected in {
         "x.jsonl": '{"v":0.1,"w":[0.7]}\n{"v":null,"w":null}\n',
         "x.csv": "v,w\n0.1,[0.7]\n,\n",

@@ -37,11 +37,15 @@ def claims_of(ledger: Ledger, run: str, *, version: str, clock: Clock) -> Claims
     return Claims(ledger, dataset="d", version=version, run_id=run, clock=clock)
 
 
-def test_a_row_group_has_one_holder_who_is_named(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_a_row_group_has_one_holder_who_is_named(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     first = claims_of(ledger, "first-run", version=version, clock=clock)
     second = claims_of(ledger, "second-run", version=version, clock=clock)
     claim = first.acquire("00003")
-    with pytest.raises(ClaimedError, match=r"row group 00003 is held by run first-ru \(process \d+ on .+\)"):
+    with pytest.raises(
+        ClaimedError, match=r"row group 00003 is held by run first-ru \(process \d+ on .+\)"
+    ):
         second.acquire("00003")
     second.acquire("00004")
     first.release(claim)
@@ -65,7 +69,9 @@ def test_a_lease_runs_out_unless_it_is_renewed(ledger: Ledger, clock: Clock, ver
     assert second.acquire("00001").token == left.token + 1
 
 
-def test_a_zombie_cannot_publish_over_its_successor(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_a_zombie_cannot_publish_over_its_successor(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     zombie = claims_of(ledger, "zombie", version=version, clock=clock)
     heir = claims_of(ledger, "heir", version=version, clock=clock)
     old = zombie.acquire("00000")
@@ -82,7 +88,9 @@ def test_a_zombie_cannot_publish_over_its_successor(ledger: Ledger, clock: Clock
     assert published == ["heir"]
 
 
-def test_nobody_takes_over_while_a_holder_publishes(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_nobody_takes_over_while_a_holder_publishes(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     holder = claims_of(ledger, "holder", version=version, clock=clock)
     claim = holder.acquire("00000")
     clock.now += LEASE + 1
@@ -114,7 +122,9 @@ def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
         with holder.commit_guard(slow):
             clock.now += LEASE / 2
             renewed = holder.renew([slow, other])
-        assert [claim.unit for claim in renewed] == ["00001"] and renewed[0].expires_at == clock.now + LEASE
+        assert [claim.unit for claim in renewed] == ["00001"] and renewed[
+            0
+        ].expires_at == clock.now + LEASE
         clock.now += LEASE / 2 + 1
         heir = claims_of(ledger, "heir", version=version, clock=clock)
         assert [claim.unit for claim in heir.take(["00000", "00001"])[0]] == ["00000"], (

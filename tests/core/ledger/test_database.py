@@ -27,7 +27,9 @@ def test_a_connection_in_use_is_closed_after_its_ledger(tmp_path: Path) -> None:
     with ledger.transaction("write") as connection:
         ledger.close()
         connection.execute("SELECT 1")
-    assert [path.name for path in (tmp_path / ".sdg").iterdir()] == ["ledger.db"], "no write-ahead log is left"
+    assert [path.name for path in (tmp_path / ".sdg").iterdir()] == ["ledger.db"], (
+        "no write-ahead log is left"
+    )
 
 
 def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
@@ -66,8 +68,12 @@ def test_a_run_is_recorded_from_start_to_end(ledger: Ledger) -> None:
     assert oldest.outcome is None and oldest.ended_at is None
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg2://u:secret@127.0.0.1:1/x", "no url", "unknown://x"])
-def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg2://u:secret@127.0.0.1:1/x", "no url", "unknown://x"]
+)
+def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(
+    url: str, tmp_path: Path
+) -> None:
     with pytest.raises(LedgerError) as caught:
         open_ledger(url, root=tmp_path)
     assert "secret" not in str(caught.value) and "->" in str(caught.value)
@@ -80,13 +86,21 @@ def test_a_ledger_that_is_no_database_is_named(tmp_path: Path) -> None:
         open_ledger(None, root=tmp_path)
 
 
-@pytest.mark.parametrize("table", ["runs (id INTEGER, run_id TEXT, status TEXT)", "migrations (id INTEGER, app TEXT)"])
-def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, table: str) -> None:
+@pytest.mark.parametrize(
+    "table", ["runs (id INTEGER, run_id TEXT, status TEXT)", "migrations (id INTEGER, app TEXT)"]
+)
+def test_a_database_of_another_program_is_refused_and_left_as_it_is(
+    tmp_path: Path, table: str
+) -> None:
     file, name = tmp_path / "other.db", table.partition(" ")[0]
     with closing(sqlite3.connect(file)) as database:
         database.executescript(f"CREATE TABLE {table}; INSERT INTO {name} (id) VALUES (1);")
-    with pytest.raises(LedgerError, match=rf"other\.db .*another program.*`{name}`(.|\n)*SDG_LEDGER_URL"):
+    with pytest.raises(
+        LedgerError, match=rf"other\.db .*another program.*`{name}`(.|\n)*SDG_LEDGER_URL"
+    ):
         open_ledger(f"sqlite:///{file}", root=tmp_path)
     with closing(sqlite3.connect(file)) as database:
-        assert database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [(name,)]
+        assert database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        ).fetchall() == [(name,)]
         assert database.execute(f"SELECT id FROM {name}").fetchall() == [(1,)]

@@ -20,7 +20,9 @@ HASHES = {"answer": "sha256:1"}
 def cell(
     record: int, *, value: object = "text", column: str = "answer", column_hash: str = "sha256:1"
 ) -> JournaledCell:
-    return JournaledCell(record, column, column_hash, value, {"writer": {"requests": 1, "prompt_tokens": 3}})
+    return JournaledCell(
+        record, column, column_hash, value, {"writer": {"requests": 1, "prompt_tokens": 3}}
+    )
 
 
 def journal_of(ledger: Ledger, version: str | None = None) -> Journal:
@@ -30,7 +32,9 @@ def journal_of(ledger: Ledger, version: str | None = None) -> Journal:
 async def test_what_was_appended_is_there(ledger: Ledger) -> None:
     values = ["text", "", None, 1, 1.5, True, {"a": [1, {"b": "ü"}]}]
     async with journal_of(ledger) as journal:
-        await asyncio.gather(*(journal.append(cell(record, value=value)) for record, value in enumerate(values)))
+        await asyncio.gather(
+            *(journal.append(cell(record, value=value)) for record, value in enumerate(values))
+        )
         found = journal.load(start=0, stop=100, column_hashes=HASHES)
     assert found == [cell(record, value=value) for record, value in enumerate(values)]
 
@@ -98,7 +102,9 @@ async def test_a_failed_commit_reaches_everyone_who_waits(tmp_path: Path) -> Non
     async with journal_of(ledger) as journal:
         with ledger.transaction("write") as connection:
             connection.execute("DROP TABLE cells")
-        outcomes = await asyncio.gather(*(journal.append(cell(r)) for r in range(5)), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(journal.append(cell(r)) for r in range(5)), return_exceptions=True
+        )
     assert all(isinstance(outcome, LedgerError) for outcome in outcomes)
 
 
@@ -129,10 +135,14 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("after", [1, 7, 20])
-def test_every_cell_that_counted_survives_kill_9(ledger_url: str | None, tmp_path: Path, after: int) -> None:
+def test_every_cell_that_counted_survives_kill_9(
+    ledger_url: str | None, tmp_path: Path, after: int
+) -> None:
     version = uuid.uuid4().hex[:12]
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(tmp_path), ledger_url or "", version], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _CHILD, str(tmp_path), ledger_url or "", version],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     counted = -1

@@ -36,8 +36,17 @@ def leave_as_0_1_did(ledger: Ledger, version: str) -> None:
         connection.execute("DROP TABLE claims")
         connection.execute(CLAIMS_OF_0_1)
         connection.change("DELETE FROM migrations WHERE name >= :name", {"name": "0003"})
-        for row_group, token, expires_at in ((3, 7, time.time() + 3600), (100_000, 4, 0.0), (-1, 5, 0.0)):
-            row = {"version": version, "row_group": row_group, "token": token, "expires_at": expires_at}
+        for row_group, token, expires_at in (
+            (3, 7, time.time() + 3600),
+            (100_000, 4, 0.0),
+            (-1, 5, 0.0),
+        ):
+            row = {
+                "version": version,
+                "row_group": row_group,
+                "token": token,
+                "expires_at": expires_at,
+            }
             connection.change(ROW, row)
 
 
@@ -46,7 +55,9 @@ def test_migration_names_are_unique_and_in_order() -> None:
     assert len(set(names)) == len(names) and names == sorted(names)
 
 
-def test_claims_of_an_older_release_keep_holder_and_token(ledger_url: str | None, tmp_path: Path, version: str) -> None:
+def test_claims_of_an_older_release_keep_holder_and_token(
+    ledger_url: str | None, tmp_path: Path, version: str
+) -> None:
     with closing(open_ledger(ledger_url, root=tmp_path)) as ledger:
         leave_as_0_1_did(ledger, version)
     with closing(open_ledger(ledger_url, root=tmp_path)) as ledger:
@@ -57,11 +68,15 @@ def test_claims_of_an_older_release_keep_holder_and_token(ledger_url: str | None
             claims.acquire(WHOLE)
         assert claims.acquire("100000").token == 5
         with ledger.reading() as connection:
-            [row] = connection.execute(f"SELECT token FROM claims WHERE version = '{version}' AND unit = '{WHOLE}'")
+            [row] = connection.execute(
+                f"SELECT token FROM claims WHERE version = '{version}' AND unit = '{WHOLE}'"
+            )
         assert row["token"] == 5
 
 
-def test_a_ledger_that_cannot_be_written_shows_older_claims_too(tmp_path: Path, version: str) -> None:
+def test_a_ledger_that_cannot_be_written_shows_older_claims_too(
+    tmp_path: Path, version: str
+) -> None:
     with closing(open_ledger(None, root=tmp_path)) as ledger:
         leave_as_0_1_did(ledger, version)
     with closing(open_to_read(tmp_path / ".sdg" / "ledger.db")) as ledger:

@@ -15,7 +15,9 @@ def fill(admission: Admission, *, now: float = 0.0) -> list[Ticket]:
     return tickets
 
 
-def refuse_all(admission: Admission, tickets: list[Ticket], *, retry_after: float | None = None) -> None:
+def refuse_all(
+    admission: Admission, tickets: list[Ticket], *, retry_after: float | None = None
+) -> None:
     for ticket in tickets:
         admission.finish_limited(ticket, 0.0, retry_after)
 
@@ -160,7 +162,11 @@ def test_a_ticket_ends_once() -> None:
     admission = Admission(2)
     ticket = admission.start(0.0)
     admission.finish_ok(ticket)
-    for finish in (admission.finish_ok, admission.finish_other, lambda t: admission.finish_limited(t, 0.0, None)):
+    for finish in (
+        admission.finish_ok,
+        admission.finish_other,
+        lambda t: admission.finish_limited(t, 0.0, None),
+    ):
         with pytest.raises(KeyError):
             finish(ticket)
     assert admission.in_flight == 0
@@ -208,7 +214,11 @@ class AnySequence(RuleBasedStateMachine):
         self.open.append(ticket)
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), end=st.sampled_from(["ok", "other", "limited"]), wait=st.none() | st.floats(0, 10))
+    @rule(
+        data=st.data(),
+        end=st.sampled_from(["ok", "other", "limited"]),
+        wait=st.none() | st.floats(0, 10),
+    )
     def finish(self, data: st.DataObject, end: str, wait: float | None) -> None:
         ticket = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
         before = self.admission.limit
@@ -227,7 +237,9 @@ class AnySequence(RuleBasedStateMachine):
 
     def refused_around(self, ticket: Ticket) -> int:
         """The row of refusals that a ticket is in, by the order of starting; what said nothing is passed over."""
-        said = [self.outcomes.get(Ticket(number), "open") for number in range(max(self.outcomes) + 1)]
+        said = [
+            self.outcomes.get(Ticket(number), "open") for number in range(max(self.outcomes) + 1)
+        ]
         row = 1
         for step in (-1, 1):
             place = ticket + step

@@ -28,7 +28,9 @@ class Outcome:
     waited: dict[int, float] = field(default_factory=dict)
 
 
-def run(requests: int, *, slots: int, latency: float, retry_after: float, refuses: Refuses) -> Outcome:
+def run(
+    requests: int, *, slots: int, latency: float, retry_after: float, refuses: Refuses
+) -> Outcome:
     """Send requests through an admission until each has its reply. A refused one waits as long as it was told to."""
     admission = Admission(slots)
     outcome = Outcome()
@@ -45,7 +47,9 @@ def run(requests: int, *, slots: int, latency: float, retry_after: float, refuse
             refused = refuses(number, attempts[number], now)
             attempts[number] += 1
             ends = now + (REFUSED_AFTER if refused else latency)
-            heapq.heappush(events, (ends, outcome.sent, "refused" if refused else "reply", number, ticket))
+            heapq.heappush(
+                events, (ends, outcome.sent, "refused" if refused else "reply", number, ticket)
+            )
         wakeup = admission.next_wakeup(now)
         if wakeup is not None and (not events or wakeup < events[0][0]):
             now = wakeup
@@ -72,7 +76,9 @@ def run(requests: int, *, slots: int, latency: float, retry_after: float, refuse
     latency=st.sampled_from([0.05, 0.5]),
     retry_after=st.sampled_from([0.1, 1.0]),
 )
-def test_refusals_by_lot(seed: int, share: float, slots: int, latency: float, retry_after: float) -> None:
+def test_refusals_by_lot(
+    seed: int, share: float, slots: int, latency: float, retry_after: float
+) -> None:
     requests = 20 * slots
     lots = Random(seed)
     chances = [[lots.random() < share for _ in range(20)] for _ in range(requests)]

@@ -17,7 +17,9 @@ from sdg_core.models.retry import RetryDecision, RetryPolicy
 from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
 
-REQUEST = ChatRequest(model="m", messages=(Message("user", "hello"),), parameters=InferenceParameters())
+REQUEST = ChatRequest(
+    model="m", messages=(Message("user", "hello"),), parameters=InferenceParameters()
+)
 LIMITED, TRANSIENT = RateLimitedError("slow down"), TransientModelError("reset")
 
 
@@ -47,8 +49,12 @@ class Bench:
         self.slept: list[float] = []
         self.open_while_asleep: list[int] = []
         self.gate = Gate(Admission(ceiling), clock=lambda: self.now)
-        policy = RetryPolicy(num_retries=num_retries, base_delay=1.0, max_delay=8.0, retry_after_cap=60.0)
-        self.endpoint = ModelEndpoint(client, self.gate, policy=policy, sleep=self.sleep, random=lambda: 0.5)
+        policy = RetryPolicy(
+            num_retries=num_retries, base_delay=1.0, max_delay=8.0, retry_after_cap=60.0
+        )
+        self.endpoint = ModelEndpoint(
+            client, self.gate, policy=policy, sleep=self.sleep, random=lambda: 0.5
+        )
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -90,12 +96,18 @@ async def test_retry_after_is_capped_for_the_request_and_for_the_gate() -> None:
 
 
 async def test_transient_faults_run_out() -> None:
-    client = ScriptedClient([LIMITED, LIMITED, TRANSIENT, TRANSIENT, TransientModelError("the last")])
+    client = ScriptedClient(
+        [LIMITED, LIMITED, TRANSIENT, TRANSIENT, TransientModelError("the last")]
+    )
     bench = Bench(client)
     with pytest.raises(RequestFailedError, match="the last") as caught:
         await bench.endpoint.chat(REQUEST)
     error = caught.value
-    assert (error.kind, error.attempts, error.usage) == ("transient", 5, Usage(requests=5, retries=4))
+    assert (error.kind, error.attempts, error.usage) == (
+        "transient",
+        5,
+        Usage(requests=5, retries=4),
+    )
     assert isinstance(error.__cause__, TransientModelError) and len(bench.slept) == 4
 
 
@@ -103,7 +115,11 @@ async def test_permanent_faults_fail_at_once_with_their_remedy() -> None:
     bench = Bench(ScriptedClient([PermanentModelError("wrong key", remedy="export it")]))
     with pytest.raises(RequestFailedError, match=r"wrong key\n  -> export it") as caught:
         await bench.endpoint.chat(REQUEST)
-    assert (caught.value.kind, caught.value.attempts, caught.value.remedy) == ("permanent", 1, "export it")
+    assert (caught.value.kind, caught.value.attempts, caught.value.remedy) == (
+        "permanent",
+        1,
+        "export it",
+    )
     assert bench.gate.admission.in_flight == 0
 
 
@@ -116,7 +132,9 @@ async def test_on_retry_hears_of_every_fault_that_is_retried() -> None:
     heard: list[tuple[ModelError, RetryDecision]] = []
     bench = Bench(ScriptedClient([TRANSIENT, LIMITED, PermanentModelError("no")]))
     with pytest.raises(RequestFailedError):
-        await bench.endpoint.chat(REQUEST, on_retry=lambda error, decision: heard.append((error, decision)))
+        await bench.endpoint.chat(
+            REQUEST, on_retry=lambda error, decision: heard.append((error, decision))
+        )
     assert [error for error, _ in heard] == [TRANSIENT, LIMITED]
     assert [decision.delay for _, decision in heard] == bench.slept
 
@@ -143,7 +161,9 @@ class TestOverHttp:
     async def test_never_more_at_once_than_the_ceiling(self) -> None:
         async with ModelServer(faults=[Fault("hang")] * 40) as server:
             bench, client = self.bench(server, ceiling=7)
-            tasks = [asyncio.create_task(bench.endpoint.chat(self.ask(number))) for number in range(40)]
+            tasks = [
+                asyncio.create_task(bench.endpoint.chat(self.ask(number))) for number in range(40)
+            ]
             await server.seen(7)
             server.let_go()
             await asyncio.gather(*tasks)
@@ -151,10 +171,19 @@ class TestOverHttp:
             await client.aclose()
 
     async def test_no_record_is_lost_to_faults(self) -> None:
-        rates = [(limited(), 0.1), (status(500), 0.02), (Fault("reset"), 0.02), (Fault("truncated"), 0.02)]
+        rates = [
+            (limited(), 0.1),
+            (status(500), 0.02),
+            (Fault("reset"), 0.02),
+            (Fault("truncated"), 0.02),
+        ]
         async with ModelServer(rates=rates) as server:
             bench, client = self.bench(server, num_retries=6, ceiling=16)
-            replies = await asyncio.gather(*(bench.endpoint.chat(self.ask(number)) for number in range(300)))
-            assert [reply.text for reply in replies] == [answer_to(f"prompt {number}") for number in range(300)]
+            replies = await asyncio.gather(
+                *(bench.endpoint.chat(self.ask(number)) for number in range(300))
+            )
+            assert [reply.text for reply in replies] == [
+                answer_to(f"prompt {number}") for number in range(300)
+            ]
             assert sum(reply.usage.requests for reply in replies) == len(server.requests) > 300
             await client.aclose()

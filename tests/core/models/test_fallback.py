@@ -17,12 +17,21 @@ async def no_wait(_: float) -> None: ...
 
 
 def chain(server: ModelServer, other: ModelServer) -> Models:
-    first, second = ModelProvider(name="p", endpoint=server.url), ModelProvider(name="q", endpoint=other.url)
+    first, second = (
+        ModelProvider(name="p", endpoint=server.url),
+        ModelProvider(name="q", endpoint=other.url),
+    )
     colder = InferenceParameters.model_validate(
-        {"max_tokens": 7, "temperature": {"distribution_type": "uniform", "params": {"low": 0, "high": 1}}}
+        {
+            "max_tokens": 7,
+            "temperature": {"distribution_type": "uniform", "params": {"low": 0, "high": 1}},
+        }
     )
     later = ModelConfig(alias="b", model="second", provider="q", inference_parameters=colder)
-    return {"a": (ModelConfig(alias="a", model="first", provider="p", fallback="b"), first), "b": (later, second)}
+    return {
+        "a": (ModelConfig(alias="a", model="first", provider="p", fallback="b"), first),
+        "b": (later, second),
+    }
 
 
 def ask() -> ChatRequest:
@@ -34,7 +43,10 @@ async def test_permanent_failure_goes_to_the_fallback() -> None:
         async with open_models(chain(server, other), settings=RunSettings(), env={}) as pool:
             reply = await pool["a"].chat(ask())
             assert reply.text == answer_to("hi") and reply.alias == "b"
-            assert {alias: usage.requests for alias, usage in reply.usages("a").items()} == {"a": 1, "b": 1}
+            assert {alias: usage.requests for alias, usage in reply.usages("a").items()} == {
+                "a": 1,
+                "b": 1,
+            }
             assert other.requests[0]["model"] == "second"
             assert (other.requests[0]["max_tokens"], other.requests[0]["temperature"]) == (7, 0.25)
             again = await pool["a"].chat(ask())
@@ -45,13 +57,21 @@ async def test_exhausted_retries_do_and_rate_limits_do_not() -> None:
     faults = [limited(), status(500), limited(), status(500)]
     async with ModelServer(faults=faults) as server, ModelServer() as other:
         settings = RunSettings(num_retries=1)
-        async with open_models(chain(server, other), settings=settings, env={}, sleep=no_wait) as pool:
+        async with open_models(
+            chain(server, other), settings=settings, env={}, sleep=no_wait
+        ) as pool:
             reply = await pool["a"].chat(ask())
-            assert reply.usages("a")["a"] == Usage(requests=4, retries=3) and reply.usages("a")["b"].requests == 1
+            assert (
+                reply.usages("a")["a"] == Usage(requests=4, retries=3)
+                and reply.usages("a")["b"].requests == 1
+            )
 
 
 async def test_failure_of_both_counts_both() -> None:
-    async with ModelServer(faults=[status(400)]) as server, ModelServer(faults=[status(401)]) as other:
+    async with (
+        ModelServer(faults=[status(400)]) as server,
+        ModelServer(faults=[status(401)]) as other,
+    ):
         async with open_models(chain(server, other), settings=RunSettings(), env={}) as pool:
             with pytest.raises(RequestFailedError, match="401") as caught:
                 await pool["a"].chat(ask())
@@ -68,7 +88,10 @@ async def test_pictures_too() -> None:
                 ModelConfig(alias="a", model="x", provider="p", fallback="b"),
                 ModelProvider(name="p", provider_type="anthropic", endpoint=other.url),
             ),
-            "b": (ModelConfig(alias="b", model="dall-e-3", provider="q"), ModelProvider(name="q", endpoint=other.url)),
+            "b": (
+                ModelConfig(alias="b", model="dall-e-3", provider="q"),
+                ModelProvider(name="q", endpoint=other.url),
+            ),
         }
         async with open_models(models, settings=RunSettings(), env={}) as pool:
             assert (await pool["a"].make_images(request)).alias == "b"

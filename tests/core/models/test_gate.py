@@ -50,7 +50,9 @@ def timer() -> Timer:
 
 
 def make_gate(timer: Timer, ceiling: int, *, tolerance: float = 0.0) -> Gate:
-    return Gate(Admission(ceiling, tolerance=tolerance), clock=timer.clock, call_later=timer.call_later)
+    return Gate(
+        Admission(ceiling, tolerance=tolerance), clock=timer.clock, call_later=timer.call_later
+    )
 
 
 async def turn_over() -> None:
@@ -104,7 +106,9 @@ async def test_pause_holds_everyone_and_its_end_wakes_them(timer: Timer) -> None
     assert not any(task.done() for task in waiting) and len(timer.alarms) == 1
     timer.advance(10.0)
     await turn_over()
-    assert [task.done() for task in waiting] == [True, True, True, False], "the cut left three slots"
+    assert [task.done() for task in waiting] == [True, True, True, False], (
+        "the cut left three slots"
+    )
     gate.succeeded(waiting[0].result())
     await waiting[3]
 

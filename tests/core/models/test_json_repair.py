@@ -105,16 +105,25 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("reply", "made"), [("{'age': 36, /* so */}", 3), ("{age: 'old',}", 0)])
-async def test_a_run_takes_a_repaired_reply_of_its_schema_and_counts_it(reply: str, made: int, tmp_path: Path) -> None:
+async def test_a_run_takes_a_repaired_reply_of_its_schema_and_counts_it(
+    reply: str, made: int, tmp_path: Path
+) -> None:
     column = {
         "column_type": "llm-structured",
         "name": "person",
         "model_alias": "writer",
         "prompt": "Describe somebody.",
-        "output_format": {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]},
+        "output_format": {
+            "type": "object",
+            "properties": {"age": {"type": "integer"}},
+            "required": ["age"],
+        },
     }
     async with ModelServer(message=lambda body: {"role": "assistant", "content": reply}) as server:
-        config = dataset_config(llm("x", "x"), endpoint=server.url) | {"columns": [column], "num_records": 3}
+        config = dataset_config(llm("x", "x"), endpoint=server.url) | {
+            "columns": [column],
+            "num_records": 3,
+        }
         dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "data")
         await api.agenerate(dataset)
     status = api.status(dataset)

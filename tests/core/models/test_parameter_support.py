@@ -9,7 +9,9 @@ from sdg_core.models.types import ChatRequest, Message
 
 
 def request(**parameters: object) -> ChatRequest:
-    return ChatRequest("m", (Message("user", "hi"),), InferenceParameters.model_validate(parameters))
+    return ChatRequest(
+        "m", (Message("user", "hi"),), InferenceParameters.model_validate(parameters)
+    )
 
 
 def refusal(words: str, *, status: int = 400) -> PermanentModelError:
@@ -31,7 +33,11 @@ def refusal(words: str, *, status: int = 400) -> PermanentModelError:
             {"temperature": 0.7, "top_p": 0.5},
             {"temperature": None, "top_p": 0.5},
         ),
-        ("`temperature` is deprecated for this model.", {"temperature": 0.7}, {"temperature": None}),
+        (
+            "`temperature` is deprecated for this model.",
+            {"temperature": 0.7},
+            {"temperature": None},
+        ),
         (
             "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
             {"temperature": 0.7, "top_p": 0.5},
@@ -44,7 +50,9 @@ def refusal(words: str, *, status: int = 400) -> PermanentModelError:
         ),
     ],
 )
-def test_the_servers_words_change_what_is_sent(words: str, sent: dict[str, object], then: dict[str, object]) -> None:
+def test_the_servers_words_change_what_is_sent(
+    words: str, sent: dict[str, object], then: dict[str, object]
+) -> None:
     notices: list[str] = []
     support = ParameterSupport(notice=notices.append)
     assert support.adapt(request(**sent)) == request(**sent)
@@ -52,12 +60,17 @@ def test_the_servers_words_change_what_is_sent(words: str, sent: dict[str, objec
     adapted = support.adapt(request(**sent)).parameters
     assert {name: getattr(adapted, name) for name in then} == then
     assert len(notices) == 1
-    assert not support.learn(refusal(words), request(**sent)), "what is not sent any more cannot be at fault"
+    assert not support.learn(refusal(words), request(**sent)), (
+        "what is not sent any more cannot be at fault"
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [("messages: at least one message is required", 400), ("`temperature` is deprecated for this model.", 500)],
+    [
+        ("messages: at least one message is required", 400),
+        ("`temperature` is deprecated for this model.", 500),
+    ],
 )
 def test_other_faults_change_nothing(words: str, status: int) -> None:
     support = ParameterSupport(notice=lambda _: pytest.fail("nothing was learnt"))

@@ -24,12 +24,22 @@ async def server() -> AsyncIterator[ModelServer]:
 
 def provider(endpoint: str | None, *, name: str = "p", key: str | None = None) -> ModelProvider:
     kind = "simulated" if endpoint is None else "openai"
-    return ModelProvider.model_validate({"name": name, "provider_type": kind, "endpoint": endpoint, "api_key": key})
+    return ModelProvider.model_validate(
+        {"name": name, "provider_type": kind, "endpoint": endpoint, "api_key": key}
+    )
 
 
-def model(alias: str, *, parallel: int = 4, name: str = "m", skip: bool = False, of: str = "p") -> ModelConfig:
+def model(
+    alias: str, *, parallel: int = 4, name: str = "m", skip: bool = False, of: str = "p"
+) -> ModelConfig:
     parameters = InferenceParameters(max_parallel_requests=parallel)
-    return ModelConfig(alias=alias, model=name, provider=of, inference_parameters=parameters, skip_health_check=skip)
+    return ModelConfig(
+        alias=alias,
+        model=name,
+        provider=of,
+        inference_parameters=parameters,
+        skip_health_check=skip,
+    )
 
 
 def ask(prompt: str = "hello") -> ChatRequest:
@@ -37,14 +47,19 @@ def ask(prompt: str = "hello") -> ChatRequest:
 
 
 async def test_each_alias_answers(server: ModelServer) -> None:
-    models: Models = {"real": (model("real"), provider(server.url)), "sim": (model("sim"), provider(None, name="s"))}
+    models: Models = {
+        "real": (model("real"), provider(server.url)),
+        "sim": (model("sim"), provider(None, name="s")),
+    }
     async with open_models(models, settings=SETTINGS, env={}) as pool:
         assert set(pool) == {"real", "sim"} and len(pool) == 2
         assert (await pool["real"].chat(ask())).text == answer_to("hello")
         assert (await pool["sim"].chat(ask())).text.startswith("[simulated] ")
 
 
-async def test_aliases_of_one_model_and_account_share_the_smaller_ceiling(server: ModelServer) -> None:
+async def test_aliases_of_one_model_and_account_share_the_smaller_ceiling(
+    server: ModelServer,
+) -> None:
     shared = provider(server.url, key="KEY")
     same_account = provider(server.url + "/", name="twin", key="SAME_KEY")
     other_account = provider(server.url, name="other", key="OTHER_KEY")
@@ -85,7 +100,9 @@ async def test_key_that_is_not_set_is_reported_before_anything_is_sent(
     assert caught.value.remedy and not server.requests and not server.checks
 
 
-@pytest.mark.parametrize(("variable", "value"), [("sk-literal-key", "x"), ("KEY", "two\nlines"), ("KEY", "kéy")])
+@pytest.mark.parametrize(
+    ("variable", "value"), [("sk-literal-key", "x"), ("KEY", "two\nlines"), ("KEY", "kéy")]
+)
 async def test_unusable_key_is_not_repeated(variable: str, value: str) -> None:
     models: Models = {"a": (model("a"), provider(NOWHERE, key=variable))}
     with pytest.raises(PermanentModelError) as caught:
@@ -132,7 +149,9 @@ async def test_check_names_every_provider_that_fails(server: ModelServer) -> Non
         with pytest.raises(PermanentModelError) as caught:
             await pool.check()
     text = str(caught.value)
-    assert "2 providers" in text and "MY_KEY" in text and "'down'" in text and "wrong-key" not in text
+    assert (
+        "2 providers" in text and "MY_KEY" in text and "'down'" in text and "wrong-key" not in text
+    )
 
 
 async def test_retries_come_from_the_run_settings(server: ModelServer) -> None:
@@ -143,7 +162,9 @@ async def test_retries_come_from_the_run_settings(server: ModelServer) -> None:
         waits.append(seconds)
 
     models: Models = {"a": (model("a"), provider(server.url))}
-    async with open_models(models, settings=RunSettings(num_retries=3), env={}, sleep=sleep) as pool:
+    async with open_models(
+        models, settings=RunSettings(num_retries=3), env={}, sleep=sleep
+    ) as pool:
         with pytest.raises(RequestFailedError):
             await pool["a"].chat(ask())
     assert len(server.requests) == 4 and len(waits) == 3

@@ -20,14 +20,18 @@ policies = st.builds(
 
 
 @given(policies, attempts, units)
-def test_permanent_and_unclassified_faults_are_never_retried(policy: RetryPolicy, attempt: int, unit: float) -> None:
+def test_permanent_and_unclassified_faults_are_never_retried(
+    policy: RetryPolicy, attempt: int, unit: float
+) -> None:
     for error in (PermanentModelError("no"), ModelError("?")):
         decision = policy.decide(error, attempt, unit)
         assert (decision.retry, decision.kind) == (False, "permanent")
 
 
 @given(policies, attempts, units)
-def test_transient_faults_are_retried_a_bounded_number_of_times(policy: RetryPolicy, attempt: int, unit: float) -> None:
+def test_transient_faults_are_retried_a_bounded_number_of_times(
+    policy: RetryPolicy, attempt: int, unit: float
+) -> None:
     decision = policy.decide(TransientModelError("reset"), attempt, unit)
     assert decision.retry == (attempt <= policy.num_retries) and decision.kind == "transient"
     assert 0 <= decision.delay <= policy.max_delay
@@ -41,7 +45,9 @@ def test_rate_limits_are_always_retried(policy: RetryPolicy, attempt: int, unit:
 
 
 @given(policies, attempts, units, seconds)
-def test_retry_after_is_waited_for_up_to_its_cap(policy: RetryPolicy, attempt: int, unit: float, asked: float) -> None:
+def test_retry_after_is_waited_for_up_to_its_cap(
+    policy: RetryPolicy, attempt: int, unit: float, asked: float
+) -> None:
     error = RateLimitedError("slow down", retry_after=asked)
     floor = min(asked, policy.retry_after_cap)
     assert policy.pause(error) == floor
@@ -57,7 +63,9 @@ def test_waits_grow_to_the_maximum(policy: RetryPolicy, unit: float) -> None:
 
 
 @given(policies, attempts, units, units)
-def test_delay_follows_the_random_number(policy: RetryPolicy, attempt: int, one: float, two: float) -> None:
+def test_delay_follows_the_random_number(
+    policy: RetryPolicy, attempt: int, one: float, two: float
+) -> None:
     """Full jitter: the whole range from zero is used."""
     low, high = sorted((one, two))
     error = RateLimitedError("slow down")

@@ -19,23 +19,34 @@ REQUEST = ChatRequest("m", (Message("user", "hi"),), InferenceParameters())
 
 
 def provider(url: str) -> ModelProvider:
-    return ModelProvider(name="p", endpoint=url, extra_headers={"Authorization": "$TOKEN", "X-Cost": "$5 a day"})
+    return ModelProvider(
+        name="p", endpoint=url, extra_headers={"Authorization": "$TOKEN", "X-Cost": "$5 a day"}
+    )
 
 
 async def test_sent_and_not_shown() -> None:
     async with ModelServer(faults=[status(400, message=f"bad token {SECRET}")]) as server:
         models = {"a": (MODEL, provider(server.url))}
-        async with open_models(models, settings=RunSettings(), env={"TOKEN": f" {SECRET}\n"}) as pool:
+        async with open_models(
+            models, settings=RunSettings(), env={"TOKEN": f" {SECRET}\n"}
+        ) as pool:
             with pytest.raises(RequestFailedError) as caught:
                 await pool["a"].chat(REQUEST)
             assert SECRET not in str(caught.value) and "[secret]" in str(caught.value)
-            assert SECRET not in repr(vars(pool["a"]._client)) and SECRET not in repr(pool["a"]._client._http.caller)  # type: ignore[attr-defined]
-        assert server.headers[0]["Authorization"] == SECRET and server.headers[0]["X-Cost"] == "$5 a day"
+            assert SECRET not in repr(vars(pool["a"]._client)) and SECRET not in repr(
+                pool["a"]._client._http.caller
+            )  # type: ignore[attr-defined]
+        assert (
+            server.headers[0]["Authorization"] == SECRET
+            and server.headers[0]["X-Cost"] == "$5 a day"
+        )
 
 
 async def test_missing_variable_is_named_before_anything_is_sent() -> None:
     models = {"a": (MODEL, provider("http://127.0.0.1:1/v1"))}
-    with pytest.raises(PermanentModelError, match=r"header Authorization of provider 'p'.*TOKEN.*not set"):
+    with pytest.raises(
+        PermanentModelError, match=r"header Authorization of provider 'p'.*TOKEN.*not set"
+    ):
         async with open_models(models, settings=RunSettings(), env={}):
             pass
 

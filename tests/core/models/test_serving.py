@@ -49,7 +49,9 @@ def answers(root: Path) -> dict[int, dict[str, Any]]:
 
 
 def test_a_server_lives_as_long_as_the_run(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "tickets.yaml", served(*NOTED, *PROGRAM), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "tickets.yaml", served(*NOTED, *PROGRAM), root=tmp_path / "root"
+    )
     notices: list[str] = []
 
     def on_event(event: Event) -> None:
@@ -57,12 +59,21 @@ def test_a_server_lives_as_long_as_the_run(tmp_path: Path) -> None:
             notices.append(event.message)
 
     summary = api.generate(dataset, on_event=on_event)
-    assert (summary.generated, summary.failed, len(answers(tmp_path / "root"))) == (RECORDS, 0, RECORDS)
+    assert (summary.generated, summary.failed, len(answers(tmp_path / "root"))) == (
+        RECORDS,
+        0,
+        RECORDS,
+    )
     (pid,) = pids(tmp_path)
     assert not is_running(pid)
     (started,) = [notice for notice in notices if "starting sh for" in notice]
-    assert started.startswith("provider 'home': starting sh for http://127.0.0.1:") and "{port}" not in started
-    assert not list((tmp_path / "logs").iterdir()), "the log of a server that did its work is removed"
+    assert (
+        started.startswith("provider 'home': starting sh for http://127.0.0.1:")
+        and "{port}" not in started
+    )
+    assert not list((tmp_path / "logs").iterdir()), (
+        "the log of a server that did its work is removed"
+    )
     assert api.generate(dataset).adopted == RECORDS / SIZE
     assert len(pids(tmp_path)) == 1, "a run that asks nothing starts nothing"
 
@@ -98,25 +109,51 @@ def test_a_server_that_dies_is_started_again_and_no_record_is_lost(tmp_path: Pat
             notices.append(event.message)
 
     summary = api.generate(dataset, on_event=on_event)
-    assert (summary.generated, summary.failed, len(answers(tmp_path / "root"))) == (RECORDS, 0, RECORDS)
-    assert len([notice for notice in notices if "ended (signal 9); starting it again" in notice]) == 1
+    assert (summary.generated, summary.failed, len(answers(tmp_path / "root"))) == (
+        RECORDS,
+        0,
+        RECORDS,
+    )
+    assert (
+        len([notice for notice in notices if "ended (signal 9); starting it again" in notice]) == 1
+    )
     assert len(pids(tmp_path)) == 2 and not any(map(is_running, pids(tmp_path)))
     usage = api.status(dataset).usage["writer"]
     assert usage["retries"] >= 1 and usage["requests"] - usage["retries"] == RECORDS
 
 
 CANNOT_START = [
-    (["sh", "-c", "echo no GPU here; exit 3"], {}, ["ended before it was ready (status 3)", "| no GPU here"]),
-    (["sh", "-c", "kill -11 $$"], {}, ["ended before it was ready (signal 11)", "its log is empty"]),
-    (["no-such-program"], {}, ["its command could not be started", "| no-such-program: No such file or directory"]),
-    (["sh", "-c", "echo loading; sleep 60"], {"ready_timeout": 0.5}, ["not ready within 0.5 s", "| loading"]),
+    (
+        ["sh", "-c", "echo no GPU here; exit 3"],
+        {},
+        ["ended before it was ready (status 3)", "| no GPU here"],
+    ),
+    (
+        ["sh", "-c", "kill -11 $$"],
+        {},
+        ["ended before it was ready (signal 11)", "its log is empty"],
+    ),
+    (
+        ["no-such-program"],
+        {},
+        ["its command could not be started", "| no-such-program: No such file or directory"],
+    ),
+    (
+        ["sh", "-c", "echo loading; sleep 60"],
+        {"ready_timeout": 0.5},
+        ["not ready within 0.5 s", "| loading"],
+    ),
     (["sh", "-c", 'echo "it is $TOKEN"; exit 1'], {"env": {"TOKEN": "MY_SECRET"}}, ["| it is ***"]),
 ]
 
 
 @pytest.mark.parametrize(("command", "more", "said"), CANNOT_START)
 def test_a_server_that_cannot_start_ends_the_run_with_the_end_of_its_log(
-    tmp_path: Path, command: list[str], more: dict[str, Any], said: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    command: list[str],
+    more: dict[str, Any],
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MY_SECRET", "very-secret-4711")
     config = served(*command, **more)
@@ -125,7 +162,10 @@ def test_a_server_that_cannot_start_ends_the_run_with_the_end_of_its_log(
     with pytest.raises(ModelError) as caught:
         api.generate(dataset)
     message = str(caught.value)
-    assert all(words in message for words in ["model server of provider 'home'", "serve; all of its log: ", *said])
+    assert all(
+        words in message
+        for words in ["model server of provider 'home'", "serve; all of its log: ", *said]
+    )
     assert "very-secret-4711" not in message
     (log,) = (tmp_path / "logs").iterdir()
     assert str(log) in message
@@ -144,7 +184,9 @@ def test_a_server_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
     )
     config = served(*NOTED, sys.executable, "dies.py", "{port}", health="/ready")
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
-    with pytest.raises((RunAbortedError, ModelError), match=r"(?s)without answering a request.*\| out of memory"):
+    with pytest.raises(
+        (RunAbortedError, ModelError), match=r"(?s)without answering a request.*\| out of memory"
+    ):
         api.generate(dataset)
     assert len(pids(tmp_path)) == 4 and not any(map(is_running, pids(tmp_path)))
 
@@ -154,21 +196,30 @@ WITH_CHILDREN = ["sh", "-c", 'echo $$ >> pids; "$@" & echo $! >> pids; wait', "s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 3), (signal.SIGINT, 3)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 3), (signal.SIGINT, 3)]
+)
 def test_whatever_ends_the_run_ends_the_server(tmp_path: Path, number: int, status: int) -> None:
     config = served(*WITH_CHILDREN, *PROGRAM, "--rate", "hang=1")
     file = write_config(tmp_path / "tickets.yaml", config)
     with started_sdg("generate", file, "--root", tmp_path / "root") as running:
-        wait_until(lambda: bool(list((tmp_path / "root").glob("tickets/*/metadata.json"))), "the run has begun")
+        wait_until(
+            lambda: bool(list((tmp_path / "root").glob("tickets/*/metadata.json"))),
+            "the run has begun",
+        )
         assert [is_running(pid) for pid in pids(tmp_path)] == [True, True]
         running.send_signal(number)
         running.wait()
     assert running.returncode == status
-    wait_until(lambda: not any(map(is_running, pids(tmp_path))), "the server and its children have ended")
+    wait_until(
+        lambda: not any(map(is_running, pids(tmp_path))), "the server and its children have ended"
+    )
 
 
 def test_looking_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path / "tickets.yaml", served("sh", "-c", "touch started; exit 1", health="/"))
+    file = write_config(
+        tmp_path / "tickets.yaml", served("sh", "-c", "touch started; exit 1", health="/")
+    )
     config_fixed = file.read_text(encoding="utf-8").replace(
         "name: home", "name: home\n  endpoint: http://127.0.0.1:9/v1"
     )
@@ -184,7 +235,9 @@ def test_looking_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (tmp_path / "started").exists()
 
 
-def test_what_a_server_gets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_server_gets_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD", "HARMLESS"):
         monkeypatch.setenv(name, f"value of {name}")
     config = served("sh", "-c", "env > env; : {port}; exit 1", env={"GIVEN": "OPENAI_API_KEY"})
@@ -193,8 +246,13 @@ def test_what_a_server_gets_of_the_environment(tmp_path: Path, monkeypatch: pyte
     text = (tmp_path / "env").read_text(encoding="utf-8")
     lines = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
     assert lines["GIVEN"] == "value of OPENAI_API_KEY" and lines["HARMLESS"] == "value of HARMLESS"
-    assert "PATH" in lines and lines.keys().isdisjoint({"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD"})
-    assert "gives it the variable OPENAI_API_KEY" in api.effects_of_file(tmp_path / "tickets.yaml").lines
+    assert "PATH" in lines and lines.keys().isdisjoint(
+        {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD"}
+    )
+    assert (
+        "gives it the variable OPENAI_API_KEY"
+        in api.effects_of_file(tmp_path / "tickets.yaml").lines
+    )
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ModelError, match="OPENAI_API_KEY, which is not set"):
         api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
@@ -206,7 +264,10 @@ def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as other:
         config = served("sh", "-c", "touch started")
         config["model_providers"][0]["endpoint"] = f"http://127.0.0.1:{other.getsockname()[1]}/v1"
-        with pytest.raises(ModelError, match=r"(?s)something answers there already.*\{port\} in endpoint and command"):
+        with pytest.raises(
+            ModelError,
+            match=r"(?s)something answers there already.*\{port\} in endpoint and command",
+        ):
             api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
     assert not (tmp_path / "started").exists()
 
@@ -223,11 +284,20 @@ WRONG = [
     ({"serve": {"command": []}}, "at least one item"),
     ({"serve": {"command": "vllm serve 'a"}}, "cannot be split into words"),
     ({"serve": {"command": "vllm serve a"}}, "does not say {port}"),
-    ({"serve": {"command": "s {port}"}, "endpoint": "http://127.0.0.1:8000/v1"}, "but endpoint names a port"),
+    (
+        {"serve": {"command": "s {port}"}, "endpoint": "http://127.0.0.1:8000/v1"},
+        "but endpoint names a port",
+    ),
     ({"serve": {"command": "s"}, "endpoint": "http://127.0.0.1/v1"}, "names no port"),
     ({"serve": {"command": "s {port}"}, "endpoint": "http://gpu-1:{port}/v1"}, "on this machine"),
-    ({"serve": {"command": "s {port}"}, "endpoint": "https://127.0.0.1:{port}/v1"}, "starts with http://"),
-    ({"serve": {"command": "s {port}"}, "provider_type": "simulated"}, "serve goes with provider_type"),
+    (
+        {"serve": {"command": "s {port}"}, "endpoint": "https://127.0.0.1:{port}/v1"},
+        "starts with http://",
+    ),
+    (
+        {"serve": {"command": "s {port}"}, "provider_type": "simulated"},
+        "serve goes with provider_type",
+    ),
     ({"endpoint": "http://127.0.0.1:{port}/v1"}, "goes with serve only"),
     ({"serve": {"command": "s {port}", "health": "health"}}, "a path is needed"),
     ({"serve": {"command": "s {port}", "gpus": -1}}, "gpus"),
@@ -246,7 +316,9 @@ def test_what_cannot_be_served(tmp_path: Path, provider: dict[str, Any], said: s
 
 
 def test_a_command_may_be_one_line_and_the_endpoint_is_found() -> None:
-    provider = ModelProvider.model_validate({"name": "v", "serve": {"command": "vllm serve 'a b' --port {port}"}})
+    provider = ModelProvider.model_validate(
+        {"name": "v", "serve": {"command": "vllm serve 'a b' --port {port}"}}
+    )
     assert provider.serve is not None
     assert provider.serve.command == ("vllm", "serve", "a b", "--port", "{port}")
     assert provider.endpoint == "http://127.0.0.1:{port}/v1"
@@ -258,6 +330,12 @@ def gpus(*wanted: int | tuple[int, ...] | None) -> Iterator[Serve]:
 
 def test_servers_share_out_the_devices_of_the_run() -> None:
     assert visible_devices([*gpus(2, 1, None)], {}) == ["0,1", "2", None]
-    assert visible_devices([*gpus(2, (0, 3), 0)], {"CUDA_VISIBLE_DEVICES": "4, GPU-a,6"}) == ["4,GPU-a", "0,3", ""]
-    with pytest.raises(ValueError, match="3 GPUs are asked for, and CUDA_VISIBLE_DEVICES names 2: 4,6"):
+    assert visible_devices([*gpus(2, (0, 3), 0)], {"CUDA_VISIBLE_DEVICES": "4, GPU-a,6"}) == [
+        "4,GPU-a",
+        "0,3",
+        "",
+    ]
+    with pytest.raises(
+        ValueError, match="3 GPUs are asked for, and CUDA_VISIBLE_DEVICES names 2: 4,6"
+    ):
         visible_devices([*gpus(2, 1)], {"CUDA_VISIBLE_DEVICES": "4,6"})

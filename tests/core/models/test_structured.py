@@ -24,7 +24,11 @@ SCHEMA: dict[str, Any] = {
         "name": {"type": "string"},
         "pets": {
             "type": "array",
-            "items": {"type": "object", "properties": {"age": {"type": "integer"}}, "additionalProperties": False},
+            "items": {
+                "type": "object",
+                "properties": {"age": {"type": "integer"}},
+                "additionalProperties": False,
+            },
         },
     },
     "required": ["name"],
@@ -84,7 +88,9 @@ def test_reply_that_breaks_off_says_so() -> None:
 
 
 def test_no_json() -> None:
-    with pytest.raises(InvalidResponseError, match="holds no JSON; it begins with 'I would rather not"):
+    with pytest.raises(
+        InvalidResponseError, match="holds no JSON; it begins with 'I would rather not"
+    ):
         extract_json("I would rather not say.")
 
 
@@ -104,18 +110,28 @@ def test_keys_that_the_schema_forbids_are_pruned_everywhere() -> None:
 
 
 def test_keys_that_the_schema_allows_stay() -> None:
-    assert validate({"a": 1, "b": 2}, {"type": "object", "properties": {"a": {}}}) == {"a": 1, "b": 2}
+    assert validate({"a": 1, "b": 2}, {"type": "object", "properties": {"a": {}}}) == {
+        "a": 1,
+        "b": 2,
+    }
 
 
 def test_instructions_hold_the_schema() -> None:
     told = instructions(SCHEMA)
-    assert orjson.loads(told.partition("<response_schema>")[2].partition("</response_schema>")[0]) == SCHEMA
+    assert (
+        orjson.loads(told.partition("<response_schema>")[2].partition("</response_schema>")[0])
+        == SCHEMA
+    )
     assert "```json" in told
 
 
 def test_in_words_tells_the_last_user_message() -> None:
     picture = ImagePart(url="https://x/y.png")
-    messages = (Message("user", "a"), Message("assistant", "b"), Message("user", (TextPart("c"), picture)))
+    messages = (
+        Message("user", "a"),
+        Message("assistant", "b"),
+        Message("user", (TextPart("c"), picture)),
+    )
     request = ChatRequest("m", messages, InferenceParameters(), response_schema=SCHEMA)
     told = schema_in_prompt(request)
     assert told.response_schema is None and told.messages[:2] == messages[:2]
@@ -133,7 +149,11 @@ class TestNative:
         closed, strict = native_schema(schema)
         assert strict
         assert closed["required"] == ["a"] and closed["additionalProperties"] is False
-        assert closed["$defs"]["b"] == {"properties": {"c": {}}, "additionalProperties": False, "required": ["c"]}
+        assert closed["$defs"]["b"] == {
+            "properties": {"c": {}},
+            "additionalProperties": False,
+            "required": ["c"],
+        }
 
     @pytest.mark.parametrize(
         "schema",
@@ -147,5 +167,8 @@ class TestNative:
         assert native_schema(schema) == (schema, False)
 
     def test_property_named_like_a_keyword(self) -> None:
-        schema = {"type": "object", "properties": {"required": {"type": "string"}, "properties": {"type": "integer"}}}
+        schema = {
+            "type": "object",
+            "properties": {"required": {"type": "string"}, "properties": {"type": "integer"}},
+        }
         assert native_schema(schema)[0]["required"] == ["required", "properties"]

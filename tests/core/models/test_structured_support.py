@@ -21,7 +21,10 @@ from sdg_core.testing import Fault, ModelServer, limited, status
 
 SCHEMA = {
     "type": "object",
-    "properties": {"mood": {"enum": ["glad", "sad"]}, "age": {"type": "integer", "minimum": 1, "maximum": 99}},
+    "properties": {
+        "mood": {"enum": ["glad", "sad"]},
+        "age": {"type": "integer", "minimum": 1, "maximum": 99},
+    },
     "required": ["mood", "age"],
     "additionalProperties": False,
 }
@@ -34,13 +37,20 @@ async def no_wait(_: float) -> None:
 @asynccontextmanager
 async def pool_of(server: ModelServer, *aliases: str) -> AsyncIterator[ModelPool]:
     provider = ModelProvider(name="p", endpoint=server.url)
-    models = {alias: (ModelConfig(alias=alias, model="m", provider="p"), provider) for alias in aliases or ("a",)}
-    async with open_models(models, settings=RunSettings(num_retries=3), env={}, sleep=no_wait) as pool:
+    models = {
+        alias: (ModelConfig(alias=alias, model="m", provider="p"), provider)
+        for alias in aliases or ("a",)
+    }
+    async with open_models(
+        models, settings=RunSettings(num_retries=3), env={}, sleep=no_wait
+    ) as pool:
         yield pool
 
 
 def ask(prompt: str = "How is she?", **given: Any) -> ChatRequest:
-    return ChatRequest("m", (Message("user", prompt),), InferenceParameters(**given), response_schema=SCHEMA)
+    return ChatRequest(
+        "m", (Message("user", prompt),), InferenceParameters(**given), response_schema=SCHEMA
+    )
 
 
 def with_format(server: ModelServer) -> list[bool]:
@@ -53,7 +63,10 @@ async def test_held_to() -> None:
             parse(await pool["a"].chat(ask()), SCHEMA)
         assert with_format(server) == [True, True] and pool["a"].formats.holds is True
         sent = server.requests[0]["response_format"]
-        assert sent == {"type": "json_schema", "json_schema": {"name": "response", "schema": SCHEMA, "strict": True}}
+        assert sent == {
+            "type": "json_schema",
+            "json_schema": {"name": "response", "schema": SCHEMA, "strict": True},
+        }
 
 
 @pytest.mark.parametrize(
@@ -85,27 +98,42 @@ async def test_a_crash_that_has_nothing_to_do_with_it_is_not_blamed() -> None:
 
 
 async def test_a_wrong_model_is_not_blamed_on_the_format() -> None:
-    async with ModelServer(faults=[status(404, message="no such model")] * 2) as server, pool_of(server) as pool:
+    async with (
+        ModelServer(faults=[status(404, message="no such model")] * 2) as server,
+        pool_of(server) as pool,
+    ):
         with pytest.raises(RequestFailedError, match="no such model") as caught:
             await pool["a"].chat(ask())
         assert caught.value.usage.requests == 2 and pool["a"].formats.holds is None
 
 
 async def test_rate_limits_while_finding_out() -> None:
-    async with ModelServer(faults=[limited()] * 7, formats="refused") as server, pool_of(server) as pool:
+    async with (
+        ModelServer(faults=[limited()] * 7, formats="refused") as server,
+        pool_of(server) as pool,
+    ):
         parse(await pool["a"].chat(ask()), SCHEMA)
         assert pool["a"].formats.holds is False
 
 
 async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
     words = "Invalid schema for response_format 'response': oneOf is not permitted"
-    async with ModelServer(faults=[None, status(400, message=words)]) as server, pool_of(server) as pool:
+    async with (
+        ModelServer(faults=[None, status(400, message=words)]) as server,
+        pool_of(server) as pool,
+    ):
         parse(await pool["a"].chat(ask()), SCHEMA)
-        odd = replace(ask(), response_schema={"type": "object", "properties": {"a": {"oneOf": [{"type": "null"}]}}})
+        odd = replace(
+            ask(),
+            response_schema={"type": "object", "properties": {"a": {"oneOf": [{"type": "null"}]}}},
+        )
         for _ in range(2):
             await pool["a"].chat(odd)
         parse(await pool["a"].chat(ask()), SCHEMA)
-        assert with_format(server) == [True, True, False, False, True] and pool["a"].formats.holds is True
+        assert (
+            with_format(server) == [True, True, False, False, True]
+            and pool["a"].formats.holds is True
+        )
 
 
 async def test_a_reply_cut_off_shows_nothing_and_names_max_tokens() -> None:
@@ -139,11 +167,19 @@ class TestHealth:
         ):
             [row] = await pool.check_models()
         assert (
-            row.ok and row.structured == "prompt" and "ignores" in str(row.note) and row.answered_as == "the-only-one"
+            row.ok
+            and row.structured == "prompt"
+            and "ignores" in str(row.note)
+            and row.answered_as == "the-only-one"
         )
         assert row.latency is not None and row.latency < 5
 
     async def test_failure_is_a_row_with_its_remedy(self) -> None:
         async with ModelServer(api_key="another") as server, pool_of(server) as pool:
             [row] = await pool.check_models()
-        assert not row.ok and "401" in str(row.error) and "api_key" in str(row.remedy) and row.latency is None
+        assert (
+            not row.ok
+            and "401" in str(row.error)
+            and "api_key" in str(row.remedy)
+            and row.latency is None
+        )

@@ -16,7 +16,9 @@ MOST = 2**63 - 1
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), USAGES), max_size=6))
-def test_usage_counted_in_place_is_the_sum_within_64_bits(requests: list[tuple[str, Usage]]) -> None:
+def test_usage_counted_in_place_is_the_sum_within_64_bits(
+    requests: list[tuple[str, Usage]],
+) -> None:
     counted: UsageByModel = {}
     added: UsageByModel = {}
     for alias, usage in requests:
@@ -26,7 +28,9 @@ def test_usage_counted_in_place_is_the_sum_within_64_bits(requests: list[tuple[s
         assert vars(usage) == before
     expected = {
         alias: {
-            field.name: min(sum(getattr(usage, field.name) for other, usage in requests if other == alias), MOST)
+            field.name: min(
+                sum(getattr(usage, field.name) for other, usage in requests if other == alias), MOST
+            )
             for field in fields(Usage)
         }
         for alias in dict(requests)
@@ -38,12 +42,16 @@ def test_usage_counted_in_place_is_the_sum_within_64_bits(requests: list[tuple[s
 def test_usages_add_up_count_by_count(first: Usage, second: Usage) -> None:
     together = first + second
     for field in fields(Usage):
-        assert getattr(together, field.name) == getattr(first, field.name) + getattr(second, field.name)
+        assert getattr(together, field.name) == getattr(first, field.name) + getattr(
+            second, field.name
+        )
 
 
 @given(st.text(st.sampled_from(" \t\n\x1c\x1f\x85\u00a0\u00ad\u200b\ufeffaé"), max_size=5))
 def test_a_reply_says_something_if_a_mark_of_it_can_be_seen(text: str) -> None:
-    assert says_something(text) == any(not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text)
+    assert says_something(text) == any(
+        not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text
+    )
 
 
 @given(st.text(st.sampled_from("a \n>/|]") | st.characters(exclude_characters="<["), max_size=30))

@@ -23,7 +23,9 @@ def opened(
     max_reply: int | None = None,
     **run: Any,
 ) -> api.Dataset:
-    config = dataset_config(uuid(), llm("nothing", "x"), endpoint=server.url, num_records=records, run=run)
+    config = dataset_config(
+        uuid(), llm("nothing", "x"), endpoint=server.url, num_records=records, run=run
+    )
     config["columns"][1] = column
     if max_reply is not None:
         config["model_configs"][0]["inference_parameters"]["max_tokens"] = max_reply
@@ -32,7 +34,10 @@ def opened(
 
 def reasons(dataset: api.Dataset) -> list[str]:
     version = api.measured_version(dataset)[0]
-    return [each.message for each in failures_of(version.failure_list(0), range(dataset.plan.num_records))]
+    return [
+        each.message
+        for each in failures_of(version.failure_list(0), range(dataset.plan.num_records))
+    ]
 
 
 async def test_a_quota_that_is_used_up_ends_the_run_with_the_servers_words(tmp_path: Path) -> None:
@@ -56,21 +61,30 @@ async def test_a_model_that_is_loading_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_is_named_and_bought_once(tmp_path: Path) -> None:
-    async with ModelServer(message=lambda body: {"content": None, "refusal": "I cannot help with that."}) as server:
+    async with ModelServer(
+        message=lambda body: {"content": None, "refusal": "I cannot help with that."}
+    ) as server:
         dataset = opened(tmp_path, server, llm("text", "{{ id }}"))
         assert (await api.agenerate(dataset)).failed == 3
         assert len(server.requests) == 3
-        assert all("refused to answer: I cannot help with that." in reason for reason in reasons(dataset))
+        assert all(
+            "refused to answer: I cannot help with that." in reason for reason in reasons(dataset)
+        )
 
 
 async def test_a_text_that_is_cut_off_is_kept_only_where_the_column_says_so(tmp_path: Path) -> None:
     async with ModelServer(faults=[Fault("length")] * 6) as server:
         dataset = opened(tmp_path, server, llm("text", "{{ id }}"))
         assert (await api.agenerate(dataset)).failed == len(server.requests) == 3
-        assert all("set inference_parameters.max_tokens of model 'writer'" in reason for reason in reasons(dataset))
+        assert all(
+            "set inference_parameters.max_tokens of model 'writer'" in reason
+            for reason in reasons(dataset)
+        )
         keeping = opened(tmp_path, server, llm("text", "{{ id }}", on_truncated="keep"))
         assert (await api.agenerate(keeping)).failed == 0
-        assert keeping.to_polars()["text"].to_list() == [answer_to(prompt) for prompt in keeping.to_polars()["id"]]
+        assert keeping.to_polars()["text"].to_list() == [
+            answer_to(prompt) for prompt in keeping.to_polars()["id"]
+        ]
 
 
 async def test_json_that_is_cut_off_is_not_bought_again_and_again(tmp_path: Path) -> None:
@@ -79,21 +93,31 @@ async def test_json_that_is_cut_off_is_not_bought_again_and_again(tmp_path: Path
         "name": "made",
         "model_alias": "writer",
         "prompt": "{{ id }}",
-        "output_format": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+        "output_format": {
+            "type": "object",
+            "properties": {"a": {"type": "string"}},
+            "required": ["a"],
+        },
     }
     async with ModelServer(faults=[Fault("cut")] * 50) as server:
         dataset = opened(tmp_path, server, column, max_reply=60)
         assert (await api.agenerate(dataset)).failed == 3
         assert len(server.requests) == 3
-        assert all("max_tokens of model 'writer' above 60" in reason for reason in reasons(dataset)), reasons(dataset)
+        assert all(
+            "max_tokens of model 'writer' above 60" in reason for reason in reasons(dataset)
+        ), reasons(dataset)
 
 
-async def test_the_proxy_of_the_environment_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_proxy_of_the_environment_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with ModelServer() as server:
         for variable in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
-        config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint="http://models.invalid/v1", num_records=2)
+        config = dataset_config(
+            uuid(), llm("text", "{{ id }}"), endpoint="http://models.invalid/v1", num_records=2
+        )
         dataset = open_dataset(tmp_path / "dataset.yaml", config, root=tmp_path / "root")
         assert (await api.agenerate(dataset)).generated == 2
         assert {headers["Host"] for headers in server.headers} == {"models.invalid"}

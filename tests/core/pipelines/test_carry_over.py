@@ -22,7 +22,9 @@ def keep(condition: str) -> dict[str, Any]:
 
 async def test_cells_of_finished_sources_are_carried_over(tmp_path: Path) -> None:
     async with ModelServer() as server:
-        project = Project(tmp_path, [SPLIT, FIRST, keep("{{ content != 'two' }}"), second("y {{ x }}")])
+        project = Project(
+            tmp_path, [SPLIT, FIRST, keep("{{ content != 'two' }}"), second("y {{ x }}")]
+        )
         project.more = {**served_by(server.url), **SINK}
         project.write(a="one two", b="three")
         first = await agenerate_pipeline(project.open())
@@ -34,7 +36,9 @@ async def test_cells_of_finished_sources_are_carried_over(tmp_path: Path) -> Non
         assert [prompt for prompt in server.prompts[5:] if not prompt.startswith("y again")] == []
         assert len(server.prompts) == 7 and after.replayed == 3
         rows = [(row["content"], row["y"]) for row in project.rows()]
-        assert rows == [(word, answer_to(f"y again {answer_to(f'x {word}')}")) for word in ("two", "three")]
+        assert rows == [
+            (word, answer_to(f"y again {answer_to(f'x {word}')}")) for word in ("two", "three")
+        ]
         usage = [footer.usage["m"]["requests"] for footer in project.footers()]
         assert usage == [1, 1]  # what was carried over is counted where it was paid
         assert after.version.name != first.version.name

@@ -60,7 +60,11 @@ def test_a_later_stage_is_edited_and_the_earlier_one_is_not_done_again(tmp_path:
     project.stages = [SLOW, QUICK, {"stage": "rename", "columns": {"upper": "shout"}}]
     summary = project.write().generate()
     assert calls(project, "slow") == ["dull", "one two", "three"]
-    assert [row["shout"] for row in project.rows()] == [row["upper"] for row in first] == ["ONE", "TWO", "THREE"]
+    assert (
+        [row["shout"] for row in project.rows()]
+        == [row["upper"] for row in first]
+        == ["ONE", "TWO", "THREE"]
+    )
     assert (summary.filtered, summary.states) == ({"dull": 1}, {"complete": 3})
     check_accounts(project.footers())
 
@@ -97,7 +101,10 @@ def test_nothing_is_kept_of_a_stage_that_failed(tmp_path: Path) -> None:
     project.write().generate()
     assert [row["shout"] for row in project.rows()] == ["ONE", "BAD"]
     assert calls(project, "slow") == ["one bad"]
-    project.stages = [SLOW, kept_quick]  # back to where a task failed: the newer checkpoint does not hide it
+    project.stages = [
+        SLOW,
+        kept_quick,
+    ]  # back to where a task failed: the newer checkpoint does not hide it
     assert project.write().generate().states == {"complete": 1}
     assert [row["upper"] for row in project.rows()] == ["ONE", "BAD"]
     check_accounts(project.footers())
@@ -116,7 +123,9 @@ def test_a_damaged_checkpoint_is_made_again(tmp_path: Path) -> None:
 def test_batches_of_a_large_source_are_kept_one_by_one(tmp_path: Path) -> None:
     lines = "".join(f'{{"content": "w{n} x"}}\n' for n in range(2100))
     (tmp_path / "own.py").write_text(FUNCTIONS, encoding="utf-8")
-    stages = [{"stage": "split", "column": "content", "unit": "words", "size": 1, "checkpoint": True}]
+    stages = [
+        {"stage": "split", "column": "content", "unit": "words", "size": 1, "checkpoint": True}
+    ]
     sources = {"reader": "jsonl", "path": "docs/*.jsonl"}
     project = Project(tmp_path, stages, sources).write(a=lines)
     project.generate()
@@ -177,7 +186,10 @@ def test_a_value_that_cannot_be_kept_fails_its_task(tmp_path: Path) -> None:
     (tmp_path / "more.py").write_text(own)
     summary = project.write(a="odd", b="fine").generate()
     ((_, failure),) = summary.failures
-    assert failure.message.startswith("a checkpoint cannot keep what the stage made: ") and failure.stage == 0
+    assert (
+        failure.message.startswith("a checkpoint cannot keep what the stage made: ")
+        and failure.stage == 0
+    )
     assert summary.rows == 1
 
 

@@ -36,9 +36,17 @@ QA: dict[str, Any] = {"stage": "columns", "columns": [QA_COLUMN]}
 PAIRS = {"stage": "explode", "column": "qa.pairs"}
 MODELS = served_by("http://127.0.0.1:1/v1")
 WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
-    ([{**SPLIT, "column": "contents"}], {}, r"stages\[0\]\.column: no stage before makes a column 'contents'"),
+    (
+        [{**SPLIT, "column": "contents"}],
+        {},
+        r"stages\[0\]\.column: no stage before makes a column 'contents'",
+    ),
     ([{**SPLIT, "overlap": 2}], {}, r"stages\[0\]\.overlap: 2 is not smaller than the size, 2"),
-    ([{"stage": "filter", "keep": "{{ nope }}"}], {}, r"stages\[0\]\.keep: no stage before makes a column 'nope'"),
+    (
+        [{"stage": "filter", "keep": "{{ nope }}"}],
+        {},
+        r"stages\[0\]\.keep: no stage before makes a column 'nope'",
+    ),
     ([{"stage": "filter", "keep": "{{ content"}], {}, r"stages\[0\]\.keep: "),
     ([{"stage": "filter"}], {}, r"stages\[0\]: give either keep"),
     (
@@ -51,25 +59,61 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         {},
         r"stages\[0\]\.column: .*nope",
     ),
-    ([{"stage": "function", "function": "./none.py:f"}], {}, r"stages\[0\]\.function: ./none.py does not exist"),
+    (
+        [{"stage": "function", "function": "./none.py:f"}],
+        {},
+        r"stages\[0\]\.function: ./none.py does not exist",
+    ),
     ([{"stage": "splt", "column": "content"}], {}, r"stages\[0\]: unknown stage 'splt'"),
     ([{**SPLIT, "sise": 3}], {}, r"stages\[0\]\.sise: unknown key 'sise'; did you mean 'size'"),
     ([{"stage": "split"}], {}, r"stages\[0\]\.column: required"),
-    ([llm_stage("x", "{{ content }}")], {}, r"stages\[0\]\.columns\[0\]\.model_alias: no model has the alias 'm'"),
-    ([{"stage": "rename", "columns": {"content": "source"}}], {}, r"there is a column 'source' already"),
+    (
+        [llm_stage("x", "{{ content }}")],
+        {},
+        r"stages\[0\]\.columns\[0\]\.model_alias: no model has the alias 'm'",
+    ),
+    (
+        [{"stage": "rename", "columns": {"content": "source"}}],
+        {},
+        r"there is a column 'source' already",
+    ),
     (
         [{"stage": "select", "columns": ["content"]}, {"stage": "filter", "keep": "{{ source }}"}],
         {},
         r"stages\[1\]\.keep",
     ),
-    ([SPLIT], {"sink": {"columns": ["answer"]}}, r"sink\.columns\[0\]: no stage before makes a column 'answer'"),
+    (
+        [SPLIT],
+        {"sink": {"columns": ["answer"]}},
+        r"sink\.columns\[0\]: no stage before makes a column 'answer'",
+    ),
     ([SPLIT], {"num_records": 3}, r"num_records: unknown key"),
-    ([{"stage": "explode", "column": "content"}], {}, r"stages\[0\]\.column: content is string, not a list"),
-    ([{"stage": "explode", "column": "content.x"}], {}, r"content is string, not a mapping, so there is no content\.x"),
-    ([QA, {"stage": "explode", "column": "qa"}], MODELS, r"stages\[1\]\.column: qa is struct<.*>, not a list"),
-    ([QA, {"stage": "explode", "column": "qa.pair"}], MODELS, r"qa has no 'pair'; did you mean 'pairs'\?"),
+    (
+        [{"stage": "explode", "column": "content"}],
+        {},
+        r"stages\[0\]\.column: content is string, not a list",
+    ),
+    (
+        [{"stage": "explode", "column": "content.x"}],
+        {},
+        r"content is string, not a mapping, so there is no content\.x",
+    ),
+    (
+        [QA, {"stage": "explode", "column": "qa"}],
+        MODELS,
+        r"stages\[1\]\.column: qa is struct<.*>, not a list",
+    ),
+    (
+        [QA, {"stage": "explode", "column": "qa.pair"}],
+        MODELS,
+        r"qa has no 'pair'; did you mean 'pairs'\?",
+    ),
     ([QA, {"stage": "explode", "column": "qa.title"}], MODELS, r"qa\.title is string, not a list"),
-    ([QA, {"stage": "explode", "column": "qa.title.x"}], MODELS, r"qa\.title is string, not a mapping"),
+    (
+        [QA, {"stage": "explode", "column": "qa.title.x"}],
+        MODELS,
+        r"qa\.title is string, not a mapping",
+    ),
     (
         [{"stage": "rename", "columns": {"content": "question"}}, QA, PAIRS],
         MODELS,
@@ -87,34 +131,69 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     ),
     ([QA, {**SPLIT, "column": "qa"}], MODELS, r"stages\[1\]\.column: qa is struct<.*>, not text"),
     (
-        [SPLIT, {"stage": "filter", "quality": [{"rule": "words", "at_least": 2}], "column": "content_start"}],
+        [
+            SPLIT,
+            {
+                "stage": "filter",
+                "quality": [{"rule": "words", "at_least": 2}],
+                "column": "content_start",
+            },
+        ],
         {},
         r"stages\[1\]\.column: content_start is int64, not text",
     ),
-    ([{"stage": "rename", "columns": {"content": "_task"}}], {}, r"'_task' is a column of the lineage; rename yours"),
+    (
+        [{"stage": "rename", "columns": {"content": "_task"}}],
+        {},
+        r"'_task' is a column of the lineage; rename yours",
+    ),
     (
         [{**QA, "columns": [{**QA["columns"][0], "name": "_source"}]}],
         MODELS,
         r"name: '_source' is a column of the lineage",
     ),
     (
-        [{"stage": "function", "function": "json:dumps"}, {"stage": "rename", "columns": {"a": "c", "b": "c"}}],
+        [
+            {"stage": "function", "function": "json:dumps"},
+            {"stage": "rename", "columns": {"a": "c", "b": "c"}},
+        ],
         {},
         r"stages\[1\]\.columns\.b: there is a column 'c' already",
     ),
 ]
 RIGHT: list[list[Any]] = [
-    [QA, PAIRS, {"stage": "explode", "column": "tags"}, {"stage": "filter", "keep": "{{ tags and answer and qa }}"}],
+    [
+        QA,
+        PAIRS,
+        {"stage": "explode", "column": "tags"},
+        {"stage": "filter", "keep": "{{ tags and answer and qa }}"},
+    ],
     [QA, {"stage": "rename", "columns": {"qa": "b"}}, {"stage": "explode", "column": "b.pairs"}],
-    [QA, {"stage": "select", "columns": ["qa"]}, PAIRS, {"stage": "rename", "columns": {"answer": "content"}}],
-    [QA, {"stage": "function", "function": "./own.py:f"}, {"stage": "explode", "column": "qa.other"}],
-    [{"stage": "function", "function": "./own.py:f"}, QA, PAIRS, {"stage": "explode", "column": "whatever"}],
+    [
+        QA,
+        {"stage": "select", "columns": ["qa"]},
+        PAIRS,
+        {"stage": "rename", "columns": {"answer": "content"}},
+    ],
+    [
+        QA,
+        {"stage": "function", "function": "./own.py:f"},
+        {"stage": "explode", "column": "qa.other"},
+    ],
+    [
+        {"stage": "function", "function": "./own.py:f"},
+        QA,
+        PAIRS,
+        {"stage": "explode", "column": "whatever"},
+    ],
 ]
 """Stages that may be right for all that is known before there is a task."""
 
 
 @pytest.mark.parametrize(("stages", "more", "message"), WRONG)
-def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, stages: list[Any], more: Any, message: str) -> None:
+def test_a_wrong_file_is_refused_with_the_place(
+    tmp_path: Path, stages: list[Any], more: Any, message: str
+) -> None:
     project = Project(tmp_path, stages, more=more).write(a="one")
     with pytest.raises(ConfigError, match=message):
         project.open()
@@ -129,7 +208,12 @@ def test_what_may_be_right_is_not_refused(tmp_path: Path, stages: list[Any]) -> 
 def test_where_and_how_many_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     project = Project(tmp_path, [SPLIT]).write(a="one")
     before = load_pipeline(project.file).fingerprint.config_hash
-    project.sources = {"reader": "files", "path": "*/*.txt", "sources_per_partition": 7, "allow_empty": True}
+    project.sources = {
+        "reader": "files",
+        "path": "*/*.txt",
+        "sources_per_partition": 7,
+        "allow_empty": True,
+    }
     project.more = {"run": {"max_attempts": 9}, "description": "other"}
     project.write()
     assert load_pipeline(project.file).fingerprint.config_hash == before
@@ -145,7 +229,9 @@ FINGERPRINTS = [
 
 
 @pytest.mark.parametrize(("sources", "version"), FINGERPRINTS)
-def test_fingerprints_of_the_first_release_stay(tmp_path: Path, sources: dict[str, Any], version: str) -> None:
+def test_fingerprints_of_the_first_release_stay(
+    tmp_path: Path, sources: dict[str, Any], version: str
+) -> None:
     (tmp_path / "own.py").write_text("def f(r): return r\n")
     stages = [
         {"stage": "split", "column": "content", "size": 10},
@@ -153,7 +239,10 @@ def test_fingerprints_of_the_first_release_stay(tmp_path: Path, sources: dict[st
         {"stage": "filter", "keep": "{{ content }}"},
         {"stage": "select", "columns": ["content"]},
     ]
-    assert load_pipeline(Project(tmp_path, stages, sources).write().file).fingerprint.version == version
+    assert (
+        load_pipeline(Project(tmp_path, stages, sources).write().file).fingerprint.version
+        == version
+    )
 
 
 SQL: dict[str, Any] = {"reader": "sql", "url": "sqlite:///a.db", "table": "t"}
@@ -169,7 +258,11 @@ SOURCE_FIELDS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"reader": "html", "path": "*"}, {"path": "a"}, False),
     ({"reader": "html", "path": "*"}, {"encoding": "latin-1"}, True),
     ({"reader": "docx", "path": "*"}, {"path": "a"}, False),
-    (SQL, {"url": None, "url_env": "DB", "table": None, "query": "SELECT 1 ORDER BY 1", "key": "id"}, False),
+    (
+        SQL,
+        {"url": None, "url_env": "DB", "table": None, "query": "SELECT 1 ORDER BY 1", "key": "id"},
+        False,
+    ),
     (HUB, {"path": "datasets/u/e/*.csv", "token": "T", "endpoint": "https://hub"}, False),
     ({"reader": "dataset", "dataset": "a"}, {"dataset": "b", "committed": True}, False),
     (OWN, {"params": {"a": 1}}, True),
@@ -205,7 +298,9 @@ def test_a_missing_library_is_named_before_anything_runs(
     monkeypatch.setitem(sys.modules, module, None)
     path = "datasets/u/d/*.csv" if reader == "hf" else "*"
     project = Project(tmp_path, [], {"reader": reader, "path": path}).write()
-    with pytest.raises(ConfigError, match=rf"sources\.reader: .*pip install 'sdg-dagster\[{extra}\]'"):
+    with pytest.raises(
+        ConfigError, match=rf"sources\.reader: .*pip install 'sdg-dagster\[{extra}\]'"
+    ):
         load_pipeline(project.file)
 
 

@@ -87,7 +87,11 @@ def test_d1_sources_with_the_same_last_part_are_all_made(tmp_path: Path) -> None
         (tmp_path / folder / "part_0.txt").write_text(folder)
     project.sources["path"] = "**/part_0.txt"
     assert project.write().generate().made == 3
-    assert sorted(row["content"] for row in project.rows()) == ["shard_1", "shard_1/part_0", "shard_2"]
+    assert sorted(row["content"] for row in project.rows()) == [
+        "shard_1",
+        "shard_1/part_0",
+        "shard_2",
+    ]
 
 
 def test_d2_slots_belong_to_their_records_whatever_their_number(tmp_path: Path) -> None:
@@ -96,7 +100,10 @@ def test_d2_slots_belong_to_their_records_whatever_their_number(tmp_path: Path) 
     (tmp_path / "own.py").write_text(FUNCTIONS.replace('r["source"]', 'r["name"]'))
     project.write(a='{"name": "empty"}\n{"name": "full"}\n')
     project.generate()
-    assert [(row["_task"], row["name"], row["n"]) for row in project.rows()] == [("1/0", "full", 0), ("1/1", "full", 1)]
+    assert [(row["_task"], row["name"], row["n"]) for row in project.rows()] == [
+        ("1/0", "full", 0),
+        ("1/1", "full", 1),
+    ]
     check_accounts(project.footers())
 
 
@@ -190,7 +197,9 @@ def test_d10_another_pipeline_or_another_content_is_never_skipped(tmp_path: Path
 
 
 @pytest.mark.parametrize("stages", [[], [WORDS], [function("by_source", batch_size=9)]])
-def test_d11_few_stages_and_empty_lists_complete(tmp_path: Path, stages: list[dict[str, Any]]) -> None:
+def test_d11_few_stages_and_empty_lists_complete(
+    tmp_path: Path, stages: list[dict[str, Any]]
+) -> None:
     project = project_of(tmp_path, *stages, empty="a b", full="c")
     assert project.generate().states == {"complete": 2}
     assert project.generate().made == 0
@@ -241,7 +250,9 @@ def lose_the_claim(record):
 
 def test_d14_a_worker_that_lost_its_claim_publishes_nothing(tmp_path: Path) -> None:
     (tmp_path / "lost.py").write_text(FORGETFUL)
-    project = project_of(tmp_path, {"stage": "function", "function": "./lost.py:lose_the_claim"}, a="a")
+    project = project_of(
+        tmp_path, {"stage": "function", "function": "./lost.py:lose_the_claim"}, a="a"
+    )
     with pytest.raises(ClaimLostError):
         project.generate()
     assert project.files() == []
@@ -251,13 +262,18 @@ def test_d15_what_is_durable_is_written_per_source_not_per_task(tmp_path: Path) 
     few, many = (project_of(tmp_path / name, WORDS, WORDS, WORDS) for name in ("few", "many"))
     few.write(a="w").generate()
     many.write(a="w " * 3000).generate()
-    written = [sorted(p.name for p in Path(project.root).rglob("*") if p.is_file()) for project in (few, many)]
+    written = [
+        sorted(p.name for p in Path(project.root).rglob("*") if p.is_file())
+        for project in (few, many)
+    ]
     assert written[0] == written[1]
 
 
 async def test_d16_two_runs_at_once_make_every_source_once(tmp_path: Path) -> None:
     project = project_of(tmp_path, function("noted"), **{name: name for name in "abcdef"})
-    first, second = await asyncio.gather(agenerate_pipeline(project.open()), agenerate_pipeline(project.open()))
+    first, second = await asyncio.gather(
+        agenerate_pipeline(project.open()), agenerate_pipeline(project.open())
+    )
     assert first.made + second.made == 6
     assert calls(project) == [f"docs/{name}.txt" for name in "abcdef"]
 
@@ -276,12 +292,24 @@ def test_d18_a_shorter_source_leaves_nothing_of_its_former_self(tmp_path: Path) 
     assert [name for name in everything if "tmp" in name or name.startswith(".t")] == []
 
 
-def test_d19_failures_are_counted_with_their_reasons_and_leave_siblings_alone(tmp_path: Path) -> None:
+def test_d19_failures_are_counted_with_their_reasons_and_leave_siblings_alone(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, WORDS, function("fails"), a="one bad dull two")
     summary = project.generate()
-    assert (summary.rows, summary.filtered, summary.states, summary.remaining) == (2, {"dull": 1}, {"failed": 1}, 1)
+    assert (summary.rows, summary.filtered, summary.states, summary.remaining) == (
+        2,
+        {"dull": 1},
+        {"failed": 1},
+        1,
+    )
     ((locator, failure),) = summary.failures
-    assert (locator, failure.task, failure.stage, failure.message) == ("docs/a.txt", "0/1", 1, "no way")
+    assert (locator, failure.task, failure.stage, failure.message) == (
+        "docs/a.txt",
+        "0/1",
+        1,
+        "no way",
+    )
     assert pipelines.status(project.open()).to_dict()["failures"]["count"] == 1
 
 
@@ -291,7 +319,9 @@ def test_d20_equal_contents_are_two_sources(tmp_path: Path) -> None:
     assert [row["_source"] for row in project.rows()] == ["files:docs/a.txt", "files:docs/b.txt"]
 
 
-def test_d21_pending_failed_and_finished_sources_can_be_listed_and_one_retried(tmp_path: Path) -> None:
+def test_d21_pending_failed_and_finished_sources_can_be_listed_and_one_retried(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, function("fails"), a="fine", b="bad", c="bad")
     project.generate()
     project.write(d="new")
@@ -309,4 +339,6 @@ def test_d22_a_bar_in_a_name_separates_nothing(tmp_path: Path) -> None:
     for name in ("a|b.txt", "a.txt", "b.txt"):
         (tmp_path / "docs" / name).write_text(name)
     assert project.generate().made == 3
-    assert {row["_source"] for row in project.rows()} == {f"files:docs/{n}.txt" for n in ("a", "a|b", "b")}
+    assert {row["_source"] for row in project.rows()} == {
+        f"files:docs/{n}.txt" for n in ("a", "a|b", "b")
+    }

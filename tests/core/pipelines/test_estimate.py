@@ -16,7 +16,9 @@ from sdg_core.testing import ModelServer, status
 from tests.support.pipelines import WORDS, Project, llm_stage, served_by
 from tests.support.sdg import dataset_config, sdg, uuid
 
-PRICED = {"prices": {"prompt_tokens": 2.0, "completion_tokens": 10.0, "requests": 0.5, "currency": "EUR"}}
+PRICED = {
+    "prices": {"prompt_tokens": 2.0, "completion_tokens": 10.0, "requests": 0.5, "currency": "EUR"}
+}
 PAIRS = {
     "column_type": "llm-structured",
     "name": "qa",
@@ -30,7 +32,11 @@ PAIRS = {
             "pairs": {
                 "type": "array",
                 "minItems": 1,
-                "items": {"type": "object", "required": ["q"], "properties": {"q": {"type": "string"}}},
+                "items": {
+                    "type": "object",
+                    "required": ["q"],
+                    "properties": {"q": {"type": "string"}},
+                },
             }
         },
     },
@@ -47,13 +53,23 @@ def simulated(tmp_path: Path, *stages: dict[str, Any], **more: Any) -> Project:
 
 
 def test_of_all_sources_of_a_rehearsal_it_is_exact(tmp_path: Path) -> None:
-    fan_out = [WORDS, {"stage": "columns", "columns": [PAIRS]}, {"stage": "explode", "column": "qa.pairs"}]
+    fan_out = [
+        WORDS,
+        {"stage": "columns", "columns": [PAIRS]},
+        {"stage": "explode", "column": "qa.pairs"},
+    ]
     keep = {"stage": "filter", "keep": "{{ 'regular' not in q }}"}
     project = simulated(tmp_path, *fan_out, keep, llm_stage("a", "Answer {{ q }}"))
     project.write(a="one two three", b="four", c="five six")
     shown = sdg("estimate", project.file, "--root", project.root)
     assert shown.returncode == 0, shown.stderr
-    for words in ("3 sources", "no model requests", "stages[1] columns: about 6", "EUR", "simulated"):
+    for words in (
+        "3 sources",
+        "no model requests",
+        "stages[1] columns: about 6",
+        "EUR",
+        "simulated",
+    ):
         assert words in shown.stdout, shown.stdout
     expected = pipelines.estimate(project.open())
     assert not Path(project.root, "notes").exists()
@@ -72,7 +88,9 @@ def test_of_all_sources_of_a_rehearsal_it_is_exact(tmp_path: Path) -> None:
 async def test_no_model_is_asked_and_replies_are_as_long_as_before(tmp_path: Path) -> None:
     async with ModelServer() as server:
         project = Project(
-            tmp_path, [WORDS, llm_stage("x", "x {{ content }}")], more=served_by(server.url, max_tokens=99)
+            tmp_path,
+            [WORDS, llm_stage("x", "x {{ content }}")],
+            more=served_by(server.url, max_tokens=99),
         )
         project.more["model_configs"][0] |= PRICED
         project.write(**{name: f"{name}1 {name}2 {name}3" for name in "abcdef"})
@@ -92,7 +110,11 @@ async def test_no_model_is_asked_and_replies_are_as_long_as_before(tmp_path: Pat
 async def test_what_is_there_already_is_not_asked_for(tmp_path: Path) -> None:
     first = llm_stage("x", "x {{ content }}")
     async with ModelServer(faults=[None, None, status(400)]) as server:
-        project = Project(tmp_path, [WORDS, first], more=served_by(server.url) | {"run": {"max_failure_rate": 1.0}})
+        project = Project(
+            tmp_path,
+            [WORDS, first],
+            more=served_by(server.url) | {"run": {"max_failure_rate": 1.0}},
+        )
         project.write(a="a1 a2 a3", b="b1 b2")
         await agenerate_pipeline(project.open())
         await check_against_run(project, server, requests=1, reused=0)
@@ -101,7 +123,9 @@ async def test_what_is_there_already_is_not_asked_for(tmp_path: Path) -> None:
         await check_against_run(project.write(b="b1 b3"), server, requests=3, reused=1)
 
 
-async def check_against_run(project: Project, server: ModelServer, *, requests: int, reused: int) -> None:
+async def check_against_run(
+    project: Project, server: ModelServer, *, requests: int, reused: int
+) -> None:
     expected = await estimate_pipeline(project.open(), sample=20)
     before = len(server.prompts)
     await agenerate_pipeline(project.open())
@@ -110,7 +134,9 @@ async def check_against_run(project: Project, server: ModelServer, *, requests: 
 
 
 def test_a_long_source_is_judged_by_its_first_records_and_counted(tmp_path: Path) -> None:
-    project = simulated(tmp_path, llm_stage("x", "x {{ n }}"), sources={"reader": "jsonl", "path": "docs/*.jsonl"})
+    project = simulated(
+        tmp_path, llm_stage("x", "x {{ n }}"), sources={"reader": "jsonl", "path": "docs/*.jsonl"}
+    )
     lines = [json.dumps({"n": number}) for number in range(1234)]
     project.write(long="\n".join([*lines, "not JSON"]), short="\n".join(lines[:3]))
     expected = pipelines.estimate(project.open())
@@ -132,7 +158,9 @@ def test_what_would_fail_and_what_would_be_refused(tmp_path: Path) -> None:
     project = simulated(tmp_path, {"stage": "filter", "keep": "{{ content | length / 0 }}"})
     project.write(a="text", b="more")
     done = sdg("estimate", project.file, "--root", project.root)
-    assert done.returncode == 1 and "2 of them would fail (docs/a.txt, stages[0]: " in done.stdout, done.stdout
+    assert (
+        done.returncode == 1 and "2 of them would fail (docs/a.txt, stages[0]: " in done.stdout
+    ), done.stdout
     with pytest.raises(PlanError, match="sample is 0"):
         pipelines.estimate(project.open(), sample=0)
     project.stages = [llm_stage("x", "{{ content }}")]

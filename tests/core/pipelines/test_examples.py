@@ -35,13 +35,20 @@ def test_it_runs_to_an_exported_file(name: str, tmp_path: Path) -> None:
     pipeline = pipelines.open_pipeline(copied(name, tmp_path), root=tmp_path / "data")
     summary = pipelines.generate(pipeline)
     assert summary.remaining == 0 and summary.rows > 20
-    check_accounts([read_footer(path) for path in Path(str(summary.version.row_groups)).glob("*.parquet")])
+    check_accounts(
+        [read_footer(path) for path in Path(str(summary.version.row_groups)).glob("*.parquet")]
+    )
     finished = pipelines.process(pipeline)
     assert 0 < finished.num_rows <= summary.rows
     pipelines.export(pipeline, tmp_path / "out.jsonl")
-    rows: list[dict[str, Any]] = [orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
+    rows: list[dict[str, Any]] = [
+        orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()
+    ]
     assert len(rows) == finished.num_rows
-    assert all(row["question"] and row["answer"] and Path(row["source"]).suffix in (".py", ".md") for row in rows)
+    assert all(
+        row["question"] and row["answer"] and Path(row["source"]).suffix in (".py", ".md")
+        for row in rows
+    )
 
 
 def test_an_edited_filter_pays_for_nothing_again(tmp_path: Path) -> None:
@@ -52,7 +59,9 @@ def test_an_edited_filter_pays_for_nothing_again(tmp_path: Path) -> None:
     example.write_text(text.replace("grounded.score >= 2", "grounded.score >= 3"), encoding="utf-8")
     second = pipelines.generate(pipelines.open_pipeline(example, root=root))
     assert second.version.name != first.version.name and second.rows < first.rows
-    assert pipelines.status(pipelines.open_pipeline(example, root=root)).usage == {}, "every reply was taken over"
+    assert pipelines.status(pipelines.open_pipeline(example, root=root)).usage == {}, (
+        "every reply was taken over"
+    )
 
 
 @pytest.mark.parametrize("name", READS)

@@ -51,16 +51,29 @@ FAILURES = {
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_what_a_function_gives_that_nothing_can_hold(tmp_path: Path, checkpoint: bool) -> None:
     (tmp_path / "own.py").write_text(FUNCTIONS, encoding="utf-8")
-    stage: dict[str, Any] = {"stage": "function", "function": "./own.py:wrong", "checkpoint": checkpoint}
+    stage: dict[str, Any] = {
+        "stage": "function",
+        "function": "./own.py:wrong",
+        "checkpoint": checkpoint,
+    }
     project = Project(tmp_path, [stage], more={"run": {"max_failure_rate": 1.0}})
     texts = {text.replace(" ", "_"): text for text in FAILURES}
     project.write(
-        **texts, cyclic="cyclic", good="good", a="left out", b="left out with a number", c="left out at length"
+        **texts,
+        cyclic="cyclic",
+        good="good",
+        a="left out",
+        b="left out with a number",
+        c="left out at length",
     )
     summary = project.generate()
-    found = {locator[5:-4].replace("_", " "): failure.message for locator, failure in summary.failures}
+    found = {
+        locator[5:-4].replace("_", " "): failure.message for locator, failure in summary.failures
+    }
     cyclic = found.pop("cyclic")
-    assert cyclic.startswith("the function returned a record that no row can hold: the record.deep[0][0]")
+    assert cyclic.startswith(
+        "the function returned a record that no row can hold: the record.deep[0][0]"
+    )
     assert cyclic.endswith("nested more than 100 levels deep")
     assert found == FAILURES
     cut = f"{'x' * 2000}... (1,000,000 characters)"
@@ -78,7 +91,10 @@ def test_records_of_a_file_that_no_row_can_hold(tmp_path: Path) -> None:
     summary = project.generate()
     assert [row["n"] for row in project.rows()] == [1, 2]
     assert [failure.task for _, failure in summary.failures] == ["1", "2", "3"]
-    assert all(failure.message.startswith("no row can hold the record: ") for _, failure in summary.failures)
+    assert all(
+        failure.message.startswith("no row can hold the record: ")
+        for _, failure in summary.failures
+    )
     check_accounts(project.footers())
 
 
@@ -95,7 +111,15 @@ def test_no_two_files_share_a_name(tmp_path: Path) -> None:
     """Names that are not UTF-8 beside names that look as those are written."""
     folder = bytes(tmp_path) + b"/docs/"
     project = Project(tmp_path, []).write()
-    names = (b"\xff.txt", b"\\xff.txt", b"\\\\xff.txt", b"\\\xff.txt", b"\\x41.txt", b"a\\b.txt", b"\xe9\\xe9.txt")
+    names = (
+        b"\xff.txt",
+        b"\\xff.txt",
+        b"\\\\xff.txt",
+        b"\\\xff.txt",
+        b"\\x41.txt",
+        b"a\\b.txt",
+        b"\xe9\\xe9.txt",
+    )
     for name in names:
         Path((folder + name).decode("utf-8", "surrogateescape")).write_bytes(repr(name).encode())
     assert project.generate().made == len(names)

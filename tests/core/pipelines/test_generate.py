@@ -54,11 +54,16 @@ def functions(directory: Path) -> None:
 
 def test_rows_have_their_lineage_and_the_sums_hold(tmp_path: Path) -> None:
     keep = {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"}
-    project = Project(tmp_path, [SPLIT, keep]).write(a="one two three four", b="skip this five", c="   ")
+    project = Project(tmp_path, [SPLIT, keep]).write(
+        a="one two three four", b="skip this five", c="   "
+    )
     summary = project.generate()
     assert (summary.made, summary.rows, summary.remaining) == (3, 3, 0)
     assert summary.filtered == {"skipped": 1, "content is empty": 1}
-    assert [(row["_source"], row["_task"], row["content"], row["content_start"]) for row in project.rows()] == [
+    assert [
+        (row["_source"], row["_task"], row["content"], row["content_start"])
+        for row in project.rows()
+    ] == [
         ("files:docs/a.txt", "0/0", "one two", 0),
         ("files:docs/a.txt", "0/1", "three four", 8),
         ("files:docs/b.txt", "0/1", "five", 10),
@@ -78,7 +83,10 @@ def test_only_new_changed_and_removed_sources_are_touched(tmp_path: Path) -> Non
     assert project.generate().made == 2
     assert sorted((tmp_path / "calls").read_text().split()) == ["a", "b", "b2", "c"]
     project.write(a=None)
-    assert [s.state for s in pipelines.partition_statuses(project.open())] == ["partial", "complete"]
+    assert [s.state for s in pipelines.partition_statuses(project.open())] == [
+        "partial",
+        "complete",
+    ]
     assert project.generate().removed == 1
     assert [row["content"] for row in project.rows()] == ["b2", "c"]
     first, second = project.footers()
@@ -102,9 +110,16 @@ def test_failed_subtrees_alone_are_tried_again_then_given_up_then_retried(tmp_pa
     second = project.generate()
     assert second.states == {"failed": 1}
     (entry,) = project.footers()[0].sources
-    assert [(f.task, f.stage, f.kind, f.attempts) for f in entry.failed] == [("0/1", 1, "function", 2)]
+    assert [(f.task, f.stage, f.kind, f.attempts) for f in entry.failed] == [
+        ("0/1", 1, "function", 2)
+    ]
     assert project.generate().made == 0
-    assert (tmp_path / "calls").read_text().splitlines() == ["one two", "bad thing", "five six", "bad thing"]
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "one two",
+        "bad thing",
+        "five six",
+        "bad thing",
+    ]
     (tmp_path / "fixed").touch()
     third = project.generate(retry=True)
     assert (third.states, third.remaining) == ({"complete": 1}, 0)
@@ -115,7 +130,9 @@ def test_failed_subtrees_alone_are_tried_again_then_given_up_then_retried(tmp_pa
 def test_a_changed_source_that_was_given_up_is_tried_again(tmp_path: Path) -> None:
     functions(tmp_path)
     project = Project(
-        tmp_path, [{"stage": "function", "function": "./own.py:flaky"}], more={"run": {"max_attempts": 1}}
+        tmp_path,
+        [{"stage": "function", "function": "./own.py:flaky"}],
+        more={"run": {"max_attempts": 1}},
     ).write(a="bad")
     assert project.generate().states == {"failed": 1}
     assert [s.state for s in pipelines.partition_statuses(project.open())] == ["failed"]
@@ -127,12 +144,21 @@ def test_what_a_function_may_return(tmp_path: Path) -> None:
     functions(tmp_path)
     stages = [
         {"stage": "function", "function": "./own.py:kinds"},
-        {"stage": "function", "function": "./own.py:batch", "batch_size": 3, "params": {"by": "us"}},
+        {
+            "stage": "function",
+            "function": "./own.py:batch",
+            "batch_size": 3,
+            "params": {"by": "us"},
+        },
         {"stage": "function", "function": "./own.py:late"},
     ]
-    project = Project(tmp_path, stages).write(a="fan out", b="left out", c="gives up", d="is nothing", e="plain")
+    project = Project(tmp_path, stages).write(
+        a="fan out", b="left out", c="gives up", d="is nothing", e="plain"
+    )
     summary = project.generate()
-    assert [(row["_task"], row["n"], row["size"], row["by"], row["late"]) for row in project.rows()] == [
+    assert [
+        (row["_task"], row["n"], row["size"], row["by"], row["late"]) for row in project.rows()
+    ] == [
         ("0/0", 1, 2, "us", True),
         ("0/1", 2, 2, "us", True),
         ("0", 0, 1, "us", True),
@@ -158,7 +184,10 @@ def test_explode_of_lists_and_of_what_is_none(tmp_path: Path) -> None:
         {"reader": "jsonl", "path": "docs/*.jsonl"},
     ).write(a=lines)
     summary = project.generate()
-    assert [(row["tags"], row["n"], row["_task"]) for row in project.rows()] == [("x", 1, "0/0"), ("y", 1, "0/1")]
+    assert [(row["tags"], row["n"], row["_task"]) for row in project.rows()] == [
+        ("x", 1, "0/0"),
+        ("y", 1, "0/1"),
+    ]
     messages = sorted(failure.message for _, failure in summary.failures)
     assert messages[0].startswith("docs/a.jsonl, line 4 is not JSON")
     assert messages[1] == "tags holds a str, not a list"
@@ -180,7 +209,10 @@ async def test_only_the_failed_cell_is_asked_again(tmp_path: Path) -> None:
         second = await agenerate_pipeline(project.open())
         assert (second.states, second.rows, second.replayed) == ({"complete": 1}, 2, 1)
         assert len(server.prompts) == 5 and len(set(server.prompts)) == 4
-        assert [row["x"] for row in project.rows()] == [answer_to("x one two"), answer_to("x three four")]
+        assert [row["x"] for row in project.rows()] == [
+            answer_to("x one two"),
+            answer_to("x three four"),
+        ]
         await agenerate_pipeline(project.open())
         assert len(server.prompts) == 5
         (footer,) = project.footers()
@@ -232,7 +264,9 @@ def test_text_in_another_encoding_fails_its_source_with_place_and_remedy(tmp_pat
     summary = project.generate()
     assert summary.states == {"complete": 1, "partial": 1}
     ((locator, failure),) = summary.failures
-    assert locator == "docs/b.txt" and "byte 0xe9 at offset 3; set sources.encoding" in failure.message
+    assert (
+        locator == "docs/b.txt" and "byte 0xe9 at offset 3; set sources.encoding" in failure.message
+    )
     project.sources["encoding"] = "latin-1"
     project.write()
     assert project.generate().states == {"complete": 2}
@@ -257,7 +291,9 @@ ACTIONS = st.lists(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(actions=ACTIONS, per_partition=st.sampled_from([1, 2]))
 def test_any_history_ends_like_one_run_over_the_final_state(
@@ -270,8 +306,15 @@ def test_any_history_ends_like_one_run_over_the_final_state(
         {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"},
         {"stage": "function", "function": "./own.py:flaky"},
     ]
-    sources = {"reader": "files", "path": "docs/*.txt", "allow_empty": True, "sources_per_partition": per_partition}
-    project = Project(directory, stages, sources, {"run": {"max_attempts": 2, "max_failure_rate": 1.0}}).write()
+    sources = {
+        "reader": "files",
+        "path": "docs/*.txt",
+        "allow_empty": True,
+        "sources_per_partition": per_partition,
+    }
+    project = Project(
+        directory, stages, sources, {"run": {"max_attempts": 2, "max_failure_rate": 1.0}}
+    ).write()
     there: dict[str, str] = {}
     for action in actions:
         if isinstance(action, tuple):

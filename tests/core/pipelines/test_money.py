@@ -33,9 +33,16 @@ def project_at(folder: Path, url: str, *stages: dict[str, Any], **run: Any) -> P
 
 async def test_the_cost_is_that_of_all_versions_and_survives_prune(tmp_path: Path) -> None:
     async with ModelServer() as server:
-        project = project_at(tmp_path, server.url, FIRST, second("y {{ x }}")).write(a="one two", b="three")
+        project = project_at(tmp_path, server.url, FIRST, second("y {{ x }}")).write(
+            a="one two", b="three"
+        )
         first = await agenerate_pipeline(project.open())
-        assert first.cost == first.spending.total == {"USD": 6.0} == {"USD": float(len(server.prompts))}
+        assert (
+            first.cost
+            == first.spending.total
+            == {"USD": 6.0}
+            == {"USD": float(len(server.prompts))}
+        )
         costs = []
         versions = [first.version.name]
         for prompt in ("y again {{ x }}", "y thrice {{ x }}"):
@@ -53,21 +60,33 @@ async def test_the_cost_is_that_of_all_versions_and_survives_prune(tmp_path: Pat
         }
         assert len(pipelines.prune(project.open()).versions) == 2
         after = pipelines.status(project.open())
-        assert after.spending.total == {"USD": 12.0} and after.to_dict()["total_cost"] == {"USD": 12.0}
+        assert after.spending.total == {"USD": 12.0} and after.to_dict()["total_cost"] == {
+            "USD": 12.0
+        }
         pipelines.process(project.open())
         made = json.loads((Path(after.directory) / "report.json").read_text(encoding="utf-8"))
         assert made["total_cost"] == {"USD": 12.0}
-        below = {"name": "below", "num_records": 2, "columns": [{"column_type": "seed-dataset", "name": "y"}]}
+        below = {
+            "name": "below",
+            "num_records": 2,
+            "columns": [{"column_type": "seed-dataset", "name": "y"}],
+        }
         below["seed_config"] = {"source": {"seed_type": "dataset", "dataset": "notes"}}
-        assert api.status(api.open_dataset(below, root=project.root)).spending.upstream == {"notes": {"USD": 12.0}}
+        assert api.status(api.open_dataset(below, root=project.root)).spending.upstream == {
+            "notes": {"USD": 12.0}
+        }
 
 
 async def test_replies_in_the_journal_are_counted_once(tmp_path: Path) -> None:
     async with ModelServer(faults=[None, None, status(400)]) as server:
-        project = project_at(tmp_path, server.url, FIRST, max_failure_rate=1.0).write(a="one two three four")
+        project = project_at(tmp_path, server.url, FIRST, max_failure_rate=1.0).write(
+            a="one two three four"
+        )
         first = await agenerate_pipeline(project.open())
         assert first.states == {"partial": 1}
-        assert pipelines.status(project.open()).spending.total == {"USD": float(len(server.prompts))}
+        assert pipelines.status(project.open()).spending.total == {
+            "USD": float(len(server.prompts))
+        }
         last = await agenerate_pipeline(project.open())
         assert last.states == {"complete": 1}
         assert last.spending.total == {"USD": float(len(server.prompts))} == {"USD": 5.0}
@@ -75,7 +94,9 @@ async def test_replies_in_the_journal_are_counted_once(tmp_path: Path) -> None:
 
 async def test_a_budget_counts_the_versions_that_cells_came_from(tmp_path: Path) -> None:
     async with ModelServer() as server:
-        project = project_at(tmp_path, server.url, FIRST, max_cost=7.5).write(a="one two", b="three four")
+        project = project_at(tmp_path, server.url, FIRST, max_cost=7.5).write(
+            a="one two", b="three four"
+        )
         await agenerate_pipeline(project.open())
         project.stages.append(second("y {{ x }}"))
         with pytest.raises(BudgetReachedError):
@@ -89,14 +110,26 @@ async def test_a_budget_counts_the_versions_that_cells_came_from(tmp_path: Path)
 
 async def test_the_run_table_and_the_command_say_what_was_made(tmp_path: Path) -> None:
     async with ModelServer(faults=[status(400)]) as server:
-        project = project_at(tmp_path, server.url, FIRST, max_failure_rate=1.0).write(a="one two", b="three four")
+        project = project_at(tmp_path, server.url, FIRST, max_failure_rate=1.0).write(
+            a="one two", b="three four"
+        )
         first = await agenerate_pipeline(project.open())
         failed, rows = len(first.failures), first.rows
         assert (failed, rows) == (1, 3)
         second_run = await agenerate_pipeline(project.open())
         newest, oldest = pipelines.status(project.open()).runs
-        assert (oldest.generated, oldest.failed, oldest.adopted, oldest.outcome) == (3, 1, 0, "failed_records")
-        assert (newest.generated, newest.failed, newest.adopted, newest.outcome) == (1, 0, 1, "done")
+        assert (oldest.generated, oldest.failed, oldest.adopted, oldest.outcome) == (
+            3,
+            1,
+            0,
+            "failed_records",
+        )
+        assert (newest.generated, newest.failed, newest.adopted, newest.outcome) == (
+            1,
+            0,
+            1,
+            "done",
+        )
         assert second_run.rows == 4
     shown = sdg("status", str(project.file), "--root", project.root).stdout
     assert "m: 5.00 USD" in shown, shown
@@ -110,7 +143,10 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
     }
     done = sdg("generate", str(project.write().file), "--root", project.root)
     assert "cost: simulated, would cost 2.00 USD in this run" in done.stdout, done.stdout
-    assert "simulated, would cost m: 2.00 USD" in sdg("status", str(project.file), "--root", project.root).stdout
-    assert json.loads(sdg("generate", str(project.file), "--root", project.root, "--json").stdout)["spending"][
-        "total_cost"
-    ] == {"USD": 2.0}
+    assert (
+        "simulated, would cost m: 2.00 USD"
+        in sdg("status", str(project.file), "--root", project.root).stdout
+    )
+    assert json.loads(sdg("generate", str(project.file), "--root", project.root, "--json").stdout)[
+        "spending"
+    ]["total_cost"] == {"USD": 2.0}

@@ -21,24 +21,46 @@ def made_of(tmp_path: Path, stages: list[dict[str, Any]], *records: Any, **other
 
 
 def failures(project: Project) -> dict[str, str]:
-    return {f.task: f.message for footer in project.footers() for entry in footer.sources for f in entry.failed}
+    return {
+        f.task: f.message
+        for footer in project.footers()
+        for entry in footer.sources
+        for f in entry.failed
+    }
 
 
 @pytest.mark.parametrize(
-    "values", [[1, "x"], [[1], {"b": 1}], [*[1] * 1500, "x"]], ids=["scalars", "shapes", "of two batches"]
+    "values",
+    [[1, "x"], [[1], {"b": 1}], [*[1] * 1500, "x"]],
+    ids=["scalars", "shapes", "of two batches"],
 )
-def test_values_without_a_common_type_fail_their_source_alone(tmp_path: Path, values: list[Any]) -> None:
+def test_values_without_a_common_type_fail_their_source_alone(
+    tmp_path: Path, values: list[Any]
+) -> None:
     project = made_of(tmp_path, [], *({"v": value} for value in values), b='{"v": 1}\n{"v": 2}')
     assert [row["v"] for row in project.rows()] == [1, 2]
     (message,) = failures(project).values()
     assert message.startswith("docs/a.jsonl cannot be written: ") and "sink.columns" in message
-    assert [entry.state for footer in project.footers() for entry in footer.sources] == ["failed", "complete"]
+    assert [entry.state for footer in project.footers() for entry in footer.sources] == [
+        "failed",
+        "complete",
+    ]
     assert project.generate().made == 0  # the same rows would come of it again
 
 
 def test_explode_of_what_is_not_a_list(tmp_path: Path) -> None:
-    deep = [{"b": {"c": [1, 2]}}, {"b": [1]}, "text", {"b": {"c": 5}}, {"b": {}}, None, {"b": {"c": []}}]
-    project = made_of(tmp_path, [{"stage": "explode", "column": "a.b.c"}], *({"a": value} for value in deep))
+    deep = [
+        {"b": {"c": [1, 2]}},
+        {"b": [1]},
+        "text",
+        {"b": {"c": 5}},
+        {"b": {}},
+        None,
+        {"b": {"c": []}},
+    ]
+    project = made_of(
+        tmp_path, [{"stage": "explode", "column": "a.b.c"}], *({"a": value} for value in deep)
+    )
     assert [row["c"] for row in project.rows()] == [1, 2]
     assert failures(project) == {
         "1": "a.b holds a list, not a mapping, so there is no a.b.c",
@@ -52,7 +74,10 @@ def test_explode_of_what_is_not_a_list(tmp_path: Path) -> None:
 def test_rename_never_loses_a_value(tmp_path: Path) -> None:
     stages = [{"stage": "rename", "columns": {"a": "b", "c": "a"}}]
     project = made_of(tmp_path, stages, {"a": 1, "c": 2}, {"a": 1, "b": 2}, {"d": 1})
-    assert [(row["b"], row["a"], row["d"]) for row in project.rows()] == [(1, 2, None), (None, None, 1)]
+    assert [(row["b"], row["a"], row["d"]) for row in project.rows()] == [
+        (1, 2, None),
+        (None, None, 1),
+    ]
     assert "'b' already" in failures(project)["1"]
 
 

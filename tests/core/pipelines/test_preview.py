@@ -12,7 +12,12 @@ PAIR = {"stage": "split", "column": "content", "unit": "words", "size": 2}
 
 
 async def test_each_row_has_the_prompts_that_led_to_it(tmp_path: Path) -> None:
-    stages = [PAIR, llm_stage("x", "x {{ content }}"), WORDS, llm_stage("y", "y {{ content }} of {{ x }}")]
+    stages = [
+        PAIR,
+        llm_stage("x", "x {{ content }}"),
+        WORDS,
+        llm_stage("y", "y {{ content }} of {{ x }}"),
+    ]
     async with ModelServer(faults=[status(400)]) as server:
         project = Project(tmp_path, stages, more=served_by(server.url, max_parallel_requests=1))
         project.more["sink"] = {"columns": ["y", "content"]}
@@ -21,7 +26,9 @@ async def test_each_row_has_the_prompts_that_led_to_it(tmp_path: Path) -> None:
         sent = list(server.prompts)
     rows = found.table.to_pylist()
     for row, lines, prompts in zip(rows, found.shown(), found.prompts, strict=True):
-        assert list(prompts) == ["x", "y"] and all(messages[-1].text in sent for messages in prompts.values())
+        assert list(prompts) == ["x", "y"] and all(
+            messages[-1].text in sent for messages in prompts.values()
+        )
         assert prompts["y"][-1].text.startswith(f"y {row['content']} of ")
         names = [name for name, _ in lines]
         assert names == ["y", "  prompt", "content", "_source", "_task", "x", "  prompt"]
@@ -40,6 +47,13 @@ def test_the_command_shows_them(tmp_path: Path) -> None:
     }
     project.write()
     shown = sdg("preview", project.file, "-n", "2", "--root", project.root)
-    assert shown.returncode == 0 and shown.stdout.count("  prompt") == 2 and "usage: m: 2 requests" in shown.stdout
+    assert (
+        shown.returncode == 0
+        and shown.stdout.count("  prompt") == 2
+        and "usage: m: 2 requests" in shown.stdout
+    )
     assert "about one" not in shown.stdout
-    assert "about one" in sdg("preview", project.file, "-n", "1", "--full", "--root", project.root).stdout
+    assert (
+        "about one"
+        in sdg("preview", project.file, "-n", "1", "--full", "--root", project.root).stdout
+    )

@@ -13,7 +13,9 @@ from tests.support.pipelines import WORDS, Project, llm_stage
 QUALITY = {"quality": [{"rule": "words", "at_least": 1}]}
 
 
-def project(base: Path, *processors: dict[str, Any], stages: tuple[dict[str, Any], ...] = (WORDS,)) -> Project:
+def project(
+    base: Path, *processors: dict[str, Any], stages: tuple[dict[str, Any], ...] = (WORDS,)
+) -> Project:
     made = Project(base, [*stages])
     made.more["processors"] = [{"name": "p", **processor} for processor in processors]
     return made.write(a="one two one", b="two three")
@@ -23,11 +25,26 @@ def project(base: Path, *processors: dict[str, Any], stages: tuple[dict[str, Any
     ("processor", "message"),
     [
         ({"processor_type": "filter", "keep": "{{ nope }}"}, r"\.keep: unknown column 'nope'"),
-        ({"processor_type": "deduplicate", "columns": ["nope"]}, r"\.columns\[0\]: unknown column 'nope'"),
-        ({"processor_type": "schema_transform", "template": {"a": "{{ nope }}"}}, r"\.template\.a: unknown column"),
-        ({"processor_type": "filter", "column": "content_start", **QUALITY}, r"\.column: 'content_start' holds int"),
-        ({"processor_type": "drop_columns", "column_names": ["nope*"]}, r"\.column_names\[0\]: no column matches"),
-        ({"processor_type": "filter", "keep": "{{ content }}", "name": "removed"}, r"\.name: 'removed' is where"),
+        (
+            {"processor_type": "deduplicate", "columns": ["nope"]},
+            r"\.columns\[0\]: unknown column 'nope'",
+        ),
+        (
+            {"processor_type": "schema_transform", "template": {"a": "{{ nope }}"}},
+            r"\.template\.a: unknown column",
+        ),
+        (
+            {"processor_type": "filter", "column": "content_start", **QUALITY},
+            r"\.column: 'content_start' holds int",
+        ),
+        (
+            {"processor_type": "drop_columns", "column_names": ["nope*"]},
+            r"\.column_names\[0\]: no column matches",
+        ),
+        (
+            {"processor_type": "filter", "keep": "{{ content }}", "name": "removed"},
+            r"\.name: 'removed' is where",
+        ),
     ],
 )
 def test_what_no_column_of_the_pipeline_fits_is_refused_when_it_is_opened(
@@ -37,7 +54,9 @@ def test_what_no_column_of_the_pipeline_fits_is_refused_when_it_is_opened(
         project(tmp_path, processor).open()
 
 
-def test_two_processors_of_one_name_and_columns_that_are_dropped_are_refused(tmp_path: Path) -> None:
+def test_two_processors_of_one_name_and_columns_that_are_dropped_are_refused(
+    tmp_path: Path,
+) -> None:
     keep = {"processor_type": "filter", "keep": "{{ content }}"}
     with pytest.raises(ConfigError, match="another processor is named 'p'"):
         project(tmp_path, keep, keep).open()
@@ -47,10 +66,15 @@ def test_two_processors_of_one_name_and_columns_that_are_dropped_are_refused(tmp
 
 
 def test_columns_of_functions_are_looked_up_before_anything_is_written(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("def more(record):\n    return {**record, 'size': len(record['content'])}\n")
+    (tmp_path / "own.py").write_text(
+        "def more(record):\n    return {**record, 'size': len(record['content'])}\n"
+    )
     stages = (WORDS, {"stage": "function", "function": "./own.py:more"})
     for processor, message in (
-        ({"processor_type": "filter", "keep": "{{ sise > 1 }}"}, "unknown column 'sise'; did you mean 'size'"),
+        (
+            {"processor_type": "filter", "keep": "{{ sise > 1 }}"},
+            "unknown column 'sise'; did you mean 'size'",
+        ),
         ({"processor_type": "filter", "column": "size", **QUALITY}, "'size' holds int"),
     ):
         made = project(tmp_path, processor, stages=stages)
@@ -65,9 +89,19 @@ def test_columns_of_functions_are_looked_up_before_anything_is_written(tmp_path:
 def test_dropped_columns_are_not_written(tmp_path: Path) -> None:
     made = project(tmp_path, {"processor_type": "drop_columns", "column_names": ["content_*"]})
     made.generate()
-    assert {name for row in made.rows() for name in row} == {"content", "source", "_source", "_task"}
+    assert {name for row in made.rows() for name in row} == {
+        "content",
+        "source",
+        "_source",
+        "_task",
+    }
     version = pipelines.process(made.open()).version
-    assert pq.read_table(version.processed_dataset).schema.names == ["source", "content", "_source", "_task"]
+    assert pq.read_table(version.processed_dataset).schema.names == [
+        "source",
+        "content",
+        "_source",
+        "_task",
+    ]
 
 
 def test_what_stands_beside_a_dropped_column_is_dropped_with_it(tmp_path: Path) -> None:
@@ -81,5 +115,14 @@ def test_what_stands_beside_a_dropped_column_is_dropped_with_it(tmp_path: Path) 
         stage["columns"][0]["drop"] = drop
         made.more["sink"] = {"columns": columns} if columns else {}
         made.write(a="one").generate()
-        written[drop, columns is None] = {*made.rows()[0]} - {"_source", "_task", "source", "content"}
-    assert written == {(False, True): {"x", "x__trace"}, (True, True): set(), (True, False): {"x__trace"}}
+        written[drop, columns is None] = {*made.rows()[0]} - {
+            "_source",
+            "_task",
+            "source",
+            "content",
+        }
+    assert written == {
+        (False, True): {"x", "x__trace"},
+        (True, True): set(),
+        (True, False): {"x__trace"},
+    }

@@ -57,7 +57,9 @@ def test_checkpoints_of_what_stays_stay(project: Project) -> None:
     assert len(checkpoints(project)) == 4, "two sources, by two fingerprints"
     found = pipelines.prune(project.open(), dry_run=True)
     assert (len(found.versions), len(found.checkpoints)) == (2, 1) and found.size > 0
-    assert pipelines.prune(project.open(), keep=2, dry_run=True).checkpoints == (), "old versions that stay keep theirs"
+    assert pipelines.prune(project.open(), keep=2, dry_run=True).checkpoints == (), (
+        "old versions that stay keep theirs"
+    )
     removed = pipelines.prune(project.open())
     assert removed == found
     assert len(checkpoints(project)) == 2 and len(project.rows()) == 2
@@ -99,5 +101,8 @@ def test_the_command_says_what_goes(project: Project) -> None:
     assert shown.returncode == 0 and "1 old version and 1 directory of checkpoints" in shown.stdout
     assert len(checkpoints(project)) == 4
     done = sdg("prune", *place, "--yes")
-    assert done.returncode == 0 and "1 old version and 1 directory of checkpoints removed" in done.stderr
+    assert (
+        done.returncode == 0
+        and "1 old version and 1 directory of checkpoints removed" in done.stderr
+    )
     assert "nothing to remove" in sdg("prune", *place, "--yes").stdout

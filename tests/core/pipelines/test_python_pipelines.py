@@ -10,7 +10,15 @@ import pytest
 
 from sdg_core import api
 from sdg_core.api import pipelines
-from sdg_core.api.pipelines import Failed, Filtered, Pipeline, Resources, SourceReader, Stage, open_pipeline
+from sdg_core.api.pipelines import (
+    Failed,
+    Filtered,
+    Pipeline,
+    Resources,
+    SourceReader,
+    Stage,
+    open_pipeline,
+)
 from sdg_core.errors import ConfigError, FunctionError, PlanError
 from tests.support.pipelines import Project
 
@@ -25,7 +33,10 @@ class Chunk(Stage):
 
     def process(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         words = record["content"].split()
-        return [{**record, "content": " ".join(words[at : at + self.size])} for at in range(0, len(words), self.size)]
+        return [
+            {**record, "content": " ".join(words[at : at + self.size])}
+            for at in range(0, len(words), self.size)
+        ]
 
 
 class Score(Stage):
@@ -65,7 +76,9 @@ def shout(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "content": record["content"].upper()}
 
 
-def made(directory: Path, pipeline: Pipeline) -> tuple[pipelines.PipelineSummary, list[dict[str, Any]]]:
+def made(
+    directory: Path, pipeline: Pipeline
+) -> tuple[pipelines.PipelineSummary, list[dict[str, Any]]]:
     opened = open_pipeline(pipeline, root=str(directory / "data"))
     summary = pipelines.generate(opened)
     files = sorted(Path(str(summary.version.row_groups)).glob("*.parquet"))
@@ -75,7 +88,9 @@ def made(directory: Path, pipeline: Pipeline) -> tuple[pipelines.PipelineSummary
 def test_stages_that_are_objects(tmp_path: Path) -> None:
     Project(tmp_path, []).write(a="one two skip this bad one", b="three four five")
     log: list[Any] = []
-    pipeline = Pipeline("notes", FILES, [Chunk(), Score(log)], base=tmp_path, seed=3).add_stage(shout)
+    pipeline = Pipeline("notes", FILES, [Chunk(), Score(log)], base=tmp_path, seed=3).add_stage(
+        shout
+    )
     pipeline.add_stage({"stage": "rename", "columns": {"content": "text"}})
     summary, rows = made(tmp_path, pipeline)
     assert [(row["text"], row["score"], row["_task"]) for row in rows] == [
@@ -86,14 +101,21 @@ def test_stages_that_are_objects(tmp_path: Path) -> None:
     assert (summary.filtered, summary.states) == ({"dull": 1}, {"complete": 1, "failed": 1})
     assert log[0] == "setup" and log[-1] == "teardown" and sorted(log[1:-1]) == [2, 3]
     again, _ = made(tmp_path, pipeline)
-    assert (again.made, again.adopted) == (0, 2) and log.count("setup") == 1  # nothing to do, nothing to load
-    assert pipelines.preview(pipeline, num_records=1, root=str(tmp_path / "data")).table.num_rows == 1
+    assert (again.made, again.adopted) == (0, 2) and log.count(
+        "setup"
+    ) == 1  # nothing to do, nothing to load
+    assert (
+        pipelines.preview(pipeline, num_records=1, root=str(tmp_path / "data")).table.num_rows == 1
+    )
 
 
 def test_describe(tmp_path: Path) -> None:
     split = {"stage": "split", "column": "content"}
     pipeline = Pipeline(
-        "notes", FILES, [Chunk(size=3), split, Score().with_(batch_size=7)], sink={"columns": ["content"]}
+        "notes",
+        FILES,
+        [Chunk(size=3), split, Score().with_(batch_size=7)],
+        sink={"columns": ["content"]},
     )
     assert pipeline.describe().splitlines() == [
         "Pipeline: notes",
@@ -111,12 +133,19 @@ def test_the_fingerprint_sees_what_a_stage_is_made_with(tmp_path: Path) -> None:
     Project(tmp_path, []).write(a="one")
 
     def version(*stages: Any) -> str:
-        return open_pipeline(Pipeline("notes", FILES, [*stages], base=tmp_path)).plan.fingerprint.version
+        return open_pipeline(
+            Pipeline("notes", FILES, [*stages], base=tmp_path)
+        ).plan.fingerprint.version
 
-    assert version(Chunk()) == version(Chunk(size=2)) == version(Chunk().with_(batch_size=5, concurrency=2))
+    assert (
+        version(Chunk())
+        == version(Chunk(size=2))
+        == version(Chunk().with_(batch_size=5, concurrency=2))
+    )
     assert version(Chunk()) != version(Chunk(size=3)) != version(shout)
     with pytest.raises(
-        PlanError, match=r"stage Chunk: its attribute size cannot be part of the fingerprint.*\n.*`version`"
+        PlanError,
+        match=r"stage Chunk: its attribute size cannot be part of the fingerprint.*\n.*`version`",
     ):
         version(Chunk(size=object()))  # type: ignore[arg-type]
     one, two = (Chunk(size=object()).with_(version=name) for name in ("one", "two"))  # type: ignore[arg-type]
@@ -168,7 +197,9 @@ def test_an_iterator_that_ends_early_is_an_error_like_any_other(tmp_path: Path) 
 
 def test_what_process_raises_fails_its_record_alone(tmp_path: Path) -> None:
     Project(tmp_path, []).write(a="one two three four")
-    summary, rows = made(tmp_path, Pipeline("notes", FILES, [Chunk(), Broken("process")], base=tmp_path))
+    summary, rows = made(
+        tmp_path, Pipeline("notes", FILES, [Chunk(), Broken("process")], base=tmp_path)
+    )
     assert (summary.states, rows) == ({"partial": 1}, [])
     assert [failure.message for _, failure in summary.failures] == [
         "ValueError: cannot do one two",
@@ -177,9 +208,7 @@ def test_what_process_raises_fails_its_record_alone(tmp_path: Path) -> None:
 
 
 def test_a_class_in_a_file(tmp_path: Path) -> None:
-    code = (
-        "from sdg_core.custom import Stage\n\nclass Times(Stage):\n    def __init__(self, by):\n        self.by = by\n"
-    )
+    code = "from sdg_core.custom import Stage\n\nclass Times(Stage):\n    def __init__(self, by):\n        self.by = by\n"
     code += "    def process(self, record):\n        return {**record, 'content': record['content'] * self.by}\n"
     (tmp_path / "own.py").write_text(code)
     stage = {"stage": "function", "function": "./own.py:Times", "params": {"by": 2}}
@@ -212,7 +241,9 @@ def test_a_reader_that_is_an_object(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_is_told_as_for_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"pipeline 'notes'.*(\n.*)*stages\[1\]\.column: required(.*\n)*.*"):
+    with pytest.raises(
+        ConfigError, match=r"pipeline 'notes'.*(\n.*)*stages\[1\]\.column: required(.*\n)*.*"
+    ):
         open_pipeline(Pipeline("notes", FILES, [shout, {"stage": "split"}], base=tmp_path))
     with pytest.raises(ConfigError, match=r"name: not a valid name"):
         open_pipeline(Pipeline("Not a name", FILES, base=tmp_path))

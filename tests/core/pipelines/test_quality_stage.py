@@ -22,7 +22,10 @@ def test_texts_are_judged_and_counted_by_rule(tmp_path: Path) -> None:
         "stages": [
             {
                 "stage": "filter",
-                "quality": [{"rule": "words", "at_least": 5}, {"rule": "repeated_lines", "at_most": 0.3}],
+                "quality": [
+                    {"rule": "words", "at_least": 5},
+                    {"rule": "repeated_lines", "at_most": 0.3},
+                ],
             }
         ],
     }
@@ -30,7 +33,9 @@ def test_texts_are_judged_and_counted_by_rule(tmp_path: Path) -> None:
     pipeline = pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=str(tmp_path / "root"))
     pipelines.generate(pipeline)
     (file,) = (tmp_path / "root" / "judged").glob("*/sources/*.parquet")
-    assert pl.read_parquet(file)["content"].to_list() == ["A text with enough words in it to be kept."]
+    assert pl.read_parquet(file)["content"].to_list() == [
+        "A text with enough words in it to be kept."
+    ]
     footer = pq.read_metadata(file).metadata[b"sdg"].decode()
     (source,) = yaml.safe_load(footer)["sources"]
     assert source["filtered"] == {"words": 1, "repeated_lines": 1}

@@ -25,7 +25,12 @@ def made_of(tmp_path: Path, sources: dict[str, Any], name: str, content: bytes) 
 
 
 def failures(project: Project) -> list[str]:
-    return [failed.message for footer in project.footers() for entry in footer.sources for failed in entry.failed]
+    return [
+        failed.message
+        for footer in project.footers()
+        for entry in footer.sources
+        for failed in entry.failed
+    ]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,9 @@ def failures(project: Project) -> list[str]:
         ("a.csv", "\n\nn,t\n1,x y\n", {}),
     ],
 )
-def test_csv_is_separated_by_what_says_so(tmp_path: Path, name: str, content: str, more: dict[str, Any]) -> None:
+def test_csv_is_separated_by_what_says_so(
+    tmp_path: Path, name: str, content: str, more: dict[str, Any]
+) -> None:
     project = made_of(tmp_path, {"reader": "csv", **more}, name, content.encode())
     assert [(row["n"], row["t"]) for row in project.rows()] == [("1", "x y")]
 
@@ -51,12 +58,17 @@ def test_a_header_of_one_name_that_looks_like_several_is_refused(tmp_path: Path,
     content = f"n{mark}t\n1{mark}2\n".encode()
     project = made_of(tmp_path, {"reader": "csv"}, "a.csv", content)
     (message,) = failures(project)
-    assert message.startswith("docs/a.csv has a header of one name, ") and f"set sources.separator: {mark!r}" in message
+    assert (
+        message.startswith("docs/a.csv has a header of one name, ")
+        and f"set sources.separator: {mark!r}" in message
+    )
     project = made_of(tmp_path, {"reader": "csv", "separator": ","}, "a.csv", content)
     assert [row[f"n{mark}t"] for row in project.rows()] == [f"1{mark}2"]
 
 
-def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator(tmp_path: Path) -> None:
+def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator(
+    tmp_path: Path,
+) -> None:
     project = made_of(tmp_path, {"reader": "csv"}, "a.csv", b"sep=;\nn;t\n1;2;3\n")
     assert failures(project) == ["docs/a.csv, line 3 has 1 value more than the header"]
 
@@ -64,7 +76,10 @@ def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ({"reader": "jsonl", "separator": ";"}, "separator belongs to the reader csv; jsonl has none"),
+        (
+            {"reader": "jsonl", "separator": ";"},
+            "separator belongs to the reader csv; jsonl has none",
+        ),
         ({"reader": "csv", "separator": ";;"}, r"sources\.separator"),
         ({"reader": "csv", "separator": '"'}, r"sources\.separator"),
         ({"reader": "csv", "separator": "\n"}, r"sources\.separator"),
@@ -118,18 +133,24 @@ def test_tables_in_a_table_of_a_word_document(tmp_path: Path) -> None:
         ("utf-8", "utf-8", "čš港"),
     ],
 )
-@pytest.mark.parametrize("form", ['<meta charset="{}">', "<meta http-equiv=x content='text/html; charset={}'>"])
+@pytest.mark.parametrize(
+    "form", ['<meta charset="{}">', "<meta http-equiv=x content='text/html; charset={}'>"]
+)
 def test_a_page_is_in_the_encoding_that_it_says(
     tmp_path: Path, declared: str, encoding: str, word: str, form: str
 ) -> None:
     page = web_page(f"{SENTENCE} {word} {SENTENCE}")
     before, _, after = page.partition("<head>")
-    content = f"{before}<head>{form.format(declared)}{after.replace('utf-8', declared)}".encode(encoding)
+    content = f"{before}<head>{form.format(declared)}{after.replace('utf-8', declared)}".encode(
+        encoding
+    )
     project = made_of(tmp_path, {"reader": "html"}, "a.html", content)
     assert [word in row["content"] for row in project.rows()] == [True]
 
 
-@pytest.mark.parametrize("declared", ["punycode", "unicode_escape", "utf-7", "klingon", "hex", "utf-8"])
+@pytest.mark.parametrize(
+    "declared", ["punycode", "unicode_escape", "utf-7", "klingon", "hex", "utf-8"]
+)
 def test_a_page_that_says_what_it_is_not_is_guessed_at(tmp_path: Path, declared: str) -> None:
     content = web_page(f"{SENTENCE} Caf\u00e9.").replace("utf-8", declared).encode("latin-1")
     project = made_of(tmp_path, {"reader": "html"}, "a.html", content)

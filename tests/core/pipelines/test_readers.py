@@ -52,7 +52,11 @@ def test_html_is_its_main_text(tmp_path: Path) -> None:
     )
     summary = project.generate()
     (first, title, source), (second, *_) = values(project, "content", "title", "source")
-    assert (first, title, source) == (f"# Harbour\n\n{SENTENCE}\n\nEin Café.", "Harbour", "docs/a.html")
+    assert (first, title, source) == (
+        f"# Harbour\n\n{SENTENCE}\n\nEin Café.",
+        "Harbour",
+        "docs/a.html",
+    )
     assert "Café" in second
     assert summary.filtered == {"no main text": 1}
     assert messages(summary) == ["docs/c.html is a PDF, not a web page; correct sources.path"]
@@ -70,16 +74,28 @@ def test_pdf_is_its_text(tmp_path: Path) -> None:
         e__pdf=b"",
     )
     summary = project.generate()
-    assert values(project, "content", "pages", "title") == [("First line\nsecond line\n\npage three", 3, None)]
+    assert values(project, "content", "pages", "title") == [
+        ("First line\nsecond line\n\npage three", 3, None)
+    ]
     assert summary.filtered == {"no text (scanned pages need OCR first)": 1}
     bad = messages(summary)
-    assert bad[0] == "docs/b.pdf is not a PDF: it begins with b'hello, I'; correct sources.path, or leave it out"
-    assert bad[1].startswith("docs/d.pdf is a damaged PDF: ") and bad[2].startswith("docs/e.pdf is not a PDF")
+    assert (
+        bad[0]
+        == "docs/b.pdf is not a PDF: it begins with b'hello, I'; correct sources.path, or leave it out"
+    )
+    assert bad[1].startswith("docs/d.pdf is a damaged PDF: ") and bad[2].startswith(
+        "docs/e.pdf is not a PDF"
+    )
     check_accounts(project.footers())
 
 
 def test_docx_is_its_text(tmp_path: Path) -> None:
-    content = docx(heading="Rules", paragraphs=["Be kind.", "  "], table=[["a", "b"], ["1", "2"]], title="House")
+    content = docx(
+        heading="Rules",
+        paragraphs=["Be kind.", "  "],
+        table=[["a", "b"], ["1", "2"]],
+        title="House",
+    )
     project = project_of(
         tmp_path,
         {"reader": "docx", "path": "docs/*"},
@@ -88,7 +104,9 @@ def test_docx_is_its_text(tmp_path: Path) -> None:
         c__docx=content[:99],
     )
     summary = project.generate()
-    assert values(project, "content", "title") == [("## Rules\n\nBe kind.\n\n| a | b |\n| 1 | 2 |", "House")]
+    assert values(project, "content", "title") == [
+        ("## Rules\n\nBe kind.\n\n| a | b |\n| 1 | 2 |", "House")
+    ]
     assert [message.split(": ")[0] for message in messages(summary)] == [
         "docs/b.docx is not a Word document (.docx)",
         "docs/c.docx is not a Word document (.docx)",
@@ -97,10 +115,20 @@ def test_docx_is_its_text(tmp_path: Path) -> None:
 
 def test_front_matter_becomes_a_column_where_that_is_asked_for(tmp_path: Path) -> None:
     block = b"---\ntitle: Boats\ndate: 2024-01-02\n---\n\n# Boats\n"
-    files = {"a__md": block, "b__md": b"no block", "c__md": b"---\n- a\n---\nx", "d__md": b"---\na: [\n---\nx"}
-    project = project_of(tmp_path, {"reader": "files", "path": "docs/*.md", "front_matter": True}, **files)
+    files = {
+        "a__md": block,
+        "b__md": b"no block",
+        "c__md": b"---\n- a\n---\nx",
+        "d__md": b"---\na: [\n---\nx",
+    }
+    project = project_of(
+        tmp_path, {"reader": "files", "path": "docs/*.md", "front_matter": True}, **files
+    )
     project.stages = [
-        {"stage": "columns", "columns": [_expression("t", "{{ front_matter.title | default('none', true) }}")]}
+        {
+            "stage": "columns",
+            "columns": [_expression("t", "{{ front_matter.title | default('none', true) }}")],
+        }
     ]
     summary = project.write().generate()
     assert values(project, "content", "t") == [("# Boats\n", "Boats"), ("no block", "none")]
@@ -122,7 +150,11 @@ def test_csv_rows_quoted_and_ragged(tmp_path: Path) -> None:
     long = "x" * 200_000  # Python's own limit is 128 kB a field
     content = f'\ufeffa,b\r\n"one\nline",2\r\nshort\r\n1,2,3\r\n{long},z\r\n'.encode()
     project = project_of(
-        tmp_path, {"reader": "csv", "path": "docs/*.csv"}, a__csv=content, b__csv=b"a,a\n1,2\n", c__csv=b""
+        tmp_path,
+        {"reader": "csv", "path": "docs/*.csv"},
+        a__csv=content,
+        b__csv=b"a,a\n1,2\n",
+        c__csv=b"",
     )
     summary = project.generate()
     assert values(project, "a", "b") == [("one\nline", "2"), ("short", None), (long, "z")]
@@ -136,14 +168,18 @@ def test_an_endless_line_fails_its_task_and_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text, "MAX_RECORD_BYTES", 2**20)
-    project = project_of(tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=b'{"n": 1}\n')
+    project = project_of(
+        tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=b'{"n": 1}\n'
+    )
     with (tmp_path / "docs" / "a.jsonl").open("ab") as file:
         file.truncate(file.tell() + 10 * 2**20)  # a hole: zeros
         file.seek(0, 2)
         file.write(b'\n{"n": 2}\n')
     summary = project.generate()
     assert values(project, "n") == [(1,), (2,)]
-    assert messages(summary) == ["docs/a.jsonl, line 2 has more than 1,048,576 characters; divide it, or leave it out"]
+    assert messages(summary) == [
+        "docs/a.jsonl, line 2 has more than 1,048,576 characters; divide it, or leave it out"
+    ]
 
 
 def test_wrong_text_names_the_offset_in_the_file(tmp_path: Path) -> None:
@@ -178,7 +214,9 @@ def test_compressed_text(tmp_path: Path) -> None:
 
 def test_a_source_of_many_batches_is_read_in_order(tmp_path: Path) -> None:
     lines = "".join(f'{{"n": {n}}}\n' for n in range(2501)).encode()
-    (tmp_path / "own.py").write_text("def check(rows):\n    assert len(rows) <= 400\n    return rows\n")
+    (tmp_path / "own.py").write_text(
+        "def check(rows):\n    assert len(rows) <= 400\n    return rows\n"
+    )
     project = project_of(tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=lines)
     project.stages = [{"stage": "function", "function": "./own.py:check", "batch_size": 400}]
     project.write().generate()
@@ -210,7 +248,10 @@ def test_sources_and_root_on_an_object_store(tmp_path: Path, s3: S3Server) -> No
     project.write()
     first = pipelines.generate(opened())
     assert (first.made, first.rows, first.states) == (2, 4, {"complete": 2})
-    assert pipelines.status(opened()).source_states()["complete"] == [f"{root}/up/a.txt", f"{root}/up/deep/er/b c.txt"]
+    assert pipelines.status(opened()).source_states()["complete"] == [
+        f"{root}/up/a.txt",
+        f"{root}/up/deep/er/b c.txt",
+    ]
     assert pipelines.generate(opened()).adopted == 2
     put(root, "up/a.txt", b"other text now")
     put(root, "up/new.txt", b"new")
@@ -239,14 +280,22 @@ def change(path: Path, statement: str) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "prefix"),
-    [({"table": "tickets"}, "tickets"), ({"query": "SELECT * FROM tickets ORDER BY id, line"}, "query")],
+    [
+        ({"table": "tickets"}, "tickets"),
+        ({"query": "SELECT * FROM tickets ORDER BY id, line"}, "query"),
+    ],
 )
 def test_sql_rows_by_key(tmp_path: Path, asked: dict[str, str], prefix: str) -> None:
     path = database(tmp_path)
     sources = {"reader": "sql", "url": "sqlite:///tickets.db", "key": "id", **asked}
     project = Project(tmp_path, [], sources).write()
     assert project.generate().made == 2
-    assert values(project, "_source", "_task", "said", "source")[0] == (f"sql:{prefix}/1", "0", "hello", f"{prefix}/1")
+    assert values(project, "_source", "_task", "said", "source")[0] == (
+        f"sql:{prefix}/1",
+        "0",
+        "hello",
+        f"{prefix}/1",
+    )
     change(path, "UPDATE tickets SET said = 'no thanks' WHERE id = 2")
     change(path, "INSERT INTO tickets VALUES (3, 1, 'me, too')")
     change(path, "DELETE FROM tickets WHERE id = 1")
@@ -264,11 +313,24 @@ def test_sql_that_cannot_be_asked(tmp_path: Path) -> None:
             Project(tmp_path, [], {**sources, **changes}).write().open()
 
     refused(ConfigError, r"sources: give either table or query")
-    refused(ConfigError, r"sources\.query: the query has no ORDER BY", query="SELECT * FROM tickets")
-    refused(ConfigError, r"sources\.url: the URL holds a password", table="t", url="postgresql://me:secret@host/db")
+    refused(
+        ConfigError, r"sources\.query: the query has no ORDER BY", query="SELECT * FROM tickets"
+    )
+    refused(
+        ConfigError,
+        r"sources\.url: the URL holds a password",
+        table="t",
+        url="postgresql://me:secret@host/db",
+    )
     refused(SeedError, r"no such table: none", table="none")
     refused(SeedError, r"sources\.key: there is no column 'nr'", table="tickets", key="nr")
-    refused(SeedError, r"variable DB is not set\n  -> sources\.url_env", table="tickets", url=None, url_env="DB")
+    refused(
+        SeedError,
+        r"variable DB is not set\n  -> sources\.url_env",
+        table="tickets",
+        url=None,
+        url_env="DB",
+    )
 
 
 def test_another_pipeline_as_the_reader(tmp_path: Path) -> None:
@@ -278,7 +340,9 @@ def test_another_pipeline_as_the_reader(tmp_path: Path) -> None:
     first.write(a="one two", b="three")
     root = str(tmp_path / "data")
     pipelines.generate(pipelines.open_pipeline(first.file, root=root))
-    finished = Project(tmp_path, [], {"reader": "dataset", "dataset": "notes"}, {"name": "last"}).write()
+    finished = Project(
+        tmp_path, [], {"reader": "dataset", "dataset": "notes"}, {"name": "last"}
+    ).write()
     with pytest.raises(SeedError, match="is not finished"):
         finished.open()
     committed = {"reader": "dataset", "dataset": "notes", "committed": True}
@@ -323,11 +387,18 @@ class NotOne:
 
 def test_a_reader_of_your_own(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(CUSTOM)
-    sources = {"reader": "custom", "reader_class": "./own.py:Tickets", "params": {"names": ["a", "half", "broken"]}}
+    sources = {
+        "reader": "custom",
+        "reader_class": "./own.py:Tickets",
+        "params": {"names": ["a", "half", "broken"]},
+    }
     project = Project(tmp_path, [], sources).write()
     summary = project.generate()
     assert values(project, "_source", "text") == [("custom:a", "a"), ("custom:half", "half")]
-    assert messages(summary) == ["broken cannot be read: ConnectionError: no answer", "the rest is missing"]
+    assert messages(summary) == [
+        "broken cannot be read: ConnectionError: no answer",
+        "the rest is missing",
+    ]
     before = project.open().plan.fingerprint.version
     (tmp_path / "own.py").write_text(CUSTOM.replace('{"text": item}', '{"text": item.upper()}'))
     assert project.open().plan.fingerprint.version != before
@@ -336,11 +407,19 @@ def test_a_reader_of_your_own(tmp_path: Path) -> None:
         with pytest.raises(error, match=match):
             Project(tmp_path, [], {**sources, **changes}).write().open()
 
-    refused(ConfigError, r"sources\.reader_class: ./own.py has no class 'Tikets'", reader_class="./own.py:Tikets")
+    refused(
+        ConfigError,
+        r"sources\.reader_class: ./own.py has no class 'Tikets'",
+        reader_class="./own.py:Tikets",
+    )
     refused(SeedError, r"sources\.params: .*\n.*takes: names", params={"nmes": []})
     refused(SeedError, r"two items called '1'", reader_class="./own.py:Plain", params={})
     refused(SeedError, r"does not define expand", reader_class="./own.py:NotOne", params={})
-    refused(ConfigError, r"neither defined in the dataset's project", reader_class="logging.handlers:SocketHandler")
+    refused(
+        ConfigError,
+        r"neither defined in the dataset's project",
+        reader_class="logging.handlers:SocketHandler",
+    )
 
 
 def test_parquet_in_batches_and_damaged(tmp_path: Path) -> None:
@@ -361,7 +440,12 @@ def test_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (folder / "b.csv").write_text("n\n3\n")
     monkeypatch.setenv("HUB_TOKEN", TOKEN)
     with serving(tmp_path / "hub") as hub:
-        sources = {"reader": "hf", "path": "datasets/u/d/data/*", "token": "HUB_TOKEN", "endpoint": hub.url}
+        sources = {
+            "reader": "hf",
+            "path": "datasets/u/d/data/*",
+            "token": "HUB_TOKEN",
+            "endpoint": hub.url,
+        }
         project = Project(tmp_path, [], sources, {"sink": {"columns": ["n", "source"]}}).write()
         assert project.generate().states == {"complete": 2}
         assert values(project, "n", "source") == [

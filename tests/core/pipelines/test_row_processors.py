@@ -12,12 +12,21 @@ TEXTS = {"a": "one two x", "b": "two three", "c": "one four leak"}
 
 
 @pytest.mark.parametrize(("per_partition", "order"), [(1, "abc"), (3, "cba"), (2, "bca")])
-def test_the_same_rows_stay_whatever_the_partitions(tmp_path: Path, per_partition: int, order: str) -> None:
+def test_the_same_rows_stay_whatever_the_partitions(
+    tmp_path: Path, per_partition: int, order: str
+) -> None:
     (tmp_path / "eval.jsonl").write_text('{"q": "leak"}\n')
-    project = Project(tmp_path, [{"stage": "split", "column": "content", "unit": "words", "size": 1}])
+    project = Project(
+        tmp_path, [{"stage": "split", "column": "content", "unit": "words", "size": 1}]
+    )
     project.sources["sources_per_partition"] = per_partition
     evaluation = {"source": {"path": "eval.jsonl"}, "columns": ["q"]}
-    leaks = {"processor_type": "decontaminate", "columns": ["content"], "n": 1, "evaluation_sets": [evaluation]}
+    leaks = {
+        "processor_type": "decontaminate",
+        "columns": ["content"],
+        "n": 1,
+        "evaluation_sets": [evaluation],
+    }
     project.more["processors"] = [
         {"processor_type": "filter", "name": "no_x", "keep": "{{ content != 'x' }}"},
         {"processor_type": "deduplicate", "name": "same", "columns": ["content"]},
@@ -36,4 +45,7 @@ def test_the_same_rows_stay_whatever_the_partitions(tmp_path: Path, per_partitio
         ("two", "a.txt"),
     ]
     out = pq.read_table(result.version.processed / "removed" / "same.parquet").to_pylist()
-    assert sorted((row["content"], row["_source"][-5:]) for row in out) == [("one", "c.txt"), ("two", "b.txt")]
+    assert sorted((row["content"], row["_source"][-5:]) for row in out) == [
+        ("one", "c.txt"),
+        ("two", "b.txt"),
+    ]

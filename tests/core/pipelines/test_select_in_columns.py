@@ -42,7 +42,11 @@ async def test_tasks_are_made_again_until_they_are_kept(tmp_path: Path) -> None:
         made = project(tmp_path, server.url, "{{ grade == 3 and content != 'word7' }}")
         await pipelines.agenerate_pipeline(made.open())
         rows = by_word(made)
-        assert 20 < len(rows) < 40 and "word7" not in rows and {grade for grade, _ in rows.values()} == {3}
+        assert (
+            20 < len(rows) < 40
+            and "word7" not in rows
+            and {grade for grade, _ in rows.values()} == {3}
+        )
         assert len(server.prompts) == len(rows), "nothing is asked for what a cheap column rejects"
         filtered: Counter[str] = Counter()
         for footer in made.footers():
@@ -52,7 +56,11 @@ async def test_tasks_are_made_again_until_they_are_kept(tmp_path: Path) -> None:
         check_accounts(made.footers())
         every = await every_candidate(tmp_path / "plain", server.url)
         assert {grade for grade, _ in every.values()} == {1, 2, 3}
-        assert all(rows[word] == found for word, found in every.items() if found[0] == 3 and word != "word7")
+        assert all(
+            rows[word] == found
+            for word, found in every.items()
+            if found[0] == 3 and word != "word7"
+        )
 
 
 async def every_candidate(base: Path, url: str) -> dict[str, tuple[int, str]]:
@@ -64,21 +72,30 @@ async def every_candidate(base: Path, url: str) -> dict[str, tuple[int, str]]:
     return by_word(made)
 
 
-async def test_best_takes_every_task_and_fail_fails_those_of_which_nothing_is_kept(tmp_path: Path) -> None:
+async def test_best_takes_every_task_and_fail_fails_those_of_which_nothing_is_kept(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         best = project(tmp_path / "best", server.url, None, otherwise="best", best="{{ grade }}")
         await pipelines.agenerate_pipeline(best.open())
-        assert len(by_word(best)) == 41 and Counter(grade for grade, _ in by_word(best).values())[3] > 20
+        assert (
+            len(by_word(best)) == 41
+            and Counter(grade for grade, _ in by_word(best).values())[3] > 20
+        )
         fail = project(tmp_path / "fail", server.url, "{{ grade == 3 }}", otherwise="fail")
         fail.more = {**fail.more, "run": {"max_failure_rate": 1.0}}
         fail.write()
         await pipelines.agenerate_pipeline(fail.open())
-        failed = [task for footer in fail.footers() for source in footer.sources for task in source.failed]
+        failed = [
+            task for footer in fail.footers() for source in footer.sources for task in source.failed
+        ]
         assert len(failed) == 41 - len(by_word(fail)) > 0
         assert all("none of 3 candidates was kept" in task.message for task in failed)
 
 
-async def test_an_interruption_changes_nothing_and_nothing_is_paid_for_twice(tmp_path: Path) -> None:
+async def test_an_interruption_changes_nothing_and_nothing_is_paid_for_twice(
+    tmp_path: Path,
+) -> None:
     answered: Counter[str] = Counter()
 
     def answer(prompt: str) -> str:
@@ -93,7 +110,9 @@ async def test_an_interruption_changes_nothing_and_nothing_is_paid_for_twice(tmp
         made.write()
         while (await pipelines.agenerate_pipeline(made.open())).remaining:
             pass
-        assert set(answered.values()) <= {1, 2, 3}, "candidates of one task may have the same prompt"
+        assert set(answered.values()) <= {1, 2, 3}, (
+            "candidates of one task may have the same prompt"
+        )
         asked = sum(answered.values())
     async with ModelServer(answer=answer) as server:
         whole = project(tmp_path / "whole", server.url, keep)

@@ -92,7 +92,9 @@ def test_records_before_a_checkpoint_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("source", [_Numbers(2, fault="broken"), _Numbers(2, changed=True)])
-def test_what_is_wrong_with_records_read_ahead_is_said_when_they_are_taken(source: OpenSource) -> None:
+def test_what_is_wrong_with_records_read_ahead_is_said_when_they_are_taken(
+    source: OpenSource,
+) -> None:
     records = SourceRecords(source)
     records.read_ahead(5)
     with pytest.raises(SourceError):

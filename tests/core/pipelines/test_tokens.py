@@ -15,9 +15,7 @@ from sdg_core.pipelines.split import split_text
 from sdg_core.pipelines.tokens import open_tokenizer
 from tests.support.pipelines import Project
 
-TEXT = (
-    "The quick brown fox, aged 12, jumps — naïvely — over the lazy dog. 東京 🦊🦊!\n\nAnd again: the quick brown fox."
-)
+TEXT = "The quick brown fox, aged 12, jumps — naïvely — over the lazy dog. 東京 🦊🦊!\n\nAnd again: the quick brown fox."
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,9 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocab_size=280, initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False
     )
     made.train_from_iterator(["the quick brown fox the lazy dog " * 5], trainer)
-    made.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
     path = tmp_path_factory.mktemp("model") / "tokenizer.json"
     made.save(str(path))
     return path
@@ -47,7 +47,9 @@ def test_no_piece_has_more_tokens_than_asked_for(tokenizer: Path) -> None:
     found = pieces(tokenizer, TEXT, size=9)
     assert "".join(found) == TEXT.rstrip() and len(found) > 3
     assert all(len(tokenize(piece)) <= 9 for piece in found)
-    assert pieces(tokenizer, "🦊🦊", size=3) == ["🦊", "🦊"], "a character is never cut, though it has four tokens"
+    assert pieces(tokenizer, "🦊🦊", size=3) == ["🦊", "🦊"], (
+        "a character is never cut, though it has four tokens"
+    )
 
 
 def test_without_a_tokenizer_tokens_are_estimated() -> None:
@@ -82,8 +84,12 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokeniz
     before = made.open().plan.fingerprint.config_hash
     (tmp_path / "model.json").rename(tmp_path / "moved.json")
     made = project(tmp_path, tokenizer="moved.json")
-    assert made.open().plan.fingerprint.config_hash == before, "what it says counts, not where it lies"
-    (tmp_path / "moved.json").write_text(tokenizer.read_text(encoding="utf-8").replace('"<s>"', '"<t>"'))
+    assert made.open().plan.fingerprint.config_hash == before, (
+        "what it says counts, not where it lies"
+    )
+    (tmp_path / "moved.json").write_text(
+        tokenizer.read_text(encoding="utf-8").replace('"<s>"', '"<t>"')
+    )
     assert made.open().plan.fingerprint.config_hash != before
 
 
@@ -95,7 +101,10 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokeniz
             r"stages\[0\]\.tokenizer: .*nowhere.json cannot be read.*name the tokenizer.json",
         ),
         ({"tokenizer": "docs/a.txt"}, r"stages\[0\]\.tokenizer: .*a.txt is not a tokenizer"),
-        ({"tokenizer": "x.json", "unit": "words"}, r"tokenizer belongs to unit: tokens, but the unit is words"),
+        (
+            {"tokenizer": "x.json", "unit": "words"},
+            r"tokenizer belongs to unit: tokens, but the unit is words",
+        ),
         ({"overlap": 9}, r"stages\[0\]\.overlap: 9 is not smaller than the size, 9"),
     ],
 )
@@ -104,7 +113,9 @@ def test_bad_input_names_value_and_remedy(tmp_path: Path, more: dict[str, Any], 
         project(tmp_path, **more).open()
 
 
-def test_a_missing_library_is_named_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sdg_core.pipelines.tokens.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'sdg-dagster\[tokens\]'"):
         project(tmp_path).open()

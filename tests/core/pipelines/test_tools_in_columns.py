@@ -14,7 +14,11 @@ from tests.support.sdg import sdg
 def answer(body: dict[str, Any]) -> dict[str, Any]:
     """A call of the tool, then what the tool has said."""
     said = [message["content"] for message in body["messages"] if message["role"] == "tool"]
-    return {"role": "assistant", "content": said[0]} if said else tool_calls(("lookup", {"word": "quay"}))
+    return (
+        {"role": "assistant", "content": said[0]}
+        if said
+        else tool_calls(("lookup", {"word": "quay"}))
+    )
 
 
 def with_tools(tmp_path: Path, url: str) -> Project:

@@ -24,7 +24,9 @@ _LEAVES = {
 def _types() -> st.SearchStrategy[pa.DataType]:
     def larger(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataType]:
         fields = st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3)
-        return st.one_of(inner.map(pa.list_), fields.map(lambda found: pa.struct(list(found.items()))))
+        return st.one_of(
+            inner.map(pa.list_), fields.map(lambda found: pa.struct(list(found.items())))
+        )
 
     return st.recursive(st.sampled_from(list(_LEAVES)), larger, max_leaves=5)
 
@@ -33,11 +35,15 @@ def _values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     if pa.types.is_list(kind):
         return st.none() | st.lists(_values(kind.value_type), max_size=3)
     if pa.types.is_struct(kind):
-        return st.none() | st.fixed_dictionaries({}, optional={field.name: _values(field.type) for field in kind})
+        return st.none() | st.fixed_dictionaries(
+            {}, optional={field.name: _values(field.type) for field in kind}
+        )
     return st.none() | _LEAVES[kind]
 
 
-_TYPED = _types().flatmap(lambda kind: st.tuples(st.just(kind), st.lists(_values(kind), max_size=8)))
+_TYPED = _types().flatmap(
+    lambda kind: st.tuples(st.just(kind), st.lists(_values(kind), max_size=8))
+)
 
 
 @given(_TYPED)
@@ -46,7 +52,10 @@ def test_plain_values_of_a_type(typed: tuple[pa.DataType, list[Any]]) -> None:
     made, expected = array_of(values, kind), pa.array(values, type=kind)
     made.validate(full=True)
     assert made.type == kind
-    assert repr(made.to_pylist()) == repr(expected.to_pylist()) and made.null_count == expected.null_count
+    assert (
+        repr(made.to_pylist()) == repr(expected.to_pylist())
+        and made.null_count == expected.null_count
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,9 @@ def _outcome(convert: Any) -> tuple[str, str]:
 def test_masks_and_numbers(mask: list[bool]) -> None:
     flags = np.array(mask, dtype=np.bool_)
     assert mask_of(flags).to_pylist() == mask
-    assert integers_of(np.flatnonzero(flags)[::2]).to_pylist() == np.flatnonzero(flags)[::2].tolist()
+    assert (
+        integers_of(np.flatnonzero(flags)[::2]).to_pylist() == np.flatnonzero(flags)[::2].tolist()
+    )
 
 
 @given(st.sampled_from([pa.string(), pa.large_string(), pa.int64(), pa.bool_()]), st.data())
@@ -107,7 +118,9 @@ def test_an_array_as_a_series(kind: pa.DataType, data: st.DataObject) -> None:
 
 
 @given(_TYPED)
-def test_a_column_of_polars_narrowed_is_the_column_cast(typed: tuple[pa.DataType, list[Any]]) -> None:
+def test_a_column_of_polars_narrowed_is_the_column_cast(
+    typed: tuple[pa.DataType, list[Any]],
+) -> None:
     kind, values = typed
     wide = pl.Series(pl.from_arrow(pa.array(values, type=kind))).to_arrow()
     made = narrowed(wide, kind)

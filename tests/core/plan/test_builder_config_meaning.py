@@ -10,7 +10,12 @@ from sdg_core import api
 CONDITIONS = {"age > 20": {"low": 10, "high": 11}, "age > 60": {"low": 20, "high": 21}}
 COLUMNS: list[dict[str, Any]] = [
     {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}},
-    {"column_type": "sampler", "name": "age", "sampler_type": "category", "params": {"values": [70]}},
+    {
+        "column_type": "sampler",
+        "name": "age",
+        "sampler_type": "category",
+        "params": {"values": [70]},
+    },
     {
         "column_type": "sampler",
         "name": "mean",
@@ -40,20 +45,40 @@ def test_what_data_designer_takes_differently(tmp_path: Path) -> None:
 
 
 def test_importing_fills_in_providers_and_says_what_differs(tmp_path: Path) -> None:
-    model = {"alias": "m", "model": "x", "provider": "vllm", "inference_parameters": {"temperature": 0.5}}
-    asked = {"column_type": "llm-text", "name": "t", "model_alias": "m", "prompt": "{{ age }}", "tool_alias": "tools"}
+    model = {
+        "alias": "m",
+        "model": "x",
+        "provider": "vllm",
+        "inference_parameters": {"temperature": 0.5},
+    }
+    asked = {
+        "column_type": "llm-text",
+        "name": "t",
+        "model_alias": "m",
+        "prompt": "{{ age }}",
+        "tool_alias": "tools",
+    }
     block = {
         "columns": [*COLUMNS, asked],
         "model_configs": [model],
         "tool_configs": [{"tool_alias": "tools", "providers": ["docs"]}],
     }
-    imported = api.import_builder_config(_written(tmp_path / "builder.yaml", {"data_designer": block}))
+    imported = api.import_builder_config(
+        _written(tmp_path / "builder.yaml", {"data_designer": block})
+    )
     assert len(imported.added) == 2 and "vllm" in imported.added[0] and "docs" in imported.added[1]
     assert any("order is turned round" in note for note in imported.notes)
     assert not any("stays text" in note for note in imported.notes)
     versions = {**COLUMNS[1], "name": "release", "params": {"values": ["1.9", "1.10"]}}
     block = {"columns": [versions]}
-    noted = api.import_builder_config(_written(tmp_path / "other.yaml", {"data_designer": block})).notes
-    assert noted == ("column 'release': '1.10' stays text in templates; Data Designer reads it as JSON",)
+    noted = api.import_builder_config(
+        _written(tmp_path / "other.yaml", {"data_designer": block})
+    ).notes
+    assert noted == (
+        "column 'release': '1.10' stays text in templates; Data Designer reads it as JSON",
+    )
     content = yaml.safe_load(imported.text)
-    assert content["model_providers"][0]["name"] == "vllm" and content["mcp_providers"][0]["name"] == "docs"
+    assert (
+        content["model_providers"][0]["name"] == "vllm"
+        and content["mcp_providers"][0]["name"] == "docs"
+    )

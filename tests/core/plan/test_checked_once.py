@@ -39,13 +39,19 @@ def counted() -> Iterator[Counter[str]]:
 
 
 @pytest.mark.parametrize(
-    ("more", "checks"), [({}, 1), (SEEDED, 2), ({"constraints": []}, 1)], ids=["alone", "seeded", "constrained"]
+    ("more", "checks"),
+    [({}, 1), (SEEDED, 2), ({"constraints": []}, 1)],
+    ids=["alone", "seeded", "constrained"],
 )
-def test_a_config_is_checked_once_and_its_graph_built_once(tmp_path: Path, more: dict[str, Any], checks: int) -> None:
+def test_a_config_is_checked_once_and_its_graph_built_once(
+    tmp_path: Path, more: dict[str, Any], checks: int
+) -> None:
     (tmp_path / "seeds.csv").write_text("word\none\ntwo\n", encoding="utf-8")
     config = dataset_config(*COLUMNS, **more)
     with counted() as calls:
-        dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root", num_records=3)
+        dataset = open_dataset(
+            tmp_path / "tickets.yaml", config, root=tmp_path / "root", num_records=3
+        )
     assert calls == {"check_before_graph": checks, "build_graph": 1}
     with counted() as calls:
         api.generate(dataset)
@@ -55,7 +61,9 @@ def test_a_config_is_checked_once_and_its_graph_built_once(tmp_path: Path, more:
 def test_what_only_an_option_decides_is_still_checked(tmp_path: Path) -> None:
     config = dataset_config(*COLUMNS, row_group_size=1)
     with pytest.raises(ConfigError, match="row_group_size"):
-        open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root", num_records=10_000_000)
+        open_dataset(
+            tmp_path / "tickets.yaml", config, root=tmp_path / "root", num_records=10_000_000
+        )
 
 
 def test_what_only_the_seed_data_shows_is_still_checked(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.plan.load import LoadedDataset, load_dataset
 
 SEED = SeedInfo(
-    pa.schema([("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]), num_rows=4, digest="sha256:1"
+    pa.schema([("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]),
+    num_rows=4,
+    digest="sha256:1",
 )
 TEXT = """\
 num_records: 25
@@ -77,7 +79,11 @@ def test_columns_are_ordered_by_what_they_read(tmp_path: Path) -> None:
     graph = compile_plan(dataset(tmp_path), SEED).graph
     assert graph.dependencies["label"] == ("kind", "sku")
     for name, reads in graph.dependencies.items():
-        assert all(graph.order.index(other) < graph.order.index(name) for other in reads if other in graph.order)
+        assert all(
+            graph.order.index(other) < graph.order.index(name)
+            for other in reads
+            if other in graph.order
+        )
     assert graph.per_record == {"reply", "ok"}
     assert graph.order[0] == "kind"  # the first in config order that reads nothing
 
@@ -98,7 +104,10 @@ def test_another_number_of_records_is_the_same_dataset(tmp_path: Path) -> None:
     plan = compile_plan(loaded, SEED)
     more = replace(loaded, config=loaded.config.model_copy(update={"num_records": 31}))
     longer = compile_plan(more, SEED)
-    assert longer.fingerprint == plan.fingerprint and longer.num_records == longer.config.num_records == 31
+    assert (
+        longer.fingerprint == plan.fingerprint
+        and longer.num_records == longer.config.num_records == 31
+    )
     none = replace(loaded, config=loaded.config.model_copy(update={"num_records": 0}))
     with pytest.raises(PlanError, match="at least one record"):
         compile_plan(none, SEED)
@@ -107,15 +116,22 @@ def test_another_number_of_records_is_the_same_dataset(tmp_path: Path) -> None:
 def test_the_config_part_is_known_before_the_seed_data(tmp_path: Path) -> None:
     loaded = dataset(tmp_path)
     plan = compile_plan(loaded, SEED)
-    assert config_part(loaded.config) == plan.fingerprint.config_part != plan.fingerprint.config_hash
+    assert (
+        config_part(loaded.config) == plan.fingerprint.config_part != plan.fingerprint.config_hash
+    )
     assert {*plan.fingerprint.column_hashes} == {*plan.schema.names}
 
 
 def test_a_seed_column_that_does_not_exist(tmp_path: Path) -> None:
     seed = SeedInfo(
-        pa.schema([("skus", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]), num_rows=4, digest="d"
+        pa.schema([("skus", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]),
+        num_rows=4,
+        digest="d",
     )
-    with pytest.raises(ConfigError, match=r"line 10, columns\[6\]\.expr: unknown column 'sku'; did you mean 'skus'\?"):
+    with pytest.raises(
+        ConfigError,
+        match=r"line 10, columns\[6\]\.expr: unknown column 'sku'; did you mean 'skus'\?",
+    ):
         compile_plan(dataset(tmp_path), seed)
 
 

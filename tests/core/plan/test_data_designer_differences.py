@@ -20,10 +20,15 @@ from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.testing import ModelServer
 from tests.support.sdg import category, expression, llm
 
-DECIMAL = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}]}
+DECIMAL = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}]
+}
 TEXT_OR_WHOLE = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
 OBJECT_OR_TEXT = {
-    "anyOf": [{"type": "object", "properties": {"k": {"type": "integer"}}, "required": ["k"]}, {"type": "string"}]
+    "anyOf": [
+        {"type": "object", "properties": {"k": {"type": "integer"}}, "required": ["k"]},
+        {"type": "string"},
+    ]
 }
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -43,27 +48,38 @@ def structured(name: str, prompt: str, **properties: Any) -> dict[str, Any]:
     }
 
 
-def written(folder: Path, *columns: dict[str, Any], endpoint: str | None = None, **block: Any) -> Path:
+def written(
+    folder: Path, *columns: dict[str, Any], endpoint: str | None = None, **block: Any
+) -> Path:
     """A builder config with its provider beside the block: simulated, or the server at an endpoint."""
     provider = {"provider_type": "simulated"} if endpoint is None else {"endpoint": endpoint}
     models = block.pop("model_configs", [{"alias": "w", "model": "m", "provider": "p"}])
     content = {"data_designer": {"columns": list(columns), "model_configs": models, **block}}
     file = folder / "builder.yaml"
     file.write_text(
-        yaml.safe_dump({**content, "model_providers": [{"name": "p", **provider}]}, sort_keys=False), encoding="utf-8"
+        yaml.safe_dump(
+            {**content, "model_providers": [{"name": "p", **provider}]}, sort_keys=False
+        ),
+        encoding="utf-8",
     )
     return file
 
 
-def rows(folder: Path, *columns: dict[str, Any], count: int = 3, **block: Any) -> list[dict[str, Any]]:
+def rows(
+    folder: Path, *columns: dict[str, Any], count: int = 3, **block: Any
+) -> list[dict[str, Any]]:
     return api.preview(written(folder, *columns, **block), num_records=count).table.to_pylist()
 
 
-async def asked(folder: Path, *columns: dict[str, Any], answer: Answer, **block: Any) -> tuple[list[Any], list[Any]]:
+async def asked(
+    folder: Path, *columns: dict[str, Any], answer: Answer, **block: Any
+) -> tuple[list[Any], list[Any]]:
     """The rows of one record, and the requests that a server saw."""
     async with ModelServer(message=answer) as server:
         dataset = api.open_dataset(
-            written(folder, *columns, endpoint=server.url, **block), root=str(folder / "root"), num_records=1
+            written(folder, *columns, endpoint=server.url, **block),
+            root=str(folder / "root"),
+            num_records=1,
         )
         summary = await api.agenerate(dataset)
         assert summary.failed == 0, summary.first_failure
@@ -85,7 +101,12 @@ async def test_d1_the_schema_and_its_descriptions_are_in_the_prompt(tmp_path: Pa
 @pytest.mark.asyncio
 async def test_d2_custom_functions_ask_models_whose_temperature_is_drawn(tmp_path: Path) -> None:
     drawn = {"distribution_type": "uniform", "params": {"low": 0.2, "high": 0.3}}
-    model = {"alias": "w", "model": "m", "provider": "p", "inference_parameters": {"temperature": drawn}}
+    model = {
+        "alias": "w",
+        "model": "m",
+        "provider": "p",
+        "inference_parameters": {"temperature": drawn},
+    }
     (tmp_path / "own.py").write_text(
         "async def ask(row, generator_params, models):\n    text, _ = await models['w'].agenerate('Hello')\n    return text\n",
         encoding="utf-8",
@@ -98,14 +119,24 @@ async def test_d2_custom_functions_ask_models_whose_temperature_is_drawn(tmp_pat
         "model_aliases": ["w"],
     }
     made, requests = await asked(
-        tmp_path, category("c", "a"), column, answer=says("Hi"), model_configs=[model], tool_configs=[]
+        tmp_path,
+        category("c", "a"),
+        column,
+        answer=says("Hi"),
+        model_configs=[model],
+        tool_configs=[],
     )
     assert made[0]["it"] == "Hi" and 0.2 <= requests[0]["temperature"] <= 0.3
 
 
 def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text('zip,id\n01234,12345678901234567890\n"00501",7\n', encoding="utf-8")
-    seed = {"source": {"seed_type": "local", "path": str(tmp_path / "s.csv")}, "sampling_strategy": "ordered"}
+    (tmp_path / "s.csv").write_text(
+        'zip,id\n01234,12345678901234567890\n"00501",7\n', encoding="utf-8"
+    )
+    seed = {
+        "source": {"seed_type": "local", "path": str(tmp_path / "s.csv")},
+        "sampling_strategy": "ordered",
+    }
     made = rows(tmp_path, expression("it", "{{ zip }} {{ id }}"), seed_config=seed, count=2)
     assert [row["it"] for row in made] == ["01234 12345678901234567890", "00501 7"]
 
@@ -113,11 +144,22 @@ def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_d4_pictures_come_before_the_text_and_nothing_is_added(tmp_path: Path) -> None:
     picture = base64.b64encode(small_picture(DrawStream(7, "page")).content).decode()
-    context = [{"modality": "image", "column_name": "page", "data_type": "base64", "image_format": "png"}]
-    image = {"column_type": "image", "name": "it", "model_alias": "w", "prompt": "Edit", "multi_modal_context": context}
+    context = [
+        {"modality": "image", "column_name": "page", "data_type": "base64", "image_format": "png"}
+    ]
+    image = {
+        "column_type": "image",
+        "name": "it",
+        "model_alias": "w",
+        "prompt": "Edit",
+        "multi_modal_context": context,
+    }
     model = {"alias": "w", "model": "black-forest-labs/flux.2-pro", "provider": "p"}
     model["inference_parameters"] = {"generation_type": "image"}
-    reply = {"role": "assistant", "images": [{"image_url": {"url": f"data:image/png;base64,{picture}"}}]}
+    reply = {
+        "role": "assistant",
+        "images": [{"image_url": {"url": f"data:image/png;base64,{picture}"}}],
+    }
     _, requests = await asked(
         tmp_path, category("page", picture), image, answer=lambda body: reply, model_configs=[model]
     )
@@ -127,8 +169,13 @@ async def test_d4_pictures_come_before_the_text_and_nothing_is_added(tmp_path: P
 
 def test_d5_json_text_is_read_where_a_template_looks_into_it(tmp_path: Path) -> None:
     columns = [category("j", '{"a": {"b": 5}}'), category("l", '["x","y"]'), category("v", "1.10")]
-    text = "{{ j.a.b }} {% for x in l %}{{ x }};{% endfor %} {{ l[0] }} {{ l|length }} {{ v }} {{ j }}"
-    assert rows(tmp_path, *columns, expression("it", text))[0]["it"] == '5 x;y; x 2 1.10 {"a": {"b": 5}}'
+    text = (
+        "{{ j.a.b }} {% for x in l %}{{ x }};{% endfor %} {{ l[0] }} {{ l|length }} {{ v }} {{ j }}"
+    )
+    assert (
+        rows(tmp_path, *columns, expression("it", text))[0]["it"]
+        == '5 x;y; x 2 1.10 {"a": {"b": 5}}'
+    )
 
 
 def test_d6_of_conditions_that_hold_the_last_counts(tmp_path: Path) -> None:
@@ -166,7 +213,9 @@ def test_d9_people_have_the_fields_that_they_have_there(tmp_path: Path) -> None:
         ("bool", "True", True), ("float", "nan", None), ("float", " 1.5", 1.5),
     ],
 )  # fmt: skip
-def test_d10_expressions_are_cast_as_they_are_there(tmp_path: Path, dtype: str, text: str, value: Any) -> None:
+def test_d10_expressions_are_cast_as_they_are_there(
+    tmp_path: Path, dtype: str, text: str, value: Any
+) -> None:
     assert rows(tmp_path, expression("it", text, dtype=dtype), count=1)[0]["it"] == value
 
 
@@ -178,8 +227,12 @@ def test_d11_fields_that_nobody_has_are_refused_and_null_is_none(tmp_path: Path)
     assert {row["it"] for row in made if row["who"]["unit"] is None} == {"None"}
 
 
-@pytest.mark.parametrize("params", [{}, {"prefix": "ü-"}, {"uppercase": True}, {"prefix": "x", "uppercase": True}])
-def test_d12_uuids_are_those_of_ours_without_hyphens(tmp_path: Path, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "params", [{}, {"prefix": "ü-"}, {"uppercase": True}, {"prefix": "x", "uppercase": True}]
+)
+def test_d12_uuids_are_those_of_ours_without_hyphens(
+    tmp_path: Path, params: dict[str, Any]
+) -> None:
     made = rows(tmp_path, sampler("it", "uuid", **params), count=50)
     ours = rows(tmp_path, sampler("it", "uuid", hyphens=True, **params), count=50)
     prefix = params.get("prefix", "")
@@ -189,7 +242,9 @@ def test_d12_uuids_are_those_of_ours_without_hyphens(tmp_path: Path, params: dic
 
 
 def test_d12_no_parameters_at_all_mean_the_same(tmp_path: Path) -> None:
-    assert all(len(row["it"]) == 32 for row in rows(tmp_path, {**sampler("it", "uuid"), "params": None}))
+    assert all(
+        len(row["it"]) == 32 for row in rows(tmp_path, {**sampler("it", "uuid"), "params": None})
+    )
 
 
 def test_d13_decimal_places_with_whole_numbers_round_once(tmp_path: Path) -> None:
@@ -201,7 +256,9 @@ def test_d13_decimal_places_with_whole_numbers_round_once(tmp_path: Path) -> Non
 
 @pytest.mark.asyncio
 async def test_d14_unions_are_kept_as_they_are_said(tmp_path: Path) -> None:
-    column = structured("v", "x", p=DECIMAL, q=DECIMAL, t=TEXT_OR_WHOLE, n=TEXT_OR_WHOLE, m=OBJECT_OR_TEXT, a={})
+    column = structured(
+        "v", "x", p=DECIMAL, q=DECIMAL, t=TEXT_OR_WHOLE, n=TEXT_OR_WHOLE, m=OBJECT_OR_TEXT, a={}
+    )
     reply = '{"p": "10.50", "q": 3, "t": "txt", "n": 7, "m": {"k": 5}, "a": "any"}'
     shown = expression("it", "{{ v.p }} {{ v.q }} {{ v.t }} {{ v.n }} {{ v.m.k }} {{ v.a }}")
     made, _ = await asked(tmp_path, column, shown, answer=says(reply))
@@ -234,18 +291,26 @@ def test_d15_schema_transform_writes_json(tmp_path: Path) -> None:
     dataset = api.open_dataset(file, root=str(tmp_path / "root"), num_records=2)
     api.generate(dataset)
     api.process(dataset)
-    out = api.export(dataset, tmp_path / "out.jsonl", processor="out").path.read_text(encoding="utf-8")
+    out = api.export(dataset, tmp_path / "out.jsonl", processor="out").path.read_text(
+        encoding="utf-8"
+    )
     row = yaml.safe_load(out.splitlines()[0])
     assert yaml.safe_load(row["w"])["locale"] == "en_US" and row["t"] == "true" and row["n"] == "x"
 
 
 def test_d15_a_list_of_different_kinds_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
-    processor = {"processor_type": "schema_transform", "name": "out", "template": {"l": ["{{ c }}", 1]}}
+    processor = {
+        "processor_type": "schema_transform",
+        "name": "out",
+        "template": {"l": ["{{ c }}", 1]},
+    }
     with pytest.raises(api.ConfigError, match="items of one list must be of one kind"):
         rows(tmp_path, category("c", "x"), processors=[processor])
 
 
-@pytest.mark.parametrize("start", ["2024/01/15", "Jan 15 2024", "January 15, 2024", "20240115", "2024-01-15T00:00:00Z"])
+@pytest.mark.parametrize(
+    "start", ["2024/01/15", "Jan 15 2024", "January 15, 2024", "20240115", "2024-01-15T00:00:00Z"]
+)
 def test_d16_times_in_other_notations(tmp_path: Path, start: str) -> None:
     made = rows(tmp_path, sampler("it", "datetime", start=start, end="2024-01-16", unit="h"))
     assert all(row["it"].startswith("2024-01-15T") for row in made)
@@ -258,7 +323,11 @@ def test_d16_names_empty_prompts_and_values_of_several_kinds(tmp_path: Path) -> 
         sampler("1st", "subcategory", category="größe", values={"a": ["x"], "1": [2]}),
         llm("a-b", "", model_alias="w", system_prompt=""),
     ]
-    processor = {"processor_type": "schema_transform", "name": "my rows", "template": {"a": "{{ `my column` }}"}}
+    processor = {
+        "processor_type": "schema_transform",
+        "name": "my rows",
+        "template": {"a": "{{ `my column` }}"},
+    }
     made = rows(tmp_path, *columns, processors=[processor], count=20)
     assert {(row["größe"], row["1st"]) for row in made} == {("a", "x"), ("1", "2")}
     assert {row["my column"] for row in made} == {0, 1}
@@ -284,7 +353,9 @@ def test_d17_code_is_read_from_replies_as_models_write_them(reply: str, code: st
 
 @pytest.mark.asyncio
 async def test_d17_json_that_is_almost_json_is_read(tmp_path: Path) -> None:
-    made, requests = await asked(tmp_path, structured("v", "x", a={"type": "integer"}), answer=says("Sure: {'a': 1,}"))
+    made, requests = await asked(
+        tmp_path, structured("v", "x", a={"type": "integer"}), answer=says("Sure: {'a': 1,}")
+    )
     assert made[0]["v"] == {"a": 1} and len(requests) == 1
 
 
@@ -292,13 +363,20 @@ def test_d18_as_many_records_as_the_seed_has_rows(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("n\n1\n2\n3\n", encoding="utf-8")
     file = tmp_path / "own.yaml"
     content = {"num_records": "seed", "seed_config": {"source": {"path": "s.csv"}}}
-    file.write_text(yaml.safe_dump({**content, "columns": [expression("it", "{{ n }}")]}), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump({**content, "columns": [expression("it", "{{ n }}")]}), encoding="utf-8"
+    )
     assert api.open_dataset(file, root=str(tmp_path / "root")).plan.num_records == 3
 
 
 def test_d19_verdicts_of_sql_are_the_parsers_in_both(tmp_path: Path) -> None:
     """The parser is lenient with dialects; empty text is not SQL here, and is there."""
-    column = {"column_type": "validation", "name": "v", "target_columns": ["q"], "validator_type": "code"}
+    column = {
+        "column_type": "validation",
+        "name": "v",
+        "target_columns": ["q"],
+        "validator_type": "code",
+    }
     validation = {**column, "validator_params": {"code_lang": "sql:postgres"}}
     made = rows(tmp_path, category("q", "SELECT 1", "SELEC 1 FROM", " "), validation, count=20)
     assert {(row["q"], row["v"]["is_valid"]) for row in made} == {
@@ -311,7 +389,16 @@ def test_d19_verdicts_of_sql_are_the_parsers_in_both(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_d20_requests_have_what_the_config_says_and_no_more(tmp_path: Path) -> None:
     model = {"alias": "w", "model": "m", "provider": "p"}
-    model["inference_parameters"] = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 50, "extra_body": {"seed": 3}}
-    _, requests = await asked(tmp_path, llm("it", "Hi", model_alias="w"), answer=says("Hi"), model_configs=[model])
-    sent = {name: value for name, value in requests[0].items() if name not in ("messages", "stream")}
+    model["inference_parameters"] = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 50,
+        "extra_body": {"seed": 3},
+    }
+    _, requests = await asked(
+        tmp_path, llm("it", "Hi", model_alias="w"), answer=says("Hi"), model_configs=[model]
+    )
+    sent = {
+        name: value for name, value in requests[0].items() if name not in ("messages", "stream")
+    }
     assert sent == {"model": "m", "temperature": 0.5, "top_p": 0.9, "max_tokens": 50, "seed": 3}

@@ -19,7 +19,13 @@ from pydantic import BaseModel, ValidationError
 from sdg_core.config.base import ConfigModel
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.plan.checks.config import check_config
-from sdg_core.plan.fingerprint import Fingerprint, canonical_json, compute_fingerprint, hashed_fields, version_name
+from sdg_core.plan.fingerprint import (
+    Fingerprint,
+    canonical_json,
+    compute_fingerprint,
+    hashed_fields,
+    version_name,
+)
 from sdg_core.plan.graph import build_graph
 
 Place = tuple[str | int, ...]
@@ -47,8 +53,18 @@ BASE: dict[str, Any] = {
             "sampler_type": "subcategory",
             "params": {"category": "cat", "values": {"a": ["x"], "b": ["y", "z"]}},
         },
-        {"column_type": "sampler", "name": "uni", "sampler_type": "uniform", "params": {"low": 0, "high": 1}},
-        {"column_type": "sampler", "name": "gau", "sampler_type": "gaussian", "params": {"mean": 0, "stddev": 1}},
+        {
+            "column_type": "sampler",
+            "name": "uni",
+            "sampler_type": "uniform",
+            "params": {"low": 0, "high": 1},
+        },
+        {
+            "column_type": "sampler",
+            "name": "gau",
+            "sampler_type": "gaussian",
+            "params": {"mean": 0, "stddev": 1},
+        },
         {"column_type": "sampler", "name": "uid", "sampler_type": "uuid", "params": {}},
         {
             "column_type": "sampler",
@@ -65,15 +81,26 @@ BASE: dict[str, Any] = {
             "system_prompt": "be {{ uid }}",
         },
         {"column_type": "seed-dataset", "name": "product"},
-        {"column_type": "sampler", "name": "cat2", "sampler_type": "category", "params": {"values": ["a", "b"]}},
+        {
+            "column_type": "sampler",
+            "name": "cat2",
+            "sampler_type": "category",
+            "params": {"values": ["a", "b"]},
+        },
     ],
     "seed_config": {"source": {"path": "x.csv"}, "selection_strategy": {"start": 0, "end": 5}},
     "processors": [
         {"processor_type": "drop_columns", "name": "drop", "column_names": ["gau"]},
         {"processor_type": "schema_transform", "name": "chat", "template": {"m": "{{ txt }}"}},
     ],
-    "model_providers": [{"name": "p", "endpoint": "http://x/v1"}, {"name": "p2", "endpoint": "http://y/v1"}],
-    "model_configs": [{"alias": "w", "model": "m", "provider": "p"}, {"alias": "w2", "model": "m", "provider": "p"}],
+    "model_providers": [
+        {"name": "p", "endpoint": "http://x/v1"},
+        {"name": "p2", "endpoint": "http://y/v1"},
+    ],
+    "model_configs": [
+        {"alias": "w", "model": "m", "provider": "p"},
+        {"alias": "w2", "model": "m", "provider": "p"},
+    ],
     "run": {},
 }
 CAT, SUB, UNI, GAU, UID, DAY, EXP, TXT, SEED, CAT2 = (("columns", place) for place in range(10))
@@ -99,7 +126,14 @@ SERVED = {**AT_HOME, SERVE: {"command": ["s"]}}
 OWN_CLIENT = {(*PROVIDER, "provider_type"): "custom", (*PROVIDER, "client"): "m:Client"}
 COMMAND = {"name": "s", "provider_type": "stdio", "command": "serve"}
 TOOLS = {"tool_alias": "t", "providers": ["s"]}
-FAKE = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person_from_faker", "params": {}}}
+FAKE = {
+    UID: {
+        "column_type": "sampler",
+        "name": "uid",
+        "sampler_type": "person_from_faker",
+        "params": {},
+    }
+}
 PERSON = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person", "params": {}}}
 
 
@@ -167,9 +201,15 @@ def with_validator(kind: str, **params: Any) -> dict[Place, Any]:
     return with_column({**target, "validator_params": params})
 
 
-CUSTOM_COLUMN = with_column({"column_type": "custom", "generator_function": "m:f", "source_hash": "sha256:1"})
-WHOLE = with_column({"column_type": "custom", "generator_function": "m:f", "generation_strategy": "full_column"})
-SIDED = with_column({"column_type": "custom", "generator_function": "m:f", "side_effect_columns": ["side"]})
+CUSTOM_COLUMN = with_column(
+    {"column_type": "custom", "generator_function": "m:f", "source_hash": "sha256:1"}
+)
+WHOLE = with_column(
+    {"column_type": "custom", "generator_function": "m:f", "generation_strategy": "full_column"}
+)
+SIDED = with_column(
+    {"column_type": "custom", "generator_function": "m:f", "side_effect_columns": ["side"]}
+)
 REGEX = with_validator("regex", pattern="x")
 CODE = with_validator("code", code_lang="python")
 SCHEMA = with_validator("json_schema", json_schema={"type": "object"})
@@ -195,12 +235,22 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "CustomColumn.drop": inside(OWN, "drop", True, before=CUSTOM_COLUMN),
     "CustomColumn.description": outside(OWN, "description", "x", before=CUSTOM_COLUMN),
     "CustomColumn.column_type": Tag(True, OWN, CUSTOM_COLUMN),
-    "CustomColumn.generator_function": inside(OWN, "generator_function", "m:g", before=CUSTOM_COLUMN),
-    "CustomColumn.generation_strategy": inside(OWN, "generation_strategy", "full_column", before=CUSTOM_COLUMN),
-    "CustomColumn.generator_params": inside(OWN, "generator_params", {"a": 1}, before=CUSTOM_COLUMN),
+    "CustomColumn.generator_function": inside(
+        OWN, "generator_function", "m:g", before=CUSTOM_COLUMN
+    ),
+    "CustomColumn.generation_strategy": inside(
+        OWN, "generation_strategy", "full_column", before=CUSTOM_COLUMN
+    ),
+    "CustomColumn.generator_params": inside(
+        OWN, "generator_params", {"a": 1}, before=CUSTOM_COLUMN
+    ),
     "CustomColumn.required_columns": inside(OWN, "required_columns", ["exp"], before=CUSTOM_COLUMN),
-    "CustomColumn.side_effect_columns": inside(OWN, "side_effect_columns", ["side"], before=CUSTOM_COLUMN),
-    "CustomColumn.side_effect_types": inside(OWN, "side_effect_types", {"side": "int"}, before=SIDED),
+    "CustomColumn.side_effect_columns": inside(
+        OWN, "side_effect_columns", ["side"], before=CUSTOM_COLUMN
+    ),
+    "CustomColumn.side_effect_types": inside(
+        OWN, "side_effect_types", {"side": "int"}, before=SIDED
+    ),
     "CustomColumn.model_aliases": inside(OWN, "model_aliases", ["w"], before=CUSTOM_COLUMN),
     "CustomColumn.output_type": inside(OWN, "output_type", "int", before=CUSTOM_COLUMN),
     "CustomColumn.allow_resize": inside(OWN, "allow_resize", True, before=WHOLE),
@@ -214,7 +264,9 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "ValidationColumn.validator_type": Verdict(
         True, {(*OWN, "validator_type"): "code", PARAMS: {"code_lang": "python"}}, before=REGEX
     ),
-    "ValidationColumn.validator_params": inside(OWN, "validator_params", {"pattern": "y"}, before=REGEX),
+    "ValidationColumn.validator_params": inside(
+        OWN, "validator_params", {"pattern": "y"}, before=REGEX
+    ),
     "ValidationColumn.batch_size": outside(OWN, "batch_size", 3, before=REGEX),
     "CodeParams.validator_type": Tag(True, PARAMS, CODE),
     "CodeParams.code_lang": inside(PARAMS, "code_lang", "sql:ansi", before=CODE),
@@ -224,8 +276,12 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "JsonSchemaParams.validator_type": Tag(True, PARAMS, SCHEMA),
     "JsonSchemaParams.json_schema": inside(PARAMS, "json_schema", {"type": "array"}, before=SCHEMA),
     "LocalCallableParams.validator_type": Tag(True, PARAMS, CALLABLE),
-    "LocalCallableParams.validation_function": inside(PARAMS, "validation_function", "m:g", before=CALLABLE),
-    "LocalCallableParams.output_schema": inside(PARAMS, "output_schema", OPEN_VERDICT, before=CALLABLE),
+    "LocalCallableParams.validation_function": inside(
+        PARAMS, "validation_function", "m:g", before=CALLABLE
+    ),
+    "LocalCallableParams.output_schema": inside(
+        PARAMS, "output_schema", OPEN_VERDICT, before=CALLABLE
+    ),
     "LocalCallableParams.version": inside(PARAMS, "version", 2, before=CALLABLE),
     "LocalCallableParams.source_hash": inside(PARAMS, "source_hash", "sha256:2", before=CALLABLE),
     "RemoteParams.validator_type": Tag(True, PARAMS, REMOTE),
@@ -234,7 +290,9 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "RemoteParams.timeout": outside(PARAMS, "timeout", 5.0, before=REMOTE),
     "RemoteParams.max_retries": outside(PARAMS, "max_retries", 1, before=REMOTE),
     "RemoteParams.retry_backoff": outside(PARAMS, "retry_backoff", 0.5, before=REMOTE),
-    "RemoteParams.max_parallel_requests": outside(PARAMS, "max_parallel_requests", 9, before=REMOTE),
+    "RemoteParams.max_parallel_requests": outside(
+        PARAMS, "max_parallel_requests", 9, before=REMOTE
+    ),
 }
 
 
@@ -252,7 +310,12 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
     keeps = {"processor_type": "filter", "name": "f", "keep": "{{ exp }}"}
     same = {"processor_type": "deduplicate", "name": "d", "method": "minhash", "columns": ["exp"]}
     best = {**same, "keep": "best", "score": "uni"}
-    leaks = {"processor_type": "decontaminate", "name": "c", "columns": ["exp"], "evaluation_sets": [evaluation]}
+    leaks = {
+        "processor_type": "decontaminate",
+        "name": "c",
+        "columns": ["exp"],
+        "evaluation_sets": [evaluation],
+    }
     changes = {
         "FilterProcessor.name": (keeps, "name", "g"),
         "FilterProcessor.keep": (keeps, "keep", "{{ uni }}"),
@@ -271,10 +334,18 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
         "DeduplicateProcessor.score": (best, "score", "gau"),
         "DecontaminateProcessor.name": (leaks, "name", "e"),
         "DecontaminateProcessor.columns": (leaks, "columns", ["txt"]),
-        "DecontaminateProcessor.evaluation_sets": (leaks, "evaluation_sets", [evaluation, evaluation]),
+        "DecontaminateProcessor.evaluation_sets": (
+            leaks,
+            "evaluation_sets",
+            [evaluation, evaluation],
+        ),
         "DecontaminateProcessor.n": (leaks, "n", 8),
         "DecontaminateProcessor.threshold": (leaks, "threshold", 0.5),
-        "EvaluationSet.source": (leaks, "evaluation_sets", [{**evaluation, "source": {"path": "f.csv"}}]),
+        "EvaluationSet.source": (
+            leaks,
+            "evaluation_sets",
+            [{**evaluation, "source": {"path": "f.csv"}}],
+        ),
         "EvaluationSet.columns": (leaks, "evaluation_sets", [{**evaluation, "columns": ["b"]}]),
     }
     verdicts: dict[str, Verdict | Tag] = {
@@ -298,7 +369,12 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "LlmCodeColumn": {**chat, "column_type": "llm-code", "code_lang": "python"},
         "LlmStructuredColumn": {**chat, "column_type": "llm-structured", "output_format": schema},
         "LlmJudgeColumn": {**chat, "column_type": "llm-judge", "scores": [score]},
-        "EmbeddingColumn": {"name": "txt", "model_alias": "w", "column_type": "embedding", "target_column": "exp"},
+        "EmbeddingColumn": {
+            "name": "txt",
+            "model_alias": "w",
+            "column_type": "embedding",
+            "target_column": "exp",
+        },
         "ImageColumn": {**chat, "column_type": "image"},
     }
     changes: dict[str, Any] = {
@@ -355,24 +431,34 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
     judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **alone}
     for name, value in {"name": "t", "description": "e", "options": {"x": "1", "z": "2"}}.items():
         found[f"Score.{name}"] = inside((*TXT, "scores", 0), name, value, before=judge)
-    for kind, modality, value in (("Image", "image", "png"), ("Audio", "audio", "mp3"), ("Video", "video", "mp4")):
+    for kind, modality, value in (
+        ("Image", "image", "png"),
+        ("Audio", "audio", "mp3"),
+        ("Video", "video", "mp4"),
+    ):
         place = (*TXT, "multi_modal_context", 0)
         here = {(*TXT, "multi_modal_context"): [{"modality": modality, "column_name": "uid"}]}
         found[f"{kind}Context.modality"] = Tag(True, place, here)
         found[f"{kind}Context.column_name"] = inside(place, "column_name", "exp", before=here)
         found[f"{kind}Context.data_type"] = inside(place, "data_type", "url", before=here)
-        found[f"{kind}Context.{modality}_format"] = inside(place, f"{modality}_format", value, before=here)
+        found[f"{kind}Context.{modality}_format"] = inside(
+            place, f"{modality}_format", value, before=here
+        )
     return found | drawn_and_priced_verdicts()
 
 
 def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
     heat, price = (*INFERENCE, "temperature"), (*MODEL, "prices")
     uniform = {heat: {"distribution_type": "uniform", "params": {"low": 0.1, "high": 0.9}}}
-    manual = {heat: {"distribution_type": "manual", "params": {"values": [0.1, 0.9], "weights": [1, 2]}}}
+    manual = {
+        heat: {"distribution_type": "manual", "params": {"values": [0.1, 0.9], "weights": [1, 2]}}
+    }
     prices = {price: {"prompt_tokens": 1.0}}
     found: dict[str, Verdict | Tag] = {
         "UniformDistribution.distribution_type": Tag(True, heat, uniform),
-        "UniformDistribution.params": inside(heat, "params", {"low": 0.2, "high": 0.3}, before=uniform),
+        "UniformDistribution.params": inside(
+            heat, "params", {"low": 0.2, "high": 0.3}, before=uniform
+        ),
         "UniformRange.low": inside((*heat, "params"), "low", 0.2, before=uniform),
         "UniformRange.high": inside((*heat, "params"), "high", 0.8, before=uniform),
         "ManualDistribution.distribution_type": Tag(True, heat, manual),
@@ -380,7 +466,9 @@ def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
         "ManualChoice.values": inside((*heat, "params"), "values", [0.2, 0.9], before=manual),
         "ManualChoice.weights": inside((*heat, "params"), "weights", [1, 3], before=manual),
         "ModelConfig.prices": outside(MODEL, "prices", {"images": 1.0}, before=prices),
-        "RunSettings.max_conversation_correction_steps": outside(("run",), "max_conversation_correction_steps", 9),
+        "RunSettings.max_conversation_correction_steps": outside(
+            ("run",), "max_conversation_correction_steps", 9
+        ),
         "RunSettings.max_conversation_restarts": outside(("run",), "max_conversation_restarts", 9),
         "RunSettings.max_attempts": outside(("run",), "max_attempts", 9),
         "RunSettings.executor": outside(("run",), "executor", "ray"),
@@ -410,10 +498,14 @@ def tool_verdicts() -> dict[str, Verdict | Tag]:
         "StdioMcpProvider.args": outside(server, "args", ["-v"], before=before),
         "StdioMcpProvider.env": outside(server, "env", {"A": "B"}, before=before),
         "HttpMcpProvider.name": Verdict(True, renamed, http),
-        "HttpMcpProvider.provider_type": outside(server, "provider_type", "streamable_http", before=http),
+        "HttpMcpProvider.provider_type": outside(
+            server, "provider_type", "streamable_http", before=http
+        ),
         "HttpMcpProvider.endpoint": outside(server, "endpoint", "http://i/sse", before=http),
         "HttpMcpProvider.api_key": outside(server, "api_key", "KEY", before=http),
-        "ToolConfig.tool_alias": Verdict(True, {(*tools, "tool_alias"): "u", (*TXT, "tool_alias"): "u"}, before),
+        "ToolConfig.tool_alias": Verdict(
+            True, {(*tools, "tool_alias"): "u", (*TXT, "tool_alias"): "u"}, before
+        ),
         "ToolConfig.providers": inside(tools, "providers", ["s", "n"], before=before),
         "ToolConfig.allow_tools": inside(tools, "allow_tools", ["add"], before=before),
         "ToolConfig.max_tool_call_turns": inside(tools, "max_tool_call_turns", 9, before=before),
@@ -442,7 +534,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "RunSettings.resume": outside(("run",), "resume", "never"),
     "RunSettings.max_parallel_requests": outside(("run",), "max_parallel_requests", 2),
     "RunSettings.when_claimed": outside(("run",), "when_claimed", "refuse"),
-    "RunSettings.max_cost": outside(("run",), "max_cost", 5.0, before={(*MODEL, "prices"): {"prompt_tokens": 1.0}}),
+    "RunSettings.max_cost": outside(
+        ("run",), "max_cost", 5.0, before={(*MODEL, "prices"): {"prompt_tokens": 1.0}}
+    ),
     "RunSettings.max_tokens": outside(("run",), "max_tokens", 100_000),
     "RunSettings.num_retries": outside(("run",), "num_retries", 1),
     "RunSettings.max_failure_rate": outside(("run",), "max_failure_rate", 0.1),
@@ -452,10 +546,14 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SamplerColumn.drop": inside(UNI, "drop", True),
     "SamplerColumn.description": outside(UNI, "description", "x"),
     "SamplerColumn.column_type": Tag(True, UNI),
-    "SamplerColumn.sampler_type": Verdict(True, {(*GAU, "sampler_type"): "uuid", (*GAU, "params"): {}}),
+    "SamplerColumn.sampler_type": Verdict(
+        True, {(*GAU, "sampler_type"): "uuid", (*GAU, "params"): {}}
+    ),
     "SamplerColumn.params": inside(GAU, "params", {"mean": 1, "stddev": 1}),
     "SamplerColumn.convert_to": inside(UNI, "convert_to", "str"),
-    "SamplerColumn.conditional_params": inside(UNI, "conditional_params", {"cat == 'a'": {"low": 1, "high": 2}}),
+    "SamplerColumn.conditional_params": inside(
+        UNI, "conditional_params", {"cat == 'a'": {"low": 1, "high": 2}}
+    ),
     "DatasetConfig.constraints": Verdict(True, SCALAR),
     "DatasetConfig.select": Verdict(True, SELECTS),
     "SelectConfig.keep": inside(("select",), "keep", "{{ uni > 2 }}", before=SELECTS),
@@ -488,14 +586,18 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "TimedeltaParams.sampler_type": Tag(True, DRAWN, before=TIMEDELTA),
     "TimedeltaParams.dt_min": inside(DRAWN, "dt_min", 2, before=TIMEDELTA),
     "TimedeltaParams.dt_max": inside(DRAWN, "dt_max", 6, before=TIMEDELTA),
-    "TimedeltaParams.reference_column_name": inside(DRAWN, "reference_column_name", "price", before=TIMEDELTA),
+    "TimedeltaParams.reference_column_name": inside(
+        DRAWN, "reference_column_name", "price", before=TIMEDELTA
+    ),
     "TimedeltaParams.unit": inside(DRAWN, "unit", "h", before=TIMEDELTA),
     "CategoryParams.sampler_type": Tag(True, sampler_column(CAT)),
     "CategoryParams.values": inside(sampler_column(CAT2), "values", ["b", "a"]),
     "CategoryParams.weights": inside(sampler_column(CAT), "weights", [1, 3]),
     "SubcategoryParams.sampler_type": Tag(True, sampler_column(SUB)),
     "SubcategoryParams.category": inside(sampler_column(SUB), "category", "cat2"),
-    "SubcategoryParams.values": inside(sampler_column(SUB), "values", {"a": ["x"], "b": ["z", "y"]}),
+    "SubcategoryParams.values": inside(
+        sampler_column(SUB), "values", {"a": ["x"], "b": ["z", "y"]}
+    ),
     "UniformParams.sampler_type": Tag(True, sampler_column(UNI)),
     "UniformParams.low": inside(sampler_column(UNI), "low", 0.5),
     "UniformParams.high": inside(sampler_column(UNI), "high", 2),
@@ -526,9 +628,13 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "PersonParams.select_field_values": inside(
         (*UID, "params"), "select_field_values", {"state": ["NY", "CA"]}, before=PERSON
     ),
-    "PersonParams.with_synthetic_personas": inside((*UID, "params"), "with_synthetic_personas", True, before=PERSON),
+    "PersonParams.with_synthetic_personas": inside(
+        (*UID, "params"), "with_synthetic_personas", True, before=PERSON
+    ),
     "PersonParams.census_fields": inside((*UID, "params"), "census_fields", True, before=PERSON),
-    "ExpressionColumn.name": Verdict(True, {(*EXP, "name"): "exp2", (*TXT, "prompt"): "{{ exp2 }}"}),
+    "ExpressionColumn.name": Verdict(
+        True, {(*EXP, "name"): "exp2", (*TXT, "prompt"): "{{ exp2 }}"}
+    ),
     "ExpressionColumn.drop": inside(EXP, "drop", True),
     "ExpressionColumn.description": outside(EXP, "description", "x"),
     "ExpressionColumn.column_type": Tag(True, EXP),
@@ -574,7 +680,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "FileContentsSeedSource.encoding": inside(SOURCE, "encoding", "latin-1", before=CONTENTS),
     "SqlSeedSource.seed_type": Tag(True, SOURCE, SQL),
     "SqlSeedSource.url": outside(SOURCE, "url", "sqlite:///y.db", before=SQL),
-    "SqlSeedSource.url_env": Verdict(False, {(*SOURCE, "url"): None, (*SOURCE, "url_env"): "URL"}, SQL),
+    "SqlSeedSource.url_env": Verdict(
+        False, {(*SOURCE, "url"): None, (*SOURCE, "url_env"): "URL"}, SQL
+    ),
     "SqlSeedSource.query": outside(SOURCE, "query", "SELECT b FROM t ORDER BY b", before=SQL),
     "HuggingFaceSeedSource.seed_type": Tag(True, SOURCE, HUB),
     "HuggingFaceSeedSource.path": outside(SOURCE, "path", "datasets/v/d/x.parquet", before=HUB),
@@ -593,7 +701,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "IndexRange.start": inside(("seed_config", "selection_strategy"), "start", 1),
     "IndexRange.end": inside(("seed_config", "selection_strategy"), "end", 4),
     "PartitionBlock.index": inside(("seed_config", "selection_strategy"), "index", 1, before=BLOCK),
-    "PartitionBlock.num_partitions": inside(("seed_config", "selection_strategy"), "num_partitions", 4, before=BLOCK),
+    "PartitionBlock.num_partitions": inside(
+        ("seed_config", "selection_strategy"), "num_partitions", 4, before=BLOCK
+    ),
     "DropColumnsProcessor.processor_type": Tag(True, ("processors", 0)),
     "DropColumnsProcessor.name": outside(("processors", 0), "name", "other"),
     "DropColumnsProcessor.column_names": inside(("processors", 0), "column_names", ["uni"]),
@@ -602,7 +712,12 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SchemaTransformProcessor.template": outside(("processors", 1), "template", {"n": "{{ exp }}"}),
     **row_processor_verdicts(),
     "ModelProvider.name": Verdict(
-        True, {(*PROVIDER, "name"): "q", (*MODEL, "provider"): "q", ("model_configs", 1, "provider"): "q"}
+        True,
+        {
+            (*PROVIDER, "name"): "q",
+            (*MODEL, "provider"): "q",
+            ("model_configs", 1, "provider"): "q",
+        },
     ),
     "ModelProvider.provider_type": inside(PROVIDER, "provider_type", "simulated"),
     "ModelProvider.endpoint": outside(PROVIDER, "endpoint", "https://z/v1"),
@@ -623,12 +738,21 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
     "Simulation.malformed": inside(SIMULATION, "malformed", 0.1, before=SIMULATED),
     "Simulation.reply_tokens": inside(SIMULATION, "reply_tokens", 100, before=SIMULATED),
-    "ReplyTokens.mean": inside((*SIMULATION, "reply_tokens"), "*", {"mean": 10.0}, before=SIMULATED),
-    "ReplyTokens.stddev": inside(SIMULATION, "reply_tokens", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
+    "ReplyTokens.mean": inside(
+        (*SIMULATION, "reply_tokens"), "*", {"mean": 10.0}, before=SIMULATED
+    ),
+    "ReplyTokens.stddev": inside(
+        SIMULATION, "reply_tokens", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED
+    ),
     "Latency.mean": outside((*SIMULATION, "latency"), "mean", 0.1, before=SIMULATED),
-    "Latency.stddev": outside(SIMULATION, "latency", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
+    "Latency.stddev": outside(
+        SIMULATION, "latency", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED
+    ),
     "Simulation.latency": outside(
-        (*PROVIDER, "simulation"), "latency", 0.5, before={(*PROVIDER, "provider_type"): "simulated"}
+        (*PROVIDER, "simulation"),
+        "latency",
+        0.5,
+        before={(*PROVIDER, "provider_type"): "simulated"},
     ),
     "ModelConfig.alias": Verdict(True, {(*MODEL, "alias"): "v", (*TXT, "model_alias"): "v"}),
     "ModelConfig.model": inside(MODEL, "model", "m2"),
@@ -638,7 +762,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelConfig.fallback": inside(MODEL, "fallback", "w2"),
     "ModelConfig.skip_health_check": outside(MODEL, "skip_health_check", True),
     "InferenceParameters.generation_type": outside(INFERENCE, "generation_type", "embedding"),
-    "InferenceParameters.encoding_format": outside(INFERENCE, "encoding_format", "base64", before=EMBEDS),
+    "InferenceParameters.encoding_format": outside(
+        INFERENCE, "encoding_format", "base64", before=EMBEDS
+    ),
     "InferenceParameters.dimensions": inside(INFERENCE, "dimensions", 8, before=EMBEDS),
     "InferenceParameters.temperature": inside(INFERENCE, "temperature", 0.5),
     "InferenceParameters.top_p": inside(INFERENCE, "top_p", 0.5),
@@ -668,7 +794,9 @@ def fingerprint(raw: dict[str, Any], *, seed_digest: str | None = DIGEST) -> Fin
     problems = check_config(config, seed_columns=SEED_COLUMNS)
     assert problems == []
     columns = SEED_COLUMNS if seed_digest else ()
-    return compute_fingerprint(config, build_graph(config), seed_columns=columns, seed_digest=seed_digest)
+    return compute_fingerprint(
+        config, build_graph(config), seed_columns=columns, seed_digest=seed_digest
+    )
 
 
 def fields_of(root: type[BaseModel]) -> dict[str, Any]:
@@ -681,7 +809,10 @@ def fields_of(root: type[BaseModel]) -> dict[str, Any]:
         if isinstance(item, type) and issubclass(item, BaseModel):
             if item not in seen:
                 seen.add(item)
-                annotations = {f"{item.__name__}.{name}": info.annotation for name, info in item.model_fields.items()}
+                annotations = {
+                    f"{item.__name__}.{name}": info.annotation
+                    for name, info in item.model_fields.items()
+                }
                 found |= annotations
                 todo.extend(annotations.values())
         else:
@@ -701,12 +832,19 @@ def test_a_new_field_without_a_verdict_would_be_found() -> None:
     assert fields_of(Extended).keys() - VERDICTS.keys() == {"DatasetConfig.surprise"}
 
 
-@pytest.mark.parametrize("name", [name for name, verdict in VERDICTS.items() if isinstance(verdict, Verdict)])
+@pytest.mark.parametrize(
+    "name", [name for name, verdict in VERDICTS.items() if isinstance(verdict, Verdict)]
+)
 def test_a_field_counts_or_not(name: str) -> None:
     verdict = VERDICTS[name]
     assert isinstance(verdict, Verdict)
-    before, after = changed(BASE, verdict.before), changed(changed(BASE, verdict.before), verdict.change)
-    assert DatasetConfig.model_validate(before) != DatasetConfig.model_validate(after), "the change changes nothing"
+    before, after = (
+        changed(BASE, verdict.before),
+        changed(changed(BASE, verdict.before), verdict.change),
+    )
+    assert DatasetConfig.model_validate(before) != DatasetConfig.model_validate(after), (
+        "the change changes nothing"
+    )
     old, new = fingerprint(before), fingerprint(after)
     assert (old.config_hash != new.config_hash) is verdict.counts
     assert (old.config_part != new.config_part) is verdict.counts
@@ -714,7 +852,9 @@ def test_a_field_counts_or_not(name: str) -> None:
         assert old == new
 
 
-@pytest.mark.parametrize("name", [name for name, verdict in VERDICTS.items() if isinstance(verdict, Tag)])
+@pytest.mark.parametrize(
+    "name", [name for name, verdict in VERDICTS.items() if isinstance(verdict, Tag)]
+)
 def test_a_tag_is_hashed_or_not(name: str) -> None:
     verdict = VERDICTS[name]
     assert isinstance(verdict, Tag)
@@ -745,7 +885,12 @@ def test_another_process_finds_the_same(hash_seed: str) -> None:
     env = {**os.environ, "PYTHONHASHSEED": hash_seed}
     text = json.dumps([BASE, SEED_COLUMNS, DIGEST])
     done = subprocess.run(
-        [sys.executable, "-c", script], input=text, env=env, check=True, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        input=text,
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     ours = fingerprint(BASE)
     assert json.loads(done.stdout) == [ours.config_hash, ours.config_part, dict(ours.column_hashes)]
@@ -775,7 +920,9 @@ def test_absent_null_and_empty_are_the_same(place: Place, values: list[Any]) -> 
 
 
 def test_no_processors_and_an_empty_list_of_them_are_the_same() -> None:
-    assert fingerprint(changed(BASE, {("processors",): []})) == fingerprint(changed(BASE, {("processors",): ABSENT}))
+    assert fingerprint(changed(BASE, {("processors",): []})) == fingerprint(
+        changed(BASE, {("processors",): ABSENT})
+    )
 
 
 def test_spelling_out_a_default_changes_nothing() -> None:
@@ -794,13 +941,20 @@ def test_keys_of_mappings_have_no_order() -> None:
 
 
 def test_models_that_no_column_uses_do_not_count() -> None:
-    unused = {("model_configs", 1, "model"): "other", ("model_providers", 1, "extra_body"): {"a": 1}}
+    unused = {
+        ("model_configs", 1, "model"): "other",
+        ("model_providers", 1, "extra_body"): {"a": 1},
+    }
     assert fingerprint(changed(BASE, unused)) == fingerprint(BASE)
 
 
-@pytest.mark.parametrize("field", ["model_configs", "model_providers", "tool_configs", "mcp_providers"])
+@pytest.mark.parametrize(
+    "field", ["model_configs", "model_providers", "tool_configs", "mcp_providers"]
+)
 def test_what_is_referred_to_by_name_has_no_order(field: str) -> None:
-    both = changed(BASE, {("tool_configs",): [TOOLS, {**TOOLS, "tool_alias": "u"}], (*TXT, "tool_alias"): "t"})
+    both = changed(
+        BASE, {("tool_configs",): [TOOLS, {**TOOLS, "tool_alias": "u"}], (*TXT, "tool_alias"): "t"}
+    )
     both["mcp_providers"] = [COMMAND, {**COMMAND, "name": "n"}]
     assert len(both[field]) == 2
     assert fingerprint({**both, field: both[field][::-1]}) == fingerprint(both)
@@ -827,7 +981,9 @@ def moved(changes: Mapping[Place, Any]) -> set[str]:
         ({("processors",): []}, set()),
     ],
 )
-def test_a_change_moves_a_column_and_its_dependants_only(changes: Mapping[Place, Any], columns: set[str]) -> None:
+def test_a_change_moves_a_column_and_its_dependants_only(
+    changes: Mapping[Place, Any], columns: set[str]
+) -> None:
     assert moved(changes) == columns
 
 
@@ -847,7 +1003,9 @@ def test_the_seed_moves_replies_of_the_simulated_provider_only() -> None:
 def test_seed_content_moves_the_whole_but_not_the_config_part() -> None:
     old, new = fingerprint(BASE), fingerprint(BASE, seed_digest="sha256:" + "2" * 64)
     assert old.config_hash != new.config_hash and old.config_part == new.config_part
-    moved_columns = {name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]}
+    moved_columns = {
+        name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]
+    }
     assert moved_columns == {"product", "price", "exp", "txt"}
 
 
@@ -876,7 +1034,10 @@ def test_canonical_json_is_one_text_per_value() -> None:
 
 def test_the_row_group_size_counts_for_functions_of_a_whole_row_group_only() -> None:
     for before, counts in ((CUSTOM_COLUMN, False), (WHOLE, True)):
-        old, new = (fingerprint(changed(changed(BASE, before), {("row_group_size",): size})) for size in (5, 7))
+        old, new = (
+            fingerprint(changed(changed(BASE, before), {("row_group_size",): size}))
+            for size in (5, 7)
+        )
         assert (old.config_hash != new.config_hash) is counts
         assert (old.column_hashes["own"] != new.column_hashes["own"]) is counts
 
@@ -884,7 +1045,9 @@ def test_the_row_group_size_counts_for_functions_of_a_whole_row_group_only() -> 
 def test_side_effects_have_a_fingerprint_that_moves_with_their_function() -> None:
     sided = changed(BASE, SIDED)
     old, new = fingerprint(sided), fingerprint(changed(sided, {(*OWN, "version"): 2}))
-    assert {name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]} == {"own", "side"}
+    assert {
+        name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]
+    } == {"own", "side"}
 
 
 def test_spelling_out_that_skips_spread_changes_nothing() -> None:
@@ -892,11 +1055,16 @@ def test_spelling_out_that_skips_spread_changes_nothing() -> None:
 
 
 def test_which_tools_are_allowed_has_no_order_and_tools_that_no_column_uses_do_not_count() -> None:
-    tools: dict[Place, Any] = {("mcp_providers",): [COMMAND], ("tool_configs",): [{**TOOLS, "allow_tools": ["a", "b"]}]}
+    tools: dict[Place, Any] = {
+        ("mcp_providers",): [COMMAND],
+        ("tool_configs",): [{**TOOLS, "allow_tools": ["a", "b"]}],
+    }
     assert fingerprint(changed(BASE, tools)) == fingerprint(BASE)
     used = changed(BASE, {**tools, (*TXT, "tool_alias"): "t"})
     assert fingerprint(used) != fingerprint(BASE)
-    assert fingerprint(changed(used, {("tool_configs", 0, "allow_tools"): ["b", "a"]})) == fingerprint(used)
+    assert fingerprint(
+        changed(used, {("tool_configs", 0, "allow_tools"): ["b", "a"]})
+    ) == fingerprint(used)
 
 
 def test_an_empty_list_of_allowed_tools_is_refused() -> None:
@@ -912,11 +1080,19 @@ def test_the_order_of_properties_and_options_counts() -> None:
     chat = {"name": "txt", "model_alias": "w", "prompt": "{{ exp }}"}
     hashes: list[str] = []
     for turned in (False, True):
-        one, other = (dict(reversed(item.items())) if turned else item for item in (properties, options))
+        one, other = (
+            dict(reversed(item.items())) if turned else item for item in (properties, options)
+        )
         schema = {"type": "object", "properties": one}
-        judge = {**chat, "column_type": "llm-judge", "scores": [{"name": "s", "description": "d", "options": other}]}
+        judge = {
+            **chat,
+            "column_type": "llm-judge",
+            "scores": [{"name": "s", "description": "d", "options": other}],
+        }
         structured = {**chat, "column_type": "llm-structured", "output_format": schema}
-        hashes += [fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)]
+        hashes += [
+            fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)
+        ]
     assert len({*hashes}) == 4
 
 
@@ -925,7 +1101,11 @@ def test_drawn_parameters_depend_on_the_seed_and_the_column() -> None:
     fixed, random = BASE, changed(BASE, {(*INFERENCE, "temperature"): drawn})
     for raw, depends in ((fixed, False), (random, True)):
         hashes = [
-            fingerprint(changed(raw, {("seed",): seed, (*TXT, "prompt"): "x", (*TXT, "system_prompt"): None}))
+            fingerprint(
+                changed(
+                    raw, {("seed",): seed, (*TXT, "prompt"): "x", (*TXT, "system_prompt"): None}
+                )
+            )
             for seed in (1, 2)
         ]
         assert (hashes[0].column_hashes["txt"] != hashes[1].column_hashes["txt"]) is depends
@@ -945,15 +1125,22 @@ def test_a_constraint_moves_what_it_binds_and_what_reads_that() -> None:
 def test_what_is_drawn_with_a_column_moves_it() -> None:
     pair = changed(BASE, PAIR)
     assert bound_columns(pair, changed(pair, {(*GAU, "params", "mean"): 3})) == {"uni", "gau"}
-    priced = changed(BASE, {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": "price"}]})
+    priced = changed(
+        BASE, {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": "price"}]}
+    )
     old, new = fingerprint(priced), fingerprint(priced, seed_digest="sha256:" + "2" * 64)
-    assert old.column_hashes["uni"] != new.column_hashes["uni"] and old.column_hashes["gau"] == new.column_hashes["gau"]
+    assert (
+        old.column_hashes["uni"] != new.column_hashes["uni"]
+        and old.column_hashes["gau"] == new.column_hashes["gau"]
+    )
 
 
 def test_constraints_have_no_order_and_their_type_may_be_left_out() -> None:
     one, two = SCALAR[("constraints",)][0], {"target_column": "gau", "operator": "ge", "rhs": 0}
     first = changed(BASE, {("constraints",): [one, two]})
-    spelt = changed(BASE, {("constraints",): [two, {"constraint_type": "scalar_inequality", **one}]})
+    spelt = changed(
+        BASE, {("constraints",): [two, {"constraint_type": "scalar_inequality", **one}]}
+    )
     assert fingerprint(first) == fingerprint(spelt)
 
 
@@ -967,4 +1154,6 @@ def test_the_order_of_conditions_counts_because_the_first_that_holds_wins() -> N
     second = changed(BASE, {(*UNI, "conditional_params"): dict([two, one])})
     assert bound_columns(first, second) == {"uni"}
     bound_first, bound_second = changed(first, PAIR), changed(second, PAIR)
-    assert bound_columns(bound_first, bound_second) >= {"uni", "gau", "cat", "cat2"}, "they are drawn again together"
+    assert bound_columns(bound_first, bound_second) >= {"uni", "gau", "cat", "cat2"}, (
+        "they are drawn again together"
+    )

@@ -61,7 +61,11 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("value", "where"),
-    [("a\ud83d", "cell"), (["x", {"note": "\udc00"}], r"cell\[1\]\.note"), ({"\ud800": 1}, "a key of cell")],
+    [
+        ("a\ud83d", "cell"),
+        (["x", {"note": "\udc00"}], r"cell\[1\]\.note"),
+        ({"\ud800": 1}, "a key of cell"),
+    ],
 )
 def test_half_a_surrogate_pair_is_refused_with_its_place(value: Any, where: str) -> None:
     with pytest.raises(ValueError, match=f"^{where}: character"):

@@ -13,7 +13,8 @@ from sdg_core.plan.models import used_models
 
 def config(**fallbacks: str | None) -> DatasetConfig:
     models = [
-        {"alias": alias, "model": alias, "provider": "p", "fallback": later} for alias, later in fallbacks.items()
+        {"alias": alias, "model": alias, "provider": "p", "fallback": later}
+        for alias, later in fallbacks.items()
     ]
     raw: dict[str, Any] = {
         "name": "d",
@@ -30,7 +31,10 @@ def config(**fallbacks: str | None) -> DatasetConfig:
     [
         ({"a": "b", "b": "c", "c": None}, []),
         ({"a": "bb", "b": None}, ["no model has the alias 'bb'"]),
-        ({"a": "b", "b": "a"}, ["the fallbacks of 'a' form a cycle", "the fallbacks of 'b' form a cycle"]),
+        (
+            {"a": "b", "b": "a"},
+            ["the fallbacks of 'a' form a cycle", "the fallbacks of 'b' form a cycle"],
+        ),
         ({"a": "a"}, ["the fallbacks of 'a' form a cycle"]),
     ],
 )

@@ -30,11 +30,19 @@ def write_seeds(made: Path) -> None:
     """The seed files that recipes name."""
     picture = base64.b64encode(small_picture(DrawStream(7, "page")).content).decode()
     kinds = ['{"kind": "chart", "confidence": 0.9}', '{"kind": "text", "confidence": 0.5}']
-    pages = {"png_base64": [picture] * 2, "page_images": [[picture, picture]] * 2, "text": ["one", "two"]}
-    pl.DataFrame({**pages, "page_kind": kinds, "file_name": ["a.png", "b.png"]}).write_parquet(made / "pages.parquet")
+    pages = {
+        "png_base64": [picture] * 2,
+        "page_images": [[picture, picture]] * 2,
+        "text": ["one", "two"],
+    }
+    pl.DataFrame({**pages, "page_kind": kinds, "file_name": ["a.png", "b.png"]}).write_parquet(
+        made / "pages.parquet"
+    )
     pl.DataFrame({"file_name": ["a.pdf", "b.pdf"]}).write_parquet(made / "files.parquet")
     (made / "topics.csv").write_text("topic\nhoses\nboats\n", encoding="utf-8")
-    (made / "symptoms.csv").write_text("diagnosis,patient_summary\nflu,ill\ncold,tired\n", encoding="utf-8")
+    (made / "symptoms.csv").write_text(
+        "diagnosis,patient_summary\nflu,ill\ncold,tired\n", encoding="utf-8"
+    )
     (made / "docs").mkdir()
     for name in ("a", "b"):
         (made / "docs" / f"{name}.md").write_text(f"# {name}\nA text.\n", encoding="utf-8")
@@ -42,7 +50,9 @@ def write_seeds(made: Path) -> None:
     (made / "sessions").mkdir()
     for name in ("a", "b"):
         session = {"type": "assistant", "sessionId": name, "message": message}
-        (made / "sessions" / f"{name}.jsonl").write_text(orjson.dumps(session).decode(), encoding="utf-8")
+        (made / "sessions" / f"{name}.jsonl").write_text(
+            orjson.dumps(session).decode(), encoding="utf-8"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +67,11 @@ def beside(raw: dict[str, Any], log: Path) -> dict[str, Any]:
     """A builder config with what Data Designer takes from elsewhere: providers, which are simulated here, and tools."""
     names = sorted({model["provider"] for model in raw["data_designer"]["model_configs"]})
     providers = [{"name": name, "provider_type": "simulated"} for name in names]
-    tools = {"mcp_providers": [stdio_provider("mcp", "--log", log)]} if raw["data_designer"]["tool_configs"] else {}
+    tools = (
+        {"mcp_providers": [stdio_provider("mcp", "--log", log)]}
+        if raw["data_designer"]["tool_configs"]
+        else {}
+    )
     return {**raw, "model_providers": providers, **tools}
 
 
@@ -74,13 +88,23 @@ def test_a_recipe_loads_and_runs(recipe: Path, place: Path) -> None:
     if recipe.stem in ONE_LIKE_IT:
         return
     summary = api.generate(dataset)
-    assert (summary.generated, summary.failed, summary.remaining) == (RECORDS, 0, 0), summary.first_failure
+    assert (summary.generated, summary.failed, summary.remaining) == (RECORDS, 0, 0), (
+        summary.first_failure
+    )
     if raw["data_designer"]["processors"]:  # which write a report, too
         assert api.process(dataset).num_rows == RECORDS
-    columns = [column["name"] for column in raw["data_designer"]["columns"] if not column.get("drop")]
-    dropped = {name for processor in raw["data_designer"]["processors"] for name in processor.get("column_names", ())}
+    columns = [
+        column["name"] for column in raw["data_designer"]["columns"] if not column.get("drop")
+    ]
+    dropped = {
+        name
+        for processor in raw["data_designer"]["processors"]
+        for name in processor.get("column_names", ())
+    }
     written = dataset.plan.kept_schema.names
-    assert [name for name in written if name in columns] == [name for name in columns if name not in dropped]
+    assert [name for name in written if name in columns] == [
+        name for name in columns if name not in dropped
+    ]
     shutil.rmtree(place / "root" / recipe.stem)
 
 

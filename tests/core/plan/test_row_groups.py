@@ -21,9 +21,13 @@ INDICES = st.lists(st.integers(0, 200), max_size=60)
 
 
 @given(st.integers(1, 5000), st.integers(1, 700))
-def test_groups_cover_every_record_once_and_only_the_last_is_smaller(num_records: int, size: int) -> None:
+def test_groups_cover_every_record_once_and_only_the_last_is_smaller(
+    num_records: int, size: int
+) -> None:
     groups = plan_row_groups(num_records, size)
-    assert [i for group in groups for i in range(group.start, group.stop)] == list(range(num_records))
+    assert [i for group in groups for i in range(group.start, group.stop)] == list(
+        range(num_records)
+    )
     assert [group.index for group in groups] == list(range(row_group_count(num_records, size)))
     assert all(group.size == size for group in groups[:-1]) and 0 < groups[-1].size <= size
 
@@ -42,7 +46,9 @@ def test_keys_have_a_fixed_width_and_sort_like_indices() -> None:
 
 def test_too_many_groups_and_a_size_that_fits() -> None:
     assert len(plan_row_groups(MAX_ROW_GROUPS, 1)) == MAX_ROW_GROUPS
-    with pytest.raises(PlanError, match="100,001 row groups of 1, at most 100,000; use row_group_size 2 or more"):
+    with pytest.raises(
+        PlanError, match="100,001 row groups of 1, at most 100,000; use row_group_size 2 or more"
+    ):
         plan_row_groups(MAX_ROW_GROUPS + 1, 1)
 
 
@@ -90,18 +96,24 @@ def test_text_that_names_no_row_groups(text: str, message: str) -> None:
 @given(INDICES)
 def test_ranges_as_text_can_be_read_back(indices: list[int]) -> None:
     text = format_ranges(indices)
-    assert (parse_row_groups(text, 1000) if indices else text) == (tuple(sorted(set(indices))) if indices else "none")
+    assert (parse_row_groups(text, 1000) if indices else text) == (
+        tuple(sorted(set(indices))) if indices else "none"
+    )
 
 
 @given(INDICES, st.none() | st.integers(1, 7))
-def test_ranges_are_contiguous_bounded_and_complete(indices: list[int], at_most: int | None) -> None:
+def test_ranges_are_contiguous_bounded_and_complete(
+    indices: list[int], at_most: int | None
+) -> None:
     ranges = contiguous_ranges(indices, at_most=at_most)
     assert [i for first, last in ranges for i in range(first, last + 1)] == sorted(set(indices))
     assert at_most is None or all(last - first < at_most for first, last in ranges)
 
 
 @given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 50))
-def test_slices_are_everything_once_even_and_stay_when_a_dataset_grows(count: int, groups: int, more: int) -> None:
+def test_slices_are_everything_once_even_and_stay_when_a_dataset_grows(
+    count: int, groups: int, more: int
+) -> None:
     slices = [Shard(index, count).of(range(groups)) for index in range(count)]
     assert sorted(item for part in slices for item in part) == list(range(groups))
     assert max(map(len, slices)) - min(map(len, slices)) <= 1
@@ -122,7 +134,12 @@ def test_a_slice_that_does_not_exist_cannot_be_made(pair: tuple[int, int]) -> No
 
 
 def test_there_may_be_more_slices_than_row_groups() -> None:
-    assert [Shard(index, 2 * 10**6).of(range(3)) for index in (0, 2, 3, 10**6)] == [[0], [2], [], []]
+    assert [Shard(index, 2 * 10**6).of(range(3)) for index in (0, 2, 3, 10**6)] == [
+        [0],
+        [2],
+        [],
+        [],
+    ]
     assert Shard.parse("01/02") == Shard(1, 2)
 
 

@@ -76,16 +76,22 @@ def test_pictures_load_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     config = dataset_config(*COLUMNS[:2], image, skipped, num_records=60, row_group_size=55)
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
     parameters = {"generation_type": "image"}
-    config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    config["model_configs"] = [
+        {"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}
+    ]
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     api.generate(dataset)
     version = api.process(dataset).version
     rows = pq.read_table(version.processed_dataset).to_pylist()
-    loaded = datasets.load_dataset(str(version.directory), cache_dir=str(tmp_path / "cache"))["train"]
+    loaded = datasets.load_dataset(str(version.directory), cache_dir=str(tmp_path / "cache"))[
+        "train"
+    ]
     assert loaded.features["pic"] == loaded.features["extra"] == datasets.List(datasets.Image())
     assert len(loaded) == 60
     for row, shown in zip(rows, loaded, strict=True):
-        assert {name: shown[name] for name in ("id", "plan")} == {name: row[name] for name in ("id", "plan")}
+        assert {name: shown[name] for name in ("id", "plan")} == {
+            name: row[name] for name in ("id", "plan")
+        }
         assert (shown["extra"] is None) == (row["plan"] == "pro")
         (path,) = row["pic"]
         (picture,) = shown["pic"]
@@ -93,7 +99,9 @@ def test_pictures_load_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         content = (Path(str(version.directory)) / path).read_bytes()
         assert picture.tobytes() == Image.open(BytesIO(content)).tobytes()
     files = str(version.processed / "dataset_with_pictures" / "*.parquet")
-    assert pl.read_parquet(files)["pic"].list.first().struct.field("path").to_list() == [row["pic"][0] for row in rows]
+    assert pl.read_parquet(files)["pic"].list.first().struct.field("path").to_list() == [
+        row["pic"][0] for row in rows
+    ]
     assert duckdb.sql(f"SELECT count(pic[1].bytes) FROM '{files}'").fetchall() == [(60,)]
     assert len(pd.read_parquet(str(version.processed / "dataset_with_pictures"))) == 60
     assert "| `pic` | pictures | image |" in version.card.read_text()
@@ -113,7 +121,9 @@ def test_the_card_says_how_the_dataset_was_made(tmp_path: Path) -> None:
     assert header(card)["license"] == "cc-by-4.0" and header(card)["size_categories"] == ["n<1K"]
     assert "Tickets of a shop." in card and "Replies are simulated" in card
     assert dataset.plan.fingerprint.config_hash in card
-    assert f"`free` (template): {result.num_rows} records kept, {25 - result.num_rows} removed" in card
+    assert (
+        f"`free` (template): {result.num_rows} records kept, {25 - result.num_rows} removed" in card
+    )
     assert "| `text` | string | llm-text | one \\| two three |" in card
     assert "`n`" not in card, "a dropped column is not in the dataset"
     api.reopen(dataset)
@@ -124,12 +134,16 @@ def test_an_output_named_default_keeps_its_name(tmp_path: Path) -> None:
     dataset = opened(tmp_path, {**CHAT, "name": "default"})
     api.generate(dataset)
     configs = header(api.process(dataset).version.card.read_text())["configs"]
-    assert [(c["config_name"], c.get("default", False)) for c in configs] == [("dataset", True), ("default", False)]
+    assert [(c["config_name"], c.get("default", False)) for c in configs] == [
+        ("dataset", True),
+        ("default", False),
+    ]
     assert "license" not in header(api.process(dataset).version.card.read_text())
 
 
 @pytest.mark.parametrize(
-    ("rows", "category"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M"), (10**9, "n>1B"), (0, None)]
+    ("rows", "category"),
+    [(999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M"), (10**9, "n>1B"), (0, None)],
 )
 def test_the_size_has_the_hubs_name(tmp_path: Path, rows: int, category: str | None) -> None:
     card = dataset_card(opened(tmp_path).plan, num_rows=rows, transforms=[], outcomes=[])

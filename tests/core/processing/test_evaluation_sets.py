@@ -37,7 +37,12 @@ def dataset(source: dict[str, Any], column: str = "question") -> dict[str, Any]:
     [
         ({"path": "gone.csv"}, "question", SeedError, "'leaks': evaluation_sets.0.: .*gone.csv"),
         ({"path": "eval.csv"}, "answer", FilterError, "has no column 'answer'; it has question"),
-        ({"seed_type": "file_contents", "path": "gone"}, "content", SeedError, "evaluation_sets.0.: .*gone"),
+        (
+            {"seed_type": "file_contents", "path": "gone"},
+            "content",
+            SeedError,
+            "evaluation_sets.0.: .*gone",
+        ),
     ],
 )
 def test_a_file_that_is_of_no_use_is_refused(
@@ -49,5 +54,7 @@ def test_a_file_that_is_of_no_use_is_refused(
 
 def test_files_are_opened_and_the_others_named() -> None:
     assert api.check_evaluation_sets(dataset({"path": "eval.csv"})) == []
-    (said,) = api.check_evaluation_sets(dataset({"seed_type": "hf", "path": "datasets/org/benchmark/test.parquet"}))
+    (said,) = api.check_evaluation_sets(
+        dataset({"seed_type": "hf", "path": "datasets/org/benchmark/test.parquet"})
+    )
     assert "evaluation_sets[0] (hf) is not checked" in said

@@ -18,7 +18,16 @@ from sdg_core import api
 from sdg_core.errors import IncompleteError, PlanError, RefusedError, StoreError
 from sdg_core.processing.export import check_target, export_rows
 from tests.support.s3 import S3Server
-from tests.support.sdg import category, dataset_config, expression, fill_disk, llm, open_dataset, small_disk, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    fill_disk,
+    llm,
+    open_dataset,
+    small_disk,
+    uuid,
+)
 
 NESTED = pa.struct([pa.field("a", pa.int64()), pa.field("b", pa.list_(pa.string()))])
 SCHEMA = pa.schema(
@@ -47,7 +56,14 @@ ROWS: list[dict[str, Any]] = [
         "nested": {"a": 1, "b": ["x", None, "ü"]},
         "list": [],
     },
-    {"text": "", "n": -1, "x": 1e300, "yes": False, "nested": {"a": None, "b": None}, "list": [1, 2]},
+    {
+        "text": "",
+        "n": -1,
+        "x": 1e300,
+        "yes": False,
+        "nested": {"a": None, "b": None},
+        "list": [1, 2],
+    },
     {},
 ]
 
@@ -64,7 +80,9 @@ def test_parquet_has_the_same_rows_and_types(part: Path, tmp_path: Path) -> None
     assert table.schema.equals(SCHEMA) and table.to_pylist() == pq.read_table(part).to_pylist() * 2
 
 
-def test_json_lines_keep_text_as_it_is_and_write_times_in_iso_8601(part: Path, tmp_path: Path) -> None:
+def test_json_lines_keep_text_as_it_is_and_write_times_in_iso_8601(
+    part: Path, tmp_path: Path
+) -> None:
     assert export_rows([part], SCHEMA, tmp_path / "out.jsonl") == 3
     content = (tmp_path / "out.jsonl").read_bytes()
     assert "é🙂".encode() in content and content.endswith(b"\n")
@@ -86,8 +104,16 @@ def test_csv_has_nested_columns_as_json(part: Path, tmp_path: Path) -> None:
     assert header == SCHEMA.names
     row = dict(zip(header, first, strict=True))
     assert (row["text"], row["n"], row["yes"]) == (ROWS[0]["text"], str(2**63 - 1), "true")
-    assert datetime.datetime.fromisoformat(row["at"]) == AT and "T" in row["at"] and row["day"] == "2026-03-01"
-    assert orjson.loads(row["nested"]) == ROWS[0]["nested"] and row["list"] == "[]" and float(row["x"]) == 0.1
+    assert (
+        datetime.datetime.fromisoformat(row["at"]) == AT
+        and "T" in row["at"]
+        and row["day"] == "2026-03-01"
+    )
+    assert (
+        orjson.loads(row["nested"]) == ROWS[0]["nested"]
+        and row["list"] == "[]"
+        and float(row["x"]) == 0.1
+    )
     assert base64.b64decode(row["raw"]) == b"\x00\xff"
     assert math.isclose(float(second[2]), 1e300) and third == [""] * len(header)
     assert '\n"",-1,' in content, "an empty text differs from none"
@@ -107,7 +133,9 @@ def test_lines_may_be_compressed(part: Path, tmp_path: Path, ending: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["out", "out.json", "out.parquet.gz", "out.gz", ".csv.bz2"])
-def test_a_name_that_says_no_format_is_refused_with_those_that_do(tmp_path: Path, name: str) -> None:
+def test_a_name_that_says_no_format_is_refused_with_those_that_do(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(PlanError, match=r"end it in \.parquet, \.jsonl, \.csv, or \.jsonl\.gz"):
         check_target(tmp_path / name, overwrite=True)
 
@@ -129,7 +157,9 @@ def tickets(tmp_path: Path, root: object = None) -> api.Dataset:
         llm("secret", "x", drop=True),
         expression("title", "{{ plan }}"),
     )
-    return open_dataset(tmp_path / "tickets.yaml", dataset_config(*columns), root=root or tmp_path / "root")  # type: ignore[arg-type]
+    return open_dataset(
+        tmp_path / "tickets.yaml", dataset_config(*columns), root=root or tmp_path / "root"
+    )  # type: ignore[arg-type]
 
 
 def test_the_finished_dataset_is_exported(tmp_path: Path) -> None:
@@ -137,9 +167,17 @@ def test_the_finished_dataset_is_exported(tmp_path: Path) -> None:
     api.generate(dataset)
     version = api.process(dataset).version
     exported = api.export(dataset, tmp_path / "new" / "out.jsonl")
-    assert (exported.num_rows, exported.finished, exported.path) == (25, True, tmp_path / "new" / "out.jsonl")
+    assert (exported.num_rows, exported.finished, exported.path) == (
+        25,
+        True,
+        tmp_path / "new" / "out.jsonl",
+    )
     rows = [orjson.loads(line) for line in exported.path.read_bytes().splitlines()]
-    assert rows == pq.read_table(version.processed_dataset).to_pylist() and list(rows[0]) == ["id", "plan", "title"]
+    assert rows == pq.read_table(version.processed_dataset).to_pylist() and list(rows[0]) == [
+        "id",
+        "plan",
+        "title",
+    ]
 
 
 def test_what_is_not_finished_is_exported_by_word_only(tmp_path: Path) -> None:
@@ -150,14 +188,19 @@ def test_what_is_not_finished_is_exported_by_word_only(tmp_path: Path) -> None:
     with pytest.raises(IncompleteError, match="holds no record yet"):
         api.export(dataset, tmp_path / "out.csv", partial=True)
     version = api.generate(dataset, row_groups=[0, 2]).version
-    with pytest.raises(IncompleteError, match=r"is not finished\n  -> `sdg process` it first, or .* --partial"):
+    with pytest.raises(
+        IncompleteError, match=r"is not finished\n  -> `sdg process` it first, or .* --partial"
+    ):
         api.export(dataset, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     exported = api.export(dataset, tmp_path / "out.parquet", partial=True)
     assert (exported.num_rows, exported.finished) == (15, False)
     table = pq.read_table(exported.path)
     assert (
-        table.to_pylist() == pa.concat_tables([pq.read_table(version.row_group(index)) for index in (0, 2)]).to_pylist()
+        table.to_pylist()
+        == pa.concat_tables(
+            [pq.read_table(version.row_group(index)) for index in (0, 2)]
+        ).to_pylist()
     )
     assert table.schema.equals(dataset.plan.kept_schema), "without the footers of row groups"
 
@@ -177,7 +220,9 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
         api.export(dataset, tmp_path / "folder.csv", overwrite=True)
 
 
-def test_from_an_object_store(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_an_object_store(
+    tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     dataset = tickets(tmp_path, root=s3.new_root())
     api.generate(dataset)
@@ -191,7 +236,11 @@ def test_times_finer_than_python_knows_and_spans_are_written(tmp_path: Path) -> 
     moment = pa.scalar(1_700_000_000_000_000_123, pa.timestamp("ns"))
     span = pa.scalar(1_500_000_001, pa.duration("ns"))
     table = pa.table(
-        {"at": pa.array([moment]), "span": pa.array([span]), "both": pa.array([{"at": moment, "span": span}])}
+        {
+            "at": pa.array([moment]),
+            "span": pa.array([span]),
+            "both": pa.array([{"at": moment, "span": span}]),
+        }
     )
     pq.write_table(table, tmp_path / "part.parquet")
     lines, rows = tmp_path / "out.jsonl", tmp_path / "out.csv"

@@ -19,11 +19,15 @@ VERBS = ("process", "report", "export", "push", "reopen")
 @pytest.fixture(params=["dataset", "pipeline"])
 def generated(request: pytest.FixtureRequest, tmp_path: Path) -> Finishable:
     if request.param == "pipeline":
-        project = Project(tmp_path, [{"stage": "split", "column": "content", "unit": "words", "size": 1}])
+        project = Project(
+            tmp_path, [{"stage": "split", "column": "content", "unit": "words", "size": 1}]
+        )
         project.write(a="one two")
         project.generate()
         return project.open()
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(category("a", "x", "y")), root=tmp_path / "data")
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(category("a", "x", "y")), root=tmp_path / "data"
+    )
     api.generate(dataset)
     return dataset
 
@@ -32,7 +36,9 @@ def break_ledger(data: Finishable) -> None:
     ledger = Path(str(data.layout.root)) / ".sdg" / "ledger.db"
     for path in ledger.parent.glob("ledger.db*"):
         path.unlink()
-    ledger.write_text("no database at all, however long the text is that stands here", encoding="utf-8")
+    ledger.write_text(
+        "no database at all, however long the text is that stands here", encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -36,7 +36,13 @@ CHAT = {
             {"role": "user", "content": "{{ secret }} {{ plan }}"},
             {"role": "assistant", "content": "{{ title }}"},
         ],
-        "meta": {"id": "{{ id }}", "weight": 0.5, "tags": ["a", "{{ plan }}"], "final": True, "version": 3},
+        "meta": {
+            "id": "{{ id }}",
+            "weight": 0.5,
+            "tags": ["a", "{{ plan }}"],
+            "final": True,
+            "version": 3,
+        },
         "none": [],
     },
 }
@@ -57,7 +63,9 @@ def output(version: VersionLayout, name: str) -> pa.Table:
     return pq.read_table(version.processed / name)
 
 
-def test_the_finished_dataset_has_every_record_in_order_and_the_planned_schema(tmp_path: Path) -> None:
+def test_the_finished_dataset_has_every_record_in_order_and_the_planned_schema(
+    tmp_path: Path,
+) -> None:
     dataset = opened(tmp_path)
     version = api.generate(dataset).version
     before = snapshot(version.row_groups)
@@ -68,11 +76,17 @@ def test_the_finished_dataset_has_every_record_in_order_and_the_planned_schema(t
     table = output(version, "dataset")
     assert table.schema.remove_metadata() == dataset.plan.kept_schema
     assert table.column_names == ["id", "plan", "title"]
-    expected = [{k: row[k] for k in table.column_names} for _, row in sorted(stored_records(version).items())]
+    expected = [
+        {k: row[k] for k in table.column_names}
+        for _, row in sorted(stored_records(version).items())
+    ]
     assert table.to_pylist() == expected
     assert snapshot(version.row_groups) == before
     metadata = read_metadata(version.metadata)
-    assert (metadata.post_generation_state, metadata.post_generation_processed) == ("complete", True)
+    assert (metadata.post_generation_state, metadata.post_generation_processed) == (
+        "complete",
+        True,
+    )
 
 
 def test_the_schema_transform_nests_and_may_use_dropped_columns(tmp_path: Path) -> None:
@@ -87,7 +101,13 @@ def test_the_schema_transform_nests_and_may_use_dropped_columns(tmp_path: Path) 
                 {"role": "user", "content": f"{record['secret']} {record['plan']}"},
                 {"role": "assistant", "content": record["title"]},
             ],
-            "meta": {"id": record["id"], "weight": 0.5, "tags": ["a", record["plan"]], "final": True, "version": 3},
+            "meta": {
+                "id": record["id"],
+                "weight": 0.5,
+                "tags": ["a", record["plan"]],
+                "final": True,
+                "version": 3,
+            },
             "none": [],
         }
 
@@ -98,7 +118,11 @@ def test_processing_twice_writes_nothing_the_second_time(tmp_path: Path) -> None
     first = api.process(dataset)
     before = snapshot(version.directory)
     second = api.process(dataset)
-    assert (second.num_rows, second.outputs, second.already_done) == (first.num_rows, first.outputs, True)
+    assert (second.num_rows, second.outputs, second.already_done) == (
+        first.num_rows,
+        first.outputs,
+        True,
+    )
     assert snapshot(version.directory) == before
 
 
@@ -107,7 +131,8 @@ def test_other_outputs_of_a_sealed_dataset_need_a_reopening(tmp_path: Path) -> N
     api.process(opened(tmp_path))
     other = opened(tmp_path, processors=[{**CHAT, "name": "talk"}])
     with pytest.raises(
-        SealedError, match="sealed with outputs chat, dataset, but the config now asks for dataset, talk"
+        SealedError,
+        match="sealed with outputs chat, dataset, but the config now asks for dataset, talk",
     ):
         api.process(other)
     assert api.reopen(other)
@@ -138,14 +163,21 @@ def test_no_data_and_missing_row_groups_are_listed(tmp_path: Path) -> None:
     version = api.generate(dataset, row_groups=[0, 3, 4]).version
     version.row_group(4).write_bytes(b"damaged")
     for allow in (False, True):
-        with pytest.raises(IncompleteError, match=r"8 of 10 row groups are not there \(corrupt, missing\): 1-2, 4-9"):
+        with pytest.raises(
+            IncompleteError,
+            match=r"8 of 10 row groups are not there \(corrupt, missing\): 1-2, 4-9",
+        ):
             api.process(dataset, allow_missing=allow)
     assert not version.processed.exists() and not read_metadata(version.metadata).sealed
 
 
 def incomplete(tmp_path: Path, **top: Any) -> tuple[api.Dataset, VersionLayout]:
     """A dataset in which some records have failed for good."""
-    columns = (uuid(), category("plan", "good", "bad"), llm("secret", "{{ plan }} {{ id }}", drop=True))
+    columns = (
+        uuid(),
+        category("plan", "good", "bad"),
+        llm("secret", "{{ plan }} {{ id }}", drop=True),
+    )
     chat = {**CHAT, "template": {"text": "{{ secret }}"}}
 
     async def generate() -> tuple[api.Dataset, VersionLayout]:
@@ -167,7 +199,9 @@ def test_failed_records_are_left_out_only_by_word(tmp_path: Path) -> None:
     assert "--allow-missing" in str(raised.value) and "max_missing_rate" in str(raised.value)
     result = api.process(dataset, allow_missing=True)
     assert result.num_rows == len(kept)
-    assert output(version, "chat")["text"].to_pylist() == [row["secret"] for _, row in sorted(kept.items())]
+    assert output(version, "chat")["text"].to_pylist() == [
+        row["secret"] for _, row in sorted(kept.items())
+    ]
 
 
 def test_failed_records_may_be_left_out_by_a_rate(tmp_path: Path) -> None:
@@ -192,11 +226,15 @@ def test_dropped_columns_that_are_ahead_of_their_row_group_are_cut_to_it(tmp_pat
     assert len(stored_records(version)) == 25
     version.row_group(0).write_bytes(behind)
     api.process(dataset, allow_missing=True)
-    assert output(version, "chat")["text"].to_pylist() == [row["secret"] for _, row in sorted(kept.items())]
+    assert output(version, "chat")["text"].to_pylist() == [
+        row["secret"] for _, row in sorted(kept.items())
+    ]
 
 
 def _columns_of(dataset: api.Dataset) -> list[dict[str, Any]]:
-    return [column.model_dump(mode="json", exclude_none=True) for column in dataset.plan.config.columns]
+    return [
+        column.model_dump(mode="json", exclude_none=True) for column in dataset.plan.config.columns
+    ]
 
 
 def test_sealed_refuses_generation_until_reopened(tmp_path: Path) -> None:
@@ -263,7 +301,9 @@ def test_a_damaged_page_is_found_and_named(tmp_path: Path) -> None:
     assert not version.processed.exists()
 
 
-def test_a_transform_that_cannot_be_rendered_says_which_and_leaves_no_output(tmp_path: Path) -> None:
+def test_a_transform_that_cannot_be_rendered_says_which_and_leaves_no_output(
+    tmp_path: Path,
+) -> None:
     bad = {**CHAT, "template": {"text": "{{ title / 2 }}"}}
     dataset = opened(tmp_path, processors=[bad])
     version = api.generate(dataset).version

@@ -38,19 +38,28 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
 
 
 def image() -> dict[str, Any]:
-    return {"column_type": "image", "name": "pic", "model_alias": "painter", "prompt": "{{ kind }} {{ id }}"}
+    return {
+        "column_type": "image",
+        "name": "pic",
+        "model_alias": "painter",
+        "prompt": "{{ kind }} {{ id }}",
+    }
 
 
 def add_painter(config: dict[str, Any]) -> None:
     """A simulated model for `image`."""
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
     parameters = {"generation_type": "image"}
-    config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    config["model_configs"] = [
+        {"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}
+    ]
 
 
 def finished(base: Path, **more: object) -> api.Dataset:
     processors = [CHAT, FILTER]
-    config = dataset_config(uuid(), category("kind", "a", "b"), processors=processors, license="mit", **more)
+    config = dataset_config(
+        uuid(), category("kind", "a", "b"), processors=processors, license="mit", **more
+    )
     dataset = open_dataset(base / "tickets.yaml", config, root=base / "root")
     api.generate(dataset)
     api.process(dataset)
@@ -82,7 +91,9 @@ def test_the_card_comes_first_and_all_data_in_one_commit(tmp_path: Path, hub: Hu
     assert hub.created["type"] == "dataset"
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     for name in ("README.md", *data):
-        assert (hub.directory / name).read_bytes() == Path(str(version.directory / name)).read_bytes()
+        assert (hub.directory / name).read_bytes() == Path(
+            str(version.directory / name)
+        ).read_bytes()
     again, plan = pushed(dataset, hub)
     assert plan.nothing_to_do and plan.unchanged == 3 and len(hub.commits) == 2
 
@@ -106,16 +117,28 @@ def test_an_upload_that_broke_off_goes_on(tmp_path: Path, hub: HubServer) -> Non
     assert len(hub.commits) == 2
 
 
-def test_files_of_an_earlier_upload_that_do_not_belong_are_removed(tmp_path: Path, hub: HubServer) -> None:
+def test_files_of_an_earlier_upload_that_do_not_belong_are_removed(
+    tmp_path: Path, hub: HubServer
+) -> None:
     hub.exists = True
-    for name in ("processed/dataset/part-00007.parquet", "notes.md", "processed/other/part-00000.parquet"):
+    for name in (
+        "processed/dataset/part-00007.parquet",
+        "notes.md",
+        "processed/other/part-00000.parquet",
+    ):
         (hub.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (hub.directory / name).write_bytes(b"old")
     _, plan = pushed(finished(tmp_path), hub)
     assert plan.stale == ("processed/dataset/part-00007.parquet",) and not plan.creates
-    left = {path.relative_to(hub.directory).as_posix() for path in hub.directory.rglob("*") if path.is_file()}
+    left = {
+        path.relative_to(hub.directory).as_posix()
+        for path in hub.directory.rglob("*")
+        if path.is_file()
+    }
     assert "notes.md" in left and "processed/dataset/part-00007.parquet" not in left
-    rows = sum(pq.read_table(path).num_rows for path in (hub.directory / "processed" / "dataset").iterdir())
+    rows = sum(
+        pq.read_table(path).num_rows for path in (hub.directory / "processed" / "dataset").iterdir()
+    )
     assert 0 < rows < 25
 
 
@@ -136,7 +159,10 @@ def test_what_is_not_sealed_or_not_allowed_is_refused(tmp_path: Path, hub: HubSe
 
 
 def test_the_command_shows_what_it_uploads_and_asks(
-    tmp_path: Path, hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    hub: HubServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     finished(tmp_path)
     monkeypatch.setenv("MY_TOKEN", TOKEN)
@@ -146,7 +172,10 @@ def test_the_command_shows_what_it_uploads_and_asks(
     assert getattr(ended.value, "exit_code", None) == 2
     told = capsys.readouterr()
     assert "there is no terminal to ask on" in told.err and not hub.commits
-    assert "does not exist yet and will be private" in " ".join(told.out.split()) and "part-00000.parquet" in told.out
+    assert (
+        "does not exist yet and will be private" in " ".join(told.out.split())
+        and "part-00000.parquet" in told.out
+    )
     push(tmp_path / "tickets.yaml", "u/d", yes=True, **arguments)
     assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
 
@@ -158,7 +187,9 @@ def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     import datasets
 
-    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[CHAT, FILTER])
+    config = dataset_config(
+        uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[CHAT, FILTER]
+    )
     add_painter(config)
     config["select"] = {"keep": "{{ pic and kind == 'a' or id.endswith('0') }}", "candidates": 2}
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
@@ -171,19 +202,37 @@ def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
         (hub.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (hub.directory / name).write_bytes(b"old")
     _, plan = pushed(dataset, hub)
-    there = {path.relative_to(hub.directory).as_posix() for path in hub.directory.rglob("*") if path.is_file()}
-    names = {"README.md", *(f"processed/{name}/part-00000.parquet" for name in ("dataset_with_pictures", "chat"))}
+    there = {
+        path.relative_to(hub.directory).as_posix()
+        for path in hub.directory.rglob("*")
+        if path.is_file()
+    }
+    names = {
+        "README.md",
+        *(f"processed/{name}/part-00000.parquet" for name in ("dataset_with_pictures", "chat")),
+    }
     assert there == names == {file.name for file in plan.files} and plan.stale == earlier
     loaded = datasets.load_dataset(str(hub.directory), cache_dir=str(tmp_path / "cache"))["train"]
-    assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][:] == [row["id"] for row in rows]
+    assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][:] == [
+        row["id"] for row in rows
+    ]
     assert all(picture.size[0] > 0 for cell in loaded["pic"] for picture in cell)
 
 
 def test_a_pipeline_is_pushed_as_a_dataset_is(
-    tmp_path: Path, hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    hub: HubServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    project = Project(tmp_path / "project", [{"stage": "split", "column": "content", "unit": "words", "size": 1}])
-    project.more = {"processors": [{"processor_type": "filter", "name": "long", "keep": "{{ content | length > 1 }}"}]}
+    project = Project(
+        tmp_path / "project", [{"stage": "split", "column": "content", "unit": "words", "size": 1}]
+    )
+    project.more = {
+        "processors": [
+            {"processor_type": "filter", "name": "long", "keep": "{{ content | length > 1 }}"}
+        ]
+    }
     project.write(first="one two x", second="three").generate()
     monkeypatch.setenv("MY_TOKEN", TOKEN)
     arguments = {"root": project.root, "endpoint": hub.url, "token_env": "MY_TOKEN", "yes": True}
@@ -194,18 +243,26 @@ def test_a_pipeline_is_pushed_as_a_dataset_is(
     pipelines.process(project.open())
     hub.accepts = 0
     with pytest.raises(HubError, match="rerun the same command to resume|may write"):
-        pipelines.push(project.open(), "u/d", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN)
+        pipelines.push(
+            project.open(), "u/d", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN
+        )
     hub.accepts = 9
     push(project.file, "u/d", **arguments)
     assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
-    assert hub.commits == [["README.md"], ["processed/dataset/part-00000.parquet"]], "removed records stay at home"
+    assert hub.commits == [["README.md"], ["processed/dataset/part-00000.parquet"]], (
+        "removed records stay at home"
+    )
     (part,) = (hub.directory / "processed" / "dataset").iterdir()
     assert sorted(pq.read_table(part)["content"].to_pylist()) == ["one", "three", "two"]
 
 
-def test_what_lies_on_an_object_store_is_pushed_from_there(tmp_path: Path, hub: HubServer, s3: S3Server) -> None:
+def test_what_lies_on_an_object_store_is_pushed_from_there(
+    tmp_path: Path, hub: HubServer, s3: S3Server
+) -> None:
     root = s3.new_root()
-    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=4, processors=[CHAT])
+    config = dataset_config(
+        uuid(), category("kind", "a", "b"), image(), num_records=4, processors=[CHAT]
+    )
     add_painter(config)
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=root)
     api.generate(dataset)

@@ -15,9 +15,24 @@ from sdg_core.errors import ConfigError, FilterError, SealedError, SeedError
 from sdg_core.filters.quality import RULE_NAMES, QualityRule
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
-from tests.support.sdg import category, dataset_config, expression, open_dataset, sdg, snapshot, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    open_dataset,
+    sdg,
+    snapshot,
+    uuid,
+    write_config,
+)
 
-TEXTS = ["the cat sat on the mat", "The  CAT sat on the mat", "a dog", "birds fly over the wide sea", "x y"]
+TEXTS = [
+    "the cat sat on the mat",
+    "The  CAT sat on the mat",
+    "a dog",
+    "birds fly over the wide sea",
+    "x y",
+]
 KEEP_FREE = {"processor_type": "filter", "name": "free", "keep": "{{ plan == 'free' }}"}
 SAME = {"processor_type": "deduplicate", "name": "same", "columns": ["text"]}
 COLUMNS = (
@@ -29,7 +44,9 @@ COLUMNS = (
 )
 
 
-def opened(tmp_path: Path, *processors: dict[str, Any], columns: Any = COLUMNS, **top: Any) -> api.Dataset:
+def opened(
+    tmp_path: Path, *processors: dict[str, Any], columns: Any = COLUMNS, **top: Any
+) -> api.Dataset:
     config = dataset_config(*columns, **{"processors": list(processors), "num_records": 60, **top})
     return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
 
@@ -62,14 +79,18 @@ def test_a_filter_keeps_what_its_template_says_and_lists_the_rest(tmp_path: Path
         "not true: {{ plan == 'free' }}"
     }
     metadata = read_metadata(version.metadata)
-    assert metadata.removed_by_processor == {"free": len(out)} and metadata.kept_by_processor == {"free": 60 - len(out)}
+    assert metadata.removed_by_processor == {"free": len(out)} and metadata.kept_by_processor == {
+        "free": 60 - len(out)
+    }
 
 
 def test_quality_rules_give_the_rule_that_failed(tmp_path: Path) -> None:
     rule = {"processor_type": "filter", "name": "long", "column": "secret"}
     version = finished(tmp_path, {**rule, "quality": [{"rule": "words", "at_least": 3}]})
     assert {row["reason"] for row in removed(version, "long")} == {"words 2 is below 3"}
-    assert {row["text"] for row in rows(version)} == {TEXTS[0], TEXTS[1], TEXTS[3]}, "it may read a dropped column"
+    assert {row["text"] for row in rows(version)} == {TEXTS[0], TEXTS[1], TEXTS[3]}, (
+        "it may read a dropped column"
+    )
 
 
 @pytest.mark.parametrize("keep", ["first", "last", "best"])
@@ -83,13 +104,19 @@ def test_one_record_of_each_cluster_stays(tmp_path: Path, keep: str) -> None:
     survivors = {
         "first": [min(found) for found in clusters.values()],
         "last": [max(found) for found in clusters.values()],
-        "best": [min(found, key=lambda i: (-everything[i]["score"], i)) for found in clusters.values()],
+        "best": [
+            min(found, key=lambda i: (-everything[i]["score"], i)) for found in clusters.values()
+        ],
     }[keep]
-    assert [row["id"] for row in rows(version)] == [everything[index]["id"] for index in sorted(survivors)]
+    assert [row["id"] for row in rows(version)] == [
+        everything[index]["id"] for index in sorted(survivors)
+    ]
     by_record = {row["record_index"]: row["reason"] for row in removed(version, "same")}
     for found in clusters.values():
         (stays,) = set(found) & set(survivors)
-        assert {by_record[index] for index in found if index != stays} == {f"same as record {stays}"}
+        assert {by_record[index] for index in found if index != stays} == {
+            f"same as record {stays}"
+        }
     table = pq.read_table(version.processed / "removed" / "same.clusters.parquet").to_pylist()
     assert {row["record_index"] for row in table if row["kept"]} == set(survivors)
     assert len(table) == 60
@@ -109,7 +136,10 @@ def test_survivors_do_not_depend_on_the_row_group_size(tmp_path: Path, method: s
 
 
 def test_records_are_compared_by_embeddings(tmp_path: Path) -> None:
-    columns = (category("plan", "free", "pro"), {"column_type": "embedding", "name": "e", "target_column": "plan"})
+    columns = (
+        category("plan", "free", "pro"),
+        {"column_type": "embedding", "name": "e", "target_column": "plan"},
+    )
     columns = (columns[0], {**columns[1], "model_alias": "embed"})
     models = {
         "model_providers": [{"name": "p", "provider_type": "simulated"}],
@@ -130,7 +160,9 @@ def test_records_are_compared_by_embeddings(tmp_path: Path) -> None:
 
 
 def leak_config(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "eval.jsonl").write_text('{"q": "nothing of it"}\n{"q": "Birds fly over the wide sea!"}\n')
+    (tmp_path / "eval.jsonl").write_text(
+        '{"q": "nothing of it"}\n{"q": "Birds fly over the wide sea!"}\n'
+    )
     return {
         "processor_type": "decontaminate",
         "name": "leaks",
@@ -145,15 +177,27 @@ def test_leaks_of_evaluation_texts_are_found_and_none_is_invented(tmp_path: Path
     assert {row["text"] for row in rows(version)} == set(TEXTS) - {TEXTS[3]}
     out = removed(version, "leaks")
     assert {row["text"] for row in out} == {TEXTS[3]}
-    assert {row["reason"] for row in out} == {"holds 100% of the 4-grams of row 1 of evaluation_sets[0]"}
+    assert {row["reason"] for row in out} == {
+        "holds 100% of the 4-grams of row 1 of evaluation_sets[0]"
+    }
 
 
 @pytest.mark.parametrize(
     ("content", "change", "error", "match"),
     [
-        ("", {}, SeedError, r"processor 'leaks': evaluation_sets\[0\]: the file .* holds no record"),
+        (
+            "",
+            {},
+            SeedError,
+            r"processor 'leaks': evaluation_sets\[0\]: the file .* holds no record",
+        ),
         ('{"q": null}\n', {}, FilterError, "processor 'leaks': no evaluation text has 4 words"),
-        ('{"other": "a b c d e"}\n', {}, FilterError, r"evaluation_sets\[0\] has no column 'q'; it has other"),
+        (
+            '{"other": "a b c d e"}\n',
+            {},
+            FilterError,
+            r"evaluation_sets\[0\] has no column 'q'; it has other",
+        ),
         ('{"q": "too short"}\n', {"n": 9}, FilterError, "no evaluation text has 9 words"),
     ],
 )
@@ -186,11 +230,15 @@ def test_a_value_that_cannot_be_judged_names_processor_and_record(tmp_path: Path
     with pytest.raises(FilterError, match=r"processor 'free': record \d+: "):
         api.process(dataset)
     other = opened(tmp_path, {**SAME, "keep": "best", "score": "plan"})
-    with pytest.raises(FilterError, match=r"processor 'same': record \d+: the score '(free|pro)' is not a number"):
+    with pytest.raises(
+        FilterError, match=r"processor 'same': record \d+: the score '(free|pro)' is not a number"
+    ):
         api.process(other)
 
 
-def test_removed_is_not_failed_in_status_and_report_and_reopen_takes_it_back(tmp_path: Path) -> None:
+def test_removed_is_not_failed_in_status_and_report_and_reopen_takes_it_back(
+    tmp_path: Path,
+) -> None:
     dataset = opened(tmp_path, KEEP_FREE, SAME)
     api.generate(dataset)
     result = api.process(dataset)
@@ -199,7 +247,11 @@ def test_removed_is_not_failed_in_status_and_report_and_reopen_takes_it_back(tmp
     assert sum(status.removed_by_processor.values()) == 60 - result.num_rows
     report = api.report(dataset).report.to_dict()
     assert report["removed"] == [
-        {"processor": name, "kept": status.kept_by_processor[name], "removed": status.removed_by_processor[name]}
+        {
+            "processor": name,
+            "kept": status.kept_by_processor[name],
+            "removed": status.removed_by_processor[name],
+        }
         for name in ("free", "same")
     ]
     assert report["processor_methods"] == {"free": "template", "same": "exact"}
@@ -212,20 +264,35 @@ def test_removed_is_not_failed_in_status_and_report_and_reopen_takes_it_back(tmp
     assert snapshot(result.version.processed) == before
     api.reopen(dataset)
     assert not result.version.processed.exists()
-    assert api.status(dataset).removed_by_processor == read_metadata(result.version.metadata).processor_marks == {}
+    assert (
+        api.status(dataset).removed_by_processor
+        == read_metadata(result.version.metadata).processor_marks
+        == {}
+    )
 
 
-@pytest.mark.parametrize("other", [[], [{**KEEP_FREE, "keep": "{{ plan == 'pro' }}"}, SAME], [SAME, KEEP_FREE]])
-def test_other_processors_of_a_sealed_dataset_need_a_reopening(tmp_path: Path, other: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    "other", [[], [{**KEEP_FREE, "keep": "{{ plan == 'pro' }}"}, SAME], [SAME, KEEP_FREE]]
+)
+def test_other_processors_of_a_sealed_dataset_need_a_reopening(
+    tmp_path: Path, other: list[dict[str, Any]]
+) -> None:
     finished(tmp_path, KEEP_FREE, SAME)
     with pytest.raises(SealedError, match="sealed"):
         api.process(opened(tmp_path, *other))
 
 
-def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset(tmp_path: Path) -> None:
+def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset(
+    tmp_path: Path,
+) -> None:
     columns = (category("reason", "free", "pro"), uuid("record_index"))
     version = finished(tmp_path, {**KEEP_FREE, "keep": "{{ reason == 'free' }}"}, columns=columns)
-    assert set(removed(version, "free")[0]) == {"reason", "record_index", "_reason", "_record_index"}
+    assert set(removed(version, "free")[0]) == {
+        "reason",
+        "record_index",
+        "_reason",
+        "_record_index",
+    }
 
 
 @pytest.mark.parametrize(
@@ -242,10 +309,22 @@ def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset
         ({**SAME, "threshold": 0.5}, "processors[0]", "method exact has no threshold"),
         ({**SAME, "method": "minhash", "threshold": 1.5}, "processors[0].threshold", ""),
         ({**SAME, "method": "minhash", "threshold": 0}, "processors[0].threshold", ""),
-        ({**SAME, "method": "embedding", "columns": ["text", "id"]}, "processors[0]", "vectors of one column"),
+        (
+            {**SAME, "method": "embedding", "columns": ["text", "id"]},
+            "processors[0]",
+            "vectors of one column",
+        ),
         ({**SAME, "keep": "best"}, "processors[0]", "`score` belongs to keep: best"),
-        ({**SAME, "keep": "best", "score": "skore"}, "processors[0].score", "unknown column 'skore'"),
-        ({"processor_type": "decontaminate", "name": "d", "columns": ["text"]}, "processors[0].evaluation_sets", ""),
+        (
+            {**SAME, "keep": "best", "score": "skore"},
+            "processors[0].score",
+            "unknown column 'skore'",
+        ),
+        (
+            {"processor_type": "decontaminate", "name": "d", "columns": ["text"]},
+            "processors[0].evaluation_sets",
+            "",
+        ),
     ],
 )
 def test_a_processor_that_cannot_be_used_is_found_in_the_file(
@@ -253,7 +332,9 @@ def test_a_processor_that_cannot_be_used_is_found_in_the_file(
 ) -> None:
     with pytest.raises(ConfigError) as raised:
         opened(tmp_path, processor)
-    assert any(problem.path == where and message in problem.message for problem in raised.value.problems), raised.value
+    assert any(
+        problem.path == where and message in problem.message for problem in raised.value.problems
+    ), raised.value
 
 
 BOUNDS: list[dict[str, Any]] = [
@@ -273,15 +354,26 @@ BOUNDS: list[dict[str, Any]] = [
     ("processor", "place"),
     [
         ({"processor_type": "deduplicate", "columns": ["text", "pic"]}, r"columns\[1\]"),
-        ({"processor_type": "filter", "column": "pic", "quality": [{"rule": "words", "at_least": 1}]}, "column"),
+        (
+            {
+                "processor_type": "filter",
+                "column": "pic",
+                "quality": [{"rule": "words", "at_least": 1}],
+            },
+            "column",
+        ),
     ],
 )
-def test_paths_of_pictures_are_not_compared(tmp_path: Path, processor: dict[str, Any], place: str) -> None:
+def test_paths_of_pictures_are_not_compared(
+    tmp_path: Path, processor: dict[str, Any], place: str
+) -> None:
     image = {"column_type": "image", "name": "pic", "model_alias": "m", "prompt": "{{ text }}"}
     config = dataset_config(expression("text", "a"), image, processors=[{**processor, "name": "p"}])
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
     parameters = {"generation_type": "image"}
-    config["model_configs"] = [{"alias": "m", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    config["model_configs"] = [
+        {"alias": "m", "model": "m", "provider": "p", "inference_parameters": parameters}
+    ]
     with pytest.raises(ConfigError, match=rf"processors\[0\].{place}: 'pic' holds"):
         open_dataset(tmp_path / "a.yaml", config, root=tmp_path / "root")
 
@@ -313,7 +405,9 @@ def test_processing_that_was_killed_ends_in_the_same_files(tmp_path: Path, point
     """`kill -9` loses nothing: row groups stay, and processing again writes what an uninterrupted one writes."""
     processors = [KEEP_FREE, SAME, leak_config(tmp_path)]
     expected = snapshot(finished(tmp_path, *processors).processed)
-    file = write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS, processors=processors, num_records=60))
+    file = write_config(
+        tmp_path / "tickets.yaml", dataset_config(*COLUMNS, processors=processors, num_records=60)
+    )
     dataset = api.open_dataset(file, root=str(tmp_path / "other"))
     version = api.generate(dataset).version
     killed = sdg("process", file, "--root", tmp_path / "other", env={"SDG_TEST_KILL_AT": point})

@@ -65,6 +65,8 @@ def test_skipped_cells_are_no_repeats_and_removed_records_no_failures(tmp_path: 
     api.generate(filtered)
     result = api.process(filtered)
     page = result.version.report_html.read_text()
-    assert f"{result.num_rows} of 300 records, {300 - result.num_rows} removed by processors" in page
+    assert (
+        f"{result.num_rows} of 300 records, {300 - result.num_rows} removed by processors" in page
+    )
     ids = {*re.findall(r'id="([^"]+)"', page)}
     assert {*re.findall(r'href="#([^"]+)"', page)} <= ids

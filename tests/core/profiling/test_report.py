@@ -29,8 +29,16 @@ JUDGE = {
     "model_alias": "writer",
     "prompt": "judge {{ text }}",
     "scores": [
-        {"name": "help", "description": "Does it help?", "options": {1: "not at all", 2: "a bit", 3: "a lot"}},
-        {"name": "tone", "description": HOSTILE, "options": {"rude": "r", "kind": "k", "never": "n"}},
+        {
+            "name": "help",
+            "description": "Does it help?",
+            "options": {1: "not at all", 2: "a bit", 3: "a lot"},
+        },
+        {
+            "name": "tone",
+            "description": HOSTILE,
+            "options": {"rude": "r", "kind": "k", "never": "n"},
+        },
     ],
 }
 CHECKED = {
@@ -99,9 +107,24 @@ def check_page(text: str) -> Page:
     """A page that runs nothing and fetches nothing."""
     read = Page(text)
     for tag, attributes in read.elements:
-        assert tag not in ("script", "img", "iframe", "object", "embed", "link", "form", "base", "foreignobject")
+        assert tag not in (
+            "script",
+            "img",
+            "iframe",
+            "object",
+            "embed",
+            "link",
+            "form",
+            "base",
+            "foreignobject",
+        )
         for name, value in attributes.items():
-            assert not name.startswith("on") and name not in ("src", "srcset", "action", "xlink:href")
+            assert not name.startswith("on") and name not in (
+                "src",
+                "srcset",
+                "action",
+                "xlink:href",
+            )
             if name == "href":
                 assert value is not None and value.startswith("#")
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
@@ -125,7 +148,12 @@ def test_a_report_is_of_the_row_groups_there_are_so_far(dataset: api.Dataset) ->
     made = api.report(dataset)
     assert made.path == version.report_html
     report = written(version)
-    assert (report["source"], report["num_rows"], report["target_num_records"], report["lacking"]) == (
+    assert (
+        report["source"],
+        report["num_rows"],
+        report["target_num_records"],
+        report["lacking"],
+    ) == (
         "row_groups",
         15,
         25,
@@ -134,7 +162,11 @@ def test_a_report_is_of_the_row_groups_there_are_so_far(dataset: api.Dataset) ->
     assert report["row_groups"] == {"there": 2, "planned": 3}
     assert report["fingerprint"] == dataset.plan.fingerprint.config_hash and report["updated_at"]
     read = check_page(version.report_html.read_text(encoding="utf-8"))
-    assert "Not finished." in read.text and "15 of 25 records" in read.text and "Simulated." in read.text
+    assert (
+        "Not finished." in read.text
+        and "15 of 25 records" in read.text
+        and "Simulated." in read.text
+    )
 
 
 def test_a_dataset_that_holds_no_record_has_no_report(dataset: api.Dataset) -> None:
@@ -146,7 +178,9 @@ def test_a_dataset_that_holds_no_record_has_no_report(dataset: api.Dataset) -> N
     assert not version.report_html.exists() and not version.report_json.exists()
 
 
-def test_processing_writes_the_report_on_the_finished_dataset_and_reopening_removes_it(dataset: api.Dataset) -> None:
+def test_processing_writes_the_report_on_the_finished_dataset_and_reopening_removes_it(
+    dataset: api.Dataset,
+) -> None:
     version = api.generate(dataset).version
     api.report(dataset)
     assert written(version)["source"] == "row_groups"
@@ -172,7 +206,9 @@ def test_reopening_keeps_a_report_on_row_groups(dataset: api.Dataset) -> None:
     assert api.reopen(dataset) and version.report_json.read_bytes() == before
 
 
-def test_a_report_that_cannot_be_written_is_a_notice_and_the_dataset_is_finished(dataset: api.Dataset) -> None:
+def test_a_report_that_cannot_be_written_is_a_notice_and_the_dataset_is_finished(
+    dataset: api.Dataset,
+) -> None:
     version = api.generate(dataset).version
     version.report_html.mkdir()
     events: list[Event] = []
@@ -187,7 +223,9 @@ def test_a_report_of_the_same_data_is_the_same_but_for_its_time(dataset: api.Dat
     version = api.generate(dataset).version
     first, again = api.report(dataset).report, api.report(dataset).report
     assert replace(first, made_at="") == replace(again, made_at="")
-    pages = [page(replace(report, made_at="2026-01-01T00:00:00+00:00")) for report in (first, again)]
+    pages = [
+        page(replace(report, made_at="2026-01-01T00:00:00+00:00")) for report in (first, again)
+    ]
     assert pages[0] == pages[1]
     api.process(dataset)
     finished = api.report(dataset).report
@@ -198,7 +236,9 @@ def test_a_report_of_the_same_data_is_the_same_but_for_its_time(dataset: api.Dat
 def test_the_page_may_be_written_elsewhere(dataset: api.Dataset, tmp_path: Path) -> None:
     version = api.generate(dataset).version
     made = api.report(dataset, output=tmp_path / "there" / "page.html")
-    assert made.path == tmp_path / "there" / "page.html" and made.path.read_bytes().startswith(b"<!doctype html>")
+    assert made.path == tmp_path / "there" / "page.html" and made.path.read_bytes().startswith(
+        b"<!doctype html>"
+    )
     assert not version.report_html.exists() and not version.report_json.exists()
 
 
@@ -213,12 +253,20 @@ def test_what_data_and_config_say_is_shown_and_never_obeyed(finished: tuple[Repo
     _, text = finished
     read = check_page(text)
     shown = " ".join(read.text.split())
-    assert shown.count(" ".join(HOSTILE.split())) >= 3, "description of the dataset, of a column, and of a score"
-    assert "<script>alert(1)" not in text and "{{ 7 * 7 }}" in read.text and "default-src 'none'" in text
+    assert shown.count(" ".join(HOSTILE.split())) >= 3, (
+        "description of the dataset, of a column, and of a score"
+    )
+    assert (
+        "<script>alert(1)" not in text
+        and "{{ 7 * 7 }}" in read.text
+        and "default-src 'none'" in text
+    )
     assert len(text) < 500_000
 
 
-def test_the_page_says_how_the_dataset_was_made(finished: tuple[Report, str], dataset: api.Dataset) -> None:
+def test_the_page_says_how_the_dataset_was_made(
+    finished: tuple[Report, str], dataset: api.Dataset
+) -> None:
     report, text = finished
     shown = " ".join(check_page(text).text.split())
     for part in (
@@ -231,7 +279,10 @@ def test_the_page_says_how_the_dataset_was_made(finished: tuple[Report, str], da
         "polars",
     ):
         assert part in shown, part
-    places = [shown.index(title) for title in ("How it was made", "Usage", "Columns", "Scores", "Sample records")]
+    places = [
+        shown.index(title)
+        for title in ("How it was made", "Usage", "Columns", "Scores", "Sample records")
+    ]
     assert places == sorted(places)
     assert (
         report.facts.usage["writer"]["requests"] == 75
@@ -246,11 +297,19 @@ def test_scores_verdicts_and_shares(finished: tuple[Report, str], dataset: api.D
     rows = stored_rows_of(dataset)
     helpful, tone = columns["quality"]["scores"]
     given = [row["quality"]["help"]["score"] for row in rows]
-    assert [item["count"] for item in helpful["values"]] == [given.count(option) for option in (1, 2, 3)]
+    assert [item["count"] for item in helpful["values"]] == [
+        given.count(option) for option in (1, 2, 3)
+    ]
     assert helpful["mean"] == sum(given) / len(given) and "mean" not in tone
-    reasons = {(row["quality"]["help"]["score"], row["quality"]["help"]["reasoning"]) for row in rows}
+    reasons = {
+        (row["quality"]["help"]["score"], row["quality"]["help"]["reasoning"]) for row in rows
+    }
     assert {(example["score"], example["reasoning"]) for example in helpful["examples"]} <= reasons
-    assert len({example["score"] for example in helpful["examples"]}) == len(helpful["examples"]) == len(set(given))
+    assert (
+        len({example["score"] for example in helpful["examples"]})
+        == len(helpful["examples"])
+        == len(set(given))
+    )
     verdicts = columns["checked"]["verdicts"]
     invalid = sum(row["plan"].startswith("selec ") for row in rows)
     assert (verdicts["valid"], verdicts["invalid"]) == (25 - invalid, invalid) and invalid
@@ -267,7 +326,9 @@ def stored_rows_of(dataset: api.Dataset) -> list[dict[str, Any]]:
     return list(pq.read_table(version.processed_dataset).to_pylist())
 
 
-def test_samples_are_records_at_equal_distances(finished: tuple[Report, str], dataset: api.Dataset) -> None:
+def test_samples_are_records_at_equal_distances(
+    finished: tuple[Report, str], dataset: api.Dataset
+) -> None:
     report, _ = finished
     rows = stored_rows_of(dataset)
     assert [sample.row for sample in report.samples] == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
@@ -279,7 +340,10 @@ def test_long_values_are_cut_and_say_so(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
     sample = api.report(dataset).report.samples[0]
-    assert sample.values["long"].endswith("… 10,000 characters more") and len(sample.values["long"]) < 10_100
+    assert (
+        sample.values["long"].endswith("… 10,000 characters more")
+        and len(sample.values["long"]) < 10_100
+    )
     text = version.report_html.read_text(encoding="utf-8")
     assert len(text) < 400_000 and "<summary>word word" in text
     check_page(text)
@@ -287,13 +351,19 @@ def test_long_values_are_cut_and_say_so(tmp_path: Path) -> None:
 
 def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
     run = {"max_failure_rate": 1.0}
-    config = dataset_config(category("word", "1", HOSTILE), expression("number", "{{ word }}", dtype="int"), run=run)
+    config = dataset_config(
+        category("word", "1", HOSTILE), expression("number", "{{ word }}", dtype="int"), run=run
+    )
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     summary = api.generate(dataset)
     assert 0 < summary.remaining < 25
     report = api.report(dataset).report
     (failure,) = report.facts.failures
-    assert (failure.column, failure.kind, failure.count) == ("number", "expression", summary.remaining)
+    assert (failure.column, failure.kind, failure.count) == (
+        "number",
+        "expression",
+        summary.remaining,
+    )
     assert report.facts.remaining == summary.remaining
     read = check_page(summary.version.report_html.read_text(encoding="utf-8"))
     assert counted(summary.remaining, "record", "have") + " no row." in read.text
@@ -301,7 +371,9 @@ def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
 
 def test_seed_files_are_listed_with_their_digests(tmp_path: Path) -> None:
     (tmp_path / "seed.csv").write_text("product\nlamp\nchair\n", encoding="utf-8")
-    config = dataset_config(expression("title", "{{ product }}"), seed_config={"source": {"path": "seed.csv"}})
+    config = dataset_config(
+        expression("title", "{{ product }}"), seed_config={"source": {"path": "seed.csv"}}
+    )
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
     seed = api.report(dataset).report.facts.seed
@@ -315,7 +387,9 @@ def test_costs_are_shown_where_prices_are_configured(tmp_path: Path) -> None:
     config["model_configs"][0]["prices"] = {"requests": 0.01, "currency": "EUR"}
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
-    assert api.report(dataset).report.to_dict()["cost"] == {"writer": {"amount": 0.25, "currency": "EUR"}}
+    assert api.report(dataset).report.to_dict()["cost"] == {
+        "writer": {"amount": 0.25, "currency": "EUR"}
+    }
     assert "0.25 EUR" in check_page(version.report_html.read_text(encoding="utf-8")).text
 
 
@@ -337,11 +411,16 @@ def test_a_history_that_cannot_be_read_is_no_reason_for_no_report(dataset: api.D
     ledger.write_bytes(b"this is no database" * 100)
     report = api.report(dataset).report
     assert report.facts.runs == () and report.facts.history_fault
-    assert "The history of runs is not known" in check_page(version.report_html.read_text(encoding="utf-8")).text
+    assert (
+        "The history of runs is not known"
+        in check_page(version.report_html.read_text(encoding="utf-8")).text
+    )
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_damaged_file_is_named_with_the_way_out(dataset: api.Dataset, tmp_path: Path, finished: bool) -> None:
+def test_a_damaged_file_is_named_with_the_way_out(
+    dataset: api.Dataset, tmp_path: Path, finished: bool
+) -> None:
     version = api.generate(dataset).version
     if finished:
         api.process(dataset)
@@ -373,14 +452,24 @@ def test_on_an_object_store(tmp_path: Path, s3: S3Server, monkeypatch: pytest.Mo
     version = VersionLayout(there.layout.version(there.plan.fingerprint.version).directory)
     assert written(version)["source"] == "dataset" and str(reports[0].path).startswith("s3://")
     check_page(version.report_html.read_text(encoding="utf-8"))
-    assert api.reopen(there) and not version.report_html.exists() and not version.report_json.exists()
+    assert (
+        api.reopen(there) and not version.report_html.exists() and not version.report_json.exists()
+    )
 
 
 def test_bars_of_whole_numbers_name_the_numbers_in_them() -> None:
-    frame = pl.DataFrame({"n": [[0] * (number % 30) for number in range(60)], "few": ["a", "b"] * 30}).lazy()
-    few_items, few = profile_table(frame, [Described("n", "list"), Described("few", "string")], rows=60)
+    frame = pl.DataFrame(
+        {"n": [[0] * (number % 30) for number in range(60)], "few": ["a", "b"] * 30}
+    ).lazy()
+    few_items, few = profile_table(
+        frame, [Described("n", "list"), Described("few", "string")], rows=60
+    )
     chart = str(histogram(few_items))
-    assert "<title>0 to 1: 4</title>" in chart and "<title>28 to 29: 4</title>" in chart and "<span>29</span>" in chart
+    assert (
+        "<title>0 to 1: 4</title>" in chart
+        and "<title>28 to 29: 4</title>" in chart
+        and "<span>29</span>" in chart
+    )
     assert histogram(few) == "", "values that are listed need no bars"
     numbers = pl.DataFrame({"n": [1.5, 2.5] * 15 + [0.0 + n for n in range(30)]}).lazy()
     (found,) = profile_table(numbers, [Described("n", "double")], rows=60)

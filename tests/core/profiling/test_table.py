@@ -18,10 +18,14 @@ from sdg_core.profiling.measure import BINS, Limits
 from sdg_core.profiling.model import ColumnProfile, Numbers
 from sdg_core.profiling.table import MAX_FIELDS, Described, expected_shares, profile_table
 
-FLOATS = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, 5e-324, 1e308, -1e308]))
+FLOATS = st.one_of(
+    st.none(), st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, 5e-324, 1e308, -1e308])
+)
 INTS = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3))
 TEXTS = st.one_of(
-    st.none(), st.text(st.characters(exclude_categories=["Cs"]), max_size=30), st.sampled_from(["", "é", "🙂"])
+    st.none(),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.sampled_from(["", "é", "🙂"]),
 )
 SMALL = settings(max_examples=60, deadline=None)
 
@@ -49,11 +53,20 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
     scale = max(abs(float(value)) for value in finite)
     if found.mean is not None and exact is not None:
         assert math.isclose(found.mean, exact, rel_tol=1e-8, abs_tol=scale * 1e-8)
-    if len(finite) > 1 and (scale == 0 or 1e-150 < scale < 1e150):  # squares beyond are none or infinite
+    if len(finite) > 1 and (
+        scale == 0 or 1e-150 < scale < 1e150
+    ):  # squares beyond are none or infinite
         assert found.stddev is not None
-        assert math.isclose(found.stddev, statistics.stdev(map(float, finite)), rel_tol=1e-6, abs_tol=scale * 1e-6)
+        assert math.isclose(
+            found.stddev, statistics.stdev(map(float, finite)), rel_tol=1e-6, abs_tol=scale * 1e-6
+        )
     if scale < 1e300:
-        assert math.isclose(found.quantiles["p50"], statistics.median(map(float, finite)), rel_tol=1e-8, abs_tol=1e-300)
+        assert math.isclose(
+            found.quantiles["p50"],
+            statistics.median(map(float, finite)),
+            rel_tol=1e-8,
+            abs_tol=1e-300,
+        )
     for low, high in zip(found.histogram, found.histogram[1:], strict=False):
         assert low.high == high.low and float(low.low) <= float(low.high)
     assert len(found.histogram) <= BINS
@@ -66,7 +79,11 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
 def test_floats(values: list[float | None]) -> None:
     found = profile(values, pl.Float64)
     there = [value for value in values if value is not None]
-    assert found.nulls == len(values) - len(there) and found.numbers is not None and found.distinct is not None
+    assert (
+        found.nulls == len(values) - len(there)
+        and found.numbers is not None
+        and found.distinct is not None
+    )
     assert found.numbers.nan == sum(math.isnan(value) for value in there)
     assert found.numbers.infinite == sum(math.isinf(value) for value in there)
     assert found.distinct.count == len({"nan" if math.isnan(value) else value for value in there})
@@ -130,25 +147,39 @@ def test_truths(values: list[bool | None]) -> None:
 def test_times(values: list[datetime.datetime | None]) -> None:
     found = profile(values, pl.Datetime("us"))
     there = [value for value in values if value is not None]
-    assert found.kind == "time" and found.distinct is not None and found.distinct.count == len(set(there))
+    assert (
+        found.kind == "time"
+        and found.distinct is not None
+        and found.distinct.count == len(set(there))
+    )
     if not there:
         assert found.times is None
         return
-    assert found.times is not None and sum(item.count for item in found.times.histogram) == len(there)
-    earliest, latest = (time.replace(microsecond=0).isoformat() for time in (min(there), max(there)))
+    assert found.times is not None and sum(item.count for item in found.times.histogram) == len(
+        there
+    )
+    earliest, latest = (
+        time.replace(microsecond=0).isoformat() for time in (min(there), max(there))
+    )
     assert (found.times.earliest, found.times.latest) == (earliest, latest)
 
 
 @SMALL
 @given(
     st.lists(
-        st.one_of(st.none(), st.fixed_dictionaries({"a": INTS, "b": st.fixed_dictionaries({"c": TEXTS})})), max_size=20
+        st.one_of(
+            st.none(), st.fixed_dictionaries({"a": INTS, "b": st.fixed_dictionaries({"c": TEXTS})})
+        ),
+        max_size=20,
     )
 )
 def test_fields_of_structs(values: list[dict[str, Any] | None]) -> None:
     found = profile(values, pl.Struct({"a": pl.Int64, "b": pl.Struct({"c": pl.String})}))
     a, c = found.fields
-    assert (found.kind, found.nulls) == ("struct", values.count(None)) and (a.name, c.name) == ("x.a", "x.b.c")
+    assert (found.kind, found.nulls) == ("struct", values.count(None)) and (a.name, c.name) == (
+        "x.a",
+        "x.b.c",
+    )
     whole = [value for value in values if value is not None]
     assert a.nulls == found.nulls + sum(value["a"] is None for value in whole)
     assert c.distinct is not None
@@ -191,21 +222,33 @@ def test_times_are_shown_as_what_they_are() -> None:
 
 def test_beyond_the_limit_counts_are_estimates_and_quantiles_of_a_sample_and_both_say_so() -> None:
     found = profile([f"text {number}" for number in range(5_000)], pl.String, exact_rows=500)
-    assert found.distinct is not None and found.distinct.approximate and abs(found.distinct.count - 5_000) < 500
-    assert found.lengths is not None and found.lengths.sampled and found.lengths.quantiles["p50"] == 9
+    assert (
+        found.distinct is not None
+        and found.distinct.approximate
+        and abs(found.distinct.count - 5_000) < 500
+    )
+    assert (
+        found.lengths is not None and found.lengths.sampled and found.lengths.quantiles["p50"] == 9
+    )
     assert (found.lengths.values, found.lengths.minimum, found.lengths.maximum) == (5_000, 6, 9)
     few = profile(["a", "b"] * 1_000, pl.String, exact_rows=500)
-    assert few.distinct is not None and not few.distinct.approximate, "few values are counted one by one"
+    assert few.distinct is not None and not few.distinct.approximate, (
+        "few values are counted one by one"
+    )
     assert [item.count for item in few.top] == [1_000, 1_000]
 
 
 def test_texts_that_repeat_are_named_though_there_are_many_others() -> None:
-    found = profile(["again"] * 30 + ["twice"] * 2 + [f"text {number}" for number in range(400)], pl.String)
+    found = profile(
+        ["again"] * 30 + ["twice"] * 2 + [f"text {number}" for number in range(400)], pl.String
+    )
     assert [(item.value, item.count) for item in found.top] == [("again", 30), ("twice", 2)]
     assert found.duplicates == 30
     spread = [text for number in range(2_000) for text in (f"text {number}", "again")]
     large = profile(spread, pl.String, exact_rows=900)
-    assert [(item.value, item.count) for item in large.top] == [("again", 2_000)], "found in a part, counted in all"
+    assert [(item.value, item.count) for item in large.top] == [("again", 2_000)], (
+        "found in a part, counted in all"
+    )
 
 
 def test_sampled_times_are_times_though_they_are_text() -> None:
@@ -221,18 +264,32 @@ def test_sampled_times_are_times_though_they_are_text() -> None:
 
 
 def test_the_share_that_weights_ask_for() -> None:
-    weighted = sampler(sampler_type="category", params={"values": ["a", "b", "a"], "weights": [1, 2, 1]})
-    assert expected_shares(weighted) == {"a": 0.5, "b": 0.5}
-    assert expected_shares(sampler(sampler_type="category", params={"values": [1, 2, 4, 8]})) == dict.fromkeys(
-        "1248", 0.25
+    weighted = sampler(
+        sampler_type="category", params={"values": ["a", "b", "a"], "weights": [1, 2, 1]}
     )
+    assert expected_shares(weighted) == {"a": 0.5, "b": 0.5}
+    assert expected_shares(
+        sampler(sampler_type="category", params={"values": [1, 2, 4, 8]})
+    ) == dict.fromkeys("1248", 0.25)
     assert expected_shares(sampler(sampler_type="uuid", params={})) is None
     frame = pl.DataFrame({"x": ["a", "a", "b", "b"]}).lazy()
-    (found,) = profile_table(frame, [Described("x", "string", column=weighted, expected={"a": 0.25})], rows=4)
-    assert [(item.value, item.share, item.expected) for item in found.top] == [("a", 0.5, 0.25), ("b", 0.5, None)]
+    (found,) = profile_table(
+        frame, [Described("x", "string", column=weighted, expected={"a": 0.25})], rows=4
+    )
+    assert [(item.value, item.share, item.expected) for item in found.top] == [
+        ("a", 0.5, 0.25),
+        ("b", 0.5, None),
+    ]
 
 
 def test_a_table_without_rows() -> None:
-    for dtype in (pl.Float64, pl.String, pl.Boolean, pl.List(pl.Int64), pl.Datetime("us"), pl.Struct({"a": pl.Int64})):
+    for dtype in (
+        pl.Float64,
+        pl.String,
+        pl.Boolean,
+        pl.List(pl.Int64),
+        pl.Datetime("us"),
+        pl.Struct({"a": pl.Int64}),
+    ):
         found = profile([], dtype)
         assert found.nulls == 0 and found.top == ()

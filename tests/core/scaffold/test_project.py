@@ -34,7 +34,9 @@ def test_each_template_generates_as_it_is(tmp_path: Path, template: str) -> None
 
 
 @pytest.mark.parametrize("template", DATASETS)
-def test_nothing_is_left_to_fill_in_and_editors_find_the_schema(tmp_path: Path, template: str) -> None:
+def test_nothing_is_left_to_fill_in_and_editors_find_the_schema(
+    tmp_path: Path, template: str
+) -> None:
     project = api.make_project(tmp_path / "shop", template=template)
     for path in (path for path in project.folder.rglob("*") if path.is_file()):
         assert path.suffix != ".tmpl"
@@ -43,13 +45,16 @@ def test_nothing_is_left_to_fill_in_and_editors_find_the_schema(tmp_path: Path, 
     schema = project.file.parent / first.removeprefix("# yaml-language-server: $schema=")
     data = yaml.safe_load(project.file.read_text(encoding="utf-8"))
     jsonschema_rs.validate(
-        orjson.loads(schema.read_bytes()), orjson.loads(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS))
+        orjson.loads(schema.read_bytes()),
+        orjson.loads(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)),
     )
 
 
 def test_the_instance_is_that_of_the_checkout() -> None:
     template = (TEMPLATES / "project" / "dagster.yaml.tmpl").read_text(encoding="utf-8")
-    assert yaml.safe_load(template) == yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
+    assert yaml.safe_load(template) == yaml.safe_load(
+        (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    )
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

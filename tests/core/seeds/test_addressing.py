@@ -58,7 +58,9 @@ def test_every_seed_row_comes_up_once_per_pass(size: int, passes: int, seed: int
 def test_passes_and_seeds_differ() -> None:
     rows = seed_rows(np.arange(200), config=_config(), num_rows=100, seed=7)
     assert rows[:100].tolist() != rows[100:].tolist()
-    assert rows.tolist() != seed_rows(np.arange(200), config=_config(), num_rows=100, seed=8).tolist()
+    assert (
+        rows.tolist() != seed_rows(np.arange(200), config=_config(), num_rows=100, seed=8).tolist()
+    )
     assert rows[:100].tolist() != list(range(100))
 
 
@@ -79,7 +81,9 @@ def test_ordered_wraps_around() -> None:
 
 
 def test_ordered_wraps_around_inside_a_selection() -> None:
-    rows = seed_rows(np.arange(5), config=_config("ordered", {"start": 4, "end": 5}), num_rows=9, seed=0)
+    rows = seed_rows(
+        np.arange(5), config=_config("ordered", {"start": 4, "end": 5}), num_rows=9, seed=0
+    )
     assert rows.tolist() == [4, 5, 4, 5, 4]
 
 
@@ -95,13 +99,20 @@ def test_index_range_outside_the_data_is_refused() -> None:
 
 @settings(deadline=None)
 @given(num_rows=st.integers(1, 500), parts=st.integers(1, 500))
-def test_partitions_cover_the_data_once_and_the_last_takes_the_remainder(num_rows: int, parts: int) -> None:
+def test_partitions_cover_the_data_once_and_the_last_takes_the_remainder(
+    num_rows: int, parts: int
+) -> None:
     if parts > num_rows:
         with pytest.raises(SeedError, match=f"use at most {num_rows} partitions"):
             selected_range(num_rows, PartitionBlock(index=0, num_partitions=parts))
         return
-    blocks = [selected_range(num_rows, PartitionBlock(index=i, num_partitions=parts)) for i in range(parts)]
-    assert [row for first, count in blocks for row in range(first, first + count)] == list(range(num_rows))
+    blocks = [
+        selected_range(num_rows, PartitionBlock(index=i, num_partitions=parts))
+        for i in range(parts)
+    ]
+    assert [row for first, count in blocks for row in range(first, first + count)] == list(
+        range(num_rows)
+    )
     assert {count for _, count in blocks[:-1]} <= {num_rows // parts}
 
 

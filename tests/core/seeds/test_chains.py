@@ -22,11 +22,31 @@ from sdg_core.errors import (
     SeedError,
 )
 from sdg_core.store.layout import VersionLayout
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    snapshot,
+    stored_records,
+    uuid,
+)
 
 CHAT = {"processor_type": "schema_transform", "name": "chat", "template": {"text": "{{ topic }}"}}
-ROWS = {"column_type": "custom", "name": "part", "generator_function": "rows", "version": 1, "required_columns": ["id"]}
-RESIZING = {**ROWS, "generation_strategy": "full_column", "allow_resize": True, "output_type": "int"}
+ROWS = {
+    "column_type": "custom",
+    "name": "part",
+    "generator_function": "rows",
+    "version": 1,
+    "required_columns": ["id"],
+}
+RESIZING = {
+    **ROWS,
+    "generation_strategy": "full_column",
+    "allow_resize": True,
+    "output_type": "int",
+}
 ANSWER = llm("answer", "answer {{ id }} on {{ topic }}")
 
 
@@ -37,15 +57,23 @@ class Chain:
         self.base, self.root = base, base / "root"
 
     def first(self, *columns: dict[str, Any], functions: Any = None, **top: Any) -> api.Dataset:
-        config = dataset_config(uuid(), category("topic", "login", "billing"), *columns, num_records=20, name="first")
-        return open_dataset(self.base / "first.yaml", {**config, **top}, root=self.root, functions=functions)
+        config = dataset_config(
+            uuid(), category("topic", "login", "billing"), *columns, num_records=20, name="first"
+        )
+        return open_dataset(
+            self.base / "first.yaml", {**config, **top}, root=self.root, functions=functions
+        )
 
     def second(self, *columns: dict[str, Any], **top: Any) -> api.Dataset:
         seed_config = {"source": {"seed_type": "dataset", "dataset": "first"}}
-        config = dataset_config(*(columns or (ANSWER,)), num_records=20, name="second", seed_config=seed_config)
+        config = dataset_config(
+            *(columns or (ANSWER,)), num_records=20, name="second", seed_config=seed_config
+        )
         return open_dataset(self.base / "second.yaml", {**config, **top}, root=self.root)
 
-    def finish_first(self, *columns: dict[str, Any], functions: Any = None, **top: Any) -> VersionLayout:
+    def finish_first(
+        self, *columns: dict[str, Any], functions: Any = None, **top: Any
+    ) -> VersionLayout:
         dataset = self.first(*columns, functions=functions, **top)
         api.generate(dataset)
         return api.process(dataset).version
@@ -60,7 +88,9 @@ def chain(tmp_path: Path) -> Chain:
 
 
 @pytest.mark.parametrize("processors", [[], [CHAT]], ids=["plain", "with output processors"])
-def test_resume_if_possible_skips_completed_stages(chain: Chain, processors: list[dict[str, Any]]) -> None:
+def test_resume_if_possible_skips_completed_stages(
+    chain: Chain, processors: list[dict[str, Any]]
+) -> None:
     first = chain.finish_first(processors=processors)
     second = api.generate(chain.second()).version
     before = snapshot(first.directory), snapshot(second.row_groups)
@@ -86,7 +116,11 @@ def test_resume_after_a_move_and_from_another_directory(
     chain.finish_first()
     api.generate(chain.second())
     chain.root.rename(tmp_path / "moved")
-    for directory, root in ((tmp_path, "moved"), (tmp_path / "moved", "."), (tmp_path / "moved" / "first", "..")):
+    for directory, root in (
+        (tmp_path, "moved"),
+        (tmp_path / "moved", "."),
+        (tmp_path / "moved" / "first", ".."),
+    ):
         monkeypatch.chdir(directory)
         for name in ("first", "second"):
             dataset = api.open_dataset(tmp_path / f"{name}.yaml", root=root)
@@ -160,7 +194,9 @@ def test_a_stage_does_not_change_its_row_group_size(chain: Chain, mode: Any) -> 
     """Data Designer's hole R16, kept as a rule with a way out: a version keeps its size, a new one may have another."""
     chain.finish_first()
     old = api.generate(chain.second()).version
-    with pytest.raises(RowGroupSizeError, match="set row_group_size back to 10, or use --resume never"):
+    with pytest.raises(
+        RowGroupSizeError, match="set row_group_size back to 10, or use --resume never"
+    ):
         api.generate(chain.second(row_group_size=4), resume=mode)
     new = api.generate(chain.second(row_group_size=4), resume="never").version
     assert stored_records(new) == stored_records(old)
@@ -170,7 +206,8 @@ def test_a_stage_does_not_change_its_row_group_size(chain: Chain, mode: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "error"), [(b"{", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)]
+    ("content", "error"),
+    [(b"{", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)],
 )
 def test_a_stage_whose_metadata_cannot_be_trusted_stops_what_is_made_from_it(
     chain: Chain, content: bytes | None, error: type[Exception]

@@ -27,7 +27,9 @@ class Counting(SeedReader):
 """
 
 
-def opened(base: Path, text: str = COUNTING, *, reader: str = "./readers.py:Counting", **params: Any) -> SeedReader:
+def opened(
+    base: Path, text: str = COUNTING, *, reader: str = "./readers.py:Counting", **params: Any
+) -> SeedReader:
     (base / "readers.py").write_text(text)
     return open_custom(CustomSeedSource(reader=reader, params=params), base=base, root="unused")
 
@@ -36,8 +38,12 @@ def test_parameters_reach_the_constructor(tmp_path: Path) -> None:
     assert opened(tmp_path, upto=5, step=3).read(np.array([4, 0]))["n"].to_list() == [12, 0]
 
 
-@pytest.mark.parametrize("reader", ["./readers.py:Counting", "readers.py:Counting", "readers:Counting"])
-def test_a_file_beside_the_dataset_file_is_found_by_either_name(tmp_path: Path, reader: str) -> None:
+@pytest.mark.parametrize(
+    "reader", ["./readers.py:Counting", "readers.py:Counting", "readers:Counting"]
+)
+def test_a_file_beside_the_dataset_file_is_found_by_either_name(
+    tmp_path: Path, reader: str
+) -> None:
     assert opened(tmp_path, reader=reader, upto=2).num_rows == 2
 
 
@@ -49,7 +55,9 @@ def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
 
 
 def test_an_installed_class_needs_a_mark(tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match="neither defined in the dataset's project nor meant for dataset files"):
+    with pytest.raises(
+        SeedError, match="neither defined in the dataset's project nor meant for dataset files"
+    ):
         open_custom(CustomSeedSource(reader="json:JSONDecoder"), base=tmp_path, root="unused")
 
 
@@ -71,26 +79,58 @@ def test_the_source_and_the_data_make_the_digest(tmp_path: Path) -> None:
     [
         (COUNTING, {}, r"params: missing a required argument: 'upto'\n  -> .* takes: upto, step"),
         (COUNTING, {"upto": 1, "stride": 2}, "params: got an unexpected keyword argument 'stride'"),
-        (COUNTING.replace("self.upto, self.step =", "1 / 0 #"), {"upto": 1}, "constructor raised ZeroDivisionError"),
+        (
+            COUNTING.replace("self.upto, self.step =", "1 / 0 #"),
+            {"upto": 1},
+            "constructor raised ZeroDivisionError",
+        ),
         (COUNTING.replace("num_rows =", "rows ="), {"upto": 1}, "does not define num_rows"),
         (COUNTING.replace("(SeedReader)", ""), {"upto": 1}, "is not a seed reader"),
-        (COUNTING.replace("class Counting", "class Other"), {"upto": 1}, "readers.py has no 'Counting'"),
+        (
+            COUNTING.replace("class Counting", "class Other"),
+            {"upto": 1},
+            "readers.py has no 'Counting'",
+        ),
         ("raise KeyError('x')", {}, "cannot be imported: KeyError"),
         ("def (", {}, "cannot be imported: SyntaxError"),
-        (COUNTING.replace('pa.schema([("n", pa.int64())])', "None"), {"upto": 1}, r"schema must be a pyarrow.Schema"),
-        (COUNTING.replace("pl.DataFrame(", "dict("), {"upto": 1}, "must return a polars DataFrame|fetch raised"),
+        (
+            COUNTING.replace('pa.schema([("n", pa.int64())])', "None"),
+            {"upto": 1},
+            r"schema must be a pyarrow.Schema",
+        ),
+        (
+            COUNTING.replace("pl.DataFrame(", "dict("),
+            {"upto": 1},
+            "must return a polars DataFrame|fetch raised",
+        ),
         (
             COUNTING.replace('{"n": rows', '{"m": rows'),
             {"upto": 1},
             r"columns are \['m'\], but the schema says \['n'\]",
         ),
-        (COUNTING.replace("rows * self.step", '["x"]'), {"upto": 1}, "column 'n' does not fit its type"),
-        (COUNTING.replace("rows * self.step", "[1, 2, 3]"), {"upto": 1}, "returned 3 seed rows, and 1 asked for"),
-        (COUNTING.replace("rows * self.step", "rows / 0 / nope"), {"upto": 1}, "fetch raised NameError"),
+        (
+            COUNTING.replace("rows * self.step", '["x"]'),
+            {"upto": 1},
+            "column 'n' does not fit its type",
+        ),
+        (
+            COUNTING.replace("rows * self.step", "[1, 2, 3]"),
+            {"upto": 1},
+            "returned 3 seed rows, and 1 asked for",
+        ),
+        (
+            COUNTING.replace("rows * self.step", "rows / 0 / nope"),
+            {"upto": 1},
+            "fetch raised NameError",
+        ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
-def test_what_is_wrong_with_a_reader_is_said(tmp_path: Path, text: str, params: dict[str, Any], message: str) -> None:
+@pytest.mark.filterwarnings(
+    "ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning"
+)
+def test_what_is_wrong_with_a_reader_is_said(
+    tmp_path: Path, text: str, params: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SeedError, match=message):
         reader = opened(tmp_path, text, **params)
         assert reader.schema.names and reader.num_rows

@@ -42,15 +42,20 @@ def test_a_digest_is_computed_once(env: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "changed"), [("/seed.csv", stamp("b")), ("/other.csv", stamp("a")), ("/seed.csv", stamp(size=2**30))]
+    ("place", "changed"),
+    [("/seed.csv", stamp("b")), ("/other.csv", stamp("a")), ("/seed.csv", stamp(size=2**30))],
 )
-def test_another_place_or_stamp_is_another_digest(env: dict[str, str], place: str, changed: tuple[object, ...]) -> None:
+def test_another_place_or_stamp_is_another_digest(
+    env: dict[str, str], place: str, changed: tuple[object, ...]
+) -> None:
     kept_digest("/seed.csv", stamp("a"), Computing(), changed_at=LONG_AGO, env=env)
     assert kept_digest(place, changed, Computing(OTHER), changed_at=LONG_AGO, env=env) == OTHER
 
 
 @pytest.mark.parametrize("unsure", [stamp(size=digests.LARGE - 1), stamp(None)])
-def test_small_files_and_stamps_that_say_nothing_are_not_kept(env: dict[str, str], unsure: tuple[object, ...]) -> None:
+def test_small_files_and_stamps_that_say_nothing_are_not_kept(
+    env: dict[str, str], unsure: tuple[object, ...]
+) -> None:
     kept_digest("/seed.csv", unsure, Computing(), changed_at=LONG_AGO, env=env)
     assert kept_digest("/seed.csv", unsure, Computing(OTHER), changed_at=LONG_AGO, env=env) == OTHER
 
@@ -98,7 +103,13 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     compute = Computing()
     for _ in range(2):
-        found = kept_digest("/s", stamp(), compute, changed_at=LONG_AGO, env={"XDG_CACHE_HOME": str(tmp_path / "file")})
+        found = kept_digest(
+            "/s",
+            stamp(),
+            compute,
+            changed_at=LONG_AGO,
+            env={"XDG_CACHE_HOME": str(tmp_path / "file")},
+        )
         assert found == DIGEST
     assert compute.times == 2
 

@@ -50,24 +50,36 @@ def test_hidden_files_are_meant_only_by_a_pattern_with_a_dot(base: Path) -> None
 
 
 def test_a_name_that_is_not_utf8_is_refused_by_name(base: Path) -> None:
-    (Path(os.fsdecode(os.fsencode(base / "files") + b"/caf\xe9.txt"))).write_text("x", encoding="utf-8")
+    (Path(os.fsdecode(os.fsencode(base / "files") + b"/caf\xe9.txt"))).write_text(
+        "x", encoding="utf-8"
+    )
     with pytest.raises(SeedError, match=r"caf\\xe9\.txt is not UTF-8"):
         listed(base)
     assert len(listed(base, file_pattern="b.txt")) == 1
 
 
 def test_a_pattern_is_matched_by_the_name_not_the_path(base: Path) -> None:
-    assert [row["relative_path"] for row in listed(base, file_pattern="[a-b].*")] == ["a.md", "b.txt", "sub/deep/a.txt"]
-    assert [row["relative_path"] for row in listed(base, file_pattern="*.txt", recursive=False)] == [
+    assert [row["relative_path"] for row in listed(base, file_pattern="[a-b].*")] == [
+        "a.md",
+        "b.txt",
+        "sub/deep/a.txt",
+    ]
+    assert [
+        row["relative_path"] for row in listed(base, file_pattern="*.txt", recursive=False)
+    ] == [
         "_e.txt",
         "b.txt",
     ]
-    with pytest.raises(SeedError, match=r"holds no file that matches 'sub/\*'\n  -> check file_pattern"):
+    with pytest.raises(
+        SeedError, match=r"holds no file that matches 'sub/\*'\n  -> check file_pattern"
+    ):
         listed(base, file_pattern="sub/*")
 
 
 def test_the_way_to_the_directory_is_in_the_rows_as_it_is_written(base: Path) -> None:
-    assert listed(base, "{root}/files/", file_pattern="b*")[0]["source_path"] == "{root}/files/b.txt"
+    assert (
+        listed(base, "{root}/files/", file_pattern="b*")[0]["source_path"] == "{root}/files/b.txt"
+    )
     assert listed(base, "./files", file_pattern="b*")[0]["source_path"] == "./files/b.txt"
 
 
@@ -92,12 +104,16 @@ def test_links_to_files_count_and_those_to_directories_do_not(base: Path) -> Non
 
 def test_text_that_is_not_in_the_encoding_is_named(base: Path) -> None:
     (base / "files/b.txt").write_bytes("ä".encode("latin-1"))
-    with pytest.raises(SeedError, match=r"files/b\.txt is not utf-8 text: .* at byte 0\n  -> set encoding"):
+    with pytest.raises(
+        SeedError, match=r"files/b\.txt is not utf-8 text: .* at byte 0\n  -> set encoding"
+    ):
         listed(base)
     assert listed(base, file_pattern="b.txt", encoding="latin-1")[0]["content"] == "ä"
 
 
-@pytest.mark.parametrize(("path", "message"), [("nowhere", "does not exist"), ("files/a.md", "is a file")])
+@pytest.mark.parametrize(
+    ("path", "message"), [("nowhere", "does not exist"), ("files/a.md", "is a file")]
+)
 def test_a_directory_that_is_none(base: Path, path: str, message: str) -> None:
     with pytest.raises(SeedError, match=message):
         listed(base, path)
@@ -110,7 +126,9 @@ class Lines(DirectoryReader):
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([("relative_path", pa.string()), ("number", pa.int64()), ("line", pa.string())])
+        return pa.schema(
+            [("relative_path", pa.string()), ("number", pa.int64()), ("line", pa.string())]
+        )
 
     def rows_of(self, file: LocalFile) -> Iterable[Mapping[str, Any]]:
         self.expanded += 1
@@ -145,9 +163,14 @@ def test_an_item_that_gives_another_number_of_rows_is_named(base: Path) -> None:
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [({"other": 1}, r"has columns \['other'\] that the reader's schema lacks"), ({"number": "x"}, "does not fit")],
+    [
+        ({"other": 1}, r"has columns \['other'\] that the reader's schema lacks"),
+        ({"number": "x"}, "does not fit"),
+    ],
 )
-def test_rows_that_do_not_fit_the_schema_are_named(base: Path, row: dict[str, Any], message: str) -> None:
+def test_rows_that_do_not_fit_the_schema_are_named(
+    base: Path, row: dict[str, Any], message: str
+) -> None:
     class Wrong(Lines):
         def rows_of(self, file: LocalFile) -> Iterable[Mapping[str, Any]]:
             return [row]

@@ -18,7 +18,9 @@ from sdg_core.seeds.huggingface import open_hugging_face
 from tests.support.hub_server import TOKEN, HubServer, serving
 
 ROWS = 2_000_000
-FRAME = pl.DataFrame({"row": range(ROWS), "word": np.random.default_rng(0).integers(0, 2**62, ROWS)})
+FRAME = pl.DataFrame(
+    {"row": range(ROWS), "word": np.random.default_rng(0).integers(0, 2**62, ROWS)}
+)
 ENV = {"HF_TOKEN": TOKEN}
 
 
@@ -60,9 +62,14 @@ def test_parquet_is_read_in_ranges(hub: HubServer, repository: Path) -> None:
 
 def test_the_digest_is_that_of_the_bytes(hub: HubServer, repository: Path) -> None:
     served = hub.bytes_served
-    assert opened(hub, "hf://datasets/u/d/data/b.parquet").digest() == f"sha256:{sha256(repository / 'data/b.parquet')}"
+    assert (
+        opened(hub, "hf://datasets/u/d/data/b.parquet").digest()
+        == f"sha256:{sha256(repository / 'data/b.parquet')}"
+    )
     assert hub.bytes_served == served, "the hub knows it"
-    assert opened(hub, "datasets/u/d/*.csv").digest() == f"sha256:{sha256(repository / 'small.csv')}"
+    assert (
+        opened(hub, "datasets/u/d/*.csv").digest() == f"sha256:{sha256(repository / 'small.csv')}"
+    )
 
 
 def test_a_file_that_changes_is_named(hub: HubServer, repository: Path) -> None:
@@ -111,12 +118,16 @@ def test_listings_are_asked_for_anew_only_now_and_then(repository: Path) -> None
     folder = repository.rename(repository.with_name("hub"))
     (folder / "datasets/u").mkdir(parents=True)
     (folder / "data").rename(folder / "datasets/u/d")
-    files = fsspec.filesystem("dir", path=str(folder), target_protocol="file", skip_instance_cache=True)
+    files = fsspec.filesystem(
+        "dir", path=str(folder), target_protocol="file", skip_instance_cache=True
+    )
     asked: list[str] = []
     files.invalidate_cache = lambda path=None: asked.append("")
     source = HuggingFaceSeedSource(path="datasets/u/d/*.parquet")
     for recheck, times in ((60, 0), (0, 4)):
         asked.clear()
-        reader = open_hugging_face(source, env={}, connect=lambda source, token: files, recheck=recheck)
+        reader = open_hugging_face(
+            source, env={}, connect=lambda source, token: files, recheck=recheck
+        )
         reader.check_unchanged()
         assert len(asked) == times

@@ -24,7 +24,9 @@ class Lines(DirectoryReader):
 """
 
 
-def seeded(base: Path, source: dict[str, Any], *, name: str = "tickets", **more: Any) -> api.Dataset:
+def seeded(
+    base: Path, source: dict[str, Any], *, name: str = "tickets", **more: Any
+) -> api.Dataset:
     seed_config = {"source": source, **more.pop("seed", {})}
     config = dataset_config(uuid(), name=name, seed_config=seed_config, **more)
     return open_dataset(base / f"{name}.yaml", config, root=base / "root")
@@ -36,15 +38,27 @@ def records(dataset: api.Dataset) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("strategy", ["ordered", "shuffle"])
-def test_readers_of_several_rows_per_file_lose_and_repeat_none(tmp_path: Path, strategy: str) -> None:
+def test_readers_of_several_rows_per_file_lose_and_repeat_none(
+    tmp_path: Path, strategy: str
+) -> None:
     """Data Designer applies the offset of a row group to files instead of rows: 20 unique rows of these 60."""
     (tmp_path / "files").mkdir()
     (tmp_path / "readers.py").write_text(FAN_OUT)
     for number in range(20):
-        (tmp_path / "files" / f"f{number:02d}.txt").write_text("".join(f"{number}.{line}\n" for line in range(3)))
+        (tmp_path / "files" / f"f{number:02d}.txt").write_text(
+            "".join(f"{number}.{line}\n" for line in range(3))
+        )
     source = {"seed_type": "custom", "reader": "./readers.py:Lines", "params": {"path": "files"}}
     made = [
-        records(seeded(tmp_path, source, num_records=60, row_group_size=size, seed={"sampling_strategy": strategy}))
+        records(
+            seeded(
+                tmp_path,
+                source,
+                num_records=60,
+                row_group_size=size,
+                seed={"sampling_strategy": strategy},
+            )
+        )
         for size in (60, 10, 7)
     ]
     assert made[0] == made[1] == made[2]
@@ -70,7 +84,9 @@ def test_more_and_fewer_rows_than_records(
     for start, size in ((0, 8), (8, 12)):
         pl.DataFrame({"n": range(start, start + size)}).write_csv(tmp_path / f"part{start}.csv")
     seed = {"sampling_strategy": strategy, **selection}
-    dataset = seeded(tmp_path, {"path": "part*.csv"}, num_records=num_records, row_group_size=9, seed=seed)
+    dataset = seeded(
+        tmp_path, {"path": "part*.csv"}, num_records=num_records, row_group_size=9, seed=seed
+    )
     found = [record["n"] for _, record in sorted(records(dataset).items())]
     selected = {0: range(20), 1: range(3, 10), 2: range(12, 20)}[SELECTIONS.index(selection)]
     for start in range(0, num_records, len(selected)):
@@ -84,7 +100,9 @@ def numbered(base: Path, rows: int, *, root: str = "root", **more: Any) -> api.D
     """A dataset whose seed rows are numbered from 0."""
     pl.DataFrame({"n": range(rows)}).write_csv(base / "numbers.csv")
     seed_config = {"source": {"path": "numbers.csv"}, **more.pop("seed", {})}
-    return open_dataset(base / "t.yaml", dataset_config(uuid(), seed_config=seed_config, **more), root=base / root)
+    return open_dataset(
+        base / "t.yaml", dataset_config(uuid(), seed_config=seed_config, **more), root=base / root
+    )
 
 
 def seed_rows_of(summary: api.RunSummary) -> list[int]:
@@ -93,7 +111,9 @@ def seed_rows_of(summary: api.RunSummary) -> list[int]:
 
 
 @pytest.mark.parametrize("strategy", ["ordered", "shuffle"])
-def test_resume_of_a_seed_dataset_continues_from_next_planned_row(tmp_path: Path, strategy: str) -> None:
+def test_resume_of_a_seed_dataset_continues_from_next_planned_row(
+    tmp_path: Path, strategy: str
+) -> None:
     """Data Designer's hole R1: 32 different rows in 40 shuffled records after one interruption."""
     top = {"num_records": 40, "seed": {"sampling_strategy": strategy}}
     api.generate(numbered(tmp_path, 50, **top), row_groups=[0, 2])
@@ -109,11 +129,15 @@ def test_resume_ordered_seed_dataset_extension_wraps_at_cycle_boundary(tmp_path:
         assert found == [record % 7 for record in range(num_records)]
 
 
-def test_resume_ordered_seed_dataset_with_partition_block_continues_within_partition(tmp_path: Path) -> None:
+def test_resume_ordered_seed_dataset_with_partition_block_continues_within_partition(
+    tmp_path: Path,
+) -> None:
     seed = {"selection_strategy": {"index": 1, "num_partitions": 4}}
     top = {"num_records": 13, "row_group_size": 4, "seed": seed}
     api.generate(numbered(tmp_path, 20, **top), row_groups=[0])
-    assert seed_rows_of(api.generate(numbered(tmp_path, 20, **top))) == [5 + record % 5 for record in range(13)]
+    assert seed_rows_of(api.generate(numbered(tmp_path, 20, **top))) == [
+        5 + record % 5 for record in range(13)
+    ]
 
 
 def test_a_seed_that_changes_during_a_run_stops_it_before_the_row_group(
@@ -142,19 +166,27 @@ def test_a_seed_that_changes_during_a_run_stops_it_before_the_row_group(
         root=tmp_path / "root",
     )
     assert again.plan.fingerprint.version != dataset.plan.fingerprint.version
-    assert [r["n"] for _, r in sorted(stored_records(api.generate(again).version).items())] == [*range(100, 200)]
+    assert [r["n"] for _, r in sorted(stored_records(api.generate(again).version).items())] == [
+        *range(100, 200)
+    ]
 
 
 def test_a_dataset_feeds_on_another_once_that_is_finished(tmp_path: Path) -> None:
     source = {"seed_type": "dataset", "dataset": "first"}
     with pytest.raises(
-        SeedError, match=r"dataset 'first', but .*/first holds no data\n  -> .*materialize first/row_groups"
+        SeedError,
+        match=r"dataset 'first', but .*/first holds no data\n  -> .*materialize first/row_groups",
     ):
         seeded(tmp_path, source)
-    config = dataset_config(uuid(), expression("line", "line {{ id }}"), name="first", num_records=25)
+    config = dataset_config(
+        uuid(), expression("line", "line {{ id }}"), name="first", num_records=25
+    )
     first = open_dataset(tmp_path / "first.yaml", config, root=tmp_path / "root")
     version = api.generate(first).version
-    with pytest.raises(SeedError, match=r"is not finished: 3 of 3 row groups .*\n  -> `sdg process` .*first/dataset"):
+    with pytest.raises(
+        SeedError,
+        match=r"is not finished: 3 of 3 row groups .*\n  -> `sdg process` .*first/dataset",
+    ):
         seeded(tmp_path, source)
     api.process(first)
     expected = [record["line"] for _, record in sorted(stored_records(version).items())]

@@ -14,7 +14,10 @@ from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.seeds.readers import open_seeds
 
 DAY = datetime.date(2024, 2, 29)
-EXTENSION = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": b'{"freq": "D"}'}
+EXTENSION = {
+    b"ARROW:extension:name": b"pandas.period",
+    b"ARROW:extension:metadata": b'{"freq": "D"}',
+}
 
 
 def opened(folder: Path, table: pa.Table, **options: Any) -> SeedInfo:
@@ -33,9 +36,14 @@ def opened(folder: Path, table: pa.Table, **options: Any) -> SeedInfo:
         (pa.field("v", pa.timestamp("us", "+05:30")), "fixed offset"),
     ],
 )
-def test_a_type_that_cannot_be_kept_is_refused_by_name(tmp_path: Path, field: pa.Field, reason: str) -> None:
+def test_a_type_that_cannot_be_kept_is_refused_by_name(
+    tmp_path: Path, field: pa.Field, reason: str
+) -> None:
     with pytest.raises(SeedError, match=f"seed column 'v' has type .*{reason}"):
-        opened(tmp_path, pa.Table.from_arrays([pa.array([None], field.type)], schema=pa.schema([field])))
+        opened(
+            tmp_path,
+            pa.Table.from_arrays([pa.array([None], field.type)], schema=pa.schema([field])),
+        )
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -51,7 +59,9 @@ def test_a_type_that_cannot_be_kept_is_refused_by_name(tmp_path: Path, field: pa
     ],
     ids=str,
 )
-def test_times_that_python_does_not_have_are_refused(tmp_path: Path, values: pa.Array, statistics: bool) -> None:
+def test_times_that_python_does_not_have_are_refused(
+    tmp_path: Path, values: pa.Array, statistics: bool
+) -> None:
     with pytest.raises(SeedError, match="column 'v' holds .*years 1 to 9999"):
         opened(tmp_path, pa.table({"v": values}), write_statistics=statistics)
 
@@ -90,6 +100,8 @@ def test_an_extension_type_that_cannot_be_read_is_an_error_of_its_file(tmp_path:
     pa.register_extension_type(_Fussy())
     try:
         with pytest.raises(SeedError, match="x.parquet"):
-            opened(tmp_path, pa.table({"v": pa.ExtensionArray.from_storage(_Fussy(), pa.array([1]))}))
+            opened(
+                tmp_path, pa.table({"v": pa.ExtensionArray.from_storage(_Fussy(), pa.array([1]))})
+            )
     finally:
         pa.unregister_extension_type("tests.fussy")

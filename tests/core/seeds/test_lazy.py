@@ -75,7 +75,9 @@ class _Counted:
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("seed") / "million.parquet"
     words = np.random.default_rng(0).integers(0, 2**62, ROWS)
-    frame = pl.DataFrame({"row": np.arange(ROWS), "word": words, "text": [f"text {i}" for i in range(ROWS)]})
+    frame = pl.DataFrame(
+        {"row": np.arange(ROWS), "word": words, "text": [f"text {i}" for i in range(ROWS)]}
+    )
     frame.write_parquet(path, row_group_size=GROUP, use_pyarrow=True)
     return path
 
@@ -113,7 +115,10 @@ def test_random_rows_decode_data_that_fits_the_cache_once(path: Path) -> None:
     reader, _ = opened(path)
     order = np.random.default_rng(1).permutation(ROWS)
     for start in range(0, 20_000, 1_000):
-        assert reader.read(order[start : start + 1_000])["row"].to_list() == order[start : start + 1_000].tolist()
+        assert (
+            reader.read(order[start : start + 1_000])["row"].to_list()
+            == order[start : start + 1_000].tolist()
+        )
     assert reader.rows_decoded == ROWS
 
 
@@ -149,6 +154,10 @@ def test_memory_is_bounded_whatever_the_order(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], cwd=root, check=True, capture_output=True, text=True
+        [sys.executable, "-c", script, str(path)],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert int(done.stdout) < 100_000, "kilobytes"

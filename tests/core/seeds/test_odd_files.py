@@ -77,15 +77,22 @@ def frames() -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}', '{"columns": ["a"], "index": [0], "data": [[1]]}'],
+    [
+        '{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}',
+        '{"columns": ["a"], "index": [0], "data": [[1]]}',
+    ],
 )
 def test_columns_of_pandas_are_refused_with_how_to_write_rows(text: str) -> None:
-    with pytest.raises(api.SeedError, match=r"holds columns, not one object per row.*\n?.*orient='records'"):
+    with pytest.raises(
+        api.SeedError, match=r"holds columns, not one object per row.*\n?.*orient='records'"
+    ):
         rows(text, ".json")
 
 
 def test_one_record_of_objects_is_a_record() -> None:
-    assert rows('{"a": {"x": 1}, "b": {"0": 1, "2": 2}}', ".json") == [{"a": {"x": 1}, "b": {"0": 1, "2": 2}}]
+    assert rows('{"a": {"x": 1}, "b": {"0": 1, "2": 2}}', ".json") == [
+        {"a": {"x": 1}, "b": {"0": 1, "2": 2}}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,11 @@ def test_json_of_arrow_is_exported_to_every_format(tmp_path: Path) -> None:
     values = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a":1}', "[]"]))
     pq.write_table(pa.table({"x": values}), tmp_path / "s.parquet")
     column = {"column_type": "expression", "name": "t", "expr": "{{ x }}"}
-    content = {"num_records": 2, "seed_config": {"source": {"path": "s.parquet"}}, "columns": [column]}
+    content = {
+        "num_records": 2,
+        "seed_config": {"source": {"path": "s.parquet"}},
+        "columns": [column],
+    }
     (tmp_path / "d.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     dataset = api.open_dataset(tmp_path / "d.yaml", root=str(tmp_path / "root"))
     api.generate(dataset)

@@ -15,7 +15,9 @@ from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.local import open_local
 from sdg_core.seeds.readers import Seeds, open_seeds
 
-FRAME = pl.DataFrame({"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)})
+FRAME = pl.DataFrame(
+    {"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)}
+)
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "parquet": lambda frame, path: frame.write_parquet(path),
     "csv": lambda frame, path: frame.write_csv(path),
@@ -46,9 +48,18 @@ def rows(*numbers: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_has_the_same_schema_length_and_rows(tmp_path: Path, kind: str) -> None:
     seeds = reader(written(tmp_path, kind))
-    assert seeds.schema == pa.schema([("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int64())])
+    assert seeds.schema == pa.schema(
+        [("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int64())]
+    )
     assert seeds.num_rows == 40
-    for numbers in (rows(0), rows(3, 4, 5), rows(39, 0, 1), rows(7, 7, 2), rows(*range(0, 40, 2)), rows(*range(40))):
+    for numbers in (
+        rows(0),
+        rows(3, 4, 5),
+        rows(39, 0, 1),
+        rows(7, 7, 2),
+        rows(*range(0, 40, 2)),
+        rows(*range(40)),
+    ):
         assert seeds.read(numbers).equals(FRAME[numbers.tolist()])
     assert seeds.read(rows()).shape == (0, 3)
 
@@ -62,10 +73,18 @@ def test_few_and_many_runs_of_rows_are_read_alike(tmp_path: Path) -> None:
 
 def test_nested_and_wide_types_become_plain(tmp_path: Path) -> None:
     frame = pl.DataFrame(
-        {"a": [["x"], ["y", "z"]], "b": [{"c": "d"}, {"c": "e"}], "f": pl.Series(["p", "q"], dtype=pl.Categorical)}
+        {
+            "a": [["x"], ["y", "z"]],
+            "b": [{"c": "d"}, {"c": "e"}],
+            "f": pl.Series(["p", "q"], dtype=pl.Categorical),
+        }
     )
     schema = reader(written(tmp_path, frame=frame)).schema
-    assert [str(field.type) for field in schema] == ["list<item: string>", "struct<c: string>", "string"]
+    assert [str(field.type) for field in schema] == [
+        "list<item: string>",
+        "struct<c: string>",
+        "string",
+    ]
 
 
 def test_a_column_that_turns_into_text_late_is_text_throughout(tmp_path: Path) -> None:
@@ -87,14 +106,17 @@ def test_the_digest_follows_the_content_not_the_place(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match=r"nowhere\.csv does not exist\n  -> check seed_config.source.path"):
+    with pytest.raises(
+        SeedError, match=r"nowhere\.csv does not exist\n  -> check seed_config.source.path"
+    ):
         reader(tmp_path / "nowhere.csv")
 
 
 def test_a_missing_file_of_an_upstream_asset_says_how_to_make_it(tmp_path: Path) -> None:
     source = LocalSeedSource(path="nowhere.parquet", upstream_asset="docs/passages")
     with pytest.raises(
-        SeedError, match=r"materialize its upstream asset docs/passages first: dagster asset materialize"
+        SeedError,
+        match=r"materialize its upstream asset docs/passages first: dagster asset materialize",
     ):
         open_local(source, base=tmp_path, root="unused")
 
@@ -111,7 +133,9 @@ def test_a_missing_file_of_an_upstream_asset_says_how_to_make_it(tmp_path: Path)
         ("x.csv", b"", "cannot be read as csv"),
     ],
 )
-def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(SeedError) as caught:
@@ -134,23 +158,40 @@ def test_seeds_are_addressed_by_record_index(tmp_path: Path) -> None:
     seeds = open_seeds(config(), seed=0, base=tmp_path, root="unused")
     assert seeds.read(rows(38, 39, 40, 41))["stock"].to_list() == [38, 39, 0, 1]
     info = seeds.info()
-    assert (info.num_rows, info.schema.names, info.digest[:7]) == (40, ["sku", "price", "stock"], "sha256:")
+    assert (info.num_rows, info.schema.names, info.digest[:7]) == (
+        40,
+        ["sku", "price", "stock"],
+        "sha256:",
+    )
 
 
 def test_a_selection_is_what_counts(tmp_path: Path) -> None:
     written(tmp_path)
-    part = open_seeds(config(selection_strategy={"start": 10, "end": 12}), seed=0, base=tmp_path, root="unused")
+    part = open_seeds(
+        config(selection_strategy={"start": 10, "end": 12}), seed=0, base=tmp_path, root="unused"
+    )
     assert part.info().num_rows == 3
     assert part.read(rows(0, 1, 2, 3))["stock"].to_list() == [10, 11, 12, 10]
     block = open_seeds(
-        config(selection_strategy={"index": 2, "num_partitions": 3}), seed=0, base=tmp_path, root="unused"
+        config(selection_strategy={"index": 2, "num_partitions": 3}),
+        seed=0,
+        base=tmp_path,
+        root="unused",
     )
     assert block.info().num_rows == 14 and block.read(rows(0))["stock"].to_list() == [26]
 
 
-@pytest.mark.parametrize("selection", [IndexRange(start=0, end=40), PartitionBlock(index=0, num_partitions=41)])
-def test_a_selection_outside_the_data_is_refused(tmp_path: Path, selection: IndexRange | PartitionBlock) -> None:
-    seeds = Seeds(reader(written(tmp_path)), config=SeedConfig(source=SOURCE, selection_strategy=selection), seed=0)
+@pytest.mark.parametrize(
+    "selection", [IndexRange(start=0, end=40), PartitionBlock(index=0, num_partitions=41)]
+)
+def test_a_selection_outside_the_data_is_refused(
+    tmp_path: Path, selection: IndexRange | PartitionBlock
+) -> None:
+    seeds = Seeds(
+        reader(written(tmp_path)),
+        config=SeedConfig(source=SOURCE, selection_strategy=selection),
+        seed=0,
+    )
     with pytest.raises(SeedError, match="40 "):
         seeds.info()
 
@@ -169,7 +210,9 @@ def test_empty_seed_data_is_refused(tmp_path: Path) -> None:
         open_seeds(config(), seed=0, base=tmp_path, root="unused").info()
 
 
-def test_paths_start_at_the_dataset_file_or_at_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_start_at_the_dataset_file_or_at_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "data" / "docs").mkdir(parents=True)
     written(tmp_path / "files")
@@ -204,7 +247,9 @@ def test_a_name_with_brackets_is_a_name_first_and_the_way_to_it_no_pattern(tmp_p
 
 
 def test_a_glob_without_files_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match=r"no seed file matches .*/\*\.csv\n  -> check seed_config.source.path"):
+    with pytest.raises(
+        SeedError, match=r"no seed file matches .*/\*\.csv\n  -> check seed_config.source.path"
+    ):
         reader("*.csv", base=tmp_path)
 
 
@@ -223,28 +268,41 @@ def test_the_digest_of_one_file_in_a_glob_is_the_files(tmp_path: Path) -> None:
     [
         (FRAME.drop("price"), r"a\.parquet has 'price', .*b\.csv has not"),
         (FRAME.with_columns(more=1), r"b\.csv has 'more', .*a\.parquet has not"),
-        (FRAME.with_columns(stock=pl.lit("x")), r"column 'stock': string in .*b\.csv, int64 in .*a\.parquet"),
+        (
+            FRAME.with_columns(stock=pl.lit("x")),
+            r"column 'stock': string in .*b\.csv, int64 in .*a\.parquet",
+        ),
     ],
 )
-def test_files_that_disagree_are_named_with_the_column(tmp_path: Path, second: pl.DataFrame, message: str) -> None:
+def test_files_that_disagree_are_named_with_the_column(
+    tmp_path: Path, second: pl.DataFrame, message: str
+) -> None:
     FRAME.write_parquet(tmp_path / "a.parquet")
     second.write_csv(tmp_path / "b.csv")
     with pytest.raises(SeedError, match=message):
         assert reader("a.parquet", "b.csv", base=tmp_path).schema
 
 
-def test_a_column_that_is_null_throughout_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:
+def test_a_column_that_is_null_throughout_one_file_has_the_type_of_the_others(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a.jsonl").write_text('{"n": null, "s": null, "t": null}\n')
     (tmp_path / "b.jsonl").write_text('{"n": 1, "s": {"x": [1.5]}, "t": null}\n')
     both = reader("a.jsonl", "b.jsonl", base=tmp_path)
-    assert [str(t) for t in both.schema.types] == ["int64", "struct<x: list<item: double>>", "string"]
+    assert [str(t) for t in both.schema.types] == [
+        "int64",
+        "struct<x: list<item: double>>",
+        "string",
+    ]
     expected = [{"n": None, "s": None, "t": None}, {"n": 1, "s": {"x": [1.5]}, "t": None}]
     assert both.read(rows(0, 1)).to_dicts() == expected
     assert both.read(rows(0)).schema == both.read(rows(1)).schema
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "json"])
-def test_nested_columns_and_null_columns_have_one_type_whichever_rows_are_read(tmp_path: Path, kind: str) -> None:
+def test_nested_columns_and_null_columns_have_one_type_whichever_rows_are_read(
+    tmp_path: Path, kind: str
+) -> None:
     frame = pl.DataFrame(
         {
             "s": [{"a": [1, None], "b": None}, None, {"a": None, "b": None}],
@@ -257,7 +315,10 @@ def test_nested_columns_and_null_columns_have_one_type_whichever_rows_are_read(t
     assert str(nested.schema.field("l").type) == "list<item: struct<x: string>>"
     assert str(nested.schema.field("nothing").type) == "string"
     assert len({str(nested.read(rows(i)).schema) for i in range(3)}) == 1
-    assert nested.read(rows(2, 0)).to_dicts() == [frame.row(2, named=True), frame.row(0, named=True)]
+    assert nested.read(rows(2, 0)).to_dicts() == [
+        frame.row(2, named=True),
+        frame.row(0, named=True),
+    ]
 
 
 def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) -> None:
@@ -265,5 +326,7 @@ def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) ->
     seeds = open_seeds(config(), seed=0, base=tmp_path, root="unused")
     seeds.info()
     FRAME.reverse().write_parquet(path)
-    with pytest.raises(SeedError, match=r"seed\.parquet changed while it was read\n  -> run the same command again"):
+    with pytest.raises(
+        SeedError, match=r"seed\.parquet changed while it was read\n  -> run the same command again"
+    ):
         seeds.read(rows(0))

@@ -25,7 +25,11 @@ def database(folder: Path, *statements: str, many: list[tuple[object, ...]] | No
 
 
 def opened(
-    folder: Path, query: str, *, url: str | None = "sqlite:///x.db", env: Mapping[str, str] | None = None
+    folder: Path,
+    query: str,
+    *,
+    url: str | None = "sqlite:///x.db",
+    env: Mapping[str, str] | None = None,
 ) -> SeedReader:
     source = SqlSeedSource(url=url, url_env=None if url else "SEED_URL", query=query)
     return open_sql(source, base=folder, root=str(folder), env=env or {})
@@ -34,10 +38,20 @@ def opened(
 def test_types_hold_over_all_batches(tmp_path: Path) -> None:
     """The first batch alone would make other types: nulls, and whole numbers."""
     count = BATCH_ROWS + 5
-    rows = [(i, None if i < BATCH_ROWS else f"x{i}", 1 if i < BATCH_ROWS else 1.5, None) for i in range(count)]
-    database(tmp_path, "CREATE TABLE t (id INTEGER, late TEXT, number NUMERIC, missing TEXT)", many=rows)
+    rows = [
+        (i, None if i < BATCH_ROWS else f"x{i}", 1 if i < BATCH_ROWS else 1.5, None)
+        for i in range(count)
+    ]
+    database(
+        tmp_path, "CREATE TABLE t (id INTEGER, late TEXT, number NUMERIC, missing TEXT)", many=rows
+    )
     reader = opened(tmp_path, "SELECT * FROM t ORDER BY id")
-    assert [str(data_type) for data_type in reader.schema.types] == ["int64", "string", "double", "string"]
+    assert [str(data_type) for data_type in reader.schema.types] == [
+        "int64",
+        "string",
+        "double",
+        "string",
+    ]
     assert reader.num_rows == count
     assert reader.read(np.array([count - 1, 0])).rows() == [
         (count - 1, f"x{count - 1}", 1.5, None),
@@ -47,16 +61,22 @@ def test_types_hold_over_all_batches(tmp_path: Path) -> None:
 
 def test_the_order_is_the_querys(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a INTEGER)", many=[(3,), (1,), (2,)])
-    down, up = (opened(tmp_path, f"SELECT a FROM t ORDER BY a {order}") for order in ("DESC", "ASC"))
+    down, up = (
+        opened(tmp_path, f"SELECT a FROM t ORDER BY a {order}") for order in ("DESC", "ASC")
+    )
     assert down.read(np.arange(3))["a"].to_list() == [3, 2, 1]
     assert up.digest() != down.digest()
 
 
 def test_a_column_of_mixed_types_is_named(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a)", many=[(1,), ("x",)])
-    with pytest.raises(SeedError, match=r"column 'a' has values of several types: .*\n  -> .*CAST\(a AS TEXT\)"):
+    with pytest.raises(
+        SeedError, match=r"column 'a' has values of several types: .*\n  -> .*CAST\(a AS TEXT\)"
+    ):
         opened(tmp_path, "SELECT a FROM t ORDER BY 1")
-    rows: list[tuple[object, ...]] = [(1,) if i < BATCH_ROWS else ("x",) for i in range(BATCH_ROWS + 1)]
+    rows: list[tuple[object, ...]] = [
+        (1,) if i < BATCH_ROWS else ("x",) for i in range(BATCH_ROWS + 1)
+    ]
     database(tmp_path, "DELETE FROM t", many=rows)
     with pytest.raises(SeedError, match=r"column 'a' has values of several types"):
         opened(tmp_path, "SELECT a FROM t ORDER BY rowid")

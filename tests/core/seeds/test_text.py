@@ -13,9 +13,9 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.text import read_text_table
 from sdg_core.seeds.text_options import TextOptions
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=8).map(
-    lambda t: "x" + t
-)
+CELLS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=8
+).map(lambda t: "x" + t)
 
 
 def read(content: str | bytes, suffix: str = ".csv") -> pl.DataFrame:
@@ -86,7 +86,9 @@ def test_a_byte_order_mark_and_a_pandas_index_are_no_trouble() -> None:
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
-NUMBERS = st.from_regex(r"[-+]?[0-9]{0,18}\.?[0-9]{0,4}(?:e[0-9])?|nan|inf|true|False", fullmatch=True)
+NUMBERS = st.from_regex(
+    r"[-+]?[0-9]{0,18}\.?[0-9]{0,4}(?:e[0-9])?|nan|inf|true|False", fullmatch=True
+)
 JSON_COLUMNS = st.one_of(
     *(
         st.lists(st.none() | values, min_size=3, max_size=3)
@@ -101,8 +103,13 @@ JSON_COLUMNS = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(NUMBERS | TEXTS, NUMBERS), min_size=1, max_size=5), st.sampled_from([",", ";", "\t"]))
-def test_every_csv_column_prints_back_or_is_the_same_number(rows: list[tuple[str, str]], separator: str) -> None:
+@given(
+    st.lists(st.tuples(NUMBERS | TEXTS, NUMBERS), min_size=1, max_size=5),
+    st.sampled_from([",", ";", "\t"]),
+)
+def test_every_csv_column_prints_back_or_is_the_same_number(
+    rows: list[tuple[str, str]], separator: str
+) -> None:
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows([("a", "b"), *rows])
     options = TextOptions(separator=separator)
@@ -141,7 +148,9 @@ def test_json_values_come_back(columns: tuple[list[object], list[object]], suffi
         (["true", "True"], pl.String),
     ],
 )
-def test_numbers_are_what_one_notation_prints_back(texts: list[str], kind: type[pl.DataType]) -> None:
+def test_numbers_are_what_one_notation_prints_back(
+    texts: list[str], kind: type[pl.DataType]
+) -> None:
     frame = read("v,x\n" + "".join(f"{text},y\n" for text in texts))
     assert frame.schema["v"] == kind
 
@@ -157,10 +166,19 @@ def test_json_lines_and_one_record_in_a_json_file() -> None:
 
 
 def test_what_the_source_says_is_followed() -> None:
-    options = TextOptions(separator=";", encoding="latin-1", null_values=frozenset({"NA"}), types={"n": "float"})
-    table = read_text_table("café;n\nNA;007\nx;NA\n".encode("latin-1"), ".csv", source="seeds", options=options)
+    options = TextOptions(
+        separator=";", encoding="latin-1", null_values=frozenset({"NA"}), types={"n": "float"}
+    )
+    table = read_text_table(
+        "café;n\nNA;007\nx;NA\n".encode("latin-1"), ".csv", source="seeds", options=options
+    )
     assert table.frame.rows() == [(None, 7.0), ("x", None)] and table.frame.columns == ["café", "n"]
-    big = read_text_table(b'{"n": 18446744073709551616}', ".jsonl", source="s", options=TextOptions(types={"n": "str"}))
+    big = read_text_table(
+        b'{"n": 18446744073709551616}',
+        ".jsonl",
+        source="s",
+        options=TextOptions(types={"n": "str"}),
+    )
     assert big.frame.rows() == [("18446744073709551616",)]
 
 
@@ -184,6 +202,8 @@ def test_another_reading_than_before_is_another_digest() -> None:
         (b'{"a": 1}\n{"a": }', ".jsonl", "line 2, cannot be read"),
     ],
 )
-def test_unreadable_text_is_refused_with_its_place(content: bytes, suffix: str, message: str) -> None:
+def test_unreadable_text_is_refused_with_its_place(
+    content: bytes, suffix: str, message: str
+) -> None:
     with pytest.raises(SeedError, match=message):
         read(content, suffix)

@@ -17,7 +17,10 @@ from sdg_core.seeds.parquet import ParquetReader
 from sdg_core.seeds.where import KEPT_FROM
 from tests.support.sdg import dataset_config, expression, open_dataset, stored_records, uuid
 
-ROWS = [{"id": number, "score": score, "text": f"t{number}"} for number, score in enumerate([5, 1, None, 4, 2, 5])]
+ROWS = [
+    {"id": number, "score": score, "text": f"t{number}"}
+    for number, score in enumerate([5, 1, None, 4, 2, 5])
+]
 READER = """
 import polars as pl
 from sdg_core.seeds.base import SeedReader
@@ -38,10 +41,19 @@ class Scored(SeedReader):
 """
 
 
-def seeded(base: Path, source: dict[str, Any], where: str | None, *, name: str = "d", **more: Any) -> api.Dataset:
-    seed_config = {"source": source, **({"where": where} if where is not None else {}), **more.pop("seed", {})}
+def seeded(
+    base: Path, source: dict[str, Any], where: str | None, *, name: str = "d", **more: Any
+) -> api.Dataset:
+    seed_config = {
+        "source": source,
+        **({"where": where} if where is not None else {}),
+        **more.pop("seed", {}),
+    }
     config = dataset_config(
-        uuid(f"key_of_{name}"), name=name, seed_config=seed_config, **{"num_records": "seed", **more}
+        uuid(f"key_of_{name}"),
+        name=name,
+        seed_config=seed_config,
+        **{"num_records": "seed", **more},
     )
     return open_dataset(base / f"{name}.yaml", config, root=base / "root")
 
@@ -72,7 +84,11 @@ def write_rows(base: Path, kind: str) -> dict[str, Any]:
             with sqlite3.connect(base / "rows.db") as connection:
                 connection.execute("CREATE TABLE t (id INTEGER, score INTEGER, text TEXT)")
                 connection.executemany("INSERT INTO t VALUES (:id, :score, :text)", ROWS)
-            return {"seed_type": "sql", "url": "sqlite:///rows.db", "query": "SELECT * FROM t ORDER BY id"}
+            return {
+                "seed_type": "sql",
+                "url": "sqlite:///rows.db",
+                "query": "SELECT * FROM t ORDER BY id",
+            }
         case _:
             frame.write_parquet(base / "rows.parquet")
             (base / "readers.py").write_text(READER.format(path=str(base / "rows.parquet")))
@@ -91,14 +107,24 @@ def test_files_of_a_directory_are_chosen_by_name_and_content(tmp_path: Path) -> 
     for name in ("a.md", "b.txt", "c.md"):
         (tmp_path / "files" / name).write_text(f"this is {name}")
     listed = {"seed_type": "directory", "path": "files"}
-    assert made(seeded(tmp_path, listed, "{{ file_name.endswith('.md') }}"), "file_name") == ["a.md", "c.md"]
+    assert made(seeded(tmp_path, listed, "{{ file_name.endswith('.md') }}"), "file_name") == [
+        "a.md",
+        "c.md",
+    ]
     contents = {"seed_type": "file_contents", "path": "files"}
-    assert made(seeded(tmp_path, contents, "{{ 'is b' in content }}", name="e"), "file_name") == ["b.txt"]
+    assert made(seeded(tmp_path, contents, "{{ 'is b' in content }}", name="e"), "file_name") == [
+        "b.txt"
+    ]
 
 
-def test_rows_of_a_finished_dataset_are_chosen_by_what_a_column_holds_inside(tmp_path: Path) -> None:
+def test_rows_of_a_finished_dataset_are_chosen_by_what_a_column_holds_inside(
+    tmp_path: Path,
+) -> None:
     """As of a judge: the score of one rubric, of records that have one."""
-    rows = [{"judge": {"quality": {"score": number % 5}} if number % 3 else None} for number in range(20)]
+    rows = [
+        {"judge": {"quality": {"score": number % 5}} if number % 3 else None}
+        for number in range(20)
+    ]
     pl.DataFrame(rows).write_parquet(tmp_path / "judged.parquet")
     first = seeded(tmp_path, {"path": "judged.parquet"}, None, name="first")
     api.generate(first)
@@ -111,17 +137,23 @@ def test_rows_of_a_finished_dataset_are_chosen_by_what_a_column_holds_inside(tmp
 
 
 @settings(max_examples=40)
-@given(scores=st.lists(st.integers(0, 9) | st.none(), min_size=1, max_size=40), least=st.integers(0, 9), data=st.data())
+@given(
+    scores=st.lists(st.integers(0, 9) | st.none(), min_size=1, max_size=40),
+    least=st.integers(0, 9),
+    data=st.data(),
+)
 def test_selection_and_order_are_those_of_the_chosen_rows(
     scores: list[int | None], least: int, data: st.DataObject
 ) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as place:
-        pl.DataFrame({"id": range(len(scores)), "score": scores}, schema_overrides={"score": pl.Int64}).write_parquet(
-            Path(place) / "rows.parquet"
-        )
-        chosen = [number for number, score in enumerate(scores) if score is not None and score >= least]
+        pl.DataFrame(
+            {"id": range(len(scores)), "score": scores}, schema_overrides={"score": pl.Int64}
+        ).write_parquet(Path(place) / "rows.parquet")
+        chosen = [
+            number for number, score in enumerate(scores) if score is not None and score >= least
+        ]
         where = f"{{{{ score is not none and score >= {least} }}}}"
         if not chosen:
             with pytest.raises(SeedError, match="true for none of the"):
@@ -139,7 +171,10 @@ def test_selection_and_order_are_those_of_the_chosen_rows(
 
 def test_where_is_part_of_the_fingerprint_and_its_absence_is_not(tmp_path: Path) -> None:
     source = write_rows(tmp_path, "parquet")
-    prints = [seeded(tmp_path, source, where).plan.fingerprint for where in (None, "{{ id >= 0 }}", "{{ id > 0 }}")]
+    prints = [
+        seeded(tmp_path, source, where).plan.fingerprint
+        for where in (None, "{{ id >= 0 }}", "{{ id > 0 }}")
+    ]
     assert len({print_.config_hash for print_ in prints}) == 3
     assert len({print_.config_part for print_ in prints}) == 3
 
@@ -152,7 +187,9 @@ def test_where_is_part_of_the_fingerprint_and_its_absence_is_not(tmp_path: Path)
         ("{{ text.size > 9 }}", "seed row 0: undefined value"),
     ],
 )
-def test_what_cannot_be_right_is_said_before_anything_runs(tmp_path: Path, where: str, message: str) -> None:
+def test_what_cannot_be_right_is_said_before_anything_runs(
+    tmp_path: Path, where: str, message: str
+) -> None:
     with pytest.raises(SeedError, match=message):
         seeded(tmp_path, write_rows(tmp_path, "parquet"), where)
     assert not (tmp_path / "root").exists()
@@ -167,7 +204,9 @@ def test_what_cannot_be_right_is_said_before_anything_runs(tmp_path: Path, where
         ("{{ [score, 2] | random }}", "the filter random is for prompts"),
     ],
 )
-def test_a_condition_that_is_none_is_a_problem_of_the_file(tmp_path: Path, where: str, message: str) -> None:
+def test_a_condition_that_is_none_is_a_problem_of_the_file(
+    tmp_path: Path, where: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=f"seed_config.where.*{message}"):
         seeded(tmp_path, write_rows(tmp_path, "parquet"), where)
 
@@ -177,12 +216,21 @@ def test_the_number_of_the_seed_needs_seed_data_and_its_word(tmp_path: Path) -> 
         open_dataset(tmp_path / "d.yaml", dataset_config(uuid(), num_records="seed"), root=tmp_path)
     for value in ("seeds", 2.5, True):
         with pytest.raises(ConfigError, match="num_records.*a whole number is needed|YAML reads"):
-            open_dataset(tmp_path / "d.yaml", dataset_config(uuid(), num_records=value), root=tmp_path)
+            open_dataset(
+                tmp_path / "d.yaml", dataset_config(uuid(), num_records=value), root=tmp_path
+            )
 
 
-@pytest.mark.parametrize("selection", [None, {"start": 1, "end": 3}, {"index": 1, "num_partitions": 4}])
-def test_as_many_records_as_the_seed_has_rows(tmp_path: Path, selection: dict[str, int] | None) -> None:
-    source, seed = write_rows(tmp_path, "parquet"), {"selection_strategy": selection} if selection else {}
+@pytest.mark.parametrize(
+    "selection", [None, {"start": 1, "end": 3}, {"index": 1, "num_partitions": 4}]
+)
+def test_as_many_records_as_the_seed_has_rows(
+    tmp_path: Path, selection: dict[str, int] | None
+) -> None:
+    source, seed = (
+        write_rows(tmp_path, "parquet"),
+        {"selection_strategy": selection} if selection else {},
+    )
     expected = {None: 6, "start": 3, "index": 1}[next(iter(selection)) if selection else None]
     assert seeded(tmp_path, source, None, seed=seed).plan.num_records == expected
     assert seeded(tmp_path, source, None, seed=seed).plan.seed_repeats is None
@@ -196,7 +244,12 @@ def test_a_seed_that_repeats_is_said_when_validated_run_and_reported(
     words = "8 records draw from 3 seed rows, so each row is used 2 or 3 times"
     assert dataset.plan.seed_repeats == words
     heard: list[str] = []
-    api.generate(dataset, on_event=lambda event: heard.append(event.message) if isinstance(event, api.Notice) else None)
+    api.generate(
+        dataset,
+        on_event=lambda event: (
+            heard.append(event.message) if isinstance(event, api.Notice) else None
+        ),
+    )
     assert words in heard
     made = api.report(dataset)
     assert made.report.facts.seed is not None
@@ -206,7 +259,9 @@ def test_a_seed_that_repeats_is_said_when_validated_run_and_reported(
     assert words in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_large_source_is_evaluated_once_and_read_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_source_is_evaluated_once_and_read_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     decoded = 0
     plain = ParquetReader.fetch
@@ -233,7 +288,9 @@ def test_a_large_source_is_evaluated_once_and_read_in_order(tmp_path: Path, monk
 def test_another_content_is_another_outcome(tmp_path: Path) -> None:
     source = write_rows(tmp_path, "parquet")
     before = seeded(tmp_path, source, "{{ score >= 4 }}")
-    pl.DataFrame([*ROWS, {"id": 6, "score": 5, "text": "t6"}]).write_parquet(tmp_path / "rows.parquet")
+    pl.DataFrame([*ROWS, {"id": 6, "score": 5, "text": "t6"}]).write_parquet(
+        tmp_path / "rows.parquet"
+    )
     after = seeded(tmp_path, source, "{{ score >= 4 }}")
     assert (before.plan.num_records, after.plan.num_records) == (3, 4)
     assert before.plan.fingerprint.config_hash != after.plan.fingerprint.config_hash

@@ -21,12 +21,21 @@ from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries, temporary_name
 from tests.support.requirements import PATIENCE, require
-from tests.support.sdg import PROJECT, fill_disk, open_to_everyone, remount_read_only, small_disk, wait_until
+from tests.support.sdg import (
+    PROJECT,
+    fill_disk,
+    open_to_everyone,
+    remount_read_only,
+    small_disk,
+    wait_until,
+)
 
 
 def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
 
 def test_a_file_is_replaced_and_no_temporary_is_left(tmp_path: Path) -> None:
@@ -38,7 +47,9 @@ def test_a_file_is_replaced_and_no_temporary_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt()])
-def test_a_block_that_fails_leaves_the_old_file_and_no_temporary(tmp_path: Path, error: BaseException) -> None:
+def test_a_block_that_fails_leaves_the_old_file_and_no_temporary(
+    tmp_path: Path, error: BaseException
+) -> None:
     path = tmp_path / "file"
     write_atomic(path, b"old")
     with pytest.raises(type(error)), atomic_file(path) as file:
@@ -64,7 +75,10 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file(tmp_path: Path) -> No
     path = tmp_path / "file"
     write_atomic(path, b"old")
     with subprocess.Popen(
-        [sys.executable, "-c", _HALF_WRITTEN, str(path)], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", _HALF_WRITTEN, str(path)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"written\n"
@@ -118,7 +132,9 @@ def test_a_full_disk_is_a_store_error_that_keeps_the_old_file(tmp_path: Path) ->
         path = disk / "file"
         write_atomic(path, b"old")
         fill_disk(disk, leave=8192)
-        with pytest.raises(StoreError, match=r"cannot write .*/file: No space left on device") as raised:
+        with pytest.raises(
+            StoreError, match=r"cannot write .*/file: No space left on device"
+        ) as raised:
             write_atomic(path, b"x" * 100_000)
         assert "free some space" in str(raised.value.remedy)
         assert path.read_bytes() == b"old"
@@ -137,7 +153,11 @@ def test_a_read_only_file_system_is_a_store_error(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         write_atomic(disk / "file", b"old")
         remount_read_only(disk)
-        for act in (ensure_writable, lambda p: write_atomic(p / "file", b"new"), lambda p: ensure_writable(p / "new")):
+        for act in (
+            ensure_writable,
+            lambda p: write_atomic(p / "file", b"new"),
+            lambda p: ensure_writable(p / "new"),
+        ):
             with pytest.raises(StoreError, match="Read-only file system") as raised:
                 act(disk)
             assert "choose another root" in str(raised.value.remedy)

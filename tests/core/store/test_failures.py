@@ -13,15 +13,25 @@ from tests.support.sdg import category, dataset_config, llm
 
 def failures_of(config: dict[str, object], root: Path) -> list[dict[str, object]]:
     summary = api.generate(api.open_dataset(config, root=str(root)))
-    return [orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()]
+    return [
+        orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()
+    ]
 
 
 def test_a_malformed_reply_is_kept_as_it_came(tmp_path: Path) -> None:
     note = {**llm("note", "{{ plan }}"), "column_type": "llm-structured"}
-    note["output_format"] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-    config = dataset_config(category("plan", "free"), llm("text", "{{ plan }}"), note, num_records=2)
+    note["output_format"] = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "required": ["a"],
+    }
+    config = dataset_config(
+        category("plan", "free"), llm("text", "{{ plan }}"), note, num_records=2
+    )
     config["model_configs"].append({"alias": "broken", "model": "any", "provider": "broken"})
-    config["model_providers"].append({"name": "broken", "provider_type": "simulated", "simulation": {"malformed": 1.0}})
+    config["model_providers"].append(
+        {"name": "broken", "provider_type": "simulated", "simulation": {"malformed": 1.0}}
+    )
     note["model_alias"] = "broken"
     found = failures_of({**config, "run": {"max_failure_rate": 1.0}}, tmp_path)
     assert [each["record"] for each in found] == [0, 1]
@@ -40,21 +50,35 @@ async def test_a_reply_that_was_cut_off_is_kept_with_its_reason(tmp_path: Path) 
             llm("text", "{{ plan }}"),
             num_records=1,
             model_providers=[provider],
-            model_configs=[{"alias": "writer", "model": "m", "provider": "local", "skip_health_check": True}],
+            model_configs=[
+                {"alias": "writer", "model": "m", "provider": "local", "skip_health_check": True}
+            ],
         )
         summary = await api.agenerate(api.open_dataset(config, root=str(tmp_path)))
-    (kept,) = [orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()]
+    (kept,) = [
+        orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()
+    ]
     assert (kept["kind"], kept["finish_reason"]) == ("truncated", "length") and kept["reply"]
 
 
 def test_a_long_reply_is_bounded_and_any_text_can_be_kept() -> None:
-    failure = Failure(3, "text", "malformed", "why", 2, kept_reply("\ud800" + "x" * 3 * MAX_REPLY), "stop")
+    failure = Failure(
+        3, "text", "malformed", "why", 2, kept_reply("\ud800" + "x" * 3 * MAX_REPLY), "stop"
+    )
     (read,) = parse_failures(dump_failures([failure]))
     assert read == failure and read.reply is not None and len(read.reply) < MAX_REPLY + 50
-    assert read.reply.startswith("\\ud800x") and read.reply.endswith(f"({3 * MAX_REPLY + 6:,} characters)")
+    assert read.reply.startswith("\\ud800x") and read.reply.endswith(
+        f"({3 * MAX_REPLY + 6:,} characters)"
+    )
 
 
 def test_a_failure_without_a_reply_is_written_as_before() -> None:
     line = dump_failures([Failure(3, "text", "transient", "why", 2)])
-    assert orjson.loads(line) == {"record": 3, "column": "text", "kind": "transient", "message": "why", "attempts": 2}
+    assert orjson.loads(line) == {
+        "record": 3,
+        "column": "text",
+        "kind": "transient",
+        "message": "why",
+        "attempts": 2,
+    }
     assert parse_failures(line) == [Failure(3, "text", "transient", "why", 2)]

@@ -31,13 +31,17 @@ from tests.support.sdg import dataset_config, llm, open_dataset, uuid
 
 @pytest.fixture
 def metadata(tmp_path: Path) -> Metadata:
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid(), llm("text", "{{ id }}")), root=tmp_path)
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(uuid(), llm("text", "{{ id }}")), root=tmp_path
+    )
     return new_metadata(dataset.plan)
 
 
 def test_round_trip(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
-    changed = metadata.model_copy(update={"usage": {"writer": {"requests": 3}}, "post_generation_state": "started"})
+    changed = metadata.model_copy(
+        update={"usage": {"writer": {"requests": 3}}, "post_generation_state": "started"}
+    )
     create_metadata(path, lambda: changed)
     found = read_metadata(path)
     assert found.model_copy(update={"updated_at": changed.updated_at}) == changed
@@ -71,8 +75,14 @@ def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata
         kept_by_processor removed_by_processor processor_marks processor_methods removal_examples earlier_versions retry_reasons
         abandoned_usage estimate"""
     assert set(content) == set(fields.split())
-    assert content["dataset_name"] == "tickets" and content["target_num_records"] == 25 and content["buffer_size"] == 10
-    assert content["total_num_batches"] == 3 and content["simulated"] is True and content["seed"] == 7
+    assert (
+        content["dataset_name"] == "tickets"
+        and content["target_num_records"] == 25
+        and content["buffer_size"] == 10
+    )
+    assert (
+        content["total_num_batches"] == 3 and content["simulated"] is True and content["seed"] == 7
+    )
     assert {"python", "polars", "pyarrow", "numpy"} <= set(content["library_versions"])
 
 
@@ -108,13 +118,21 @@ def test_no_object(tmp_path: Path, content: bytes) -> None:
 def altered(tmp_path: Path, metadata: Metadata, **changes: Any) -> Path:
     content = {**metadata.model_dump(), **changes}
     path = tmp_path / "metadata.json"
-    path.write_bytes(orjson.dumps({key: value for key, value in content.items() if value is not ...}, default=str))
+    path.write_bytes(
+        orjson.dumps(
+            {key: value for key, value in content.items() if value is not ...}, default=str
+        )
+    )
     return path
 
 
-@pytest.mark.parametrize("field", [field for field in Metadata.model_fields if field not in OPTIONAL])
+@pytest.mark.parametrize(
+    "field", [field for field in Metadata.model_fields if field not in OPTIONAL]
+)
 def test_every_field_is_required(tmp_path: Path, metadata: Metadata, field: str) -> None:
-    with pytest.raises(MetadataFieldError, match=rf"metadata\.json: {field}: field required") as raised:
+    with pytest.raises(
+        MetadataFieldError, match=rf"metadata\.json: {field}: field required"
+    ) as raised:
         read_metadata(altered(tmp_path, metadata, **{field: ...}))
     assert "--resume never" in str(raised.value.remedy)
 
@@ -131,13 +149,21 @@ def test_every_field_is_required(tmp_path: Path, metadata: Metadata, field: str)
         ("library_versions", []),
     ],
 )
-def test_a_field_of_the_wrong_type(tmp_path: Path, metadata: Metadata, field: str, value: object) -> None:
+def test_a_field_of_the_wrong_type(
+    tmp_path: Path, metadata: Metadata, field: str, value: object
+) -> None:
     with pytest.raises(MetadataFieldError, match=field):
         read_metadata(altered(tmp_path, metadata, **{field: value}))
 
 
 def test_a_file_of_a_newer_release_is_not_guessed_at(tmp_path: Path, metadata: Metadata) -> None:
-    path = altered(tmp_path, metadata, schema_version=SCHEMA_VERSION + 1, seed=..., post_generation_state="archived")
+    path = altered(
+        tmp_path,
+        metadata,
+        schema_version=SCHEMA_VERSION + 1,
+        seed=...,
+        post_generation_state="archived",
+    )
     with pytest.raises(
         MetadataVersionError, match=f"schema_version {SCHEMA_VERSION + 1}.*up to {SCHEMA_VERSION}"
     ) as raised:
@@ -145,7 +171,9 @@ def test_a_file_of_a_newer_release_is_not_guessed_at(tmp_path: Path, metadata: M
     assert "newer release" in str(raised.value.remedy)
 
 
-def test_an_unknown_field_of_the_same_schema_version_is_accepted(tmp_path: Path, metadata: Metadata) -> None:
+def test_an_unknown_field_of_the_same_schema_version_is_accepted(
+    tmp_path: Path, metadata: Metadata
+) -> None:
     assert read_metadata(altered(tmp_path, metadata, note="hello")) == metadata
 
 
@@ -181,7 +209,9 @@ def test_current(tmp_path: Path) -> None:
             read_current(path)
 
 
-counts = st.dictionaries(st.sampled_from("ab"), st.dictionaries(st.sampled_from("xyz"), st.integers(0, 9)))
+counts = st.dictionaries(
+    st.sampled_from("ab"), st.dictionaries(st.sampled_from("xyz"), st.integers(0, 9))
+)
 
 
 @given(counts, counts, counts)
@@ -189,4 +219,6 @@ def test_usage_adds_up_in_any_order(a: Any, b: Any, c: Any) -> None:
     total = add_usage(add_usage(a, b), c)
     assert total == add_usage(a, add_usage(b, c)) == add_usage(add_usage(c, a), b)
     for alias, name in ((alias, name) for alias in "ab" for name in "xyz"):
-        assert total.get(alias, {}).get(name, 0) == sum(x.get(alias, {}).get(name, 0) for x in (a, b, c))
+        assert total.get(alias, {}).get(name, 0) == sum(
+            x.get(alias, {}).get(name, 0) for x in (a, b, c)
+        )

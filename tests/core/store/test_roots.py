@@ -40,7 +40,9 @@ def test_the_nearest_folder_with_a_mark_is_the_project(tmp_path: Path, name: str
     assert project_of_data(deep) == tmp_path / "outer" / "inner"
 
 
-def test_without_a_mark_it_is_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_mark_it_is_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert project_of_data(tmp_path) == tmp_path
     mark(tmp_path, ".git")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -67,9 +69,9 @@ def test_the_root_is_the_same_from_every_directory(
 
 
 def test_pipelines_and_linked_files_have_the_root_of_their_project(tmp_path: Path) -> None:
-    notes = Project(tmp_path / "project" / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(
-        a="one"
-    )
+    notes = Project(
+        tmp_path / "project" / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+    ).write(a="one")
     mark(tmp_path / "project")
     assert pipelines.open_pipeline(notes.file).layout.root == tmp_path / "project" / "data"
     link = tmp_path / "link.yaml"
@@ -77,7 +79,9 @@ def test_pipelines_and_linked_files_have_the_root_of_their_project(tmp_path: Pat
     assert api.open_dataset(link).layout.root == tmp_path / "project" / "data"
 
 
-def test_a_dataset_finds_its_upstream_from_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_finds_its_upstream_from_every_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mark(tmp_path / "project")
     first = write_config(tmp_path / "project" / "first" / "first.yaml", {**CONFIG, "name": "first"})
     seeded = dataset_config(
@@ -99,7 +103,8 @@ def test_an_upstream_below_another_root_is_named(tmp_path: Path, elsewhere: Path
     api.generate(opened)
     api.process(opened)
     seeded = dataset_config(
-        expression("again", "{{ plan }}"), seed_config={"source": {"seed_type": "dataset", "dataset": "first"}}
+        expression("again", "{{ plan }}"),
+        seed_config={"source": {"seed_type": "dataset", "dataset": "first"}},
     )
     second = write_config(tmp_path / "second" / "second.yaml", seeded)
     with pytest.raises(SeedError, match=f"{elsewhere}/data/first holds data of it"):
@@ -107,7 +112,9 @@ def test_an_upstream_below_another_root_is_named(tmp_path: Path, elsewhere: Path
 
 
 @pytest.mark.parametrize("old", ["elsewhere/data", "data", "project/data", "project/defs/data"])
-def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(tmp_path: Path, old: str) -> None:
+def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(
+    tmp_path: Path, old: str
+) -> None:
     """`old`: of the working directory, above the project, of a project whose mark is gone, beside the file without one."""
     file = write_config(tmp_path / "project" / "defs" / "tickets.yaml", CONFIG)
     home = tmp_path / "project" / ("defs" if old == "project/data" else "")
@@ -117,7 +124,11 @@ def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(tmp_
     assert opened.layout.root == home / "data"
     with pytest.raises(RefusedError) as refused:
         api.generate(opened)
-    for word in (f"{tmp_path / old}/tickets holds data", str(home / "data" / "tickets"), f"--root {tmp_path / old} "):
+    for word in (
+        f"{tmp_path / old}/tickets holds data",
+        str(home / "data" / "tickets"),
+        f"--root {tmp_path / old} ",
+    ):
         assert word in str(refused.value)
     refusal = api.plan(opened).refused
     assert refusal is not None and str(tmp_path / old) in refusal.message
@@ -133,8 +144,12 @@ def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(tmp_
     assert api.plan(api.open_dataset(file)).nothing_to_do
 
 
-def test_a_pipeline_that_was_started_elsewhere_is_not_silently_started_again(tmp_path: Path, elsewhere: Path) -> None:
-    notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one")
+def test_a_pipeline_that_was_started_elsewhere_is_not_silently_started_again(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    notes = Project(
+        tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+    ).write(a="one")
     pipelines.generate(pipelines.open_pipeline(notes.file, root=str(elsewhere / "data")))
     opened = pipelines.open_pipeline(notes.file)
     with pytest.raises(RefusedError, match=f"{elsewhere}/data/notes holds data"):
@@ -143,7 +158,9 @@ def test_a_pipeline_that_was_started_elsewhere_is_not_silently_started_again(tmp
     assert pipelines.status(opened).to_dict()["other_place"] == f"{elsewhere}/data/notes"
 
 
-def test_what_a_relative_variable_meant_before_is_not_forgotten(tmp_path: Path, elsewhere: Path) -> None:
+def test_what_a_relative_variable_meant_before_is_not_forgotten(
+    tmp_path: Path, elsewhere: Path
+) -> None:
     file = write_config(tmp_path / "set" / "tickets.yaml", CONFIG)
     api.generate(api.open_dataset(file, root=str(elsewhere / "sets")))
     with pytest.raises(RefusedError, match=f"{elsewhere}/sets/tickets holds data"):
@@ -161,7 +178,10 @@ def test_another_dataset_elsewhere_is_no_reason_to_refuse(tmp_path: Path, elsewh
 
 def test_a_given_root_knows_the_variable_as_another_place(tmp_path: Path) -> None:
     env = {"SDG_ROOT": str(tmp_path / "shared")}
-    assert choose_root(str(tmp_path / "mine"), env=env, folder=tmp_path).others[-1] == tmp_path / "shared"
+    assert (
+        choose_root(str(tmp_path / "mine"), env=env, folder=tmp_path).others[-1]
+        == tmp_path / "shared"
+    )
     assert choose_root("s3://bucket/x", env=env, folder=tmp_path).given
 
 

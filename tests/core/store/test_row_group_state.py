@@ -19,7 +19,9 @@ GROUP = RowGroup(3, 30, 10)
 
 
 def state_of(found: Any, *, group: RowGroup = GROUP, earlier: bool = False) -> RowGroupStatus:
-    return classify(group, found, dataset="tickets", config_hash="sha256:00", in_earlier_version=earlier)
+    return classify(
+        group, found, dataset="tickets", config_hash="sha256:00", in_earlier_version=earlier
+    )
 
 
 def test_missing_and_stale() -> None:
@@ -31,7 +33,11 @@ def test_missing_and_stale() -> None:
 def test_complete_whatever_lies_in_earlier_versions() -> None:
     for earlier in (False, True):
         status = state_of(footer(), earlier=earlier)
-        assert (status.state, list(status.remaining), status.footer) == (RowGroupState.COMPLETE, [], footer())
+        assert (status.state, list(status.remaining), status.footer) == (
+            RowGroupState.COMPLETE,
+            [],
+            footer(),
+        )
 
 
 def test_partial_for_failed_records_and_for_an_extension() -> None:
@@ -43,10 +49,21 @@ def test_partial_for_failed_records_and_for_an_extension() -> None:
 def test_corrupt_is_unreadable_or_in_the_wrong_place() -> None:
     assert state_of(CorruptFileError("torn")).reason == "torn"
     foreign = state_of(UnrecognizedFileError("whose?"))
-    assert (foreign.state, foreign.foreign, foreign.reason) == (RowGroupState.CORRUPT, True, "whose?")
-    for change in ({"dataset": "other"}, {"config_hash": "sha256:99"}, {"row_group": 4}, {"start": 40}):
+    assert (foreign.state, foreign.foreign, foreign.reason) == (
+        RowGroupState.CORRUPT,
+        True,
+        "whose?",
+    )
+    for change in (
+        {"dataset": "other"},
+        {"config_hash": "sha256:99"},
+        {"row_group": 4},
+        {"start": 40},
+    ):
         status = state_of(footer(**change))
-        assert status.state is RowGroupState.CORRUPT and not status.foreign and status.footer is None
+        assert (
+            status.state is RowGroupState.CORRUPT and not status.foreign and status.footer is None
+        )
         assert next(iter(change)) in str(status.reason)
         assert list(status.remaining) == list(range(30, 40))
 
@@ -84,13 +101,28 @@ def test_a_scan_tells_every_state_from_real_files(tmp_path: Path) -> None:
     version.row_group(0).write_bytes(version.row_group(0).read_bytes()[:-9])
     version.row_group(3).write_bytes(version.row_group(2).read_bytes())
     pq.write_table(table_of([1]), version.row_group(1))
-    (version.row_groups / "batch_3.parquet").write_bytes(b"has no name of ours, so it is not looked at")
+    (version.row_groups / "batch_3.parquet").write_bytes(
+        b"has no name of ours, so it is not looked at"
+    )
     names = [status.state.value for status in api.row_group_statuses(dataset)]
     assert names == ["corrupt", "corrupt", "complete", "corrupt", "partial", "stale"]
-    assert [s.foreign for s in scan_row_groups(version, dataset.plan)] == [False, True, False, False, False, False]
+    assert [s.foreign for s in scan_row_groups(version, dataset.plan)] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert scan_row_groups(version, dataset.plan)[5].state is RowGroupState.MISSING
 
     report = api.status(dataset).to_dict()
     assert report["states"]["corrupt"] == {"count": 3, "keys": ["00000", "00001", "00003"]}
-    assert report["records"] == {"target": 60, "actual": 14, "remaining": 46, "waiting": 0, "lacking": 46}
+    assert report["records"] == {
+        "target": 60,
+        "actual": 14,
+        "remaining": 46,
+        "waiting": 0,
+        "lacking": 46,
+    }
     assert len(report["faults"]) == 3 and report["faults"][1].startswith("row group 00001: ")

@@ -45,7 +45,9 @@ def footer(**changes: Any) -> Footer:
 
 
 def table_of(records: list[int]) -> pa.Table:
-    return pa.table({"text": [f"record {record}" for record in records], "n": pa.array(records, pa.int64())})
+    return pa.table(
+        {"text": [f"record {record}" for record in records], "n": pa.array(records, pa.int64())}
+    )
 
 
 def written(path: Path, **changes: Any) -> Path:
@@ -81,7 +83,9 @@ def test_truncated_anywhere_is_corrupt(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in [*range(0, len(whole), 37), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        with pytest.raises(CorruptFileError, match=r"batch_00003\.parquet is not a whole parquet file"):
+        with pytest.raises(
+            CorruptFileError, match=r"batch_00003\.parquet is not a whole parquet file"
+        ):
             read_footer(path)
 
 
@@ -123,11 +127,15 @@ def test_a_footer_that_cannot_be_understood_is_corrupt(tmp_path: Path, content: 
         read_footer(tmp_path / "file")
 
 
-@pytest.mark.parametrize("field", [name for name, field in Footer.model_fields.items() if field.is_required()])
+@pytest.mark.parametrize(
+    "field", [name for name, field in Footer.model_fields.items() if field.is_required()]
+)
 def test_every_field_of_the_footer_is_required(tmp_path: Path, field: str) -> None:
     content = {key: value for key, value in footer().model_dump().items() if key != field}
     metadata = {FOOTER_KEY: orjson.dumps(content)}
-    pq.write_table(table_of(list(range(30, 40))).replace_schema_metadata(metadata), tmp_path / "file")
+    pq.write_table(
+        table_of(list(range(30, 40))).replace_schema_metadata(metadata), tmp_path / "file"
+    )
     with pytest.raises(CorruptFileError):
         read_footer(tmp_path / "file")
 
@@ -151,7 +159,8 @@ def test_a_file_that_cannot_be_opened_is_not_called_corrupt(tmp_path: Path) -> N
 def test_dropped_columns_follow_their_row_group(tmp_path: Path) -> None:
     path = written(tmp_path / "dropped", missing=[31])
     assert (
-        read_dropped(path, footer(missing=[31]).records())["n"].to_pylist() == footer(missing=[31]).records().tolist()
+        read_dropped(path, footer(missing=[31]).records())["n"].to_pylist()
+        == footer(missing=[31]).records().tolist()
     )
     behind = footer(missing=[30, 31, 35]).records()
     assert read_dropped(path, behind, columns=["n"])["n"].to_pylist() == behind.tolist()
@@ -166,10 +175,15 @@ records = st.sets(st.integers(0, 30)).map(sorted)
 
 
 @given(records, records)
-def test_merging_is_a_union_in_record_order_in_which_old_rows_stay(old: list[int], new: list[int]) -> None:
+def test_merging_is_a_union_in_record_order_in_which_old_rows_stay(
+    old: list[int], new: list[int]
+) -> None:
     def rows(indices: list[int], origin: str) -> pa.Table:
         return pa.table(
-            {"record": pa.array(indices, pa.int64()), "origin": pa.array([origin] * len(indices), pa.string())}
+            {
+                "record": pa.array(indices, pa.int64()),
+                "origin": pa.array([origin] * len(indices), pa.string()),
+            }
         )
 
     arrays = [np.array(indices, dtype=np.int64) for indices in (old, new)]

@@ -25,7 +25,9 @@ class Work:
 async def test_every_caller_gets_its_own_result() -> None:
     work = Work()
     batcher = Batcher(work, size=4, parallel=2)
-    assert await asyncio.gather(*(batcher.submit(n) for n in range(10))) == [n * 10 for n in range(10)]
+    assert await asyncio.gather(*(batcher.submit(n) for n in range(10))) == [
+        n * 10 for n in range(10)
+    ]
     assert [len(batch) for batch in work.batches] == [4, 4, 2] and work.most_open == 2
 
 

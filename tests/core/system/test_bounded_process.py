@@ -46,9 +46,14 @@ def test_work_that_takes_too_long_is_ended() -> None:
         process.call(1, answer=lambda _: None)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is not its child by a Linux pidfd")
+@pytest.mark.skipif(
+    not hasattr(os, "pidfd_open"),
+    reason="waits for a process that is not its child by a Linux pidfd",
+)
 def test_it_ends_by_itself_after_its_owner_was_killed() -> None:
-    with subprocess.Popen([sys.executable, "-c", STARTS_AND_DIES], stdout=subprocess.PIPE, cwd=PROJECT) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_AND_DIES], stdout=subprocess.PIPE, cwd=PROJECT
+    ) as owner:
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         try:

@@ -15,7 +15,9 @@ def _as_before() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-@pytest.mark.parametrize(("before", "during"), [(700, NEW_OBJECTS), (NEW_OBJECTS + 1, NEW_OBJECTS + 1), (0, 0)])
+@pytest.mark.parametrize(
+    ("before", "during"), [(700, NEW_OBJECTS), (NEW_OBJECTS + 1, NEW_OBJECTS + 1), (0, 0)]
+)
 def test_collections_are_rarer_for_as_long_as_it_lasts(before: int, during: int) -> None:
     gc.set_threshold(before, 10, 10)
     with pytest.raises(ZeroDivisionError), relaxed_gc():

@@ -10,7 +10,10 @@ import pytest
 
 from sdg_core.system.python_syntax import parse_python
 
-SOURCE = "".join(f"def f{i}(a):\n    return [{{(a + {i}) * 2: [a.b[c](d) for c in a if c]}}]\n" for i in range(60))
+SOURCE = "".join(
+    f"def f{i}(a):\n    return [{{(a + {i}) * 2: [a.b[c](d) for c in a if c]}}]\n"
+    for i in range(60)
+)
 
 
 def _let_others_run(phase: str, _: dict[str, int]) -> None:
@@ -32,7 +35,9 @@ def collections_switch_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("collections_switch_threads")
 def test_threads_that_parse_at_once_all_get_the_tree() -> None:
     with ThreadPoolExecutor(4) as threads:
-        trees = [*threads.map(lambda name: parse_python(SOURCE, name), [f"f{i}" for i in range(24)])]
+        trees = [
+            *threads.map(lambda name: parse_python(SOURCE, name), [f"f{i}" for i in range(24)])
+        ]
     assert {ast.dump(tree) for tree in trees} == {ast.dump(ast.parse(SOURCE))}
 
 

@@ -52,8 +52,12 @@ def test_errors_come_out_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("run", [under_a_loop, lambda work: work()], ids=["under a loop", "without"])
-def test_a_signal_cancels_the_work_and_then_interrupts_the_caller(run: Any, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "run", [under_a_loop, lambda work: work()], ids=["under a loop", "without"]
+)
+def test_a_signal_cancels_the_work_and_then_interrupts_the_caller(
+    run: Any, number: signal.Signals
+) -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     steps: list[str] = []
 
@@ -78,7 +82,9 @@ def test_a_signal_cancels_the_work_and_then_interrupts_the_caller(run: Any, numb
 
 def test_outside_the_main_thread_it_just_runs() -> None:
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(under_a_loop(lambda: run_until_signalled(look))))
+    thread = threading.Thread(
+        target=lambda: found.append(under_a_loop(lambda: run_until_signalled(look)))
+    )
     thread.start()
     thread.join()
     assert found == [("sdg-event-loop", "unset")]

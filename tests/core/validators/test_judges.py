@@ -21,7 +21,12 @@ from sdg_core.validators.rows import judge_by_function, verdicts
 
 
 def column(kind: str, *targets: str, **params: Any) -> ValidationColumn:
-    raw = {"name": "v", "target_columns": targets or ("a",), "validator_type": kind, "validator_params": params}
+    raw = {
+        "name": "v",
+        "target_columns": targets or ("a",),
+        "validator_type": kind,
+        "validator_params": params,
+    }
     return ValidationColumn.model_validate(raw)
 
 
@@ -29,7 +34,9 @@ def judged(kind: str, *values: Any, **params: Any) -> list[dict[str, Any]]:
     checked = column(kind, **params)
     found = value_validator(checked.validator_params)(values)
     verdict = single_verdict_type(checked.validator_params)
-    assert [conform(item, verdict) for item in found] == found, "a verdict has the type that is announced"
+    assert [conform(item, verdict) for item in found] == found, (
+        "a verdict has the type that is announced"
+    )
     return found
 
 
@@ -68,7 +75,10 @@ def test_python(text: str, severity: str, symbols: list[str]) -> None:
 def test_the_score_is_that_of_pylint() -> None:
     text = "x = 1\ny = 2\nif x == None:\n    y = 3\nz = 5\n"
     (verdict,) = judged("code", text, code_lang="python")
-    assert len(verdict["python_linter_messages"]) == 1 and verdict["python_linter_score"] == 10.0 - 10.0 / 5
+    assert (
+        len(verdict["python_linter_messages"]) == 1
+        and verdict["python_linter_score"] == 10.0 - 10.0 / 5
+    )
 
 
 def test_no_text_is_not_valid_python() -> None:
@@ -99,7 +109,9 @@ def test_a_text_that_ends_the_linter_is_the_one_to_blame(monkeypatch: pytest.Mon
     assert "cannot be linted" in found[1]["python_linter_messages"][0]["message"]
 
 
-def test_a_linter_that_cannot_be_run_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_linter_that_cannot_be_run_is_an_error_and_no_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise FileNotFoundError("ruff")
 
@@ -142,7 +154,10 @@ def test_sql(text: str | None, dialect: str, expected: bool) -> None:
 SCHEMA = {
     "type": "object",
     "required": ["name"],
-    "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"enum": ["a", "b"]}}},
+    "properties": {
+        "name": {"type": "string"},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}},
+    },
 }
 
 
@@ -153,13 +168,34 @@ def test_json_lists_every_error_with_its_path() -> None:
 
 
 def test_json_values_may_be_text_or_structured() -> None:
-    values: list[Any] = ['{"name": "x"}', {"name": "x"}, {"name": "x", "tags": ["a"]}, "{", {"tags": []}, None, "null"]
-    assert valid("json_schema", *values, json_schema=SCHEMA) == [True, True, True, False, False, False, False]
+    values: list[Any] = [
+        '{"name": "x"}',
+        {"name": "x"},
+        {"name": "x", "tags": ["a"]},
+        "{",
+        {"tags": []},
+        None,
+        "null",
+    ]
+    assert valid("json_schema", *values, json_schema=SCHEMA) == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_regular_expressions_search_or_match_all_of_it() -> None:
     assert valid("regex", "xay", "b", None, pattern="a") == [True, False, False]
-    assert valid("regex", "xay", "a", "a\n", "b", pattern="a|b", full_match=True) == [False, True, False, True]
+    assert valid("regex", "xay", "a", "a\n", "b", pattern="a|b", full_match=True) == [
+        False,
+        True,
+        False,
+        True,
+    ]
     assert valid("regex", 42, pattern="^4") == [True]
 
 
@@ -174,13 +210,20 @@ def by_function(call: Any, **params: Any) -> Any:
     checked = column("local_callable", validation_function="m:f", **params)
     frame = pl.DataFrame({"a": ["x", "yy"]})
     return judge_by_function(
-        UserFunction("m:f", call, False), frame, verdict=single_verdict_type(checked.validator_params)
+        UserFunction("m:f", call, False),
+        frame,
+        verdict=single_verdict_type(checked.validator_params),
     )
 
 
 def test_a_function_gives_verdicts() -> None:
-    found = by_function(lambda df: df.with_columns(is_valid=pl.col("a") == "x", size=pl.col("a").str.len_chars()))
-    assert found == [{"is_valid": True, "details": '{"size":1}'}, {"is_valid": False, "details": '{"size":2}'}]
+    found = by_function(
+        lambda df: df.with_columns(is_valid=pl.col("a") == "x", size=pl.col("a").str.len_chars())
+    )
+    assert found == [
+        {"is_valid": True, "details": '{"size":1}'},
+        {"is_valid": False, "details": '{"size":2}'},
+    ]
     assert by_function(
         lambda df: df.select(is_valid=pl.lit(None, pl.Boolean).repeat_by(1).explode()).select(
             pl.col("is_valid").append(None)
@@ -189,15 +232,23 @@ def test_a_function_gives_verdicts() -> None:
 
 
 def test_an_output_schema_says_what_a_verdict_holds() -> None:
-    schema = {"type": "object", "properties": {"is_valid": {"type": "boolean"}, "size": {"type": "integer"}}}
+    schema = {
+        "type": "object",
+        "properties": {"is_valid": {"type": "boolean"}, "size": {"type": "integer"}},
+    }
     size = pl.col("a").str.len_chars()
     whole = {"type": "object", "properties": {"data": {"type": "array", "items": schema}}}
     for output_schema in (schema, whole):
-        found = by_function(lambda df: df.select(is_valid=size > 1, size=size), output_schema=output_schema)
+        found = by_function(
+            lambda df: df.select(is_valid=size > 1, size=size), output_schema=output_schema
+        )
         assert found == [{"is_valid": False, "size": 1}, {"is_valid": True, "size": 2}]
-    misfits = by_function(lambda df: df.select(is_valid=size > 1, size=pl.col("a")), output_schema=schema)
+    misfits = by_function(
+        lambda df: df.select(is_valid=size > 1, size=pl.col("a")), output_schema=schema
+    )
     assert all(
-        isinstance(item, ValidatorError) and "does not fit its output_schema" in item.message for item in misfits
+        isinstance(item, ValidatorError) and "does not fit its output_schema" in item.message
+        for item in misfits
     )
 
 
@@ -220,18 +271,26 @@ def test_an_answer_without_a_verdict_costs_its_row_only() -> None:
     found = verdicts(answers, who="http://x", verdict=single_verdict_type(checked.validator_params))
     assert found[0] == {"is_valid": True, "details": None}
     assert all(
-        isinstance(item, ValidatorError) and "without a true or false 'is_valid'" in item.message for item in found[1:]
+        isinstance(item, ValidatorError) and "without a true or false 'is_valid'" in item.message
+        for item in found[1:]
     )
 
 
 # --- several targets --------------------------------------------------------------------------------------------------
 
 
-@given(rows=st.lists(st.fixed_dictionaries({name: st.sampled_from(["x", "y", ""]) for name in "abc"}), max_size=20))
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries({name: st.sampled_from(["x", "y", ""]) for name in "abc"}),
+        max_size=20,
+    )
+)
 def test_each_target_has_its_own_verdict(rows: list[dict[str, str]]) -> None:
     """Data Designer's bug X2: the second target got the verdict of record 0."""
     checked = column("regex", "a", "b", "c", pattern="x")
-    found = validate_targets(value_validator(checked.validator_params), rows, checked.target_columns)
+    found = validate_targets(
+        value_validator(checked.validator_params), rows, checked.target_columns
+    )
     for row, verdict in zip(rows, found, strict=True):
         alone = {name: {"is_valid": row[name] == "x"} for name in "abc"}
         assert verdict == {"is_valid": all(item["is_valid"] for item in alone.values()), **alone}
@@ -240,5 +299,7 @@ def test_each_target_has_its_own_verdict(rows: list[dict[str, str]]) -> None:
 
 def test_one_target_has_the_verdict_itself() -> None:
     checked = column("regex", "a", pattern="x")
-    assert validate_targets(value_validator(checked.validator_params), [{"a": "x"}], ["a"]) == [{"is_valid": True}]
+    assert validate_targets(value_validator(checked.validator_params), [{"a": "x"}], ["a"]) == [
+        {"is_valid": True}
+    ]
     assert str(verdict_type(checked)) == "struct<is_valid: bool>"

@@ -28,7 +28,9 @@ from sdg_core.generators.samplers.people.grammar import (
     upper,
 )
 
-_PROVIDERS = [f"faker.providers.{name}" for name in ("person", "address", "phone_number", "job", "misc")]
+_PROVIDERS = [
+    f"faker.providers.{name}" for name in ("person", "address", "phone_number", "job", "misc")
+]
 _POOL = 2_000
 _TOKEN = re.compile(r"\{\{\s*(\w+)(:\s*\w+?)?\s*\}\}")
 _MARK = re.compile("\ue000([0-9]+)\ue001")
@@ -105,7 +107,9 @@ class Source:
 
     def provider(self, name: str) -> Any:
         """Faker's provider of that name."""
-        return next(p for p in self._faker.get_providers() if p.__provider__ == f"faker.providers.{name}")
+        return next(
+            p for p in self._faker.get_providers() if p.__provider__ == f"faker.providers.{name}"
+        )
 
     def grammar(self, *methods: str) -> Node | None:
         """The grammar of the first of the methods that the locale has; None if it has none of them, or nothing to give."""
@@ -128,11 +132,16 @@ class Source:
         if not isinstance(text, str):
             raise _CannotFollow
         parts = _MARK.split(str.__str__(text))
-        return join(self._nodes[int(part)] if place % 2 else Literal(part) for place, part in enumerate(parts))
+        return join(
+            self._nodes[int(part)] if place % 2 else Literal(part)
+            for place, part in enumerate(parts)
+        )
 
     def _mark(self, node: Node) -> _Mark:
         self._nodes.append(node)
-        return _Mark(f"\ue000{len(self._nodes) - 1}\ue001", lambda text: self._mark(upper(self._node(text))))
+        return _Mark(
+            f"\ue000{len(self._nodes) - 1}\ue001", lambda text: self._mark(upper(self._node(text)))
+        )
 
     def _pick(self, elements: Sequence[Any] | Mapping[Any, float] = ("a", "b", "c")) -> Any:
         options = list(elements)
@@ -151,10 +160,14 @@ class Source:
         return self._mark(self._weighted(options, weights))
 
     def _weighted(self, texts: Iterable[Any], weights: Iterable[float]) -> Node:
-        return choice((self._node(text), float(weight)) for text, weight in zip(texts, weights, strict=True))
+        return choice(
+            (self._node(text), float(weight)) for text, weight in zip(texts, weights, strict=True)
+        )
 
     def _masked(self, text: str, *, letters: bool = True, digits: bool = True) -> _Mark:
-        return self._mark(rewrite(self._node(text), lambda part: mask(part, letters=letters, digits=digits)))
+        return self._mark(
+            rewrite(self._node(text), lambda part: mask(part, letters=letters, digits=digits))
+        )
 
     def _parse(self, text: str) -> _Mark:
         return self._mark(rewrite(self._node(text), self._filled))

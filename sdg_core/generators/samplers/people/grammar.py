@@ -65,12 +65,18 @@ class Choice:
     @cached_property
     def _find(self) -> InverseCdf | None:
         return (
-            None if min(self.weights) == max(self.weights) else InverseCdf(np.cumsum(self.weights) / sum(self.weights))
+            None
+            if min(self.weights) == max(self.weights)
+            else InverseCdf(np.cumsum(self.weights) / sum(self.weights))
         )
 
     def codes(self, draws: Draws, slot: int) -> Ints:
         """The option that each record takes."""
-        return draws.pick(slot, len(self.options)) if self._find is None else self._find(draws.unit(slot))
+        return (
+            draws.pick(slot, len(self.options))
+            if self._find is None
+            else self._find(draws.unit(slot))
+        )
 
 
 Node = Literal | Mask | Join | Choice
@@ -84,7 +90,11 @@ def choice(options: Iterable[tuple[Node, float]]) -> Node:
             weights[option] = weights.get(option, 0.0) + weight
     if not weights:
         raise ValueError("no option has a weight")
-    return next(iter(weights)) if len(weights) == 1 else Choice(tuple(weights), tuple(weights.values()))
+    return (
+        next(iter(weights))
+        if len(weights) == 1
+        else Choice(tuple(weights), tuple(weights.values()))
+    )
 
 
 def listed(texts: Sequence[str] | Mapping[str, float]) -> Node:
@@ -109,7 +119,10 @@ def mask(text: str, *, letters: bool = True, digits: bool = True) -> Node:
     drawn = list[tuple[int, bytes]]()
     for character in text:
         if digits and character in _OPTIONAL:
-            parts += [_masked(template, drawn), choice([(Literal(""), 1), (mask(_OPTIONAL[character]), 1)])]
+            parts += [
+                _masked(template, drawn),
+                choice([(Literal(""), 1), (mask(_OPTIONAL[character]), 1)]),
+            ]
             template = b""
             drawn = []
             continue
@@ -146,7 +159,9 @@ def upper(node: Node) -> Node:
             return Literal(node.text.upper())
         case Mask():
             template = node.template.decode().upper().encode()
-            return Mask(template, tuple((place, alphabet.upper()) for place, alphabet in node.drawn))
+            return Mask(
+                template, tuple((place, alphabet.upper()) for place, alphabet in node.drawn)
+            )
         case Join():
             return join(map(upper, node.parts))
         case Choice():
@@ -190,7 +205,11 @@ def _products(parts: list[dict[str, float] | None], limit: int) -> dict[str, flo
     for part in parts:
         if part is None or len(found) * len(part) > limit:
             return None
-        found = {text + more: weight * share for text, weight in found.items() for more, share in part.items()}
+        found = {
+            text + more: weight * share
+            for text, weight in found.items()
+            for more, share in part.items()
+        }
     return found
 
 
@@ -235,7 +254,9 @@ class _Spaces:
 def _spaces(node: Node) -> _Spaces:
     match node:
         case Literal(text=text):
-            return _Spaces(text[:1].isspace(), text[-1:].isspace(), tidy(f".{text}.") != f".{text}.", not text)
+            return _Spaces(
+                text[:1].isspace(), text[-1:].isspace(), tidy(f".{text}.") != f".{text}.", not text
+            )
         case Mask(template=template):
             return _spaces(Literal(template.decode(errors="replace")))
         case Choice(options=options):
@@ -271,7 +292,11 @@ def draw(node: Node, draws: Draws, slot: int) -> pl.Series:
             return _draw_join(node, draws, slot)
         case Choice():
             codes = node.codes(draws, slot)
-            return node.listed.gather(codes) if node.listed is not None else _draw_option(node, draws, slot, codes)
+            return (
+                node.listed.gather(codes)
+                if node.listed is not None
+                else _draw_option(node, draws, slot, codes)
+            )
         case _:
             assert_never(node)
 

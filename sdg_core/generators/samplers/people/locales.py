@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 
 from sdg_core.generators.samplers.inverse_cdf import InverseCdf
 from sdg_core.generators.samplers.people.faker import Source
-from sdg_core.generators.samplers.people.grammar import Node, draw, is_untidy, slots, texts_of, tidied, tidy
+from sdg_core.generators.samplers.people.grammar import (
+    Node,
+    draw,
+    is_untidy,
+    slots,
+    texts_of,
+    tidied,
+    tidy,
+)
 from sdg_core.generators.samplers.people.words import Draws
 from sdg_core.plan.sampling.people import SEXES
 from sdg_core.plan.sampling.rng import RandomSource
@@ -42,11 +50,15 @@ _STATE = ("administrative_unit", "state", "province", "region", "county")
 class SexedTexts:
     """Weighted texts for each sex, drawn with one look-up: the women's cumulative weights end at 1, the men's go on to 2."""
 
-    def __init__(self, women: Weights, men: Weights, *, spelt: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, women: Weights, men: Weights, *, spelt: Mapping[str, str] | None = None
+    ) -> None:
         self.texts = pl.Series([*women, *men], dtype=pl.String)
         self._find = InverseCdf(np.concatenate([_cumulative(women), 1 + _cumulative(men)]))
         spelt = spelt or {}
-        self.ascii = pl.Series([ascii_name(spelt.get(text, text)) for text in self.texts], dtype=pl.String)
+        self.ascii = pl.Series(
+            [ascii_name(spelt.get(text, text)) for text in self.texts], dtype=pl.String
+        )
 
     def codes(self, draws: Draws, slot: int, male: Bools) -> Ints:
         """Where each record's text is in `texts`."""
@@ -98,7 +110,11 @@ def lists(locale: str) -> Lists:
     if address is not None:
         cities = _texts(source.grammar("city"))
         states = _texts(source.grammar(*_STATE))
-        methods = {"street_name": "street_name", "street_number": "building_number", "unit": "secondary_address"}
+        methods = {
+            "street_name": "street_name",
+            "street_number": "building_number",
+            "unit": "secondary_address",
+        }
         grammars = {field: source.grammar(method) for field, method in methods.items()}
         grammars["postcode"] = source.grammar("postcode")
     if _own(source, "phone_number", locale):
@@ -114,7 +130,9 @@ def lists(locale: str) -> Lists:
         abbreviations=abbreviations,
         postcodes=_postcodes(address, abbreviations),
         grammars={field: node for field, node in grammars.items() if node is not None},
-        untidy=frozenset(field for field, node in grammars.items() if node is not None and is_untidy(node)),
+        untidy=frozenset(
+            field for field, node in grammars.items() if node is not None and is_untidy(node)
+        ),
         country=_country(locale, person.__lang__ if _own(people, "person", locale) else locale),
     )
 
@@ -137,11 +155,19 @@ def _names_locale(locale: str) -> str:
 
 
 def _names(people: Source, source: Source) -> dict[str, dict[str, Weights]]:
-    methods = {"first": "first_name_{}", "last": "last_name_{}", "middle": "middle_name_{}", "job": "job_{}"}
+    methods = {
+        "first": "first_name_{}",
+        "last": "last_name_{}",
+        "middle": "middle_name_{}",
+        "job": "job_{}",
+    }
     found: dict[str, dict[str, Weights]] = {}
     for part, method in methods.items():
         reader = source if part == "job" else people
-        nodes = {sex: reader.grammar(method.format(sex.lower()), method.removesuffix("_{}")) for sex in SEXES}
+        nodes = {
+            sex: reader.grammar(method.format(sex.lower()), method.removesuffix("_{}"))
+            for sex in SEXES
+        }
         found[part] = {sex: _weights(node) for sex, node in nodes.items() if node is not None}
     return found
 
@@ -150,7 +176,9 @@ def _weights(node: Node) -> Weights:
     """The texts of a grammar; of a very large one, those of a few thousand draws."""
     texts = texts_of(node, limit=_MAX_TEXTS)
     if texts is None:
-        draws = Draws(RandomSource(0), "sdg/people", np.arange(max(_CITIES, slots(node)), dtype=np.int64))
+        draws = Draws(
+            RandomSource(0), "sdg/people", np.arange(max(_CITIES, slots(node)), dtype=np.int64)
+        )
         return dict.fromkeys(tidied(draw(node, draws, 0)), 1.0)
     weights: dict[str, float] = {}
     for text, weight in texts.items():
@@ -166,14 +194,19 @@ def _spelt(person: Any) -> dict[str, str]:
     """Japanese names come with their reading."""
     tables = ("first_name_female_pairs", "first_name_male_pairs", "last_name_pairs")
     return {
-        tidy(row[0]): tidy(row[-1]) for table in tables for row in getattr(person, table, ()) if isinstance(row, tuple)
+        tidy(row[0]): tidy(row[-1])
+        for table in tables
+        for row in getattr(person, table, ())
+        if isinstance(row, tuple)
     }
 
 
 def _orders(person: Any, sex: str) -> Weights:
     """How Faker writes the full name, without titles and second surnames: `{last} {first}` in Hungary."""
     formats = getattr(person, f"formats_{sex.lower()}", person.formats)
-    weighted = formats.items() if isinstance(formats, Mapping) else ((text, 1.0) for text in formats)
+    weighted = (
+        formats.items() if isinstance(formats, Mapping) else ((text, 1.0) for text in formats)
+    )
     found: dict[str, float] = {}
     for text, weight in weighted:
         parts = [_PARTS.get(token.split("_")[0], "") for token in _TOKEN.findall(text)]
@@ -185,7 +218,9 @@ def _orders(person: Any, sex: str) -> Weights:
 
 def _abbreviations(address: Any, states: Sequence[str]) -> dict[str, str]:
     """Abbreviations of states, where Faker lists them in the order of the names."""
-    short = [name for name in getattr(address, "states_abbr", ()) if name != "DC"]  # no state, and not among the names
+    short = [
+        name for name in getattr(address, "states_abbr", ()) if name != "DC"
+    ]  # no state, and not among the names
     return dict(zip(short, states, strict=True)) if len(short) == len(states) else {}
 
 
@@ -201,7 +236,10 @@ def _postcodes(address: Any, abbreviations: Mapping[str, str]) -> dict[str, tupl
 
 def _country(locale: str, language: str) -> str | None:
     code = (locale if "_" in locale else language).rpartition("_")[2]
-    return next((country.name for country in DateTimeProvider.countries if country.alpha_2_code == code), None)
+    return next(
+        (country.name for country in DateTimeProvider.countries if country.alpha_2_code == code),
+        None,
+    )
 
 
 def state_place(city: str, count: int) -> int:

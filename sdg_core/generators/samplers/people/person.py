@@ -73,7 +73,12 @@ _SCHEMA = {field.name: pl.Int64() if field.name == "age" else pl.String() for fi
 
 
 def sample_people(
-    name: str, params: PeopleParams, *, indices: Ints, random: RandomSource, written: pa.StructType = PERSON_TYPE
+    name: str,
+    params: PeopleParams,
+    *,
+    indices: Ints,
+    random: RandomSource,
+    written: pa.StructType = PERSON_TYPE,
 ) -> pl.Series:
     """One person per record.
 
@@ -88,7 +93,9 @@ def _with_further(params: PeopleParams, draws: Draws, written: pa.StructType) ->
     people = _round(params, draws)
     if written == PERSON_TYPE:
         return people
-    from sdg_core.generators.samplers.people.personas import further_fields  # many words that most datasets do not need
+    from sdg_core.generators.samplers.people.personas import (
+        further_fields,
+    )  # many words that most datasets do not need
 
     return people.with_columns(further_fields(params, people, draws, written))
 
@@ -114,12 +121,16 @@ def _round(params: PeopleParams, draws: Draws) -> pl.DataFrame:
         **_draw_life(params, parts, draws, male=male, age=age),
         **_draw_address(params, parts, draws),
         "phone_number": _draw_grammar(parts, "phone_number", draws),
-        "national_id": _national_ids(draws) if params.locale == "en_US" else pl.lit(None, dtype=pl.String),
+        "national_id": _national_ids(draws)
+        if params.locale == "en_US"
+        else pl.lit(None, dtype=pl.String),
     }
     frame = pl.select([values.alias(name) for name, values in fields.items()])
     if ages(params)[0] < ADULT:
         grown = pl.col("age") >= ADULT
-        frame = frame.with_columns(pl.when(grown).then(pl.col("email_address", "phone_number", "occupation")))
+        frame = frame.with_columns(
+            pl.when(grown).then(pl.col("email_address", "phone_number", "occupation"))
+        )
     return frame.select(list(_SCHEMA))
 
 
@@ -154,7 +165,9 @@ def _sexed(locale: str, part: str, chosen: tuple[str, ...]) -> SexedTexts:
     return SexedTexts(by_sex["Female"], by_sex["Male"], spelt=parts.spelt)
 
 
-def _draw_name(params: PeopleParams, parts: Lists, draws: Draws, male: Bools) -> dict[str, pl.Series]:
+def _draw_name(
+    params: PeopleParams, parts: Lists, draws: Draws, male: Bools
+) -> dict[str, pl.Series]:
     locale = faker_locale(params)
     first = _sexed(locale, "first", selected(params, "first_name"))
     last = _sexed(locale, "last", selected(params, "last_name"))
@@ -163,7 +176,9 @@ def _draw_name(params: PeopleParams, parts: Lists, draws: Draws, male: Bools) ->
     names = {"first": first.texts.gather(first_codes), "last": last.texts.gather(last_codes)}
     middle, full = _draw_full_name(params, parts, draws, male=male, names=names)
     at = _mailboxes().gather(draws.pick(_EMAIL, len(_mailboxes())))
-    email = pl.concat_str([first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), at])
+    email = pl.concat_str(
+        [first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), at]
+    )
     return {
         "first_name": names["first"],
         "middle_name": middle,
@@ -189,12 +204,18 @@ def _draw_full_name(
     if parts.names["middle"]:
         texts = _sexed(faker_locale(params), "middle", ())
         names["middle"] = texts.texts.gather(texts.codes(draws, _MIDDLE, male))
-    distinct = [order for order in dict.fromkeys(orders.texts) if "middle" in names or "{middle}" not in order]
+    distinct = [
+        order
+        for order in dict.fromkeys(orders.texts)
+        if "middle" in names or "{middle}" not in order
+    ]
     if len(distinct) < 2:
         order = distinct[0] if distinct else "{first} {last}"
         return names.get("middle", _nothing(draws)), pl.select(_written(order, names)).to_series()
     chosen = orders.texts.gather(orders.codes(draws, _ORDER, male))
-    full = pl.coalesce([pl.when(chosen == order).then(_written(order, names)) for order in distinct])
+    full = pl.coalesce(
+        [pl.when(chosen == order).then(_written(order, names)) for order in distinct]
+    )
     middle = names.get("middle", _nothing(draws))
     with_middle = chosen.str.contains("{middle}", literal=True)
     return pl.select(pl.when(with_middle).then(middle)).to_series(), pl.select(full).to_series()
@@ -227,7 +248,10 @@ def _birthdays() -> tuple[Ints, Ints, pl.Series]:
     start = last[-1] + timedelta(days=1)
     first_day = np.array([(day - start).days + 1 for day in last[1:]])
     days = np.array([(after - before).days for before, after in zip(last[1:], last, strict=False)])
-    every = [(start + timedelta(days=day)).isoformat() for day in range((REFERENCE_DATE - start).days + 1)]
+    every = [
+        (start + timedelta(days=day)).isoformat()
+        for day in range((REFERENCE_DATE - start).days + 1)
+    ]
     return first_day, days, pl.Series(every)
 
 
@@ -235,12 +259,16 @@ def _years_before(years: int) -> date:
     return REFERENCE_DATE.replace(year=REFERENCE_DATE.year - years)
 
 
-def _draw_life(params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, age: Ints) -> dict[str, pl.Series]:
+def _draw_life(
+    params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, age: Ints
+) -> dict[str, pl.Series]:
     """Marital status, schooling and job: children are not married and have no job."""
     status = selected(params, "marital_status") or MARITAL_STATUS
     marital = pl.Series(status).gather(draws.pick(_MARITAL, len(status)))
     if ages(params)[0] < ADULT:
-        marital = pl.select(pl.when(pl.Series(age >= ADULT)).then(marital).otherwise(pl.lit(NEVER_MARRIED))).to_series()
+        marital = pl.select(
+            pl.when(pl.Series(age >= ADULT)).then(marital).otherwise(pl.lit(NEVER_MARRIED))
+        ).to_series()
     jobs = _sexed(faker_locale(params), "job", selected(params, "occupation"))
     return {
         "marital_status": marital,
@@ -252,7 +280,9 @@ def _draw_life(params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools,
 def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, pl.Series]:
     """A level that people of the age have, null for those too young for any; and what they studied."""
     levels = education_levels(params)
-    reached = np.searchsorted(np.array(list(levels.values())), np.arange(MAX_AGE + 1), side="right")[age]
+    reached = np.searchsorted(
+        np.array(list(levels.values())), np.arange(MAX_AGE + 1), side="right"
+    )[age]
     codes = np.where(reached > 0, 1 + draws.pick(_EDUCATION, np.maximum(reached, 1)), 0)
     chosen = selected(params, "bachelors_field")
     studies = tuple(field for field in chosen if field != NO_DEGREE) or BACHELORS_FIELDS
@@ -265,13 +295,17 @@ def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, 
 
 
 def _draw_address(params: PeopleParams, parts: Lists, draws: Draws) -> dict[str, pl.Series]:
-    found: Places = places(faker_locale(params), selected(params, "city"), selected(params, "state"))
+    found: Places = places(
+        faker_locale(params), selected(params, "city"), selected(params, "state")
+    )
     city, state, postcode = draw_places(found, draws)
     unit = _draw_grammar(parts, "unit", draws)
     return {
         "street_number": _draw_grammar(parts, "street_number", draws),
         "street_name": _draw_grammar(parts, "street_name", draws),
-        "unit": pl.select(pl.when(pl.Series(draws.unit(_HAS_UNIT) < _UNIT_SHARE)).then(unit)).to_series(),
+        "unit": pl.select(
+            pl.when(pl.Series(draws.unit(_HAS_UNIT) < _UNIT_SHARE)).then(unit)
+        ).to_series(),
         "city": city,
         "state": state,
         "region": state,

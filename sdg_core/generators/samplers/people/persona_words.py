@@ -106,7 +106,14 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
 
 _INDIAN: Mapping[str, tuple[str, ...]] = {
     "religion": ("Hindu", "Muslim", "Christian", "Sikh", "Buddhist", "Jain"),
-    "education_degree": ("Below primary", "Primary", "Middle", "Secondary", "Higher secondary", "Graduate and above"),
+    "education_degree": (
+        "Below primary",
+        "Primary",
+        "Middle",
+        "Secondary",
+        "Higher secondary",
+        "Graduate and above",
+    ),
     "zone": ("Urban", "Rural"),
 }
 CENSUS_VALUES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -136,4 +143,6 @@ _LANGUAGES = (
     "Hindi", "Bengali", "Marathi", "Telugu", "Tamil", "Gujarati", "Urdu", "Kannada", "Odia", "Malayalam",
     "Punjabi", "English",
 )  # fmt: skip
-LANGUAGES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("en_IN", "hi_Deva_IN", "hi_Latn_IN"), _LANGUAGES)
+LANGUAGES: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("en_IN", "hi_Deva_IN", "hi_Latn_IN"), _LANGUAGES
+)

@@ -43,7 +43,9 @@ _INCOMES = (1_100, 6_500)
 """Euro a month, between which most households of France have their income (INSEE, rounded)."""
 
 
-def further_fields(params: PeopleParams, people: pl.DataFrame, draws: Draws, written: pa.StructType) -> list[pl.Series]:
+def further_fields(
+    params: PeopleParams, people: pl.DataFrame, draws: Draws, written: pa.StructType
+) -> list[pl.Series]:
     """The fields of `written` beyond those that everyone has; null where the parameters do not ask for them."""
     dtypes = pl.DataFrame(pa.schema(list(written)).empty_table()).schema
     own = person_type(params)
@@ -76,7 +78,9 @@ def _census(params: PersonParams, people: pl.DataFrame, draws: Draws) -> dict[st
     if params.locale == "fr_FR":
         found |= {"commune": people["city"], "departement": people["state"]}
         low, high = _INCOMES
-        found["monthly_income_eur"] = pl.Series(low + draws.pick(_CENSUS_SLOTS["monthly_income_eur"], high - low))
+        found["monthly_income_eur"] = pl.Series(
+            low + draws.pick(_CENSUS_SLOTS["monthly_income_eur"], high - low)
+        )
     return found
 
 
@@ -86,15 +90,20 @@ def _distinct(values: Sequence[str], draws: Draws, slot: int) -> list[pl.Series]
     first = draws.pick(slot, len(values))
     step = 1 + draws.pick(slot + 1, len(values) - 2)
     further = step + 1 + draws.pick(slot + 2, len(values) - 1 - step)
-    return [texts.gather((first + move) % len(values)) for move in (np.zeros_like(first), step, further)]
+    return [
+        texts.gather((first + move) % len(values)) for move in (np.zeros_like(first), step, further)
+    ]
 
 
-def _persona(people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+def _persona(
+    people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]
+) -> dict[str, pl.Series]:
     traits = {trait: _trait(trait, draws) for trait in TRAITS}
     hobbies = _distinct(HOBBIES, draws, _HOBBY_SLOT)
     skills = _distinct(SKILLS, draws, _SKILL_SLOT)
     phrases = {
-        field: pl.Series(texts).gather(draws.pick(_PHRASE_SLOTS[field], len(texts))) for field, texts in PHRASES.items()
+        field: pl.Series(texts).gather(draws.pick(_PHRASE_SLOTS[field], len(texts)))
+        for field, texts in PHRASES.items()
     }
     parts: dict[str, pl.Series] = {f"phrase_{field}": texts for field, texts in phrases.items()}
     parts |= {f"hobby_{place}": texts for place, texts in enumerate(hobbies)}
@@ -102,11 +111,17 @@ def _persona(people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]
     parts |= {f"is_{trait}": values.struct.field("words") for trait, values in traits.items()}
     parts |= {field: people[field] for field in _READ}
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(draws))
-    parts |= {field: census.get(field, nothing) for field in ("religion", "first_language", "second_language")}
+    parts |= {
+        field: census.get(field, nothing)
+        for field in ("religion", "first_language", "second_language")
+    }
     texts = pl.DataFrame(parts).select([text.alias(name) for name, text in _texts().items()])
     return {
         **{name: texts[name] for name in texts.columns},
-        **{trait: values.struct.unnest().drop("words").to_struct() for trait, values in traits.items()},
+        **{
+            trait: values.struct.unnest().drop("words").to_struct()
+            for trait, values in traits.items()
+        },
     }
 
 
@@ -135,7 +150,13 @@ def _texts() -> dict[str, pl.Expr]:
         .then(pl.lit("does not work yet"))
         .otherwise(pl.concat_str(pl.lit("works as "), pl.col("occupation").str.to_lowercase()))
     )
-    character = _text(pl.col("is_openness"), ", ", pl.col("is_conscientiousness"), " and ", pl.col("is_extraversion"))
+    character = _text(
+        pl.col("is_openness"),
+        ", ",
+        pl.col("is_conscientiousness"),
+        " and ",
+        pl.col("is_extraversion"),
+    )
     persona = _text(
         pl.col("full_name"),
         ", ",
@@ -151,14 +172,21 @@ def _texts() -> dict[str, pl.Expr]:
         ".",
     )
     skilled = _text(pl.col("skill_0"), " and ", pl.col("skill_1"))
-    professional = _text(name, " ", works, ", is ", pl.col("is_conscientiousness"), " and known for ", skilled, ".")
+    professional = _text(
+        name, " ", works, ", is ", pl.col("is_conscientiousness"), " and known for ", skilled, "."
+    )
     hobbies = _text(name, " likes ", _enumerated("hobby"), ".")
     skills = _text(name, " is good at ", _enumerated("skill"), ".")
     goals = _text(name, " ", pl.col("phrase_career_goals_and_ambitions"), ".")
     faith = pl.when(pl.col("religion").is_not_null())
     speaks = pl.when(pl.col("first_language").is_not_null())
     languages = _text(
-        name, " speaks ", pl.col("first_language"), " at home and ", pl.col("second_language"), " elsewhere."
+        name,
+        " speaks ",
+        pl.col("first_language"),
+        " at home and ",
+        pl.col("second_language"),
+        " elsewhere.",
     )
     simple = {field: _text(name, " ", pl.col(f"phrase_{field}"), ".") for field in PHRASES}
     return {
@@ -174,9 +202,15 @@ def _texts() -> dict[str, pl.Expr]:
         ),
         "religious_persona": faith.then(_text(name, " ", pl.col("phrase_religious_persona"), ".")),
         "linguistic_background": speaks.then(languages),
-        "linguistic_persona": speaks.then(_text(name, " is most at ease in ", pl.col("first_language"), ".")),
-        "hobbies_and_interests_list": pl.concat_list([f"hobby_{place}" for place in range(_AT_ONCE)]),
-        "skills_and_expertise_list": pl.concat_list([f"skill_{place}" for place in range(_AT_ONCE)]),
+        "linguistic_persona": speaks.then(
+            _text(name, " is most at ease in ", pl.col("first_language"), ".")
+        ),
+        "hobbies_and_interests_list": pl.concat_list(
+            [f"hobby_{place}" for place in range(_AT_ONCE)]
+        ),
+        "skills_and_expertise_list": pl.concat_list(
+            [f"skill_{place}" for place in range(_AT_ONCE)]
+        ),
     }
 
 

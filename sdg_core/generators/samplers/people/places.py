@@ -66,10 +66,15 @@ def _groups(
     if cities or not states:
         return _grouped(cities or parts.cities, states or parts.states)
     homes = dict(_grouped(parts.cities, parts.states))
-    return [(state, homes.get(parts.abbreviations.get(state, state)) or parts.cities or (None,)) for state in states]
+    return [
+        (state, homes.get(parts.abbreviations.get(state, state)) or parts.cities or (None,))
+        for state in states
+    ]
 
 
-def _grouped(cities: Sequence[str], states: Sequence[str]) -> list[tuple[str | None, Sequence[str | None]]]:
+def _grouped(
+    cities: Sequence[str], states: Sequence[str]
+) -> list[tuple[str | None, Sequence[str | None]]]:
     if not states or not cities:
         return [(state, cities or (None,)) for state in states or (None,)]
     members: list[list[str]] = [[] for _ in states]

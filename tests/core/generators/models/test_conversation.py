@@ -28,7 +28,9 @@ CALLS = (ToolCall("1", "lookup", "{}"), ToolCall("2", "lookup", "{}"))
 
 
 def opening(number: int) -> ChatRequest:
-    return ChatRequest("m", (Message("user", f"question {number}"),), InferenceParameters(), seed=number)
+    return ChatRequest(
+        "m", (Message("user", f"question {number}"),), InferenceParameters(), seed=number
+    )
 
 
 def read(reply: ChatResponse) -> Extracted:
@@ -38,14 +40,22 @@ def read(reply: ChatResponse) -> Extracted:
 
 
 def reply(text: str, finish_reason: str = "stop", calls: tuple[ToolCall, ...] = ()) -> ChatResponse:
-    return ChatResponse(text, finish_reason, Usage(requests=2, retries=1, completion_tokens=3), tool_calls=calls)
+    return ChatResponse(
+        text, finish_reason, Usage(requests=2, retries=1, completion_tokens=3), tool_calls=calls
+    )
 
 
 GOOD = reply("value 7")
-USELESS = st.sampled_from([reply("none"), reply("value x"), reply("", calls=CALLS), reply("value 1", calls=CALLS)])
+USELESS = st.sampled_from(
+    [reply("none"), reply("value x"), reply("", calls=CALLS), reply("value 1", calls=CALLS)]
+)
 FAULT = RequestFailedError(TransientModelError("gone"), kind="transient", attempts=3, alias="other")
 REPLIES = st.one_of(
-    st.just(GOOD), USELESS, USELESS, USELESS, st.sampled_from([reply("value", "length"), reply("no", "refusal")])
+    st.just(GOOD),
+    USELESS,
+    USELESS,
+    USELESS,
+    st.sampled_from([reply("value", "length"), reply("no", "refusal")]),
 )
 CONVERSATIONS = st.builds(
     Conversation,
@@ -68,7 +78,9 @@ def events(conversation: Conversation, data: st.DataObject) -> list[tuple[Step, 
             event = data.draw(st.one_of(REPLIES, REPLIES, REPLIES, REPLIES, st.just(FAULT)))
         else:
             answers = tuple(Message("tool", "42", tool_call_id=call.id) for call in step.calls)
-            event = data.draw(st.sampled_from([ToolResults(answers), PermanentModelError("the server is lost")]))
+            event = data.draw(
+                st.sampled_from([ToolResults(answers), PermanentModelError("the server is lost")])
+            )
         steps.append((step, event))
         step = conversation.step(step.state, event)
     return [*steps, (step, None)]
@@ -91,11 +103,15 @@ def test_a_conversation_ends_within_its_limits_and_counts_every_request(
     assert sum(usage.requests for usage in usages.values()) == sent
     if isinstance(last, GiveUp):
         assert last.error.attempts == sent
-    assert usages.get("other", Usage()).requests == (3 if asked[-1] is FAULT else 0), "of the alias that was asked"
+    assert usages.get("other", Usage()).requests == (3 if asked[-1] is FAULT else 0), (
+        "of the alias that was asked"
+    )
 
 
 @given(CONVERSATIONS, st.data())
-def test_the_outcome_is_that_of_the_last_event(conversation: Conversation, data: st.DataObject) -> None:
+def test_the_outcome_is_that_of_the_last_event(
+    conversation: Conversation, data: st.DataObject
+) -> None:
     steps = events(conversation, data)
     event = steps[-2][1]
     match steps[-1][0]:
@@ -113,7 +129,9 @@ def test_the_outcome_is_that_of_the_last_event(conversation: Conversation, data:
 
 
 @given(CONVERSATIONS, st.data())
-def test_requests_go_on_from_what_was_said_or_begin_afresh(conversation: Conversation, data: st.DataObject) -> None:
+def test_requests_go_on_from_what_was_said_or_begin_afresh(
+    conversation: Conversation, data: st.DataObject
+) -> None:
     states = [step.state for step, _ in events(conversation, data) if isinstance(step, Ask)]
     for before, after in pairwise(states):
         messages = after.request.messages
@@ -125,21 +143,30 @@ def test_requests_go_on_from_what_was_said_or_begin_afresh(conversation: Convers
         else:
             assert messages == (after.said or opening(after.turn.restart).messages)
             assert after.request.seed == after.turn.restart
-        used_up = conversation.max_tool_turns is not None and after.tool_turns > conversation.max_tool_turns
+        used_up = (
+            conversation.max_tool_turns is not None
+            and after.tool_turns > conversation.max_tool_turns
+        )
         assert after.request.tool_choice_none == used_up
 
 
 @given(CONVERSATIONS, st.data())
-def test_every_call_has_its_answer_right_behind_it(conversation: Conversation, data: st.DataObject) -> None:
+def test_every_call_has_its_answer_right_behind_it(
+    conversation: Conversation, data: st.DataObject
+) -> None:
     for step, _ in events(conversation, data):
         messages = step.state.request.messages if isinstance(step, Ask) else ()
         for place, message in enumerate(messages):
             answers = messages[place + 1 : place + 1 + len(message.tool_calls)]
-            assert [answer.tool_call_id for answer in answers] == [call.id for call in message.tool_calls]
+            assert [answer.tool_call_id for answer in answers] == [
+                call.id for call in message.tool_calls
+            ]
 
 
 @given(CONVERSATIONS, st.data())
-def test_a_step_is_a_function_of_its_state_and_event(conversation: Conversation, data: st.DataObject) -> None:
+def test_a_step_is_a_function_of_its_state_and_event(
+    conversation: Conversation, data: st.DataObject
+) -> None:
     """So replies that are found later lead to the same cell as replies that were waited for."""
     steps = events(conversation, data)
     again = replace(conversation)

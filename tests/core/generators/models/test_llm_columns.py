@@ -15,11 +15,23 @@ from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError
 from sdg_core.store.failures import read_failures
 from sdg_core.testing import ModelServer
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    stored_records,
+    uuid,
+)
 
 SCHEMA = {
     "type": "object",
-    "properties": {"title": {"type": "string"}, "stars": {"type": "integer"}, "more": {"type": "object"}},
+    "properties": {
+        "title": {"type": "string"},
+        "stars": {"type": "integer"},
+        "more": {"type": "object"},
+    },
     "required": ["title", "stars"],
 }
 SCORES = [
@@ -37,7 +49,12 @@ def config_for(*columns: dict[str, Any], endpoint: str | None = None, **top: Any
     config = dataset_config(llm("unused", "x"), endpoint=endpoint, **top)
     (writer,) = config["model_configs"]
     others = [
-        {"alias": kind, "model": kind, "provider": "p", "inference_parameters": {"generation_type": kind}}
+        {
+            "alias": kind,
+            "model": kind,
+            "provider": "p",
+            "inference_parameters": {"generation_type": kind},
+        }
         for kind in ("embedding", "image")
     ]
     return {**config, "columns": list(columns), "model_configs": [writer, *others]}
@@ -84,11 +101,16 @@ async def test_code_is_taken_out_of_the_reply(tmp_path: Path) -> None:
 
 async def test_what_is_wrong_is_fed_back_and_every_request_counts(tmp_path: Path) -> None:
     answers = Answers("```bash\nls\n```", "```python\nx = 1\n```")
-    column = model_column("llm-code", "code", prompt="x", code_lang="python", with_trace="all_messages")
+    column = model_column(
+        "llm-code", "code", prompt="x", code_lang="python", with_trace="all_messages"
+    )
     records, server, dataset = await made_with(tmp_path, answers, column)
     assert records[0]["code"] == "x = 1"
     roles = [message["role"] for message in server.requests[1]["messages"]]
-    assert roles == ["user", "assistant", "user"] and "no fenced block marked python" in server.prompts[1]
+    assert (
+        roles == ["user", "assistant", "user"]
+        and "no fenced block marked python" in server.prompts[1]
+    )
     trace = records[0]["code__trace"]
     assert [message["role"] for message in trace] == ["user", "assistant", "user", "assistant"]
     assert trace[-1]["content"] == [{"type": "text", "text": "```python\nx = 1\n```"}]
@@ -97,12 +119,18 @@ async def test_what_is_wrong_is_fed_back_and_every_request_counts(tmp_path: Path
 
 @pytest.mark.parametrize(("steps", "restarts"), [(0, 0), (0, 2), (2, 0), (1, 2)])
 @pytest.mark.usefixtures("verbatim")
-async def test_a_reply_that_is_never_right_fails_its_record(tmp_path: Path, steps: int, restarts: int) -> None:
+async def test_a_reply_that_is_never_right_fails_its_record(
+    tmp_path: Path, steps: int, restarts: int
+) -> None:
     column = model_column("llm-structured", "it", prompt="x", output_format=SCHEMA)
     answer = orjson.dumps({"title": "t", "stars": "many"}).decode()
-    records, server, dataset = await made_with(tmp_path, lambda _: answer, column, steps=steps, restarts=restarts)
+    records, server, dataset = await made_with(
+        tmp_path, lambda _: answer, column, steps=steps, restarts=restarts
+    )
     turns = (steps + 1) * (restarts + 1)
-    sent = turns + 1  # the first reply shows that the server ignores response_format; then it is asked in words
+    sent = (
+        turns + 1
+    )  # the first reply shows that the server ignores response_format; then it is asked in words
     assert records == {} and len(server.requests) == sent
     lengths = [len(request["messages"]) for request in server.requests[1:]]
     assert lengths == [1 + 2 * step for _ in range(restarts + 1) for step in range(steps + 1)]
@@ -116,8 +144,13 @@ async def test_a_reply_that_is_never_right_fails_its_record(tmp_path: Path, step
 @pytest.mark.usefixtures("verbatim")
 async def test_settings_of_the_caller_decide_about_corrections(tmp_path: Path) -> None:
     async with ModelServer(answer=lambda _: "nothing") as server:
-        config = config_for(model_column("llm-structured", "it", prompt="x", output_format=SCHEMA), endpoint=server.url)
-        dataset = open_dataset(tmp_path / "t.yaml", {**config, "num_records": 1}, root=tmp_path / "root")
+        config = config_for(
+            model_column("llm-structured", "it", prompt="x", output_format=SCHEMA),
+            endpoint=server.url,
+        )
+        dataset = open_dataset(
+            tmp_path / "t.yaml", {**config, "num_records": 1}, root=tmp_path / "root"
+        )
         none = RunSettings(max_conversation_correction_steps=0, max_conversation_restarts=0)
         await api.agenerate(dataset, settings=none)
         assert [len(request["messages"]) for request in server.requests] == [1, 1]
@@ -129,13 +162,19 @@ async def test_a_structured_reply_becomes_a_struct(tmp_path: Path) -> None:
     answer = '```json\n{"title": "1.10", "stars": 3.0, "more": {"a": [1]}, "extra": 1}\n```'
     records, _, dataset = await made_with(tmp_path, lambda _: answer, column)
     assert records[0]["it"] == {"title": "1.10", "stars": 3, "more": '{"a":[1]}'}
-    assert str(dataset.plan.schema.field("it").type) == "struct<title: string, stars: int64, more: string>"
+    assert (
+        str(dataset.plan.schema.field("it").type)
+        == "struct<title: string, stars: int64, more: string>"
+    )
 
 
 @pytest.mark.usefixtures("verbatim")
 async def test_a_judge_gives_options_with_reasons(tmp_path: Path) -> None:
     column = model_column("llm-judge", "verdict", prompt="x", scores=SCORES)
-    reply = {"quality": {"reasoning": "a", "score": "2"}, "tone": {"reasoning": "b", "score": "rude", "sure": True}}
+    reply = {
+        "quality": {"reasoning": "a", "score": "2"},
+        "tone": {"reasoning": "b", "score": "rude", "sure": True},
+    }
     records, server, _ = await made_with(tmp_path, lambda _: orjson.dumps(reply).decode(), column)
     assert records[0]["verdict"] == {
         "quality": {"reasoning": "a", "score": 2},
@@ -147,7 +186,10 @@ async def test_a_judge_gives_options_with_reasons(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("verbatim")
 async def test_a_score_that_is_no_option_is_corrected(tmp_path: Path) -> None:
     def reply(score: Any) -> str:
-        given = {"quality": {"reasoning": "a", "score": score}, "tone": {"reasoning": "b", "score": "Kind"}}
+        given = {
+            "quality": {"reasoning": "a", "score": score},
+            "tone": {"reasoning": "b", "score": "Kind"},
+        }
         return orjson.dumps(given).decode()
 
     column = model_column("llm-judge", "verdict", prompt="x", scores=SCORES)
@@ -161,11 +203,18 @@ async def test_temperatures_are_drawn_per_record(tmp_path: Path) -> None:
 
     async def sent(size: int) -> list[tuple[str, float, float]]:
         async with ModelServer() as server:
-            config = config_for(uuid(), llm("text", "{{ id }}"), endpoint=server.url, row_group_size=size)
-            config["model_configs"][0]["inference_parameters"] |= {"temperature": drawn, "top_p": choice}
+            config = config_for(
+                uuid(), llm("text", "{{ id }}"), endpoint=server.url, row_group_size=size
+            )
+            config["model_configs"][0]["inference_parameters"] |= {
+                "temperature": drawn,
+                "top_p": choice,
+            }
             dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / str(size))
             await api.agenerate(dataset)
-            return sorted((r["messages"][0]["content"], r["temperature"], r["top_p"]) for r in server.requests)
+            return sorted(
+                (r["messages"][0]["content"], r["temperature"], r["top_p"]) for r in server.requests
+            )
 
     first = await sent(10)
     assert first == await sent(7)
@@ -176,7 +225,9 @@ async def test_temperatures_are_drawn_per_record(tmp_path: Path) -> None:
 
 async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n123").decode()
-    column = llm("text", "What is it?", multi_modal_context=[{"modality": "image", "column_name": "picture"}])
+    column = llm(
+        "text", "What is it?", multi_modal_context=[{"modality": "image", "column_name": "picture"}]
+    )
     seen: list[Any] = []
 
     def answer(prompt: Any) -> str:
@@ -193,9 +244,21 @@ async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
 
 ALL_KINDS = (
     category("topic", "a cat", "a dog", "a fish"),
-    llm("text", "Of {{ topic }}", with_trace="last_message", extract_reasoning_content=True, drop=True),
+    llm(
+        "text",
+        "Of {{ topic }}",
+        with_trace="last_message",
+        extract_reasoning_content=True,
+        drop=True,
+    ),
     model_column("llm-code", "code", prompt="{{ text }}", code_lang="sql:sqlite"),
-    model_column("llm-structured", "card", prompt="{{ text }}", output_format=SCHEMA, with_trace="all_messages"),
+    model_column(
+        "llm-structured",
+        "card",
+        prompt="{{ text }}",
+        output_format=SCHEMA,
+        with_trace="all_messages",
+    ),
     model_column("llm-judge", "verdict", prompt="{{ card.title }}", scores=SCORES),
     {**model_column("embedding", "vector", target_column="text"), "model_alias": "embedding"},
     {**model_column("image", "picture", prompt="{{ topic }}"), "model_alias": "image"},
@@ -211,7 +274,9 @@ ALL_KINDS = (
 
 def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
     config = config_for(*ALL_KINDS, num_records=17, row_group_size=5)
-    whole = open_dataset(tmp_path / "a.yaml", {**config, "row_group_size": 17}, root=tmp_path / "whole")
+    whole = open_dataset(
+        tmp_path / "a.yaml", {**config, "row_group_size": 17}, root=tmp_path / "whole"
+    )
     expected = stored_records(api.generate(whole).version)
     assert len(expected) == 17 and 0 < sum(row["look"] is None for row in expected.values()) < 17
 
@@ -223,9 +288,15 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
     for index, row in expected.items():
         assert row["picture"] == [f"images/picture/{index}.png"]
         stored = (summary.version.directory / row["picture"][0]).read_bytes()
-        assert stored == (tmp_path / "whole" / "tickets" / summary.version.name / row["picture"][0]).read_bytes()
         assert (
-            row["vector"]["num_embeddings"] == 1 and len(row["vector"]["embeddings"][0]) == row["vector"]["dimension"]
+            stored
+            == (
+                tmp_path / "whole" / "tickets" / summary.version.name / row["picture"][0]
+            ).read_bytes()
+        )
+        assert (
+            row["vector"]["num_embeddings"] == 1
+            and len(row["vector"]["embeddings"][0]) == row["vector"]["dimension"]
         )
     assert api.generate(parts).generated == 0
 
@@ -241,7 +312,10 @@ def test_a_preview_keeps_pictures_in_their_cells(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "t.yaml", config_for(*ALL_KINDS), root=tmp_path / "root")
     shown = api.preview(tmp_path / "t.yaml", num_records=3, root=str(tmp_path / "root"))
     assert shown.table.schema.equals(dataset.plan.schema) and shown.failures == ()
-    assert all(base64.b64decode(row["picture"][0]).startswith(b"\x89PNG") for row in shown.table.to_pylist())
+    assert all(
+        base64.b64decode(row["picture"][0]).startswith(b"\x89PNG")
+        for row in shown.table.to_pylist()
+    )
     assert not (tmp_path / "root").exists()
     assert Counter(shown.usage)["image"] == shown.usage["image"]
 
@@ -251,12 +325,18 @@ def test_a_pydantic_class_stands_for_its_schema(tmp_path: Path) -> None:
         "from pydantic import BaseModel\nclass Card(BaseModel):\n    title: str\n    stars: int | None = None\n"
     )
     column = model_column("llm-structured", "card", prompt="x", output_format="./shapes.py:Card")
-    dataset = open_dataset(tmp_path / "t.yaml", config_for(column, num_records=3), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "t.yaml", config_for(column, num_records=3), root=tmp_path / "root"
+    )
     assert str(dataset.plan.schema.field("card").type) == "struct<title: string, stars: int64>"
     before = dataset.plan.fingerprint.config_hash
-    (tmp_path / "shapes.py").write_text("from pydantic import BaseModel\nclass Card(BaseModel):\n    title: str\n")
+    (tmp_path / "shapes.py").write_text(
+        "from pydantic import BaseModel\nclass Card(BaseModel):\n    title: str\n"
+    )
     assert (
-        open_dataset(tmp_path / "t.yaml", config_for(column), root=tmp_path / "r").plan.fingerprint.config_hash
+        open_dataset(
+            tmp_path / "t.yaml", config_for(column), root=tmp_path / "r"
+        ).plan.fingerprint.config_hash
         != before
     )
 
@@ -282,8 +362,16 @@ def test_a_pydantic_class_stands_for_its_schema(tmp_path: Path) -> None:
         (llm("judged__trace", "x"), "name", "another column is named"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_said_beforehand(tmp_path: Path, column: dict[str, Any], where: str, message: str) -> None:
-    judged = model_column("llm-judge", "judged", prompt="x", scores=SCORES, with_trace="all_messages")
+def test_what_cannot_work_is_said_beforehand(
+    tmp_path: Path, column: dict[str, Any], where: str, message: str
+) -> None:
+    judged = model_column(
+        "llm-judge", "judged", prompt="x", scores=SCORES, with_trace="all_messages"
+    )
     with pytest.raises(ConfigError) as raised:
-        open_dataset(tmp_path / "t.yaml", config_for(uuid(), judged, column), root=tmp_path / "root")
-    assert any(where in problem.path and message in problem.message for problem in raised.value.problems), raised.value
+        open_dataset(
+            tmp_path / "t.yaml", config_for(uuid(), judged, column), root=tmp_path / "root"
+        )
+    assert any(
+        where in problem.path and message in problem.message for problem in raised.value.problems
+    ), raised.value

@@ -41,7 +41,9 @@ def test_code_is_the_last_block_in_its_language(text: str, code: str) -> None:
     assert extract_code(text, language="python") == code
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "```bash\nls\n```", "I cannot do that.", "```python\n\n```"])
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "```bash\nls\n```", "I cannot do that.", "```python\n\n```"]
+)
 def test_a_reply_without_code_in_the_language_is_refused(text: str) -> None:
     with pytest.raises(UnusableResponseError):
         extract_code(text, language="python")
@@ -68,9 +70,13 @@ def test_a_number_counts_as_the_option_that_it_spells(given: Any, score: Any) ->
     assert found == score and type(found) is type(score)
 
 
-@pytest.mark.parametrize(("given", "score"), [("kind", "Kind"), (" RUDE", "Rude"), (10, "10"), ("else", "else")])
+@pytest.mark.parametrize(
+    ("given", "score"), [("kind", "Kind"), (" RUDE", "Rude"), (10, "10"), ("else", "else")]
+)
 def test_a_word_counts_as_the_option_that_it_spells(given: Any, score: Any) -> None:
-    assert with_options({"tone": {"reasoning": "r", "score": given}}, SCORES)["tone"]["score"] == score
+    assert (
+        with_options({"tone": {"reasoning": "r", "score": given}}, SCORES)["tone"]["score"] == score
+    )
 
 
 def test_options_that_are_spelt_alike_are_taken_as_written() -> None:
@@ -170,6 +176,12 @@ def test_nothing_cannot_be_embedded(value: Any) -> None:
 
 def test_draws_follow_their_distributions() -> None:
     uniform = UniformDistribution.model_validate({"params": {"low": 0.2, "high": 0.4}})
-    assert _draw(uniform, 0.0) == 0.2 and _draw(uniform, 0.5) == pytest.approx(0.3) and _draw(uniform, 1.0) <= 0.4
-    manual = ManualDistribution.model_validate({"params": {"values": [0.1, 0.5, 0.9], "weights": [1, 0, 3]}})
+    assert (
+        _draw(uniform, 0.0) == 0.2
+        and _draw(uniform, 0.5) == pytest.approx(0.3)
+        and _draw(uniform, 1.0) <= 0.4
+    )
+    manual = ManualDistribution.model_validate(
+        {"params": {"values": [0.1, 0.5, 0.9], "weights": [1, 0, 3]}}
+    )
     assert Counter(_draw(manual, unit / 100) for unit in range(100)) == {0.1: 25, 0.9: 75}

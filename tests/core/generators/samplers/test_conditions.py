@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.errors import CellError
-from sdg_core.generators.samplers.conditions import choose_branches, compiled_condition, evaluate_condition
+from sdg_core.generators.samplers.conditions import (
+    choose_branches,
+    compiled_condition,
+    evaluate_condition,
+)
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.sampling.rng import RandomSource
 from sdg_core.plan.templates.engine import condition_template
 from sdg_core.plan.templates.render import compiled
 
 INTS = st.one_of(
-    st.integers(-3, 3), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1])
+    st.integers(-3, 3),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1]),
 )
 FLOATS = st.one_of(
-    st.floats(), st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.0**53, 9007199254740994.0, float("nan"), float("inf")])
+    st.floats(),
+    st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.0**53, 9007199254740994.0, float("nan"), float("inf")]),
 )
 TEXTS = st.one_of(st.sampled_from(["", "a", "b", "1", "é", "Z"]), st.text(max_size=3))
 
@@ -75,13 +82,26 @@ def test_both_ways_agree_on_every_record(condition: str, frame: dict[str, pl.Ser
     if quick is None:
         return
     template = compiled(condition_template(condition))
-    slow = [template.render({name: series[row] for name, series in frame.items()}) == "1" for row in range(length)]
+    slow = [
+        template.render({name: series[row] for name, series in frame.items()}) == "1"
+        for row in range(length)
+    ]
     assert quick.tolist() == slow
 
 
 @pytest.mark.parametrize(
     "condition",
-    ["i > 1", "i >= j", "s == 'a'", "s in ['a', 'b']", "f < 2.5 and not b", "i > 0 or s != ''", "-1 < i", "b", "i"],
+    [
+        "i > 1",
+        "i >= j",
+        "s == 'a'",
+        "s in ['a', 'b']",
+        "f < 2.5 and not b",
+        "i > 0 or s != ''",
+        "-1 < i",
+        "b",
+        "i",
+    ],
 )
 def test_plain_comparisons_are_compiled(condition: str) -> None:
     frame = {
@@ -95,7 +115,11 @@ def test_plain_comparisons_are_compiled(condition: str) -> None:
 
 
 def test_what_is_not_certain_goes_to_the_engine() -> None:
-    frame = {"i": pl.Series([1, None]), "f": pl.Series([float("nan"), 1.0]), "s": pl.Series(["a", "b"])}
+    frame = {
+        "i": pl.Series([1, None]),
+        "f": pl.Series([float("nan"), 1.0]),
+        "s": pl.Series(["a", "b"]),
+    }
     for condition in ("i > 0", "f > 0", "s > 1", "s|length > 1", "1 < s < 2", "s == i"):
         assert compiled_condition(condition, frame=frame, length=2) is None
     truth, failed = evaluate_condition("s|upper == 'B'", name="c", frame=frame, length=2)
@@ -126,7 +150,9 @@ def test_a_branch_draws_what_the_column_would_draw_with_its_parameters() -> None
     frame = {"a": pl.Series([1, 6, 9])}
     drawn = sample(column, indices=np.arange(3), frame=frame, random=RandomSource(1)).values
     plain = sample(_column({}), indices=np.arange(3), frame={}, random=RandomSource(1)).values
-    other = sample(_column({}, low=10, high=11), indices=np.arange(3), frame={}, random=RandomSource(1)).values
+    other = sample(
+        _column({}, low=10, high=11), indices=np.arange(3), frame={}, random=RandomSource(1)
+    ).values
     assert drawn.to_list() == [plain[0], other[1], other[2]]
 
 

@@ -16,14 +16,24 @@ from sdg_core.plan.sampling.rng import RandomSource
 
 
 def _timedelta(*, convert_to: str | None = None, **params: Any) -> SamplerColumn:
-    data = {"name": "d", "sampler_type": "timedelta", "params": {"reference_column_name": "r", **params}}
+    data = {
+        "name": "d",
+        "sampler_type": "timedelta",
+        "params": {"reference_column_name": "r", **params},
+    }
     return SamplerColumn.model_validate({**data, "convert_to": convert_to})
 
 
-def _drawn(column: SamplerColumn, reference: pl.Series, *, exact: pl.Series | None = None) -> GroupColumn:
+def _drawn(
+    column: SamplerColumn, reference: pl.Series, *, exact: pl.Series | None = None
+) -> GroupColumn:
     known = {} if exact is None else {"r": exact}
     return sample(
-        column, indices=np.arange(len(reference)), frame={"r": reference}, random=RandomSource(3), exact=known
+        column,
+        indices=np.arange(len(reference)),
+        frame={"r": reference},
+        random=RandomSource(3),
+        exact=known,
     )
 
 
@@ -32,7 +42,10 @@ def test_deltas_are_whole_units_within_their_bounds_and_uniform(unit: str, secon
     reference = pl.Series(["2024-02-28T23:30:00"] * 100_000)
     drawn = _drawn(_timedelta(dt_min=2, dt_max=9, unit=unit), reference).values
     start = datetime.datetime(2024, 2, 28, 23, 30)  # noqa: DTZ001
-    deltas = [(datetime.datetime.fromisoformat(text) - start).total_seconds() / seconds for text in drawn.to_list()]
+    deltas = [
+        (datetime.datetime.fromisoformat(text) - start).total_seconds() / seconds
+        for text in drawn.to_list()
+    ]
     counts = np.bincount(np.array(deltas, int))
     assert counts[:2].sum() == 0 and len(counts) == 9
     assert stats.chisquare(counts[2:]).pvalue > 1e-4
@@ -68,12 +81,20 @@ def test_seed_data_may_hold_times_of_any_kind(reference: pl.Series) -> None:
 def test_a_reference_that_is_no_time_fails_its_record() -> None:
     drawn = _drawn(_timedelta(dt_min=1, dt_max=2), pl.Series(["2024-03-01", "soon", None]))
     assert drawn.values.to_list() == ["2024-03-02T00:00:00", None, None]
-    assert drawn.failed[1] == "r is 'soon', which is not an ISO 8601 date or time" and set(drawn.failed) == {1, 2}
-    assert _drawn(_timedelta(dt_min=1, dt_max=2), pl.Series([1, 2])).values.to_list() == [None, None]
+    assert drawn.failed[1] == "r is 'soon', which is not an ISO 8601 date or time" and set(
+        drawn.failed
+    ) == {1, 2}
+    assert _drawn(_timedelta(dt_min=1, dt_max=2), pl.Series([1, 2])).values.to_list() == [
+        None,
+        None,
+    ]
 
 
 def test_formats_apply() -> None:
-    drawn = _drawn(_timedelta(dt_min=90, dt_max=91, unit="m", convert_to="%d.%m.%y %H:%M"), pl.Series(["2024-03-01"]))
+    drawn = _drawn(
+        _timedelta(dt_min=90, dt_max=91, unit="m", convert_to="%d.%m.%y %H:%M"),
+        pl.Series(["2024-03-01"]),
+    )
     assert drawn.values.to_list() == ["01.03.24 01:30"]
 
 

@@ -18,12 +18,18 @@ ALPHA = 1e-4
 
 
 def _column(sampler_type: str, params: Params, *, name: str = "c") -> SamplerColumn:
-    return SamplerColumn.model_validate({"name": name, "sampler_type": sampler_type, "params": params})
+    return SamplerColumn.model_validate(
+        {"name": name, "sampler_type": sampler_type, "params": params}
+    )
 
 
-def _drawn(sampler_type: str, params: Params, count: int, *, seed: int = 11, name: str = "c") -> NDArray[Any]:
+def _drawn(
+    sampler_type: str, params: Params, count: int, *, seed: int = 11, name: str = "c"
+) -> NDArray[Any]:
     column = _column(sampler_type, params, name=name)
-    return sample(column, indices=np.arange(count), frame={}, random=RandomSource(seed)).values.to_numpy()
+    return sample(
+        column, indices=np.arange(count), frame={}, random=RandomSource(seed)
+    ).values.to_numpy()
 
 
 DISCRETE: dict[str, tuple[str, Params, Any]] = {
@@ -40,18 +46,38 @@ DISCRETE: dict[str, tuple[str, Params, Any]] = {
         {"dist_name": "nbinom", "dist_params": {"n": 5, "p": 0.2, "loc": -3}},
         stats.nbinom(5, 0.2, -3),
     ),
-    "skellam": ("scipy", {"dist_name": "skellam", "dist_params": {"mu1": 3, "mu2": 5}}, stats.skellam(3, 5)),
+    "skellam": (
+        "scipy",
+        {"dist_name": "skellam", "dist_params": {"mu1": 3, "mu2": 5}},
+        stats.skellam(3, 5),
+    ),
     "zipf": ("scipy", {"dist_name": "zipf", "dist_params": {"a": 3}}, stats.zipf(3)),
 }
 CONTINUOUS: dict[str, tuple[str, Params, Any]] = {
     "uniform": ("uniform", {"low": -3, "high": 4.5}, stats.uniform(-3, 7.5)),
     "gaussian": ("gaussian", {"mean": 5, "stddev": 2}, stats.norm(5, 2)),
-    "scipy norm": ("scipy", {"dist_name": "norm", "dist_params": {"loc": 5, "scale": 2}}, stats.norm(5, 2)),
+    "scipy norm": (
+        "scipy",
+        {"dist_name": "norm", "dist_params": {"loc": 5, "scale": 2}},
+        stats.norm(5, 2),
+    ),
     "gamma": ("scipy", {"dist_name": "gamma", "dist_params": {"a": 2}}, stats.gamma(2)),
     "cauchy": ("scipy", {"dist_name": "cauchy"}, stats.cauchy()),
-    "searched": ("scipy", {"dist_name": "exponnorm", "dist_params": {"K": 1.5}}, stats.exponnorm(1.5)),
-    "searched, bounded": ("scipy", {"dist_name": "argus", "dist_params": {"chi": 1}}, stats.argus(1)),
-    "searched, wide": ("scipy", {"dist_name": "foldcauchy", "dist_params": {"c": 5}}, stats.foldcauchy(5)),
+    "searched": (
+        "scipy",
+        {"dist_name": "exponnorm", "dist_params": {"K": 1.5}},
+        stats.exponnorm(1.5),
+    ),
+    "searched, bounded": (
+        "scipy",
+        {"dist_name": "argus", "dist_params": {"chi": 1}},
+        stats.argus(1),
+    ),
+    "searched, wide": (
+        "scipy",
+        {"dist_name": "foldcauchy", "dist_params": {"c": 5}},
+        stats.foldcauchy(5),
+    ),
 }
 
 
@@ -94,7 +120,9 @@ def test_a_mixture_is_zero_or_a_draw(count: int) -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_categories_follow_their_weights(count: int) -> None:
-    counts = np.bincount(_drawn("category", {"values": [0, 1, 2, 3], "weights": [1, 2, 3, 4]}, count))
+    counts = np.bincount(
+        _drawn("category", {"values": [0, 1, 2, 3], "weights": [1, 2, 3, 4]}, count)
+    )
     assert stats.chisquare(counts, count * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > ALPHA
 
 
@@ -128,7 +156,9 @@ EXTREMES = np.array([[0] * 4, [1] * 4, [2**63] * 4, [2**64 - 1] * 4], np.uint64)
 
 
 @pytest.mark.parametrize(("kind", "params", "known"), [*DISCRETE.values(), *CONTINUOUS.values()])
-def test_the_outermost_words_give_finite_numbers_within_the_support(kind: str, params: Params, known: Any) -> None:
+def test_the_outermost_words_give_finite_numbers_within_the_support(
+    kind: str, params: Params, known: Any
+) -> None:
     values = draw_numbers(_column(kind, params).params, EXTREMES)  # type: ignore[arg-type]
     low, high = known.support()
     assert np.isfinite(values).all()
@@ -147,14 +177,19 @@ def test_tables_agree_with_the_quantiles_of_scipy() -> None:
 def test_heavy_tails_are_drawn_too() -> None:
     drawn = _drawn("scipy", {"dist_name": "zipf", "dist_params": {"a": 1.3}}, 20_000)
     assert drawn.min() == 1 and drawn.max() > 2**40
-    assert stats.binomtest(int((drawn == 1).sum()), len(drawn), stats.zipf(1.3).pmf(1)).pvalue > ALPHA
+    assert (
+        stats.binomtest(int((drawn == 1).sum()), len(drawn), stats.zipf(1.3).pmf(1)).pvalue > ALPHA
+    )
 
 
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize(
-    ("kind", "params"), [(kind, params) for kind, params, _ in (*DISCRETE.values(), *CONTINUOUS.values())]
+    ("kind", "params"),
+    [(kind, params) for kind, params, _ in (*DISCRETE.values(), *CONTINUOUS.values())],
 )
-def test_neighbouring_records_columns_and_seeds_are_uncorrelated(kind: str, params: Params, count: int) -> None:
+def test_neighbouring_records_columns_and_seeds_are_uncorrelated(
+    kind: str, params: Params, count: int
+) -> None:
     base = _ranks(_drawn(kind, params, count, seed=7, name="c1"))
     others = {
         "record": (base[:-1], base[1:]),

@@ -36,7 +36,12 @@ def config(path: Path, *, records: int) -> dict[str, Any]:
         "columns": [
             {"column_type": "seed-dataset", "name": "t"},
             {"column_type": "expression", "name": "shown", "expr": "{{ t }}"},
-            {"column_type": "sampler", "name": "later", "sampler_type": "timedelta", "params": later},
+            {
+                "column_type": "sampler",
+                "name": "later",
+                "sampler_type": "timedelta",
+                "params": later,
+            },
         ],
     }
 
@@ -49,22 +54,40 @@ def preview(folder: Path, values: pa.Array) -> api.Preview:
 @pytest.mark.parametrize("zone", ZONES)
 def test_moments_of_a_zone_are_moments(tmp_path: Path, zone: str) -> None:
     """Every half hour of days on which clocks are put forward or back: no two are one, and an hour later is an hour later."""
-    days = [(2024, 3, 10), (2024, 3, 31), (2024, 11, 3), (2024, 10, 27), (2024, 4, 6), (2024, 10, 5)]
+    days = [
+        (2024, 3, 10),
+        (2024, 3, 31),
+        (2024, 11, 3),
+        (2024, 10, 27),
+        (2024, 4, 6),
+        (2024, 10, 5),
+    ]
     starts = [int(datetime.datetime(*day, tzinfo=datetime.UTC).timestamp()) for day in days]
     moments = [(start + 1800 * step) * 1_000_000 for start in starts for step in range(60)]
     made = preview(tmp_path, pa.array(moments, pa.timestamp("us", tz=zone)))
     assert made.failures == ()
     shown = [datetime.datetime.fromisoformat(row["shown"]) for row in made.table.to_pylist()]
     assert [int(moment.timestamp()) * 1_000_000 for moment in shown] == moments
-    assert all(moment.utcoffset() == moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in shown)
-    later = [datetime.datetime.fromisoformat(f"{row['later']}+00:00") for row in made.table.to_pylist()]
+    assert all(
+        moment.utcoffset() == moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in shown
+    )
+    later = [
+        datetime.datetime.fromisoformat(f"{row['later']}+00:00") for row in made.table.to_pylist()
+    ]
     assert [int(moment.timestamp() - 3600) * 1_000_000 for moment in later] == moments
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Z", "US/Pacific-New", "local"])
-def test_a_zone_that_nobody_knows_is_named(tmp_path: Path, zone: str, capfd: pytest.CaptureFixture[str]) -> None:
-    for values in (pa.array([0], pa.timestamp("us", tz=zone)), pa.array([[0]], pa.list_(pa.timestamp("ns", tz=zone)))):
-        with pytest.raises(SeedError, match="seed column 't'.*a zone that the time zone database does not have"):
+def test_a_zone_that_nobody_knows_is_named(
+    tmp_path: Path, zone: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for values in (
+        pa.array([0], pa.timestamp("us", tz=zone)),
+        pa.array([[0]], pa.list_(pa.timestamp("ns", tz=zone))),
+    ):
+        with pytest.raises(
+            SeedError, match="seed column 't'.*a zone that the time zone database does not have"
+        ):
             preview(tmp_path, values)
     assert "panicked" not in capfd.readouterr().err
 
@@ -129,4 +152,7 @@ def test_what_leads_out_of_the_calendar_fails_its_record(tmp_path: Path) -> None
     made = preview(tmp_path, texts)
     assert made.table.column("later").to_pylist() == ["9999-12-31T23:30:00", "2024-01-01T01:00:00"]
     (failure,) = made.failures
-    assert failure.message == "t is '9999-12-31T23:30:00', from where 1 h lead out of the years 1 to 9999"
+    assert (
+        failure.message
+        == "t is '9999-12-31T23:30:00', from where 1 h lead out of the years 1 to 9999"
+    )

@@ -44,7 +44,9 @@ COLUMNS = [
         conditional_params={"steep": {"low": 50, "high": 90}},
         convert_to="int",
     ),
-    sampler("start", "datetime", {"start": "2024-01-01", "end": "2024-03-01"}, convert_to="%d.%m.%Y"),
+    sampler(
+        "start", "datetime", {"start": "2024-01-01", "end": "2024-03-01"}, convert_to="%d.%m.%Y"
+    ),
     sampler("end", "datetime", {"start": "2024-01-15", "end": "2024-02-15", "unit": "h"}),
     sampler("later", "timedelta", {"dt_min": 0, "dt_max": 9, "reference_column_name": "end"}),
     sampler("free", "uniform", UNIT),
@@ -67,7 +69,12 @@ def opened(
     num_records: int = 1000,
     row_group_size: int = 1000,
 ) -> api.Dataset:
-    config: dict[str, Any] = {"columns": columns, "constraints": constraints, "num_records": num_records, "seed": 5}
+    config: dict[str, Any] = {
+        "columns": columns,
+        "constraints": constraints,
+        "num_records": num_records,
+        "seed": 5,
+    }
     config["row_group_size"] = row_group_size
     if seeds is not None:
         (folder / "seeds.csv").write_text(seeds)
@@ -79,7 +86,9 @@ def opened(
 def drawn(plan: DatasetPlan, indices: Any, *, seed_columns: Columns | None = None) -> Columns:
     frame, drawing = dict(seed_columns or {}), Drawing(plan)
     for name in plan.graph.order:
-        frame[name] = group_column(plan, name, indices=np.asarray(indices), frame=frame, drawing=drawing).values
+        frame[name] = group_column(
+            plan, name, indices=np.asarray(indices), frame=frame, drawing=drawing
+        ).values
     return frame
 
 
@@ -111,9 +120,17 @@ def test_what_reads_a_bound_column_reads_the_accepted_draw(whole: Columns) -> No
 
 def test_columns_that_share_nothing_are_bound_apart(bound: DatasetPlan, tmp_path: Path) -> None:
     found = {tuple(sorted(one.samplers)): one.places for one in bound.graph.bounds}
-    assert found == {("x", "y"): (0, 1), ("z",): (2,), ("age", "kind"): (3,), ("end", "start"): (4,)}
+    assert found == {
+        ("x", "y"): (0, 1),
+        ("z",): (2,),
+        ("age", "kind"): (3,),
+        ("end", "start"): (4,),
+    }
     free = opened(tmp_path, []).plan
-    assert drawn(free, np.arange(50))["free"].to_list() == drawn(bound, np.arange(50))["free"].to_list()
+    assert (
+        drawn(free, np.arange(50))["free"].to_list()
+        == drawn(bound, np.arange(50))["free"].to_list()
+    )
 
 
 def test_records_whose_first_draw_is_accepted_keep_it(whole: Columns, tmp_path: Path) -> None:
@@ -136,7 +153,9 @@ def test_the_joint_distribution_is_the_conditional_one(whole: Columns) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(wanted=st.sets(st.integers(0, 3999), min_size=1, max_size=40))
-def test_a_record_does_not_depend_on_who_is_drawn_with_it(bound: DatasetPlan, whole: Columns, wanted: set[int]) -> None:
+def test_a_record_does_not_depend_on_who_is_drawn_with_it(
+    bound: DatasetPlan, whole: Columns, wanted: set[int]
+) -> None:
     indices = np.array(sorted(wanted))
     part = drawn(bound, indices)
     assert {name: series.to_list() for name, series in part.items()} == {
@@ -160,18 +179,29 @@ SEEDS = "price,day,name\n0.5,2024-02-01,a\n0.9,2024-01-20,b\n0.2,2024-02-20,c\n"
 
 
 def test_seed_columns_may_stand_on_either_side_and_are_not_drawn(tmp_path: Path) -> None:
-    constraints = [limit("x", "lt", "price"), limit("price", "ge", "y"), limit("start", "gt", "day")]
+    constraints = [
+        limit("x", "lt", "price"),
+        limit("price", "ge", "y"),
+        limit("start", "gt", "day"),
+    ]
     dataset = opened(tmp_path, constraints, seeds=SEEDS, num_records=300, row_group_size=100)
     assert api.generate(dataset).failed == 0
-    found = pl.read_parquet(dataset.layout.version(dataset.plan.fingerprint.version).row_groups / "*.parquet")
+    found = pl.read_parquet(
+        dataset.layout.version(dataset.plan.fingerprint.version).row_groups / "*.parquet"
+    )
     assert found["price"].to_list() == [0.5, 0.9, 0.2] * 100
     assert ((found["x"] < found["price"]) & (found["price"] >= found["y"])).all()
-    assert (found["start"].str.to_datetime("%d.%m.%Y") > found["day"].cast(pl.String).str.to_datetime("%Y-%m-%d")).all()
+    assert (
+        found["start"].str.to_datetime("%d.%m.%Y")
+        > found["day"].cast(pl.String).str.to_datetime("%Y-%m-%d")
+    ).all()
 
 
 def test_records_that_their_seed_row_makes_impossible_fail_alone(tmp_path: Path) -> None:
     seeds = SEEDS.replace("0.9", "-1") + ",2024-02-20,d\n0.7,2024-02-20,e\n"
-    dataset = opened(tmp_path, [limit("x", "lt", "price")], seeds=seeds, num_records=30, row_group_size=10)
+    dataset = opened(
+        tmp_path, [limit("x", "lt", "price")], seeds=seeds, num_records=30, row_group_size=10
+    )
     summary = api.generate(dataset)
     assert (summary.generated, summary.failed) == (18, 12)
     layout = dataset.layout.version(dataset.plan.fingerprint.version)
@@ -186,12 +216,16 @@ def test_records_that_their_seed_row_makes_impossible_fail_alone(tmp_path: Path)
 def test_an_impossible_constraint_is_an_error_that_names_it(tmp_path: Path) -> None:
     dataset = opened(tmp_path, [limit("x", "lt", "y"), limit("x", "gt", 2)], num_records=50)
     for attempt in (lambda: api.measure_constraints(dataset), lambda: api.generate(dataset)):
-        with pytest.raises(ConstraintError, match=r"constraint x > 2 .*of record 0; acceptance rate 0 \(0 of "):
+        with pytest.raises(
+            ConstraintError, match=r"constraint x > 2 .*of record 0; acceptance rate 0 \(0 of "
+        ):
             attempt()
     assert not dataset.layout.directory.exists(), "no version is begun for it"
 
 
-def test_an_impossible_constraint_is_given_up_soon_where_many_records_say_so(tmp_path: Path) -> None:
+def test_an_impossible_constraint_is_given_up_soon_where_many_records_say_so(
+    tmp_path: Path,
+) -> None:
     dataset = opened(tmp_path, [limit("x", "gt", 2)], num_records=100_000)
     with pytest.raises(ConstraintError, match="any of 103 draws"):
         api.measure_constraints(dataset)
@@ -220,17 +254,24 @@ def test_a_rare_constraint_is_satisfied_all_the_same(tmp_path: Path) -> None:
         (limit("price", "lt", 3), "no side is a sampler"),
     ],
 )
-def test_sides_that_cannot_be_compared_are_refused(constraint: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_sides_that_cannot_be_compared_are_refused(
+    constraint: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path, [constraint], seeds=SEEDS)
     assert message in str(caught.value) and "constraints[0]" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("operator", "expected"), [("lt", [1, 0, 0, 0]), ("le", [1, 1, 0, 0]), ("gt", [0, 0, 1, 0]), ("ge", [0, 1, 1, 0])]
+    ("operator", "expected"),
+    [("lt", [1, 0, 0, 0]), ("le", [1, 1, 0, 0]), ("gt", [0, 0, 1, 0]), ("ge", [0, 1, 1, 0])],
 )
 def test_operators_and_nulls(operator: Any, expected: list[int]) -> None:
     frame = {"a": pl.Series([1, 2, 3, None]), "b": pl.Series([2.0, 2.0, 2.0, 2.0])}
     scalar = ScalarInequality(target_column="a", operator=operator, rhs=2)
     column = ColumnInequality(target_column="a", operator=operator, rhs="b")
-    assert satisfied(scalar, frame).tolist() == satisfied(column, frame).tolist() == [bool(one) for one in expected]
+    assert (
+        satisfied(scalar, frame).tolist()
+        == satisfied(column, frame).tolist()
+        == [bool(one) for one in expected]
+    )

@@ -20,7 +20,9 @@ MANY = 100_000
 YEAR = {"start": "2024-01-01", "end": "2025-01-01"}
 
 
-def _column(sampler_type: str, params: dict[str, Any], *, name: str = "c", **more: Any) -> SamplerColumn:
+def _column(
+    sampler_type: str, params: dict[str, Any], *, name: str = "c", **more: Any
+) -> SamplerColumn:
     data = {"name": name, "sampler_type": sampler_type, "params": params}
     data |= {key: value for key, value in more.items() if value is not None}
     return SamplerColumn.model_validate(data)
@@ -34,7 +36,10 @@ CHILD = {"category": "parent", "values": {"b": ["z"], "a": ["x", "y"], "c": ["u"
 def _draw(column: SamplerColumn, indices: Any, *, seed: int = 7) -> pl.Series:
     random = RandomSource(seed)
     started = sample(STARTED, indices=indices, frame={}, random=random)
-    frame = {"parent": sample(PARENT, indices=indices, frame={}, random=random).values, "started": started.values}
+    frame = {
+        "parent": sample(PARENT, indices=indices, frame={}, random=random).values,
+        "started": started.values,
+    }
     exact = {"started": started.exact} if started.exact is not None else {}
     return sample(column, indices=indices, frame=frame, random=random, exact=exact).values
 
@@ -46,14 +51,20 @@ def _many(sampler_type: str, params: dict[str, Any], *, convert_to: str | None =
 # Values of records 0, 1, 2 and 12345 with seed 7: a change of the random scheme makes other datasets of every config.
 GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
     "category": (_column("category", {"values": ["a", "b", "c"]}), ["b", "a", "b", "b"]),
-    "category weighted": (_column("category", {"values": [1, 2, 3], "weights": [1.0, 5.0, 4.0]}), [2, 1, 3, 3]),
+    "category weighted": (
+        _column("category", {"values": [1, 2, 3], "weights": [1.0, 5.0, 4.0]}),
+        [2, 1, 3, 3],
+    ),
     "category mixed": (_column("category", {"values": [1, 2.5]}), [1.0, 1.0, 2.5, 2.5]),
     "subcategory": (_column("subcategory", CHILD), ["z", "x", "y", "y"]),
     "uniform": (
         _column("uniform", {"low": -1, "high": 10}),
         [3.8144609406591234, -0.3324713279208422, 5.80018187650878, 6.020371679957573],
     ),
-    "uniform decimals": (_column("uniform", {"low": 0, "high": 10, "decimal_places": 2}), [4.38, 0.61, 6.18, 6.38]),
+    "uniform decimals": (
+        _column("uniform", {"low": 0, "high": 10, "decimal_places": 2}),
+        [4.38, 0.61, 6.18, 6.38],
+    ),
     "uniform int": (_column("uniform", {"low": 0, "high": 10}, convert_to="int"), [4, 1, 6, 6]),
     "uniform str": (
         _column("uniform", {"low": 0, "high": 10, "decimal_places": 1}, convert_to="str"),
@@ -63,7 +74,10 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         _column("gaussian", {"mean": 100, "stddev": 15, "decimal_places": 6}),
         [97.647126, 76.764197, 104.511286, 105.305399],
     ),
-    "gaussian int": (_column("gaussian", {"mean": 100, "stddev": 15}, convert_to="int"), [98, 77, 105, 105]),
+    "gaussian int": (
+        _column("gaussian", {"mean": 100, "stddev": 15}, convert_to="int"),
+        [98, 77, 105, 105],
+    ),
     "uuid": (
         _column("uuid", {}),
         [
@@ -79,15 +93,30 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
     ),
     "datetime": (
         _column("datetime", YEAR),
-        ["2024-06-09T00:00:00", "2024-01-23T00:00:00", "2024-08-14T00:00:00", "2024-08-21T00:00:00"],
+        [
+            "2024-06-09T00:00:00",
+            "2024-01-23T00:00:00",
+            "2024-08-14T00:00:00",
+            "2024-08-21T00:00:00",
+        ],
     ),
     "datetime seconds": (
         _column("datetime", {**YEAR, "unit": "s"}),
-        ["2024-06-09T04:33:57", "2024-01-23T05:03:07", "2024-08-14T06:15:15", "2024-08-21T14:05:09"],
+        [
+            "2024-06-09T04:33:57",
+            "2024-01-23T05:03:07",
+            "2024-08-14T06:15:15",
+            "2024-08-21T14:05:09",
+        ],
     ),
     "datetime months": (
         _column("datetime", {"start": "2024-01-31T12:30", "end": "2025-01-01", "unit": "M"}),
-        ["2024-06-30T12:30:00", "2024-01-31T12:30:00", "2024-08-31T12:30:00", "2024-08-31T12:30:00"],
+        [
+            "2024-06-30T12:30:00",
+            "2024-01-31T12:30:00",
+            "2024-08-31T12:30:00",
+            "2024-08-31T12:30:00",
+        ],
     ),
     "datetime format": (
         _column("datetime", YEAR, convert_to="%d.%m.%y"),
@@ -103,21 +132,32 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         [0.0, 0.0, 1.1696325871680473, 1.0988698824707461],
     ),
     "bernoulli_mixture discrete": (
-        _column("bernoulli_mixture", {"p": 0.5, "dist_name": "randint", "dist_params": {"low": 5, "high": 9}}),
+        _column(
+            "bernoulli_mixture",
+            {"p": 0.5, "dist_name": "randint", "dist_params": {"low": 5, "high": 9}},
+        ),
         [0, 0, 6, 6],
     ),
     "scipy": (
         _column("scipy", {"dist_name": "expon", "dist_params": {"scale": 2}, "decimal_places": 3}),
         [1.151, 0.125, 1.926, 2.033],
     ),
-    "scipy discrete": (_column("scipy", {"dist_name": "geom", "dist_params": {"p": 0.2}}), [3, 1, 5, 5]),
+    "scipy discrete": (
+        _column("scipy", {"dist_name": "geom", "dist_params": {"p": 0.2}}),
+        [3, 1, 5, 5],
+    ),
     "scipy searched": (
         _column("scipy", {"dist_name": "foldnorm", "dist_params": {"c": 2}, "decimal_places": 6}),
         [1.843296, 0.500591, 2.300775, 2.353711],
     ),
     "timedelta": (
         _column("timedelta", {"dt_min": 1, "dt_max": 31, "reference_column_name": "started"}),
-        ["2024-12-25T14:00:00", "2024-11-26T23:00:00", "2024-10-08T00:00:00", "2024-07-26T17:00:00"],
+        [
+            "2024-12-25T14:00:00",
+            "2024-11-26T23:00:00",
+            "2024-10-08T00:00:00",
+            "2024-07-26T17:00:00",
+        ],
     ),
     "timedelta format": (
         _column(
@@ -143,7 +183,10 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         ),
         [0.576, 1.0, 5.0, 5.0],
     ),
-    "category numbers as text": (_column("category", {"values": [1, 2, 3]}, convert_to="str"), ["2", "1", "2", "2"]),
+    "category numbers as text": (
+        _column("category", {"values": [1, 2, 3]}, convert_to="str"),
+        ["2", "1", "2", "2"],
+    ),
 }
 COLUMNS = [column for column, _ in GOLDEN.values()]
 
@@ -183,7 +226,10 @@ def test_category_follows_its_weights_and_never_draws_weight_zero() -> None:
     drawn = _many("category", {"values": list(weights), "weights": list(weights.values())})
     counts = dict(drawn.value_counts().iter_rows())
     assert set(counts) == {"a", "b", "c"}
-    assert stats.chisquare([counts[k] for k in "abc"], [MANY * w for w in (0.3, 0.1, 0.6)]).pvalue > 1e-4
+    assert (
+        stats.chisquare([counts[k] for k in "abc"], [MANY * w for w in (0.3, 0.1, 0.6)]).pvalue
+        > 1e-4
+    )
 
 
 def test_category_without_weights_is_uniform() -> None:
@@ -193,7 +239,11 @@ def test_category_without_weights_is_uniform() -> None:
 
 @pytest.mark.parametrize("weights", [[8e307, 8e307], [5e-324, 5e-324], [1e-300, 1e-300]])
 def test_extreme_weights_keep_their_ratio(weights: list[float]) -> None:
-    counts = _many("category", {"values": ["a", "b"], "weights": weights}).value_counts()["count"].to_list()
+    counts = (
+        _many("category", {"values": ["a", "b"], "weights": weights})
+        .value_counts()["count"]
+        .to_list()
+    )
     assert stats.chisquare(counts).pvalue > 1e-4
 
 
@@ -220,7 +270,9 @@ def test_subcategory_is_uniform_within_the_list_of_its_parent() -> None:
 )
 def test_parents_match_by_their_text(parents: pl.Series, keys: list[str]) -> None:
     column = _column("subcategory", {"category": "p", "values": {keys[1]: [20, 21], keys[0]: [10]}})
-    drawn = sample(column, indices=np.arange(3), frame={"p": parents}, random=RandomSource(7)).values
+    drawn = sample(
+        column, indices=np.arange(3), frame={"p": parents}, random=RandomSource(7)
+    ).values
     assert [value // 10 for value in drawn.to_list()] == [1, 2, 1]
 
 
@@ -233,7 +285,9 @@ def test_an_unknown_parent_gives_null_and_a_reason_and_leaves_its_neighbours_alo
         1: "p is 'q', for which 'c' lists no values",
         2: "p is None, for which 'c' lists no values",
     }
-    known = sample(column, indices=np.arange(4), frame={"p": pl.Series(["x"] * 4)}, random=RandomSource(7))
+    known = sample(
+        column, indices=np.arange(4), frame={"p": pl.Series(["x"] * 4)}, random=RandomSource(7)
+    )
     assert drawn.values[0] == known.values[0]
 
 
@@ -244,7 +298,9 @@ def test_uniform_is_uniform_and_stays_below_high() -> None:
     assert drawn.max() < 4.5
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1.7e308, 1.7e308), (1.0, 1.0000000000000002), (5, 5), (-5e-324, 5e-324)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.7e308, 1.7e308), (1.0, 1.0000000000000002), (5, 5), (-5e-324, 5e-324)]
+)
 def test_uniform_at_the_edges_of_float(low: float, high: float) -> None:
     drawn = _many("uniform", {"low": low, "high": high}).to_numpy()
     assert np.isfinite(drawn).all()
@@ -263,7 +319,9 @@ def test_numbers_are_rounded_then_converted() -> None:
     exact = _many("uniform", params)
     rounded = _many("uniform", {**params, "decimal_places": 2})
     assert rounded.to_list() == np.round(exact.to_numpy(), 2).tolist()
-    assert _many("uniform", params, convert_to="int").to_list() == [round(value) for value in exact.to_list()]
+    assert _many("uniform", params, convert_to="int").to_list() == [
+        round(value) for value in exact.to_list()
+    ]
     assert _many("uniform", {**params, "decimal_places": 2}, convert_to="str").to_list() == [
         str(value) for value in rounded.to_list()
     ]
@@ -271,7 +329,13 @@ def test_numbers_are_rounded_then_converted() -> None:
 
 
 def test_conversion_to_int_rounds_half_to_even_and_saturates() -> None:
-    for value, expected in ((2.5, 2), (3.5, 4), (-2.5, -2), (1e300, 2**63 - 1024), (-1e300, -(2**63))):
+    for value, expected in (
+        (2.5, 2),
+        (3.5, 4),
+        (-2.5, -2),
+        (1e300, 2**63 - 1024),
+        (-1e300, -(2**63)),
+    ):
         column = _column("gaussian", {"mean": value, "stddev": 0}, convert_to="int")
         assert _draw(column, np.arange(1)).to_list() == [expected]
 
@@ -287,13 +351,17 @@ def test_uuids_are_version_4_and_unique() -> None:
     for text in drawn[:2000]:
         parsed = uuid.UUID(text)
         assert (str(parsed), parsed.version, parsed.variant) == (text, 4, uuid.RFC_4122)
-    bits = np.array([[int(digit) for digit in f"{uuid.UUID(text).int:0128b}"] for text in drawn[:5000]]).mean(axis=0)
+    bits = np.array(
+        [[int(digit) for digit in f"{uuid.UUID(text).int:0128b}"] for text in drawn[:5000]]
+    ).mean(axis=0)
     assert np.sum((bits < 0.45) | (bits > 0.55)) == 6
 
 
 def test_uuid_options_change_the_text_only() -> None:
     plain = _many("uuid", {})
-    assert _many("uuid", {"uppercase": True}).to_list() == [text.upper() for text in plain.to_list()]
+    assert _many("uuid", {"uppercase": True}).to_list() == [
+        text.upper() for text in plain.to_list()
+    ]
     assert _many("uuid", {"short_form": True}).to_list() == [text[:8] for text in plain.to_list()]
     assert _many("uuid", {"prefix": "né-"}).to_list() == [f"né-{text}" for text in plain.to_list()]
 
@@ -329,8 +397,16 @@ def test_datetimes_are_uniform() -> None:
             "10:20:30",
         ),
         ({"start": "2024-01-15", "end": "2024-03-15", "unit": "M"}, ["01-15", "02-15"], "00:00:00"),
-        ({"start": "2024-01-15", "end": "2024-03-15T00:00:01", "unit": "M"}, ["01-15", "02-15", "03-15"], "00:00:00"),
-        ({"start": "2024-03-05T12:00", "end": "2024-03-07T12:00", "unit": "D"}, ["03-05", "03-06"], "12:00:00"),
+        (
+            {"start": "2024-01-15", "end": "2024-03-15T00:00:01", "unit": "M"},
+            ["01-15", "02-15", "03-15"],
+            "00:00:00",
+        ),
+        (
+            {"start": "2024-03-05T12:00", "end": "2024-03-07T12:00", "unit": "D"},
+            ["03-05", "03-06"],
+            "12:00:00",
+        ),
         (
             {"start": "2024-03-05T12:00", "end": "2024-03-07T13:00", "unit": "D"},
             ["03-05", "03-06", "03-07"],
@@ -338,7 +414,9 @@ def test_datetimes_are_uniform() -> None:
         ),
     ],
 )
-def test_the_first_and_last_possible_datetime(params: dict[str, str], expected: list[str], time: str) -> None:
+def test_the_first_and_last_possible_datetime(
+    params: dict[str, str], expected: list[str], time: str
+) -> None:
     drawn = _many("datetime", params).unique().sort().to_list()
     assert [text[5:10] for text in drawn] == expected
     assert {text[11:] for text in drawn} == {time}
@@ -350,11 +428,14 @@ def test_few_records_and_many_are_formatted_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["%Y/%m/%d %H:%M:%S", "%d %b %Y, %I %p", "%j %U %a %%f", "%H:%M:%S.%f%z", "day", "%c|%x|%X|%s"]
+    "form",
+    ["%Y/%m/%d %H:%M:%S", "%d %b %Y, %I %p", "%j %U %a %%f", "%H:%M:%S.%f%z", "day", "%c|%x|%X|%s"],
 )
 def test_formats_mean_what_they_mean_in_python(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     params = {**YEAR, "unit": "s"}
     iso = _many("datetime", params)[:500]
     drawn = _many("datetime", params, convert_to=form)[:500]
-    assert drawn.to_list() == [datetime.datetime.fromisoformat(text).strftime(form) for text in iso.to_list()]
+    assert drawn.to_list() == [
+        datetime.datetime.fromisoformat(text).strftime(form) for text in iso.to_list()
+    ]

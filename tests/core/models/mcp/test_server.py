@@ -36,7 +36,9 @@ async def test_tools_are_listed_and_called_over_each_transport(kind: str, log: P
         try:
             tools = await server.tools()
             assert tuple(tool.name for tool in tools) == TOOLS
-            assert tools[0].description == "Say what a word means." and tools[0].parameters["required"] == ["word"]
+            assert tools[0].description == "Say what a word means." and tools[0].parameters[
+                "required"
+            ] == ["word"]
             both = await asyncio.gather(
                 server.call("lookup", {"word": "quay"}, timeout=PATIENCE),
                 server.call("add", {"first": 2, "second": 3}, timeout=PATIENCE),
@@ -63,18 +65,24 @@ async def test_what_goes_wrong_inside_a_tool_is_a_result(log: Path) -> None:
         assert wrong.failed and "second" in wrong.text
         late = await server.call("wait", {"seconds": 60}, timeout=0.2)
         assert late == ToolResult("no result within 0.2 s", failed=True)
-        assert await server.call("add", {"first": 1, "second": 1}, timeout=PATIENCE) == ToolResult("2")
+        assert await server.call("add", {"first": 1, "second": 1}, timeout=PATIENCE) == ToolResult(
+            "2"
+        )
     finally:
         await server.aclose()
     assert len(processes(log)) == 1
 
 
-async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(log: Path, tmp_path: Path) -> None:
+async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(
+    log: Path, tmp_path: Path
+) -> None:
     server = server_of(stdio_provider("tools", "--log", log))
     try:
         again = await server.call("die", {"once": str(tmp_path / "died")}, timeout=PATIENCE)
         assert again == ToolResult("alive") and len(processes(log)) == 2
-        with pytest.raises(TransientModelError, match="MCP provider 'tools' ended the connection twice"):
+        with pytest.raises(
+            TransientModelError, match="MCP provider 'tools' ended the connection twice"
+        ):
             await server.call("die", {}, timeout=PATIENCE)
         assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
     finally:
@@ -83,15 +91,21 @@ async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(l
 
 
 @pytest.mark.parametrize("kind", ["sse", "streamable_http"])
-async def test_a_server_that_has_been_started_anew_is_connected_to_again(kind: str, log: Path) -> None:
+async def test_a_server_that_has_been_started_anew_is_connected_to_again(
+    kind: str, log: Path
+) -> None:
     port = str(free_port())
     with http_server(kind, "--log", log, "--port", port) as (url, pid):
         server = server_of({"name": "tools", "provider_type": kind, "endpoint": url})
         try:
-            assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
+            assert (
+                await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)
+            ).text == "ab means ba"
             os.kill(pid, signal.SIGKILL)
             with http_server(kind, "--log", log, "--port", port):
-                assert (await server.call("lookup", {"word": "cd"}, timeout=PATIENCE)).text == "cd means dc"
+                assert (
+                    await server.call("lookup", {"word": "cd"}, timeout=PATIENCE)
+                ).text == "cd means dc"
             with pytest.raises(TransientModelError, match="MCP provider 'tools'"):
                 await server.call("lookup", {"word": "ef"}, timeout=PATIENCE)
         finally:
@@ -140,11 +154,14 @@ async def test_a_process_that_does_not_listen_to_signals_is_ended_too(log: Path)
 
 async def test_a_server_that_cannot_be_started_is_named_with_what_it_wrote(tmp_path: Path) -> None:
     absent = server_of({"name": "tools", "provider_type": "stdio", "command": "no-such-program"})
-    with pytest.raises(PermanentModelError, match=r"'tools' cannot be used: .*no-such-program") as error:
+    with pytest.raises(
+        PermanentModelError, match=r"'tools' cannot be used: .*no-such-program"
+    ) as error:
         await absent.tools()
     assert "check command, args and env" in str(error.value)
     broken = server_of(
-        stdio_provider("tools", "--refuse", "the token SECRET42 is not valid", env={"T": "T"}), T="SECRET42"
+        stdio_provider("tools", "--refuse", "the token SECRET42 is not valid", env={"T": "T"}),
+        T="SECRET42",
     )
     with pytest.raises(PermanentModelError, match=r"it wrote: the token \[secret\] is not valid"):
         await broken.tools()
@@ -152,7 +169,9 @@ async def test_a_server_that_cannot_be_started_is_named_with_what_it_wrote(tmp_p
 
 @pytest.mark.parametrize("kind", ["sse", "streamable_http"])
 async def test_an_address_where_nobody_listens(kind: str) -> None:
-    server = server_of({"name": "tools", "provider_type": kind, "endpoint": "http://127.0.0.1:9/mcp"})
+    server = server_of(
+        {"name": "tools", "provider_type": kind, "endpoint": "http://127.0.0.1:9/mcp"}
+    )
     with pytest.raises(PermanentModelError, match="MCP provider 'tools' cannot be used") as error:
         await server.tools()
     assert "mcp_providers[tools].endpoint" in str(error.value)
@@ -173,7 +192,10 @@ async def test_a_key_is_sent_and_a_refusal_says_so_without_it(kind: str) -> None
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
-        server = server_of({"name": "t", "provider_type": kind, "endpoint": endpoint, "api_key": "KEY"}, KEY="s3cret")
+        server = server_of(
+            {"name": "t", "provider_type": kind, "endpoint": endpoint, "api_key": "KEY"},
+            KEY="s3cret",
+        )
         with pytest.raises(PermanentModelError, match="401") as error:
             await server.tools()
         assert set(given) == {"Bearer s3cret"} and "s3cret" not in str(error.value)
@@ -183,17 +205,23 @@ async def test_a_key_is_sent_and_a_refusal_says_so_without_it(kind: str) -> None
 
 
 async def test_variables_reach_the_process_under_their_own_names_and_no_others() -> None:
-    server = server_of(stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}), OUR_TOKEN="s3cret", OTHER="x")
+    server = server_of(
+        stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}), OUR_TOKEN="s3cret", OTHER="x"
+    )
     try:
         told = await server.call("variable", {"name": "TOKEN"}, timeout=PATIENCE)
         assert told.text == "[secret]", "it is there, but is not shown"
-        assert (await server.call("variable", {"name": "OUR_TOKEN"}, timeout=PATIENCE)).text == "not set"
+        assert (
+            await server.call("variable", {"name": "OUR_TOKEN"}, timeout=PATIENCE)
+        ).text == "not set"
     finally:
         await server.aclose()
 
 
 def test_a_variable_that_is_not_set_is_named_before_anything_starts() -> None:
-    with pytest.raises(PermanentModelError, match="environment variable OUR_TOKEN, which is not set"):
+    with pytest.raises(
+        PermanentModelError, match="environment variable OUR_TOKEN, which is not set"
+    ):
         server_of(stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}))
     with pytest.raises(PermanentModelError, match="environment variable KEY, which is not set"):
         server_of({"name": "t", "provider_type": "sse", "endpoint": "http://h/", "api_key": "KEY"})

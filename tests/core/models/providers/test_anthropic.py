@@ -8,7 +8,16 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
 from sdg_core.models.providers.anthropic import AnthropicClient
-from sdg_core.models.types import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, ToolCall, Usage
+from sdg_core.models.types import (
+    AudioPart,
+    ChatRequest,
+    ImagePart,
+    Message,
+    TextPart,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from sdg_core.testing import AnthropicServer, Fault, status
 
 KEY = "sk-ant-secret-0123456789"
@@ -21,12 +30,19 @@ async def server() -> AsyncIterator[AnthropicServer]:
 
 
 def make_client(server: AnthropicServer, **provider: Any) -> AnthropicClient:
-    settings = {"name": "p", "provider_type": "anthropic", "endpoint": server.url, "api_key": "MY_KEY"} | provider
+    settings = {
+        "name": "p",
+        "provider_type": "anthropic",
+        "endpoint": server.url,
+        "api_key": "MY_KEY",
+    } | provider
     return AnthropicClient(ModelProvider(**settings), api_key=KEY)
 
 
 def ask(*messages: Message, **given: Any) -> ChatRequest:
-    return ChatRequest("claude", messages or (Message("user", "hi"),), InferenceParameters(), **given)
+    return ChatRequest(
+        "claude", messages or (Message("user", "hi"),), InferenceParameters(), **given
+    )
 
 
 async def fault_of(server: AnthropicServer, request: ChatRequest | None = None) -> ModelError:
@@ -41,7 +57,10 @@ async def fault_of(server: AnthropicServer, request: ChatRequest | None = None) 
 async def test_endpoint_has_a_default() -> None:
     provider = ModelProvider(name="p", provider_type="anthropic")
     assert provider.endpoint == "https://api.anthropic.com"
-    assert AnthropicClient(provider, api_key=None)._http.caller.endpoint == "https://api.anthropic.com/v1"
+    assert (
+        AnthropicClient(provider, api_key=None)._http.caller.endpoint
+        == "https://api.anthropic.com/v1"
+    )
 
 
 async def test_system_stands_apart_and_max_tokens_has_a_default(server: AnthropicServer) -> None:
@@ -64,7 +83,10 @@ async def test_usage_counts_the_cache_as_part_of_the_prompt(server: AnthropicSer
 
 
 async def test_thinking_is_reasoning() -> None:
-    blocks = [{"type": "thinking", "thinking": "hmm", "signature": "s"}, {"type": "text", "text": "yes"}]
+    blocks = [
+        {"type": "thinking", "thinking": "hmm", "signature": "s"},
+        {"type": "text", "text": "yes"},
+    ]
     async with AnthropicServer(blocks=lambda body: blocks) as server:
         client = make_client(server)
         reply = await client.chat(ask())
@@ -74,7 +96,11 @@ async def test_thinking_is_reasoning() -> None:
 
 async def test_images_as_url_and_as_data(server: AnthropicServer) -> None:
     client = make_client(server)
-    parts = (ImagePart(url="https://x/y.png"), ImagePart(data="aGk=", media_type="image/png"), TextPart("what?"))
+    parts = (
+        ImagePart(url="https://x/y.png"),
+        ImagePart(data="aGk=", media_type="image/png"),
+        TextPart("what?"),
+    )
     await client.chat(ask(Message("user", parts)))
     first, second, _ = server.requests[0]["messages"][0]["content"]
     assert first["source"] == {"type": "url", "url": "https://x/y.png"}
@@ -84,7 +110,9 @@ async def test_images_as_url_and_as_data(server: AnthropicServer) -> None:
 
 async def test_sound_is_refused_before_anything_is_sent(server: AnthropicServer) -> None:
     error = await fault_of(server, ask(Message("user", (AudioPart(url="https://x/y.mp3"),))))
-    assert isinstance(error, PermanentModelError) and "audio" in str(error) and server.requests == []
+    assert (
+        isinstance(error, PermanentModelError) and "audio" in str(error) and server.requests == []
+    )
 
 
 async def test_tools_and_their_results() -> None:
@@ -96,13 +124,18 @@ async def test_tools_and_their_results() -> None:
         tool = Tool("lookup", "Look up.", {"type": "object"})
         turns = (
             Message("user", "q"),
-            Message("assistant", "", tool_calls=(ToolCall("a", "lookup", "{}"), ToolCall("b", "lookup", "not json"))),
+            Message(
+                "assistant",
+                "",
+                tool_calls=(ToolCall("a", "lookup", "{}"), ToolCall("b", "lookup", "not json")),
+            ),
             Message("tool", "one", tool_call_id="a"),
             Message("tool", "two", tool_call_id="b"),
         )
         reply = await client.chat(ask(*turns, tools=(tool,)))
         assert (
-            reply.tool_calls == (ToolCall("t1", "lookup", '{"word":"quay"}'),) and reply.finish_reason == "tool_calls"
+            reply.tool_calls == (ToolCall("t1", "lookup", '{"word":"quay"}'),)
+            and reply.finish_reason == "tool_calls"
         )
         results = server.requests[0]["messages"][2]["content"]
         assert [block["tool_use_id"] for block in results] == ["a", "b"]
@@ -132,4 +165,8 @@ async def test_faults(server: AnthropicServer, fault: Fault, kind: type[ModelErr
 async def test_wrong_key(server: AnthropicServer) -> None:
     server.api_key = "another"
     error = await fault_of(server)
-    assert isinstance(error, PermanentModelError) and "MY_KEY" in str(error) and "[API key]" in str(error)
+    assert (
+        isinstance(error, PermanentModelError)
+        and "MY_KEY" in str(error)
+        and "[API key]" in str(error)
+    )

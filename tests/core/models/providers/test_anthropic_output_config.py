@@ -27,17 +27,25 @@ OPEN = {"type": "object", "properties": {"any": {"type": "object"}}}
 
 
 @asynccontextmanager
-async def pool_of(server: AnthropicServer, **provider: Any) -> AsyncIterator[tuple[ModelPool, list[str]]]:
+async def pool_of(
+    server: AnthropicServer, **provider: Any
+) -> AsyncIterator[tuple[ModelPool, list[str]]]:
     notices: list[str] = []
     given = ModelProvider(name="p", provider_type="anthropic", endpoint=server.url, **provider)
     models = {"a": (ModelConfig(alias="a", model="claude", provider="p"), given)}
-    async with open_models(models, settings=RunSettings(), env={}, on_notice=notices.append) as pool:
+    async with open_models(
+        models, settings=RunSettings(), env={}, on_notice=notices.append
+    ) as pool:
         yield pool, notices
 
 
-def ask(schema: dict[str, Any] | None = SCHEMA, *, tools: tuple[Tool, ...] = (), **given: Any) -> ChatRequest:
+def ask(
+    schema: dict[str, Any] | None = SCHEMA, *, tools: tuple[Tool, ...] = (), **given: Any
+) -> ChatRequest:
     parameters = InferenceParameters(**given)
-    return ChatRequest("claude", (Message("user", "who?"),), parameters, response_schema=schema, tools=tools)
+    return ChatRequest(
+        "claude", (Message("user", "who?"),), parameters, response_schema=schema, tools=tools
+    )
 
 
 async def test_a_schema_goes_out_as_output_config() -> None:
@@ -79,7 +87,12 @@ async def test_a_server_that_refuses_it_is_given_tools_from_then_on() -> None:
         parse(second, SCHEMA)
     assert ["output_config" in body for body in server.requests] == [True, True, False, False]
     assert (first.usage.requests, second.usage.requests) == (3, 1)
-    assert [headers["anthropic-version"] for headers in server.headers] == [CURRENT, EARLIER, EARLIER, EARLIER]
+    assert [headers["anthropic-version"] for headers in server.headers] == [
+        CURRENT,
+        EARLIER,
+        EARLIER,
+        EARLIER,
+    ]
     assert len(notices) == 2 and "anthropic-version" in notices[0] and "output_config" in notices[1]
 
 
@@ -90,7 +103,12 @@ async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
         if "tools" in body:
             return [{"type": "tool_use", "id": "t", "name": "response", "input": {"odd": 1}}]
         schema = body["output_config"]["format"]["schema"]
-        return [{"type": "text", "text": orjson.dumps({name: 1 for name in schema["properties"]}).decode()}]
+        return [
+            {
+                "type": "text",
+                "text": orjson.dumps({name: 1 for name in schema["properties"]}).decode(),
+            }
+        ]
 
     odd = {"type": "object", "properties": {"odd": {"type": "integer"}}}
     even = {"type": "object", "properties": {"even": {"type": "integer"}}}
@@ -110,7 +128,9 @@ async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
         ({"extra_body": {"top_k": 3}}, EARLIER),
     ],
 )
-async def test_sampling_parameters_are_sent_in_the_version_that_takes_them(given: dict[str, Any], version: str) -> None:
+async def test_sampling_parameters_are_sent_in_the_version_that_takes_them(
+    given: dict[str, Any], version: str
+) -> None:
     async with AnthropicServer() as server, pool_of(server) as (pool, _):
         await pool["a"].chat(ask(None, **given))
     assert [headers["anthropic-version"] for headers in server.headers] == [version]
@@ -124,8 +144,15 @@ async def test_a_version_of_the_file_is_kept() -> None:
 
 
 async def test_a_model_whose_largest_reply_is_below_the_default_is_asked_for_that() -> None:
-    words = "max_tokens: 32000 > 8192, which is the maximum allowed number of output tokens for claude"
-    async with AnthropicServer(faults=[status(400, message=words)]) as server, pool_of(server) as (pool, notices):
+    words = (
+        "max_tokens: 32000 > 8192, which is the maximum allowed number of output tokens for claude"
+    )
+    async with (
+        AnthropicServer(faults=[status(400, message=words)]) as server,
+        pool_of(server) as (pool, notices),
+    ):
         for _ in range(2):
             await pool["a"].chat(ask(None))
-    assert [body["max_tokens"] for body in server.requests] == [32_000, 8192, 8192] and len(notices) == 1
+    assert [body["max_tokens"] for body in server.requests] == [32_000, 8192, 8192] and len(
+        notices
+    ) == 1

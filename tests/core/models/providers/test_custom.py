@@ -10,7 +10,14 @@ from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import ConfigError, PermanentModelError, RateLimitedError, TransientModelError
 from sdg_core.models.providers.custom import CustomClient
-from sdg_core.models.types import ChatRequest, ChatResponse, EmbeddingRequest, ImageRequest, Message, Usage
+from sdg_core.models.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbeddingRequest,
+    ImageRequest,
+    Message,
+    Usage,
+)
 from tests.support.sdg import dataset_config, llm, open_dataset, sdg, stored_records, uuid
 
 PROVIDER = ModelProvider(name="mine", provider_type="custom")
@@ -47,7 +54,9 @@ def config(*columns: dict[str, Any], client: str | None = None, **top: Any) -> d
 
 
 async def test_text_is_a_reply_of_one_request() -> None:
-    assert await CustomClient(PROVIDER, Answering("hi")).chat(REQUEST) == ChatResponse("hi", "stop", Usage(requests=1))
+    assert await CustomClient(PROVIDER, Answering("hi")).chat(REQUEST) == ChatResponse(
+        "hi", "stop", Usage(requests=1)
+    )
     counted = ChatResponse("hi", "length", Usage(prompt_tokens=3))
     reply = await CustomClient(PROVIDER, Answering(counted)).chat(REQUEST)
     assert reply.finish_reason == "length" and reply.usage == Usage(requests=1, prompt_tokens=3)
@@ -78,16 +87,22 @@ async def test_a_client_that_takes_too_long_is_given_up() -> None:
             return ""
 
     request = ChatRequest("m", (), InferenceParameters(timeout=0.05))
-    with pytest.raises(TransientModelError, match="Sleeper of provider 'mine' gave no answer within 0.05 s"):
+    with pytest.raises(
+        TransientModelError, match="Sleeper of provider 'mine' gave no answer within 0.05 s"
+    ):
         await CustomClient(PROVIDER, Sleeper).chat(request)
 
 
 async def test_what_a_client_has_not_got_it_cannot_do() -> None:
     client = CustomClient(PROVIDER, Answering("x"))
     with pytest.raises(PermanentModelError, match="makes no embeddings"):
-        await client.embed(EmbeddingRequest("m", ("x",), InferenceParameters(generation_type="embedding")))
+        await client.embed(
+            EmbeddingRequest("m", ("x",), InferenceParameters(generation_type="embedding"))
+        )
     with pytest.raises(PermanentModelError, match="makes no images"):
-        await client.make_images(ImageRequest("m", "x", InferenceParameters(generation_type="image")))
+        await client.make_images(
+            ImageRequest("m", "x", InferenceParameters(generation_type="image"))
+        )
 
 
 async def test_a_class_gets_its_provider_and_an_object_is_left_open() -> None:
@@ -107,13 +122,19 @@ async def test_a_class_gets_its_provider_and_an_object_is_left_open() -> None:
         raise OSError("no licence")
 
     failing = type("Failing", (), {"__init__": lambda self: broken(), "complete": None})
-    with pytest.raises(PermanentModelError, match="Failing of provider 'mine' cannot be made: OSError: no licence"):
+    with pytest.raises(
+        PermanentModelError, match="Failing of provider 'mine' cannot be made: OSError: no licence"
+    ):
         CustomClient(PROVIDER, failing)
 
 
 async def test_a_client_passed_in_python_is_retried_and_counted(tmp_path: Path) -> None:
-    given = Answering(RateLimitedError("slow down", retry_after=0), ConnectionResetError("gone"), "fine")
-    dataset = open_dataset(tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": given})
+    given = Answering(
+        RateLimitedError("slow down", retry_after=0), ConnectionResetError("gone"), "fine"
+    )
+    dataset = open_dataset(
+        tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": given}
+    )
     summary = await api.agenerate(dataset)
     assert {record["it"] for record in stored_records(summary.version).values()} == {"fine"}
     usage = api.status(dataset).usage["writer"]
@@ -125,7 +146,10 @@ async def test_structure_is_asked_for_in_words_and_corrected(tmp_path: Path) -> 
     column = {**llm("it", "How many?"), "column_type": "llm-structured", "output_format": schema}
     given = Answering("five", '{"n": "five"}', '{"n": 5}')
     dataset = open_dataset(
-        tmp_path / "t.yaml", config(column, num_records=1), root=tmp_path / "r", clients={"mine": given}
+        tmp_path / "t.yaml",
+        config(column, num_records=1),
+        root=tmp_path / "r",
+        clients={"mine": given},
     )
     summary = await api.agenerate(dataset)
     assert stored_records(summary.version)[0]["it"] == {"n": 5}
@@ -139,19 +163,26 @@ def test_a_class_named_in_the_file_is_loaded_and_its_source_counts(tmp_path: Pat
     prints = []
     for source in (SOURCE, f"# more\n\n{SOURCE}", SOURCE.replace("you said", "I heard")):
         own.write_text(source, encoding="utf-8")
-        dataset = open_dataset(tmp_path / "t.yaml", config(client="./own.py:Parrot"), root=tmp_path / "root")
+        dataset = open_dataset(
+            tmp_path / "t.yaml", config(client="./own.py:Parrot"), root=tmp_path / "root"
+        )
         prints.append(dataset.plan.fingerprint.config_hash)
     assert prints[0] == prints[1] != prints[2]
     outcome = sdg("generate", tmp_path / "t.yaml", "--root", tmp_path / "root")
     assert outcome.returncode == 0, outcome.stderr
     records = stored_records(dataset.layout.version(dataset.plan.fingerprint.version))
-    assert all(record["it"] == f"I heard: {record['id']}" for record in records.values()) and len(records) == 3
+    assert (
+        all(record["it"] == f"I heard: {record['id']}" for record in records.values())
+        and len(records) == 3
+    )
     assert not dataset.plan.simulated
 
 
 def test_the_provider_of_a_client_passed_in_python_counts_by_name(tmp_path: Path) -> None:
     opened = [
-        open_dataset(tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": client})
+        open_dataset(
+            tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": client}
+        )
         for client in (Answering("a"), Answering("b"), Answering)
     ]
     assert len({dataset.plan.fingerprint.config_hash for dataset in opened}) == 1
@@ -160,7 +191,11 @@ def test_the_provider_of_a_client_passed_in_python_counts_by_name(tmp_path: Path
 @pytest.mark.parametrize(
     ("client", "given", "message"),
     [
-        (None, {}, "model_providers[0].client: a custom provider has a client: write client: module:Class"),
+        (
+            None,
+            {},
+            "model_providers[0].client: a custom provider has a client: write client: module:Class",
+        ),
         ("Parrot", {}, "client 'Parrot' is no class: write client: module:Class"),
         ("./own.py:Parot", {}, "./own.py has no class 'Parot'; did you mean 'Parrot'?"),
         ("./none.py:Parrot", {}, "./none.py does not exist"),
@@ -177,11 +212,15 @@ def test_what_is_wrong_with_a_client_is_told_when_the_file_is_opened(
 ) -> None:
     (tmp_path / "own.py").write_text(f"{SOURCE}\nclass Mute:\n    pass\n", encoding="utf-8")
     with pytest.raises(ConfigError) as error:
-        open_dataset(tmp_path / "t.yaml", config(client=client), root=tmp_path / "root", clients=given)
+        open_dataset(
+            tmp_path / "t.yaml", config(client=client), root=tmp_path / "root", clients=given
+        )
     assert message in str(error.value)
 
 
 def test_client_goes_with_custom_only(tmp_path: Path) -> None:
     provider = {"name": "mine", "provider_type": "simulated", "client": "m:C"}
     with pytest.raises(ConfigError, match="client goes with provider_type: custom only"):
-        open_dataset(tmp_path / "t.yaml", config(model_providers=[provider]), root=tmp_path / "root")
+        open_dataset(
+            tmp_path / "t.yaml", config(model_providers=[provider]), root=tmp_path / "root"
+        )

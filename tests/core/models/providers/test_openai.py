@@ -38,7 +38,10 @@ def make_client(server: ModelServer, *, key: str | None = KEY, **provider: Any) 
 
 def ask(prompt: str = "hello", *, seed: int = 0, **parameters: Any) -> ChatRequest:
     return ChatRequest(
-        model="m", messages=(Message("user", prompt),), parameters=InferenceParameters(**parameters), seed=seed
+        model="m",
+        messages=(Message("user", prompt),),
+        parameters=InferenceParameters(**parameters),
+        seed=seed,
     )
 
 
@@ -51,32 +54,53 @@ async def fault_of(client: OpenAIClient, request: ChatRequest) -> ModelError:
 
 
 class TestRequest:
-    async def test_only_what_is_set_is_sent(self, server: ModelServer, client: OpenAIClient) -> None:
+    async def test_only_what_is_set_is_sent(
+        self, server: ModelServer, client: OpenAIClient
+    ) -> None:
         await client.chat(ask("hi", seed=7))
         assert server.requests == [{"model": "m", "messages": [{"role": "user", "content": "hi"}]}]
 
-    async def test_parameters_and_extra_bodies_in_order_of_precedence(self, server: ModelServer) -> None:
-        client = make_client(server, extra_body={"top_k": 1, "min_p": 0.1}, extra_headers={"X-Team": "blue"})
-        await client.chat(ask(temperature=0.2, top_p=0.9, max_tokens=5, extra_body={"top_k": 2, "top_p": 0.5}))
-        sent = {name: value for name, value in server.requests[0].items() if name not in ("model", "messages")}
+    async def test_parameters_and_extra_bodies_in_order_of_precedence(
+        self, server: ModelServer
+    ) -> None:
+        client = make_client(
+            server, extra_body={"top_k": 1, "min_p": 0.1}, extra_headers={"X-Team": "blue"}
+        )
+        await client.chat(
+            ask(temperature=0.2, top_p=0.9, max_tokens=5, extra_body={"top_k": 2, "top_p": 0.5})
+        )
+        sent = {
+            name: value
+            for name, value in server.requests[0].items()
+            if name not in ("model", "messages")
+        }
         assert sent == {"temperature": 0.2, "top_p": 0.5, "max_tokens": 5, "top_k": 2, "min_p": 0.1}
         assert server.headers[0]["X-Team"] == "blue"
         await client.aclose()
 
     async def test_key_is_sent_and_extra_headers_may_replace_it(self, server: ModelServer) -> None:
-        for extra, expected in [({}, f"Bearer {KEY}"), ({"authorization": "Basic abc"}, "Basic abc")]:
-            provider = ModelProvider(name="local", endpoint=server.url, extra_headers=dict.fromkeys(extra, "$AUTH"))
+        for extra, expected in [
+            ({}, f"Bearer {KEY}"),
+            ({"authorization": "Basic abc"}, "Basic abc"),
+        ]:
+            provider = ModelProvider(
+                name="local", endpoint=server.url, extra_headers=dict.fromkeys(extra, "$AUTH")
+            )
             client = OpenAIClient(provider, api_key=KEY, extra_headers=extra)
             await client.chat(ask())
             assert server.headers[-1].getall("Authorization") == [expected]  # type: ignore[attr-defined]
             await client.aclose()
 
-    async def test_endpoint_may_end_with_a_slash_and_carry_a_query(self, server: ModelServer) -> None:
+    async def test_endpoint_may_end_with_a_slash_and_carry_a_query(
+        self, server: ModelServer
+    ) -> None:
         client = make_client(server, endpoint=f"{server.url}/?api-version=1")
         assert (await client.chat(ask("x"))).text == answer_to("x")
         await client.aclose()
 
-    async def test_text_that_is_not_unicode_is_a_permanent_fault(self, client: OpenAIClient) -> None:
+    async def test_text_that_is_not_unicode_is_a_permanent_fault(
+        self, client: OpenAIClient
+    ) -> None:
         error = await fault_of(client, ask("\ud800"))
         assert isinstance(error, PermanentModelError) and "'m'" in str(error)
 
@@ -124,7 +148,10 @@ class TestFaults:
     @pytest.mark.parametrize(
         "fault",
         [*(status(code) for code in (408, 409, 425, 500, 502, 503, 504))]
-        + [Fault(kind) for kind in ("reset", "truncated", "html", "broken_json", "no_choices", "null_content")],
+        + [
+            Fault(kind)
+            for kind in ("reset", "truncated", "html", "broken_json", "no_choices", "null_content")
+        ],
         ids=lambda fault: f"{fault.kind}-{fault.status}",
     )
     async def test_transient_faults_leave_the_client_usable(
@@ -143,7 +170,9 @@ class TestFaults:
     async def test_nobody_listens(self, server: ModelServer) -> None:
         client = make_client(server, endpoint="http://127.0.0.1:1/v1")
         assert isinstance(await fault_of(client, ask()), TransientModelError)
-        with pytest.raises(PermanentModelError, match=r"cannot be reached(.|\n)*model_providers\[local\]\.endpoint"):
+        with pytest.raises(
+            PermanentModelError, match=r"cannot be reached(.|\n)*model_providers\[local\]\.endpoint"
+        ):
             await client.check()
         await client.aclose()
 
@@ -158,7 +187,9 @@ class TestFaults:
             assert part in str(error)
         assert (error.remedy is not None) == (code == 404)
 
-    async def test_redirects_are_reported_not_followed(self, server: ModelServer, client: OpenAIClient) -> None:
+    async def test_redirects_are_reported_not_followed(
+        self, server: ModelServer, client: OpenAIClient
+    ) -> None:
         server.script.append(status(308, headers={"Location": "https://elsewhere/v1"}))
         error = await fault_of(client, ask())
         assert isinstance(error, PermanentModelError) and "https://elsewhere/v1" in str(error)
@@ -170,11 +201,17 @@ class TestFaults:
 
 
 class TestKey:
-    async def test_wrong_key_names_the_variable_and_never_the_key(self, server: ModelServer) -> None:
+    async def test_wrong_key_names_the_variable_and_never_the_key(
+        self, server: ModelServer
+    ) -> None:
         server.api_key = "another"
         client = make_client(server)
         error = await fault_of(client, ask())
-        assert isinstance(error, PermanentModelError) and "MY_KEY" in str(error) and "[API key]" in str(error)
+        assert (
+            isinstance(error, PermanentModelError)
+            and "MY_KEY" in str(error)
+            and "[API key]" in str(error)
+        )
         with pytest.raises(PermanentModelError, match="MY_KEY") as caught:
             await client.check()
         assert KEY not in str(caught.value)
@@ -187,7 +224,9 @@ class TestKey:
         assert "model_providers[local].api_key" in str(await fault_of(client, ask()))
         await client.aclose()
 
-    async def test_key_across_the_cut_of_a_long_body(self, server: ModelServer, client: OpenAIClient) -> None:
+    async def test_key_across_the_cut_of_a_long_body(
+        self, server: ModelServer, client: OpenAIClient
+    ) -> None:
         server.script.append(status(400, message="x" * 250 + KEY))
         assert "sk-secret" not in str(await fault_of(client, ask()))
 
@@ -198,7 +237,9 @@ async def test_check_accepts_a_server_without_the_route(server: ModelServer) -> 
     await client.aclose()
 
 
-async def test_no_limit_on_connections_below_the_gate(server: ModelServer, client: OpenAIClient) -> None:
+async def test_no_limit_on_connections_below_the_gate(
+    server: ModelServer, client: OpenAIClient
+) -> None:
     server.script.extend([Fault("hang")] * 150)
     tasks = [asyncio.create_task(client.chat(ask(f"{number}"))) for number in range(150)]
     await server.seen(150)

@@ -44,7 +44,9 @@ async def client(server: ModelServer) -> AsyncIterator[OpenAIClient]:
 
 
 def embed(**given: Any) -> EmbeddingRequest:
-    return EmbeddingRequest("e", ("a", "b", "c"), InferenceParameters(generation_type="embedding", **given))
+    return EmbeddingRequest(
+        "e", ("a", "b", "c"), InferenceParameters(generation_type="embedding", **given)
+    )
 
 
 def draw(model: str = "dall-e-3") -> ImageRequest:
@@ -67,9 +69,15 @@ async def test_no_embeddings_in_a_200(server: ModelServer, client: OpenAIClient,
         await client.embed(embed())
 
 
-async def test_picture_as_base64_and_by_url_without_the_key(server: ModelServer, client: OpenAIClient) -> None:
+async def test_picture_as_base64_and_by_url_without_the_key(
+    server: ModelServer, client: OpenAIClient
+) -> None:
     reply = await client.make_images(draw())
-    assert reply.images[0].content == PNG and reply.usage.images == 1 and reply.usage.completion_tokens == 5
+    assert (
+        reply.images[0].content == PNG
+        and reply.usage.images == 1
+        and reply.usage.completion_tokens == 5
+    )
     reply = await client.make_images(draw("gpt-image-1"))
     assert reply.images[0].content == PNG and "Authorization" not in server.headers[-1]
 
@@ -138,9 +146,14 @@ def test_tool_calls() -> None:
         {"function": {"name": "g", "arguments": {}}},
     ]
     reply = reply_of({"content": None, "tool_calls": [*calls, "nonsense"]}, "tool_calls")
-    assert reply.tool_calls == (ToolCall("c", "f", '{"a": 1}'), ToolCall("call_1", "g", "{}")) and reply.text == ""
+    assert (
+        reply.tool_calls == (ToolCall("c", "f", '{"a": 1}'), ToolCall("call_1", "g", "{}"))
+        and reply.text == ""
+    )
 
 
 def test_picture_in_a_chat_reply() -> None:
-    reply = reply_of({"content": "", "images": [{"image_url": {"url": "data:image/png;base64,aGk="}}]})
+    reply = reply_of(
+        {"content": "", "images": [{"image_url": {"url": "data:image/png;base64,aGk="}}]}
+    )
     assert reply.image_urls == ("data:image/png;base64,aGk=",)

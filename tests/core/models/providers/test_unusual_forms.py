@@ -43,9 +43,16 @@ def decoded(body: bytes) -> ChatResponse:
 )
 def test_a_stream_is_its_answer(pieces: list[str], end: str, before: str) -> None:
     text = "".join(pieces) + "."
-    chunks = [chunk(role="assistant", content=""), *(chunk(content=piece) for piece in [*pieces, "."])]
+    chunks = [
+        chunk(role="assistant", content=""),
+        *(chunk(content=piece) for piece in [*pieces, "."]),
+    ]
     usage = {"choices": [], "usage": USAGE}
-    whole = {"model": "real", "choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": USAGE}
+    whole = {
+        "model": "real",
+        "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+        "usage": USAGE,
+    }
     body = stream(*chunks, chunk("stop"), usage, end=end, before=before)
     assert decoded(body) == decoded(json.dumps(whole).encode())
     assert decoded(stream(whole, done=False)) == decoded(json.dumps(whole).encode())
@@ -57,7 +64,12 @@ def test_a_stream_with_calls_and_thoughts() -> None:
     other = {"index": 1, "id": "d", "function": {"name": "g", "arguments": "{}"}}
     chunks = [chunk(tool_calls=[call]) for call in (first, *more, other)]
     reply = decoded(
-        stream(chunk(reasoning_content="be"), chunk(reasoning_content="cause"), *chunks, chunk("tool_calls"))
+        stream(
+            chunk(reasoning_content="be"),
+            chunk(reasoning_content="cause"),
+            *chunks,
+            chunk("tool_calls"),
+        )
     )
     assert reply.tool_calls == (ToolCall("c", "f", '{"a": 1}'), ToolCall("d", "g", "{}"))
     assert reply.reasoning == "because" and reply.finish_reason == "tool_calls"
@@ -66,15 +78,31 @@ def test_a_stream_with_calls_and_thoughts() -> None:
 @pytest.mark.parametrize(
     ("body", "error", "words"),
     [
-        (stream(chunk(content="half an ans"), done=False), TransientModelError, "stream of events.*breaks off"),
-        (stream(chunk(content="half"), '{"choices": [{"del', done=False), TransientModelError, "stream of events"),
+        (
+            stream(chunk(content="half an ans"), done=False),
+            TransientModelError,
+            "stream of events.*breaks off",
+        ),
+        (
+            stream(chunk(content="half"), '{"choices": [{"del', done=False),
+            TransientModelError,
+            "stream of events",
+        ),
         (b": nothing but a comment\n\n", TransientModelError, "stream of events.*holds no event"),
         (stream(done=True), TransientModelError, "stream of events.*holds no event"),
         (stream({"error": {"message": "slow down", "code": 429}}), RateLimitedError, "slow down"),
-        (stream(chunk(content="a"), {"error": {"message": "no", "code": 401}}), PermanentModelError, "401"),
+        (
+            stream(chunk(content="a"), {"error": {"message": "no", "code": 401}}),
+            PermanentModelError,
+            "401",
+        ),
         (stream(chunk("stop")), TransientModelError, "empty reply"),
         (stream("[1]", "7", done=False), TransientModelError, "breaks off"),
-        (stream({"choices": [{"delta": 7}, 8], "usage": 9}, {"choices": 5}, done=False), TransientModelError, "breaks"),
+        (
+            stream({"choices": [{"delta": 7}, 8], "usage": 9}, {"choices": 5}, done=False),
+            TransientModelError,
+            "breaks",
+        ),
     ],
 )
 def test_a_stream_without_a_whole_answer(body: bytes, error: type[Exception], words: str) -> None:
@@ -84,30 +112,65 @@ def test_a_stream_without_a_whole_answer(body: bytes, error: type[Exception], wo
 
 def test_a_key_in_pieces_is_taken_out() -> None:
     caller = Caller("p", "http://x/v1", "KEY", key="sk-0123456789abcdef0123456789")
-    body = stream(chunk(content="it is sk-0123456789"), chunk(content="abcdef0123456789"), chunk("stop"))
+    body = stream(
+        chunk(content="it is sk-0123456789"), chunk(content="abcdef0123456789"), chunk("stop")
+    )
     assert "abcdef" not in decode_reply(body, caller=caller, model="m").text
 
 
 def test_a_stream_of_anthropic() -> None:
     events = [
-        {"type": "message_start", "message": {"model": "real", "content": [], "usage": {"input_tokens": 3}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s"}},
+        {
+            "type": "message_start",
+            "message": {"model": "real", "content": [], "usage": {"input_tokens": 3}},
+        },
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "thinking", "thinking": ""},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "hm"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "signature_delta", "signature": "s"},
+        },
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
         {"type": "ping"},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "a"}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "b"}},
-        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": "c", "name": "f"}},
-        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"a":'}},
-        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": " 1}"}},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
+        {
+            "type": "content_block_start",
+            "index": 2,
+            "content_block": {"type": "tool_use", "id": "c", "name": "f"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 2,
+            "delta": {"type": "input_json_delta", "partial_json": '{"a":'},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 2,
+            "delta": {"type": "input_json_delta", "partial_json": " 1}"},
+        },
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "tool_use"},
+            "usage": {"output_tokens": 4},
+        },
         {"type": "message_stop"},
     ]
     reply = decode_message(stream(*events, done=False), REQUEST, caller=CALLER)
     assert (reply.text, reply.reasoning, reply.model) == ("ab", "hm", "real")
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (3, 4)
-    assert [call.name for call in reply.tool_calls] == ["f"] and json.loads(reply.tool_calls[0].arguments) == {"a": 1}
+    assert [call.name for call in reply.tool_calls] == ["f"] and json.loads(
+        reply.tool_calls[0].arguments
+    ) == {"a": 1}
     assert reply.signed == ({"type": "thinking", "thinking": "hm", "signature": "s"},)
     with pytest.raises(TransientModelError, match="breaks off"):
         decode_message(stream(*events[:-2], done=False), REQUEST, caller=CALLER)
@@ -179,6 +242,8 @@ def test_channels(text: str, thought: str | None, said: str) -> None:
 
 def test_a_reply_of_thoughts_alone_is_empty() -> None:
     for content in ("<thinking>on", "<|channel|>analysis<|message|>on"):
-        body = json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "length"}]}).encode()
+        body = json.dumps(
+            {"choices": [{"message": {"content": content}, "finish_reason": "length"}]}
+        ).encode()
         with pytest.raises(TransientModelError, match="raise max_tokens"):
             decoded(body)

@@ -18,7 +18,9 @@ CALLER = Caller("p", "http://x/v1", None)
 
 def reply(text: Any = "hello", reason: Any = "stop", **more: Any) -> ChatResponse:
     choice = {"finish_reason": reason, "message": {"role": "assistant", "content": text}}
-    return decode_reply(json.dumps({"choices": [choice], **more}).encode(), caller=CALLER, model="m")
+    return decode_reply(
+        json.dumps({"choices": [choice], **more}).encode(), caller=CALLER, model="m"
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,22 +36,29 @@ def test_a_reply_that_did_not_end_by_itself_is_none_in_any_words(reason: str, me
     assert found.finish_reason == meant and f"finish_reason {meant}" in (incomplete(found) or "")
 
 
-@pytest.mark.parametrize("reason", ["stop", "STOP", "end_turn", "eos", "stop_sequence", "tool_calls", "", None])
+@pytest.mark.parametrize(
+    "reason", ["stop", "STOP", "end_turn", "eos", "stop_sequence", "tool_calls", "", None]
+)
 def test_a_reply_that_ended_by_itself_is_whole(reason: str | None) -> None:
     assert incomplete(reply(reason=reason)) is None
 
 
 @pytest.mark.parametrize(
-    ("count", "counted"), [("12", 12), (12.0, 12), (11.2, 12), ("11.5", 12), (-1, 0), ("x", 0), ([], 0)]
+    ("count", "counted"),
+    [("12", 12), (12.0, 12), (11.2, 12), ("11.5", 12), (-1, 0), ("x", 0), ([], 0)],
 )
 def test_tokens_are_counted_however_they_are_written(count: Any, counted: int) -> None:
     usage = reply(usage={"prompt_tokens": count, "completion_tokens": 1}).usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (counted, 1)
 
 
-@pytest.mark.parametrize("usage", [None, [], "12", {"prompt_tokens": None}, {"prompt_tokens": float("inf")}])
+@pytest.mark.parametrize(
+    "usage", [None, [], "12", {"prompt_tokens": None}, {"prompt_tokens": float("inf")}]
+)
 def test_a_usage_that_is_none_counts_nothing(usage: Any) -> None:
-    body = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}).replace("Infinity", "1e999")
+    body = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}).replace(
+        "Infinity", "1e999"
+    )
     assert decode_reply(body.encode(), caller=CALLER, model="m").usage.prompt_tokens == 0
 
 
@@ -62,8 +71,13 @@ def test_a_usage_that_is_none_counts_nothing(usage: Any) -> None:
         ({"type": "invalid_request_error"}, PermanentModelError), ({"code": "something"}, TransientModelError),
     ],
 )  # fmt: skip
-def test_an_error_in_a_200_is_the_one_that_its_code_names(error: dict[str, Any], kind: type[ModelError]) -> None:
-    for body in ({"error": {"message": "no", **error}}, {"object": "error", "message": "no", **error}):
+def test_an_error_in_a_200_is_the_one_that_its_code_names(
+    error: dict[str, Any], kind: type[ModelError]
+) -> None:
+    for body in (
+        {"error": {"message": "no", **error}},
+        {"object": "error", "message": "no", **error},
+    ):
         with pytest.raises(ModelError) as raised:
             decode_reply(json.dumps(body).encode(), caller=CALLER, model="m")
         assert type(raised.value) is kind and "no" in str(raised.value)

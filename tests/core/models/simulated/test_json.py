@@ -30,16 +30,34 @@ SCHEMAS: list[dict[str, Any]] = [
     {"type": ["string", "null"]},
     {"enum": [1, "two", None]},
     {"const": {"a": 1}},
-    {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "boolean"}, "minItems": 4}]},
-    {"allOf": [{"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]}, {"required": ["b"]}]},
+    {
+        "anyOf": [
+            {"type": "integer"},
+            {"type": "array", "items": {"type": "boolean"}, "minItems": 4},
+        ]
+    },
+    {
+        "allOf": [
+            {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]},
+            {"required": ["b"]},
+        ]
+    },
     {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 3},
-    {"type": "array", "prefixItems": [{"type": "integer"}, {"const": "x"}], "items": False, "minItems": 2},
+    {
+        "type": "array",
+        "prefixItems": [{"type": "integer"}, {"const": "x"}],
+        "items": False,
+        "minItems": 2,
+    },
     {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2},
     {
         "$defs": {
             "node": {
                 "type": "object",
-                "properties": {"v": {"type": "integer"}, "kids": {"type": "array", "items": {"$ref": "#/$defs/node"}}},
+                "properties": {
+                    "v": {"type": "integer"},
+                    "kids": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+                },
                 "required": ["v", "kids"],
                 "additionalProperties": False,
             }
@@ -55,7 +73,9 @@ def client_of(**simulation: Any) -> SimulatedClient:
 
 
 def ask(seed: int = 0, schema: dict[str, Any] | None = None) -> ChatRequest:
-    return ChatRequest("m", (Message("user", "x"),), InferenceParameters(), seed=seed, response_schema=schema)
+    return ChatRequest(
+        "m", (Message("user", "x"),), InferenceParameters(), seed=seed, response_schema=schema
+    )
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: orjson.dumps(schema).decode()[:60])
@@ -88,10 +108,14 @@ async def test_schema_that_cannot_be_met_is_a_clear_error(schema: dict[str, Any]
 
 
 async def test_vectors_have_the_dimensions_asked_for() -> None:
-    request = EmbeddingRequest("m", ("a", "b"), InferenceParameters(generation_type="embedding", dimensions=9))
+    request = EmbeddingRequest(
+        "m", ("a", "b"), InferenceParameters(generation_type="embedding", dimensions=9)
+    )
     reply = await client_of().embed(request)
     assert [len(vector) for vector in reply.vectors] == [9, 9]
-    assert (await client_of().embed(replace(request, inputs=("b",), seed=5))).vectors[0] == reply.vectors[1]
+    assert (await client_of().embed(replace(request, inputs=("b",), seed=5))).vectors[
+        0
+    ] == reply.vectors[1]
 
 
 async def test_picture_is_a_valid_png_of_its_record() -> None:
@@ -117,7 +141,10 @@ async def test_faults_come_at_their_rates_and_depend_on_nothing_but_request_and_
     rates = {"rate_limited": 0.2, "transient": 0.1}
     first = await fates(client_of(**rates), range(1000))
     assert first == list(reversed(await fates(client_of(**rates), range(999, -1, -1))))
-    assert 150 < first.count("RateLimitedError") < 250 and 60 < first.count("TransientModelError") < 140
+    assert (
+        150 < first.count("RateLimitedError") < 250
+        and 60 < first.count("TransientModelError") < 140
+    )
 
 
 async def test_a_faulty_provider_gives_the_replies_of_a_good_one_in_the_end() -> None:
@@ -147,7 +174,9 @@ async def test_latency_is_distributed_and_never_negative() -> None:
         await asyncio.sleep(0)
 
     simulation = {"latency": {"mean": 0.1, "stddev": 0.05}}
-    provider = ModelProvider.model_validate({"name": "p", "provider_type": "simulated", "simulation": simulation})
+    provider = ModelProvider.model_validate(
+        {"name": "p", "provider_type": "simulated", "simulation": simulation}
+    )
     client = SimulatedClient(provider, sleep=sleep)
     for seed in range(500):
         await client.chat(ask(seed))

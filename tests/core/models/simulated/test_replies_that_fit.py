@@ -44,14 +44,20 @@ async def no_wait(_: float) -> None: ...
 
 async def ask(tokens: Any, *, seed: int = 0, **given: Any) -> str:
     simulation = {"reply_tokens": tokens} if tokens is not None else {}
-    provider = ModelProvider.model_validate({"name": "p", "provider_type": "simulated", "simulation": simulation})
-    request = ChatRequest("m", (Message("user", "Write about hoses"),), InferenceParameters(), seed=seed, **given)
+    provider = ModelProvider.model_validate(
+        {"name": "p", "provider_type": "simulated", "simulation": simulation}
+    )
+    request = ChatRequest(
+        "m", (Message("user", "Write about hoses"),), InferenceParameters(), seed=seed, **given
+    )
     return (await SimulatedClient(provider, sleep=no_wait).chat(request)).text
 
 
 @pytest.mark.parametrize("length", [None, 300])
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_code_is_valid_in_its_language(language: str, length: int | None, tmp_path: Path) -> None:
+async def test_code_is_valid_in_its_language(
+    language: str, length: int | None, tmp_path: Path
+) -> None:
     name = language.partition(":")[0]
     texts = [await ask(length, seed=seed, code_language=name) for seed in range(3)]
     codes = [extract_code(text, language=name) for text in texts]
@@ -61,7 +67,9 @@ async def test_code_is_valid_in_its_language(language: str, length: int | None, 
     if name in COMPILERS and shutil.which(COMPILERS[name][0]):
         file = tmp_path / f"code.{'js' if name == 'javascript' else 'txt'}"
         file.write_text(codes[0] + "\n", encoding="utf-8")
-        checked = subprocess.run([*COMPILERS[name], str(file)], capture_output=True, text=True, check=False)
+        checked = subprocess.run(
+            [*COMPILERS[name], str(file)], capture_output=True, text=True, check=False
+        )
         assert checked.returncode == 0, checked.stderr
 
 
@@ -81,7 +89,9 @@ def test_validators_find_rehearsed_code_valid(tmp_path: Path) -> None:
         ]
     config = dataset_config(llm("x", "x"), num_records=2) | {"columns": columns}
     config["model_providers"][0]["simulation"] = {"reply_tokens": {"python": 200}}
-    rows = stored_records(api.generate(open_dataset(tmp_path / "t.yaml", config, root=tmp_path)).version).values()
+    rows = stored_records(
+        api.generate(open_dataset(tmp_path / "t.yaml", config, root=tmp_path)).version
+    ).values()
     verdicts = {name: row[name]["is_valid"] for row in rows for name in row if name.endswith("_ok")}
     assert verdicts and all(verdicts.values()), verdicts
     assert all(len(row["python"]) > 600 for row in rows)
@@ -90,7 +100,9 @@ def test_validators_find_rehearsed_code_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tokens", [15, 40, 700])
 async def test_texts_have_about_the_length_that_is_asked_for(tokens: int) -> None:
     texts = [await ask(tokens, seed=seed) for seed in range(20)]
-    assert all(text.startswith(MARK) and text.endswith(".") for text in texts) and len(set(texts)) > 10
+    assert (
+        all(text.startswith(MARK) and text.endswith(".") for text in texts) and len(set(texts)) > 10
+    )
     assert all(tokens - 8 <= -(-len(text) // 4) <= tokens for text in texts)
 
 
@@ -101,7 +113,11 @@ async def test_lengths_spread_as_they_are_asked_to() -> None:
 
 async def test_json_grows_in_its_free_texts_only() -> None:
     value = orjson.loads(await ask(250, response_schema=SCHEMA))
-    assert len(value["title"]) <= 30 and value["kind"] in "ab" and value["mail"].endswith("@example.com")
+    assert (
+        len(value["title"]) <= 30
+        and value["kind"] in "ab"
+        and value["mail"].endswith("@example.com")
+    )
     assert 250 * 4 * 0.8 < len(orjson.dumps(value)) < 250 * 4 * 1.1 and len(value["parts"][0]) > 100
     numbers = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     assert orjson.loads(await ask(250, response_schema=numbers)) == orjson.loads(

@@ -15,22 +15,32 @@ model_configs: [{alias: writer, model: m, provider: p}]
 """
 
 
-def faults(text: str, *, seed_columns: list[str] | None = None) -> list[tuple[str, int | None, str]]:
+def faults(
+    text: str, *, seed_columns: list[str] | None = None
+) -> list[tuple[str, int | None, str]]:
     """Every fault of meaning in a structurally sound file."""
     parsed = parse_config(text, source="test.yaml", default_name="test", env={})
     assert not parsed.problems, [str(problem) for problem in parsed.problems]
     assert parsed.config is not None
-    found = [parsed.problem(path, message) for path, message in check_config(parsed.config, seed_columns=seed_columns)]
+    found = [
+        parsed.problem(path, message)
+        for path, message in check_config(parsed.config, seed_columns=seed_columns)
+    ]
     return [(problem.path, problem.line, problem.message) for problem in found]
 
 
 def expressions(**columns: str) -> str:
-    lines = [f"- {{column_type: expression, name: {name}, expr: '{expr}'}}" for name, expr in columns.items()]
+    lines = [
+        f"- {{column_type: expression, name: {name}, expr: '{expr}'}}"
+        for name, expr in columns.items()
+    ]
     return "\n".join(["columns:", *lines, ""])
 
 
 def sampler(kind: str, params: str, *, name: str = "a", more: str = "") -> str:
-    return f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
+    return (
+        f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
+    )
 
 
 SEEDED = "seed_config: {source: {path: x.csv}}\n"
@@ -44,7 +54,12 @@ def test_a_sound_config_has_no_faults() -> None:
     ("text", "path", "line", "message"),
     [
         (expressions(a="{{ b }}"), "columns[0].expr", 2, "unknown column 'b'; there is 'a'"),
-        (expressions(plan="1", b="{{ plam }}"), "columns[1].expr", 3, "unknown column 'plam'; did you mean 'plan'?"),
+        (
+            expressions(plan="1", b="{{ plam }}"),
+            "columns[1].expr",
+            3,
+            "unknown column 'plam'; did you mean 'plan'?",
+        ),
         (expressions(a="{{ a }}"), "columns[0].expr", 2, "column 'a' reads itself"),
         (expressions(a="{{ a }}") + SEEDED, "columns[0].expr", 2, "column 'a' reads itself"),
         (expressions(a="{{ b }}", b="{{ a }}"), "columns[0]", 2, "dependency cycle: a -> b -> a"),
@@ -54,12 +69,18 @@ def test_a_sound_config_has_no_faults() -> None:
             3,
             "dependency cycle: a -> c -> b -> a",
         ),
-        (expressions(a="{{ b }}", b="{{ a }}") + SEEDED, "columns[0]", 2, "dependency cycle: a -> b -> a"),
+        (
+            expressions(a="{{ b }}", b="{{ a }}") + SEEDED,
+            "columns[0]",
+            2,
+            "dependency cycle: a -> b -> a",
+        ),
         (expressions(a="{{ b"), "columns[0].expr", 2, "not a valid template"),
         (expressions(a="{{ 1|shout }}"), "columns[0].expr", 2, "unknown filter: filter shout"),
         (expressions(none="1"), "columns[0].name", 2, "means something else in templates"),
         (
-            "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}" + SIMULATED,
+            "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}"
+            + SIMULATED,
             "columns[0].model_alias",
             2,
             "no model has the alias 'writr'; did you mean 'writer'?",
@@ -78,19 +99,31 @@ def test_a_sound_config_has_no_faults() -> None:
             "unknown provider 'q'; there are none",
         ),
         (
-            expressions(a="1") + SIMULATED.replace("[{name: p,", "[{name: p, provider_type: simulated}, {name: p,"),
+            expressions(a="1")
+            + SIMULATED.replace("[{name: p,", "[{name: p, provider_type: simulated}, {name: p,"),
             "model_providers[1].name",
             4,
             "another provider is named 'p'",
         ),
         (
-            expressions(a="1") + SIMULATED.replace("[{alias", "[{alias: writer, model: m, provider: p}, {alias"),
+            expressions(a="1")
+            + SIMULATED.replace("[{alias", "[{alias: writer, model: m, provider: p}, {alias"),
             "model_configs[1].alias",
             5,
             "another model has the alias 'writer'",
         ),
-        ("columns:\n- {column_type: seed-dataset, name: a}\n", "columns[0]", 2, "there is no seed_config"),
-        ("columns:\n" + sampler("category", "{values: [a, 1]}"), "columns[0].params.values", 2, "quote the numbers"),
+        (
+            "columns:\n- {column_type: seed-dataset, name: a}\n",
+            "columns[0]",
+            2,
+            "there is no seed_config",
+        ),
+        (
+            "columns:\n" + sampler("category", "{values: [a, 1]}"),
+            "columns[0].params.values",
+            2,
+            "quote the numbers",
+        ),
         (
             "columns:\n" + sampler("subcategory", "{category: nope, values: {x: [y]}}"),
             "columns[0].params.category",
@@ -98,7 +131,9 @@ def test_a_sound_config_has_no_faults() -> None:
             "'nope' is not a category sampler; there are none",
         ),
         (
-            "columns:\n" + sampler("uuid", "{}") + sampler("subcategory", "{category: a, values: {x: [y]}}", name="b"),
+            "columns:\n"
+            + sampler("uuid", "{}")
+            + sampler("subcategory", "{category: a, values: {x: [y]}}", name="b"),
             "columns[1].params.category",
             3,
             "'a' is not a category sampler",
@@ -162,13 +197,15 @@ def test_a_sound_config_has_no_faults() -> None:
             "2024-02-01 (excluded) is not after start 2024-02-01 (included)",
         ),
         (
-            "columns:\n" + sampler("datetime", "{start: 2024-02-20T12, end: 2024-02-20T06, unit: D}"),
+            "columns:\n"
+            + sampler("datetime", "{start: 2024-02-20T12, end: 2024-02-20T06, unit: D}"),
             "columns[0].params.end",
             2,
             "2024-02-20T06 (excluded) is not after start",
         ),
         (
-            expressions(a="1") + "processors: [{processor_type: drop_columns, name: x, column_names: [a, 'b*']}]\n",
+            expressions(a="1")
+            + "processors: [{processor_type: drop_columns, name: x, column_names: [a, 'b*']}]\n",
             "processors[0].column_names[1]",
             3,
             "no column matches 'b*'",
@@ -181,7 +218,8 @@ def test_a_sound_config_has_no_faults() -> None:
             "unknown column 'q'",
         ),
         (
-            expressions(a="1") + "processors: [{processor_type: schema_transform, name: x, template: {m: '{{ q'}}]\n",
+            expressions(a="1")
+            + "processors: [{processor_type: schema_transform, name: x, template: {m: '{{ q'}}]\n",
             "processors[0].template.m",
             3,
             "not a valid template",
@@ -195,7 +233,8 @@ def test_a_sound_config_has_no_faults() -> None:
             "another processor is named 'x'",
         ),
         (
-            expressions(a="1") + "processors: [{processor_type: schema_transform, name: dataset, template: {m: a}}]\n",
+            expressions(a="1")
+            + "processors: [{processor_type: schema_transform, name: dataset, template: {m: a}}]\n",
             "processors[0].name",
             3,
             "'dataset' is where the finished dataset goes",
@@ -216,7 +255,10 @@ def test_one_fault_of_meaning(text: str, path: str, line: int, message: str) -> 
 
 def test_each_of_several_columns_of_one_name_is_named() -> None:
     text = expressions(a="1") + "- {column_type: expression, name: a, expr: '2'}\n"
-    assert [(path, line) for path, line, _ in faults(text)] == [("columns[0].name", 2), ("columns[1].name", 3)]
+    assert [(path, line) for path, line, _ in faults(text)] == [
+        ("columns[0].name", 2),
+        ("columns[1].name", 3),
+    ]
 
 
 def test_every_cycle_is_listed() -> None:
@@ -243,7 +285,10 @@ def test_a_seed_column_must_exist_and_may_not_be_generated_too() -> None:
     assert faults(text, seed_columns=["b"]) == []
     found = faults(text, seed_columns=["a"])
     assert [path for path, _, _ in found] == ["columns[0].name", "columns[1].name"]
-    assert "also a column of the seed data" in found[0][2] and "no column 'b'; it has 'a'" in found[1][2]
+    assert (
+        "also a column of the seed data" in found[0][2]
+        and "no column 'b'; it has 'a'" in found[1][2]
+    )
 
 
 def test_a_subcategory_may_have_a_seed_column_for_its_parent() -> None:
@@ -253,7 +298,10 @@ def test_a_subcategory_may_have_a_seed_column_for_its_parent() -> None:
 
 
 def test_a_datetime_range_within_one_unit_holds_its_start() -> None:
-    assert faults("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}")) == []
+    assert (
+        faults("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}"))
+        == []
+    )
 
 
 def test_a_file_with_faults_raises_and_one_without_knows_its_folder(tmp_path: Path) -> None:

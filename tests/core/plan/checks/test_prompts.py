@@ -4,7 +4,12 @@ import pytest
 
 from sdg_core import api
 
-PLAN = {"column_type": "sampler", "name": "plan", "sampler_type": "category", "params": {"values": ["free"]}}
+PLAN = {
+    "column_type": "sampler",
+    "name": "plan",
+    "sampler_type": "category",
+    "params": {"values": ["free"]},
+}
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,23 @@ model_configs: [{alias: w, model: m, provider: p}]
 
 
 def sampler(kind: str, params: str, *, name: str = "a", more: str = "") -> str:
-    return f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
+    return (
+        f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
+    )
 
 
-def faults(columns: str, *, rest: str = "", seed_columns: list[str] | None = None) -> list[tuple[str, str]]:
+def faults(
+    columns: str, *, rest: str = "", seed_columns: list[str] | None = None
+) -> list[tuple[str, str]]:
     parsed = parse_config(f"columns:\n{columns}{rest}", source="t.yaml", default_name="t", env={})
     found = [(problem.path, problem.message) for problem in parsed.problems]
     if parsed.config is not None:
-        checked = check_config(parsed.config, seed_columns=seed_columns, also_known=parsed.dropped_columns)
-        found += [(problem.path, problem.message) for problem in (parsed.problem(*one) for one in checked)]
+        checked = check_config(
+            parsed.config, seed_columns=seed_columns, also_known=parsed.dropped_columns
+        )
+        found += [
+            (problem.path, problem.message) for problem in (parsed.problem(*one) for one in checked)
+        ]
     return found
 
 
@@ -35,39 +43,79 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
 @pytest.mark.parametrize(
     ("columns", "path", "message"),
     [
-        (sampler("bernoulli", "{p: 1.5}"), "columns[0].params.p", "less than or equal to 1, got 1.5"),
+        (
+            sampler("bernoulli", "{p: 1.5}"),
+            "columns[0].params.p",
+            "less than or equal to 1, got 1.5",
+        ),
         (sampler("bernoulli", "{p: -0.1}"), "columns[0].params.p", "0"),
-        (sampler("binomial", "{n: -1, p: 0.5}"), "columns[0].params.n", "greater than or equal to 0"),
+        (
+            sampler("binomial", "{n: -1, p: 0.5}"),
+            "columns[0].params.n",
+            "greater than or equal to 0",
+        ),
         (sampler("binomial", "{n: 2.5, p: 0.5}"), "columns[0].params.n", "2.5"),
         (sampler("binomial", "{n: 10000000000, p: 0.5}"), "columns[0].params.n", "1000000000"),
         (sampler("poisson", "{mean: -1}"), "columns[0].params.mean", "greater than or equal to 0"),
         (sampler("bernoulli_mixture", "{p: 2, dist_name: norm}"), "columns[0].params.p", "1"),
-        (sampler("scipy", "{dist_name: nrom}"), "columns[0].params.dist_name", "did you mean 'norm'?"),
+        (
+            sampler("scipy", "{dist_name: nrom}"),
+            "columns[0].params.dist_name",
+            "did you mean 'norm'?",
+        ),
         (sampler("scipy", "{dist_name: multivariate_normal}"), "columns[0].params.dist_name", "no"),
         (
             sampler("scipy", "{dist_name: norm, dist_params: {mean: 1}}"),
             "columns[0].params.dist_params",
             "no parameter",
         ),
-        (sampler("scipy", "{dist_name: gamma}"), "columns[0].params.dist_params", "gamma needs a as well"),
-        (sampler("scipy", "{dist_name: norm, dist_params: {scale: -1}}"), "columns[0].params.dist_params", "scale=-1"),
+        (
+            sampler("scipy", "{dist_name: gamma}"),
+            "columns[0].params.dist_params",
+            "gamma needs a as well",
+        ),
+        (
+            sampler("scipy", "{dist_name: norm, dist_params: {scale: -1}}"),
+            "columns[0].params.dist_params",
+            "scale=-1",
+        ),
         (
             sampler("scipy", "{dist_name: geom, dist_params: {p: 0.5, loc: 0.5}}"),
             "columns[0].params.dist_params",
             "loc",
         ),
-        (sampler("scipy", "{dist_name: norm, dist_params: {loc: x}}"), "columns[0].params.dist_params.loc", "number"),
+        (
+            sampler("scipy", "{dist_name: norm, dist_params: {loc: x}}"),
+            "columns[0].params.dist_params.loc",
+            "number",
+        ),
         (
             sampler("bernoulli_mixture", "{p: 0.5, dist_name: binom, dist_params: {n: 5, p: 7}}"),
             "columns[0].params.dist_params",
             "binom is not defined for n=5, p=7",
         ),
-        (sampler("poisson", "{mean: 1}", more=", convert_to: bool"), "columns[0].convert_to", "one of int, float, str"),
-        (sampler("category", "{values: [x, y]}", more=", convert_to: int"), "columns[0].convert_to", "'x' is text"),
-        (sampler("datetime", DAY, more=", convert_to: '%Q'"), "columns[0].convert_to", "'%Q' is not a date format"),
+        (
+            sampler("poisson", "{mean: 1}", more=", convert_to: bool"),
+            "columns[0].convert_to",
+            "one of int, float, str",
+        ),
+        (
+            sampler("category", "{values: [x, y]}", more=", convert_to: int"),
+            "columns[0].convert_to",
+            "'x' is text",
+        ),
+        (
+            sampler("datetime", DAY, more=", convert_to: '%Q'"),
+            "columns[0].convert_to",
+            "'%Q' is not a date format",
+        ),
         (
             sampler("datetime", DAY, name="d")
-            + sampler("timedelta", "{dt_min: 0, dt_max: 3, reference_column_name: d}", more=", convert_to: '%'"),
+            + sampler(
+                "timedelta",
+                "{dt_min: 0, dt_max: 3, reference_column_name: d}",
+                more=", convert_to: '%'",
+            ),
             "columns[1].convert_to",
             "is not a date format",
         ),
@@ -84,7 +132,8 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "beyond the year 9999",
         ),
         (
-            sampler("uuid", "{}", name="u") + sampler("timedelta", "{dt_min: 0, dt_max: 3, reference_column_name: u}"),
+            sampler("uuid", "{}", name="u")
+            + sampler("timedelta", "{dt_min: 0, dt_max: 3, reference_column_name: u}"),
             "columns[1].params.reference_column_name",
             "'u' is not a datetime sampler",
         ),
@@ -104,7 +153,8 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "without braces",
         ),
         (
-            sampler("uniform", UNIFORM, more=CONDITIONAL.format("agee > 1")) + sampler("uniform", UNIFORM, name="age"),
+            sampler("uniform", UNIFORM, more=CONDITIONAL.format("agee > 1"))
+            + sampler("uniform", UNIFORM, name="age"),
             "columns[0].conditional_params.agee > 1",
             "unknown column 'agee'; did you mean 'age'?",
         ),
@@ -114,7 +164,8 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "column 'a' reads itself",
         ),
         (
-            sampler("uniform", UNIFORM, more=CONDITIONAL.format("b|shout")) + sampler("uniform", UNIFORM, name="b"),
+            sampler("uniform", UNIFORM, more=CONDITIONAL.format("b|shout"))
+            + sampler("uniform", UNIFORM, name="b"),
             "columns[0].conditional_params.b|shout",
             "unknown filter",
         ),
@@ -125,13 +176,20 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "",
         ),
         (
-            sampler("category", "{values: [x]}", more=', conditional_params: {"b > 1": {values: [1]}}')
+            sampler(
+                "category", "{values: [x]}", more=', conditional_params: {"b > 1": {values: [1]}}'
+            )
             + sampler("uniform", UNIFORM, name="b"),
             "columns[0].params",
             "mixes text and numbers",
         ),
         (
-            sampler("category", "{values: [x]}", name="c", more=', conditional_params: {"b > 1": {values: [y]}}')
+            sampler(
+                "category",
+                "{values: [x]}",
+                name="c",
+                more=', conditional_params: {"b > 1": {values: [y]}}',
+            )
             + sampler("uniform", UNIFORM, name="b")
             + sampler("subcategory", "{category: c, values: {x: [1]}}"),
             "columns[2].params.values",
@@ -154,7 +212,9 @@ def test_conditions_that_read_each_other_are_a_circle() -> None:
 
 def test_a_condition_may_not_wait_for_a_model() -> None:
     text = "- {column_type: llm-text, name: t, prompt: hi, model_alias: w}\n"
-    found = faults(sampler("uniform", UNIFORM, more=CONDITIONAL.format("t == 'x'")) + text, rest=MODEL)
+    found = faults(
+        sampler("uniform", UNIFORM, more=CONDITIONAL.format("t == 'x'")) + text, rest=MODEL
+    )
     assert [path for path, _ in found] == ["columns[0]"] and "made record by record" in found[0][1]
 
 
@@ -176,12 +236,32 @@ PAIR = sampler("uniform", UNIFORM) + sampler("uniform", UNIFORM, name="b")
 @pytest.mark.parametrize(
     ("columns", "constraint", "path", "message"),
     [
-        (PAIR, "{target_column: c, operator: lt, rhs: 1}", "constraints[0].target_column", "unknown column 'c'"),
-        (PAIR, "{target_column: a, operator: lt, rhs: c}", "constraints[0].rhs", "unknown column 'c'"),
+        (
+            PAIR,
+            "{target_column: c, operator: lt, rhs: 1}",
+            "constraints[0].target_column",
+            "unknown column 'c'",
+        ),
+        (
+            PAIR,
+            "{target_column: a, operator: lt, rhs: c}",
+            "constraints[0].rhs",
+            "unknown column 'c'",
+        ),
         (PAIR, "{target_column: a, operator: '<', rhs: 1}", "constraints[0].operator", "'lt'"),
         (PAIR, "{target_column: a, operator: lt}", "constraints[0].rhs", "required"),
-        (PAIR, "{target_column: a, operator: lt, rhs: a}", "constraints[0].rhs", "compares 'a' with itself"),
-        (PAIR, "{target_column: a, operator: lt, rhs: b, of: 1}", "constraints[0].of", "unknown key"),
+        (
+            PAIR,
+            "{target_column: a, operator: lt, rhs: a}",
+            "constraints[0].rhs",
+            "compares 'a' with itself",
+        ),
+        (
+            PAIR,
+            "{target_column: a, operator: lt, rhs: b, of: 1}",
+            "constraints[0].of",
+            "unknown key",
+        ),
         (
             PAIR + "- {column_type: expression, name: e, expr: '1'}\n",
             "{target_column: a, operator: lt, rhs: e}",

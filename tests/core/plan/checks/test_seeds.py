@@ -14,7 +14,10 @@ ORDERED = "SELECT a FROM t ORDER BY a"
 
 def problems(**source: Any) -> list[tuple[str, str]]:
     raw = {"name": "mine", "columns": [COLUMN], "seed_config": {"source": source}}
-    return [(".".join(map(str, place)), message) for place, message in check_config(DatasetConfig.model_validate(raw))]
+    return [
+        (".".join(map(str, place)), message)
+        for place, message in check_config(DatasetConfig.model_validate(raw))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,18 +59,26 @@ def test_a_query_without_an_order_names_the_remedy(query: str) -> None:
 
 
 def test_one_statement_only() -> None:
-    [(_, message)] = problems(seed_type="sql", url="sqlite:///x.db", query=f"DROP TABLE t; {ORDERED}")
+    [(_, message)] = problems(
+        seed_type="sql", url="sqlite:///x.db", query=f"DROP TABLE t; {ORDERED}"
+    )
     assert "one statement is needed" in message
-    assert problems(seed_type="sql", url="sqlite:///x.db", query="SELECT ';' FROM t ORDER BY 1;") == []
+    assert (
+        problems(seed_type="sql", url="sqlite:///x.db", query="SELECT ';' FROM t ORDER BY 1;") == []
+    )
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:s3cret@host/db", "postgresql://host/db?password=s3cret"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:s3cret@host/db", "postgresql://host/db?password=s3cret"]
+)
 def test_a_password_does_not_belong_in_the_file(url: str) -> None:
     [(place, message)] = problems(seed_type="sql", url=url, query=ORDERED)
     assert place == "seed_config.source.url" and "url_env" in message and "s3cret" not in message
 
 
-@pytest.mark.parametrize("url", ["postgresql://me@host/db", "sqlite:////tmp/x.db", "mysql://host:3306/db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://me@host/db", "sqlite:////tmp/x.db", "mysql://host:3306/db"]
+)
 def test_a_url_without_a_password_does(url: str) -> None:
     assert problems(seed_type="sql", url=url, query=ORDERED) == []
 

@@ -44,28 +44,68 @@ def test_data_designers_spelling_of_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("kind", "params", "path", "message"),
     [
-        ("person_from_faker", "{locale: en_UX}", "locale", "not a locale of Faker; did you mean 'en_US'?"),
+        (
+            "person_from_faker",
+            "{locale: en_UX}",
+            "locale",
+            "not a locale of Faker; did you mean 'en_US'?",
+        ),
         ("person", "{locale: en_SG}", "locale", "there are no names for 'en_SG'"),
         ("person", "{locale: es_ES}", "locale", "person_from_faker has every locale of Faker"),
         ("person_from_faker", "{sex: female}", "sex", "'Male' or 'Female'"),
-        ("person_from_faker", "{age_range: [40, 30]}", "age_range", "lowest age 40 is above the highest 30"),
+        (
+            "person_from_faker",
+            "{age_range: [40, 30]}",
+            "age_range",
+            "lowest age 40 is above the highest 30",
+        ),
         ("person_from_faker", "{age_range: [10]}", "age_range", "two whole numbers are needed"),
-        ("person_from_faker", "{age_range: [10, 20.5]}", "age_range", "two whole numbers are needed"),
+        (
+            "person_from_faker",
+            "{age_range: [10, 20.5]}",
+            "age_range",
+            "two whole numbers are needed",
+        ),
         ("person_from_faker", "{age_range: [0, 115]}", "age_range", "ages are between 0 and 114"),
         ("person_from_faker", "{city: []}", "city", "at least one item"),
         ("person_from_faker", "{select_field_values: {}}", "select_field_values", "unknown"),
-        ("person_from_faker", "{with_synthetic_personas: true}", "with_synthetic_personas", "unknown key"),
+        (
+            "person_from_faker",
+            "{with_synthetic_personas: true}",
+            "with_synthetic_personas",
+            "unknown key",
+        ),
         ("person", "{with_synthetic_personas: maybe}", "with_synthetic_personas", "true or false"),
-        ("person", "{select_field_values: {stat: [NY]}}", "select_field_values.stat", "did you mean 'state'?"),
-        ("person", "{select_field_values: {state: []}}", "select_field_values.state", "at least one item"),
+        (
+            "person",
+            "{select_field_values: {stat: [NY]}}",
+            "select_field_values.stat",
+            "did you mean 'state'?",
+        ),
+        (
+            "person",
+            "{select_field_values: {state: []}}",
+            "select_field_values.state",
+            "at least one item",
+        ),
         (
             "person",
             "{select_field_values: {education_level: [bachelor]}}",
             "select_field_values.education_level[0]",
             "did you mean 'bachelors'?",
         ),
-        ("person", "{sex: Male, select_field_values: {sex: [Male]}}", "select_field_values.sex", "keep one"),
-        ("person", "{select_field_values: {state: [a], region: [b]}}", "select_field_values.region", "keep one"),
+        (
+            "person",
+            "{sex: Male, select_field_values: {sex: [Male]}}",
+            "select_field_values.sex",
+            "keep one",
+        ),
+        (
+            "person",
+            "{select_field_values: {state: [a], region: [b]}}",
+            "select_field_values.region",
+            "keep one",
+        ),
         (
             "person",
             "{select_field_values: {bachelors_field: [stem], education_level: [associates]}}",
@@ -92,7 +132,9 @@ def test_people_have_no_conversion() -> None:
 
 
 def test_parameters_under_a_condition_are_checked() -> None:
-    [(path, message)] = faults("person_from_faker", "{}", more=", conditional_params: {'1 > 0': {locale: xx}}")
+    [(path, message)] = faults(
+        "person_from_faker", "{}", more=", conditional_params: {'1 > 0': {locale: xx}}"
+    )
     assert path.endswith("locale") and "not a locale of Faker" in message
 
 
@@ -103,13 +145,21 @@ def person(**values: Any) -> PersonParams:
 def test_selected_fields_raise_the_lowest_age() -> None:
     assert ages(person(education_level=("doctorate", "bachelors"))) == (21, 114)
     assert ages(person(bachelors_field=("stem",))) == (21, 114)
-    assert ages(PersonParams(age_range=(5, 60), select_field_values={"occupation": ("Actor",)})) == (18, 60)
-    assert ages(PersonParams(age_range=(5, 60), select_field_values={"marital_status": ("divorced",)})) == (18, 60)
+    assert ages(
+        PersonParams(age_range=(5, 60), select_field_values={"occupation": ("Actor",)})
+    ) == (18, 60)
+    assert ages(
+        PersonParams(age_range=(5, 60), select_field_values={"marital_status": ("divorced",)})
+    ) == (18, 60)
     assert ages(PersonParams(age_range=(5, 60))) == (5, 60)
 
 
 def test_a_field_of_study_goes_with_a_degree() -> None:
-    assert set(education_levels(person(bachelors_field=("stem",)))) == {"bachelors", "graduate", "doctorate"}
+    assert set(education_levels(person(bachelors_field=("stem",)))) == {
+        "bachelors",
+        "graduate",
+        "doctorate",
+    }
     assert set(education_levels(person(bachelors_field=("no_degree",)))) == {
         "secondary_education",
         "some_college",

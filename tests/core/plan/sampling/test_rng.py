@@ -15,8 +15,16 @@ def _join(*words: int) -> int:
 @pytest.mark.parametrize(
     ("counter", "key", "expected"),
     [
-        ((0, 0, 0, 0), (0, 0), "16554d9eca36314c db20fe9d672d0fdc d7e772cee186176b 7e68b68aec7ba23b"),
-        ((ONES,) * 4, (ONES,) * 2, "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0"),
+        (
+            (0, 0, 0, 0),
+            (0, 0),
+            "16554d9eca36314c db20fe9d672d0fdc d7e772cee186176b 7e68b68aec7ba23b",
+        ),
+        (
+            (ONES,) * 4,
+            (ONES,) * 2,
+            "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0",
+        ),
         (
             (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89),
             (0x452821E638D01377, 0xBE5466CF34E90C6C),
@@ -24,14 +32,19 @@ def _join(*words: int) -> int:
         ),
     ],
 )
-def test_words_are_those_of_random123(counter: tuple[int, ...], key: tuple[int, ...], expected: str) -> None:
+def test_words_are_those_of_random123(
+    counter: tuple[int, ...], key: tuple[int, ...], expected: str
+) -> None:
     words = _block_words(_join(*key), start=_join(*counter), count=1, block=0, attempt=0)
     assert " ".join(f"{word:016x}" for word in words[0]) == expected
 
 
 def test_block_and_attempt_are_words_of_the_counter() -> None:
     words = _block_words(5, start=3, count=1, block=2, attempt=9)
-    assert words.tolist() == _block_words(5, start=_join(3, 2, 0, 9), count=1, block=0, attempt=0).tolist()
+    assert (
+        words.tolist()
+        == _block_words(5, start=_join(3, 2, 0, 9), count=1, block=0, attempt=0).tolist()
+    )
 
 
 @settings(deadline=None)
@@ -96,14 +109,19 @@ def test_units_keep_to_their_interval() -> None:
 
 @settings(deadline=None)
 @given(
-    wanted=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5000)), unique=True, max_size=60).map(sorted),
+    wanted=st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 5000)), unique=True, max_size=60
+    ).map(sorted),
     seed=st.integers(0, 9),
 )
-def test_records_drawn_again_have_the_words_of_their_attempt(wanted: list[tuple[int, int]], seed: int) -> None:
+def test_records_drawn_again_have_the_words_of_their_attempt(
+    wanted: list[tuple[int, int]], seed: int
+) -> None:
     attempts, indices = (np.array([pair[place] for pair in wanted], np.int64) for place in (0, 1))
     drawn = RandomSource(seed, attempts).words("a", indices)
     single = [
-        RandomSource(seed).words("a", indices[[row]], attempt=int(attempts[row]))[0] for row in range(len(wanted))
+        RandomSource(seed).words("a", indices[[row]], attempt=int(attempts[row]))[0]
+        for row in range(len(wanted))
     ]
     assert drawn.shape == (len(wanted), 4)
     assert drawn.tolist() == [words.tolist() for words in single]
@@ -119,4 +137,6 @@ def test_attempts_and_records_go_together() -> None:
 def test_scattered_records_have_their_words(wanted: set[int]) -> None:
     indices = np.array(sorted(wanted), np.int64)
     words = RandomSource(3).words("a", indices)
-    assert words.tolist() == [RandomSource(3).words("a", np.array([index]))[0].tolist() for index in indices]
+    assert words.tolist() == [
+        RandomSource(3).words("a", np.array([index]))[0].tolist() for index in indices
+    ]

@@ -14,33 +14,58 @@ from sdg_core.plan.templates.render import RenderError, Template
 
 _JINJA = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
 
-_WORDS = st.lists(st.sampled_from(["a", "bb", "some", "words-and", "longerthanothers", "Öl", "x,y"]), max_size=6)
+_WORDS = st.lists(
+    st.sampled_from(["a", "bb", "some", "words-and", "longerthanothers", "Öl", "x,y"]), max_size=6
+)
 _TEXTS = _WORDS.map(" ".join)
 _NUMBERS = st.integers(-3, 30)
 _SIZES = st.integers(1, 20)
 
 _SOURCES = st.one_of(
     st.builds("t|truncate({})".format, st.integers(3, 20)),
-    st.builds("t|truncate({}, {}, '..')".format, st.integers(3, 20), st.sampled_from(["true", "false"])),
+    st.builds(
+        "t|truncate({}, {}, '..')".format, st.integers(3, 20), st.sampled_from(["true", "false"])
+    ),
     st.builds("t|truncate({}, true, '-', {})".format, _SIZES, st.integers(0, 5)),
     st.builds("t|wordwrap({})".format, _SIZES),
     st.builds("t|wordwrap({}, false)".format, _SIZES),
     st.builds("t|wordwrap({}, true, '/')".format, _SIZES),
-    st.builds("t|replace('{}', '{}', {})".format, st.sampled_from("ab ,"), st.sampled_from(["", "_"]), _NUMBERS),
+    st.builds(
+        "t|replace('{}', '{}', {})".format,
+        st.sampled_from("ab ,"),
+        st.sampled_from(["", "_"]),
+        _NUMBERS,
+    ),
     st.builds("t|center({})".format, _NUMBERS),
     st.just("t|wordcount"),
     st.just("t|forceescape"),
-    st.builds("'{}' % n".format, st.sampled_from(["%05d", "%d!", "%+d", "%x", "%5.1f", "%s", "%-6d|"])),
+    st.builds(
+        "'{}' % n".format, st.sampled_from(["%05d", "%d!", "%+d", "%x", "%5.1f", "%s", "%-6d|"])
+    ),
     st.just("'%s and %03d' % (t, n)"),
     st.just("'%s' % t|upper"),
     st.builds("t.{}({})".format, st.sampled_from(["zfill", "center", "rjust", "ljust"]), _NUMBERS),
     st.builds("t.{}()".format, st.sampled_from(["swapcase", "casefold", "isdecimal", "istitle"])),
-    st.builds("t.{}('{}')[0]".format, st.sampled_from(["partition", "rpartition", "rsplit"]), st.sampled_from("a ,")),
-    st.builds("t.strip().{}('a').upper()".format, st.sampled_from(["removeprefix", "removesuffix"])),
+    st.builds(
+        "t.{}('{}')[0]".format,
+        st.sampled_from(["partition", "rpartition", "rsplit"]),
+        st.sampled_from("a ,"),
+    ),
+    st.builds(
+        "t.strip().{}('a').upper()".format, st.sampled_from(["removeprefix", "removesuffix"])
+    ),
     st.builds("(t ~ n).zfill({})|length".format, _NUMBERS),
     st.builds("d.k.rjust({}).swapcase()".format, _NUMBERS),
-    st.builds("(t ~ ' q').split()|{}({})|join('/')".format, st.sampled_from(["sort", "unique"]), st.just("true")),
-    st.builds("(t ~ ' Q').split()|{}({})".format, st.sampled_from(["min", "max"]), st.sampled_from(["true", "false"])),
+    st.builds(
+        "(t ~ ' q').split()|{}({})|join('/')".format,
+        st.sampled_from(["sort", "unique"]),
+        st.just("true"),
+    ),
+    st.builds(
+        "(t ~ ' Q').split()|{}({})".format,
+        st.sampled_from(["min", "max"]),
+        st.sampled_from(["true", "false"]),
+    ),
     st.just("[{'k': t}, {'k': 'm'}]|sort(true, false, 'k')|map(attribute='k')|join"),
     st.just("{'b': 1, 'A': 2, 'a': n}|dictsort(true, 'key', true)"),
     st.builds("t|replace('{}', '_', count={})".format, st.sampled_from("ab ,"), _NUMBERS),
@@ -80,13 +105,17 @@ def test_the_text_is_the_one_of_jinja(frame: str, source: str, text: str, number
         ("{{ a|jsonpath }}", "filter jsonpath: missing a required argument"),
     ],
 )
-def test_calls_that_could_never_work_are_refused_wherever_they_stand(source: str, message: str) -> None:
+def test_calls_that_could_never_work_are_refused_wherever_they_stand(
+    source: str, message: str
+) -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         Template(source)
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["{{ t.center(10001) }}", "{{ t|center(99999) }}", "{{ '%99999d' % n }}"])
+@pytest.mark.parametrize(
+    "source", ["{{ t.center(10001) }}", "{{ t|center(99999) }}", "{{ '%99999d' % n }}"]
+)
 def test_sizes_are_bounded(source: str) -> None:
     with pytest.raises((RenderError, TemplateSyntaxError), match=r"above 10,000"):
         Template(source).render({"t": "x", "n": 1})
@@ -128,7 +157,9 @@ def test_json_text_is_read_where_it_is_looked_into(source: str, text: str) -> No
         ("{{ x[0] }}", "true", "t"),
     ],
 )
-def test_what_is_printed_or_is_no_object_or_list_stays_text(source: str, value: str, text: str) -> None:
+def test_what_is_printed_or_is_no_object_or_list_stays_text(
+    source: str, value: str, text: str
+) -> None:
     assert Template(source).render({"x": value}) == text
 
 
@@ -167,7 +198,9 @@ def test_what_is_no_jsonpath_is_an_error(path: str) -> None:
 def test_random_chooses_by_the_numbers_given() -> None:
     template = Template("{% for q in range(40) %}{{ ['a', 'b', 'c']|random }}{% endfor %}")
     first = template.render({}, DrawStream(1, "x"))
-    assert first == template.render({}, DrawStream(1, "x")) != template.render({}, DrawStream(2, "x"))
+    assert (
+        first == template.render({}, DrawStream(1, "x")) != template.render({}, DrawStream(2, "x"))
+    )
     assert set(first) == {"a", "b", "c"}
     with pytest.raises(RenderError, match="no record here"):
         template.render({})
@@ -175,7 +208,9 @@ def test_random_chooses_by_the_numbers_given() -> None:
         Template("{{ []|random }}").render({}, DrawStream(1, "x"))
 
 
-_LAZY = frozenset("batch items map reject rejectattr reverse select selectattr slice unique".split())
+_LAZY = frozenset(
+    "batch items map reject rejectattr reverse select selectattr slice unique".split()
+)
 _LOOSE = frozenset("escape e tojson pprint attr filesizeformat random groupby urlencode".split())
 """Filters whose differences the guide names, and `random`."""
 _CALLS = {
@@ -242,7 +277,16 @@ _NUMBER_TEXTS = [
     "--1",
     "1e",
 ]
-_ODD_TEXTS = ["", "  ", "abc", "some Words, and  more\n x", "Öl ß İ ﬁ 😀", "<a href='x'>&\"</a>", "a\tb\r\nc", "o'o"]
+_ODD_TEXTS = [
+    "",
+    "  ",
+    "abc",
+    "some Words, and  more\n x",
+    "Öl ß İ ﬁ 😀",
+    "<a href='x'>&\"</a>",
+    "a\tb\r\nc",
+    "o'o",
+]
 _ODD_LISTS = [
     [],
     [3, 1, 2],
@@ -258,7 +302,9 @@ _ODD_VALUES: list[object] = [
     *(5, 0, -7, 10**20, 2.5, 0.1, -1.25, True, False),
     *({"b": 1, "A": "x"}, {}),
 ]
-_NOT_THERE = re.compile(r"undefined value|value is null|not empty is needed|is not iterable|is not a number")
+_NOT_THERE = re.compile(
+    r"undefined value|value is null|not empty is needed|is not iterable|is not a number"
+)
 """Why we refuse where Jinja goes on with nothing, or with 0."""
 
 
@@ -277,9 +323,18 @@ def test_every_filter_with_odd_values_and_arguments(name: str) -> None:
                 made = template.render({"v": value})
             except RenderError as error:
                 nothing = _NOT_THERE.search(str(error)) and meant in ("", "None", "[]", "0", "0.0")
-                assert nothing or (name, type(value)) in _REFUSED, (source, value, str(error), meant)
+                assert nothing or (name, type(value)) in _REFUSED, (
+                    source,
+                    value,
+                    str(error),
+                    meant,
+                )
             else:
-                same = made == meant or made.lower() == meant.lower() == "nan" or _one_number(made, meant)
+                same = (
+                    made == meant
+                    or made.lower() == meant.lower() == "nan"
+                    or _one_number(made, meant)
+                )
                 assert same or (name, type(value)) in _DIFFERENT, (source, value, made, meant)
 
 
@@ -309,11 +364,16 @@ def test_all_of_jinjas_filters_are_compared() -> None:
 
 def test_null_and_undefined_numbers_are_told_apart() -> None:
     template = Template("{{ d.x|int }} {{ d.x|float }}")
-    assert template.render({"d": {"x": None}}) == "0 0.0" and template.render({"d": {"x": "2.5"}}) == "2 2.5"
+    assert (
+        template.render({"d": {"x": None}}) == "0 0.0"
+        and template.render({"d": {"x": "2.5"}}) == "2 2.5"
+    )
     with pytest.raises(RenderError, match="undefined value 'int'"):
         template.render({"d": {}})
 
 
-@pytest.mark.parametrize("condition", ["x|int > 3", "x|center(3) == 'a'", "x|sort(true)", "x|jsonpath('$.a')"])
+@pytest.mark.parametrize(
+    "condition", ["x|int > 3", "x|center(3) == 'a'", "x|sort(true)", "x|jsonpath('$.a')"]
+)
 def test_a_condition_whose_filter_objects_to_nothing_is_a_condition(condition: str) -> None:
     assert condition_fault(condition) is None

@@ -11,9 +11,9 @@ from sdg_core.plan.templates.engine import nested_references
 from sdg_core.plan.templates.render import RenderError, Template
 from sdg_core.plan.templates.tokens import tokens_of
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="`\r\n"), min_size=1, max_size=12).filter(
-    lambda name: name not in LITERALS
-)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_characters="`\r\n"), min_size=1, max_size=12
+).filter(lambda name: name not in LITERALS)
 
 
 @given(NAMES, st.text(max_size=5))
@@ -28,7 +28,11 @@ def test_backticks_reach_every_name(name: str, value: str) -> None:
     [
         ("Buy {{ Product Name }}!", {"Product Name": "tea"}, "Buy tea!"),
         ("{{ Product Name.city | upper }}", {"Product Name": {"city": "Rome"}}, "ROME"),
-        ("{% if Product Name == 'tea' and y is defined %}ok{% endif %}", {"Product Name": "tea", "y": 1}, "ok"),
+        (
+            "{% if Product Name == 'tea' and y is defined %}ok{% endif %}",
+            {"Product Name": "tea", "y": 1},
+            "ok",
+        ),
         ("{% for a in Item List recursive %}{{ a }}{% endfor %}", {"Item List": [1, 2]}, "12"),
         ("{{ x if y else Z z }}", {"x": 1, "y": 0, "Z z": 9}, "9"),
         ("Range: {{ range }}", {"range": "410 km"}, "Range: 410 km"),
@@ -54,7 +58,9 @@ def test_messages_and_references_speak_of_the_column() -> None:
         Template("{{ Product Name.zip }}").render({"Product Name": {"city": "Rome"}})
 
 
-@pytest.mark.parametrize("source", ["{{ a and not b }}", "{% for x in y if x %}{% endfor %}", "{{ a ~ 'b c' }}", "a b"])
+@pytest.mark.parametrize(
+    "source", ["{{ a and not b }}", "{% for x in y if x %}{% endfor %}", "{{ a ~ 'b c' }}", "a b"]
+)
 def test_plain_jinja_is_left_alone(source: str) -> None:
     assert spelled(source) == source
 

@@ -97,7 +97,10 @@ def test_python_internals_are_out_of_reach() -> None:
         ("{{ '{:>99999999999}'.format(1) }}", "format(): a width"),
         ("{{ '{:{w}}'.format(1, w=9) }}", "format(): a width"),
         ("{{ a.format(1) }}", "format() of anything but a text written in the template"),
-        ("{% if a.format(1) %}{% endif %}", "format() of anything but a text written in the template"),
+        (
+            "{% if a.format(1) %}{% endif %}",
+            "format() of anything but a text written in the template",
+        ),
     ],
 )
 def test_sizes_that_would_end_the_process_are_refused(source: str, message: str) -> None:

@@ -17,10 +17,17 @@ from sdg_core.plan.templates.engine import TemplateSyntaxError, template_referen
 from sdg_core.plan.templates.render import NestedTemplate, RenderError, Template, plain_value
 
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
 )
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
 )
 
 
@@ -65,12 +72,24 @@ def test_values_of_seed_data_read_sensibly(value: Any, text: str) -> None:
         ("{{ x.a }}", {}, "undefined value 'x.a'"),
         ("one\ntwo {{ x.a }}", {}, "undefined value 'x.a' (line 2 of the template)"),
         ("{{ x }}{{ y }}", 1, "undefined value 'y'"),
-        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", 1, "engine ran out of fuel"),
-        ("{{ x + 1 }}", "a", "invalid operation: tried to use + operator on unsupported types string and number"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            1,
+            "engine ran out of fuel",
+        ),
+        (
+            "{{ x + 1 }}",
+            "a",
+            "invalid operation: tried to use + operator on unsupported types string and number",
+        ),
         ("{{ x.index(5) }}", [1], "ValueError: 5 is not in list"),
         ("{{ x.items }}", {"a": 1}, "'items' is a method here, not a key; call it, or use ['key']"),
         ("{{ x * 10000000000 }}", "a", "invalid operation: repeated string is too large"),
-        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", 1, "invalid operation: recursion limit exceeded"),
+        (
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            1,
+            "invalid operation: recursion limit exceeded",
+        ),
     ],
 )
 def test_a_fault_is_one_line_that_names_the_reason(source: str, value: Any, reason: str) -> None:
@@ -129,7 +148,9 @@ def test_plain_values_are_kept_and_fresh(value: Any) -> None:
     assert plain is not value or not isinstance(value, dict | list)
 
 
-@pytest.mark.parametrize("name", ["slf", "template_name", "items", "keys", "state", "source", "name"])
+@pytest.mark.parametrize(
+    "name", ["slf", "template_name", "items", "keys", "state", "source", "name"]
+)
 def test_any_column_name_works(name: str) -> None:
     assert Template(f"<{{{{ {name} }}}}>").render({name: 1}) == "<1>"
 
@@ -149,7 +170,10 @@ def test_only_named_values_are_looked_at() -> None:
 
 
 @settings(deadline=None)
-@given(text=st.text(st.characters(blacklist_categories=["Cs"]).filter(lambda c: c not in "{}%#")), value=st.text())
+@given(
+    text=st.text(st.characters(blacklist_categories=["Cs"]).filter(lambda c: c not in "{}%#")),
+    value=st.text(),
+)
 def test_text_and_values_come_through_unchanged(text: str, value: str) -> None:
     value = value.encode("utf-8", "replace").decode()
     assert Template(text + "{{ x }}" + text).render({"x": value}) == text + value + text
@@ -166,7 +190,10 @@ def test_several_threads_may_render_one_template() -> None:
             number += 1
 
     def work(n: int) -> bool:
-        return all(template.render({"xs": [{"a": i} for i in range(5)], "n": n}) == f"01234{n}" for _ in range(500))
+        return all(
+            template.render({"xs": [{"a": i} for i in range(5)], "n": n}) == f"01234{n}"
+            for _ in range(500)
+        )
 
     other = threading.Thread(target=check_others)
     other.start()
@@ -179,7 +206,11 @@ def test_several_threads_may_render_one_template() -> None:
 
 
 def test_nested_templates_keep_their_shape() -> None:
-    template = {"a": ["{{ x }}", 3, None, {"{{ k }}": "{{ y|upper }}!"}], "b": 1.5, "c": ("{{ x }}",)}
+    template = {
+        "a": ["{{ x }}", 3, None, {"{{ k }}": "{{ y|upper }}!"}],
+        "b": 1.5,
+        "c": ("{{ x }}",),
+    }
     nested = NestedTemplate(template)
     expected = {"a": ["1.10", 3, None, {"{{ k }}": "Q!"}], "b": 1.5, "c": ["1.10"]}
     assert nested.render({"x": "1.10", "y": "q"}) == expected

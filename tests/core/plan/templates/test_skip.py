@@ -2,7 +2,13 @@
 
 import pytest
 
-from sdg_core.config.columns import CustomColumn, ExpressionColumn, LlmTextColumn, SkippableColumn, ValidationColumn
+from sdg_core.config.columns import (
+    CustomColumn,
+    ExpressionColumn,
+    LlmTextColumn,
+    SkippableColumn,
+    ValidationColumn,
+)
 from sdg_core.plan.templates.render import RenderError, compiled
 from sdg_core.plan.templates.skip import is_true, skip_value, truth_template
 
@@ -60,7 +66,12 @@ def test_what_is_undefined_is_an_error_and_not_true() -> None:
 
 def expression(dtype: str, value: object) -> SkippableColumn:
     return ExpressionColumn.model_validate(
-        {"name": "c", "expr": "{{ a }}", "dtype": dtype, "skip": {"when": "{{ a }}", "value": value}}
+        {
+            "name": "c",
+            "expr": "{{ a }}",
+            "dtype": dtype,
+            "skip": {"when": "{{ a }}", "value": value},
+        }
     )
 
 
@@ -109,7 +120,9 @@ def test_a_value_that_is_none_of_the_dtype_is_refused(dtype: str, value: object)
 
 def test_the_value_of_other_columns_has_their_type() -> None:
     skip = {"when": "{{ a }}", "value": "none given"}
-    text = LlmTextColumn.model_validate({"name": "c", "prompt": "x", "model_alias": "w", "skip": skip})
+    text = LlmTextColumn.model_validate(
+        {"name": "c", "prompt": "x", "model_alias": "w", "skip": skip}
+    )
     assert skip_value(text) == "none given"
     number = {"name": "c", "generator_function": "m:f", "output_type": "int", "skip": skip}
     with pytest.raises(ValueError, match="is str, not int"):

@@ -47,7 +47,9 @@ def test_the_type_of_a_json_schema() -> None:
             "notes": {"type": "array", "items": {"type": "string"}},
         },
     }
-    assert json_schema_type(schema) == pa.struct([("score", pa.float64()), ("notes", pa.list_(pa.string()))])
+    assert json_schema_type(schema) == pa.struct(
+        [("score", pa.float64()), ("notes", pa.list_(pa.string()))]
+    )
     for vague in ({}, {"type": "object"}, {"type": "array"}, {"type": ["string", "integer"]}):
         with pytest.raises(ValueError, match="leaves the type open"):
             json_schema_type(vague)
@@ -117,13 +119,22 @@ def test_values_that_do_not_fit(value: Any, declared: Any, message: str) -> None
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.datetimes(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner),
     max_leaves=6,
 )
 types = st.recursive(
     st.sampled_from(["str", "int", "float", "bool", "date", "datetime", "binary"]),
-    lambda inner: st.tuples(inner).map(list) | st.fixed_dictionaries({"a": inner}, optional={"b": inner}),
+    lambda inner: (
+        st.tuples(inner).map(list) | st.fixed_dictionaries({"a": inner}, optional={"b": inner})
+    ),
     max_leaves=4,
 )
 

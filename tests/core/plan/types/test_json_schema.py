@@ -95,7 +95,12 @@ def test_a_pydantic_model() -> None:
             "anything": pa.string(),
         }
     )
-    order = {"state": "open", "lines": [{"product": "x", "tags": {"a": 1}, "more": 1}], "price": 1, "anything": [1]}
+    order = {
+        "state": "open",
+        "lines": [{"product": "x", "tags": {"a": 1}, "more": 1}],
+        "price": 1,
+        "anything": [1],
+    }
     fitted = fit(order, shape)
     assert fitted["lines"] == [{"product": "x", "count": None, "tags": '{"a":1}'}]
     assert fitted["price"] == 1.0 and fitted["anything"] == "[1]" and fitted["first"] is None
@@ -112,15 +117,22 @@ def test_what_does_not_fit_names_its_place() -> None:
 
 
 def test_definitions_that_multiply_are_refused() -> None:
-    defs = {f"d{n}": an_object(x={"$ref": f"#/$defs/d{n + 1}"}, y={"$ref": f"#/$defs/d{n + 1}"}) for n in range(30)}
+    defs = {
+        f"d{n}": an_object(x={"$ref": f"#/$defs/d{n + 1}"}, y={"$ref": f"#/$defs/d{n + 1}"})
+        for n in range(30)
+    }
     with pytest.raises(ValueError, match="multiply each other"):
         shape_of({"$ref": "#/$defs/d0", "$defs": {**defs, "d30": INT}})
 
 
 leaves = st.one_of(
     st.sampled_from([TEXT, INT, NUMBER, BOOL, NULL, {}]),
-    st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, unique=True).map(lambda values: {"enum": values}),
-    st.lists(st.integers(-9, 9), min_size=1, unique=True).map(lambda values: {"enum": values, "type": "integer"}),
+    st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, unique=True).map(
+        lambda values: {"enum": values}
+    ),
+    st.lists(st.integers(-9, 9), min_size=1, unique=True).map(
+        lambda values: {"enum": values, "type": "integer"}
+    ),
     st.just({"type": ["string", "null"]}),
     st.just({"type": "object", "additionalProperties": {"type": "integer"}}),
 )
@@ -132,7 +144,9 @@ def _objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         schema = {**an_object(**properties), "required": sorted(properties)[:needed]}
         return {**schema, "additionalProperties": False} if closed else schema
 
-    return st.builds(made, st.dictionaries(names, children, max_size=3), st.booleans(), st.integers(0, 3))
+    return st.builds(
+        made, st.dictionaries(names, children, max_size=3), st.booleans(), st.integers(0, 3)
+    )
 
 
 schemas = st.recursive(
@@ -145,20 +159,31 @@ schemas = st.recursive(
     ),
     max_leaves=8,
 )
-scalars = [st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.sampled_from(["a", "b", "x"])]
+scalars = [
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from(["a", "b", "x"]),
+]
 values = st.recursive(
     st.one_of(*scalars, st.floats(-(2.0**62), 2.0**62)),
-    lambda children: st.one_of(st.lists(children, max_size=2), st.dictionaries(names, children, max_size=2)),
+    lambda children: st.one_of(
+        st.lists(children, max_size=2), st.dictionaries(names, children, max_size=2)
+    ),
     max_leaves=6,
 )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schemas, st.integers(0, 2**64 - 1))
-async def test_a_simulated_reply_is_of_its_schema_and_fits_the_type(schema: dict[str, Any], seed: int) -> None:
+async def test_a_simulated_reply_is_of_its_schema_and_fits_the_type(
+    schema: dict[str, Any], seed: int
+) -> None:
     compiled = compile_schema(schema)
     client = SimulatedClient(ModelProvider(name="p", provider_type="simulated"))
-    request = ChatRequest("m", (Message("user", "a word"),), InferenceParameters(), seed=seed, response_schema=schema)
+    request = ChatRequest(
+        "m", (Message("user", "a word"),), InferenceParameters(), seed=seed, response_schema=schema
+    )
     value = structured.parse(await client.chat(request), schema)
     assert compiled.is_valid(value)
     shape = shape_of(schema)

@@ -48,19 +48,38 @@ MODELS = {
 
 
 def custom(function: str = "./functions.py:plain", **more: Any) -> dict[str, Any]:
-    return {"column_type": "custom", "name": "c", "generator_function": function, "required_columns": ["a"], **more}
+    return {
+        "column_type": "custom",
+        "name": "c",
+        "generator_function": function,
+        "required_columns": ["a"],
+        **more,
+    }
 
 
-def validation(kind: str = "regex", params: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def validation(
+    kind: str = "regex", params: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     params = params if params is not None else {"pattern": "x"}
-    column = {"column_type": "validation", "name": "v", "target_columns": ["a"], "validator_type": kind}
+    column = {
+        "column_type": "validation",
+        "name": "v",
+        "target_columns": ["a"],
+        "validator_type": kind,
+    }
     return {**column, "validator_params": params, **more}
 
 
-def load(folder: Path, *columns: dict[str, Any], source: str = FUNCTIONS, **top: Any) -> LoadedDataset:
+def load(
+    folder: Path, *columns: dict[str, Any], source: str = FUNCTIONS, **top: Any
+) -> LoadedDataset:
     (folder / "functions.py").write_text(source)
     path = folder / "d.yaml"
-    path.write_text(yaml.safe_dump({"num_records": 5, "row_group_size": 5, "columns": [A, *columns], **MODELS, **top}))
+    path.write_text(
+        yaml.safe_dump(
+            {"num_records": 5, "row_group_size": 5, "columns": [A, *columns], **MODELS, **top}
+        )
+    )
     return load_dataset(path, env={})
 
 
@@ -76,12 +95,20 @@ SKIPPED = {"column_type": "expression", "name": "b", "expr": "{{ a }}"}
 @pytest.mark.parametrize(
     ("skip", "path", "message"),
     [
-        ({"when": "a == 1"}, "columns[1].skip.when", "is a plain text; write a template, such as {{ a == 1 }}"),
+        (
+            {"when": "a == 1"},
+            "columns[1].skip.when",
+            "is a plain text; write a template, such as {{ a == 1 }}",
+        ),
         ({"when": "{{ 1 }}"}, "columns[1].skip.when", "reads no column"),
         ({"when": "{{ b }}"}, "columns[1].skip.when", "column 'b' reads itself"),
         ({"when": "{{ aa }}"}, "columns[1].skip.when", "unknown column 'aa'; there is 'a', 'b'"),
         ({"when": "{{ a"}, "columns[1].skip.when", "not a valid template"),
-        ({"when": "{{ a }}", "value": ["x"]}, "columns[1].skip.value", "a skipped cell holds null, text, a number"),
+        (
+            {"when": "{{ a }}", "value": ["x"]},
+            "columns[1].skip.value",
+            "a skipped cell holds null, text, a number",
+        ),
         ({"when": "{{ a }}", "valu": 1}, "columns[1].skip.valu", "did you mean 'value'?"),
     ],
 )
@@ -91,8 +118,12 @@ def test_faults_of_a_skip(tmp_path: Path, skip: dict[str, Any], path: str, messa
 
 
 def test_a_skip_value_has_to_fit(tmp_path: Path) -> None:
-    found = faults(tmp_path, {**SKIPPED, "dtype": "int", "skip": {"when": "{{ a }}", "value": "none"}})
-    assert found == [("columns[1].skip.value", "does not fit the column: 'none' is not of dtype int")]
+    found = faults(
+        tmp_path, {**SKIPPED, "dtype": "int", "skip": {"when": "{{ a }}", "value": "none"}}
+    )
+    assert found == [
+        ("columns[1].skip.value", "does not fit the column: 'none' is not of dtype int")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +133,9 @@ def test_a_skip_value_has_to_fit(tmp_path: Path) -> None:
         {"column_type": "seed-dataset", "name": "s"},
     ],
 )
-def test_samplers_and_seed_columns_are_never_skipped(tmp_path: Path, column: dict[str, Any]) -> None:
+def test_samplers_and_seed_columns_are_never_skipped(
+    tmp_path: Path, column: dict[str, Any]
+) -> None:
     seeded = {"seed_config": {"source": {"seed_type": "local", "path": "x.csv"}}}
     load(tmp_path, {**column, "skip": None, "propagate_skip": True}, **seeded)
     found = faults(tmp_path, {**column, "skip": {"when": "{{ a }}"}}, **seeded)
@@ -119,19 +152,35 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "path", "message"),
     [
-        (custom("nowhere"), "generator_function", "'nowhere' is no function: write module:function"),
+        (
+            custom("nowhere"),
+            "generator_function",
+            "'nowhere' is no function: write module:function",
+        ),
         (custom("no_such_module:f"), "generator_function", "there is no module 'no_such_module'"),
         (
             custom("./gone.py:f"),
             "generator_function",
             "gone.py does not exist; a relative path starts at the dataset file",
         ),
-        (custom("./functions.py:plane"), "generator_function", "has no function 'plane'; did you mean 'plain'?"),
+        (
+            custom("./functions.py:plane"),
+            "generator_function",
+            "has no function 'plane'; did you mean 'plain'?",
+        ),
         (custom("./functions.py:NUMBER"), "generator_function", "is int, not a function"),
-        (custom("./functions.py:strange"), "generator_function", "takes (row, params); a custom function takes"),
+        (
+            custom("./functions.py:strange"),
+            "generator_function",
+            "takes (row, params); a custom function takes",
+        ),
         (custom("./functions.py:nothing"), "generator_function", "takes ()"),
         (custom("./functions.py:nameless"), "generator_function", "declare a `version`"),
-        (custom(generator_params={"x": 1}), "generator_params", "takes no generator_params; remove them"),
+        (
+            custom(generator_params={"x": 1}),
+            "generator_params",
+            "takes no generator_params; remove them",
+        ),
         (
             custom("./functions.py:declared", generator_params={"times": "often"}),
             "generator_params",
@@ -139,10 +188,26 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         ),
         (custom(required_columns=["b"]), "required_columns[0]", "unknown column 'b'"),
         (custom(required_columns=["c"]), "required_columns[0]", "column 'c' reads itself"),
-        (custom(side_effect_columns=["a"]), "side_effect_columns[0]", "another column is named 'a'"),
-        (custom(side_effect_columns=["c"]), "side_effect_columns[0]", "another column is named 'c'"),
-        (custom(side_effect_columns=["none"]), "side_effect_columns[0]", "means something else in templates"),
-        (custom(side_effect_types={"x": "int"}), "side_effect_types.x", "is not among side_effect_columns"),
+        (
+            custom(side_effect_columns=["a"]),
+            "side_effect_columns[0]",
+            "another column is named 'a'",
+        ),
+        (
+            custom(side_effect_columns=["c"]),
+            "side_effect_columns[0]",
+            "another column is named 'c'",
+        ),
+        (
+            custom(side_effect_columns=["none"]),
+            "side_effect_columns[0]",
+            "means something else in templates",
+        ),
+        (
+            custom(side_effect_types={"x": "int"}),
+            "side_effect_types.x",
+            "is not among side_effect_columns",
+        ),
         (custom(output_type="integer"), "output_type", "'integer' is not a type"),
         (custom(model_aliases=["v"]), "model_aliases[0]", "no model has the alias 'v'"),
         (custom(allow_resize=True), "allow_resize", "goes with generation_strategy: full_column"),
@@ -151,10 +216,16 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
             "skip",
             "has no cells to skip",
         ),
-        (custom(side_effect_columns=["x"], skip={"when": "{{ x }}"}), "skip.when", "'x' is made by the column itself"),
+        (
+            custom(side_effect_columns=["x"], skip={"when": "{{ x }}"}),
+            "skip.when",
+            "'x' is made by the column itself",
+        ),
     ],
 )
-def test_faults_of_a_custom_column(tmp_path: Path, column: dict[str, Any], path: str, message: str) -> None:
+def test_faults_of_a_custom_column(
+    tmp_path: Path, column: dict[str, Any], path: str, message: str
+) -> None:
     found = faults(tmp_path, column)
     assert found[0][0] == f"columns[1].{path}" and message in found[0][1]
 
@@ -162,7 +233,10 @@ def test_faults_of_a_custom_column(tmp_path: Path, column: dict[str, Any], path:
 def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     ((path, message),) = faults(tmp_path, custom(), source="import no_such_thing\n")
     assert path == "columns[1].generator_function"
-    assert "./functions.py cannot be imported: ModuleNotFoundError: No module named 'no_such_thing'" in message
+    assert (
+        "./functions.py cannot be imported: ModuleNotFoundError: No module named 'no_such_thing'"
+        in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,8 +254,16 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
             "validator_params.json_schema",
             "is outside this schema",
         ),
-        (validation("remote", {"endpoint_url": "ftp://x"}), "validator_params.endpoint_url", "not a URL"),
-        (validation("code", {"code_lang": "cobol"}), "validator_params.code_lang", "'python', 'sql:sqlite'"),
+        (
+            validation("remote", {"endpoint_url": "ftp://x"}),
+            "validator_params.endpoint_url",
+            "not a URL",
+        ),
+        (
+            validation("code", {"code_lang": "cobol"}),
+            "validator_params.code_lang",
+            "'python', 'sql:sqlite'",
+        ),
         (validation("code", {}), "validator_params.code_lang", "required, but not given"),
         (validation("spelling"), "validator_type", "'code', 'local_callable'"),
         (validation(target_columns=["b"]), "target_columns[0]", "unknown column 'b'"),
@@ -203,7 +285,9 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_faults_of_a_validation_column(tmp_path: Path, column: dict[str, Any], path: str, message: str) -> None:
+def test_faults_of_a_validation_column(
+    tmp_path: Path, column: dict[str, Any], path: str, message: str
+) -> None:
     found = faults(tmp_path, column)
     assert len(found) == 1, found
     assert found[0][0] == f"columns[1].{path}" and message in found[0][1]
@@ -214,7 +298,11 @@ def test_what_the_function_declares_becomes_part_of_the_config(tmp_path: Path) -
     del column["required_columns"]
     loaded = load(tmp_path, column)
     found: Any = loaded.config.columns[1]
-    assert (found.required_columns, found.side_effect_columns, found.model_aliases) == (("a",), ("extra",), ("w",))
+    assert (found.required_columns, found.side_effect_columns, found.model_aliases) == (
+        ("a",),
+        ("extra",),
+        ("w",),
+    )
     assert (found.output_type, found.version) == ("int", "3")
     function = loaded.functions["c"]
     assert function.arguments == 3 and function.params.times == 2 and not function.is_async
@@ -240,7 +328,11 @@ def test_the_file_overrides_what_the_function_declares(tmp_path: Path) -> None:
     )
     loaded = load(tmp_path, column)
     found: Any = loaded.config.columns[1]
-    assert (found.required_columns, found.side_effect_columns, found.version) == ((), ("other",), "4")
+    assert (found.required_columns, found.side_effect_columns, found.version) == (
+        (),
+        ("other",),
+        "4",
+    )
     assert loaded.functions["c"].params.times == 9
     plan = compile_plan(loaded, None)
     assert str(plan.schema.field("c").type) == "struct<x: double>" and not plan.models
@@ -282,7 +374,10 @@ def test_the_source_of_a_validator_counts(tmp_path: Path) -> None:
 
 def test_the_row_group_size_counts_where_a_function_sees_the_row_group(tmp_path: Path) -> None:
     for more, counts in ({}, False), ({"generation_strategy": "full_column"}, True):
-        parts = {config_part(load(tmp_path, custom(**more), row_group_size=size).config) for size in (5, 2)}
+        parts = {
+            config_part(load(tmp_path, custom(**more), row_group_size=size).config)
+            for size in (5, 2)
+        }
         assert (len(parts) == 2) is counts
 
 
@@ -305,7 +400,15 @@ def test_places_of_columns(tmp_path: Path) -> None:
     cell = custom(name="k")
     verdict = validation(target_columns=["t", "a"])
     found = stages(tmp_path, text, whole, after, again, cell, verdict)
-    assert found == {"a": (0, 0), "t": (0, 1), "w1": (1, 0), "e": (1, 0), "t2": (1, 1), "k": (0, 1), "v": (0, 1)}
+    assert found == {
+        "a": (0, 0),
+        "t": (0, 1),
+        "w1": (1, 0),
+        "e": (1, 0),
+        "t2": (1, 1),
+        "k": (0, 1),
+        "v": (0, 1),
+    }
 
 
 def test_a_column_that_changes_the_rows_comes_after_all_that_do_not_read_it(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ def _nodes(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDe
             yield node
 
 
-def _described(record: dict[str, Any], node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> dict[str, Any]:
+def _described(
+    record: dict[str, Any], node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+) -> dict[str, Any]:
     return {
         "source": record["source"],
         "name": node.name,

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from sdg_core.generators.samplers.inverse_cdf import InverseCdf
 from sdg_core.generators.samplers.people.faker import Source
-from sdg_core.generators.samplers.people.grammar import Choice, Join, Literal, Mask, Node, draw, mask
+from sdg_core.generators.samplers.people.grammar import (
+    Choice,
+    Join,
+    Literal,
+    Mask,
+    Node,
+    draw,
+    mask,
+)
 from sdg_core.generators.samplers.people.words import Draws
 from sdg_core.plan.sampling.rng import RandomSource
 
@@ -54,7 +62,8 @@ def ends(node: Node, text: str, start: int) -> set[int]:
             given = text[start:stop].encode()
             free = dict(node.drawn)
             fits = len(given) == len(node.template) and all(
-                byte in free.get(place, bytes([node.template[place]])) for place, byte in enumerate(given)
+                byte in free.get(place, bytes([node.template[place]]))
+                for place, byte in enumerate(given)
             )
             return {stop} if fits else set()
         case Join():
@@ -75,7 +84,9 @@ def ends(node: Node, text: str, start: int) -> set[int]:
 )
 def test_the_table_finds_what_a_search_finds(weights: list[float], units: list[float]) -> None:
     cumulative = np.cumsum(np.array(weights))
-    values = np.array([*units, *cumulative[:-1] / cumulative[-1], *np.nextafter(cumulative / cumulative[-1], 0)])
+    values = np.array(
+        [*units, *cumulative[:-1] / cumulative[-1], *np.nextafter(cumulative / cumulative[-1], 0)]
+    )
     cumulative = cumulative / cumulative[-1]
     expected = np.minimum(np.searchsorted(cumulative, values, side="right"), len(weights) - 1)
     assert InverseCdf(cumulative)(values).tolist() == expected.tolist()

@@ -31,7 +31,9 @@ occupation email_address""".split()
 
 def frame(params: PeopleParams, count: int = 300, *, seed: int = 7, start: int = 0) -> pl.DataFrame:
     indices = np.arange(start, start + count, dtype=np.int64)
-    return sample_people("customer", params, indices=indices, random=RandomSource(seed)).struct.unnest()
+    return sample_people(
+        "customer", params, indices=indices, random=RandomSource(seed)
+    ).struct.unnest()
 
 
 @pytest.mark.parametrize("locale", ["es_AR", "az_AZ", "en_IN", "es_CL", "en_AU"])
@@ -50,7 +52,9 @@ def test_people_of_every_locale_are_coherent(locale: str) -> None:
     table = frame(PersonFromFakerParams(locale=locale, age_range=(18, 90)))
     parts = lists(locale)
     assert all(slots(node) <= len(GRAMMAR_SLOTS[field]) for field, node in parts.grammars.items())
-    assert dict(table.schema) == {f.name: pl.Int64() if f.name == "age" else pl.String() for f in PERSON_TYPE}
+    assert dict(table.schema) == {
+        f.name: pl.Int64() if f.name == "age" else pl.String() for f in PERSON_TYPE
+    }
     assert table.select(ALWAYS).null_count().row(0) == (0,) * len(ALWAYS)
     assert table["uuid"].n_unique() == len(table) and set(table["sex"]) == {"Male", "Female"}
     for person in table.iter_rows(named=True):
@@ -59,19 +63,33 @@ def test_people_of_every_locale_are_coherent(locale: str) -> None:
         assert person["occupation"] in parts.names["job"][person["sex"]]
         for part in ("first_name", "middle_name", "last_name"):
             assert (person[part] or "") in person["full_name"]
-        spelt = [ascii_name(parts.spelt.get(person[part], person[part])) for part in ("first_name", "last_name")]
-        assert re.fullmatch(rf"{spelt[0]}\.{spelt[1]}\d{{1,4}}@example\.(com|org|net)", person["email_address"])
-        assert person["age"] == years_between(date.fromisoformat(person["birth_date"]), REFERENCE_DATE)
-        assert not any(re.search(r"\{\{|[\ue000\ue001]", text) for text in person.values() if isinstance(text, str))
+        spelt = [
+            ascii_name(parts.spelt.get(person[part], person[part]))
+            for part in ("first_name", "last_name")
+        ]
+        assert re.fullmatch(
+            rf"{spelt[0]}\.{spelt[1]}\d{{1,4}}@example\.(com|org|net)", person["email_address"]
+        )
+        assert person["age"] == years_between(
+            date.fromisoformat(person["birth_date"]), REFERENCE_DATE
+        )
+        assert not any(
+            re.search(r"\{\{|[\ue000\ue001]", text)
+            for text in person.values()
+            if isinstance(text, str)
+        )
     assert (table.group_by("city").agg(pl.col("state").n_unique())["state"] == 1).all()
 
 
 def test_the_parts_of_a_country_are_its_own_or_absent() -> None:
     turkish = frame(PersonFromFakerParams(locale="tr_TR"))
-    assert turkish.select("city", "state", "postcode", "street_name").null_count().row(0) == (300,) * 4
+    assert (
+        turkish.select("city", "state", "postcode", "street_name").null_count().row(0) == (300,) * 4
+    )
     assert turkish["phone_number"].null_count() == 0 and turkish["country"].n_unique() == 1
     assert (
-        frame(PersonFromFakerParams(locale="ar_AE"))["first_name"].str.contains("[A-Za-z]").sum() == 0
+        frame(PersonFromFakerParams(locale="ar_AE"))["first_name"].str.contains("[A-Za-z]").sum()
+        == 0
     )  # not American
 
 
@@ -88,7 +106,9 @@ def test_pieces_are_the_whole(cuts: list[int], start: int) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en_US", "ru_RU", "es_CL"])
-def test_how_many_are_made_at_once_changes_nothing(locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_many_are_made_at_once_changes_nothing(
+    locale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = frame(PersonFromFakerParams(locale=locale))
     monkeypatch.setattr(people, "_AT_ONCE", 7)
     assert frame(PersonFromFakerParams(locale=locale)).equals(whole)
@@ -96,7 +116,9 @@ def test_how_many_are_made_at_once_changes_nothing(locale: str, monkeypatch: pyt
 
 def test_records_with_gaps_and_no_records() -> None:
     indices = np.array([3, 4, 90, 5_000], np.int64)
-    some = sample_people("customer", PersonParams(), indices=indices, random=RandomSource(7)).struct.unnest()
+    some = sample_people(
+        "customer", PersonParams(), indices=indices, random=RandomSource(7)
+    ).struct.unnest()
     assert some.equals(frame(PersonParams(), 5_001)[indices.tolist()])
     none = sample_people("customer", PersonParams(), indices=indices[:0], random=RandomSource(7))
     assert none.dtype == frame(PersonParams(), 1).to_struct("x").dtype and len(none) == 0
@@ -109,20 +131,36 @@ def test_attempts_are_the_records_own() -> None:
         "c", PersonParams(), indices=indices, random=RandomSource(7, attempts=attempts)
     ).struct.unnest()
     assert again["uuid"].n_unique() == 5
-    alone = sample_people("c", PersonParams(), indices=indices[4:], random=RandomSource(7, attempts=attempts[4:]))
+    alone = sample_people(
+        "c", PersonParams(), indices=indices[4:], random=RandomSource(7, attempts=attempts[4:])
+    )
     assert alone.struct.unnest().row(0) == again.row(4)
 
 
 def test_seed_and_column_make_other_people() -> None:
-    assert frame(PersonParams(), 20)["uuid"].is_in(frame(PersonParams(), 20, seed=8)["uuid"].implode()).sum() == 0
-    other = sample_people("other", PersonParams(), indices=np.arange(20), random=RandomSource(7)).struct.field("uuid")
+    assert (
+        frame(PersonParams(), 20)["uuid"]
+        .is_in(frame(PersonParams(), 20, seed=8)["uuid"].implode())
+        .sum()
+        == 0
+    )
+    other = sample_people(
+        "other", PersonParams(), indices=np.arange(20), random=RandomSource(7)
+    ).struct.field("uuid")
     assert frame(PersonParams(), 20)["uuid"].is_in(other.implode()).sum() == 0
 
 
 def test_sex_city_and_age_are_honoured() -> None:
-    table = frame(PersonFromFakerParams(locale="de_DE", sex="Female", city=["Ulm", "Köln"], age_range=(30, 33)), 4_000)
+    table = frame(
+        PersonFromFakerParams(
+            locale="de_DE", sex="Female", city=["Ulm", "Köln"], age_range=(30, 33)
+        ),
+        4_000,
+    )
     assert set(table["sex"]) == {"Female"} and set(table["city"]) == {"Ulm", "Köln"}
-    assert all(880 < count < 1_120 for count in Counter(table["age"]).values()) and set(table["age"]) == {
+    assert all(880 < count < 1_120 for count in Counter(table["age"]).values()) and set(
+        table["age"]
+    ) == {
         30,
         31,
         32,
@@ -140,7 +178,9 @@ def test_birth_dates_reach_both_ends_of_an_age() -> None:
 def test_children_live_like_children() -> None:
     table = frame(PersonFromFakerParams(age_range=(0, 40)), 3_000)
     young, grown = table.filter(pl.col("age") < 18), table.filter(pl.col("age") >= 18)
-    assert set(young["marital_status"]) == {"never_married"} and len(set(grown["marital_status"])) == 5
+    assert (
+        set(young["marital_status"]) == {"never_married"} and len(set(grown["marital_status"])) == 5
+    )
     remaining = ["email_address", "phone_number", "occupation"]
     assert young.select(remaining).null_count().row(0) == (len(young),) * 3
     assert grown.select(remaining).null_count().row(0) == (0,) * 3
@@ -179,7 +219,9 @@ def test_a_selected_first_name_settles_the_sex() -> None:
         ("Male", "John"),
         ("Male", "Zyx"),
     }
-    assert set(frame(PersonParams(select_field_values={"first_name": ("Mary",)}))["sex"]) == {"Female"}
+    assert set(frame(PersonParams(select_field_values={"first_name": ("Mary",)}))["sex"]) == {
+        "Female"
+    }
 
 
 @pytest.mark.parametrize("locale", [name for name, faker in FAKER_LOCALES.items() if faker])
@@ -194,7 +236,9 @@ def test_names_come_as_often_as_faker_says() -> None:
     table = frame(PersonFromFakerParams(sex="Female"), count)
     weights = lists("en_US").names["first"]["Female"]
     found, total = Counter(table["first_name"]), sum(weights.values())
-    statistic = sum((found[n] - count * w / total) ** 2 / (count * w / total) for n, w in weights.items())
+    statistic = sum(
+        (found[n] - count * w / total) ** 2 / (count * w / total) for n, w in weights.items()
+    )
     freedom = len(weights) - 1
     assert abs(statistic - freedom) < 5 * (2 * freedom) ** 0.5
 
