@@ -22,6 +22,8 @@ from sdg_core.cli.tables import print_values, stdout, two_columns
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sdg_core.api import (
         Acceptance,
         Dataset,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
-_FIELDS_SHOWN = 8
+_TYPE_CHARACTERS = 60
 LONGEST = 300
 """Characters of a value that a preview shows."""
 STYLES: Mapping[RowGroupState, str] = {
@@ -94,15 +96,21 @@ def plan(
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
     for field in compiled.schema:
         kind = _made_by(compiled, field.name)
-        written = (
-            str(field.type)
-            if field.type.num_fields <= _FIELDS_SHOWN
-            else f"struct of {counted(field.type.num_fields, 'field')}"
-        )
-        columns.add_row(
-            field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else "")
-        )
+        dropped = " (dropped)" if field.name in compiled.dropped else ""
+        columns.add_row(field.name, _type_text(field.type), kind + dropped)
     console.print(columns)
+
+
+def _type_text(kind: "pa.DataType") -> str:
+    """An Arrow type in a few words; `validate --json` writes all of it."""
+    written = str(kind)
+    if len(written) <= _TYPE_CHARACTERS:
+        return written
+    if written.startswith(("list<", "large_list<")):
+        return f"list of {_type_text(kind.value_type)}"
+    if written.startswith("struct<"):
+        return f"struct of {counted(kind.num_fields, 'field')}"
+    return written
 
 
 def _made_by(plan: "DatasetPlan", column: str) -> str:

@@ -114,11 +114,14 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
     else:
         expected = f"{counted(_tokens(compared.usage), 'token')}"
         used = f"{counted(_tokens(compared.used), 'token')}"
-    verb, participle = ("cost", "cost") if compared.cost else ("take", "taken")
-    now = f"it would {verb}" if simulated else f"since then it has {participle}"
+    if compared.cost:
+        verb, spent, unspent = "cost", "cost", "would have cost"
+    else:
+        verb, spent, unspent = "take", "took", "would have taken"
     records = f"{counted(compared.records, 'record', 'were')}"
     return (
-        f"{records} estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
+        f"{records} estimated to {verb} {expected}; "
+        f"the {compared.made:,} generated since {unspent if simulated else spent} {used or 'nothing'}"
     )
 
 

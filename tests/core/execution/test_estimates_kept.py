@@ -92,7 +92,7 @@ def test_the_range_holds_what_happens_and_is_compared_with_it(tmp_path: Path) ->
     )
     assert compared.used["writer"]["requests"] == 400
     shown = sdg("status", tmp_path / "t.yaml", "--root", tmp_path / "root").stdout
-    assert "400 records were estimated to cost" in shown and "since then it has cost" in shown
+    assert "400 records were estimated to cost" in shown and "the 400 generated since cost" in shown
     version = api.measured_version(dataset)[0]
     assert "400 records were estimated to cost" in version.report_html.read_text(encoding="utf-8")
     assert orjson.loads(version.report_json.read_bytes())["estimate"]["made"] == 400
