@@ -28,7 +28,7 @@ from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.estimate import PipelineEstimate, estimate_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import check_complete
-from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
+from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.pipelines.handle import (
     OpenPipeline,
     PartitionStatus,
@@ -37,6 +37,7 @@ from sdg_core.pipelines.handle import (
     open_pipeline,
     with_settings,
 )
+from sdg_core.pipelines.partition_results import OnPartition
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
 from sdg_core.pipelines.rejected import selection_of

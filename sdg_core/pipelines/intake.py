@@ -12,17 +12,18 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.events import Notice
 from sdg_core.dataset.resume import check_not_sealed
 from sdg_core.ledger.claims import WHOLE, Claim
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, Versions, classify
+from sdg_core.pipelines.context import RunContext
+from sdg_core.pipelines.handle import PartitionStatus, classify
 from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
 from sdg_core.pipelines.readers.base import SourceError, opened
 from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.source_run import BATCH
-from sdg_core.pipelines.store import SourceEntry, SourcesLayout, read_footer
+from sdg_core.pipelines.store import SourceEntry, read_footer
 from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import quarantine
 from sdg_core.store.metadata import read_metadata
@@ -70,26 +71,16 @@ class ReadySource:
 class Intake:
     """Claims partitions and opens sources of one run. cells: None where nothing is paid for. Belongs to its event loop."""
 
-    def __init__(
-        self,
-        pipeline: OpenPipeline,
-        layout: SourcesLayout,
-        held: LeaseKeeper,
-        cells: PaidCells | None,
-        *,
-        retry: frozenset[str],
-        versions: Versions,
-        observer: Observer,
-    ) -> None:
-        self._pipeline = pipeline
-        self._layout = layout
+    def __init__(self, context: RunContext, held: LeaseKeeper, cells: PaidCells | None) -> None:
+        self._pipeline = context.pipeline
+        self._layout = context.layout
         self._held = held
         self._cells = cells
-        self._retry = retry
-        self._versions = versions
-        self._tell = observer
-        self._reads_ahead = not any(plan.stage.checkpoint for plan in pipeline.plan.stages)
-        self._is_remote = storage_of(layout.row_groups).is_remote
+        self._retry = context.retry
+        self._versions = context.versions
+        self._tell = context.tally
+        self._reads_ahead = not any(plan.stage.checkpoint for plan in context.pipeline.plan.stages)
+        self._is_remote = storage_of(context.layout.row_groups).is_remote
         self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(
             self._take, size=AT_ONCE, tick=TICK
         )

@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from sdg_core.errors import ClaimLostError, SdgError
 from sdg_core.ledger.leases import LeaseKeeper
-from sdg_core.pipelines.handle import OpenPipeline
+from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.intake import InHand
 from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.publish import build_partition
-from sdg_core.pipelines.store import PartitionFooter, SourcesLayout, partition_file
+from sdg_core.pipelines.store import PartitionFooter, partition_file
 from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.store.atomic import write_together
 from sdg_core.store.together import NewFile
@@ -61,19 +61,17 @@ class Publisher:
 
     def __init__(
         self,
-        pipeline: OpenPipeline,
-        layout: SourcesLayout,
+        context: RunContext,
         held: LeaseKeeper,
         cells: PaidCells | None,
         *,
-        run_id: str,
         on_published: Callable[[MadePartition, PartitionFooter], None],
     ) -> None:
-        self._pipeline = pipeline
-        self._layout = layout
+        self._pipeline = context.pipeline
+        self._layout = context.layout
         self._held = held
         self._cells = cells
-        self._run_id = run_id
+        self._run_id = context.run_id
         self._on_published = on_published
         self._groups: Batcher[MadePartition, None] = Batcher(
             self._publish, size=TOGETHER, parallel=PARALLEL, tick=TICK
