@@ -4,16 +4,14 @@ Columns are followed from stage to stage as far as they can be known. What a fun
 name is accepted, and looked up when the task is there.
 """
 
-import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
     ColumnsStage,
@@ -25,51 +23,34 @@ from sdg_core.config.pipeline import (
     SplitStage,
     Stage,
 )
-from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.seeds import SqlSeedSource
-from sdg_core.config.select import SelectConfig
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
-from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
+from sdg_core.pipelines.assemble import pipeline_plan
+from sdg_core.pipelines.check_output import check_processors_of, check_sink
+from sdg_core.pipelines.columns_stage import compile_columns, fingerprint_of_columns
 from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.known_columns import KnownColumns
-from sdg_core.pipelines.plan import PipelinePlan, StagePlan, columns_made
+from sdg_core.pipelines.plan import PipelinePlan, StagePlan, config_as_dataset
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
-from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
-from sdg_core.plan.checks.config import check_config
+from sdg_core.pipelines.user_stages import Looking, UserCode, resolve_function
 from sdg_core.plan.checks.processors import (
-    check_processor_types,
-    check_processors,
     check_rule_libraries,
 )
 from sdg_core.plan.checks.seeds import check_sql
-from sdg_core.plan.checks.select import names_in_select
-from sdg_core.plan.compile import columns_dropped_by, compile_plan, dropped_columns
-from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
-from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
-from sdg_core.plan.graph import build_graph
-from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
-from sdg_core.plan.load import LoadedDataset
-from sdg_core.plan.models import used_models, used_tools
-from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.fingerprint import digest, hashed_fields
 from sdg_core.plan.project import is_own
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import (
     UserFunctionError,
-    find_callable,
-    read_definition,
-    resolve_functions,
-    source_hash_of,
-    unloaded,
 )
 from sdg_core.plan.usercode.loader import UserCodeError
 
-LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
 
 
@@ -105,54 +86,60 @@ def compile_pipeline(
     looking: Looking | None = None,
 ) -> PipelinePlan:
     """Check what a file, or Python, says of a pipeline. Raises ConfigError with every problem found."""
-    return _Compiler(read, base, functions or {}, clients or {}, looking).compile()
+    code = UserCode(base, functions or {}, looking)
+    return _Compiler(read, code, clients or {}).compile()
 
 
 class _Compiler:
     """Goes through the stages once."""
 
-    def __init__(
-        self,
-        read: ParsedPipeline,
-        base: Path,
-        functions: Functions,
-        clients: Mapping[str, Any],
-        looking: Looking | None,
-    ) -> None:
+    def __init__(self, read: ParsedPipeline, code: UserCode, clients: Mapping[str, Any]) -> None:
         self._config = read.config
         self._parsed = read.parsed
-        self._base = base
-        self._functions = functions
+        self._code = code
         self._given_clients = clients
-        self._looking = looking
+        self._clients: Mapping[str, Any] = {}
         self._problems: list[Problem] = []
         self._known = columns_of(read.config.sources)
-        self._clients: Mapping[str, Any] = {}
         self._hash = digest({"reader": self._reader()})
         self._hashes: dict[str, str] = {}
 
     def compile(self) -> PipelinePlan:
-        offline = self._looking is not None
-        asked = resolve_clients(
-            self._as_dataset(()), base=self._base, given=self._given_clients, offline=offline
-        )
-        self._clients = asked.clients
-        self._config = self._config.model_copy(
-            update={"model_providers": asked.config.model_providers}
-        )
-        for path, message in asked.problems:
-            self._problem(path, message)
+        self._resolve_clients()
         absent = missing_executor(self._config.run)
         if absent is not None:
             self._problem(("run", "executor"), absent)
-        stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
-        self._check_sink(stages)
-        self._check_processors(stages)
+        stages = [self._stage(place, stage) for place, stage in enumerate(self._config.stages)]
+        self._add_problems(check_sink(self._config, stages, self._known))
+        self._add_problems(check_processors_of(self._config, stages, self._known))
         if self._problems:
-            raise ConfigError(
-                self._parsed.source, sorted(self._problems, key=lambda problem: problem.line or 0)
-            )
-        return self._plan(stages)
+            by_line = sorted(self._problems, key=lambda problem: problem.line or 0)
+            raise ConfigError(self._parsed.source, by_line)
+        return pipeline_plan(
+            self._config,
+            stages,
+            stages_hash=self._hash,
+            column_hashes=self._hashes,
+            clients=self._clients,
+            parsed=self._parsed,
+            base=self._code.base,
+        )
+
+    def _resolve_clients(self) -> None:
+        resolved = resolve_clients(
+            config_as_dataset(self._config, ()),
+            base=self._code.base,
+            given=self._given_clients,
+            offline=self._code.looking is not None,
+        )
+        self._clients = resolved.clients
+        providers = resolved.config.model_providers
+        self._config = self._config.model_copy(update={"model_providers": providers})
+        self._add_problems(resolved.problems)
+
+    def _add_problems(self, found: Iterable[tuple[YamlPath, str]]) -> None:
+        for path, message in found:
+            self._problem(path, message)
 
     def _problem(self, path: YamlPath, message: str) -> None:
         self._problems.append(self._parsed.problem(path, message))
@@ -179,29 +166,11 @@ class _Compiler:
             case CustomSources():
                 try:
                     found["source_hash"] = custom_mark(
-                        config, base=self._base, given=self._functions
+                        config, base=self._code.base, given=self._code.given
                     )
                 except (UserCodeError, UserFunctionError) as error:
                     self._problem(("sources", "reader_class"), str(error))
         return found
-
-    def _as_dataset(
-        self, columns: tuple[Any, ...], *, select: SelectConfig | None = None
-    ) -> DatasetConfig:
-        config = self._config
-        shared = (
-            "name",
-            "seed",
-            "model_providers",
-            "model_configs",
-            "mcp_providers",
-            "tool_configs",
-            "run",
-        )
-        values = {name: getattr(config, name) for name in shared}
-        return DatasetConfig.model_construct(
-            **values, num_records=1, row_group_size=1, columns=columns, select=select
-        )
 
     def _stage(self, place: int, stage: Stage) -> StagePlan:
         plan = StagePlan(place, stage)
@@ -215,15 +184,13 @@ class _Compiler:
                 self._filter(place, stage)
             case ColumnsStage():
                 plan = self._columns(plan, stage)
-                own = self._column_marks(plan, stage)
+                own = fingerprint_of_columns(plan.columns)
             case ExplodeStage():
                 self._explode(place, stage)
             case FunctionStage():
                 plan, mark = self._function(plan, stage)
-                own |= {
-                    "source_hash": mark,
-                    "checkpoint": False,
-                }  # which it had when it could not be true
+                own["source_hash"] = mark
+                own["checkpoint"] = False  # hashed since a function could have none
                 self._known = KnownColumns(None)
             case SelectStage():
                 for number, name in enumerate(stage.columns):
@@ -235,11 +202,9 @@ class _Compiler:
         return replace(plan, prefix=self._hash)
 
     def _need(self, name: str, path: YamlPath) -> None:
-        known = self._known.names
-        if known is not None and name not in known:
-            self._problem(
-                path, f"no stage before makes a column {name!r}{did_you_mean(name, known)}"
-            )
+        missing = self._known.why_missing(name)
+        if missing is not None:
+            self._problem(path, missing)
 
     def _need_text(self, name: str, path: YamlPath) -> None:
         self._need(name, path)
@@ -266,7 +231,7 @@ class _Compiler:
 
     def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
         """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
-        path = self._base / stage.tokenizer if stage.tokenizer is not None else None
+        path = self._code.base / stage.tokenizer if stage.tokenizer is not None else None
         try:
             tokenize, mark = open_tokenizer(path)
         except PlanError as error:
@@ -304,181 +269,29 @@ class _Compiler:
 
     def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
         try:
-            given = self._functions.get(stage.function)
-            if isinstance(given, UserStage):
-                return replace(plan, own=given), source_hash_of(
-                    type(given), "function", version=stage.version
-                )
-            if given is None and self._looking is not None:
-                found = read_definition(
-                    stage.function, "function", base=self._base, own=self._looking.own
-                )
-                if found is not None:
-                    return replace(plan, call=unloaded(stage.function)), read_mark(
-                        found, stage.params
-                    )
-            call = find_callable(stage.function, "function", base=self._base, given=self._functions)
-            mark = source_hash_of(call, "function", version=stage.version)
-            if inspect.isclass(call) and issubclass(call, UserStage):
-                return replace(plan, own=made_stage(call, stage.params)), mark
-            return replace(plan, call=call), mark
+            return resolve_function(plan, stage, self._code)
         except UserFunctionError as error:
             self._problem(("stages", plan.place, error.key), str(error))
             return plan, None
 
     def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
-        resolved = resolve_functions(
-            self._as_dataset(stage.columns, select=stage.select),
-            base=self._base,
-            given=self._functions,
-            offline=self._looking is not None,
-            own=self._looking is None or self._looking.own,
-        )
-        config = resolved.config
-        made = {column.name for column in config.columns} | {*producers_of(config.columns)}
-        try:
-            references = [name for column in config.columns for name in references_of(column)]
-            references += names_in_select(stage.select) if stage.select is not None else ()
-        except TemplateSyntaxError:
-            references = []  # checking the columns says what is wrong with it
-        read = {name: None for name in references if name not in made}
-        seeds = sorted(read if self._known.names is None else self._known.names)
-        found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
-        found += [
-            (
-                ("columns", number),
-                "a function of a whole column has no row group to see here; use a `function` stage",
-            )
-            for number, column in enumerate(config.columns)
-            if is_whole_column(column)
-        ]
-        for path, message in found:
-            inside = path and path[0] in ("columns", "select")
-            self._problem(
-                ("stages", plan.place, *path) if inside else path,
-                message.replace("the seed data", "the tasks"),
-            )
-        self._known = self._known.adding(frozenset(made), {})
-        if found:
-            return plan
-        loaded = LoadedDataset(config, self._parsed, self._base, resolved.functions, self._clients)
-        schema = pa.schema([(name, pa.string()) for name in read])
-        compiled = compile_plan(loaded, SeedInfo(schema, 1, self._hash))
-        own = pa.schema([field for field in compiled.schema if field.name not in read])
-        self._known = self._known.adding(
-            frozenset(own.names), {part.name: part.type for part in own}
-        )
-        self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
-        return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
-
-    def _column_marks(self, plan: StagePlan, stage: ColumnsStage) -> dict[str, Any]:
-        if plan.columns is None:
-            return {"columns": []}
-        hashes = plan.columns.fingerprint.column_hashes
-        marks = [
-            [c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns
-        ]
-        return {
-            "columns": marks,
-            **({"select": hashed_fields(stage.select)} if stage.select is not None else {}),
-        }
-
-    def _check_sink(self, stages: tuple[StagePlan, ...]) -> None:
-        sink = self._config.sink
-        for number, name in enumerate(sink.columns or ()):
-            self._need(name, ("sink", "columns", number))
-            self._check_lineage(name, ("sink", "columns", number))
-        seen: set[str] = set()
-        for plan in stages:
-            if isinstance(plan.stage, RenameStage):
-                for old, new in plan.stage.columns.items():
-                    self._check_lineage(new, ("stages", plan.place, "columns", old))
-            if isinstance(plan.stage, ColumnsStage):
-                for number, column in enumerate(plan.stage.columns):
-                    self._check_lineage(
-                        column.name, ("stages", plan.place, "columns", number, "name")
-                    )
-                    if column.name in seen and self._known.names is None:
-                        path = ("stages", plan.place, "columns", number, "name")
-                        self._problem(
-                            path, f"an earlier stage makes a column {column.name!r}; rename one"
-                        )
-                    seen.add(column.name)
-
-    def _check_lineage(self, name: str, path: YamlPath) -> None:
-        """A column of the user's that the sink would put another one in the place of."""
-        if self._config.sink.lineage and name in LINEAGE:
-            self._problem(
-                path,
-                f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false",
-            )
-
-    def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
-        """Check processors against the columns that are written, as far as those are known."""
-        columns, types = columns_made(stages)
-        config = self._as_dataset(columns).model_copy(
-            update={"processors": self._config.processors}
-        )
-        sink = self._config.sink
-        there = frozenset(sink.columns) if sink.columns is not None else self._known.names
-        if there is None:
-            problems = [*check_processors(config, None)]
-        else:
-            if sink.columns is None:
-                there -= dropped_columns(self._as_dataset(columns), sorted(there))
-            lineage = LINEAGE if sink.lineage else ()
-            written = (there - columns_dropped_by(config.processors, sorted(there))).union(lineage)
-            if there and not written:
-                self._problem(("processors",), "every column is dropped; keep at least one")
-            problems = [
-                *check_processors(config, written, droppable=there),
-                *check_processor_types(config, types),
-            ]
-        for path, message in problems:
-            self._problem(path, message)
-
-    def _plan(self, stages: tuple[StagePlan, ...]) -> PipelinePlan:
-        config = self._config
-        drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
-        columns, _ = columns_made(stages)
-        fields = [
-            field for plan in stages if plan.columns is not None for field in plan.columns.schema
-        ]
-        dropped = dropped_columns(self._as_dataset(columns), [field.name for field in fields])
-        beside = dropped - {column.name for column in columns}
-        whole = digest(
-            {
-                "config_hash_version": CONFIG_HASH_VERSION,
-                "kind": "pipeline",
-                "stages": self._hash,
-                "sink": hashed_fields(config.sink),
-                "processors": drops,
-                **({"are_dropped": True} if drops else {}),  # which until 0.3 they were not
-                **(
-                    {"dropped_beside": sorted(beside)}
-                    if beside and config.sink.columns is None
-                    else {}
-                ),  # as above
-            }
-        )
-        fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
-        dataset = self._as_dataset(columns).model_copy(update={"processors": config.processors})
-        graphs = [plan.columns for plan in stages if plan.columns is not None]
-        models = used_models(dataset)
-        shell = DatasetPlan(
-            config=dataset,
-            graph=graphs[0].graph if graphs else build_graph(self._as_dataset(())),
-            fingerprint=fingerprint,
-            schema=pa.schema(fields),
-            seed_columns=(),
-            dropped=dropped,
-            row_groups=(),
-            models=models,
-            simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
+        compiled = compile_columns(
+            config_as_dataset(self._config, stage.columns, select=stage.select),
+            self._known,
+            code=self._code,
             clients=self._clients,
-            tools=used_tools(dataset, base=self._base),
+            parsed=self._parsed,
+            prefix=self._hash,
         )
-        types = {field.name: field.type for field in fields}
-        return PipelinePlan(
-            config, stages, fingerprint, dropped, shell, types, self._parsed, self._base
-        )
+        for path, message in compiled.problems:
+            inside = path and path[0] in ("columns", "select")
+            self._problem(("stages", plan.place, *path) if inside else path, message)
+        types: dict[str, pa.DataType] = {}
+        names = compiled.made
+        if compiled.plan is not None:
+            types = {field.name: field.type for field in compiled.plan.schema}
+            names |= types.keys()
+            hashes = compiled.plan.fingerprint.column_hashes
+            self._hashes |= {name: hashes[name] for name in compiled.made}
+        self._known = self._known.adding(names, types)
+        return replace(plan, columns=compiled.plan, reads=compiled.reads)

@@ -38,6 +38,12 @@ class KnownColumns:
         )
         return KnownColumns(names, {new.get(name, name): kind for name, kind in self.types.items()})
 
+    def why_missing(self, name: str) -> str | None:
+        """The message for a column that no stage makes; None for one that may be there."""
+        if self.names is None or name in self.names:
+            return None
+        return f"no stage before makes a column {name!r}{did_you_mean(name, self.names)}"
+
     def is_text(self, column: str) -> bool:
         """Whether it may hold text, as far as that is known."""
         kind = self.types.get(column)

@@ -1,4 +1,4 @@
-"""What a run has done with its partitions: counted, and handed on to whoever follows the run."""
+"""What a run has done with its partitions: counted, and handed on to those who follow the run."""
 
 from collections.abc import Callable
 

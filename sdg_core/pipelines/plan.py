@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_core.config.columns import Column
+from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedConfig
 from sdg_core.config.pipeline import (
     ColumnsStage,
@@ -18,6 +19,7 @@ from sdg_core.config.pipeline import (
     SplitStage,
     Stage,
 )
+from sdg_core.config.select import SelectConfig
 from sdg_core.custom import Resources
 from sdg_core.custom import Stage as UserStage
 from sdg_core.pipelines.tokens import Tokenize
@@ -87,6 +89,25 @@ class PipelinePlan:
     types: Mapping[str, pa.DataType]
     parsed: ParsedConfig
     base: Path
+
+
+def config_as_dataset(
+    config: PipelineConfig, columns: tuple[Column, ...], *, select: SelectConfig | None = None
+) -> DatasetConfig:
+    """A dataset of these columns that has the pipeline's name, models, tools and settings."""
+    return DatasetConfig.model_construct(
+        name=config.name,
+        seed=config.seed,
+        model_providers=config.model_providers,
+        model_configs=config.model_configs,
+        mcp_providers=config.mcp_providers,
+        tool_configs=config.tool_configs,
+        run=config.run,
+        num_records=1,
+        row_group_size=1,
+        columns=columns,
+        select=select,
+    )
 
 
 def columns_made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:

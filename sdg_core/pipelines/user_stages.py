@@ -1,13 +1,23 @@
-"""Classes of the user that are stages: made with the parameters of the file, or read from their source and not run."""
+"""The user's functions and classes that are stages: loaded, classes made with the parameters of the file; or read, not run."""
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from sdg_core.config.pipeline import FunctionStage
 from sdg_core.custom import Stage
-from sdg_core.plan.usercode.functions import UserFunctionError, hash_of_text
+from sdg_core.pipelines.plan import StagePlan
+from sdg_core.plan.usercode.functions import (
+    UserFunctionError,
+    find_callable,
+    hash_of_text,
+    read_definition,
+    source_hash_of,
+    unloaded,
+)
 from sdg_core.plan.usercode.loader import Definition
 from sdg_core.plan.usercode.static import read_constructor
 from sdg_core.system.user_calls import call_user, what_raised
@@ -18,6 +28,37 @@ class Looking:
     """Code is read, not run. own: what only running it shows is run after all, since the file is the user's own."""
 
     own: bool
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Where the user's code of a pipeline is found. base: where paths start. given: functions that Python passed, by name.
+    looking: None to load what the file names."""
+
+    base: Path
+    given: Mapping[str, Callable[..., Any]]
+    looking: Looking | None
+
+
+def resolve_function(
+    plan: StagePlan, stage: FunctionStage, code: UserCode
+) -> tuple[StagePlan, str | None]:
+    """A `function` stage with what it calls, and the hash of that. Raises UserFunctionError."""
+    mark: str | None
+    given = code.given.get(stage.function)
+    if isinstance(given, Stage):
+        mark = source_hash_of(type(given), "function", version=stage.version)
+        return replace(plan, own=given), mark
+    if given is None and code.looking is not None:
+        found = read_definition(stage.function, "function", base=code.base, own=code.looking.own)
+        if found is not None:
+            mark = read_mark(found, stage.params)
+            return replace(plan, call=unloaded(stage.function)), mark
+    call = find_callable(stage.function, "function", base=code.base, given=code.given)
+    mark = source_hash_of(call, "function", version=stage.version)
+    if inspect.isclass(call) and issubclass(call, Stage):
+        return replace(plan, own=made_stage(call, stage.params)), mark
+    return replace(plan, call=call), mark
 
 
 def made_stage(kind: type[Stage], params: Mapping[str, Any]) -> Stage:
