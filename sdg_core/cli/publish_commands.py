@@ -35,51 +35,60 @@ def report(
     show_report.report(api.report(opened, output=output), as_json=as_json)
 
 
+Output = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help="A .parquet, .jsonl or .csv file (or .jsonl.gz, ...).",
+        show_default=False,
+    ),
+]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far."),
+]
+ProcessorName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Export the output of this processor instead of the dataset.",
+        show_default=False,
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARES",
+        help="Disjoint parts for training and evaluation, as in 0.9/0.1 or 80/10/10: OUT-train, OUT-validation, OUT-test.",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+DefuseFormulas = Annotated[
+    bool,
+    typer.Option(
+        "--defuse-formulas",
+        help="csv: put an apostrophe before text that a spreadsheet would run.",
+    ),
+]
+
+
 @reports_errors
 def export(
     file: File,
-    output: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT",
-            help="A .parquet, .jsonl or .csv file (or .jsonl.gz, ...).",
-            show_default=False,
-        ),
-    ],
+    output: Output,
     root: Root = None,
     num_records: NumRecords = None,
-    partial: Annotated[
-        bool,
-        typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far."),
-    ] = False,
-    processor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Export the output of this processor instead of the dataset.",
-            show_default=False,
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHARES",
-            help="Disjoint parts for training and evaluation, as in 0.9/0.1 or 80/10/10: OUT-train, OUT-validation, OUT-test.",
-            show_default=False,
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    defuse: Annotated[
-        bool,
-        typer.Option(
-            "--defuse-formulas",
-            help="csv: put an apostrophe before text that a spreadsheet would run.",
-        ),
-    ] = False,
+    partial: Partial = False,
+    processor: ProcessorName = None,
+    columns: Columns = None,
+    split: Split = None,
+    force: Force = False,
+    defuse: DefuseFormulas = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the finished dataset, or what a processor made of it, into a file or two."""
@@ -98,14 +107,11 @@ def export(
         defuse_formulas=defuse,
     )
     if not exported.finished:
-        of_what = (
-            f"for {counted(opened.plan.num_records, 'record')}"
-            if isinstance(opened, api.Dataset)
-            else "so far"
-        )
-        typer.echo(
-            f"{opened.name}: not finished: {counted(exported.num_rows, 'row')} {of_what}", err=True
-        )
+        extent = "so far"
+        if isinstance(opened, api.Dataset):
+            extent = f"for {counted(opened.plan.num_records, 'record')}"
+        rows = counted(exported.num_rows, "row")
+        typer.echo(f"{opened.name}: not finished: {rows} {extent}", err=True)
     show_results.exported(exported, as_json=as_json)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, Reading
@@ -119,29 +119,21 @@ def open_dataset(
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
     env = os.environ if env is None else env
-
-    def load(reading: Reading) -> LoadedDataset:
-        options: Any = {
-            "env": env,
-            "functions": functions,
-            "clients": clients,
-            "reading": reading,
-            "offline": offline,
-        }
-        if isinstance(config, str | Path):
-            return load_dataset(Path(config), untrusted=untrusted, **options)
-        return load_in_memory(
-            config, base=Path(base) if base is not None else Path.cwd(), **options
-        )
-
-    loaded = load(AS_IT_IS)
+    loading = _Loading(
+        config=config,
+        env=env,
+        functions=functions,
+        clients=clients,
+        base=Path(base) if base is not None else None,
+        offline=offline,
+        untrusted=untrusted,
+    )
+    loaded = loading.load(AS_IT_IS)
     loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
-        loaded = replace(
-            loaded, config=loaded.config.model_copy(update={"num_records": num_records})
-        )
+        loaded = _with_num_records(loaded, num_records)
     chosen = choose_root(root, env=env, folder=loaded.base)
     layout = DatasetLayout(chosen.path, loaded.config.name, chosen.given, chosen.others)
     seeds = None
@@ -150,18 +142,62 @@ def open_dataset(
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
-        try:
-            before = load(Reading(as_before=True))
-        except ConfigError:  # what an earlier release could not read, it made no data of
-            return Dataset(loaded, plan, seeds, layout, env)
-        before = replace(
-            before,
-            config=before.config.model_copy(update={"num_records": loaded.config.num_records}),
-        )
-        old_plan = compile_plan(before, seed)
-        if find_version(layout, old_plan) is not None:
-            return Dataset(before, old_plan, seeds, layout, env)
+        former = loading.load_as_before()
+        if former is not None:
+            former = _with_num_records(former, loaded.config.num_records)
+            former_plan = compile_plan(former, seed)
+            if find_version(layout, former_plan) is not None:
+                return Dataset(former, former_plan, seeds, layout, env)
     return Dataset(loaded, plan, seeds, layout, env)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loading:
+    """The arguments of `open_dataset` that say how a config is read."""
+
+    config: ConfigLike
+    env: Mapping[str, str]
+    functions: Mapping[str, Callable[..., Any]] | None
+    clients: Mapping[str, Any] | None
+    base: Path | None
+    offline: bool
+    untrusted: bool
+
+    def load(self, reading: Reading) -> LoadedDataset:
+        """Read and check the config. Raises ConfigError."""
+        if isinstance(self.config, str | Path):
+            return load_dataset(
+                Path(self.config),
+                env=self.env,
+                functions=self.functions,
+                clients=self.clients,
+                reading=reading,
+                offline=self.offline,
+                untrusted=self.untrusted,
+            )
+        return load_in_memory(
+            self.config,
+            base=self.base if self.base is not None else Path.cwd(),
+            env=self.env,
+            functions=self.functions,
+            clients=self.clients,
+            reading=reading,
+            offline=self.offline,
+        )
+
+    def load_as_before(self) -> LoadedDataset | None:
+        """The config as an earlier release read it; None if it could not, and so made no data of it."""
+        try:
+            return self.load(Reading(as_before=True))
+        except ConfigError:
+            return None
+
+
+def _with_num_records(
+    loaded: LoadedDataset, num_records: int | Literal["seed"] | None
+) -> LoadedDataset:
+    config = loaded.config.model_copy(update={"num_records": num_records})
+    return replace(loaded, config=config)
 
 
 def opened(dataset: ConfigLike | Dataset) -> Dataset:

@@ -20,8 +20,8 @@ from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.dry_run import plan_columns
 from sdg_core.execution.extrapolation import scaled
+from sdg_core.execution.make_sample import Sample, make_sample
 from sdg_core.execution.open_row_group import expand_to_whole_group
-from sdg_core.execution.preview import Sample, make_sample
 from sdg_core.execution.skips_ahead import MOST_RECORDS, SkipsAhead, look_ahead
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool

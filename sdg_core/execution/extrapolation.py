@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from sdg_core.execution.preview import UsedByCell
+from sdg_core.execution.make_sample import UsedByCell
 from sdg_core.execution.skips_ahead import SkipsAhead
 from sdg_core.plan.usage import UsageByModel
 

@@ -1,42 +1,27 @@
 """A few records in memory: nothing is read from the store, nothing is written to it but replies that were paid for."""
 
-import asyncio
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
+from sdg_core.dataset.events import Observer
 from sdg_core.dataset.shown_tables import LONGEST, as_html, shown_value
-from sdg_core.execution.cells import RecordMaker
 from sdg_core.execution.long_calls import watch_for_long_calls
-from sdg_core.execution.open_row_group import OpenGroup
-from sdg_core.execution.samples import known_replies, sampled_hashes
-from sdg_core.execution.settle import settle_record
-from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
+from sdg_core.execution.make_sample import Prompts, make_sample
+from sdg_core.execution.stop_rules import unless_stalled
 from sdg_core.generators.models.chat import message_text
-from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message, Usage
-from sdg_core.plan.candidates import record_and_candidate
+from sdg_core.models.types import Message
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import UsageByModel, add_usage
+from sdg_core.plan.usage import UsageByModel
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
-"""By record and column, the messages that a model was sent first."""
-UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
-"""By column and record, what models used for a cell."""
 
 
 def shown_messages(
@@ -107,18 +92,6 @@ class Preview:
         return as_html(self.table.column_names, zip(self.records, rows, strict=True), remarks)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Some records, made in memory. together: seconds for what is computed for all records at once. each: seconds that the
-    other columns took, record by record. used: by column, record and model alias, what its cell used."""
-
-    group: OpenGroup
-    together: float
-    each: tuple[float, ...]
-    prompts: Prompts = field(default_factory=dict)
-    used: UsedByCell = field(default_factory=dict)
-
-
 async def make_preview(
     plan: DatasetPlan,
     *,
@@ -145,95 +118,3 @@ async def make_preview(
         replayed=group.replayed,
         kept=samples is not None,
     )
-
-
-class _Seen:
-    """What is seen of cells while a sample is made: their prompts, and what they used."""
-
-    def __init__(self, on_event: Observer) -> None:
-        self._on_event = on_event
-        self.prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
-        self.used: dict[str, dict[int, UsageByModel]] = {}
-
-    def asked(self, number: int, column: str, messages: tuple[Message, ...]) -> None:
-        self.prompts.setdefault(number, {})[column] = messages
-        self._on_event(CellStarted(number, column))
-
-    def counted(self, number: int, column: str, alias: str, usage: Usage) -> None:
-        record = record_and_candidate(number)[0]
-        of_column = self.used.setdefault(column, {})
-        of_column[record] = add_usage(of_column.get(record, {}), {alias: vars(usage)})
-
-
-async def make_sample(
-    plan: DatasetPlan,
-    records: Sequence[int],
-    *,
-    seeds: Seeds | None,
-    models: ModelPool,
-    clock: Callable[[], float] = time.monotonic,
-    on_event: Observer = lambda event: None,
-    samples: Journal | None = None,
-) -> Sample:
-    """Make some records, no more at once than the models admit requests. `clock` counts seconds. samples: where replies are
-    taken from and kept. on_event: told of every cell that a model is asked for, and of every record that is made or has failed.
-
-    Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
-    """
-    status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-    seen = _Seen(on_event)
-    maker = RecordMaker(
-        plan,
-        models,
-        journal=samples,
-        kept=sampled_hashes(plan),
-        on_prompt=seen.asked,
-        on_used=seen.counted,
-    )
-    paid = await asyncio.to_thread(known_replies, plan, samples, records)
-    phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
-    room = asyncio.Semaphore(max(1, models.capacity))
-    each: dict[int, float] = {}
-    began = clock()
-    group = await asyncio.to_thread(
-        OpenGroup,
-        status,
-        plan=plan,
-        seeds=seeds,
-        phases=phases,
-        needed=maker.columns_read,
-        paid=paid,
-    )
-    together = clock() - began
-    budget = FailureBudget(plan.config.run, began=clock())
-
-    async def make(position: int) -> None:
-        async with room:
-            start = clock()
-            outcome = await maker.make(group, position)
-            on_event(settle_record(group, position, outcome, budget=budget, now=clock()))
-            each[position] = each.get(position, 0.0) + clock() - start
-
-    async def all_phases() -> float:
-        seconds = 0.0
-        while True:
-            async with asyncio.TaskGroup() as tasks:
-                for position in group.open_positions():
-                    tasks.create_task(make(position))
-            began = clock()
-            if not group.ends_here:
-                await asyncio.to_thread(group.advance)
-            else:
-                kept = group.made
-                again = await asyncio.to_thread(group.judge)
-                if group.selection is not None:
-                    on_event(RecordsSettled(made=group.made - kept, failed=0))
-                if not again:
-                    return seconds
-                await asyncio.to_thread(group.draw_again)
-            seconds += clock() - began
-
-    together += await unless_stalled(
-        all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
-    )
-    return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)

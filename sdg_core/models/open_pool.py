@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from random import random as system_random
 from typing import TYPE_CHECKING, Any
@@ -118,17 +119,9 @@ async def _open_pool(
 ) -> AsyncIterator[ModelPool]:
     """The pool over providers that are where they say. running: the servers of those that are served."""
     providers = {provider.name: provider for _, provider in models.values()}
-    accounts = {
-        alias: _account(model, provider, keys[provider.name])
-        for alias, (model, provider) in models.items()
-    }
     spending = Spending(models)
-    gates = {
-        who: Gate(Admission(n), clock=clock)
-        for who, n in _ceilings(models, accounts, settings).items()
-    }
-    learnt = {account: _learnt(account, on_notice) for account in gates}
-    to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    shared = _shared_by_alias(models, keys, settings=settings, clock=clock, on_notice=on_notice)
+    gates = {each.gate for each in shared.values()}
     servers = {
         name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()
     }
@@ -146,17 +139,17 @@ async def _open_pool(
             opened[name] = running[name].client(make) if name in running else make()
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
-        for gate in gates.values():
+        for gate in gates:
             cleanup.callback(gate.close)
         endpoints = {
             alias: ModelEndpoint(
                 opened[provider.name],
-                gates[accounts[alias]],
+                shared[alias].gate,
                 policy=RetryPolicy(num_retries=settings.num_retries),
                 sleep=sleep,
                 random=random,
-                formats=learnt[accounts[alias]][0],
-                parameters=learnt[accounts[alias]][1],
+                formats=shared[alias].formats,
+                parameters=shared[alias].parameters,
                 alias=alias,
                 spending=spending,
             )
@@ -166,13 +159,49 @@ async def _open_pool(
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
-            capacity=sum(gate.admission.ceiling for gate in gates.values()),
-            checked=[opened[name] for name in providers if name in to_check],
+            capacity=sum(gate.admission.ceiling for gate in gates),
+            checked=[opened[name] for name in _names_to_check(models)],
             servers=servers,
             toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
             served=running.values(),
             spending=spending,
         )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the aliases of one model under one account share. formats, parameters: learnt from the server's answers."""
+
+    gate: Gate
+    formats: StructuredOutputSupport
+    parameters: ParameterSupport
+
+
+def _shared_by_alias(
+    models: Models,
+    keys: Mapping[str, str | None],
+    *,
+    settings: RunSettings,
+    clock: Callable[[], float],
+    on_notice: Callable[[str], None],
+) -> dict[str, _Shared]:
+    accounts = {
+        alias: _account(model, provider, keys[provider.name])
+        for alias, (model, provider) in models.items()
+    }
+    by_account: dict[Account, _Shared] = {}
+    for account, ceiling in _ceilings(models, accounts, settings).items():
+        formats, parameters = _learnt(account, on_notice)
+        by_account[account] = _Shared(Gate(Admission(ceiling), clock=clock), formats, parameters)
+    return {alias: by_account[account] for alias, account in accounts.items()}
+
+
+def _names_to_check(models: Models) -> list[str]:
+    """The providers that are asked whether they are there, in the order of the file."""
+    checked = {
+        provider.name: None for model, provider in models.values() if not model.skip_health_check
+    }
+    return [*checked]
 
 
 def _how_to_start(settings: RunSettings) -> "Callable[..., AbstractAsyncContextManager[Running]]":

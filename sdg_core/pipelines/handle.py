@@ -18,7 +18,7 @@ from sdg_core.counts import counted
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.shown_tables import as_html
 from sdg_core.errors import ConfigError, CorruptFileError, PlanError, Problem, StoreError
-from sdg_core.pipelines.build import Pipeline
+from sdg_core.pipelines.build import Pipeline, WrittenPipeline
 from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
 from sdg_core.pipelines.plan import PipelinePlan
 from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
@@ -125,27 +125,11 @@ def open_pipeline(
     if isinstance(path, Pipeline):
         written = path.written()
         objects = written.objects
-        named = f"pipeline {path.name!r}"
-        read = parse_pipeline(
-            Document(written.data, {}), source=named, default_name=path.name, env=env
-        )
-        plan = compile_pipeline(
-            read, written.base, functions={**(functions or {}), **objects}, clients=clients
-        )
+        functions = {**(functions or {}), **objects}
+        plan = _compile_pipeline_object(path, written, env, functions=functions, clients=clients)
     elif isinstance(path, Mapping | PipelineConfig):
-        data = (
-            path.model_dump(mode="json", exclude_unset=True)
-            if isinstance(path, PipelineConfig)
-            else dict(path)
-        )
-        read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
-        plan = compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
-    elif not isinstance(path, str | PathLike):
-        message = (
-            f"a path, a Pipeline, a mapping or a config object is needed, got {type(path).__name__}"
-        )
-        raise ConfigError("pipeline", [Problem("(top level)", message)])
-    else:
+        plan = _compile_mapping(path, env, functions=functions, clients=clients)
+    elif isinstance(path, str | PathLike):
         plan = load_pipeline(
             Path(path),
             env=env,
@@ -154,6 +138,10 @@ def open_pipeline(
             offline=offline,
             untrusted=untrusted,
         )
+    else:
+        kind = type(path).__name__
+        message = f"expected a path, a Pipeline, a mapping or a config object, got {kind}"
+        raise ConfigError("pipeline", [Problem("(top level)", message)])
     check_variables_of(plan, env)
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
@@ -167,6 +155,39 @@ def open_pipeline(
     return OpenPipeline(
         plan, {source.key: source for source in found}, layout, env, offline=offline
     )
+
+
+def _compile_pipeline_object(
+    pipeline: Pipeline,
+    written: WrittenPipeline,
+    env: Mapping[str, str],
+    *,
+    functions: Mapping[str, Callable[..., Any]] | None,
+    clients: Mapping[str, Any] | None,
+) -> PipelinePlan:
+    read = parse_pipeline(
+        Document(written.data, {}),
+        source=f"pipeline {pipeline.name!r}",
+        default_name=pipeline.name,
+        env=env,
+    )
+    return compile_pipeline(read, written.base, functions=functions, clients=clients)
+
+
+def _compile_mapping(
+    config: Mapping[str, Any] | PipelineConfig,
+    env: Mapping[str, str],
+    *,
+    functions: Mapping[str, Callable[..., Any]] | None,
+    clients: Mapping[str, Any] | None,
+) -> PipelinePlan:
+    """Compile what a file would hold; relative paths start at the working directory."""
+    if isinstance(config, PipelineConfig):
+        data = config.model_dump(mode="json", exclude_unset=True)
+    else:
+        data = dict(config)
+    read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
+    return compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
 
 
 def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:

@@ -70,7 +70,7 @@ def _mapping_of(config: object) -> Mapping[Any, Any]:
         return config.model_dump(mode="json")
     if isinstance(config, Mapping):
         return config
-    message = f"a path, a mapping or a config object is needed, got {type(config).__name__}"
+    message = f"expected a path, a mapping or a config object, got {type(config).__name__}"
     raise ConfigError(SOURCE, [Problem("(top level)", message)])
 
 

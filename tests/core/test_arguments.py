@@ -113,7 +113,7 @@ async def test_verbs_take_what_open_dataset_takes(verb: str) -> None:
         (api.open_pipeline("pipeline.yaml"), "OpenPipeline"),
     ):
         with pytest.raises(
-            ConfigError, match=f"a path, a mapping or a config object is needed, .*{words}"
+            ConfigError, match=f"expected a path, a mapping or a config object, .*{words}"
         ):
             getattr(api, verb)(wrong)
     with pytest.raises(ConfigError, match="line 1, kind: a pipeline, not a dataset"):

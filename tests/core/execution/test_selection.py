@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdg_core import api
 from sdg_core.errors import ConfigError
-from sdg_core.execution.preview import make_sample
+from sdg_core.execution.make_sample import make_sample
 from sdg_core.plan.candidates import STRIDE
 from sdg_core.store.failures import read_failures
 from sdg_core.store.layout import VersionLayout

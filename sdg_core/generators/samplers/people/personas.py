@@ -37,6 +37,7 @@ _SKILL_SLOT = _FIRST_SLOT + 52
 _LOWEST, _HIGHEST = 20, 80
 _READ = ("first_name", "full_name", "age", "city", "country", "occupation")
 """What the texts say of the base fields."""
+_HOME = pl.coalesce("city", "country")
 _AT_ONCE = 3
 """Hobbies and skills of one person."""
 _INCOMES = (1_100, 6_500)
@@ -144,18 +145,16 @@ def _trait(trait: str, draws: Draws) -> pl.Series:
 def _texts() -> dict[str, pl.Expr]:
     """The persona texts, of the columns of `_persona`."""
     name = pl.col("first_name")
-    home = pl.coalesce("city", "country")
+    simple = {field: _text(name, " ", pl.col(f"phrase_{field}"), ".") for field in PHRASES}
+    return {**simple, **_personas(name), **_backgrounds(name), **_lists()}
+
+
+def _personas(name: pl.Expr) -> dict[str, pl.Expr]:
+    """What a person does and likes, in a sentence each, and all of it in one text."""
     works = (
         pl.when(pl.col("occupation").is_null())
         .then(pl.lit("does not work yet"))
         .otherwise(pl.concat_str(pl.lit("works as "), pl.col("occupation").str.to_lowercase()))
-    )
-    character = _text(
-        pl.col("is_openness"),
-        ", ",
-        pl.col("is_conscientiousness"),
-        " and ",
-        pl.col("is_extraversion"),
     )
     persona = _text(
         pl.col("full_name"),
@@ -164,53 +163,70 @@ def _texts() -> dict[str, pl.Expr]:
         ", ",
         works,
         " in ",
-        home,
+        _HOME,
         ": ",
-        character,
+        pl.col("is_openness"),
+        ", ",
+        pl.col("is_conscientiousness"),
+        " and ",
+        pl.col("is_extraversion"),
         ", fond of ",
         pl.col("hobby_0"),
         ".",
     )
-    skilled = _text(pl.col("skill_0"), " and ", pl.col("skill_1"))
     professional = _text(
-        name, " ", works, ", is ", pl.col("is_conscientiousness"), " and known for ", skilled, "."
+        name,
+        " ",
+        works,
+        ", is ",
+        pl.col("is_conscientiousness"),
+        " and known for ",
+        pl.col("skill_0"),
+        " and ",
+        pl.col("skill_1"),
+        ".",
     )
     hobbies = _text(name, " likes ", _enumerated("hobby"), ".")
-    skills = _text(name, " is good at ", _enumerated("skill"), ".")
     goals = _text(name, " ", pl.col("phrase_career_goals_and_ambitions"), ".")
-    faith = pl.when(pl.col("religion").is_not_null())
-    speaks = pl.when(pl.col("first_language").is_not_null())
+    return {
+        "persona": persona,
+        "professional_persona": professional,
+        "hobbies_and_interests": hobbies,
+        "skills_and_expertise": _text(name, " is good at ", _enumerated("skill"), "."),
+        "detailed_persona": pl.concat_str(persona, professional, hobbies, goals, separator=" "),
+    }
+
+
+def _backgrounds(name: pl.Expr) -> dict[str, pl.Expr]:
+    """Where a person comes from; null where the country's census does not tell."""
+    religion = pl.col("religion")
+    faith = pl.when(religion.is_not_null())
+    first_language = pl.col("first_language")
+    speaks = pl.when(first_language.is_not_null())
     languages = _text(
         name,
         " speaks ",
-        pl.col("first_language"),
+        first_language,
         " at home and ",
         pl.col("second_language"),
         " elsewhere.",
     )
-    simple = {field: _text(name, " ", pl.col(f"phrase_{field}"), ".") for field in PHRASES}
     return {
-        **simple,
-        "persona": persona,
-        "professional_persona": professional,
-        "hobbies_and_interests": hobbies,
-        "skills_and_expertise": skills,
-        "detailed_persona": pl.concat_str(persona, professional, hobbies, goals, separator=" "),
-        "cultural_background": _text(name, " lives in ", home, ", ", pl.col("country"), "."),
+        "cultural_background": _text(name, " lives in ", _HOME, ", ", pl.col("country"), "."),
         "religious_background": faith.then(
-            _text(name, " comes from a family of this religion: ", pl.col("religion"), ".")
+            _text(name, " comes from a family of this religion: ", religion, ".")
         ),
         "religious_persona": faith.then(_text(name, " ", pl.col("phrase_religious_persona"), ".")),
         "linguistic_background": speaks.then(languages),
-        "linguistic_persona": speaks.then(
-            _text(name, " is most at ease in ", pl.col("first_language"), ".")
-        ),
-        "hobbies_and_interests_list": pl.concat_list(
-            [f"hobby_{place}" for place in range(_AT_ONCE)]
-        ),
-        "skills_and_expertise_list": pl.concat_list(
-            [f"skill_{place}" for place in range(_AT_ONCE)]
-        ),
+        "linguistic_persona": speaks.then(_text(name, " is most at ease in ", first_language, ".")),
+    }
+
+
+def _lists() -> dict[str, pl.Expr]:
+    places = range(_AT_ONCE)
+    return {
+        "hobbies_and_interests_list": pl.concat_list([f"hobby_{place}" for place in places]),
+        "skills_and_expertise_list": pl.concat_list([f"skill_{place}" for place in places]),
     }
 
 
