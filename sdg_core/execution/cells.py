@@ -205,11 +205,8 @@ class RecordMaker:
     async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(
-                record.index,
-                name,
-                await generator.prompt(record=record.index, values=record.values),
-            )
+            messages = await generator.prompt_in_loop(record=record.index, values=record.values)
+            self._on_prompt(record.index, name, messages)
 
     async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""

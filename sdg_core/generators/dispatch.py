@@ -39,8 +39,13 @@ class CellGenerator(Protocol):
 class PromptedGenerator(Protocol):
     """A generator that sends a model a prompt."""
 
-    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open the conversation about a record. Raises CellError."""
+
+    async def prompt_in_loop(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> tuple[Message, ...]:
+        """`prompt` for an event loop, which goes on while a large template is rendered."""
 
 
 class ExpressionGenerator:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from sdg_core.config.models import Latency, ModelConfig, ModelProvider
 from sdg_core.dataset.ledger import open_ledger_readonly
 from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.estimate import Estimate, spread
@@ -30,6 +29,7 @@ from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import footers_in, footers_of
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import SourceEntry, stage_label
+from sdg_core.plan.models import simulated_models
 from sdg_core.plan.usage import UsageByModel, add_usage, costs, totals
 from sdg_core.store.versions import Version, earlier_versions
 
@@ -106,37 +106,15 @@ class _FirstRecords(OpenSource):
 
 def rehearsed(pipeline: OpenPipeline) -> OpenPipeline:
     """The pipeline with simulated models in the place of all others, which answer at once and never fail."""
-
-    def simulated(
-        models: Mapping[str, tuple[ModelConfig, ModelProvider]],
-    ) -> dict[str, tuple[ModelConfig, ModelProvider]]:
-        return {alias: (model, _simulated(provider)) for alias, (model, provider) in models.items()}
-
     stages = []
     for plan in pipeline.plan.stages:
         columns = plan.columns
         if columns is not None:
-            columns = replace(columns, models=simulated(columns.models), clients={})
+            columns = replace(columns, models=simulated_models(columns.models), clients={})
         stages.append(replace(plan, columns=columns))
-    shell = replace(pipeline.plan.shell, models=simulated(pipeline.plan.shell.models), clients={})
+    models = simulated_models(pipeline.plan.shell.models)
+    shell = replace(pipeline.plan.shell, models=models, clients={})
     return replace(pipeline, plan=replace(pipeline.plan, stages=tuple(stages), shell=shell))
-
-
-def _simulated(provider: ModelProvider) -> ModelProvider:
-    simulation = provider.simulation.model_copy(
-        update={
-            "latency": Latency(mean=0.0),
-            "rate_limited": 0.0,
-            "transient": 0.0,
-            "malformed": 0.0,
-        }
-    )
-    return ModelProvider(
-        name=provider.name,
-        provider_type="simulated",
-        extra_body=provider.extra_body,
-        simulation=simulation,
-    )
 
 
 async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineEstimate:

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdg_core.config.columns import (
-    Column,
-)
+from sdg_core.config.columns import Column
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.models import Latency, ModelConfig, ModelProvider
 from sdg_core.config.tools import McpProvider, ToolConfig
 from sdg_core.plan.kinds import aliases_of, tool_alias_of
 
@@ -31,6 +29,28 @@ def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
     named = {name for tools in configs.values() for name in tools.providers}
     return UsedTools(
         configs, {item.name: item for item in config.mcp_providers if item.name in named}, base
+    )
+
+
+def simulated_models(
+    models: Mapping[str, tuple[ModelConfig, ModelProvider]],
+) -> dict[str, tuple[ModelConfig, ModelProvider]]:
+    """The same aliases with simulated models, which need no key, answer at once and never fail."""
+    return {alias: (model, _simulated(provider)) for alias, (model, provider) in models.items()}
+
+
+def _simulated(provider: ModelProvider) -> ModelProvider:
+    quick_and_sound = {
+        "latency": Latency(mean=0.0),
+        "rate_limited": 0.0,
+        "transient": 0.0,
+        "malformed": 0.0,
+    }
+    return ModelProvider(
+        name=provider.name,
+        provider_type="simulated",
+        extra_body=provider.extra_body,
+        simulation=provider.simulation.model_copy(update=quick_and_sound),
     )
 
 

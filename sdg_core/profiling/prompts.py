@@ -5,13 +5,12 @@ record, so the prompt is the one that was sent, unless what the record reads has
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.config.columns import ModelColumn
-from sdg_core.config.models import ModelProvider
 from sdg_core.errors import CellError, CorruptFileError, SdgError
 from sdg_core.generators.dispatch import PromptedGenerator
 from sdg_core.generators.models.chat import message_text
@@ -20,6 +19,7 @@ from sdg_core.generators.skip import SkipRule, skip_rules
 from sdg_core.models.open_pool import open_models
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.models import simulated_models
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
@@ -71,23 +71,28 @@ def _records(version: VersionLayout, status: RowGroupStatus) -> dict[int, dict[s
 async def _rendered(
     plan: DatasetPlan, version: VersionLayout, records: Mapping[int, Mapping[str, Any]]
 ) -> tuple[SentPrompt, ...]:
-    stand_ins = {
-        alias: (model, ModelProvider(name=provider.name, provider_type="simulated"))
-        for alias, (model, provider) in plan.models.items()
-    }
-    async with open_models(stand_ins, settings=plan.config.run, env={}, tools=plan.tools) as models:
-        found = []
-        generators = _prompted(plan, models, version)
-        rules = skip_rules(plan)
-        for record, values in records.items():
-            skipped: set[str] = set()
-            for column in plan.graph.order:
-                if await _is_skipped(rules.get(column), values, skipped):
-                    skipped.update(rules[column].names)
-                elif column in generators:
-                    prompt = await _prompt(generators[column], column, record, values)
-                    found += [prompt] if prompt is not None else []
-        return tuple(found)
+    models = simulated_models(plan.models)
+    async with open_models(models, settings=plan.config.run, env={}, tools=plan.tools) as pool:
+        generators = _prompted(plan, pool, version)
+    return tuple(_prompts_of(plan, generators, records))
+
+
+def _prompts_of(
+    plan: DatasetPlan,
+    generators: Mapping[str, PromptedGenerator],
+    records: Mapping[int, Mapping[str, Any]],
+) -> Iterator[SentPrompt]:
+    """Record by record, in the order of the columns; without those that were skipped or cannot be rendered."""
+    rules = skip_rules(plan)
+    for record, values in records.items():
+        skipped: set[str] = set()
+        for column in plan.graph.order:
+            if _is_skipped(rules.get(column), values, skipped):
+                skipped.update(rules[column].names)
+            elif column in generators:
+                prompt = _prompt(generators[column], column, record, values)
+                if prompt is not None:
+                    yield prompt
 
 
 def _prompted(
@@ -106,20 +111,20 @@ def _prompted(
     }
 
 
-async def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
+def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
+    if rule is None:
+        return False
     try:
-        return rule is not None and (
-            rule.inherits_skip(skipped) or await rule.holds_in_loop(values)
-        )
+        return rule.inherits_skip(skipped) or rule.holds(values)
     except CellError:
         return False
 
 
-async def _prompt(
+def _prompt(
     generator: PromptedGenerator, column: str, record: int, values: Mapping[str, Any]
 ) -> SentPrompt | None:
     try:
-        messages = await generator.prompt(record=record, values=values)
+        messages = generator.prompt(record=record, values=values)
     except (CellError, CorruptFileError, KeyError):
         return None
     return SentPrompt(

@@ -6,6 +6,7 @@ Messages are lines of JSON; the bytes that a request is about follow its line as
 process may ask back.
 """
 
+import atexit
 import json
 import os
 import queue
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 MEMORY = 2**29
@@ -130,11 +132,11 @@ class BoundedPool:
         for process in self._processes:
             self._free.put(process)
 
-    def call(self, request: Any, *, content: bytes = b"") -> Any:
+    def call(self, request: Any, *, answer: Answer = _no_answer, content: bytes = b"") -> Any:
         """As `BoundedProcess.call`."""
         process = self._free.get()
         try:
-            return process.call(request, content=content)
+            return process.call(request, answer=answer, content=content)
         finally:
             self._free.put(process)
 
@@ -142,6 +144,16 @@ class BoundedPool:
         """End the processes; a later call starts others."""
         for process in self._processes:
             process.close()
+
+
+@cache
+def shared_pool(
+    function: str, *, size: int = 1, seconds: float, memory: int = MEMORY
+) -> BoundedPool:
+    """The one pool of this function and these bounds; its processes end with the interpreter."""
+    pool = BoundedPool(function, size=size, seconds=seconds, memory=memory)
+    atexit.register(pool.close)
+    return pool
 
 
 def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int) -> None:

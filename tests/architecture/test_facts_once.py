@@ -44,6 +44,14 @@ OWNERS = {
         r"\b(?:make_report|write_report|push_finished|export_version)\(",
         FINISHING,
     ),
+    "processes that end with the interpreter": (
+        r"atexit\.register",
+        {"sdg_core/system/bounded_process.py"},
+    ),
+    "simulated models in the place of real ones": (
+        r'provider_type="simulated"',
+        {"sdg_core/plan/models.py"},
+    ),
     "numbers of files and row groups": (r":05d\}", {"sdg_core/store/layout.py"}),
 }
 TRANSLATED = re.compile(r"\b(?:lacking|mend|mends|mended|begun|anew|whoever)\b", re.IGNORECASE)

@@ -118,23 +118,28 @@ class ChatGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        conversation = await self.conversation(
-            record=record, values=values, tools=await self._tools()
-        )
+        tools = await self._tools()
+        messages = await self.prompt_in_loop(record=record, values=values)
+        conversation = self._conversation(messages, record=record, tools=tools)
         outcome = await converse(conversation, self._asked.endpoint, self._asked.toolbox)
         if isinstance(outcome, DeferredCell):
             return outcome
         return self.cell(outcome)
 
-    async def conversation(
+    def conversation(
         self, *, record: int, values: Mapping[str, Any], tools: tuple[Tool, ...] = ()
     ) -> Conversation:
         """The conversation about a record, which builds its requests and reads its replies without waiting for anything.
 
         tools: what the model may call. Raises CellError.
         """
+        messages = self.prompt(record=record, values=values)
+        return self._conversation(messages, record=record, tools=tools)
+
+    def _conversation(
+        self, messages: tuple[Message, ...], *, record: int, tools: tuple[Tool, ...]
+    ) -> Conversation:
         toolbox = self._asked.toolbox
-        messages = await self.prompt(record=record, values=values)
         return Conversation(
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
             self._wanted.read,
@@ -157,22 +162,40 @@ class ChatGenerator:
         alias = outcome.reply.alias or self._column.model_alias
         return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}
 
-    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
-        name = self._column.name
-        drawn = self._asked.choices(name, record) if self._prompt.chooses else None
-        text = await self._prompt.render_in_loop(values, drawn)
+        text = self._prompt.render(values, self._choices("prompt", record))
+        system = None
+        if self._system is not None:
+            system = self._system.render(values, self._choices("system_prompt", record))
+        return self._messages(text, system, values)
+
+    async def prompt_in_loop(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> tuple[Message, ...]:
+        """`prompt` for an event loop, which goes on while a large template is rendered."""
+        text = await self._prompt.render_in_loop(values, self._choices("prompt", record))
+        system = None
+        if self._system is not None:
+            choices = self._choices("system_prompt", record)
+            system = await self._system.render_in_loop(values, choices)
+        return self._messages(text, system, values)
+
+    def _choices(self, template: str, record: int) -> RecordChoices:
+        return self._asked.choices(self._column.name, record, of=template)
+
+    def _messages(
+        self, text: str, system: str | None, values: Mapping[str, Any]
+    ) -> tuple[Message, ...]:
+        """The messages with rendered texts, what a reply should look like, and the record's media."""
         for addition in (self._wanted.instructions, self._format):
             text = f"{text}\n\n{addition}" if addition else text
+        content: str | tuple[Part, ...] = text
         media = media_of(self._column, values, self._asked.images)
-        words = (TextPart(text),) if text else ()
-        content: str | tuple[Part, ...] = (*media, *words) if media else text
-        messages: tuple[Message, ...] = (Message("user", content),)
-        if self._system is not None:
-            drawn = self._asked.choices(name, record, of="system_prompt")
-            system = await self._system.render_in_loop(values, drawn)
-            messages = (Message("system", system), *messages)
-        return messages
+        if media:
+            content = (*media, TextPart(text)) if text else media
+        question = Message("user", content)
+        return (question,) if system is None else (Message("system", system), question)
 
     def _format_in_words(self) -> str:
         """The schema of the reply for the prompt. Where a model may call tools, that is all it hears of the schema, because

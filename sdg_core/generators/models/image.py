@@ -15,6 +15,7 @@ from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding, media_of
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import ImagePart, ImageRequest, Message
+from sdg_core.plan.sampling.rng import RecordChoices
 from sdg_core.plan.templates.render import Template
 
 
@@ -28,7 +29,7 @@ class ImageGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The pictures of one record. Raises CellError."""
-        request = await self.request(record=record, values=values)
+        request = await self._request(record=record, values=values)
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.make_images(request)
@@ -48,13 +49,21 @@ class ImageGenerator:
             )
         return Cell(paths, usages=reply.usages(alias))
 
-    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the picture of a record is asked for with. Raises CellError."""
-        request = await self.request(record=record, values=values)
-        return (Message("user", request.prompt),)
+        return (Message("user", self._prompt.render(values, self._choices(record))),)
 
-    async def request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
-        """The request for a record's pictures. Raises CellError."""
+    async def prompt_in_loop(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> tuple[Message, ...]:
+        """`prompt` for an event loop, which goes on while a large template is rendered."""
+        text = await self._prompt.render_in_loop(values, self._choices(record))
+        return (Message("user", text),)
+
+    def _choices(self, record: int) -> RecordChoices:
+        return self._asked.choices(self._column.name, record)
+
+    async def _request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
         if len(pictures) < len(context):
@@ -63,9 +72,7 @@ class ImageGenerator:
             )
         return ImageRequest(
             self._asked.model.model,
-            await self._prompt.render_in_loop(
-                values, self._asked.choices(self._column.name, record)
-            ),
+            await self._prompt.render_in_loop(values, self._choices(record)),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),

@@ -7,17 +7,15 @@ The libraries take from seconds to all memory for what a stranger's small file s
 their own this costs one source, by its name, while requests to models go on; several documents are read at once.
 """
 
-import atexit
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 
 from sdg_core.config.sources import DocumentSources, HtmlSources
 from sdg_core.custom import Filtered
 from sdg_core.pipelines.readers.base import Record, SourceError
 from sdg_core.pipelines.readers.text import read_whole
 from sdg_core.seeds.files import SeedFile
-from sdg_core.system.bounded_process import BoundedPool, WorkEndedError
+from sdg_core.system.bounded_process import BoundedPool, WorkEndedError, shared_pool
 
 _MOST_PROCESSES = 4
 
@@ -38,10 +36,7 @@ def read_document(file: SeedFile, config: DocumentSources | HtmlSources) -> Iter
     yield Filtered(found["filtered"]) if "filtered" in found else found["values"]
 
 
-@lru_cache(maxsize=8)
 def _pool(seconds: float, memory_mib: int) -> BoundedPool:
     size = min(_MOST_PROCESSES, os.cpu_count() or 1)
     function = "sdg_core.pipelines.readers.document_text:document_record"
-    pool = BoundedPool(function, size=size, seconds=seconds, memory=memory_mib * 2**20)
-    atexit.register(pool.close)
-    return pool
+    return shared_pool(function, size=size, seconds=seconds, memory=memory_mib * 2**20)

@@ -4,7 +4,6 @@ Templates and values are sent there as they are, choices of `random` are asked b
 what this process would have made of them.
 """
 
-import atexit
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,7 +12,7 @@ from sdg_core.errors import CellError
 from sdg_core.plan.templates.engine import template_references
 from sdg_core.plan.templates.filters import Choices, drawing
 from sdg_core.plan.templates.variants import RenderError, Variants
-from sdg_core.system.bounded_process import MEMORY, Answer, BoundedProcess, WorkEndedError
+from sdg_core.system.bounded_process import MEMORY, Answer, WorkEndedError, shared_pool
 
 SECONDS = 5.0
 MAX_TEXT = 2**25
@@ -30,7 +29,7 @@ def render(source: str, values: Mapping[str, Any], *, nested: bool, choices: Cho
         return choices.below(question["below"])
 
     try:
-        reply = _process().call(request, answer=answer)
+        reply = shared_pool(f"{__name__}:serve_one", seconds=SECONDS).call(request, answer=answer)
     except WorkEndedError as error:
         raise RenderError(
             f"the template was given up: {error} ({MEMORY // 2**20:,} MiB, {SECONDS:g} s, {MAX_TEXT:,} characters)"
@@ -73,10 +72,3 @@ class _Asked:
 @lru_cache(maxsize=256)
 def _variants(source: str) -> Variants:
     return Variants(source, tuple(sorted(template_references(source))))
-
-
-@lru_cache(maxsize=1)
-def _process() -> BoundedProcess:
-    process = BoundedProcess(f"{__name__}:serve_one", seconds=SECONDS)
-    atexit.register(process.close)
-    return process

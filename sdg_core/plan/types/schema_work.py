@@ -6,7 +6,6 @@ steps are counted first, each pair of schema and value once; a check of many ste
 bounded. A schema that uses no definition twice needs no counting: most do not, and their valid values cost nothing more.
 """
 
-import atexit
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import jsonschema_rs
 import orjson
 
 from sdg_core.plan.types.json_schema import compile_schema
-from sdg_core.system.bounded_process import MEMORY, BoundedProcess, WorkEndedError
+from sdg_core.system.bounded_process import MEMORY, WorkEndedError, shared_pool
 
 MAX_VIOLATIONS = 1_000
 MAX_MESSAGE = 2_000
@@ -60,7 +59,8 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
         if steps <= _MOST_ERROR_STEPS and len(orjson.dumps(value)) <= _LARGE:
             return _listed(_compiled(key), value)
     try:
-        found = _process().call({"schema": key.decode(), "value": value})
+        pool = shared_pool(f"{__name__}:list_violations", seconds=_SECONDS)
+        found = pool.call({"schema": key.decode(), "value": value})
     except WorkEndedError:
         raise ValueError(
             f"it takes more than {_SECONDS:g} s, or {MEMORY // 2**20:,} MiB, to check: parts of the schema lead into each other, "
@@ -220,10 +220,3 @@ def _parts(keyword: Any) -> Iterable[Any]:
     if isinstance(keyword, Mapping):
         return keyword.values()
     return keyword if isinstance(keyword, list) else ()
-
-
-@lru_cache(maxsize=1)
-def _process() -> BoundedProcess:
-    process = BoundedProcess(f"{__name__}:list_violations", seconds=_SECONDS)
-    atexit.register(process.close)
-    return process

@@ -337,7 +337,7 @@ async def collect(
         ) as journal:
             store = CellStore(plan, journal=journal, kept=None, images=None)
             for record, values in rows.items():
-                conversation = await generator.conversation(record=record, values=values)
+                conversation = generator.conversation(record=record, values=values)
                 request = conversation.start().state.request
                 said = ChatResponse(
                     f"collected {request.messages[-1].text}", "stop", Usage(requests=1)

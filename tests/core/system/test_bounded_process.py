@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sdg_core.system.bounded_process import Answer, BoundedProcess, WorkEndedError
+from sdg_core.system.bounded_process import Answer, BoundedProcess, WorkEndedError, shared_pool
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import PROJECT
 
@@ -64,3 +64,13 @@ def test_it_ends_by_itself_after_its_owner_was_killed() -> None:
     ended, _, _ = select.select([child], [], [], PATIENCE)
     os.close(child)
     assert ended
+
+
+def test_a_pool_is_shared_and_asks_back() -> None:
+    function = f"{__name__}:double"
+    pool = shared_pool(function, seconds=PATIENCE)
+    try:
+        assert shared_pool(function, seconds=PATIENCE) is pool
+        assert pool.call(4, answer=lambda _: 2) == 8
+    finally:
+        pool.close()
