@@ -1,7 +1,6 @@
 """What the engine knows, as Dagster metadata. Numbers keep their names from event to event, so that they plot as series."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,9 +220,19 @@ def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
 
 def failure_table(failures: "Iterable[Failure]") -> dg.MarkdownMetadataValue:
     """What failed how often, the most frequent first."""
-    counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
-    rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
-    return markdown_table(("records", "column", "kind", "message"), rows)
+    found = ((failure.column, failure.kind, failure.message) for failure in failures)
+    return failure_counts(found, ("records", "column"))
+
+
+def failure_counts(
+    failures: "Iterable[tuple[str, str, str]]", headings: tuple[str, str]
+) -> dg.MarkdownMetadataValue:
+    """A table of reasons, the most frequent first. headings: what failed, and where."""
+    rows = [
+        (reason.count, reason.column, reason.kind, reason.example)
+        for reason in api.count_failures(failures)[:MAX_SHOWN_FAILURES]
+    ]
+    return markdown_table((*headings, "kind", "message"), rows)
 
 
 def finished_metadata(

@@ -4,11 +4,11 @@ import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
+from sdg_assets.recording.columns import EVENT_COLUMNS, table_schema
 from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
-    MAX_SHOWN_FAILURES,
     cost_metadata,
+    failure_counts,
     preview,
     selection_metadata,
     usage_metadata,
@@ -131,10 +131,9 @@ def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
 
 def _failure_table(footer: "PartitionFooter") -> Any:
     """What failed how often, the most frequent first."""
-    failures = (failure for entry in footer.sources for failure in entry.failed)
-    counts = Counter(
+    found = (
         (api.pipelines.stage_label(failure.stage), failure.kind, failure.message)
-        for failure in failures
+        for entry in footer.sources
+        for failure in entry.failed
     )
-    rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
-    return markdown_table(("tasks", "stage", "kind", "message"), rows)
+    return failure_counts(found, ("tasks", "stage"))

@@ -164,7 +164,7 @@ if TYPE_CHECKING:
     from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
-    from sdg_core.store.failures import Failure, failures_of
+    from sdg_core.store.failures import Failure, FailureCount, count_failures, failures_of
     from sdg_core.store.layout import VersionLayout, part_files, resolve_root
     from sdg_core.store.metadata import to_the_second
     from sdg_core.store.objects import ObjectPath, StorePath
@@ -248,7 +248,7 @@ _MODULES = {
     "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
-    "sdg_core.store.failures": "Failure failures_of",
+    "sdg_core.store.failures": "Failure FailureCount count_failures failures_of",
     "sdg_core.store.layout": "VersionLayout part_files resolve_root",
     "sdg_core.store.metadata": "to_the_second",
     "sdg_core.store.objects": "ObjectPath StorePath",
@@ -297,6 +297,7 @@ __all__ = [
     "ExecutorChoice",
     "Exported",
     "Failure",
+    "FailureCount",
     "FilterError",
     "Footer",
     "FunctionError",
@@ -391,6 +392,7 @@ __all__ = [
     "config_part",
     "contiguous_ranges",
     "costs",
+    "count_failures",
     "count_selection",
     "distinct",
     "dropped_columns",

@@ -236,8 +236,8 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
         yield "", fault
     if current.failed:
         yield "failures", f"{current.failed:,}"
-        for message, count in current.failure_messages:
-            yield "", f"{count:,} x {message}"
+        for reason in current.failure_counts:
+            yield "", f"{reason.count:,} x {reason.column}: {reason.example}"
     yield from used_and_paid(current)
     if current.selection is not None:
         yield from selection_lines(current.selection, current.rejected_cost, unit="record")

@@ -1,6 +1,5 @@
 """A dataset's state for people and programs, and what a pipeline's has of it: what `sdg status` shows. Looking makes nothing."""
 
-from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,7 +11,7 @@ from sdg_core.dataset.resume import last_row_groups, records_reached
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
-from sdg_core.store.failures import failures_of
+from sdg_core.store.failures import FailureCount, count_failures, failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.row_group_state import RowGroupState, keys_by_state
@@ -109,7 +108,7 @@ class DatasetStatus(StoredStatus):
     states: dict[RowGroupState, tuple[str, ...]]
     records: int
     failed: int
-    failure_messages: tuple[tuple[str, int], ...]
+    failure_counts: tuple[FailureCount, ...]
     usage_by_column: UsageByColumn
     remaining: int
     kept_by_processor: dict[str, int]
@@ -156,8 +155,8 @@ class DatasetStatus(StoredStatus):
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [
-                {"message": message, "count": count}
-                for message, count in data.pop("failure_messages")
+                {"message": f"{found.column}: {found.message}", "count": found.count}
+                for found in self.failure_counts
             ],
         }
         return data
@@ -173,7 +172,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         for status in statuses
         for failure in failures_of(version.failure_list(status.group.index), status.remaining)
     ]
-    counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
+    reasons = count_failures((f.column, f.kind, f.message) for f in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
@@ -194,7 +193,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         resized=plan.resizes,
         least_num_records=least if least > plan.num_records else None,
         failed=len(failures),
-        failure_messages=tuple(counts.most_common(MAX_SHOWN_FAILURES)),
+        failure_counts=tuple(reasons[:MAX_SHOWN_FAILURES]),
         usage=usage,
         usage_by_column=by_column,
         cost=costs(usage, plan.config.model_configs),

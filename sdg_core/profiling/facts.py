@@ -1,6 +1,5 @@
 """Gathering what is known of a version beside its rows: from the plan, the files, and the ledger of runs."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of
 from sdg_core.plan.usage import costs
-from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, ProcessorCount, SeedFacts
+from sdg_core.profiling.report import Facts, ModelFacts, ProcessorCount, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares
 from sdg_core.store.atomic import read_or_none
-from sdg_core.store.failures import failures_of
+from sdg_core.store.failures import FailureCount, count_failures, failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.parts import StoredRows
@@ -162,9 +161,9 @@ def _failures(
     version: VersionLayout, statuses: Sequence[RowGroupStatus]
 ) -> tuple[FailureCount, ...]:
     """Why records have no row, the most frequent reasons first."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for status in statuses:
-        for failure in failures_of(version.failure_list(status.group.index), status.remaining):
-            counts[failure.column, failure.kind, failure.message] += 1
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(FailureCount(*what, count) for what, count in ranked[:MAX_SHOWN_FAILURES])
+    reasons = count_failures(
+        (failure.column, failure.kind, failure.message)
+        for status in statuses
+        for failure in failures_of(version.failure_list(status.group.index), status.remaining)
+    )
+    return tuple(reasons[:MAX_SHOWN_FAILURES])

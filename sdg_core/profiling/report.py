@@ -14,6 +14,7 @@ from sdg_core.profiling.prompts import SentPrompt
 from sdg_core.profiling.samples import Sample
 from sdg_core.profiling.variety import Variety
 from sdg_core.profiling.wording import one_line_summary
+from sdg_core.store.failures import FailureCount
 from sdg_core.store.row_groups import SelectionCounts
 
 SCHEMA_VERSION = 1
@@ -45,16 +46,6 @@ class ModelFacts:
     parameters: Mapping[str, Any]
     fallback: str | None
     columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FailureCount:
-    """How many records without a row failed for the same reason."""
-
-    column: str
-    kind: str
-    message: str
-    count: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Why records have no row: data beside the row group, never only a log line."""
 
+import re
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
@@ -22,7 +23,8 @@ FailureKind = Literal[
     "rejected",
 ]
 
-
+_PARTICULARS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<!answered )\b\d[\d.,]*""")
+"""What differs between messages of the same reason: quoted texts and numbers, except the status of an HTTP response."""
 MAX_REPLY = 10_000
 """Characters of a reply that a failure keeps."""
 
@@ -42,6 +44,44 @@ class Failure:
     attempts: int
     reply: str | None = field(default=None, compare=False)
     finish_reason: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class FailureCount:
+    """How many records failed for one reason.
+
+    column: the column, or the stage of a pipeline. message: the first of those messages.
+    varied: whether others differ from it, in numbers or in what they quote.
+    """
+
+    column: str
+    kind: str
+    message: str
+    count: int
+    varied: bool = False
+
+    @property
+    def example(self) -> str:
+        """The message, marked if it stands for others."""
+        return f"{self.message} (or similar)" if self.varied else self.message
+
+
+def count_failures(failures: Iterable[tuple[str, str, str]]) -> list[FailureCount]:
+    """Reasons and how often they occurred, the most frequent first.
+
+    failures: column, kind and message of each. Messages of one reason may differ in their numbers and in what they quote, such as
+    how long a prompt was or the end of a reply.
+    """
+    counted: dict[tuple[str, str, str], FailureCount] = {}
+    for column, kind, message in failures:
+        reason = (column, kind, _PARTICULARS.sub("", message))
+        first = counted.get(reason)
+        if first is None:
+            counted[reason] = FailureCount(column, kind, message, 1)
+            continue
+        varied = first.varied or message != first.message
+        counted[reason] = replace(first, count=first.count + 1, varied=varied)
+    return sorted(counted.values(), key=lambda found: (-found.count, found.column, found.message))
 
 
 def kept_reply(text: str) -> str:

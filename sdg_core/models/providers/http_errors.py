@@ -170,14 +170,16 @@ def _number(text: str | None) -> float | None:
 
 
 def server_words(body: bytes, caller: Caller) -> str:
-    """The server's own message where the body has one, else the beginning of the body."""
+    """The server's own message where the body has one, else the beginning of the body; on one line."""
     try:
         answer = read_json(body)
     except ValueError:
         return excerpt(body, caller)
     error = answer.get("error", answer) if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
-    return caller.redact(message) if isinstance(message, str) and message else excerpt(body, caller)
+    if not isinstance(message, str) or not message.strip():
+        return excerpt(body, caller)
+    return " ".join(caller.redact(message).split())
 
 
 def error_code(body: bytes) -> str:
@@ -199,5 +201,5 @@ def error_object(body: bytes) -> Mapping[str, Any]:
 def excerpt(body: bytes, caller: Caller) -> str:
     """The beginning of a body, for a message."""
     # Redact before cutting: a key that straddles the cut must not leave its first half behind.
-    text = caller.redact(body.decode("utf-8", errors="replace")).strip()
+    text = " ".join(caller.redact(body.decode("utf-8", errors="replace")).split())
     return text[:_EXCERPT] or "(empty body)"

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,25 +72,34 @@ def decode_embeddings(
     rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
     if all(isinstance(row.get("index"), int) for row in rows):
         rows = sorted(rows, key=lambda row: int(row["index"]))
+    if any(_is_unpooled(row.get("embedding")) for row in rows):
+        raise PermanentModelError(
+            f"{caller.where(request.model)} answered with a vector for each token, not with one for each text",
+            remedy="start the server with pooling (llama-server: --pooling mean)",
+        )
     vectors = tuple(_vector(row.get("embedding")) for row in rows)
     if any(not math.isfinite(number) for vector in vectors for number in vector):
         raise PermanentModelError(
             f"{caller.where(request.model)} answered with a vector that holds NaN or infinity"
         )
-    if (
-        len(vectors) != len(request.inputs)
-        or len({len(vector) for vector in vectors}) > 1
-        or not all(vectors)
-    ):
-        found = (
-            f"{counted(len(vectors), 'vector')} for {counted(len(request.inputs), 'text')}"
-            if rows
-            else server_words(body, caller)
-        )
+    fault = _fault_of(vectors, len(request.inputs)) if rows else server_words(body, caller)
+    if fault is not None:
         raise TransientModelError(
-            f"{caller.where(request.model)} answered 200 without usable embeddings: {found}"
+            f"{caller.where(request.model)} answered 200 without usable embeddings: {fault}"
         )
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
+
+
+def _fault_of(vectors: Sequence[Sequence[float]], expected: int) -> str | None:
+    """What is wrong with the vectors of so many texts."""
+    lengths = sorted({len(vector) for vector in vectors})
+    if len(vectors) != expected:
+        return f"{counted(len(vectors), 'vector')} for {counted(expected, 'text')}"
+    if lengths[0] == 0:
+        return "a vector is empty, or is not a list of numbers"
+    if len(lengths) > 1:
+        return f"vectors of {' and '.join(map(str, lengths))} numbers"
+    return None
 
 
 def prefers_chat(request: ImageRequest) -> bool:
@@ -162,6 +172,10 @@ def _image_usage(raw: object, images: int) -> Usage:
     return replace(
         usage_of({key: value for key, value in tokens.items() if value is not None}), images=images
     )
+
+
+def _is_unpooled(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
 def _vector(value: object) -> tuple[float, ...]:

@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from sdg_core import api
-from sdg_core.store.failures import MAX_REPLY, Failure, dump_failures, kept_reply, parse_failures
+from sdg_core.store.failures import (
+    MAX_REPLY,
+    Failure,
+    count_failures,
+    dump_failures,
+    kept_reply,
+    parse_failures,
+)
 from sdg_core.testing import Fault, ModelServer
 from tests.support.sdg import category, dataset_config, llm
 
@@ -82,3 +89,24 @@ def test_a_failure_without_a_reply_is_written_as_before() -> None:
         "attempts": 2,
     }
     assert parse_failures(line) == [Failure(3, "text", "transient", "why", 2)]
+
+
+def test_failures_are_counted_by_reason_whatever_their_numbers_and_quotations() -> None:
+    long = "answered 400: 770 tokens were requested, of 512"
+    longer = "answered 400: 772 tokens were requested, of 512"
+    busy = "answered 503: 770 tokens were requested, of 512"
+    cut = [f"the reply was cut off; the text so far: {text!r}" for text in ("it's", 'a "b"', "\\'")]
+    failures = [
+        ("text", "permanent", long),
+        ("text", "transient", busy),
+        *[("text", "truncated", message) for message in cut],
+        ("text", "permanent", longer),
+        ("note", "permanent", long),
+        ("note", "permanent", long),
+    ]
+    assert [(f.column, f.example, f.count) for f in count_failures(failures)] == [
+        ("text", f"{cut[0]} (or similar)", 3),
+        ("note", long, 2),
+        ("text", f"{long} (or similar)", 2),
+        ("text", busy, 1),
+    ]

@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
-from sdg_core.errors import TransientModelError
-from sdg_core.models.providers.http_errors import Caller
+from sdg_core.errors import ModelError, TransientModelError
+from sdg_core.models.providers.http_errors import Caller, server_words
 from sdg_core.models.providers.openai import OpenAIClient
+from sdg_core.models.providers.openai_media import decode_embeddings
 from sdg_core.models.providers.openai_wire import decode_reply
 from sdg_core.models.providers.reasoning_text import split_reasoning
 from sdg_core.models.types import (
@@ -67,6 +68,27 @@ async def test_no_embeddings_in_a_200(server: ModelServer, client: OpenAIClient,
     server.script.append(Fault("html" if kind == "html" else "status", status=200))
     with pytest.raises(TransientModelError):
         await client.embed(embed())
+
+
+@pytest.mark.parametrize(
+    "vectors, why",
+    [
+        ([[1.0, 2.0]], "1 vector for 3 texts"),
+        ([[1.0], [2.0], "?"], "a vector is empty, or is not a list of numbers"),
+        ([[1.0], [2.0], [1.0, 2.0]], "vectors of 1 and 2 numbers"),
+        ([[[1.0], [2.0]], [[1.0]], [[1.0]]], "a vector for each token"),
+    ],
+)
+def test_what_is_wrong_with_the_vectors_is_said(vectors: list[Any], why: str) -> None:
+    rows = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    with pytest.raises(ModelError, match=why):
+        decode_embeddings(orjson.dumps({"data": rows}), embed(), caller=CALLER)
+
+
+def test_the_words_of_a_server_are_one_line() -> None:
+    body = orjson.dumps({"error": {"message": "1 validation error:\n  {'type': 'x'}\n\n  File"}})
+    assert server_words(body, CALLER) == "1 validation error: {'type': 'x'} File"
+    assert server_words(b"<html>\n <body>busy</body>\n", CALLER) == "<html> <body>busy</body>"
 
 
 async def test_picture_as_base64_and_by_url_without_the_key(
