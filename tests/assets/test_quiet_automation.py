@@ -222,3 +222,25 @@ def test_sensors_and_checks_run_none_of_the_datasets_code(
     assert not trace.exists()
     make(location, instance, "tickets/row_groups")
     assert trace.exists()
+
+
+def test_two_code_locations_over_one_root_ask_once_and_pay_once(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """The same dataset is loaded twice in one instance, as when a project is copied for its next release."""
+    first, second = CodeLocation(tmp_path / "old"), CodeLocation(tmp_path / "new")
+    for location in (first, second):
+        location.root = tmp_path / "data"
+        location.directory.mkdir()
+        location.write(tickets(), schedule="@daily")
+    assert asked(first, instance)[0] == asked(second, instance)[0] == ["00000-00001"]
+    run = a_run(instance, dg.DagsterRunStatus.STARTED, **{RANGE_START: "00000", RANGE_END: "00001"})
+    assert "tickets: a run is queued or in progress" in asked(second, instance)[1]
+    instance.report_run_failed(run)
+    make(first, instance, "tickets/row_groups")
+    made = sorted(path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet"))
+    assert asked(second, instance)[0] == [] and len(made) == 2
+    make(second, instance, "tickets/row_groups", "tickets/dataset")
+    again = sorted(path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet"))
+    assert again == made, "the second location adopts what the first made"
+    assert "tickets is sealed" in scheduled(first, instance)[1]

@@ -18,7 +18,7 @@ class CodeLocation:
     """Datasets and pipelines by their files, `<directory>/<name>.yaml`; definitions are loaded each time they are asked for."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._attributes: dict[str, dict[str, Any]] = {}
         self._components: dict[str, Any] = {}
         self._assets: list[Any] = []
@@ -97,4 +97,4 @@ class CodeLocation:
         return list(found.run_requests or ()), found.skip_message, found.cursor
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.yaml"
+        return self.directory / f"{name}.yaml"
