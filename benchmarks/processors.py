@@ -7,11 +7,8 @@ replaced), and a score that is drawn. Generating and processing each run in a pr
 """
 
 import argparse
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from benchmarks.timed import timed
 from benchmarks.w12 import BATCH, batches_of
 from sdg_core import api
 
@@ -79,19 +77,12 @@ def config_of(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def step(name: str, directory: Path) -> None:
-    """Do one step in this process, and print its seconds and peak memory."""
-    began = time.perf_counter()
+    """Do one step in this process, and print how many rows it made."""
     dataset = api.open_dataset(directory / "large.yaml", root=str(directory / "root"))
     if name == "generate":
-        rows = api.generate(dataset).generated
+        print(api.generate(dataset).generated)
     else:
-        rows = api.process(dataset).num_rows
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"  {name:9} {seconds:8.1f} s {time.process_time():8.1f} CPU-s  peak {peak:7.0f} MB  {rows:>12,} rows",
-        flush=True,
-    )
+        print(api.process(dataset).num_rows)
 
 
 def main() -> None:
@@ -122,9 +113,10 @@ def main() -> None:
         )
         (directory / "large.yaml").write_text(yaml.safe_dump(config_of(given)), encoding="utf-8")
         for name in ("generate", "process"):
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.processors", "--step", name, made], check=True
-            )
+            took = timed([sys.executable, "-m", "benchmarks.processors", "--step", name, made])
+            times = f"{took.seconds:8.1f} s {took.cpu:8.1f} CPU-s"
+            rows = f"{int(took.printed):>12,} rows"
+            print(f"  {name:9} {times}  peak {took.peak_mb:7.0f} MB  {rows}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,34 @@ class Timed:
     printed: str
 
 
-def timed(command: list[str], *, variables: Mapping[str, str] | None = None) -> Timed:
-    """Run a command to its end; one that fails ends this process with what it complained of."""
-    env = {**os.environ, **(variables or {}), "PYTHONPATH": str(HERE.parent)}
+class Stopwatch:
+    """Seconds by the clock and of the processors for parts of this process, while it runs."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.cpu = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        began = time.perf_counter()
+        cpu = time.process_time()
+        yield
+        self.seconds += time.perf_counter() - began
+        self.cpu += time.process_time() - cpu
+
+
+def timed(
+    command: list[str],
+    *,
+    variables: Mapping[str, str] | None = None,
+    without: tuple[str, ...] = (),
+) -> Timed:
+    """Run a command to its end; one that fails ends this process with what it complained of.
+
+    variables: set for it. without: prefixes of variables of this process that it does not get.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    env = {**inherited, **(variables or {}), "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env)

@@ -14,13 +14,12 @@ timed, so that the peak memory is that of the search and one batch.
 import argparse
 import resource
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
+
+from benchmarks.timed import Stopwatch, timed
 
 THRESHOLD = 0.7
 BATCH = 10_000
@@ -40,21 +39,6 @@ def batches_of(count: int) -> Iterator[list[str]]:
                 0, len(vocabulary)
             )
         yield [" ".join(words) for words in vocabulary[rows]]
-
-
-class Stopwatch:
-    """Seconds by the clock and of the processors, while it runs."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.processors = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        began = time.perf_counter(), time.process_time()
-        yield
-        self.seconds += time.perf_counter() - began[0]
-        self.processors += time.process_time() - began[1]
 
 
 def by_hand(count: int, watch: Stopwatch) -> int:
@@ -90,11 +74,7 @@ WAYS = {"hand": by_hand, "project": this_project}
 
 def measure(command: list[str], *, repeat: int) -> list[float]:
     """Median seconds by the clock and of the processors, peak MB, and how many texts stay, as a command prints them."""
-    runs = [
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        for _ in range(repeat)
-    ]
-    answers = [map(float, run.split()) for run in runs]
+    answers = [map(float, timed(command).printed.split()) for _ in range(repeat)]
     return [statistics.median(values) for values in zip(*answers, strict=True)]
 
 
@@ -115,7 +95,7 @@ def main() -> None:
         kept = WAYS[given.way](given.texts, watch)
         print(
             watch.seconds,
-            watch.processors,
+            watch.cpu,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             kept,
         )

@@ -11,8 +11,6 @@ Run from the repository; Postgres must be installed.
 import argparse
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
+from benchmarks.timed import timed
+
 RECORDS_PER_GROUP = 2
 STORAGES, RECORDINGS = ("sqlite", "postgres"), ("plain", "batches", "planned")
 KEY = "tiny/row_groups"
@@ -78,20 +77,11 @@ def row(storage: str, recording: str, found: dict[str, float]) -> str:
 def in_a_process(storage: str, *, recording: str, row_groups: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="sdg-w8-") as home, server(storage) as url:
         write_home(Path(home), storage=storage, recording=recording)
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DAGSTER_", "SDG_"))
-        }
-        env |= {"DAGSTER_HOME": home, "SDG_POSTGRES_URL": url, "PYTHONPATH": str(PROJECT)}
+        variables = {"DAGSTER_HOME": home, "SDG_POSTGRES_URL": url}
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.w8", "--child", home]
         command += ["--recording", recording, "--row-groups", str(row_groups)]
-        done = subprocess.run(
-            command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            sys.exit(done.stderr[-4000:])
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        done = timed(command, variables=variables, without=("DAGSTER_", "SDG_"))
+        found: dict[str, float] = json.loads(done.printed.splitlines()[-1])
         return found
 
 
@@ -181,8 +171,8 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
     if recording == "plain":
         recorder.batch_writer = lambda context: None
     for name, part in (("batch_writer", "events"), ("single_writer", "events")):
-        setattr(recorder, name, timed_writer(getattr(recorder, name), spent, part))
-    recorder.Recorder._materialization = timed(
+        setattr(recorder, name, clocked_writer(getattr(recorder, name), spent, part))
+    recorder.Recorder._materialization = clocked(
         recorder.Recorder._materialization, spent, "metadata"
     )
 
@@ -230,7 +220,7 @@ def planned_seconds(instance: Any, run_id: str) -> float:
     return float(started - run.create_timestamp.timestamp())
 
 
-def timed(function: Any, spent: dict[str, float], part: str) -> Any:
+def clocked(function: Any, spent: dict[str, float], part: str) -> Any:
     def call(*arguments: Any) -> Any:
         began, worked = time.perf_counter(), time.thread_time()
         try:
@@ -242,10 +232,10 @@ def timed(function: Any, spent: dict[str, float], part: str) -> Any:
     return call
 
 
-def timed_writer(make: Any, spent: dict[str, float], part: str) -> Any:
+def clocked_writer(make: Any, spent: dict[str, float], part: str) -> Any:
     def wrapped(context: Any) -> Any:
         write = make(context)
-        return None if write is None else timed(write, spent, part)
+        return None if write is None else clocked(write, spent, part)
 
     return wrapped
 
