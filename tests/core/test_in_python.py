@@ -21,7 +21,15 @@ from sdg_core.api import pipelines
 from sdg_core.errors import ConfigError, IncompleteError, SeedError
 from sdg_core.plan.in_memory import take_apart
 from tests.support.pipelines import Project
-from tests.support.sdg import category, dataset_config, expression, llm, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    structured,
+    uuid,
+    write_config,
+)
 
 CONFIG = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}"))
 FRAME = pl.DataFrame(
@@ -165,13 +173,7 @@ def test_a_frame_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
 def test_functions_and_classes_are_taken_as_objects() -> None:
     loud = {"column_type": "custom", "name": "loud", "generator_function": shout}
     soft = {"column_type": "custom", "name": "soft", "generator_function": quiet}
-    note = {
-        "column_type": "llm-structured",
-        "name": "note",
-        "prompt": "{{ plan }}",
-        "model_alias": "writer",
-        "output_format": Note,
-    }
+    note = structured("note", "{{ plan }}", Note)
     config = {**CONFIG, "columns": [*CONFIG["columns"], loud, soft, note]}
     records = api.preview(config, num_records=4).table.to_pylist()
     assert all((r["loud"], r["soft"]) == (r["plan"].upper(), r["plan"]) for r in records)

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from tests.support.sdg import structured
+
 MEMORY = 3 * 2**30
 SECONDS = 150
 
@@ -45,16 +47,6 @@ def expression(text: str) -> dict[str, Any]:
 
 def text(prompt: str = "{{ plan }}", **more: Any) -> dict[str, Any]:
     return {"column_type": "llm-text", "name": "t", "prompt": prompt, "model_alias": "w", **more}
-
-
-def structured(schema: Any) -> dict[str, Any]:
-    return {
-        "column_type": "llm-structured",
-        "name": "s",
-        "prompt": "x",
-        "model_alias": "w",
-        "output_format": schema,
-    }
 
 
 def validation(kind: str, **params: Any) -> dict[str, Any]:
@@ -334,7 +326,8 @@ def files() -> Iterator[tuple[str, str]]:
     )
     yield from ((f"yaml_{name}", source) for name, source in YAMLS.items())
     yield from (
-        (f"schema_{n:02}", dataset(structured(schema))) for n, schema in enumerate([*SCHEMAS, DEEP])
+        (f"schema_{n:02}", dataset(structured("s", "x", schema, model_alias="w")))
+        for n, schema in enumerate([*SCHEMAS, DEEP])
     )
     yield from (
         (f"checked_{n:02}", dataset(validation("local_json", schema=s)))

@@ -35,7 +35,12 @@ from sdg_core.models.types import ChatRequest, ImageRequest, Message
 from sdg_core.store.objects import object_path
 from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import PNG
-from tests.support.sdg import category, dataset_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    object_of,
+    structured,
+)
 
 KEY = 'sk-live-4711/Zq"x'
 
@@ -92,17 +97,7 @@ async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
         config = dataset_config(
             category("plan", "a"),
             {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "w"},
-            {
-                "column_type": "llm-structured",
-                "name": "s",
-                "prompt": "{{ plan }}",
-                "model_alias": "w",
-                "output_format": {
-                    "type": "object",
-                    "properties": {"a": {"type": "integer"}},
-                    "required": ["a"],
-                },
-            },
+            structured("s", "{{ plan }}", object_of(a="integer"), model_alias="w"),
         )
         config |= {
             "num_records": 2,

@@ -53,6 +53,21 @@ def llm(name: str, prompt: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def structured(name: str, prompt: str, output_format: Any, **more: Any) -> dict[str, Any]:
+    """A column of structured replies. output_format: a schema (see `object_of`), a class or its name."""
+    column = llm(name, prompt, **more)
+    return {**column, "column_type": "llm-structured", "output_format": output_format}
+
+
+def object_of(**properties: Any) -> dict[str, Any]:
+    """The JSON schema of an object that has all of these. A word is the type of a property."""
+    schemas = {
+        name: {"type": schema} if isinstance(schema, str) else schema
+        for name, schema in properties.items()
+    }
+    return {"type": "object", "properties": schemas, "required": [*schemas]}
+
+
 def dataset_config(
     *columns: dict[str, Any], endpoint: str | None = None, parallel: int = 4, **top: Any
 ) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from tests.support.sdg import (
     dataset_config,
     expression,
     llm,
+    object_of,
     only_version,
+    structured,
     uuid,
     write_config,
 )
@@ -241,13 +243,8 @@ def test_one_record_of_a_preview_is_the_one_that_a_run_makes(
 
 
 def test_structs_are_shown_as_json(tmp_path: Path) -> None:
-    note = {**llm("note", "{{ plan }}"), "column_type": "llm-structured"}
+    note = structured("note", "{{ plan }}", object_of(a={"type": ["string", "null"]}))
     text = llm("text", "{{ plan }}")
-    note["output_format"] = {
-        "type": "object",
-        "properties": {"a": {"type": ["string", "null"]}},
-        "required": ["a"],
-    }
     shown = api.preview(dataset_config(category("plan", "free"), text, note), num_records=1).shown()
     assert orjson.loads(dict(shown[0][1])["note"]).keys() == {"a"}
 

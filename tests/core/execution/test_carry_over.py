@@ -25,6 +25,7 @@ from tests.support.sdg import (
     open_dataset,
     snapshot,
     stored_records,
+    structured,
     uuid,
 )
 
@@ -273,11 +274,7 @@ KINDS = (
         extract_reasoning_content=True,
         drop=True,
     ),
-    {
-        **llm("facts_of", "facts_of: {{ id }}"),
-        "column_type": "llm-structured",
-        "output_format": SCHEMA,
-    },
+    structured("facts_of", "facts_of: {{ id }}", SCHEMA),
     {**llm("verdict", "verdict: {{ text }}"), "column_type": "llm-judge", "scores": JUDGED},
     {
         "column_type": "embedding",

@@ -36,6 +36,7 @@ from tests.support.sdg import (
     open_dataset,
     sdg,
     stored_records,
+    structured,
     uuid,
     write_config,
 )
@@ -196,12 +197,9 @@ async def test_the_status_says_which_row_groups_wait_until_their_replies_are_the
 async def test_a_correction_that_is_answered_later_goes_on_from_the_first_reply(
     tmp_path: Path,
 ) -> None:
-    structured = {
-        **llm("answer", "How many?"),
-        "column_type": "llm-structured",
-        "output_format": SHAPE,
-    }
-    bench = Bench(tmp_path, structured, num_records=1, row_group_size=1)
+    bench = Bench(
+        tmp_path, structured("answer", "How many?", SHAPE), num_records=1, row_group_size=1
+    )
     assert (await bench.run()).waiting == 1
     bench.client.deliver("many")
     waves = 1

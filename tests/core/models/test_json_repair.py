@@ -13,7 +13,14 @@ from sdg_core import api
 from sdg_core.models.json_repair import NotRepairableError, repair_json
 from sdg_core.models.structured import Extracted, InvalidResponseError, extract_json
 from sdg_core.testing import ModelServer
-from tests.support.sdg import dataset_config, llm, open_dataset, stored_records
+from tests.support.sdg import (
+    dataset_config,
+    llm,
+    object_of,
+    open_dataset,
+    stored_records,
+    structured,
+)
 
 JSON = st.recursive(
     st.none()
@@ -108,17 +115,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 async def test_a_run_takes_a_repaired_reply_of_its_schema_and_counts_it(
     reply: str, made: int, tmp_path: Path
 ) -> None:
-    column = {
-        "column_type": "llm-structured",
-        "name": "person",
-        "model_alias": "writer",
-        "prompt": "Describe somebody.",
-        "output_format": {
-            "type": "object",
-            "properties": {"age": {"type": "integer"}},
-            "required": ["age"],
-        },
-    }
+    column = structured("person", "Describe somebody.", object_of(age="integer"))
     async with ModelServer(message=lambda body: {"role": "assistant", "content": reply}) as server:
         config = dataset_config(llm("x", "x"), endpoint=server.url) | {
             "columns": [column],

@@ -9,7 +9,14 @@ from sdg_core import api
 from sdg_core.errors import RunAbortedError
 from sdg_core.store.failures import failures_of
 from sdg_core.testing import Fault, ModelServer, answer_to, status
-from tests.support.sdg import dataset_config, llm, open_dataset, uuid
+from tests.support.sdg import (
+    dataset_config,
+    llm,
+    object_of,
+    open_dataset,
+    structured,
+    uuid,
+)
 
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 
@@ -88,17 +95,7 @@ async def test_a_text_that_is_cut_off_is_kept_only_where_the_column_says_so(tmp_
 
 
 async def test_json_that_is_cut_off_is_not_bought_again_and_again(tmp_path: Path) -> None:
-    column = {
-        "column_type": "llm-structured",
-        "name": "made",
-        "model_alias": "writer",
-        "prompt": "{{ id }}",
-        "output_format": {
-            "type": "object",
-            "properties": {"a": {"type": "string"}},
-            "required": ["a"],
-        },
-    }
+    column = structured("made", "{{ id }}", object_of(a="string"))
     async with ModelServer(faults=[Fault("cut")] * 50) as server:
         dataset = opened(tmp_path, server, column, max_reply=60)
         assert (await api.agenerate(dataset)).failed == 3

@@ -10,7 +10,10 @@ from sdg_core.api import pipelines
 from sdg_core.errors import ConfigError
 from sdg_core.pipelines.compile import load_pipeline
 from tests.support.pipelines import Project, llm_stage, served_by
-from tests.support.sdg import sdg
+from tests.support.sdg import (
+    sdg,
+    structured,
+)
 
 SPLIT = {"stage": "split", "column": "content", "unit": "words", "size": 2}
 ITEM = {
@@ -25,13 +28,7 @@ QA_FORMAT = {
     "type": "object",
     "properties": {"pairs": {"type": "array", "items": ITEM}, "title": {"type": "string"}},
 }
-QA_COLUMN = {
-    "column_type": "llm-structured",
-    "name": "qa",
-    "model_alias": "m",
-    "prompt": "?",
-    "output_format": QA_FORMAT,
-}
+QA_COLUMN = structured("qa", "?", QA_FORMAT, model_alias="m")
 QA: dict[str, Any] = {"stage": "columns", "columns": [QA_COLUMN]}
 PAIRS = {"stage": "explode", "column": "qa.pairs"}
 MODELS = served_by("http://127.0.0.1:1/v1")

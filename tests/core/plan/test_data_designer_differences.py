@@ -18,7 +18,13 @@ from sdg_core.generators.models.code import extract_code
 from sdg_core.models.simulated.media import small_picture
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.testing import ModelServer
-from tests.support.sdg import category, expression, llm
+from tests.support.sdg import (
+    category,
+    expression,
+    llm,
+    object_of,
+    structured,
+)
 
 DECIMAL = {
     "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}]
@@ -35,17 +41,6 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 def sampler(name: str, kind: str, **params: Any) -> dict[str, Any]:
     return {"column_type": "sampler", "name": name, "sampler_type": kind, "params": params}
-
-
-def structured(name: str, prompt: str, **properties: Any) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
-    return {
-        "column_type": "llm-structured",
-        "name": name,
-        "model_alias": "w",
-        "prompt": prompt,
-        "output_format": schema,
-    }
 
 
 def written(
@@ -93,7 +88,12 @@ def says(text: str) -> Answer:
 @pytest.mark.asyncio
 async def test_d1_the_schema_and_its_descriptions_are_in_the_prompt(tmp_path: Path) -> None:
     """With tools, too: generators/models/test_tools holds that no request has both tools and response_format."""
-    column = structured("it", "Say it.", tone={"type": "string", "description": "how loud it is"})
+    column = structured(
+        "it",
+        "Say it.",
+        object_of(tone={"type": "string", "description": "how loud it is"}),
+        model_alias="w",
+    )
     _, requests = await asked(tmp_path, column, answer=says('{"tone": "loud"}'))
     assert "how loud it is" in str(requests[0]["messages"])
 
@@ -256,9 +256,10 @@ def test_d13_decimal_places_with_whole_numbers_round_once(tmp_path: Path) -> Non
 
 @pytest.mark.asyncio
 async def test_d14_unions_are_kept_as_they_are_said(tmp_path: Path) -> None:
-    column = structured(
-        "v", "x", p=DECIMAL, q=DECIMAL, t=TEXT_OR_WHOLE, n=TEXT_OR_WHOLE, m=OBJECT_OR_TEXT, a={}
+    schema = object_of(
+        p=DECIMAL, q=DECIMAL, t=TEXT_OR_WHOLE, n=TEXT_OR_WHOLE, m=OBJECT_OR_TEXT, a={}
     )
+    column = structured("v", "x", schema, model_alias="w")
     reply = '{"p": "10.50", "q": 3, "t": "txt", "n": 7, "m": {"k": 5}, "a": "any"}'
     shown = expression("it", "{{ v.p }} {{ v.q }} {{ v.t }} {{ v.n }} {{ v.m.k }} {{ v.a }}")
     made, _ = await asked(tmp_path, column, shown, answer=says(reply))
@@ -267,7 +268,7 @@ async def test_d14_unions_are_kept_as_they_are_said(tmp_path: Path) -> None:
 
 
 def test_d14_a_file_of_ones_own_says_so(tmp_path: Path) -> None:
-    column = structured("v", "x", t=TEXT_OR_WHOLE, p=DECIMAL)
+    column = structured("v", "x", object_of(t=TEXT_OR_WHOLE, p=DECIMAL), model_alias="w")
     for value, price in (("json", "string"), ("text", "double")):
         file = tmp_path / f"{value}.yaml"
         provider = {"name": "p", "provider_type": "simulated"}
@@ -354,7 +355,9 @@ def test_d17_code_is_read_from_replies_as_models_write_them(reply: str, code: st
 @pytest.mark.asyncio
 async def test_d17_json_that_is_almost_json_is_read(tmp_path: Path) -> None:
     made, requests = await asked(
-        tmp_path, structured("v", "x", a={"type": "integer"}), answer=says("Sure: {'a': 1,}")
+        tmp_path,
+        structured("v", "x", object_of(a="integer"), model_alias="w"),
+        answer=says("Sure: {'a': 1,}"),
     )
     assert made[0]["v"] == {"a": 1} and len(requests) == 1
 

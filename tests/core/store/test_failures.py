@@ -15,7 +15,13 @@ from sdg_core.store.failures import (
     parse_failures,
 )
 from sdg_core.testing import Fault, ModelServer
-from tests.support.sdg import category, dataset_config, llm
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    llm,
+    object_of,
+    structured,
+)
 
 
 def failures_of(config: dict[str, object], root: Path) -> list[dict[str, object]]:
@@ -26,12 +32,7 @@ def failures_of(config: dict[str, object], root: Path) -> list[dict[str, object]
 
 
 def test_a_malformed_reply_is_kept_as_it_came(tmp_path: Path) -> None:
-    note = {**llm("note", "{{ plan }}"), "column_type": "llm-structured"}
-    note["output_format"] = {
-        "type": "object",
-        "properties": {"a": {"type": "string"}},
-        "required": ["a"],
-    }
+    note = structured("note", "{{ plan }}", object_of(a="string"))
     config = dataset_config(
         category("plan", "free"), llm("text", "{{ plan }}"), note, num_records=2
     )

@@ -14,7 +14,14 @@ from sdg_core.store.failures import Failure, parse_failures
 from sdg_core.testing import AnthropicServer, Fault, ModelServer, status
 from sdg_core.testing.model_answers import tool_calls
 from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
-from tests.support.sdg import dataset_config, llm, open_dataset, stored_records
+from tests.support.sdg import (
+    dataset_config,
+    llm,
+    object_of,
+    open_dataset,
+    stored_records,
+    structured,
+)
 
 Message = dict[str, Any]
 LOOKUP = tool_calls(("lookup", {"word": "quay"}))
@@ -268,12 +275,7 @@ async def test_a_fresh_conversation_keeps_what_tools_have_said(bench: Bench) -> 
 
 
 async def test_structured_values_with_tools(bench: Bench) -> None:
-    schema = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
-    column = {
-        **llm("it", "Which?", tool_alias="t"),
-        "column_type": "llm-structured",
-        "output_format": schema,
-    }
+    column = structured("it", "Which?", object_of(word="string"), tool_alias="t")
 
     def answer(body: dict[str, Any]) -> Message:
         assert "response_format" not in body, "servers that are given both let no tool be called"
@@ -286,12 +288,7 @@ async def test_structured_values_with_tools(bench: Bench) -> None:
 
 
 async def test_structured_values_with_tools_in_anthropics_format(bench: Bench) -> None:
-    schema = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
-    column = {
-        **llm("lookup", "Which?", tool_alias="t"),
-        "column_type": "llm-structured",
-        "output_format": schema,
-    }
+    column = structured("lookup", "Which?", object_of(word="string"), tool_alias="t")
 
     def blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
         names = [tool["name"] for tool in body["tools"]]

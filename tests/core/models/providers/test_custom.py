@@ -18,7 +18,16 @@ from sdg_core.models.types import (
     Message,
     Usage,
 )
-from tests.support.sdg import dataset_config, llm, open_dataset, sdg, stored_records, uuid
+from tests.support.sdg import (
+    dataset_config,
+    llm,
+    object_of,
+    open_dataset,
+    sdg,
+    stored_records,
+    structured,
+    uuid,
+)
 
 PROVIDER = ModelProvider(name="mine", provider_type="custom")
 REQUEST = ChatRequest("m", (Message("user", "hello"),), InferenceParameters())
@@ -142,8 +151,7 @@ async def test_a_client_passed_in_python_is_retried_and_counted(tmp_path: Path) 
 
 
 async def test_structure_is_asked_for_in_words_and_corrected(tmp_path: Path) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    column = {**llm("it", "How many?"), "column_type": "llm-structured", "output_format": schema}
+    column = structured("it", "How many?", object_of(n="integer"))
     given = Answering("five", '{"n": "five"}', '{"n": 5}')
     dataset = open_dataset(
         tmp_path / "t.yaml",
@@ -154,7 +162,7 @@ async def test_structure_is_asked_for_in_words_and_corrected(tmp_path: Path) -> 
     summary = await api.agenerate(dataset)
     assert stored_records(summary.version)[0]["it"] == {"n": 5}
     first, second, third = given.requests
-    assert first.response_schema == schema and second.response_schema is None
+    assert first.response_schema == column["output_format"] and second.response_schema is None
     assert "<response_schema>" in second.messages[0].text and len(third.messages) == 3
 
 
