@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.models import CommandInfo
 
 from sdg_core.api import RUN_SETTINGS, ExecutorChoice, ResumeChoice, WhenClaimedChoice
 from sdg_core.cli.command_group import CommandGroup
@@ -185,6 +186,12 @@ def is_untrusted() -> bool:
     return _untrusted
 
 
+def _invoked(arguments: list[str], commands: list[CommandInfo]) -> list[CommandInfo]:
+    """The command that comes first, for which alone typer then reads its options; all of them if none does."""
+    name = arguments[0] if arguments else ""
+    return [command for command in commands if command.name == name] or commands
+
+
 def run(arguments: list[str]) -> None:
     """Carry out a command line."""
     global _debug, _untrusted, _json
@@ -192,6 +199,8 @@ def run(arguments: list[str]) -> None:
     _debug = "--debug" in arguments
     _untrusted = "--untrusted" in arguments
     _json = "--json" in arguments
+    every_command = app.registered_commands
+    app.registered_commands = _invoked(plain, every_command)
     try:
         status = app(args=plain, prog_name="sdg", standalone_mode=False)
     except typer.Abort:
@@ -212,4 +221,6 @@ def run(arguments: list[str]) -> None:
                 }
             )
         sys.exit(REFUSED)
+    finally:
+        app.registered_commands = every_command
     sys.exit(status if isinstance(status, int) else 0)

@@ -162,16 +162,16 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it; what `never`
     chose and somebody else has started meanwhile is left to them.
     """
-    metadata = _begin(layout, version, plan)
+    config = resolved_config(plan).encode()
+    metadata = _begin(layout, version, plan, config)
     while version.begun_by is not None and metadata.begun_by != version.begun_by:
         version = _forced_version(layout, plan, begun_by=version.begun_by)
-        metadata = _begin(layout, version, plan)
+        metadata = _begin(layout, version, plan, config)
     paths = version.layout
     if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(
             paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups)
         )
-    config = resolved_config(plan).encode()
     if read_or_none(paths.config) != config:  # other settings or prices, which make no other data
         write_atomic(paths.config, config)
     if read_current_or_none(layout) != paths.name:
@@ -179,12 +179,12 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     return replace(version, metadata=metadata)
 
 
-def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Metadata:
-    """The metadata of a version, which is made if there is none."""
+def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan, config: bytes) -> Metadata:
+    """The metadata of a version, which is made if there is none. config: the resolved one."""
     paths = version.layout
 
     def begin() -> Metadata:
-        write_atomic(paths.config, resolved_config(plan).encode())
+        write_atomic(paths.config, config)
         if plan.seed_content is not None:
             write_seed_content(paths.seed_content, plan.seed_content)
         return new_metadata(plan, forced=version.forced, begun_by=version.begun_by)

@@ -19,6 +19,8 @@ BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
 _PAUSE = 0.01
 """Seconds between two attempts to open a file that others are opening or closing."""
+_MOST_ROWS = 64
+"""Rows that one statement inserts; SQLite takes 999 values at least, and no table has more than 15 columns."""
 _TYPES = {
     "text": "TEXT",
     "integer": "INTEGER",
@@ -150,9 +152,26 @@ class SqliteConnection:
         if not rows:
             return 0
         names = tuple(rows[0])
-        values = ", ".join(f":{name}" for name in names)
-        statement = f"INSERT OR {conflict} INTO {table.name} ({', '.join(names)}) VALUES ({values})"
-        return self._connection.executemany(statement, rows).rowcount
+        start = f"INSERT OR {conflict} INTO {table.name} ({', '.join(names)}) VALUES "
+        place = f"({', '.join('?' * len(names))})"
+        inserted = 0
+        for part in _parts(rows):
+            values = [row[name] for row in part for name in names]
+            statement = start + ", ".join([place] * len(part))
+            inserted += self._connection.execute(statement, values).rowcount
+        return inserted
+
+
+def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Rows in parts that one statement inserts. Their sizes are powers of two, so that a connection prepares few statements.
+
+    `executemany` would give the interpreter's lock away for every row, and win it back from a busy event loop every time.
+    """
+    start = 0
+    while start < len(rows):
+        size = min(_MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        yield rows[start : start + size]
+        start += size
 
 
 def _definition(column: TableColumn) -> str:

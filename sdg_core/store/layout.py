@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
 from sdg_core.store.access import storage_of
@@ -226,6 +225,8 @@ def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> Sto
     """
     chosen = root or env.get(ROOT_VARIABLE) or DEFAULT_ROOT
     if chosen.startswith("file://"):
+        from urllib.request import url2pathname  # with it come http.client and a parser of mails
+
         return Path(url2pathname(urlsplit(chosen).path))
     if "://" in chosen:
         return object_path(chosen)

@@ -57,7 +57,9 @@ UNUSED = {
     "sdg_core.generators.models.chat",
     "sdg_core.models.endpoint",
     "sdg_core.execution.estimate",
+    "http.client",
     "pyarrow.compute",
+    "urllib.request",
 }
 """Modules that a dataset without models has no use for."""
 

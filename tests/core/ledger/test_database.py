@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.ledger.history import recent_runs, record_end, record_start
+from sdg_core.ledger.sqlite import SqliteConnection
+from sdg_core.ledger.tables import cells
 
 
 def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Path) -> None:
@@ -104,3 +106,23 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(
             "SELECT name FROM sqlite_master WHERE type = 'table'"
         ).fetchall() == [(name,)]
         assert database.execute(f"SELECT id FROM {name}").fetchall() == [(1,)]
+
+
+def test_sqlite_inserts_many_rows_with_few_statements(tmp_path: Path) -> None:
+    """Between two statements another thread may take the interpreter, so a commit of the journal has few of them."""
+    ledger = open_ledger(None, root=tmp_path)
+    statements: list[str] = []
+    place = {"dataset": "many", "version": "v", "column_name": "c", "column_hash": "h"}
+    paid = {"value": b"v", "usage": b"{}", "inputs": "", "run_id": "r"}
+    rows = [{**place, "record": record, **paid} for record in range(103)]
+    with ledger.transaction("write") as connection:
+        assert isinstance(connection, SqliteConnection)
+        connection._connection.set_trace_callback(statements.append)
+        connection.upsert(cells, rows[:100])
+        assert [text.split(" (")[0] for text in statements] == ["INSERT OR REPLACE INTO cells"] * 3
+        connection.upsert(cells, [{**rows[0], "value": b"other"}])
+        assert connection.insert_missing(cells, rows) == 3
+        found = connection.execute("SELECT record, value FROM cells ORDER BY record")
+    values = [b"other"] + [b"v"] * 102
+    assert [tuple(row) for row in found] == list(zip(range(103), values, strict=True))
+    ledger.close()
