@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         PartitionBackfill,
     )
     from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
+    from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+    from dagster._core.storage.root import LocalArtifactStorage
+    from dagster._core.storage.runs import SqliteRunStorage
+    from dagster._core.storage.schedules import SqliteScheduleStorage
     from dagster._serdes import ConfigurableClassData
 
 __all__ = [
@@ -29,8 +33,12 @@ __all__ = [
     "BulkActionsFilter",
     "CachingStaleStatusResolver",
     "ConfigurableClassData",
+    "LocalArtifactStorage",
+    "LocalComputeLogManager",
     "SqlEventLogStorage",
     "SqliteEventLogStorage",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
     "StaleStatus",
     "StepMaterializationData",
     "available",
@@ -65,10 +73,14 @@ NAMES = {
 """What the code location uses: name to module, and what happens without it."""
 STORAGE_NAMES = {
     "ConfigurableClassData": "dagster._serdes",
+    "LocalArtifactStorage": "dagster._core.storage.root",
+    "LocalComputeLogManager": "dagster._core.storage.local_compute_log_manager",
     "SqlEventLogStorage": "dagster._core.storage.event_log",
     "SqliteEventLogStorage": "dagster._core.storage.event_log",
+    "SqliteRunStorage": "dagster._core.storage.runs",
+    "SqliteScheduleStorage": "dagster._core.storage.schedules",
 }
-"""What `sdg_assets.event_storage` builds on; only an instance whose dagster.yaml names it needs them."""
+"""What `event_storage` and `project_instance` build on; only an instance whose dagster.yaml names them needs them."""
 UNFINISHED_BACKFILLS = ("REQUESTED", "CANCELING", "FAILING")
 
 
@@ -92,10 +104,11 @@ def available(*names: str) -> bool:
 
 def require_storages() -> None:
     """Raises DagsterInvariantViolationError where Dagster no longer has the storages that ours build on."""
-    if not available("SqlEventLogStorage", "SqliteEventLogStorage"):
+    gone = [name for name in STORAGE_NAMES if not available(name)]
+    if gone:
         raise dg.DagsterInvariantViolationError(
-            "the installed Dagster no longer has what sdg_assets.event_storage builds on: remove event_log_storage from "
-            "dagster.yaml, which then uses Dagster's own storage; it reads the same tables and only writes more slowly"
+            f"the installed Dagster {dg.__version__} no longer has {', '.join(gone)}, which the storages of sdg_assets build "
+            "on: name Dagster's own in dagster.yaml; they read the same tables and only write more slowly"
         )
 
 

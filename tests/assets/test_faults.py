@@ -84,6 +84,33 @@ def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
         assert instance.run_monitoring_enabled
 
 
+def test_b7_the_history_of_a_project_is_the_same_from_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its paths are relative in `dagster.yaml`, so that the folder can be moved and shared."""
+    project = api.make_project(tmp_path / "shop", template="blank")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(project.folder)
+    with dg.DagsterInstance.from_config(str(project.folder)) as instance:
+        run = instance.add_run(dg.DagsterRun("reviews"))
+        assert dg.AssetKey("reviews") not in instance.all_asset_keys()
+        instance.report_runless_asset_event(dg.AssetMaterialization("reviews"))
+    monkeypatch.setenv("DAGSTER_HOME", str(project.folder))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with dg.DagsterInstance.get() as instance:
+        assert instance.has_run(run.run_id)
+        assert dg.AssetKey("reviews") in instance.all_asset_keys()
+        places = (
+            instance.storage_directory(),
+            instance.compute_log_manager.get_log_metadata(["x"]),
+        )
+        assert places[0] == str(project.folder / ".dagster" / "storage")
+        assert str(places[1].stdout_location).startswith(str(project.folder / ".dagster"))
+        with dg.DagsterInstance.from_ref(instance.get_ref()) as worker:
+            assert worker.has_run(run.run_id), "the processes of a run find it, too"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_c4_the_guide_says_it_for_instances_of_ones_own() -> None:
     said = (
         (PROJECT / "docs" / "guide" / "dagster.md")

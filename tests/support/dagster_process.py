@@ -1,7 +1,7 @@
 """Real Dagster processes on an instance of their own: command line, webserver, daemon.
 
-A home holds a copy of the project's dagster.yaml, whose paths are relative to the working directory; so every process runs
-there, and so does whoever opens the instance in this process. Data goes to the home's own storage root.
+A home holds a copy of the project's dagster.yaml, whose paths are relative to DAGSTER_HOME; whoever opens the instance in this
+process, which has none, does so from there. Data goes to the home's own storage root.
 """
 
 import contextlib
