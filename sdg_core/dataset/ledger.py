@@ -41,7 +41,13 @@ def exclusive_access(dataset: Dataset, *, action: str) -> Iterator[CommitGuard]:
     version = existing_version(dataset).layout.name
     with (
         open_ledger_for(dataset.layout.root, env=dataset.env) as ledger,
-        whole_version(ledger, dataset=dataset.name, version=version, action=action) as commit_guard,
+        whole_version(
+            ledger,
+            dataset=dataset.name,
+            version=version,
+            action=action,
+            kind=dataset.layout.UNIT,
+        ) as commit_guard,
     ):
         yield commit_guard
 

@@ -78,7 +78,13 @@ def remove_versions(
             if matching is not None:
                 names.add(matching)
             for name in sorted(names):
-                claim = whole_version(ledger, dataset=dataset.name, version=name, action="prune")
+                claim = whole_version(
+                    ledger,
+                    dataset=dataset.name,
+                    version=name,
+                    action="prune",
+                    kind=dataset.layout.UNIT,
+                )
                 guards[name] = held.enter_context(claim)
         wanted = {version.name for version in versions}
         note_costs(dataset, ledger)

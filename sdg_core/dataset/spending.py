@@ -1,10 +1,12 @@
 """What a dataset has cost so far, for people and for the budget of a run: its version, what was carried over, its upstream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from sdg_core.config.models import ModelConfig
+from sdg_core.config.run import RunSettings
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.ledger import open_ledger_readonly
 from sdg_core.dataset.resume import carry_sources
@@ -150,46 +152,48 @@ def budget_of(
     """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
     in those that it may yet take cells from. A version that `never` started takes nothing over, so its budget is its own."""
     run = plan.config.run
-    if run.max_cost is None and run.max_tokens is None:
+    if not is_limited(run):
         return Budget()
     models = plan.config.model_configs
     replies = paid_replies(ledger, dataset.name)
     footers = [status.footer for status in statuses if status.footer is not None]
     spent = earlier_spending(version.layout, footers, models, replies=replies)
+    hashes = plan.fingerprint.config_column_hashes
+    ours = {name: hashes[name] for name in plan.graph.per_record if name in hashes}
     for source in carry_sources(dataset.layout, version):
-        if source.name not in spent and _shares_columns(source, plan):
+        if source.name not in spent and shares_columns(source, ours):
             of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
             spent[source.name] = spent_in(
                 source, of_files, models, replies=replies.get(source.name, ())
             )
     mine = [*replies.get(version.layout.name, ()), *replies.get(SAMPLES, ())]
     spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
-    currency = next(
-        (model.prices.currency for model, _ in plan.models.values() if model.prices is not None), ""
-    )
+    return budget_after(run, [model for model, _ in plan.models.values()], [*spent.values()])
+
+
+def is_limited(run: RunSettings) -> bool:
+    """Whether a run may use so much only."""
+    return run.max_cost is not None or run.max_tokens is not None
+
+
+def budget_after(run: RunSettings, models: Sequence[ModelConfig], spent: Sequence[Spent]) -> Budget:
+    """The limits of a run, with what was used of them before. models: those that it asks; their prices say the currency."""
+    currency = next((model.prices.currency for model in models if model.prices is not None), "")
     amounts = [
-        cost.amount
-        for item in spent.values()
-        for cost in item.cost.values()
-        if cost.currency == currency
+        cost.amount for item in spent for cost in item.cost.values() if cost.currency == currency
     ]
     return Budget(
         run.max_cost,
         run.max_tokens,
-        spent_tokens=sum(tokens_of(item.usage) for item in spent.values()),
+        spent_tokens=sum(tokens_of(item.usage) for item in spent),
         spent_cost=sum(map(exact_amount, amounts), Decimal(0)),
         currency=currency,
     )
 
 
-def _shares_columns(source: VersionLayout, plan: DatasetPlan) -> bool:
-    """Whether a version has a column of today's config that models write, so that a run may take cells from it."""
+def shares_columns(source: VersionLayout, hashes: Mapping[str, str]) -> bool:
+    """Whether a version has one of these columns as it is today, so that a run may take cells from it. hashes: by column."""
     metadata = metadata_or_none(source)
     if metadata is None:
         return False
-    ours = plan.fingerprint.config_column_hashes
-    return any(
-        metadata.config_column_hashes.get(name) == ours[name]
-        for name in plan.graph.per_record
-        if name in ours
-    )
+    return any(metadata.config_column_hashes.get(name) == own for name, own in hashes.items())

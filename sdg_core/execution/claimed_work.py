@@ -14,7 +14,7 @@ from sdg_core.dataset.resume import check_generation_allowed
 from sdg_core.errors import ClaimLostError, CorruptFileError, LedgerError
 from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.ledger.claims import Claim
-from sdg_core.ledger.leases import LeaseKeeper, _claimed
+from sdg_core.ledger.leases import LeaseKeeper, claimed_error
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.store.footer_index import FooterOrError
@@ -70,7 +70,7 @@ class ClaimedWork:
             return {status.group.index: status for status in batch}
         others = await asyncio.to_thread(held.take, [status.group.key for status in wanted])
         if others and self._refuses:
-            raise _claimed(others)
+            raise claimed_error(others)
         self._name(others)
         mine = [status for status in wanted if held.holds(status.group.key)]
         fresh = await asyncio.to_thread(self._look_again, mine) if mine else []

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sdg_core.config.processors import QualityBounds
 from sdg_core.errors import FilterError
 from sdg_core.filters.language import language_probability
 from sdg_core.filters.words import as_texts, ngrams, words_of
@@ -48,6 +49,20 @@ class QualityRule:
 
     def __post_init__(self) -> None:
         _check(self)
+
+
+def rules_of(bounds: Sequence[QualityBounds]) -> list[QualityRule]:
+    """The rules of a `quality` section. Raises FilterError for one that cannot be."""
+    return [
+        QualityRule(
+            each.rule,
+            at_least=each.at_least,
+            at_most=each.at_most,
+            n=each.n,
+            language=each.language,
+        )
+        for each in bounds
+    ]
 
 
 def rule_value(rule: QualityRule, texts: Any) -> Values:

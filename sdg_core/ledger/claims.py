@@ -1,10 +1,11 @@
-"""Claims: one run works on a row group at a time, on one machine or on many; and one process alone on a whole version.
+"""Claims: one run works on a row group, or on a partition of a pipeline, at a time, on one machine or on many; and one process
+alone on a whole version.
 
 A claim is a lease. Its holder renews it; when the holder dies, the lease runs out, or, on the same machine, the dead process is
 noticed at once. Every taking-over counts up a token, and publishing happens inside a transaction that checks it (`publishing`),
 so a holder that was thought dead and comes back cannot publish over its successor.
 
-The claim of a whole version (`WHOLE`) and those of its row groups exclude each other: a run that takes one looks at the other in
+The claim of a whole version (`WHOLE`) and those of its units exclude each other: a run that takes one looks at the other in
 the same transaction, and takes from those whose lease has run out the right to come back.
 
 Leases are judged by each machine's own clock. Clocks that differ by more than a lease cost work done twice, never data: tokens
@@ -22,6 +23,7 @@ from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
+from sdg_core.plan.row_groups import format_ranges
 from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
@@ -51,16 +53,18 @@ REMEDY = "let it finish, or stop it; the claim of a dead run expires by itself"
 
 @dataclass(frozen=True)
 class Claim:
-    """A unit in the hands of a run. `holder` is for people; `token` counts how often the claim has changed hands."""
+    """A unit in the hands of a run. `holder` is for people; `token` counts how often the claim has changed hands. kind: what
+    people call a unit of this version."""
 
     unit: str
     holder: str
     token: int
     expires_at: float
     taken_at: float = 0.0
+    kind: str = "row group"
 
     def __str__(self) -> str:
-        what = _NAMED.get(self.unit, f"row group {self.unit}")
+        what = _NAMED.get(self.unit, f"{self.kind} {self.unit}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
             for moment in (self.taken_at, self.expires_at)
@@ -69,7 +73,8 @@ class Claim:
 
 
 class Claims:
-    """The claims of one run on one version of a dataset. `clock` is wall time in seconds since 1970."""
+    """The claims of one run on one version of a dataset, or of a pipeline. `clock` is wall time in seconds since 1970. kind: what
+    messages call a unit."""
 
     def __init__(
         self,
@@ -79,9 +84,11 @@ class Claims:
         version: str,
         run_id: str,
         action: str = "run",
+        kind: str = "row group",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
+        self._kind = kind
         self._clock = clock
         self._process = this_process()
         self._key = {"dataset": dataset, "version": version}
@@ -152,7 +159,7 @@ class Claims:
             kept = [claim for claim in held if (claim.unit, claim.token) in free]
             self._expire(connection, kept, at=expires)
         if lost:
-            raise _lost(lost)
+            raise self._lost(lost)
         return [replace(claim, expires_at=expires) for claim in kept]
 
     def is_safe(self, claim: Claim) -> bool:
@@ -168,18 +175,11 @@ class Claims:
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
             ordered = sorted(held, key=lambda claim: claim.unit)  # nobody waits in a circle
-            kept = [
-                connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1
-                for claim in ordered
+            lost = [
+                claim.unit for claim in ordered if not self._prolong(connection, claim, expires)
             ]
-            if not all(kept):
-                raise _lost(
-                    [
-                        claim.unit
-                        for claim, is_kept in zip(ordered, kept, strict=True)
-                        if not is_kept
-                    ]
-                )
+            if lost:
+                raise self._lost(lost)
             yield
 
     def release(self, *held: Claim) -> None:
@@ -218,6 +218,10 @@ class Claims:
             found += connection.execute(rest, {**self._key, **named})
         return {row["unit"]: row for row in found}
 
+    def _prolong(self, connection: Connection, claim: Claim, until: float) -> bool:
+        """Whether the claim was still ours."""
+        return connection.change(_SET_EXPIRY, self._expiry(claim, at=until)) == 1
+
     def _expire(self, connection: Connection, held: Sequence[Claim], *, at: float) -> None:
         ordered = sorted(held, key=lambda claim: claim.unit)
         connection.change_many(_SET_EXPIRY, [self._expiry(claim, at=at) for claim in ordered])
@@ -243,23 +247,37 @@ class Claims:
 
     def _claim(self, unit: str, token: int) -> Claim:
         now = self._clock()
-        return Claim(unit, self.holder, token, now + LEASE, now)
+        return Claim(unit, self.holder, token, now + LEASE, now, self._kind)
 
     def _of(self, row: Row) -> Claim:
-        return Claim(row["unit"], row["holder"], row["token"], row["expires_at"], row["taken_at"])
+        return Claim(
+            row["unit"],
+            row["holder"],
+            row["token"],
+            row["expires_at"],
+            row["taken_at"],
+            self._kind,
+        )
 
     def _values(self, claim: Claim) -> dict[str, str | int | float]:
         return {
             **self._key,
-            **vars(claim),
+            "unit": claim.unit,
+            "holder": claim.holder,
+            "token": claim.token,
+            "taken_at": claim.taken_at,
+            "expires_at": claim.expires_at,
             "host": self._process.identity,
             "pid": self._process.pid,
         }
 
-
-def _lost(units: Sequence[str]) -> ClaimLostError:
-    what = "the version" if WHOLE in units else f"row groups {', '.join(units)}"
-    return ClaimLostError(
-        f"{what}: taken over by another run while this one seemed dead",
-        remedy="this run published none of it; run again to resume",
-    )
+    def _lost(self, units: Sequence[str]) -> ClaimLostError:
+        named = [_NAMED[unit] for unit in units if unit in _NAMED]
+        numbers = [int(unit) for unit in units if unit not in _NAMED]
+        if numbers:
+            plural = "" if len(numbers) == 1 else "s"
+            named.append(f"{self._kind}{plural} {format_ranges(numbers)}")
+        return ClaimLostError(
+            f"{' and '.join(named)}: taken over by another run while this one seemed dead",
+            remedy="this run published none of it; run again to resume",
+        )

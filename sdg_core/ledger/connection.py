@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sdg_core.ledger.tables import Table, TableColumn
 
-REMEDY = "check that it can be reached and written; finished row groups are safe without it"
+REMEDY = "check that it can be reached and written; finished files are safe without it"
 """What to do about a database that does not answer."""
 
 

@@ -82,12 +82,14 @@ class Ledger:
 
 
 _DAMAGED = (
-    "move {where} and the files beside it that begin with its name away and run again: finished row groups are safe without it, "
+    "move {where} and the files beside it that begin with its name away and run again: finished files are safe without it, "
     "but replies for unfinished ones are asked for again"
 )
 _SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
 _SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
-_NO_ROOM = "free some space there, if the disk is full, and run again; finished row groups are safe without it"
+_NO_ROOM = (
+    "free some space there, if the disk is full, and run again; finished files are safe without it"
+)
 
 
 def open_ledger(url: str | None, *, root: Path) -> Ledger:

@@ -114,28 +114,37 @@ class LeaseKeeper:
                 self._held.update({c.unit: c for c in renewed if c.unit in self._held})
 
 
-def _claimed(others: Sequence[Claim]) -> ClaimedError:
+def claimed_error(others: Sequence[Claim]) -> ClaimedError:
+    """Of units that other runs hold: names the first and counts the rest."""
     more = (
-        f", and {counted(len(others) - 1, 'more row group', 'are')} held" if len(others) > 1 else ""
+        f", and {counted(len(others) - 1, f'more {others[0].kind}', 'are')} held"
+        if len(others) > 1
+        else ""
     )
     return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
 
 
 @contextmanager
 def whole_version(
-    ledger: Ledger, *, dataset: str, version: str, action: str
+    ledger: Ledger, *, dataset: str, version: str, action: str, kind: str
 ) -> Iterator[CommitGuard]:
     """Keep every run out of a version while the block works on it; yields what to publish its result in.
 
-    action: what the holder does, in a word, for those who are kept out. Raises ClaimedError, naming the run that is at work.
+    action: what the holder does, in a word, for those who are kept out. kind: what messages
+    call a unit of it. Raises ClaimedError, naming the run that is at work.
     """
     claims = Claims(
-        ledger, dataset=dataset, version=version, run_id=uuid.uuid4().hex, action=action
+        ledger,
+        dataset=dataset,
+        version=version,
+        run_id=uuid.uuid4().hex,
+        action=action,
+        kind=kind,
     )
     with LeaseKeeper(
         claims, on_trouble=lambda trouble: None
     ) as held:  # publishing finds out what a trouble means
         others = held.take([WHOLE])
         if others:
-            raise _claimed(others)
+            raise claimed_error(others)
         yield lambda: held.commit_guard(WHOLE)

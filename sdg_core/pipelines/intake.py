@@ -41,8 +41,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class InHand:
-    """A partition that is claimed, as it is on disk now. tables: the rows that it has, by source. carried: what earlier versions
-    have paid for, by source."""
+    """A partition that is claimed, as it is on disk now. tables: the rows that it has, by source. carried: what was
+    paid for before, by source, in this version and in earlier ones."""
 
     status: PartitionStatus
     tables: Mapping[str, pa.Table]
@@ -51,7 +51,7 @@ class InHand:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A source that is to be made. entry: what its partition's file says of it. carried: what earlier versions have paid for."""
+    """A source that is to be made. entry: what its partition's file says of it. carried: what was paid for before."""
 
     key: str
     entry: SourceEntry | None

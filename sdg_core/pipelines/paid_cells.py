@@ -1,10 +1,11 @@
-"""What was paid for sources that are complete, kept for versions in which a later stage is edited.
+"""What was paid for sources that are complete, kept for the day when such a source is made again: because its content has
+changed, because it went and came back, or in a version in which a later stage is edited.
 
     <root>/<pipeline>/<version>/cells/00000.jsonl.zst            by source: the cells that models and functions made
 
 The journal holds a cell until its source is complete. A pipeline's rows do not hold every cell (stages filter, explode and drop),
-so its cells are kept beside them, under the fingerprints of their columns: another version takes those that its own columns
-would have made from the same values, as it takes them from the journal. Losing these files loses nothing but that.
+so its cells are kept beside them, under the fingerprints of their columns: whoever makes the source again takes those that its
+columns would make from the same values, as it takes them from the journal. Losing these files loses nothing but that.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,9 +56,12 @@ class PaidCells:
         )
 
     def carried(self, index: int, sources: Iterable[str]) -> dict[str, list[JournaledCell]]:
-        """What earlier versions have for these sources of a partition. Raises LedgerError, StoreError."""
+        """What this version and earlier ones have for these sources of a partition. Raises LedgerError, StoreError."""
         wanted = frozenset(sources)
         found: dict[str, dict[tuple[int, str], JournaledCell]] = {key: {} for key in wanted}
+        here = read_cells(self.layout, index)
+        for key in wanted & here.keys():
+            self._add(found[key], here[key])
         for version in self.earlier:
             there = read_cells(version, index)
             for key in wanted & there.keys():

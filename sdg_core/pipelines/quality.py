@@ -6,22 +6,13 @@ import polars as pl
 
 from sdg_core.config.pipeline import FilterStage
 from sdg_core.custom import Failed, Filtered
-from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.filters.quality import failed_rule, rules_of
 from sdg_core.pipelines.tasks import Outcome, Task
 
 
 def judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
     """One outcome per task: tasks whose text passes every quality rule, all of them judged at once."""
-    rules = [
-        QualityRule(
-            rule.rule,
-            at_least=rule.at_least,
-            at_most=rule.at_most,
-            n=rule.n,
-            language=rule.language,
-        )
-        for rule in stage.quality
-    ]
+    rules = rules_of(stage.quality)
     texts = [task.values.get(stage.column) for task in tasks]
     wrong = {at: type(text).__name__ for at, text in enumerate(texts) if not isinstance(text, str)}
     judged = pl.Series(

@@ -7,15 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sdg_core.dataset.events import Notice
-from sdg_core.errors import ClaimedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.shutdown import first_error
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
-from sdg_core.ledger.claims import REMEDY, Claim, Claims
+from sdg_core.ledger.claims import Claim, Claims
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal
-from sdg_core.ledger.leases import LeaseKeeper
+from sdg_core.ledger.leases import LeaseKeeper, claimed_error
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.executors.base import open_executor
 from sdg_core.pipelines.handle import PartitionStatus
@@ -43,6 +42,7 @@ async def run_partitions(
         dataset=context.pipeline.name,
         version=context.layout.name,
         run_id=context.run_id,
+        kind=context.pipeline.layout.UNIT,
     )
     results = PartitionResults(context, on_partition)
     budget = FailureBudget(context.settings, began=time.monotonic())
@@ -124,7 +124,7 @@ class _PartitionQueue:
     async def _claim_all(self, work: Sequence[PartitionStatus]) -> None:
         others = await asyncio.to_thread(self._held.take, [status.key for status in work])
         if others:
-            raise ClaimedError(str(others[0]), remedy=REMEDY)
+            raise claimed_error(others)
 
     async def _settle_all(self, work: Sequence[PartitionStatus], *, wait: bool) -> None:
         async with asyncio.TaskGroup() as tasks:

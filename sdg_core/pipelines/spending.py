@@ -8,20 +8,27 @@ footers (`carried`); `metadata.json` keeps what those have cost, so that the sum
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 
 from sdg_core.config.models import ModelConfig
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.ledger import open_ledger_readonly
 from sdg_core.dataset.resume import carry_sources
-from sdg_core.dataset.spending import DatasetSpending, Replies, paid_replies, upstream_cost
+from sdg_core.dataset.spending import (
+    DatasetSpending,
+    Replies,
+    budget_after,
+    is_limited,
+    paid_replies,
+    shares_columns,
+    upstream_cost,
+)
 from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.ledger.database import Ledger
-from sdg_core.models.spending import Budget, Spending, tokens_of
+from sdg_core.models.spending import Budget, Spending
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.store import PartitionFooter, PipelineLayout, SourcesLayout, read_footer
 from sdg_core.pipelines.tasks import source_range
-from sdg_core.plan.usage import UsageByModel, add_usage, exact_amount
+from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.metadata import count_run, metadata_or_none, note_earlier_versions
 from sdg_core.store.spending import PaidReply, Spent, follow_carried, priced
 from sdg_core.store.versions import Version
@@ -54,35 +61,21 @@ def pipeline_budget(
     """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
     in those that it may yet take cells from. Raises LedgerError."""
     run = pipeline.plan.config.run
-    if run.max_cost is None and run.max_tokens is None:
+    if not is_limited(run):
         return Budget()
     models = pipeline.plan.config.model_configs
+    hashes = pipeline.plan.fingerprint.config_column_hashes
     layout = pipeline.layout.version(version.layout.name)
     replies = paid_replies(ledger, pipeline.name)
     footers = footers_of(statuses)
     spent = _earlier(pipeline.layout, layout, footers, models, replies)
     for source in carry_sources(pipeline.layout, version):
-        if source.name not in spent and _shares_columns(
-            pipeline, pipeline.layout.version(source.name)
-        ):
-            other = pipeline.layout.version(source.name)
+        other = pipeline.layout.version(source.name)
+        if source.name not in spent and shares_columns(other, hashes):
             spent[source.name] = _spent(other, footers_in(other), models, replies)
     spent[layout.name] = _spent(layout, footers, models, replies)
     used = [model for model, _ in pipeline.plan.shell.models.values()]
-    currency = next((model.prices.currency for model in used if model.prices is not None), "")
-    amounts = [
-        cost.amount
-        for item in spent.values()
-        for cost in item.cost.values()
-        if cost.currency == currency
-    ]
-    return Budget(
-        run.max_cost,
-        run.max_tokens,
-        spent_tokens=sum(tokens_of(item.usage) for item in spent.values()),
-        spent_cost=sum(map(exact_amount, amounts), Decimal(0)),
-        currency=currency,
-    )
+    return budget_after(run, used, [*spent.values()])
 
 
 @contextmanager
@@ -139,16 +132,6 @@ def footers_in(version: SourcesLayout) -> list[PartitionFooter]:
         with suppress(CorruptFileError):
             found.append(read_footer(version.row_group(index)))
     return found
-
-
-def _shares_columns(pipeline: OpenPipeline, version: SourcesLayout) -> bool:
-    """Whether a version has a column of today's config that models write, so that a run may take cells from it."""
-    metadata = metadata_or_none(version)
-    theirs = metadata.config_column_hashes if metadata is not None else {}
-    return any(
-        theirs.get(name) == own
-        for name, own in pipeline.plan.fingerprint.config_column_hashes.items()
-    )
 
 
 def _spent(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import orjson
 import pyarrow as pa
@@ -91,6 +91,8 @@ class SourcesLayout(VersionLayout):
 @dataclass(frozen=True)
 class PipelineLayout(DatasetLayout):
     """The paths of a pipeline below a root directory."""
+
+    UNIT: ClassVar[str] = "partition"
 
     def version(self, name: str) -> SourcesLayout:
         """The paths of a version."""

@@ -29,7 +29,7 @@ from sdg_core.errors import CellError, FilterError, SdgError
 from sdg_core.filters.clusters import Duplicates, Ids
 from sdg_core.filters.decontaminate import EvaluationIndex
 from sdg_core.filters.deduplicate import duplicates_by, normalised
-from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.filters.quality import failed_rule, rules_of
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.fingerprint import canonical_json
 from sdg_core.plan.templates.judging import score_of, why_not
@@ -180,16 +180,7 @@ class _Quality:
     def __init__(self, processor: FilterProcessor) -> None:
         assert processor.column is not None
         self._column = processor.column
-        self._rules = [
-            QualityRule(
-                rule.rule,
-                at_least=rule.at_least,
-                at_most=rule.at_most,
-                n=rule.n,
-                language=rule.language,
-            )
-            for rule in processor.quality
-        ]
+        self._rules = rules_of(processor.quality)
         self.columns = frozenset({processor.column})
         self.method = "quality rules"
 

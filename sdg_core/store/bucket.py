@@ -31,7 +31,7 @@ _REMEDIES = {
     "NoSuchBucket": "create the bucket, or give another root (--root, or SDG_ROOT)",
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
-    "SlowDown": "the store asks for fewer requests: run the same command again later; finished row groups are kept",
+    "SlowDown": "the store asks for fewer requests: run the same command again later; finished files are kept",
     "RequestTimeTooSkewed": "set the clock of this machine",
 }
 
@@ -258,7 +258,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     if status is not None:
         reason = f"the store answered {code or ''} (status {status})".replace("  ", " ")
         return ObjectStoreFault(
-            errno.EIO, reason, "run the same command again; finished row groups are kept"
+            errno.EIO, reason, "run the same command again; finished files are kept"
         )
     if "HTTP error" in text or "error sending request" in text:
         endpoint = (

@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
@@ -164,6 +165,9 @@ class DatasetLayout:
     root_given: somebody named the root. other_roots: directories where data of the same file may lie, because the root was chosen
     otherwise then.
     """
+
+    UNIT: ClassVar[str] = "row group"
+    """What messages call what one file holds."""
 
     root: StorePath
     dataset: str

@@ -9,8 +9,8 @@ from sdg_core.store.bucket import ObjectStoreFault
 from sdg_core.store.objects import StorePath
 
 _REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space and run the same command again; finished row groups are kept",
-    errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished row groups are kept",
+    errno.ENOSPC: "the disk is full: free some space and run the same command again; finished files are kept",
+    errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished files are kept",
     errno.EFBIG: "the file would exceed a size limit of this system; use a smaller row_group_size",
     errno.EACCES: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
     errno.EPERM: "grant write permission there, or choose another root (--root, or SDG_ROOT)",

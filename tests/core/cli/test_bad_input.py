@@ -360,9 +360,7 @@ def test_a_disk_that_fills_up_during_a_run_keeps_finished_row_groups(place: Plac
     with small_disk(place.root):
         filler = fill_disk(place.root, leave=300_000)  # the ledger takes more than half of it
         outcome = place.run("generate")
-        check_block(
-            outcome, ("cannot write", "No space left on device", "finished row groups are kept")
-        )
+        check_block(outcome, ("cannot write", "No space left on device", "finished files are kept"))
         version = only_version(place.root)
         kept = snapshot(version.row_groups)
         assert 0 < len(kept) < 15 and not any(name.startswith(".tmp") for name in kept)

@@ -1,4 +1,5 @@
-"""What was paid for a source is not paid for again in a version in which a later stage is edited, whatever became of it."""
+"""What was paid for a source is not paid for again: neither in a version in which a later stage is edited, whatever became of the
+source, nor when its content changes or it comes back."""
 
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,29 @@ async def test_cells_of_partial_and_of_changed_sources(tmp_path: Path) -> None:
         assert (
             len([prompt for prompt in new if prompt.startswith("x")]) <= 2
         )  # the one that failed, and that of the new text
+
+
+async def test_of_a_changed_source_what_stayed_as_it_was_is_not_paid_for_again(
+    tmp_path: Path,
+) -> None:
+    async with ModelServer() as server:
+        project = Project(tmp_path, [SPLIT, FIRST, second("y {{ x }}")])
+        project.more = served_by(server.url)
+        project.write(a="one two", b="three")
+        await agenerate_pipeline(project.open())
+        usage = [footer.usage["m"]["requests"] for footer in project.footers()]
+        project.write(a="one two four", b=None)
+        changed = await agenerate_pipeline(project.open())
+        assert (changed.made, changed.removed, changed.replayed) == (1, 1, 4)
+        assert sorted(server.prompts[6:]) == ["x four", f"y {answer_to('x four')}"]
+        project.write(a="four", b="three")
+        back = await agenerate_pipeline(project.open())
+        assert (back.made, back.replayed) == (2, 2)
+        assert sorted(server.prompts[8:]) == ["x four", f"y {answer_to('x four')}"]  # another task
+        assert [row["content"] for row in project.rows()] == ["four", "three"]
+        paid = sum(footer.usage["m"]["requests"] for footer in project.footers())
+        assert sum(usage) == 6 and paid == len(server.prompts)
+        check_accounts(project.footers())
 
 
 async def test_never_takes_nothing_over(tmp_path: Path) -> None:

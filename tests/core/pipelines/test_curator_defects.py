@@ -253,7 +253,7 @@ def test_d14_a_worker_that_lost_its_claim_publishes_nothing(tmp_path: Path) -> N
     project = project_of(
         tmp_path, {"stage": "function", "function": "./lost.py:lose_the_claim"}, a="a"
     )
-    with pytest.raises(ClaimLostError):
+    with pytest.raises(ClaimLostError, match="^partition 0: taken over"):
         project.generate()
     assert project.files() == []
 
