@@ -46,7 +46,7 @@ from sdg_core.pipelines.status import (
     PipelineStatus,
     describe_pipeline,
     plan_pipeline_run,
-    unread_notice,
+    sources_notice,
 )
 from sdg_core.pipelines.store import (
     Partition,
@@ -100,9 +100,9 @@ __all__ = [
     "report",
     "seal",
     "selection_of",
+    "sources_notice",
     "stage_label",
     "status",
-    "unread_notice",
     "with_settings",
     "without_anything",
 ]

@@ -14,8 +14,8 @@ from sdg_core.api.pipelines import (
     PipelineRunPlan,
     PipelineStatus,
     PipelineSummary,
+    sources_notice,
     stage_label,
-    unread_notice,
 )
 from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import run_costs, selection_lines, usage_lines, used_and_paid
@@ -62,7 +62,7 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
             else ""
         )
         table.add_row(plan.label, f"{plan.stage.stage}{names}")
-    _add_unread_notice(pipeline, table)
+    _add_sources_notice(pipeline, table)
     table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
     table.add_row(
         "directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory)
@@ -70,8 +70,8 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     console.print(table)
 
 
-def _add_unread_notice(pipeline: OpenPipeline, table: Table) -> None:
-    notice = unread_notice(pipeline)
+def _add_sources_notice(pipeline: OpenPipeline, table: Table) -> None:
+    notice = sources_notice(pipeline)
     if notice is not None:
         table.add_row(Text("notice", "yellow"), notice)
 
@@ -92,6 +92,8 @@ def preview(result: PipelinePreview, *, as_json: bool, full: bool) -> None:
                 print_values(console, lines)
         for line in usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
+        if not result.table.num_rows and not result.failures:
+            console.print("no rows: there are no sources yet, or stages filter all their tasks")
     for what, _ in result.shown_failures():
         say(f"failed: {what}", err=True)
 
@@ -108,13 +110,7 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
             {**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()}
         )
     console = stdout()
-    if not result.made and not result.removed and not result.remaining:
-        console.print(f"nothing to do: {all_of(result.adopted, 'source', 'are')} complete")
-    else:
-        console.print(
-            f"{counted(result.made, 'source')} made, {result.adopted:,} adopted, {result.removed:,} removed",
-            soft_wrap=True,
-        )
+    console.print(_what_was_made(result), soft_wrap=True)
     table = two_columns()
     table.add_row("rows", f"{result.rows:,}")
     for state, count in sorted(result.states.items()):
@@ -136,6 +132,15 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
     console.print(f"in {result.version.row_groups}", soft_wrap=True)
     for text in _what_to_do(result, following=following):
         console.print(text, soft_wrap=True)
+
+
+def _what_was_made(result: PipelineSummary) -> str:
+    if not result.made and not result.removed:
+        if not result.adopted:
+            return "nothing to do: there are no sources yet"
+        if not result.remaining:
+            return f"nothing to do: {all_of(result.adopted, 'source', 'are')} complete"
+    return f"{counted(result.made, 'source')} made, {result.adopted:,} adopted, {result.removed:,} removed"
 
 
 def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[Text]:
@@ -168,7 +173,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
             Text("notice", "yellow"),
             f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}",
         )
-    _add_unread_notice(current.pipeline, table)
+    _add_sources_notice(current.pipeline, table)
     table.add_row("versions", ", ".join(data["versions"]) or "none")
     table.add_row("rows", f"{data['records']['actual']:,}")
     for state, found in data["states"].items():

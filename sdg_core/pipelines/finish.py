@@ -144,6 +144,8 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
             remedy=remedy,
         )
     if not any(s.footer is not None and s.footer.num_rows for s in statuses):
+        if not statuses:
+            raise IncompleteError("there are no sources yet", remedy="generate when there are some")
         raise IncompleteError(
             "no source has given a row", remedy="look at what was filtered: `sdg status FILE`"
         )

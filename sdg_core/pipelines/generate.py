@@ -23,6 +23,7 @@ from sdg_core.pipelines.handle import (
     PartitionStatus,
     Versions,
     check_partition_keys,
+    empty_notice,
     partitions_of,
     scan,
 )
@@ -119,6 +120,9 @@ def _create_or_resume(context: RunContext, known: Sequence[Partition]) -> RunCon
     remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
     for message in notices(version, pipeline.as_dataset().plan):
         context.tally(Notice(message))
+    nothing = empty_notice(pipeline)
+    if nothing is not None:
+        context.tally(Notice(nothing))
     for message in ledger_notices(pipeline.layout.root, env=pipeline.env):
         context.tally(Notice(message))
     return replace(context, version=version, layout=layout)

@@ -22,7 +22,7 @@ from sdg_core.pipelines.build import Pipeline, WrittenPipeline
 from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
 from sdg_core.pipelines.plan import PipelinePlan
 from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
-from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network
+from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network, why_empty
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
@@ -188,6 +188,14 @@ def _compile_mapping(
         data = dict(config)
     read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
     return compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
+
+
+def empty_notice(pipeline: OpenPipeline) -> str | None:
+    """What to say where there is no source, which is fine if the file says that they come later."""
+    if pipeline.sources:
+        return None
+    why = why_empty(pipeline.plan.config.sources, base=pipeline.plan.base)
+    return f"there are no sources yet: {why} (sources.allow_empty)"
 
 
 def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task, why_no_row
+from sdg_core.plan.foreign import shortened
 from sdg_core.system.user_calls import await_user, call_user, waiting_for, what_raised
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
@@ -98,7 +99,7 @@ def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list
         found = (
             f"{counted(len(slots), 'slot')}"
             if isinstance(slots, list | tuple)
-            else f"a {type(slots).__name__}"
+            else shortened(slots)
         )
         raise FunctionError(
             f"{plan.label}: {name} returned {found} for {counted(len(batch), 'record')}",
@@ -123,7 +124,7 @@ def _slot(slot: Any, what: str) -> Outcome:
             return _no_row(fault) if fault is not None else [dict(item) for item in slot]
         case _:
             raise FunctionError(
-                f"{what} returned a {type(slot).__name__}",
+                f"{what} returned {shortened(slot)}",
                 remedy="return a record, a list of records, Filtered(reason) or Failed(reason)",
             )
 

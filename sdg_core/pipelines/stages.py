@@ -48,6 +48,7 @@ from sdg_core.pipelines.tasks import (
     are_light,
     task_number,
 )
+from sdg_core.plan.foreign import shortened
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -183,9 +184,7 @@ class StageRunner:
         for at, task in enumerate(tasks):
             found = made.get(at)
             if found is None:
-                found = Failed(
-                    f"the task has no column {', '.join(map(repr, absent[at]))}", kind="input"
-                )
+                found = Failed(_no_column(absent[at], task), kind="input")
             outcomes.append({**task.values, **found} if isinstance(found, Mapping) else found)
         return outcomes
 
@@ -322,7 +321,7 @@ def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
         return Failed(
-            f"column {stage.column!r} holds a {type(text).__name__}, not text",
+            f"{stage.column} is {shortened(text)}, not text; make it text in a stage before",
             retryable=False,
             kind="input",
         )
@@ -354,14 +353,14 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
         if value is None:
             break
         if not isinstance(value, Mapping):
-            message = f"{place} holds a {type(value).__name__}, not a mapping, so there is no {stage.column}"
+            message = f"{place} is {shortened(value)}, not a mapping, so there is no {stage.column}"
             return Failed(message, retryable=False, kind="input")
         value = value.get(name)
         place = f"{place}.{name}"
     if value is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(value, list | tuple):
-        message = f"{stage.column} holds a {type(value).__name__}, not a list"
+        message = f"{stage.column} is {shortened(value)}, not a list; make it one in a stage before"
         return Failed(message, retryable=False, kind="input")
     if not value:
         return Filtered(f"{stage.column} is empty")
@@ -387,10 +386,13 @@ def _rename(stage: RenameStage, task: Task) -> Outcome:
     return renamed
 
 
+def _no_column(absent: Sequence[str], task: Task) -> str:
+    there = ", ".join(map(repr, sorted(task.values))) or "none"
+    return f"the task has no column {', '.join(map(repr, absent))}; it has {there}"
+
+
 def _select(stage: SelectStage, task: Task) -> Outcome:
     absent = [name for name in stage.columns if name not in task.values]
     if absent:
-        return Failed(
-            f"the task has no column {', '.join(map(repr, absent))}", retryable=False, kind="input"
-        )
+        return Failed(_no_column(absent, task), retryable=False, kind="input")
     return {name: task.values[name] for name in stage.columns}

@@ -10,7 +10,14 @@ from sdg_core.dataset.resume import choose_version
 from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.dataset.status import StoredStatus
 from sdg_core.errors import RefusedError
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, partitions_of, scan
+from sdg_core.pipelines.handle import (
+    OpenPipeline,
+    PartitionStatus,
+    empty_notice,
+    measured,
+    partitions_of,
+    scan,
+)
 from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.spending import footers_of, spending_of_pipeline
 from sdg_core.pipelines.store import SourceEntry, stage_label
@@ -141,10 +148,10 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     )
 
 
-def unread_notice(pipeline: OpenPipeline) -> str | None:
-    """What to say where the sources are not those that there are now."""
+def sources_notice(pipeline: OpenPipeline) -> str | None:
+    """What to say where there are no sources yet, or where they are not those that there are now."""
     if pipeline.is_current:
-        return None
+        return empty_notice(pipeline)
     reader = pipeline.plan.config.sources.reader
     return (
         f"sources are those that were there when a run last looked: this command runs no code and opens no connection, which the "
@@ -184,7 +191,7 @@ def plan_pipeline_run(
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     return PipelineRunPlan(
         version=version.layout.name,
-        notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note)
+        notice="; ".join(note for note in (version.notice, sources_notice(pipeline)) if note)
         or None,
         to_make={s.key: s.to_make for s in statuses if s.to_make},
         removed={s.key: s.removed for s in statuses if s.removed},

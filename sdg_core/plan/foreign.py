@@ -8,6 +8,7 @@ writes foreign values as JSON does it here (RFC 8259; numbers of any size, becau
 import json
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -160,3 +161,10 @@ def _number_of(value: Any) -> Any:
     if item is None:
         raise TypeError(f"a value of type {type(value).__name__}")
     return item()
+
+
+def shortened(value: Any) -> str:
+    """A value as a message shows it; objects of other classes by their class."""
+    if value is None or type(value) in (bool, int, float, str, bytes, list, tuple, dict):
+        return reprlib.repr(value)
+    return f"a {type(value).__name__}"

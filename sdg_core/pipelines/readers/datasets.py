@@ -17,7 +17,7 @@ from sdg_core.config.sources import DatasetSources
 from sdg_core.errors import SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.readers.files import OpenFile, unreadable
-from sdg_core.pipelines.readers.tables import read_parquet
+from sdg_core.pipelines.readers.tables import not_parquet, read_parquet
 from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.seeds.digests import kept_digest
 from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile, Stamp
@@ -83,7 +83,7 @@ def _rows_digest(file: SeedFile) -> str:
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror or error}") from error
     except (pa.ArrowException, ValueError) as error:
-        raise SourceError(f"is not a whole parquet file: {str(error).splitlines()[0]}") from error
+        raise not_parquet(error) from error
 
 
 class _Opener:

@@ -91,39 +91,57 @@ def find_sources(
     match config:
         case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
             found = _files(path, reader=config.reader, base=base, root=root, read=_format(config))
-            what = f"sources.path {path!r} matches no file" + (
-                "" if is_url(path) else f" below {base}"
-            )
         case SqlSources():
             from sdg_core.pipelines.readers.tables import sql_sources
 
             found = sql_sources(config, base=base, root=str(root), env=env)
-            what = "sources: the database has no row"
         case HubSources():
             from sdg_core.pipelines.readers.hub import hub_sources
 
             found = hub_sources(config, env=env)
-            what = f"sources.path {config.path!r} matches no file on the hub"
-        case DatasetSources(dataset=name):
+        case DatasetSources():
             from sdg_core.pipelines.readers.datasets import dataset_sources
 
             found = dataset_sources(config, root=root)
-            what = f"sources.dataset: {name!r} has no rows yet"
-        case CustomSources(reader_class=name):
+        case CustomSources():
             from sdg_core.pipelines.readers.custom import custom_sources
 
             found = custom_sources(config, base=base, given=given or {})
-            what = f"sources.reader_class: {name} has no items"
         case _:
             assert_never(config)
     if not found and not config.allow_empty:
-        where = (
-            "correct the pattern (** stands for any directories), or set"
-            if "path" in what
-            else "set"
-        )
-        raise SeedError(what, remedy=f"{where} sources.allow_empty: true if sources come later")
+        remedy = "set sources.allow_empty: true if sources come later"
+        if isinstance(config, FileSources | HtmlSources | DocumentSources | HubSources):
+            pattern = "correct the pattern (** stands for any directories)"
+            if _is_folder(config.path, base=base):
+                pattern = (
+                    f"it is a folder: name the files in it, as in {config.path.rstrip('/')}/**/*"
+                )
+            remedy = f"{pattern}, or {remedy}"
+        raise SeedError(why_empty(config, base=base), remedy=remedy)
     return found
+
+
+def why_empty(config: Sources, *, base: Path) -> str:
+    """What to say where there is no source."""
+    match config:
+        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
+            below = "" if is_url(path) else f" below {base}"
+            return f"sources.path {path!r} matches no file{below}"
+        case SqlSources():
+            return "sources: the database has no row"
+        case HubSources(path=path):
+            return f"sources.path {path!r} matches no file on the hub"
+        case DatasetSources(dataset=name):
+            return f"sources.dataset: {name!r} has no rows yet"
+        case CustomSources(reader_class=name):
+            return f"sources.reader_class: {name} has no items"
+        case _:
+            assert_never(config)
+
+
+def _is_folder(path: str, *, base: Path) -> bool:
+    return not is_url(path) and (base / path).is_dir()
 
 
 def _files(

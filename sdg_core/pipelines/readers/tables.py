@@ -30,7 +30,13 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
                     batch if wanted.types == schema.types else batch.cast(wanted)
                 ).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"is not a whole parquet file: {str(error).splitlines()[0]}") from error
+        raise not_parquet(error) from error
+
+
+def not_parquet(error: Exception) -> SourceError:
+    """Why a file cannot be read as a table."""
+    reason = str(error).splitlines()[0]
+    return SourceError(f"is not a whole parquet file: {reason}; replace it, or leave it out")
 
 
 def _without_maps(kind: pa.DataType) -> pa.DataType:

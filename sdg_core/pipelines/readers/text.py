@@ -19,7 +19,7 @@ from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.counts import counted
 from sdg_core.custom import Failed
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, Record, SourceError
-from sdg_core.plan.foreign import read_json
+from sdg_core.plan.foreign import read_json, shortened
 from sdg_core.seeds.files import SeedFile
 
 _BLOCK = 2**20
@@ -83,7 +83,7 @@ def _json_record(number: int, line: str) -> Record:
     except ValueError as error:
         return _failed(number, f"is not JSON: {error}")
     if not isinstance(value, dict):
-        return _failed(number, f"holds a {type(value).__name__}, not an object")
+        return _failed(number, f"is {shortened(value)}, not an object")
     return value
 
 

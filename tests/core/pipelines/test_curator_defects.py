@@ -127,7 +127,7 @@ def test_d3b_nothing_open_for_a_moment_is_not_the_end(tmp_path: Path) -> None:
 
 def test_d4_sources_that_were_done_stay_done_when_the_run_fails(tmp_path: Path) -> None:
     project = project_of(tmp_path, function("after_the_others"), a="a", b="b", c="c", z="z")
-    with pytest.raises(FunctionError, match="returned a str"):
+    with pytest.raises(FunctionError, match="returned 'not a record'"):
         project.generate()
     states = pipelines.status(project.open()).source_states()
     assert states["complete"] == ["docs/a.txt", "docs/b.txt", "docs/c.txt"]

@@ -63,9 +63,9 @@ def test_explode_of_what_is_not_a_list(tmp_path: Path) -> None:
     )
     assert [row["c"] for row in project.rows()] == [1, 2]
     assert failures(project) == {
-        "1": "a.b holds a list, not a mapping, so there is no a.b.c",
-        "2": "a holds a str, not a mapping, so there is no a.b.c",
-        "3": "a.b.c holds a int, not a list",
+        "1": "a.b is [1], not a mapping, so there is no a.b.c",
+        "2": "a is 'text', not a mapping, so there is no a.b.c",
+        "3": "a.b.c is 5, not a list; make it one in a stage before",
     }
     (entry,) = project.footers()[0].sources
     assert entry.filtered == {"a.b.c is empty": 3}

@@ -174,7 +174,7 @@ class Broken(Stage):
     ("where", "message"),
     [
         ("setup", r"stages\[0\]: setup of Broken raised OSError: no model"),
-        ("slot", r"stages\[0\]: Broken returned a int"),
+        ("slot", r"stages\[0\]: Broken returned 5"),
         ("teardown", r"stages\[0\]: teardown of Broken raised OSError: still open"),
     ],
 )
