@@ -5,7 +5,7 @@ a reset of the sensor's cursor in the UI forgets the attempts. Waiting times dou
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,33 +47,37 @@ class BackoffState:
     def to_json(self) -> dict[str, Any]:
         """Plain data; neighbours with equal attempts are one range, so a cursor stays small."""
         runs: list[list[int]] = []
+        before: Attempt | None = None
         for index, attempt in sorted(self.groups.items()):
-            rest = [attempt.remaining, attempt.count, attempt.at]
-            if runs and runs[-1][1] == index - 1 and runs[-1][2:] == rest:
+            equal = attempt is before or attempt == before
+            if equal and runs[-1][1] == index - 1:
                 runs[-1][1] = index
             else:
-                runs.append([index, index, *rest])
+                runs.append([index, index, attempt.remaining, attempt.count, attempt.at])
+            before = attempt
         return {"fingerprint": self.fingerprint, "groups": runs}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "BackoffState":
-        """The inverse of `to_json`."""
-        groups = {
-            index: Attempt(remaining, count, at)
-            for first, last, remaining, count, at in data["groups"]
-            for index in range(first, last + 1)
-        }
+        """The inverse of `to_json`. Partitions of a range share one attempt."""
+        groups: dict[int, Attempt] = {}
+        for first, last, *attempt in data["groups"]:
+            groups.update(dict.fromkeys(range(first, last + 1), Attempt(*attempt)))
         return cls(data["fingerprint"], groups)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Partitions by what happens to them at a tick, and what to remember."""
+    """Partitions by what happens to them at a tick, and what to remember.
+
+    next_at: when the first of the waiting ones may be asked for again, in seconds since 1970; None if none waits.
+    """
 
     requested: tuple[int, ...]
     waiting: tuple[int, ...]
     given_up: tuple[int, ...]
     attempts: BackoffState
+    next_at: float | None
 
 
 def choose(
@@ -86,21 +90,44 @@ def choose(
     waiting: list[int] = []
     given_up: list[int] = []
     groups: dict[int, Attempt] = {}
+    next_at: float | None = None
+    for last, indices in _with_equal_attempts(found, known):
+        groups.update(dict.fromkeys(indices, last))
+        if last.given_up:
+            given_up += indices
+        elif last.count and seconds < last.next_at:
+            waiting += indices
+            next_at = last.next_at if next_at is None else min(next_at, last.next_at)
+        else:
+            room = None if at_most is None else max(0, at_most - len(requested))
+            asked = indices[:room]
+            requested += asked
+            attempt = Attempt(last.remaining, last.count + 1, seconds)
+            groups.update(dict.fromkeys(asked, attempt))
+    attempts = BackoffState(found.fingerprint, groups)
+    return Choice(tuple(requested), tuple(waiting), tuple(given_up), attempts, next_at)
+
+
+def _with_equal_attempts(
+    found: Incomplete, known: Mapping[int, Attempt]
+) -> Iterator[tuple[Attempt, list[int]]]:
+    """The partitions in their order, neighbours with one attempt together: thousands are decided on at once."""
+    never: dict[int, Attempt] = {}
+    run: list[int] = []
+    before: Attempt | None = None
     for index, left in found.remaining.items():
         last = known.get(index)
         if last is None or last.remaining != left:
-            last = Attempt(left, 0, 0)
-        if last.given_up:
-            given_up.append(index)
-        elif last.count and seconds < last.next_at:
-            waiting.append(index)
-        elif at_most is None or len(requested) < at_most:
-            requested.append(index)
-            last = Attempt(left, last.count + 1, seconds)
-        groups[index] = last
-    return Choice(
-        tuple(requested), tuple(waiting), tuple(given_up), BackoffState(found.fingerprint, groups)
-    )
+            if left not in never:
+                never[left] = Attempt(left, 0, 0)
+            last = never[left]
+        if before is not None and last is not before:
+            yield before, run
+            run = []
+        run.append(index)
+        before = last
+    if before is not None:
+        yield before, run
 
 
 def load_cursor(cursor: str | None) -> dict[str, BackoffState]:

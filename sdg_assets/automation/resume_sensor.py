@@ -134,9 +134,8 @@ def resume_all(
 
 def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     """Why some incomplete partitions were not asked for."""
-    if choice.waiting:
-        soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
-        when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
+    if choice.next_at is not None:
+        when = datetime.fromtimestamp(choice.next_at, UTC).isoformat(timespec="minutes")
         yield f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} made no progress; requested again from {when}"
     if choice.given_up:
         yield (

@@ -42,7 +42,8 @@ def broken(
 
     @dg.asset(
         key=[*prefix, name, FINISHED],
-        description=f"{file} cannot be used, so this dataset is not loaded: {reason}",
+        description=f"This dataset is not loaded. Correct its file and reload the code location:\n\n"
+        f"```\n{reason}\n```",
         group_name=group or name,
         owners=list(owners),
         tags={BROKEN_TAG: "true"},

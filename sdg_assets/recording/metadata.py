@@ -152,7 +152,7 @@ def file_metadata(
         **selection_metadata(api.count_selection([footer]), plan.config.model_configs),
         **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
-        "preview": preview(rows),
+        **({"preview": preview(rows)} if rows.num_rows else {}),
         "simulated": footer.simulated,
         "row_group": str(footer.row_group),
         "start": str(footer.start),

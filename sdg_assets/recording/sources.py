@@ -92,7 +92,7 @@ def sources_metadata(
         **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
-        "preview": preview(rows),
+        **({"preview": preview(rows)} if rows.num_rows else {}),
         "source_versions": {
             **listed,
             **({"…": f"and {counted(more, 'more source')}"} if more else {}),

@@ -198,7 +198,10 @@ def is_pipeline(path: str | FilePath) -> bool:
     """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
     path = FilePath(path)
     try:
-        data = parse_document(document_text(path), is_json=path.suffix == ".json").data
+        text = document_text(path)
+        if "kind" not in text and "\\" not in text:  # as an escape it could be written otherwise
+            return False
+        data = parse_document(text, is_json=path.suffix == ".json").data
     except (OSError, UnicodeDecodeError, DocumentSyntaxError):
         return False
     return isinstance(data, dict) and data.get("kind") == "pipeline"

@@ -119,10 +119,9 @@ def classify(
     """missing: no file. stale: no file here, but an earlier version has one. corrupt: unreadable, not ours, or at odds with
     its place. partial: records of the plan have no row (they failed, or the dataset was extended). complete: all are there, or
     all their candidates were rejected."""
-    everything = range(group.start, group.stop)
     if found is None:
-        state = RowGroupState.STALE if in_earlier_version else RowGroupState.MISSING
-        return RowGroupStatus(group, state, everything)
+        return _without_file(group, in_earlier_version=in_earlier_version)
+    everything = range(group.start, group.stop)
     if isinstance(found, CorruptFileError | UnrecognizedFileError):
         foreign = isinstance(found, UnrecognizedFileError)
         return RowGroupStatus(
@@ -161,15 +160,23 @@ def scan_row_groups(
     statuses = []
     for group in plan.row_groups:
         file = files.get(group.index)
+        if file is None:
+            statuses.append(_without_file(group, in_earlier_version=group.index in old))
+            continue
         status = classify(
             group,
-            file.found if file is not None else None,
+            file.found,
             dataset=plan.config.name,
             config_hash=plan.fingerprint.config_hash,
             in_earlier_version=group.index in old,
         )
-        statuses.append(replace(status, file=file) if file is not None else status)
+        statuses.append(replace(status, file=file))
     return statuses
+
+
+def _without_file(group: RowGroup, *, in_earlier_version: bool) -> RowGroupStatus:
+    state = RowGroupState.STALE if in_earlier_version else RowGroupState.MISSING
+    return RowGroupStatus(group, state, range(group.start, group.stop))
 
 
 def keys_by_state(statuses: Iterable[RowGroupStatus]) -> dict[RowGroupState, tuple[str, ...]]:

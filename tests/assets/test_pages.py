@@ -95,6 +95,20 @@ def test_a_preview_of_nested_values_is_a_block_of_json_per_record() -> None:
     assert flat.splitlines() == ["| a | b |", "| --- | --- |", "| x | true |", "| null | false |"]
 
 
+def test_a_row_group_without_rows_says_why_and_has_no_empty_preview(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    location = CodeLocation(tmp_path)
+    fails = dataset_config(category("n", 0), expression("q", "{{ 6 // n }}", dtype="int"))
+    location.write({**fails, "run": {"max_failure_rate": 1.0, "max_missing_rate": 1.0}})
+    location.materialize(instance, "tickets/row_groups", partition="00000")
+    event = latest(instance).asset_materialization
+    assert event is not None
+    assert event.metadata["dagster/partition_row_count"].value == 0
+    assert {"first_failure", "failures"} <= set(event.metadata)
+    assert "preview" not in event.metadata
+
+
 def test_a_check_describes_itself_as_its_file_does(tmp_path: Path) -> None:
     location = CodeLocation(tmp_path)
     rules = {"category_shares": [{"column": "n", "shares": {"1": {"at_least": 0.2}}}]}
@@ -124,7 +138,7 @@ def test_the_launchpad_offers_what_the_file_says(
     ).success
 
 
-CLI_WORDS = re.compile(r"--\w|`sdg |FILE")
+CLI_WORDS = re.compile(r"--\w|`sdg |FILE|generate (again|them first)")
 
 
 def test_remedies_speak_of_run_config_and_jobs(

@@ -239,6 +239,18 @@ def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: Incomp
     assert choice.requested == (3,) and choice.attempts.groups[3].count == 1
 
 
+def test_neighbours_are_decided_on_together_and_each_is_where_it_belongs() -> None:
+    before = choose(Incomplete("sha256:1", {0: 4, 1: 4, 2: 3}, 9), BackoffState(), now=NOON)
+    found = Incomplete("sha256:1", {0: 4, 1: 4, 2: 2, 3: 4, 4: 4, 5: 4}, 9)
+    later = NOON + timedelta(minutes=1)
+    choice = choose(found, before.attempts, now=later, at_most=3)
+    assert (choice.waiting, choice.requested, choice.given_up) == ((0, 1), (2, 3, 4), ())
+    assert choice.next_at == (NOON + timedelta(minutes=5)).timestamp()
+    assert [choice.attempts.groups[index].count for index in range(6)] == [1, 1, 1, 1, 1, 0]
+    again = choose(found, choice.attempts, now=later)
+    assert again.requested == (5,) and again.waiting == (0, 1, 2, 3, 4)
+
+
 def test_the_cursor_is_small_and_reads_back() -> None:
     remaining = Incomplete("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
     attempts = {"a": choose(remaining, BackoffState(), now=NOON).attempts, "b": BackoffState()}

@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 from PIL import Image
 
+from sdg_core.testing import Fault, ModelServer
+from sdg_core.testing.serving import serving
 from tests.assets.test_pipeline import make_project
 from tests.support.browser import browser_page
 from tests.support.dagster_process import PROJECT, Server, dagster_server, make_home
@@ -30,12 +32,19 @@ STEPS = (
     ("python_qa/dataset", []),
     ("support_tickets/row_groups", ["--partition-range", "00000...00002"]),
     ("notes/sources", ["--partition", "00001"]),
+    ("answers/row_groups", ["--partition-range", "00000...00002"]),
 )
 COLOURS = 128
 """Of a picture; more make it several times as large and are not to be seen."""
 SLOW, GROUPS = "reviews", 40
 MADE = 14
 """Row groups of it that are made when it is photographed."""
+WIDE = 1500
+"""On a narrower page Dagster cuts the right edge of a message off."""
+FAULTY = "answers"
+_REFUSED = Fault("status", status=400, message="This request was rejected by the safety system")
+REPLIES = [*[None] * SIZE, *[_REFUSED] * SIZE, None, _REFUSED]
+"""Of its model, one request at a time: a row group that is complete, one without a row, one that is partial."""
 
 
 def main(out_dir: Path) -> None:
@@ -44,11 +53,14 @@ def main(out_dir: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="sdg-") as directory,
         held_models({SLOW: MADE * SIZE}) as models,
+        serving(ModelServer(faults=REPLIES)) as refusing,
     ):
         home = make_home(Path(directory), module=MODULE)
         config = held_dataset(SLOW, url=models[SLOW].url, groups=GROUPS)
         write_project(
-            home.directory, {**config, "description": "Product reviews, written by a model."}
+            home.directory,
+            {**config, "description": "Product reviews, written by a model."},
+            faulty_dataset(refusing.url),
         )
         for name in DATASETS:
             shutil.copytree(
@@ -67,6 +79,8 @@ def main(out_dir: Path) -> None:
         ):
             page.set_default_timeout(PATIENCE * 1000)
             row_groups(page, server.url, out_dir / "row-groups.png")
+            failed(page, server.url, out_dir / "failed-row-group.png")
+            partial(page, server.url, out_dir / "partial-row-group.png")
             lineage(page, server.url, out_dir / "lineage.png")
             dataset(page, server.url, out_dir / "dataset.png")
             sources(page, server.url, out_dir / "sources.png")
@@ -75,6 +89,7 @@ def main(out_dir: Path) -> None:
             run(page, server, out_dir / "run.png")
             backfill_id = server.launch_backfill(asset(SLOW), keys(0, GROUPS - 1))
             rejected_run(page, server, out_dir / "rejected-run.png")
+            rejected_backfill(page, server, out_dir / "rejected-backfill.png")
             until_recorded(home, SLOW, MADE)
             backfill(page, server.url, backfill_id, out_dir / "backfill.png")
             catalog(page, server.url, out_dir / "catalog.png")
@@ -86,6 +101,33 @@ def row_groups(page: Any, url: str, path: Path) -> None:
     page.goto(f"{url}/assets/python_qa/row_groups?view=partitions&partition=00003")
     page.get_by_text("Materialized (8)").wait_for()
     page.get_by_role("row").filter(has_text="usage/requests").wait_for()
+    save(page, path)
+
+
+def faulty_dataset(url: str) -> dict[str, Any]:
+    """Three row groups of a model that refuses some requests."""
+    config = held_dataset(FAULTY, url=url, groups=3, run={"max_missing_rate": 0.5})
+    for model in config["model_configs"]:
+        model["inference_parameters"]["max_parallel_requests"] = 1
+    return config
+
+
+def failed(page: Any, url: str, path: Path, *, name: str = FAULTY) -> None:
+    """A row group none of whose records has a row, and why."""
+    usual = page.viewport_size
+    page.set_viewport_size({**usual, "width": WIDE})
+    page.goto(f"{url}/assets/{name}/row_groups?view=partitions&partition=00001")
+    page.get_by_role("row").filter(has_text="first_failure").wait_for()
+    settled(page)
+    save(page, path)
+    page.set_viewport_size(usual)
+
+
+def partial(page: Any, url: str, path: Path, *, name: str = FAULTY) -> None:
+    """The checks page of a dataset with partial row groups, which names them."""
+    page.goto(f"{url}/assets/{name}/row_groups?view=checks")
+    page.get_by_text("records have no row").first.wait_for()
+    settled(page)
     save(page, path)
 
 
@@ -153,6 +195,22 @@ def rejected_run(page: Any, server: Server, path: Path) -> None:
         sys.exit(f"run {run_id} was not rejected")
     page.goto(f"{server.url}/runs/{run_id}")
     page.get_by_text("Run rejected").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def rejected_backfill(page: Any, server: Server, path: Path) -> None:
+    """The runs of a backfill that is aimed at a sealed dataset, each with its reason."""
+    backfill_id = server.launch_backfill("python_qa/row_groups", keys(0, 1))
+    if server.backfill_ended(backfill_id) != "COMPLETED_FAILED":
+        sys.exit(f"backfill {backfill_id} was not rejected")
+    rejected_runs(page, server.url, backfill_id, path)
+
+
+def rejected_runs(page: Any, url: str, backfill_id: str, path: Path) -> None:
+    """The page of such a backfill."""
+    page.goto(f"{url}/runs/b/{backfill_id}?tab=runs")
+    page.get_by_text("sdg/reason").first.wait_for()
     settled(page)
     save(page, path)
 
