@@ -188,6 +188,7 @@ def test_constraints_are_plain_pins() -> None:
         ("hostile-inputs.md", 60),
         ("true-and-kept.md", 90),
         ("processing.md", 20),
+        ("pipelines.md", 60),
     ],
 )
 def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:
