@@ -4,6 +4,7 @@ Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 int
 """
 
 import functools
+import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -209,10 +210,12 @@ def run(arguments: list[str]) -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # only errors of the command line have one
             raise
-        error.show()  # type: ignore[attr-defined]
-        if _json:
-            from sdg_core.cli.output import print_json
+        from sdg_core.cli.output import print_json, say
 
+        shown = io.StringIO()
+        error.show(file=shown)  # type: ignore[attr-defined]
+        say(shown.getvalue().rstrip("\n"), err=True)
+        if _json:
             message = error.format_message()
             print_json(
                 {

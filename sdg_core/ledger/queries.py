@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sdg_core.errors import LedgerError
+from sdg_core.ledger.connection import REMEDY
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger, open_to_read
+from sdg_core.ledger.secrets import without_secrets
 from sdg_core.ledger.tables import cells, claims
 from sdg_core.plan.foreign import load_exactly
 from sdg_core.plan.usage import UsageByModel
@@ -36,11 +38,12 @@ def _has_tables(url: str) -> bool:
         with database.reading() as connection:
             return bool(connection.columns(cells.name))
     except Exception as error:
-        if database.fault(error) is None:
+        fault = database.fault(error)
+        if fault is None:
             raise
+        words = without_secrets(str(fault), place.secrets)
         raise LedgerError(
-            f"cannot read the ledger: {error.__class__.__name__}",
-            remedy="check that it can be reached",
+            f"cannot read the ledger {place.where}: {words}", remedy=REMEDY
         ) from error
     finally:
         database.close()

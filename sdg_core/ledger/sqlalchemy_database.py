@@ -32,7 +32,8 @@ class LedgerUrl:
             self._url = sa.make_url(url)
         except (SQLAlchemyError, ValueError) as error:
             raise LedgerError(
-                "the ledger's URL is not a SQLAlchemy URL", remedy="give one, or none for SQLite"
+                "the ledger's URL (SDG_LEDGER_URL) is not a SQLAlchemy URL",
+                remedy="give one, as in postgresql+psycopg2://user@host/database, or none for SQLite",
             ) from error
         self.secrets = _secrets_of(self._url)
         self.where = _shown(self._url)

@@ -29,6 +29,7 @@ from sdg_core.config.sources import (
     SqlSources,
 )
 from sdg_core.counts import counted
+from sdg_core.plan.file_patterns import matching
 from sdg_core.plan.project import project_of
 from sdg_core.plan.variables import host_of
 
@@ -79,7 +80,7 @@ def files_in_query(query: str) -> list[Path]:
     names: list[str] = []
     for text in quoted(query):
         if text and "\0" not in text and len(text) < _LONGEST_PATH:
-            names += islice(glob.iglob(text, recursive=True), _MOST_FILES)
+            names += islice(matching(text), _MOST_FILES)
     return [Path(name) for name in dict.fromkeys(names) if os.path.isfile(name)]
 
 
@@ -98,12 +99,8 @@ def _files(patterns: list[str], base: Path, root: str) -> list[str]:
             continue
         places.append(base / text)
         if glob.has_magic(text) and _is_inside(places[-1], base):
-            names = list(
-                islice(
-                    glob.iglob(os.path.join(glob.escape(str(base)), text), recursive=True),
-                    _MOST_FILES,
-                )
-            )
+            found = matching(os.path.join(glob.escape(str(base)), text))
+            names = list(islice(found, _MOST_FILES))
             places += map(Path, names)
             if len(names) == _MOST_FILES:
                 lines.append(f"reads {pattern}: too many files to look for links to elsewhere")

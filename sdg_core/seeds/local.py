@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sdg_core.config.seeds import LocalSeedSource
 from sdg_core.errors import SeedError
+from sdg_core.plan.file_patterns import matching
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile, StoredObject
@@ -76,9 +77,7 @@ def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> l
     pattern = resolve(
         path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute()))
     )
-    found = sorted(
-        Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file()
-    )
+    found = sorted(Path(name) for name in matching(str(pattern)) if Path(name).is_file())
     if not found:
         raise SeedError(f"no seed file matches {plain}", remedy=_remedy(source))
     return found

@@ -22,6 +22,7 @@ from sdg_core.errors import (
     TransientModelError,
 )
 from sdg_core.ledger.database import open_ledger
+from sdg_core.ledger.queries import open_existing_ledger
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.providers.pictures import (
     PublicResolver,
@@ -272,6 +273,19 @@ async def test_what_is_no_picture(content: bytes) -> None:
                 ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
             )
         await client.aclose()
+
+
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    file.write_bytes(b"garbage " * 2_000)
+    with pytest.raises(LedgerError, match=r"x\.db: file is not a database"):
+        open_existing_ledger(f"sqlite:///{file}", directory=tmp_path)
+
+
+def test_a_url_that_is_none_is_said_to_be_of_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="SDG_LEDGER_URL") as raised:
+        open_ledger("secret-without-a-scheme", root=tmp_path)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

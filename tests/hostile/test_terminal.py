@@ -98,3 +98,16 @@ def test_no_command_shows_a_strangers_control_characters(
         command: CONTROL.findall(said) for command, said in told.items() if CONTROL.search(said)
     } == {}
     assert "\\u001b" in told["preview -n 4"] and "\\u001b" in told["generate"]
+
+
+@pytest.mark.parametrize(
+    "words", ["generate --\u202e\x1b[2J", "\x1b]0;x\x07", "preview f.yaml -n \x9b2J"]
+)
+def test_words_of_a_command_line_that_are_wrong_are_printable(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(words.split(" "))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and not CONTROL.search(said)
+    assert "Usage: sdg" in said and "Error: " in said and not said.endswith("\n\n")

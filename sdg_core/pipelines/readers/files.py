@@ -15,6 +15,7 @@ from pathlib import Path
 from sdg_core.custom import Failed
 from sdg_core.errors import SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError, changed
+from sdg_core.plan.file_patterns import matching
 from sdg_core.seeds.files import COMPRESSIONS, LocalFile, ObjectFile, SeedFile
 from sdg_core.store.bucket import SCHEMES
 from sdg_core.store.objects import ObjectPath, object_path
@@ -135,7 +136,7 @@ class ObjectSource(Source):
 def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> list[Source]:
     """The files that a pattern matches, by locator: the path relative to `base`."""
     absolute = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(str(base)), pattern)
-    found = sorted({name for name in glob.iglob(absolute, recursive=True) if os.path.isfile(name)})
+    found = sorted(name for name in matching(absolute) if os.path.isfile(name))
     sources: list[Source] = []
     for name in found:
         place = os.path.relpath(name, base)
