@@ -68,12 +68,14 @@ def record_end(
 
 def recent_runs(ledger: Ledger, *, dataset: str, at_most: int = 10) -> list[RunRecord]:
     """The latest runs of a dataset, newest first."""
+    names = RunRecord.__dataclass_fields__.keys()
+    columns = ", ".join(f"runs.{name}" for name in names)
     with ledger.reading() as connection:
         rows = connection.execute(
-            "SELECT * FROM runs WHERE dataset = :dataset ORDER BY started_at DESC LIMIT :at_most",
+            f"SELECT {columns} FROM runs WHERE dataset = :dataset "
+            "ORDER BY started_at DESC LIMIT :at_most",
             {"dataset": dataset, "at_most": at_most},
         )
-    names = RunRecord.__dataclass_fields__.keys()
     found = []
     for row in rows:
         values = {name: row[name] for name in names}

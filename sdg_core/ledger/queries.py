@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.connection import REMEDY
@@ -68,22 +69,35 @@ def journaled_records(
 def journaled_usage(
     ledger: Ledger, *, dataset: str
 ) -> list[tuple[str, str, str, int, UsageByModel]]:
-    """What the replies in the journal of a dataset have used: version, run, column, record, usage."""
+    """What the replies in the journal of a dataset have used: version, run, column, record, usage.
+
+    A row that cannot be understood counts as absent, as it does where a run looks for paid cells.
+    """
     with ledger.reading() as connection:
         rows = connection.execute(
             'SELECT version, run_id, column_name, record, "usage" FROM cells WHERE dataset = :dataset',
             {"dataset": dataset},
         )
-    return [
-        (
-            row["version"],
-            row["run_id"],
-            row["column_name"],
-            int(row["record"]),
-            load_exactly(row["usage"]),
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        try:
+            usage = load_exactly(row["usage"])
+            record = int(row["record"])
+        except (ValueError, TypeError, OverflowError):
+            continue
+        if _is_usage(usage):
+            found.append((row["version"], row["run_id"], row["column_name"], record, usage))
+    return found
+
+
+def _is_usage(value: Any) -> bool:
+    """Whether a value of the journal is counts of models."""
+    if not isinstance(value, dict):
+        return False
+    counts = [each for each in value.values() if isinstance(each, dict)]
+    return len(counts) == len(value) and all(
+        type(count) is int for each in counts for count in each.values()
+    )
 
 
 def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:

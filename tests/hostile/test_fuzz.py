@@ -313,3 +313,11 @@ def test_a_schema_that_leads_back_into_itself() -> None:
     with pytest.raises(InvalidResponseError, match="not of its schema"):
         validate(deep(1, 2), of_two("anyOf"))
     assert validate("x", {"$ref": "#"}) == "x"
+
+
+@pytest.mark.parametrize("odd", ["nice \ud83d", 10**400, float("nan")])
+def test_values_that_json_cannot_hold_are_checked_against_a_schema(odd: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "boolean"}, "b": True}}
+    for value in ({"a": odd}, {"a": "x", "b": odd}):
+        with pytest.raises(InvalidResponseError):
+            validate(value, schema)

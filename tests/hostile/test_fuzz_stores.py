@@ -2,6 +2,8 @@
 the error that is documented."""
 
 import asyncio
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdg_core.errors import SdgError
+from sdg_core.errors import LedgerError, SdgError
 from sdg_core.execution.cell_store import CellStore, PaidCells
+from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger
+from sdg_core.ledger.history import recent_runs
 from sdg_core.ledger.journal import JournaledCell
+from sdg_core.ledger.queries import journaled_usage
 from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints
 from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
 from sdg_core.store import footer_index
@@ -132,3 +137,46 @@ def test_the_index_of_footers(tmp_path: Path, data: st.DataObject) -> None:
     version = VersionLayout(tmp_path)
     Path(str(version.footers)).write_bytes(pa.compress(content, codec="zstd", asbytes=True))
     assert isinstance(footer_index._read_index(version), dict)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A new ledger with one cell in its journal."""
+    opened = open_ledger(None, root=tmp_path)
+    cell = {name: "x" for name in ("dataset", "version", "run_id", "column_name", "column_hash")}
+    cell |= {"record": 3, "value": b"1", "usage": b'{"m": {"requests": 1}}'}
+    insert(tmp_path, cell)
+    yield opened
+    opened.close()
+
+
+def insert(root: Path, values: dict[str, Any]) -> None:
+    database = sqlite3.connect(root / FILE_NAME)
+    with database:
+        needed = [row[1] for row in database.execute("PRAGMA table_info(cells)")]
+        row = {name: values.get(name, 0) for name in needed}
+        marks = ", ".join(f":{name}" for name in row)
+        database.execute(f"INSERT INTO cells VALUES ({marks})", row)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "usage", [5, "x", b"[1]", b'{"m": 5}', b'{"m": {"requests": "x"}}', b" NaN"]
+)
+def test_usage_that_is_none_counts_as_absent(tmp_path: Path, ledger: Ledger, usage: Any) -> None:
+    assert len(journaled_usage(ledger, dataset="x")) == 1
+    change(tmp_path, "UPDATE cells SET usage = ?", usage)
+    assert journaled_usage(ledger, dataset="x") == []
+
+
+def test_a_history_without_a_column_is_a_damaged_ledger(tmp_path: Path, ledger: Ledger) -> None:
+    change(tmp_path, "ALTER TABLE runs RENAME COLUMN failed TO x")
+    with pytest.raises(LedgerError, match="no such column"):
+        recent_runs(ledger, dataset="x")
+
+
+def change(root: Path, statement: str, *values: Any) -> None:
+    database = sqlite3.connect(root / FILE_NAME)
+    with database:
+        database.execute(statement, values)
+    database.close()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _OPEN_TIMEOUT = 120.0
 """Seconds until a server that says nothing while it is being opened is given up."""
 _MAX_PAGES = 100
+_LONGEST_REASON = 300
 _BEARER = "Bearer "
 _NO_STREAM = 405
 """What a server answers that works, but sends nothing of its own accord."""
@@ -71,6 +72,10 @@ class McpServer:
                 self._tools = await self._with_session(_list_tools)
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
+            except (ValueError, RuntimeError) as error:  # what the SDK says of a malformed list
+                reason = " ".join(str(error).split())[:_LONGEST_REASON]
+                words = self._words("lists tools that cannot be used", reason)
+                raise PermanentModelError(words, remedy=self._remedy()) from error
         return self._tools
 
     async def call(self, name: str, arguments: Mapping[str, Any], *, timeout: float) -> ToolResult:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 import orjson
 
+from sdg_core.plan.foreign import dump_exactly
 from sdg_core.plan.types.json_schema import compile_schema
 from sdg_core.system.bounded_process import MEMORY, WorkEndedError, shared_pool
 
@@ -56,7 +57,7 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
             return []
         if steps is None:
             steps = _steps(value, schema)
-        if steps <= _MOST_ERROR_STEPS and len(orjson.dumps(value)) <= _LARGE:
+        if steps <= _MOST_ERROR_STEPS and len(dump_exactly(value)) <= _LARGE:
             return _listed(_compiled(key), value)
     try:
         pool = shared_pool(f"{__name__}:list_violations", seconds=_SECONDS)
