@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
 _TYPE_CHARACTERS = 60
+_MOST_COLUMNS = 1_000
+"""The last ones are shown: seed columns come first, and may be any number."""
 LONGEST = 300
 """Characters of a value that a preview shows."""
 STYLES: Mapping[RowGroupState, str] = {
@@ -94,7 +96,11 @@ def plan(
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
-    for field in compiled.schema:
+    shown = [*compiled.schema][-_MOST_COLUMNS:]
+    left_out = len(compiled.schema) - len(shown)
+    if left_out:
+        columns.add_row(f"({left_out:,} more, all of them in --json)", "", "")
+    for field in shown:
         kind = _made_by(compiled, field.name)
         dropped = " (dropped)" if field.name in compiled.dropped else ""
         columns.add_row(field.name, _type_text(field.type), kind + dropped)

@@ -1,4 +1,4 @@
-"""In which language a text is, by py3langid: a naive Bayes model over byte n-grams for 139 languages, of 5 MB, without a network.
+"""In which language a text is, by py3langid: a naive Bayes model over byte n-grams for 142 languages, of 5 MB, without a network.
 
 Source: Lui and Baldwin 2012, langid.py. The library is an optional extra, loaded when a rule asks for it.
 """

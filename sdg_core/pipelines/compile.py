@@ -39,7 +39,7 @@ from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.pipelines.user_stages import Looking, UserCode, resolve_function
 from sdg_core.plan.checks.processors import (
-    check_rule_libraries,
+    check_rules,
 )
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.fingerprint import digest, hashed_fields
@@ -243,7 +243,7 @@ class _Compiler:
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:
             self._need_text(stage.column, ("stages", place, "column"))
-            for path, message in check_rule_libraries(stage.quality):
+            for path, message in check_rules(stage.quality):
                 self._problem(("stages", place, *path), message)
             return
         try:

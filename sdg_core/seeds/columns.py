@@ -1,5 +1,6 @@
 """Types of seed columns: plain Arrow types, the same whatever wrote the file and however much of it has been read."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -66,22 +67,29 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 def _refuse_unkept(schema: pa.Schema) -> None:
     """Raise SeedError for columns that no row group could hold, before anything is paid for."""
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if repeated:
         raise SeedError(
             f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them"
         )
     for field in schema:
-        reason = _unkept(field)
-        if reason is not None:
-            raise SeedError(
-                f"seed column {field.name!r} has type {field.type}, {reason}",
-                remedy="leave the column out, or write it as text or plain numbers",
-            )
+        _refuse(field, _unkept(field))
+    if _refused_by_polars(schema):
+        for field in schema:
+            _refuse(field, _refused_by_polars(pa.schema([field])))
+
+
+def _refuse(field: pa.Field, reason: str | None) -> None:
+    """Raise SeedError if there is a reason to."""
+    if reason is not None:
+        raise SeedError(
+            f"seed column {field.name!r} has type {field.type}, {reason}",
+            remedy="leave the column out, or write it as text or plain numbers",
+        )
 
 
 def _unkept(field: pa.Field) -> str | None:
-    """Why values of a column cannot be kept as they are; None if they can. Only then is polars asked: it panics for some."""
+    """Why values of a column cannot be kept as they are; None if they can. Only then may polars be asked: it panics for some."""
     data_type = field.type
     if "\0" in field.name:
         return "and a name with a zero character, which no table can have"
@@ -100,13 +108,12 @@ def _unkept(field: pa.Field) -> str | None:
     if pa.types.is_dictionary(data_type):
         return _unkept(pa.field(field.name, data_type.value_type))
     children = [data_type.field(place) for place in range(data_type.num_fields)]
-    found = next((reason for reason in map(_unkept, children) if reason is not None), None)
-    return found or _refused_by_polars(field)
+    return next((reason for reason in map(_unkept, children) if reason is not None), None)
 
 
-def _refused_by_polars(field: pa.Field) -> str | None:
+def _refused_by_polars(schema: pa.Schema) -> str | None:
     try:
-        raw_schema(pa.schema([field]))
+        raw_schema(schema)
     except (pl.exceptions.PolarsError, pa.ArrowException) as error:
         return f"which cannot be read: {str(error).splitlines()[0]}"
     return None

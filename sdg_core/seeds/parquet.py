@@ -6,7 +6,6 @@ up to the last of them; data that fits the cache is decoded once all the same.
 """
 
 import weakref
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -17,12 +16,14 @@ import pyarrow.parquet as pq
 from sdg_core.seeds.base import FrameCache, Rows, gather, take
 from sdg_core.seeds.columns import frame_of
 from sdg_core.seeds.files import SeedFile
+from sdg_core.seeds.parquet_batches import decoded
 from sdg_core.seeds.tables import UNREADABLE, FileReader
 from sdg_core.seeds.time_bounds import bounds, check_number, check_times, is_bounded
 
 CHUNK_ROWS = 16_384
 CHUNK_BYTES = 8 * 2**20
-_READ_BUFFER = 2**20
+MAX_BYTES = 2 * 2**30
+"""Of one decoded chunk."""
 MAX_ROWS = 2**36
 """Of one file: a footer of a few bytes may claim any number, and each chunk has an entry in memory."""
 
@@ -61,11 +62,11 @@ class ParquetReader(FileReader):
         ]
         if not unknown:
             return
+        names = [field.name for field in unknown]
         with self.reading(), self.file.open() as file:
-            opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
-            for batch in opened.iter_batches(CHUNK_ROWS, columns=[field.name for field in unknown]):
-                for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                    check_times(name, values, source=source)
+            for table in decoded(file, rows=CHUNK_ROWS, columns=names):
+                for name, values in zip(table.schema.names, table.columns, strict=True):
+                    check_times(name, values.combine_chunks(), source=source)
 
     def _check_footer(self, field: pa.Field, source: str) -> bool:
         """Whether the footer knows the bounds of a column. Raises SeedError if they are out of what can be kept."""
@@ -162,23 +163,21 @@ class _Cursor:
         self._group = group
         self._next = first
         self._sizes = iter(sizes)
-        # Without a buffer size pyarrow reads whole column chunks into memory before it decodes the first value.
         file = reader.file.open()
         weakref.finalize(self, file.close)
-        opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
-        self._batches: Iterator[pa.RecordBatch] = opened.iter_batches(
-            batch_size=sizes[0], row_groups=[group]
-        )
+        self._tables = decoded(file, rows=sizes[0], row_groups=[group])
         self._left: list[pl.DataFrame] = []
 
     def leads_to(self, reader: ParquetReader, group: int, chunk: int) -> bool:
         return self._reader is reader and self._group == group and self._next <= chunk
 
     def next(self) -> tuple[int, pl.DataFrame]:
-        """The next chunk and its number; pyarrow's batches may be smaller than asked for."""
+        """The next chunk and its number; batches may be smaller than that. Raises ValueError for one of too many bytes."""
         size = next(self._sizes)
         while sum(frame.height for frame in self._left) < size:
-            self._left.append(frame_of(pa.Table.from_batches([next(self._batches)])))
+            self._left.append(frame_of(next(self._tables)))
+            if sum(frame.estimated_size() for frame in self._left) > MAX_BYTES:
+                raise ValueError(f"{size:,} of its rows take more than {MAX_BYTES // 2**30} GiB")
         whole = pl.concat(self._left) if len(self._left) > 1 else self._left[0]
         self._left = [whole.slice(size)] if whole.height > size else []
         place = self._next

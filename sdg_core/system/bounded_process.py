@@ -2,8 +2,8 @@
 
 A `BoundedProcess` starts an interpreter that calls one function for each request, within bounds of memory and time. It gets none
 of this process's environment, and whatever ends it ends one request: the next one starts another. A `BoundedPool` has several.
-Messages are lines of JSON; the bytes that a request is about follow its line as they are. While it works on a request, the
-process may ask back.
+Messages are lines of JSON; bytes that a request is about, or that an answer or a result is, follow their line as they are. While
+it works on a request, the process may ask back.
 """
 
 import atexit
@@ -27,6 +27,13 @@ _START_SECONDS = 120.0
 """For an interpreter to start and import its modules, which is not the work's time: a busy machine may take many seconds."""
 _GRACE = 2.0
 """Seconds that the process outlives a request that its owner would have ended."""
+_ENVIRONMENT = {
+    "PATH": os.defpath,
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # What is bounded is address space, of which these would reserve 128 MiB for each thread, and a gigabyte for Arrow.
+    "MALLOC_ARENA_MAX": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 _START = """
 import importlib, json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -35,7 +42,7 @@ serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]), seconds=float(
 """
 
 Answer = Callable[[Any], Any]
-"""What a question that the process asks back is answered with."""
+"""What a question that the process asks back is answered with: plain JSON, or bytes."""
 
 
 def _no_answer(question: Any) -> Any:
@@ -47,9 +54,10 @@ class WorkEndedError(Exception):
 
 
 class BoundedProcess:
-    """`function` is a name as in `package.module:function`, called as `function(request, ask)`, with and returning plain JSON.
+    """`function` is a name as in `package.module:function`, called as `function(request, ask)`, with plain JSON. It returns plain
+    JSON, or bytes.
 
-    seconds: of one request. memory: bytes.
+    seconds: of one request, without those that answers to its questions take. memory: bytes.
     """
 
     def __init__(self, function: str, *, seconds: float, memory: int = MEMORY) -> None:
@@ -72,7 +80,9 @@ class BoundedProcess:
                     message = _receive(process, deadline)
                     if "result" in message:
                         return message["result"]
-                    _send(process, {"request": answer(message["question"])})
+                    asked = time.monotonic()
+                    _send_answer(process, answer(message["question"]))
+                    deadline += time.monotonic() - asked
             except BaseException:
                 self._end()
                 raise
@@ -103,7 +113,7 @@ class BoundedProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+                env=_ENVIRONMENT,
                 start_new_session=True,
             )
             _receive(self._process, time.monotonic() + _START_SECONDS)
@@ -167,13 +177,18 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
     reader = sys.stdin.buffer
     writer = sys.stdout.buffer
 
-    def tell(message: dict[str, Any]) -> None:
-        writer.write(json.dumps(message).encode() + b"\n")
+    def tell(message: dict[str, Any], content: bytes | memoryview = b"") -> None:
+        writer.write(json.dumps(message | {"length": len(content)}).encode() + b"\n")
+        writer.write(content)
         writer.flush()
 
     def ask(question: Any) -> Any:
         tell({"question": question})
-        return json.loads(reader.readline())["request"]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        message = json.loads(reader.readline())
+        answer = reader.read(message["length"]) if message["is_bytes"] else message["answer"]
+        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
+        return answer
 
     tell({"ready": True})
     while line := reader.readline():
@@ -181,7 +196,11 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
         if message["length"]:
             message["request"]["content"] = reader.read(message["length"])
-        tell({"result": function(message["request"], ask)})
+        result = function(message["request"], ask)
+        if isinstance(result, bytes | memoryview):
+            tell({"result": None, "is_bytes": True}, result)
+        else:
+            tell({"result": result})
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -208,16 +227,49 @@ def _send(process: "subprocess.Popen[bytes]", message: Any, content: bytes = b""
         raise WorkEndedError("the process ended") from None
 
 
+def _send_answer(process: "subprocess.Popen[bytes]", answer: Any) -> None:
+    if isinstance(answer, bytes):
+        _send(process, {"is_bytes": True, "length": len(answer)}, answer)
+    else:
+        _send(process, {"is_bytes": False, "answer": answer})
+
+
 def _receive(process: "subprocess.Popen[bytes]", deadline: float) -> Any:
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     received = bytearray()
-    while not received.endswith(b"\n"):
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise WorkEndedError("it took too long")
+    while b"\n" not in received:
+        _await_output(descriptor, deadline)
         chunk = os.read(descriptor, _CHUNK)
         if not chunk:
-            raise WorkEndedError("it took more than the memory or the stack that it may have")
+            raise _ended()
         received += chunk
-    return json.loads(received)
+    line, _, start = received.partition(b"\n")
+    message = json.loads(line)
+    if message.get("is_bytes"):
+        message["result"] = _content(descriptor, start, message["length"], deadline)
+    return message
+
+
+def _content(descriptor: int, start: bytearray, length: int, deadline: float) -> bytearray:
+    content = bytearray(length)
+    content[: len(start)] = start
+    place = len(start)
+    with memoryview(content) as view:
+        while place < length:
+            _await_output(descriptor, deadline)
+            count = os.readv(descriptor, [view[place:]])
+            if not count:
+                raise _ended()
+            place += count
+    return content
+
+
+def _await_output(descriptor: int, deadline: float) -> None:
+    ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+    if not ready:
+        raise WorkEndedError("it took too long")
+
+
+def _ended() -> WorkEndedError:
+    return WorkEndedError("it took more than the memory or the stack that it may have")

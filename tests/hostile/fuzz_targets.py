@@ -50,7 +50,7 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.store.row_groups import Footer, read_footer
     from sdg_core.store.seed_manifest import read_seed_content
     from sdg_core.store.spending import models_of_version
-    from tests.hostile.test_files import CONTENTS, parquet
+    from tests.hostile.test_files import CONTENTS, parquet_of
     from tests.hostile.test_fuzz import CALLER, DECODERS
 
 DOCUMENTED = (
@@ -286,7 +286,7 @@ def write_corpus(directory: Path) -> None:
     """Something valid for each decoder to begin with."""
     examples = [
         *CONTENTS.values(),
-        parquet(),
+        parquet_of(),
         b'{"choices": [{"message": {"content": "x"}}]}',
         b"name: a\nb: &x [1, *x]\n",
     ]

@@ -4,16 +4,22 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import yaml
 
 from sdg_core import api
+from sdg_core.cli import show
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.errors import ConfigError, PermanentModelError
+from sdg_core.filters import language
 from sdg_core.models.simulated.json import conforming
 from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.plan.checks.languages import LANGUAGES
 from sdg_core.plan.sampling import distributions
 from sdg_core.plan.sampling.distributions import distribution_fault
-from tests.support.sdg import category, dataset_config, uuid
+from sdg_core.seeds import columns
+from tests.support.sdg import category, dataset_config, sdg, uuid
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,63 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
         dataset_config(uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}),
         root=str(tmp_path),
     )
+
+
+def test_many_columns_of_seed_data_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[pa.Schema] = []
+    raw_schema = columns.raw_schema
+
+    def counted(schema: pa.Schema) -> pa.Schema:
+        asked.append(schema)
+        return raw_schema(schema)
+
+    monkeypatch.setattr(columns, "raw_schema", counted)
+    schema = pa.schema([(f"c{place}", pa.int64()) for place in range(2_000)])
+    assert columns.plain_schema(schema) == schema
+    assert len(asked) == 2
+
+
+def test_validate_shows_so_many_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "_MOST_COLUMNS", 3)
+    names = [f"c{place}" for place in range(5)]
+    (tmp_path / "rows.csv").write_text(f"{','.join(names)}\n1,2,3,4,5\n")
+    source = {"seed_type": "local", "path": str(tmp_path / "rows.csv")}
+    config = dataset_config(uuid(), seed_config={"source": source})
+    show.plan(api.open_dataset(config, root=tmp_path), acceptances=(), as_json=False)
+    shown = capsys.readouterr().out
+    assert "(3 more, all of them in --json)" in shown
+    assert "c3 " in shown and "c2 " not in shown
+
+
+@pytest.mark.parametrize("kind", ["dataset", "pipeline"])
+def test_a_language_that_nobody_knows_is_refused_when_the_file_is_checked(
+    tmp_path: Path, kind: str
+) -> None:
+    rule = {"rule": "language", "language": "english", "at_least": 0.5}
+    column = {"column_type": "expression", "name": "text", "expr": "x"}
+    filtering = {"processor_type": "filter", "name": "f", "column": "text", "quality": [rule]}
+    stage = {"stage": "filter", "column": "content", "quality": [rule]}
+    configs: dict[str, dict[str, Any]] = {
+        "dataset": dataset_config(column, processors=[filtering]),
+        "pipeline": {
+            "kind": "pipeline",
+            "name": "notes",
+            "sources": {"reader": "files", "path": "*.md"},
+            "stages": [stage],
+        },
+    }
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(configs[kind]))
+    found = sdg("validate", path, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "unknown language 'english'; give its ISO 639-1 code, such as 'en'" in found.stderr
+
+
+def test_the_languages_are_those_of_the_library() -> None:
+    identifier = language._identifier()
+    assert {str(code) for code in identifier.nb_classes} == LANGUAGES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,12 @@ from sdg_core import api
 from sdg_core.api import pipelines
 from sdg_core.config.seeds import LocalSeedSource, SeedConfig
 from sdg_core.errors import SdgError, SeedError
+from sdg_core.pipelines.readers.base import SourceError
+from sdg_core.pipelines.readers.tables import read_parquet
 from sdg_core.pipelines.store import PartitionFooter
 from sdg_core.pipelines.store import read_footer as read_partition_footer
-from sdg_core.seeds import tables
+from sdg_core.seeds import parquet, parquet_batches, tables
+from sdg_core.seeds.files import LocalFile
 from sdg_core.seeds.readers import open_seeds
 from sdg_core.store.row_groups import FOOTER_KEY, Footer, read_footer
 from tests.hostile.test_fuzz import with_odd_values
@@ -46,7 +49,7 @@ FEW = settings(
 ROWS = [{"a": 1, "b": "é", "c": 2.5, "d": None}, {"a": -7, "b": 'x,"y\n', "c": 1e300, "d": "z"}] * 3
 
 
-def parquet(rows: list[dict[str, Any]] = ROWS, **options: Any) -> bytes:
+def parquet_of(rows: list[dict[str, Any]] = ROWS, **options: Any) -> bytes:
     sink = io.BytesIO()
     table = pa.Table.from_pylist(rows)
     pq.write_table(table, sink, **options)
@@ -65,8 +68,8 @@ CONTENTS: dict[str, bytes] = {
     "csv": pl.DataFrame(ROWS).write_csv().encode(),
     "jsonl": LINES,
     "json": json.dumps(ROWS).encode(),
-    "parquet": parquet(row_group_size=2),
-    "parquet2": parquet(
+    "parquet": parquet_of(row_group_size=2),
+    "parquet2": parquet_of(
         compression="zstd", use_dictionary=False, version="1.0", write_statistics=False
     ),
     "csv.gz": gzip.compress(pl.DataFrame(ROWS).write_csv().encode()),
@@ -153,6 +156,69 @@ def test_what_unpacks_to_too_much_is_refused(
         (tmp_path / name).write_bytes(content(b"a\n" + b"1\n" * 2**16))
         with pytest.raises(SeedError, match=f"{name} has more than"):
             read_all(tmp_path / name)
+
+
+MIB = 2**20
+
+
+def repeated(text: str, times: int) -> pa.Table:
+    places = pa.array(np.zeros(times, dtype=np.int32))
+    return pa.table({"a": pa.DictionaryArray.from_arrays(places, [text])})
+
+
+def long_list(length: int) -> pa.Table:
+    items = pa.array(np.zeros(length, dtype=np.int8))
+    return pa.table({"a": pa.ListArray.from_arrays(pa.array([0, length], pa.int32()), items)})
+
+
+BOMBS: dict[str, tuple[Callable[[], pa.Table], dict[str, Any]]] = {
+    "one text in every row": (lambda: repeated("x" * MIB, 2**14), {}),
+    "beginnings of texts": (
+        lambda: repeated("x" * MIB, 2**7),
+        {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}},
+    ),
+    "wide nulls": (lambda: pa.table({"a": pa.nulls(2**11, pa.binary(2**16))}), {}),
+    "one long list": (lambda: long_list(2**24), {}),
+}
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """64 MiB for decoding parquet, in processes of their own."""
+    processes = parquet_batches._Processes()
+    monkeypatch.setattr(parquet_batches, "processes", processes)
+    monkeypatch.setattr(parquet_batches, "MEMORY", 64 * MIB)
+    yield
+    processes.close()
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("kind", BOMBS)
+def test_parquet_that_decodes_to_too_much_is_refused(tmp_path: Path, kind: str) -> None:
+    table, options = BOMBS[kind]
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        table(), path, compression="zstd", store_schema=False, write_statistics=False, **options
+    )
+    assert path.stat().st_size < 100_000
+    with pytest.raises(SeedError, match=r"a\.parquet cannot be read as parquet: .*given up"):
+        read_all(path)
+    handle = LocalFile(path)
+    with pytest.raises(SourceError, match="given up"):
+        list(read_parquet(handle, None))
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    assert read_all(path) == len(ROWS)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_what_a_chunk_decodes_to_is_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MAX_BYTES", MIB)
+    path = tmp_path / "a.parquet"
+    pq.write_table(repeated("x" * 500, 2**13), path, store_schema=False)
+    with pytest.raises(SeedError, match="of its rows take more than"):
+        read_all(path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "b.jsonl", "a.parquet"])

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.config.sources import SqlSources
@@ -14,6 +13,7 @@ from sdg_core.errors import SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.plan.foreign import dump_exactly
 from sdg_core.seeds.files import SeedFile
+from sdg_core.seeds.parquet_batches import TooMuchError, decoded
 
 _BATCH_ROWS = 1000
 
@@ -22,14 +22,12 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
     """One record per row, a batch of them in memory at a time; a map is a list of its keys and values. Raises SourceError."""
     try:
         with file.open() as handle:
-            parquet = pq.ParquetFile(handle)
-            schema = parquet.schema_arrow
-            wanted = pa.schema([pa.field(part.name, _without_maps(part.type)) for part in schema])
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                yield from (
-                    batch if wanted.types == schema.types else batch.cast(wanted)
-                ).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+            for table in decoded(handle, rows=_BATCH_ROWS):
+                wanted = [pa.field(part.name, _without_maps(part.type)) for part in table.schema]
+                yield from table.cast(pa.schema(wanted)).to_pylist()
+    except TooMuchError as error:
+        raise SourceError(f"cannot be read: {error}; leave it out") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(error) from error
 
 

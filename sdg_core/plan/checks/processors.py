@@ -17,6 +17,7 @@ from sdg_core.config.processors import (
     SchemaTransformProcessor,
 )
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.checks.languages import LANGUAGES
 from sdg_core.plan.extras import missing_library
 from sdg_core.plan.names import did_you_mean, duplicates, matching_columns
 from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
@@ -179,7 +180,7 @@ def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Pro
 def _check_libraries(processor: RowProcessor) -> Problems:
     match processor:
         case FilterProcessor(quality=rules):
-            yield from check_rule_libraries(rules)
+            yield from check_rules(rules)
         case DeduplicateProcessor(method="minhash" | "embedding" as method):
             modules = ("rensa", "scipy") if method == "minhash" else ("scipy",)
             absent = missing_library(f"deduplication by {method}", modules=modules, extra="dedup")
@@ -189,10 +190,15 @@ def _check_libraries(processor: RowProcessor) -> Problems:
             pass
 
 
-def check_rule_libraries(rules: Sequence[QualityBounds]) -> Problems:
-    """Quality rules whose library is not installed."""
+def check_rules(rules: Sequence[QualityBounds]) -> Problems:
+    """Quality rules whose library is not installed, or that name a language that it does not know."""
     for place, bounds in enumerate(rules):
-        if bounds.rule == "language":
+        if bounds.language is not None:
+            if bounds.language not in LANGUAGES:
+                message = (
+                    f"unknown language {bounds.language!r}; give its ISO 639-1 code, such as 'en'"
+                )
+                yield ("quality", place, "language"), message
             absent = missing_library(
                 "the quality rule language", modules=("py3langid",), extra="language"
             )
