@@ -5,19 +5,20 @@ device file system is known by its device, wherever that is mounted.
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from sdg_core.errors import SeedError
 
 _SYSTEM = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run/secrets",
-    "/var/run/secrets",
-    "/etc/ssl/private",
-    "/etc/sudoers.d",
-    "/boot",
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/run/secrets/",
+    "/var/run/secrets/",
+    "/etc/ssl/private/",
+    "/etc/sudoers.d/",
+    "/boot/",
 )
 _SYSTEM_FILES = frozenset({"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/master.passwd"})
 _DIRECTORIES = frozenset(
@@ -50,6 +51,7 @@ _BELOW = (
     (".local", "share", "keyrings"),
     ("Library", "Keychains"),
 )
+_BELOW_FIRST = frozenset(run[0] for run in _BELOW)
 _FILES = frozenset(
     {
         ".netrc",
@@ -79,13 +81,14 @@ _SHOWN = 1_000
 
 def check_readable(path: Path) -> None:
     """Raise SeedError if a path leads, directly or by a link, to the system's files or to credentials, or can lead nowhere."""
-    written = Path(os.path.abspath(path))
-    resolved = Path(os.path.realpath(path))
-    for each in (written, resolved):
-        if _is_forbidden(each):
-            raise _refusal(path, each)
+    written = os.path.abspath(path)
+    resolved = os.path.realpath(path)
+    if _is_forbidden(written):
+        raise _refusal(path, written)
+    if resolved != written and _is_forbidden(resolved):
+        raise _refusal(path, resolved)
     try:
-        device = resolved.stat().st_dev
+        device = os.stat(resolved).st_dev
     except (FileNotFoundError, NotADirectoryError):  # opening it reports that
         return
     except OSError as error:
@@ -96,27 +99,25 @@ def check_readable(path: Path) -> None:
         raise _refusal(path, resolved)
 
 
-def _refusal(path: Path, led_to: Path) -> SeedError:
-    shown = str(path) if str(path) == str(led_to) else f"{path} leads to {led_to}, which"
+def _refusal(path: Path, led_to: str) -> SeedError:
+    shown = led_to if str(path) == led_to else f"{path} leads to {led_to}, which"
     return SeedError(
         f"seed path {shown} holds the system's own files or credentials, which are never read as seed data",
         remedy="copy what you need elsewhere, and name that copy",
     )
 
 
-def _is_forbidden(path: Path) -> bool:
-    text = str(path)
-    if text in _SYSTEM_FILES or any(
-        text == place or text.startswith(f"{place}/") for place in _SYSTEM
-    ):
+def _is_forbidden(path: str) -> bool:
+    if path in _SYSTEM_FILES or f"{path}/".startswith(_SYSTEM):
         return True
-    parts = path.parts
-    if parts and parts[-1] in _FILES or _DIRECTORIES & {*parts}:
+    parts = tuple(path.split(os.sep))
+    if parts[-1] in _FILES or not _DIRECTORIES.isdisjoint(parts):
         return True
-    return any(
+    return not _BELOW_FIRST.isdisjoint(parts) and any(
         parts[start : start + len(run)] == run for run in _BELOW for start in range(len(parts))
     )
 
 
+@lru_cache(maxsize=1)
 def _system_devices() -> frozenset[int]:
     return frozenset(os.stat(place).st_dev for place in ("/proc", "/sys") if os.path.exists(place))

@@ -22,6 +22,8 @@ from sdg_core.system.failpoints import failpoint
 
 _LOCK_SECONDS = 120.0
 _LOCK_PAUSE = 0.02
+_BUFFER = 2**16
+"""Bytes of a file that are written at once, so that a short one is a single write."""
 
 
 class LocalStorage:
@@ -165,7 +167,7 @@ class _PendingPath:
         failpoint("file.before_temporary")
         self._path = path
         self._temporary: Path | None = path.with_name(temporary_name(path.name))
-        self.file: IO[bytes] = self._temporary.open("xb")
+        self.file: IO[bytes] = self._temporary.open("xb", buffering=_BUFFER)
 
     def make_durable(self) -> None:
         """Flush it to disk."""
@@ -246,6 +248,8 @@ def _lock(file: IO[bytes], path: Path) -> None:
 
 def make_directory(directory: Path) -> None:
     """Make a directory and those above it, durably: each new one is synced in its parent. Raises OSError."""
+    if directory.is_dir():
+        return
     new = [place for place in (directory, *directory.parents) if not place.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     for place in reversed(new):

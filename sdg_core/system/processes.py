@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -26,12 +27,19 @@ class Process:
 
 def this_process() -> Process:
     """The process that asks."""
+    host, identity = _this_host()
+    return Process(host, identity, os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _this_host() -> tuple[str, str]:
+    """The host name, and the identity; a process keeps both, and so do those that it forks."""
     host = socket.gethostname()
     try:
-        place = f"{host} {_BOOT.read_bytes().decode().strip()[:13]} {os.readlink(_NAMESPACE)}"
+        identity = f"{host} {_BOOT.read_bytes().decode().strip()[:13]} {os.readlink(_NAMESPACE)}"
     except OSError:  # not Linux
-        place = host
-    return Process(host, place[-200:], os.getpid())
+        identity = host
+    return host, identity[-200:]
 
 
 def is_dead(*, host: str, pid: int) -> bool:
