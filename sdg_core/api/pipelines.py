@@ -59,6 +59,7 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, find_version
+from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
 
 __all__ = [
@@ -149,20 +150,21 @@ def generate(
 ) -> PipelineSummary:
     """Make what is missing, partial or changed. See `agenerate_pipeline`; SIGINT and SIGTERM stop it in order and raise
     KeyboardInterrupt."""
-    return run_until_signalled(
-        lambda: agenerate_pipeline(
-            pipeline,
-            partitions=partitions,
-            shard=shard,
-            resume=resume,
-            retry=retry,
-            sources=sources,
-            on_event=on_event,
-            on_partition=on_partition,
-            run_id=run_id,
-            begun_by=begun_by,
+    with relaxed_gc():
+        return run_until_signalled(
+            lambda: agenerate_pipeline(
+                pipeline,
+                partitions=partitions,
+                shard=shard,
+                resume=resume,
+                retry=retry,
+                sources=sources,
+                on_event=on_event,
+                on_partition=on_partition,
+                run_id=run_id,
+                begun_by=begun_by,
+            )
         )
-    )
 
 
 def preview(

@@ -9,7 +9,7 @@ The rest of a version is a dataset's (`sdg_core.store.layout`).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, Any, ClassVar
 
@@ -22,6 +22,7 @@ from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.pipelines.readers.base import Source
 from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByModel
 from sdg_core.store.atomic import create_together, read_or_none
 from sdg_core.store.layout import DatasetLayout, VersionLayout
@@ -43,6 +44,10 @@ UNLIKE = "make them alike in a stage before the sink, or leave the column out by
 """What to do about values of different types in one column."""
 MAX_SINGLE = 10_000
 """Sources that get a partition each by default; more are bucketed."""
+_SHORT = 2**20
+"""Bytes of rows that are laid out in memory, so that their file is a single write."""
+_FEW_ROWS = 16
+"""Rows that are too few for a dictionary, which is a second page for every column."""
 _NAME = re.compile(r"\d{5,}\.json")
 """What says which sources a partition holds; temporaries of other processes lie beside it."""
 _PARTITION = re.compile(r"(\d{5,})\.parquet")
@@ -242,18 +247,25 @@ def partition_file(path: StorePath, table: pa.Table, footer: PartitionFooter) ->
     """The file of a partition, to be written with others."""
 
     def write(file: IO[bytes]) -> None:
-        metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+        whole = table.replace_schema_metadata({FOOTER_KEY: orjson.dumps(_plain(footer))})
+        if table.nbytes > _SHORT:
+            pq.write_table(whole, file, compression="zstd")
+            return
+        content = pa.BufferOutputStream()
+        has_repeats = table.num_rows > _FEW_ROWS
+        pq.write_table(whole, content, compression="zstd", use_dictionary=has_repeats)
+        file.write(content.getvalue())
 
     return NewFile(path, write)
 
 
 def _plain(footer: PartitionFooter) -> dict[str, Any]:
-    data = asdict(footer)
-    for entry in data["sources"]:
-        for failure in entry["failed"]:
-            failure["stage"] = stage_label(failure["stage"])
-    return data
+    """A footer as JSON has it. Dataclasses within it are turned into mappings by `orjson`."""
+    sources = []
+    for entry in footer.sources:
+        failed = [{**vars(task), "stage": stage_label(task.stage)} for task in entry.failed]
+        sources.append({**vars(entry), "failed": failed})
+    return {**vars(footer), "sources": sources}
 
 
 def stage_label(stage: int) -> str:
@@ -320,12 +332,12 @@ def to_table(
 def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
     try:
         if kind is not None:
-            return pa.array(values, type=kind)
+            return array_of(values, kind)
     except (pa.ArrowException, TypeError, ValueError):
         pass  # a later stage put values of another type in its place
     try:
-        array = pa.array(values)
-        return pa.array(_without_empty(values)) if _has_empty_struct(array.type) else array
+        array = array_of(values)
+        return array_of(_without_empty(values)) if _has_empty_struct(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
             f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE

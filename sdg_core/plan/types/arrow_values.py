@@ -20,13 +20,23 @@ _LEAVES: tuple[tuple[pa.DataType, type, type[pl.DataType]], ...] = (
     (pa.bool_(), bool, pl.Boolean),
 )
 
+_FEW = 64
+"""Values that are laid out here, because handing them to polars and back takes longer."""
+
 
 def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array | pa.ChunkedArray:
     """Python values as an array of a type, or of the one that they have. Raises what `pyarrow.array` raises."""
-    if kind is None:
-        kind = pa.infer_type(values)
-    found = _plain_array(values, kind)
+    found = _plain_array(values, kind if kind is not None else _type_of(values))
     return found if found is not None else pa.array(values, type=kind)
+
+
+def _type_of(values: Sequence[Any]) -> pa.DataType:
+    """The type that values have, without `pyarrow.infer_type`, which imports pandas, where they are all of one plain class."""
+    classes = {*map(type, values)}
+    for leaf, its_class, _ in _LEAVES:
+        if classes == {its_class}:
+            return leaf
+    return pa.infer_type(values)
 
 
 def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -114,6 +124,8 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
     for leaf, its_class, polars_type in _LEAVES:
         if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
             try:
+                if len(values) <= _FEW and its_class in (str, int) and None not in values:
+                    return _few_texts(values) if its_class is str else _few_integers(values)
                 return narrowed(pl.Series(values, dtype=polars_type).to_arrow(), kind)
             except (
                 pl.exceptions.PolarsError,
@@ -124,6 +136,17 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
             ):
                 return None  # pyarrow has the words for it
     return None
+
+
+def _few_texts(values: Sequence[str]) -> pa.StringArray:
+    texts = [text.encode() for text in values]
+    ends = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    characters = pa.py_buffer(b"".join(texts))
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), characters)
+
+
+def _few_integers(values: Sequence[int]) -> pa.Int64Array:
+    return integers_of(np.array(values, dtype=np.int64))
 
 
 def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:

@@ -1,5 +1,6 @@
 """What is done for many partitions and sources at once holds for each of them: claims, first records, the switch."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from sdg_core.errors import ClaimLostError
 from sdg_core.pipelines.readers.base import OpenSource, Record, SourceError
 from sdg_core.pipelines.source_records import SourceRecords
+from sdg_core.system.gc_pause import NEW_OBJECTS
 from tests.support.pipelines import Project, check_accounts
 
 THIEF = """
 import sqlite3
+import gc
 from pathlib import Path
 
 LEDGER = Path(__file__).parent / "data" / ".sdg" / "ledger.db"
@@ -99,3 +102,12 @@ def test_what_is_wrong_with_records_read_ahead_is_said_when_they_are_taken(
     records.read_ahead(5)
     with pytest.raises(SourceError):
         records.take(0, 5)
+
+
+def test_a_run_collects_garbage_less_often(tmp_path: Path) -> None:
+    project = Project(tmp_path, [])
+    project.write(a="one")
+    before = gc.get_threshold()
+    seen: list[int] = []
+    project.generate(on_partition=lambda partition: seen.append(gc.get_threshold()[0]))
+    assert seen == [max(before[0], NEW_OBJECTS)] and gc.get_threshold() == before

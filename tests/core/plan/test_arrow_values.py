@@ -1,6 +1,8 @@
 """Python values become the arrays that `pyarrow.array` makes of them, error for error."""
 
 import datetime
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -126,3 +128,24 @@ def test_a_column_of_polars_narrowed_is_the_column_cast(
     made = narrowed(wide, kind)
     made.validate(full=True)
     assert repr((made.type, made.to_pylist())) == repr((kind, wide.cast(kind).to_pylist()))
+
+
+@given(_TYPED)
+def test_values_whose_type_nobody_says(typed: tuple[pa.DataType, list[Any]]) -> None:
+    _, values = typed
+    made, expected = array_of(values), pa.array(values)
+    made.validate(full=True)
+    assert made.type == expected.type
+    assert repr(made.to_pylist()) == repr(expected.to_pylist())
+
+
+def test_plain_values_import_no_pandas() -> None:
+    script = (
+        "import sys\n"
+        "from sdg_core.plan.types.arrow_values import array_of\n"
+        "for values in (['a'], [1], [1.5], [True]):\n"
+        "    array_of(values)\n"
+        "print('pandas' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
