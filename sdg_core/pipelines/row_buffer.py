@@ -19,14 +19,15 @@ Item = TypeVar("Item")
 
 
 class RowBuffer(Generic[Item]):
-    """Collects finished tasks, or what else becomes rows, as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has
-    no name and goes with the process."""
+    """Collects finished tasks, or what else becomes rows, as tables. What exceeds `SPILL_BYTES` goes into a temporary file,
+    once; it has no name and goes with the process."""
 
     def __init__(
         self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES
     ) -> None:
         self._to_table = to_table
         self._limit = spill_bytes
+        self._spilled: list[pa.Table] = []
         self._tables: list[pa.Table] = []
         self._held = 0
         self._schema = pa.schema([])
@@ -51,15 +52,18 @@ class RowBuffer(Generic[Item]):
         self._tables.append(table)
         self._held += table.nbytes
         if self._held > self._limit:
-            self._tables = [_on_disk(self.table())]
+            self._spilled.append(_on_disk(_together(self._tables)))
+            self._tables = []
             self._held = 0
 
     def table(self) -> pa.Table:
         """All rows so far."""
-        return joined(
-            [table for table in self._tables if table.num_rows] or self._tables[:1],
-            where="a source",
-        )
+        return _together([*self._spilled, *self._tables])
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    filled = [table for table in tables if table.num_rows]
+    return joined(filled or tables[:1], where="a source")
 
 
 def _on_disk(table: pa.Table) -> pa.Table:
