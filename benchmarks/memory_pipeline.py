@@ -31,12 +31,10 @@ def write_project(directory: Path, *, documents: int, per_file: int) -> Path:
     docs = directory / "docs"
     docs.mkdir()
     for start in range(0, documents, per_file):
-        numbers = range(start, min(start + per_file, documents))
-        lines = [
-            orjson.dumps({"content": f"Document {n} says in a few plain words what number {n} is."})
-            for n in numbers
-        ]
-        (docs / f"{start:09d}.jsonl").write_bytes(b"\n".join(lines))
+        with (docs / f"{start:09d}.jsonl").open("wb") as lines:
+            for number in range(start, min(start + per_file, documents)):
+                content = f"Document {number} says in a few plain words what number {number} is."
+                lines.write(orjson.dumps({"content": content}) + b"\n")
     file = directory / "pipeline.yaml"
     file.write_bytes(orjson.dumps(CONFIG))
     return file

@@ -130,13 +130,14 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"post"):
             status, content, delay = self._answers.answer(body)
             self._answers.statuses[status] += 1
-            asyncio.get_running_loop().call_later(delay, self._send, status, content)
+            closes = b"\r\nconnection: close" in head
+            asyncio.get_running_loop().call_later(delay, self._send, status, content, closes)
         elif head.startswith(b"get /stats"):
             self._send(200, json.dumps(self._answers.statuses).encode())
         else:
             self._send(200, b'{"object": "list", "data": []}')
 
-    def _send(self, status: int, content: bytes) -> None:
+    def _send(self, status: int, content: bytes, closes: bool = False) -> None:
         if self._transport.is_closing():
             return
         if status == DROPPED:
@@ -146,6 +147,8 @@ class Connection(asyncio.Protocol):
         more = b"" if after is None else f"retry-after: {after}\r\n".encode()
         head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n".encode()
         self._transport.write(head + more + b"\r\n" + content)
+        if closes:
+            self._transport.close()
 
 
 async def serve(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from benchmarks.timed import timed
+from benchmarks.timed import as_installed, timed
 
 PER_FILE = 10_000
 COMMON = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -115,6 +115,7 @@ def main() -> None:
         documents = Path(directory) / "documents"
         write_documents(documents, options.documents)
         size = sum(file.stat().st_size for file in documents.iterdir())
+        print(as_installed())
         print(f"W10: {options.documents:,} documents, {size / 1e6:.0f} MB")
         results = {}
         for way in [*WAYS, *(["datatrove"] if options.peer_python else [])]:
@@ -128,6 +129,8 @@ def main() -> None:
             print(
                 f"  {way:10} {seconds:7.1f} s  {processors:7.1f} CPU-s  {memory:6.0f} MB  {int(left):8,} left  {ratio}"
             )
+        if options.peer_python is None:
+            print("  datatrove  left out: --peer-python names none, see benchmarks/README.md")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""W11: 2,000 sources through split and one model call each, 50 ms, 64 at once. Side by side: this project, a bare aiohttp loop.
+"""W11: 2,000 sources through split and one model call each, 50 ms, 64 at once. Side by side: this project, datatrove's inference
+runner with and without its checkpoints, a bare aiohttp loop.
 
-    python -m benchmarks.w11 [--sources 2000] [--repeat 3]
+    python -m benchmarks.w11 [--sources 2000] [--repeat 3] [--peer-python PATH]
 
-Both ask the same mock server (`mock_model_server.py`). Seconds are those of the run, imports apart, and the ratio is also that
-of whole processes; the median of `--repeat` runs, in turn. A source is a short file that becomes one piece. This project also
-runs once with all sources in one partition, which shows what a file per source costs, and once killed half way and run again,
-which shows how many requests are repeated.
+All ask the same mock server (`mock_model_server.py`). Seconds are those of the run, imports apart, and the ratio is also that
+of whole processes; the median of `--repeat` runs, in turn. A source is a short file that becomes one piece. This project runs
+by its API and as `sdg generate`, which is what people run. It also runs once with all sources in one partition, which shows
+what a file per source costs, and once killed half way and run again, which shows how many requests are repeated. What runs
+leave is removed at the end: a file system that has just deleted thousands of files is slow to make new ones.
 """
 
 import argparse
@@ -64,16 +66,33 @@ def write_project(directory: Path, url: str, *, sources: int, per_partition: int
     return file
 
 
-def ours(sources: int, per_partition: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
-        file = write_project(Path(directory), url, sources=sources, per_partition=per_partition)
+def ours(place: Path, sources: int, per_partition: int) -> dict[str, Any]:
+    with server(LATENCY) as url:
+        folder = Path(tempfile.mkdtemp(dir=place))
+        file = write_project(folder, url, sources=sources, per_partition=per_partition)
         return run([*COMMAND, str(file)], url=url)
 
 
-def killed(sources: int) -> None:
+def our_command(place: Path, sources: int) -> dict[str, Any]:
+    """`sdg generate`, as a whole process."""
+    with server(LATENCY) as url:
+        folder = Path(tempfile.mkdtemp(dir=place))
+        file = write_project(folder, url, sources=sources, per_partition=1)
+        command = [str(Path(sys.executable).parent / "sdg"), "generate", str(file)]
+        found = run([*command, "--root", str(folder / "data"), "--json"], url=url)
+    return {**found, "seconds": found["whole"], "cpu": found["whole_cpu"]}
+
+
+def datatrove(python: str, sources: int, keeps: str) -> dict[str, Any]:
+    with server(LATENCY) as url:
+        return run([python, str(HERE / "w11_datatrove.py"), url, str(sources), keeps], url=url)
+
+
+def killed(place: Path, sources: int) -> None:
     """SIGKILL when half of the requests are answered, then a run to the end: how many are asked again."""
-    with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
-        file = write_project(Path(directory), url, sources=sources, per_partition=1)
+    with server(LATENCY) as url:
+        folder = Path(tempfile.mkdtemp(dir=place))
+        file = write_project(folder, url, sources=sources, per_partition=1)
         command = [*COMMAND, str(file)]
         env = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
@@ -94,21 +113,38 @@ def main() -> None:
     )
     parser.add_argument("--sources", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--peer-python", help="a Python that has datatrove")
     options = parser.parse_args()
     print(as_installed())
     print(f"W11: {options.sources:,} sources, split, one call each, 50 ms")
+    with tempfile.TemporaryDirectory() as directory:
+        compare(Path(directory), options)
+
+
+def compare(place: Path, options: argparse.Namespace) -> None:
     work = Work("", options.sources, 1, LATENCY)
-    mine, bare = [], []
+    mine, commands, bare = [], [], []
     for _ in range(options.repeat):
-        mine.append(ours(options.sources, 1))
+        mine.append(ours(place, options.sources, 1))
+        commands.append(our_command(place, options.sources))
         bare.append(other(sys.executable, "model_calls_bare.py", work))
-    best, floor = middle(mine), middle(bare)
-    together = ours(options.sources, options.sources)
+    best, command, floor = middle(mine), middle(commands), middle(bare)
+    together = ours(place, options.sources, options.sources)
     ratio = f"{best['seconds'] / floor['seconds']:.2f} x the bare loop, {best['whole'] / floor['whole']:.2f} with start-up"
     show("this project", best, f"{ratio}, {best['peak_mb']:.0f} MB")
+    show("sdg generate", command, f"{command['whole'] / floor['whole']:.2f} with start-up")
     show("one partition", together, f"{together['seconds'] / floor['seconds']:.2f} x the bare loop")
     show("bare loop", floor)
-    killed(options.sources)
+    if options.peer_python is None:
+        print("  datatrove      left out: --peer-python names none, see benchmarks/README.md")
+    for keeps in ("plain", "checkpoints") if options.peer_python is not None else ():
+        runs = [
+            datatrove(options.peer_python, options.sources, keeps) for _ in range(options.repeat)
+        ]
+        peer = middle(runs)
+        ratio = f"{peer['seconds'] / floor['seconds']:.2f} x the bare loop, {peer['seconds'] / best['seconds']:.2f} x our time"
+        show(f"datatrove, {keeps}", peer, ratio)
+    killed(place, options.sources)
 
 
 if __name__ == "__main__":
