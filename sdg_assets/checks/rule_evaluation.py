@@ -183,27 +183,26 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     values = _values(frame, [rule.column]).drop_nulls().select(pl.col(rule.column).cast(pl.String))
     counts = values.group_by(rule.column).agg(pl.len().alias("records")).collect(engine="streaming")
     total = int(counts["records"].sum())
-    shares = {
-        name: count / total for name, count in counts.sort("records", descending=True).iter_rows()
-    }
-    faults = [
-        f"{name} has {shares.get(name, 0.0):.4g}, not {bounds}"
-        for name, bounds in rule.shares.items()
-        if not bounds.allow(shares.get(name, 0.0))
-    ]
+    ordered = counts.sort("records", descending=True)
+    shares = {name: count / total for name, count in ordered.iter_rows()}
+    faults = []
+    for name, bounds in rule.shares.items():
+        share = shares.get(name, 0.0)
+        if not bounds.allow(share):
+            faults.append(f"{name} has {share:.4g}, not {bounds}")
     others = [name for name in shares if name not in rule.shares]
+    shown = others[:MAX_SHOWN_VALUES]
     if rule.only and others:
-        faults.append(f"unexpected values: {', '.join(others[:MAX_SHOWN_VALUES])}")
+        faults.append(f"unexpected values: {', '.join(shown)}")
     bound = "; ".join(f"{name}: {bounds}" for name, bounds in rule.shares.items())
+    if rule.only:
+        bound += "; no other value"
     return Measured(
         passed=not faults,
         value=float(len(faults)),
-        bound=bound + ("; no other value" if rule.only else ""),
+        bound=bound,
         description="; ".join(faults) or "all shares are within their bounds",
-        details={
-            f"share/{name}": shares.get(name, 0.0)
-            for name in (*rule.shares, *others[:MAX_SHOWN_VALUES])
-        },
+        details={f"share/{name}": shares.get(name, 0.0) for name in (*rule.shares, *shown)},
     )
 
 

@@ -142,24 +142,20 @@ class OpenedDataset(Opened):
         remaining = sum(len(status.remaining) for status in statuses)
         status = api.status(self.dataset)
         removed = sum(status.removed_by_processor.values())
-        resized = (
-            sum(s.footer.num_rows for s in statuses if s.footer is not None)
-            if plan.resizes
-            else None
-        )
         dropped = status.selection.dropped if status.selection is not None else 0
+        if plan.resizes:
+            footers = [each.footer for each in statuses if each.footer is not None]
+            rows = sum(footer.num_rows for footer in footers)
+            unlisted = 0
+        else:
+            rows = plan.num_records - status.failed - dropped
+            unlisted = remaining - status.failed
         words = f"{counted(plan.num_records, 'record')} planned, {status.failed} listed as failed"
+        details = {"records_missing": remaining, "failures_listed": status.failed}
         if dropped:
             words += f", {dropped} without a candidate that was kept"
-        return RowCounts(
-            (resized if resized is not None else plan.num_records - status.failed - dropped)
-            - removed,
-            unlisted=remaining - status.failed if resized is None else 0,
-            words=words + (f", {removed} removed by processors" if removed else ""),
-            details={
-                "records_missing": remaining,
-                "failures_listed": status.failed,
-                **({"records_dropped": dropped} if dropped else {}),
-                **({"records_removed": removed} if removed else {}),
-            },
-        )
+            details["records_dropped"] = dropped
+        if removed:
+            words += f", {removed} removed by processors"
+            details["records_removed"] = removed
+        return RowCounts(rows - removed, unlisted=unlisted, words=words, details=details)

@@ -56,12 +56,13 @@ class OpenedPipeline(Opened):
 
     def stale(self, recorded: Mapping[str, str | None]) -> Sequence[str]:
         """See the base class. What only failed before is not stale."""
-        return [
-            status.key
-            for status in self._measured()
-            if status.key in recorded
-            and (status.changed or self.data_version(status) != recorded[status.key])
-        ]
+        found = []
+        for status in self._measured():
+            if status.key not in recorded:
+                continue
+            if status.changed or self.data_version(status) != recorded[status.key]:
+                found.append(status.key)
+        return found
 
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
@@ -90,7 +91,10 @@ class OpenedPipeline(Opened):
         """See the base class."""
         status = api.pipelines.status(self.pipeline)
         states = status.source_states()
+        models = self.pipeline.plan.config.model_configs
+        descriptions = pipeline_descriptions(self.pipeline.plan.config)
         rows = api.read_head(api.part_files(result.version.processed_dataset)[0], api.HEAD_ROWS)
+        lineage = {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
         return {
             "dagster/row_count": result.num_rows,
             "sources": sum(len(found) for state, found in states.items() if state != "removed"),
@@ -98,15 +102,11 @@ class OpenedPipeline(Opened):
             "sources_partial": len(states["partial"]),
             "sources_failed": len(states["failed"]),
             "tasks_failed": sum(len(entry.failed) for entry in status.entries),
-            **selection_metadata(status.selection, self.pipeline.plan.config.model_configs),
-            **finished_metadata(result, status, self.pipeline.plan.config.model_configs),
+            **selection_metadata(status.selection, models),
+            **finished_metadata(result, status, models),
             "partitions": sum(status.footer is not None for status in self._measured()),
-            "dagster/column_schema": table_schema(
-                rows.schema, pipeline_descriptions(self.pipeline.plan.config)
-            ),
-            "dagster/column_lineage": dg.TableColumnLineage(
-                {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
-            ),
+            "dagster/column_schema": table_schema(rows.schema, descriptions),
+            "dagster/column_lineage": dg.TableColumnLineage(lineage),
         }
 
     def row_counts(self) -> RowCounts:

@@ -62,15 +62,11 @@ def column_table(config: "DatasetConfig") -> dg.MarkdownMetadataValue:
     """Each column with its kind, the columns it reads, and its description."""
     graph = api.build_graph(config)
     dropped = api.dropped_columns(config, [column.name for column in config.columns])
-    rows = [
-        (
-            f"{column.name} (dropped)" if column.name in dropped else column.name,
-            _kind(column),
-            ", ".join(graph.dependencies.get(column.name, ())),
-            column.description or "",
-        )
-        for column in config.columns
-    ]
+    rows = []
+    for column in config.columns:
+        name = f"{column.name} (dropped)" if column.name in dropped else column.name
+        reads = ", ".join(graph.dependencies.get(column.name, ()))
+        rows.append((name, _kind(column), reads, column.description or ""))
     return markdown_table(("column", "kind", "reads", "description"), rows)
 
 

@@ -96,16 +96,19 @@ def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
 
 def usage_lines(usage: "UsageByModel") -> list[str]:
     """What each model used, a line each."""
-    return [
-        f"{alias}: {counted(counts.get('requests', 0), 'request')} ({counted(counts.get('retries', 0), 'retry')}), "
-        f"{counts.get('prompt_tokens', 0):,} prompt and {counted(counts.get('completion_tokens', 0), 'completion token')}"
-        + (
-            f", {counted(counts['repaired'], 'reply', 'were')} almost JSON and repaired"
-            if counts.get("repaired")
-            else ""
-        )
-        for alias, counts in usage.items()
-    ]
+    return [_usage_line(alias, counts) for alias, counts in usage.items()]
+
+
+def _usage_line(alias: str, counts: "Mapping[str, int]") -> str:
+    requests = counted(counts.get("requests", 0), "request")
+    retries = counted(counts.get("retries", 0), "retry")
+    read = f"{counts.get('prompt_tokens', 0):,} prompt"
+    written = counted(counts.get("completion_tokens", 0), "completion token")
+    line = f"{alias}: {requests} ({retries}), {read} and {written}"
+    repaired = counts.get("repaired", 0)
+    if repaired:
+        line += f", {counted(repaired, 'reply', 'were')} almost JSON and repaired"
+    return line
 
 
 def selection_lines(

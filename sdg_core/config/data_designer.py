@@ -79,24 +79,29 @@ def _undefined(wanted: list[Any], given: Any) -> list[str]:
     return [name for name in names if name not in defined]
 
 
+def _is_inert(key: str, value: Any, known: frozenset[str]) -> bool:
+    """Whether a key of the top level says nothing here."""
+    if key in ONLY_THERE:
+        return True
+    if value is None and key in OFF:
+        return True
+    return key not in known and _off(key, value)
+
+
 def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
     """The raw config without keys that say nothing here, and the names of those that said something to the other library.
 
     known: the keys that the top level has here.
     """
     ignored = [key for key in ONLY_THERE if raw.get(key)]
-    top = {
-        key: value
-        for key, value in raw.items()
-        if key not in ONLY_THERE and not (key not in known and _off(key, value))
-    }
-    top = {key: value for key, value in top.items() if not (value is None and key in OFF)}
-    for key, drop in (
+    top = {key: value for key, value in raw.items() if not _is_inert(key, value, known)}
+    parts = (
         ("columns", _column),
         ("processors", _processor),
         ("model_configs", _model),
         ("tool_configs", _tools),
-    ):
+    )
+    for key, drop in parts:
         items = mappings(top.get(key))
         if items:
             top[key] = [drop(item) for item in items]

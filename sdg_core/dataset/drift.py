@@ -112,14 +112,15 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
 
 def _names(items: list[Any]) -> list[str] | None:
     """The names of a list's items, None if they do not all have one of their own."""
-    names = [
-        item.get("name", item.get("alias")) if isinstance(item, Mapping) else None for item in items
-    ]
-    return (
-        [str(name) for name in names]
-        if None not in names and len(set(names)) == len(names)
-        else None
-    )
+    names: list[str] = []
+    for item in items:
+        if not isinstance(item, Mapping):
+            return None
+        name = item.get("name", item.get("alias"))
+        if name is None or str(name) in names:
+            return None
+        names.append(str(name))
+    return names
 
 
 def _apart(before: Any, after: Any) -> tuple[str, str]:

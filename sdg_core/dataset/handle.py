@@ -233,11 +233,12 @@ def _open_seeds(
 
 def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:
     """The same with files named as the dataset file would name them."""
-    names = {
-        str(Path(name).relative_to(base)) if Path(name).is_relative_to(base) else name: digest
-        for name, digest in seed.files.items()
-    }
-    return replace(seed, files=names)
+    files = {}
+    for name, digest in seed.files.items():
+        path = Path(name)
+        shown = str(path.relative_to(base)) if path.is_relative_to(base) else name
+        files[shown] = digest
+    return replace(seed, files=files)
 
 
 def row_group_statuses(dataset: ConfigLike | Dataset) -> list[RowGroupStatus]:

@@ -1,5 +1,6 @@
 """A dataset's state for people and programs, and what a pipeline's has of it: what `sdg status` shows. Looking makes nothing."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -11,10 +12,10 @@ from sdg_core.dataset.resume import last_row_groups, records_reached
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
-from sdg_core.store.failures import FailureCount, count_failures, failures_of
+from sdg_core.store.failures import Failure, FailureCount, count_failures, failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_group_state import RowGroupState, keys_by_state
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, keys_by_state
 from sdg_core.store.row_groups import (
     Footer,
     SelectionCounts,
@@ -167,12 +168,11 @@ def describe(dataset: Dataset) -> DatasetStatus:
     plan = dataset.plan
     version, metadata = measured_version(dataset)
     statuses = scan_version(dataset, version)
-    failures = [
-        failure
-        for status in statuses
-        for failure in failures_of(version.failure_list(status.group.index), status.remaining)
-    ]
-    reasons = count_failures((f.column, f.kind, f.message) for f in failures)
+    failures: list[Failure] = []
+    for status in statuses:
+        listed = version.failure_list(status.group.index)
+        failures += failures_of(listed, status.remaining)
+    reasons = count_failures((each.column, each.kind, each.message) for each in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
@@ -182,6 +182,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
     beyond = [
         found for index, found in last.items() if index >= planned and isinstance(found, Footer)
     ]
+    rejected_cost: dict[str, Cost] = {}
+    if selection is not None:
+        rejected_cost = costs(selection.usage, plan.config.model_configs)
     spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
@@ -199,9 +202,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         cost=costs(usage, plan.config.model_configs),
         remaining=sum(len(status.remaining) for status in statuses),
         waiting={status.group.key: status.num_waiting for status in statuses if status.num_waiting},
-        faults=tuple(
-            f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None
-        ),
+        faults=tuple(_faults(statuses)),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
         carried=carried_by(status.footer for status in statuses),
@@ -209,7 +210,11 @@ def describe(dataset: Dataset) -> DatasetStatus:
         spending=spending,
         estimate=compare(metadata, footers, spending.own),
         selection=selection,
-        rejected_cost=costs(selection.usage, plan.config.model_configs)
-        if selection is not None
-        else {},
+        rejected_cost=rejected_cost,
     )
+
+
+def _faults(statuses: Sequence[RowGroupStatus]) -> Iterator[str]:
+    for status in statuses:
+        if status.reason is not None:
+            yield f"row group {status.group.key}: {status.reason}"

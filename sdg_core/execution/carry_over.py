@@ -114,15 +114,13 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
     ours = plan.fingerprint.config_column_hashes
     whole = plan.fingerprint.column_hashes
     rules = skip_rules(plan)
-    return frozenset(
-        name
-        for name in carried_columns(plan)
-        if theirs.get(name) == ours[name] != whole[name]
-        and _sees_only_values(name, plan)
-        and not (
-            name in rules and rules[name].spreads
-        )  # whether others were skipped is not written down
-    )
+    found = set()
+    for name in carried_columns(plan):
+        if name in rules and rules[name].spreads:
+            continue  # whether others were skipped is not written down
+        if theirs.get(name) == ours[name] != whole[name] and _sees_only_values(name, plan):
+            found.add(name)
+    return frozenset(found)
 
 
 def _sees_only_values(name: str, plan: DatasetPlan) -> bool:

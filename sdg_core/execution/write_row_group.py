@@ -1,5 +1,6 @@
 """Writing a row group: its file, its failures, and then what the journal no longer needs."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +54,7 @@ def write_group(
     """Write a row group's files: failures and dropped columns first, the row-group file last, as the commit.
 
     Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
-    row-group file, `publishing` around that of the file of dropped columns.
+    row-group file, `commit_guard` around those of the other files.
     """
     group.judge()
     rows = group.rows()
@@ -67,12 +68,35 @@ def write_group(
                 group, version, missing=frozenset(status.remaining), commit_guard=commit_guard
             )
             return WrittenGroup(old, head=None)
+    footer = _footer(group, rows, plan=plan, run_id=run_id)
+    _write_failures(group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard)
+    _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
+    if plan.dropped:
+        dropped = rows.table.select(plan.dropped_schema.names)
+        write_row_group(
+            version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard
+        )
+        failpoint("group.after_dropped")
+    kept = rows.table.select(plan.kept_schema.names)
+    write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
+    return WrittenGroup(footer, head=_copy(kept.slice(0, HEAD_ROWS)))
+
+
+def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> Footer:
+    """What the file of these rows says of itself; usage is that of the file before and of now."""
+    status = group.status
+    old = status.footer
     everything = range(status.group.start, status.group.stop)
-    present = everything if plan.resizes and group.made else {*rows.records.tolist()}
-    counted = set() if plan.resizes and group.made else group.counted | counted_cells(old)
+    present: Collection[int] = {*rows.records.tolist()}
+    cells = group.counted | counted_cells(old)
+    if plan.resizes and group.made:
+        present = everything
+        cells = set()
     selection = _selected(group, old)
-    decided = present if selection is None else {*present, *selection.exhausted}
-    footer = Footer(
+    decided: Collection[int] = ()
+    if not plan.resizes:
+        decided = present if selection is None else {*present, *selection.exhausted}
+    return Footer(
         schema_version=SCHEMA_VERSION,
         dataset=plan.config.name,
         config_hash=plan.fingerprint.config_hash,
@@ -89,23 +113,12 @@ def write_group(
         ),
         carried=add_usage(old.carried if old is not None else {}, group.carried_from),
         simulated=plan.simulated,
-        counted=counted_in_footer(counted, leave_out=() if plan.resizes else decided),
+        counted=counted_in_footer(cells, leave_out=decided),
         created_at=utc_now(),
         run_id=run_id,
         selection=selection,
         waiting=group.waiting,
     )
-    _write_failures(group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard)
-    _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
-    if plan.dropped:
-        dropped = rows.table.select(plan.dropped_schema.names)
-        write_row_group(
-            version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard
-        )
-        failpoint("group.after_dropped")
-    kept = rows.table.select(plan.kept_schema.names)
-    write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
-    return WrittenGroup(footer, head=_copy(kept.slice(0, HEAD_ROWS)))
 
 
 def _copy(rows: pa.Table) -> pa.Table:

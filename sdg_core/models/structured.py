@@ -269,24 +269,18 @@ def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
     """A copy of the value in which the object at `path` lacks some keys."""
     if not names:
         return value
-    if path:
-        head, *rest = path
-        if isinstance(value, list) and isinstance(head, int):
-            return [
-                _without(item, rest, names) if place == head else item
-                for place, item in enumerate(value)
-            ]
-        if isinstance(value, dict):
-            return {
-                key: _without(item, rest, names) if key == head else item
-                for key, item in value.items()
-            }
-        return value
-    return (
-        {key: item for key, item in value.items() if key not in names}
-        if isinstance(value, dict)
-        else value
-    )
+    if not path:
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if key not in names}
+    head, *rest = path
+    if isinstance(value, list) and isinstance(head, int) and 0 <= head < len(value):
+        changed = [*value]
+        changed[head] = _without(value[head], rest, names)
+        return changed
+    if isinstance(value, dict) and head in value:
+        return {**value, head: _without(value[head], rest, names)}
+    return value
 
 
 def _path(parts: Sequence[str | int]) -> str:

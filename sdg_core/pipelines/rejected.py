@@ -59,9 +59,9 @@ def rejected_rows(
     ]
     for field in list(schema)[len(arrays) :]:
         values = [each.values.get(field.name) for each in candidates]
-        arrays.append(
-            pa.array(map(_text, values) if field.type == pa.string() else values, field.type)
-        )
+        if field.type == pa.string():
+            values = [_text(value) for value in values]
+        arrays.append(pa.array(values, field.type))
     return pa.table(arrays, schema=schema)
 
 
@@ -116,9 +116,12 @@ def write_rejected(
                 where[0] == key and key not in replaced and where not in again for where in listed
             ]
             kept[key] = before.filter(pa.array(mask, pa.bool_()))
-    parts = [
-        part for key in sources for part in (kept.get(key), tables.get(key)) if part is not None
-    ]
+    parts = []
+    for key in sources:
+        if key in kept:
+            parts.append(kept[key])
+        if key in tables:
+            parts.append(tables[key])
     with atomic_file(path, commit_guard=commit_guard) as file:
         pq.write_table(_ordered(joined(parts, where=path), sources), file, compression="zstd")
 

@@ -92,7 +92,10 @@ class PipelineStatus(StoredStatus):
             for entry in self.entries
             for failure in entry.failed
         ]
-        cost_of_rejected = {alias: vars(cost) for alias, cost in self.rejected_cost.items()}
+        selection = None
+        if self.selection is not None:
+            cost = {alias: vars(cost) for alias, cost in self.rejected_cost.items()}
+            selection = {**vars(self.selection), "cost": cost}
         keys: dict[str, list[str]] = {state: [] for state in STATES}
         for status in self.partitions:
             keys[status.state].append(status.key)
@@ -109,9 +112,7 @@ class PipelineStatus(StoredStatus):
             },
             "records": {"actual": sum(entry.rows for entry in self.entries)},
             "filtered": dict(filtered),
-            "selection": {**vars(self.selection), "cost": cost_of_rejected}
-            if self.selection is not None
-            else None,
+            "selection": selection,
             "failures": {"count": len(failures), "tasks": failures},
             "carried": self.carried,
             "retry_reasons": self.retry_reasons,
@@ -189,11 +190,11 @@ def plan_pipeline_run(
         )
     chosen = shard.of(partitions) if shard is not None else partitions
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
+    notes = [note for note in (version.notice, sources_notice(pipeline)) if note]
     return PipelineRunPlan(
         version=version.layout.name,
-        notice="; ".join(note for note in (version.notice, sources_notice(pipeline)) if note)
-        or None,
-        to_make={s.key: s.to_make for s in statuses if s.to_make},
-        removed={s.key: s.removed for s in statuses if s.removed},
-        adopted=sum(s.is_settled and s.footer is not None for s in statuses),
+        notice="; ".join(notes) or None,
+        to_make={status.key: status.to_make for status in statuses if status.to_make},
+        removed={status.key: status.removed for status in statuses if status.removed},
+        adopted=sum(status.is_settled and status.footer is not None for status in statuses),
     )

@@ -358,23 +358,24 @@ def _seed_column_hash(config: DatasetConfig, name: str, seed_digest: str | None)
 def hashed_fields(model: ConfigModel) -> dict[str, Any]:
     """The fields of a config model that count, as plain data."""
     kinds = type(model).__mro__
-    left_out = {name for kind, names in NOT_HASHED.items() if kind in kinds for name in names}
+    left_out: set[str] = set()
+    for kind, names in NOT_HASHED.items():
+        if kind in kinds:
+            left_out.update(names)
     if left_out == _EVERY:
         return {}
-    values = {
-        name: _plain(getattr(model, name))
-        for name in type(model).model_fields
-        if name not in left_out
-    }
-    usual = {
-        name: value
-        for kind, defaults in ADDED_LATER.items()
-        if kind in kinds
-        for name, value in defaults.items()
-    }
-    return {
-        name: value for name, value in values.items() if _counts(value) and value != usual.get(name)
-    }
+    usual: dict[str, Any] = {}
+    for kind, defaults in ADDED_LATER.items():
+        if kind in kinds:
+            usual.update(defaults)
+    hashed = {}
+    for name in type(model).model_fields:
+        if name in left_out:
+            continue
+        value = _plain(getattr(model, name))
+        if _counts(value) and value != usual.get(name):
+            hashed[name] = value
+    return hashed
 
 
 def _plain(value: Any) -> Any:

@@ -350,16 +350,19 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
     kind = column.type
     if not pa.types.is_struct(kind) or kind.get_field_index("embeddings") < 0:
         return column.combine_chunks()
-    cells = [None if cell is None else cell["embeddings"] for cell in column.to_pylist()]
-    several = next((len(cell) for cell in cells if cell is not None and len(cell) != 1), None)
-    if several is not None:
-        raise FilterError(
-            f"a cell holds {counted(several, 'embedding')}, and one is needed",
-            remedy="embed one text per record",
-        )
-    return pa.array(
-        [None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64())
-    )
+    vectors: list[list[float] | None] = []
+    for cell in column.to_pylist():
+        if cell is None:
+            vectors.append(None)
+            continue
+        embeddings = cell["embeddings"]
+        if len(embeddings) != 1:
+            raise FilterError(
+                f"a cell holds {counted(len(embeddings), 'embedding')} instead of one",
+                remedy="embed one text per record",
+            )
+        vectors.append(embeddings[0])
+    return pa.array(vectors, type=pa.list_(pa.float64()))
 
 
 def _of_each(

@@ -71,9 +71,9 @@ def make_report(
         columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)
         after = measure_variety(frame, described, columns, rows=stored.num_rows, stage="after")
-    before = (
-        _variety_before(version, statuses, described) if facts.removed and stored.finished else ()
-    )
+    before: tuple[Variety, ...] = ()
+    if facts.removed and stored.finished:
+        before = _variety_before(version, statuses, described)
     outputs = [p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
     return Report(
         made_at=utc_now(),

@@ -9,7 +9,7 @@ from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of
-from sdg_core.plan.usage import costs
+from sdg_core.plan.usage import Cost, costs
 from sdg_core.profiling.report import Facts, ModelFacts, ProcessorCount, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares
 from sdg_core.store.atomic import read_or_none
@@ -40,6 +40,10 @@ def gather_facts(
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
     config = read_or_none(version.config)
+    footers = [status.footer for status in statuses if status.footer is not None]
+    rejected_cost: dict[str, Cost] = {}
+    if selection is not None:
+        rejected_cost = costs(selection.usage, plan.config.model_configs)
     return Facts(
         dataset=plan.config.name,
         description=plan.config.description,
@@ -52,7 +56,7 @@ def gather_facts(
         target_num_records=plan.num_records,
         resized=plan.resizes,
         remaining=sum(len(status.remaining) for status in statuses),
-        row_groups=(sum(status.footer is not None for status in statuses), len(statuses)),
+        row_groups=(len(footers), len(statuses)),
         created_at=metadata.created_at,
         updated_at=metadata.updated_at,
         config=config.decode(errors="replace") if config is not None else resolved_config(plan),
@@ -66,23 +70,22 @@ def gather_facts(
         library_versions=metadata.library_versions,
         failures=_failures(version, statuses),
         dropped=tuple(field.name for field in plan.schema if field.name in plan.dropped),
-        removed=tuple(
-            ProcessorCount(name, metadata.kept_by_processor.get(name, 0), count)
-            for name, count in metadata.removed_by_processor.items()
-        ),
+        removed=_removed(metadata),
         processor_methods=metadata.processor_methods,
         removal_examples=metadata.removal_examples,
         selection=selection,
         selection_rule=plan.selection,
-        rejected_cost=costs(selection.usage, plan.config.model_configs)
-        if selection is not None
-        else {},
+        rejected_cost=rejected_cost,
         **spending.to_dict(),
-        estimate=compare(
-            metadata,
-            [status.footer for status in statuses if status.footer is not None],
-            spending.own,
-        ),
+        estimate=compare(metadata, footers, spending.own),
+    )
+
+
+def _removed(metadata: Metadata) -> tuple[ProcessorCount, ...]:
+    kept = metadata.kept_by_processor
+    return tuple(
+        ProcessorCount(name, kept.get(name, 0), count)
+        for name, count in metadata.removed_by_processor.items()
     )
 
 
@@ -92,20 +95,21 @@ def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
     described = []
     for field in plan.kept_schema:
         column = columns.get(field.name)
-        maker = columns.get(plan.graph.producers.get(field.name, field.name))
-        constrained = bool(
-            plan.config.constraints
-        )  # draws are then repeated, which moves the shares
+        if column is None:
+            maker = columns.get(plan.graph.producers.get(field.name, field.name))
+            described.append(Described(field.name, str(field.type), made_by=_made_by(maker)))
+            continue
+        expected = None
+        if not plan.config.constraints:  # they repeat draws, which moves the shares
+            expected = expected_shares(column)
         described.append(
             Described(
                 name=field.name,
                 type=str(field.type),
-                made_by=_made_by(column if column is not None else maker),
-                description=column.description if column is not None else None,
+                made_by=_made_by(column),
+                description=column.description,
                 column=column if field.name not in plan.seed_columns else None,
-                expected=expected_shares(column)
-                if column is not None and not constrained
-                else None,
+                expected=expected,
             )
         )
     return tuple(described)

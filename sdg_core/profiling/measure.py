@@ -91,34 +91,37 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
 
 def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> list[Measured]:
     """One pass for what can be summed up, one for what needs the extremes to be known."""
-    derived = frame.select(
-        [expression for i, part in enumerate(parts) for expression in _derived(i, part)]
-    )
-    wanted = [
-        expression
-        for i, part in enumerate(parts)
-        for expression in _sums(i, part, exact=limits.exact)
-    ]
-    quantiles = [e for i, part in enumerate(parts) if _has_numbers(part) for e in _quantiles(i)]
-    found = collected(derived.select(*wanted, *(quantiles if limits.exact else []))).row(
-        0, named=True
-    )
-    if quantiles and not limits.exact:
-        sample = every_kth(frame, limits).select(
-            [expression for i, part in enumerate(parts) for expression in _derived(i, part)]
-        )
-        found |= collected(sample.select(quantiles)).row(0, named=True)
+    columns: list[pl.Expr] = []
+    sums: list[pl.Expr] = []
+    quantiles: list[pl.Expr] = []
+    for i, part in enumerate(parts):
+        columns += _derived(i, part)
+        sums += _sums(i, part, exact=limits.exact)
+        if _has_numbers(part):
+            quantiles += _quantiles(i)
+    derived = frame.select(columns)
+    if limits.exact:
+        found = _one_row(derived.select(*sums, *quantiles))
+    else:
+        found = _one_row(derived.select(*sums))
+        if quantiles:
+            sample = every_kth(frame, limits).select(columns)
+            found |= _one_row(sample.select(quantiles))
     scales: dict[int, Any] = {}
     for i, part in enumerate(parts):
         scale = _scale(found, i, part)
         if scale is not None:
             scales[i] = scale
-    counts: dict[str, Any] = {}
-    if scales:
-        counts = collected(
-            derived.select([e for i, scale in scales.items() for e in scale.counts(i)])
-        ).row(0, named=True)
+    bars: list[pl.Expr] = []
+    for i, scale in scales.items():
+        bars += scale.counts(i)
+    counts = _one_row(derived.select(bars)) if bars else {}
     return [_measured(found, counts, i, part, scales.get(i)) for i, part in enumerate(parts)]
+
+
+def _one_row(frame: pl.LazyFrame) -> dict[str, Any]:
+    """The values of a frame that sums its rows up."""
+    return collected(frame).row(0, named=True)
 
 
 def _has_numbers(part: Part) -> bool:
@@ -236,13 +239,15 @@ def _measured(
     found: Mapping[str, Any], counts: Mapping[str, Any], i: int, part: Part, scale: _Scale | None
 ) -> Measured:
     nulls = int(found[f"nulls{i}"] or 0)
-    quantiles = {name: _finite(found.get(f"{name}_{i}")) for name in QUANTILES}
-    bins: tuple[tuple[float, float, int], ...] = ()
+    quantiles: dict[str, float] = {}
+    for name in QUANTILES:
+        quantile = _finite(found.get(f"{name}_{i}"))
+        if quantile is not None:
+            quantiles[name] = quantile
+    bins: list[tuple[float, float, int]] = []
     if scale is not None:
-        bins = tuple(
-            (scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0))
-            for k in range(scale.bars)
-        )
+        for k in range(scale.bars):
+            bins.append((scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0)))
     distinct = found.get(f"distinct{i}")
     return Measured(
         nulls=nulls,
@@ -256,8 +261,8 @@ def _measured(
         nan=int(found.get(f"nan{i}") or 0),
         infinite=int(found.get(f"inf{i}") or 0),
         empty=int(found.get(f"empty{i}") or 0),
-        quantiles={name: value for name, value in quantiles.items() if value is not None},
-        bins=bins,
+        quantiles=quantiles,
+        bins=tuple(bins),
     )
 
 

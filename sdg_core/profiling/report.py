@@ -143,14 +143,15 @@ class Report:
         facts = asdict(self.facts)
         facts["lacking"] = facts["remaining"]  # the name before 0.2
         facts["row_groups"] = dict(zip(("there", "planned"), self.facts.row_groups, strict=True))
+        columns = []
+        for column in self.columns:
+            known = _known(asdict(column))
+            columns.append({**known, "summary": one_line_summary(column)})
         return {
             "schema_version": SCHEMA_VERSION,
             "made_at": self.made_at,
             **_known(facts),
-            "columns": [
-                {**_known(asdict(column)), "summary": one_line_summary(column)}
-                for column in self.columns
-            ],
+            "columns": columns,
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
             "prompts": [_prompt_dict(prompt) for prompt in self.prompts],
@@ -180,9 +181,13 @@ def _prompt_dict(prompt: SentPrompt) -> dict[str, Any]:
 def _known(value: Any) -> Any:
     """Without what is None, or empty."""
     if isinstance(value, Mapping):
-        return {
-            name: _known(item)
-            for name, item in value.items()
-            if item is not None and (name in _ALWAYS or item not in ((), {}, []))
-        }
-    return [_known(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: _known(item) for name, item in value.items() if _is_known(name, item)}
+    if isinstance(value, list | tuple):
+        return [_known(item) for item in value]
+    return value
+
+
+def _is_known(name: str, item: Any) -> bool:
+    if item is None:
+        return False
+    return name in _ALWAYS or item not in ((), {}, [])

@@ -80,23 +80,25 @@ def _score_profile(
             pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first")
         )
     )
-    counts = {row["score"]: row["count"] for row in found.iter_rows(named=True)}
-    options = [*score.options, *sorted(value for value in counts if value not in score.options)]
+    counts: dict[Any, int] = {}
+    firsts: dict[Any, int] = {}
+    for row in found.iter_rows(named=True):
+        counts[row["score"]] = row["count"]
+        if row["first"] is not None:
+            firsts[row["score"]] = row["first"]
+    others = sorted(value for value in counts if value not in score.options)
+    options = [*score.options, *others]
     total = sum(counts.values())
-    numeric = total and options and all(isinstance(option, int) for option in options)
-    firsts = {
-        row["score"]: row["first"]
-        for row in found.iter_rows(named=True)
-        if row["first"] is not None
-    }
+    mean = None
+    if total and options and all(isinstance(option, int) for option in options):
+        mean = sum(option * count for option, count in counts.items()) / total
+    shown = [firsts[option] for option in options if option in firsts]
     return ScoreProfile(
         name=score.name,
         description=score.description,
-        values=value_counts(((option, counts.get(option, 0)) for option in options), rows=rows),
-        mean=sum(option * counts.get(option, 0) for option in options) / total if numeric else None,
-        examples=_examples(
-            frame, column, score.name, [firsts[option] for option in options if option in firsts]
-        ),
+        values=value_counts([(option, counts.get(option, 0)) for option in options], rows=rows),
+        mean=mean,
+        examples=_examples(frame, column, score.name, shown),
     )
 
 

@@ -188,7 +188,14 @@ def _statistics(
     counted, counts = count_values(
         frame, part, distinct=measured.distinct, values=values, limits=limits
     )
-    distinct = measured.distinct if counted is None else counted
+    distinct: Distinct | None = None
+    duplicates = None
+    if counted is not None:
+        distinct = Distinct(counted, False)
+    elif measured.distinct is not None:
+        distinct = Distinct(measured.distinct, not limits.exact)
+    if part.kind == "text" and distinct is not None:
+        duplicates = max(0, values - distinct.count)
     numbers = _numbers(measured, sampled=not limits.exact)
     tokens: Tokens | None = None
     if part.kind == "text" and (measured.mean or 0.0) >= MIN_TEXT:
@@ -201,16 +208,12 @@ def _statistics(
         type=str(part.type),
         tokens=tokens,
         nulls=measured.nulls,
-        distinct=Distinct(distinct, counted is None and not limits.exact)
-        if distinct is not None
-        else None,
+        distinct=distinct,
         numbers=numbers if part.kind == "number" else None,
         lengths=numbers if part.kind in ("text", "list") else None,
         times=_times(part, measured) if part.kind == "time" else None,
         empty=measured.empty if part.kind in ("text", "list") else None,
-        duplicates=max(0, values - distinct)
-        if part.kind == "text" and distinct is not None
-        else None,
+        duplicates=duplicates,
         top=value_counts(counts, rows=limits.rows, expected=expected),
     )
 

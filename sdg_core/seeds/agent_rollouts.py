@@ -202,24 +202,24 @@ def _claude_code(file: LocalFile) -> Rollout:
 def _claude_message(read: Rollout, role: str, content: Any) -> None:
     """A turn: what was said, with what was thought and called; results of tools are messages of their own."""
     parts = content if isinstance(content, list) else [content]
-    kinds = [part.get("type") if isinstance(part, dict) else None for part in parts]
-    pairs = list(zip(parts, kinds, strict=True))
-    said = [part for part, kind in pairs if kind not in ("thinking", "tool_use", "tool_result")]
-    thought = [
-        str(part.get("thinking") or part.get("text") or "")
-        for part, kind in pairs
-        if kind == "thinking"
-    ]
-    calls = [
-        _call(part["id"], part["name"], part.get("input"))
-        for part, kind in pairs
-        if kind == "tool_use"
-    ]
+    said: list[Any] = []
+    thought: list[str] = []
+    calls: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for part in parts:
+        match part:
+            case {"type": "thinking"}:
+                thought.append(str(part.get("thinking") or part.get("text") or ""))
+            case {"type": "tool_use"}:
+                calls.append(_call(part["id"], part["name"], part.get("input")))
+            case {"type": "tool_result"}:
+                results.append(part)
+            case _:
+                said.append(part)
     if said or thought or calls:
         read.add(role, said, reasoning_content="\n\n".join(thought) or None, tool_calls=calls)
-    for part, kind in pairs:
-        if kind == "tool_result":
-            read.add("tool", part.get("content"), tool_call_id=str(part["tool_use_id"]))
+    for result in results:
+        read.add("tool", result.get("content"), tool_call_id=str(result["tool_use_id"]))
 
 
 def _codex(file: LocalFile) -> Rollout:

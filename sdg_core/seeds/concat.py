@@ -108,13 +108,14 @@ class ConcatReader(SeedReader):
     def _take(self, place: int, rows: Rows) -> pl.DataFrame:
         reader = self._readers[place]
         frame = reader.read(rows)
-        return frame.select(
-            pl.lit(None, dtype=data_type).alias(name)
-            if frame.schema[name] != data_type
-            and pa.types.is_null(reader.raw_schema.field(name).type)
-            else pl.col(name)
-            for name, data_type in self._types.items()
-        )
+        columns: list[pl.Expr] = []
+        for name, data_type in self._types.items():
+            only_nulls = pa.types.is_null(reader.raw_schema.field(name).type)
+            if only_nulls and frame.schema[name] != data_type:
+                columns.append(pl.lit(None, dtype=data_type).alias(name))
+            else:
+                columns.append(pl.col(name))
+        return frame.select(columns)
 
 
 def _check_names(reader: FileReader, first: FileReader) -> None:

@@ -36,16 +36,15 @@ def read_csv(
     if stated is not None:
         text = text[stated.end() :]
     separator = options.separator or (stated and stated[1]) or _separator_of(text, source=source)
-    header = [
-        name or f"column_{place}"
-        for place, name in enumerate(_header(text, separator, source=source))
-    ]
+    given = _header(text, separator, source=source)
+    header = [name or f"column_{place}" for place, name in enumerate(given)]
     names = _distinct(header)
-    notices = tuple(
-        f"{source}: column {place + 1} repeats the name {given!r} and is read as {name!r}"
-        for place, (given, name) in enumerate(zip(header, names, strict=True))
-        if given != name
-    )
+    notices = []
+    for number, (old, new) in enumerate(zip(header, names, strict=True), start=1):
+        if new != old:
+            notices.append(
+                f"{source}: column {number} repeats the name {old!r} and is read as {new!r}"
+            )
     check_names(names, source=source, options=options)
     table = _texts(text, separator, width=len(names), source=source)
     frame = pl.from_arrow(table.slice(1))
@@ -53,13 +52,14 @@ def read_csv(
     frame.columns = names
     if options.null_values:
         frame = frame.with_columns(pl.all().replace(dict.fromkeys(options.null_values)))
-    columns = [
-        _as_stated(column, options.types[column.name], source=source)
-        if column.name in options.types
-        else _as_printed(column)
-        for column in frame
-    ]
-    return pl.DataFrame(columns), notices
+    columns = []
+    for column in frame:
+        stated_type = options.types.get(column.name)
+        if stated_type is None:
+            columns.append(_as_printed(column))
+        else:
+            columns.append(_as_stated(column, stated_type, source=source))
+    return pl.DataFrame(columns), tuple(notices)
 
 
 def _distinct(header: list[str]) -> list[str]:

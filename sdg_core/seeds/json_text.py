@@ -6,7 +6,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -33,22 +33,17 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
     records = _records(_without_half_surrogates(text), suffix, source=source)
     says_infinity = "Infinity" in text
     if not records:
-        raise SeedError(f"{source} holds no record", remedy="one object per row is needed")
+        raise SeedError(f"{source} holds no record", remedy="write one object per row")
     names = [*dict.fromkeys(name for record in records for name in record)]
     check_names(names, source=source, options=options)
     arrays = []
     for name in names:
         values = [record.get(name) for record in records]
         if options.null_values:
-            values = [
-                None if isinstance(value, str) and value in options.null_values else value
-                for value in values
-            ]
+            values = [_unless_null(value, options.null_values) for value in values]
         where = f"{source}: column {name!r}"
         arrays.append(_array(values, options.types.get(name), where=where))
-        if not says_infinity and any(
-            isinstance(leaf, float) and math.isinf(leaf) for leaf in _leaves(values)
-        ):
+        if not says_infinity and any(map(_is_infinite, _leaves(values))):
             raise SeedError(
                 f"{where} holds a number beyond what 64 bits can hold, such as 1e400",
                 remedy="write it as text, in quotes",
@@ -148,6 +143,14 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> Record:
     return record
 
 
+def _unless_null(value: Any, null_values: Collection[str]) -> Any:
+    return None if isinstance(value, str) and value in null_values else value
+
+
+def _is_infinite(leaf: Any) -> bool:
+    return isinstance(leaf, float) and math.isinf(leaf)
+
+
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         for name, child in value.items():
@@ -160,16 +163,20 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def _is_too_large(leaf: Any) -> bool:
+    return type(leaf) is int and not -_INT64 <= leaf < _INT64
+
+
 def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.Array:
     if type_name == "str":
-        values = [
-            value if value is None or isinstance(value, str) else json.dumps(value)
-            for value in values
-        ]
-    large = next(
-        (x for v in values for x in _leaves(v) if type(x) is int and not -_INT64 <= x < _INT64),
-        None,
-    )
+        values = [_as_text(value) for value in values]
+    large = next(filter(_is_too_large, _leaves(values)), None)
     if large is not None:
         raise SeedError(
             f"{where} holds {large}, a whole number beyond 64 bits",
@@ -179,11 +186,9 @@ def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.A
         array = array_of(values, ARROW_TYPES[type_name] if type_name is not None else None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
-        expected = (
-            f"is {type_name} by seed_config.source.types"
-            if type_name
-            else "holds values of several types"
-        )
+        expected = "holds values of several types"
+        if type_name is not None:
+            expected = f"is {type_name} by seed_config.source.types"
         raise SeedError(
             f"{where} {expected}: {reason}",
             remedy="give it one type, or set types in seed_config.source to str for it",

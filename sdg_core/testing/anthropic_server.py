@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any, Self
 
 import orjson
@@ -122,6 +123,12 @@ def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": answer_to(prompt)}]
 
 
+_OPEN_OBJECT = (
+    "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly "
+    "set to false"
+)
+
+
 def _refuse_body(
     body: dict[str, Any], headers: Mapping[str, str], *, older: bool
 ) -> web.Response | None:
@@ -129,23 +136,20 @@ def _refuse_body(
     sampling = [name for name in ("temperature", "top_p", "top_k") if name in body]
     roles = [turn["role"] for turn in body["messages"]]
     blocks = [block for turn in body["messages"] for block in turn["content"]]
+    texts = [block["text"] for block in blocks if block["type"] == "text"]
+    schema = body.get("output_config", {}).get("format", {}).get("schema")
+    known_versions = _VERSIONS[:1] if older else _VERSIONS[:2]
+    repeats = any(first == second for first, second in pairwise(roles))
     faults = {
         "anthropic-version: header is required": version is None,
-        f"anthropic-version: {version!r} is not a valid version": version
-        not in _VERSIONS[: 1 if older else 2],
+        f"anthropic-version: {version!r} is not a valid version": version not in known_versions,
         f"{sampling}: Extra inputs are not permitted": bool(sampling) and version == _VERSIONS[1],
         "output_config: Extra inputs are not permitted": older and "output_config" in body,
-        "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false": _is_open(
-            body.get("output_config", {}).get("format", {}).get("schema")
-        ),
+        _OPEN_OBJECT: _is_open(schema),
         "max_tokens: Field required": "max_tokens" not in body,
-        "messages: roles must alternate": any(
-            first == second for first, second in zip(roles, roles[1:], strict=False)
-        ),
+        "messages: roles must alternate": repeats,
         "messages: first message must use the user role": roles[:1] != ["user"],
-        "messages: text content blocks must be non-empty": any(
-            block["type"] == "text" and not block["text"].strip() for block in blocks
-        ),
+        "messages: text content blocks must be non-empty": any(not t.strip() for t in texts),
     }
     message = next((message for message, wrong in faults.items() if wrong), None)
     return None if message is None else _error("invalid_request_error", message, status=400)

@@ -147,6 +147,10 @@ def _supported(node: Any) -> Any:
     return made
 
 
+def _is_signed(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in _SIGNED
+
+
 def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> ChatResponse:
     """The reply in the body of a 200. Raises TransientModelError if there is none."""
     where = caller.where(request.model)
@@ -166,7 +170,8 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         calls = tuple(call for call in calls if call.name != request.schema_name)
         if given is not None:
             text = given.arguments
-            finish_reason = "stop" if finish_reason == "tool_calls" and not calls else finish_reason
+            if finish_reason == "tool_calls" and not calls:
+                finish_reason = "stop"
     if finish_reason == "refusal":
         refused = f"{where} refused to answer: {caller.redact(text)[:300] or 'it gave no reason'}"
         raise billed(PermanentModelError(refused), usage)
@@ -179,9 +184,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
         model=name_or_none(answer.get("model")),
-        signed=tuple(
-            block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED
-        ),
+        signed=tuple(filter(_is_signed, blocks)),
     )
 
 

@@ -87,11 +87,9 @@ def _names_taken_for_a_schema(schema: Any) -> list[str]:
     """The keys of a mapping that names fields and their types, as in {title: str}, where a JSON schema is wanted."""
     if not isinstance(schema, dict) or not schema or "type" in schema:
         return []
-    return (
-        [str(key) for key in schema]
-        if all(str(value) in _TYPE_WORDS for value in schema.values())
-        else []
-    )
+    if any(str(value) not in _TYPE_WORDS for value in schema.values()):
+        return []
+    return [str(key) for key in schema]
 
 
 def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:

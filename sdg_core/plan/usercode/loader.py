@@ -166,19 +166,15 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
         raise UserCodeError(
             f"{where} cannot be imported: there is no module {parts[0]!r}; install its package, or write ./file.py:function"
         )
-    places = [FilePath(place) for place in top.submodule_search_locations or ()]
-    if len(parts) > 1:
-        below = [_below(place, parts[1:]) for place in places]
-        candidates = [found for found in below if found is not None]
+    if len(parts) == 1:
+        if top.has_location and top.origin is not None and top.origin.endswith(".py"):
+            return FilePath(top.origin).resolve()
     else:
-        candidates = (
-            [FilePath(top.origin)]
-            if top.has_location and (top.origin or "").endswith(".py")
-            else []
-        )
-    if not candidates:
-        raise UserCodeError(f"{where} cannot be used: there is no Python source of it")
-    return candidates[0].resolve()
+        for place in top.submodule_search_locations or ():
+            found = _below(FilePath(place), parts[1:])
+            if found is not None:
+                return found.resolve()
+    raise UserCodeError(f"{where} cannot be used: there is no Python source of it")
 
 
 def _top_level(name: str) -> Any:

@@ -250,12 +250,25 @@ class _Spaces:
     twice: bool
     empty: bool = False
 
+    def followed_by(self, other: "_Spaces") -> "_Spaces":
+        """Those of one text after the other."""
+        return _Spaces(
+            start=self.start or (self.empty and other.start),
+            end=other.end or (other.empty and self.end),
+            twice=self.twice or other.twice or (self.end and other.start),
+            empty=self.empty and other.empty,
+        )
+
 
 def _spaces(node: Node) -> _Spaces:
     match node:
         case Literal(text=text):
+            inside = f".{text}."
             return _Spaces(
-                text[:1].isspace(), text[-1:].isspace(), tidy(f".{text}.") != f".{text}.", not text
+                start=text[:1].isspace(),
+                end=text[-1:].isspace(),
+                twice=tidy(inside) != inside,
+                empty=not text,
             )
         case Mask(template=template):
             return _spaces(Literal(template.decode(errors="replace")))
@@ -269,13 +282,8 @@ def _spaces(node: Node) -> _Spaces:
             )
         case Join(parts=parts):
             joined = _Spaces(start=False, end=False, twice=False, empty=True)
-            for part in map(_spaces, parts):
-                joined = _Spaces(
-                    start=joined.start or (joined.empty and part.start),
-                    end=part.end or (part.empty and joined.end),
-                    twice=joined.twice or part.twice or (joined.end and part.start),
-                    empty=joined.empty and part.empty,
-                )
+            for part in parts:
+                joined = joined.followed_by(_spaces(part))
             return joined
         case _:
             assert_never(node)

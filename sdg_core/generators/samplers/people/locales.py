@@ -119,7 +119,9 @@ def lists(locale: str) -> Lists:
         grammars["postcode"] = source.grammar("postcode")
     if _own(source, "phone_number", locale):
         grammars["phone_number"] = source.grammar(*_PHONE)
+    known = {field: node for field, node in grammars.items() if node is not None}
     person = people.provider("person")
+    language = person.__lang__ if _own(people, "person", locale) else locale
     abbreviations = _abbreviations(address, states)
     return Lists(
         names=_names(people, source),
@@ -129,11 +131,9 @@ def lists(locale: str) -> Lists:
         states=states,
         abbreviations=abbreviations,
         postcodes=_postcodes(address, abbreviations),
-        grammars={field: node for field, node in grammars.items() if node is not None},
-        untidy=frozenset(
-            field for field, node in grammars.items() if node is not None and is_untidy(node)
-        ),
-        country=_country(locale, person.__lang__ if _own(people, "person", locale) else locale),
+        grammars=known,
+        untidy=frozenset(field for field, node in known.items() if is_untidy(node)),
+        country=_country(locale, language),
     )
 
 

@@ -102,11 +102,10 @@ def _persona(
     traits = {trait: _trait(trait, draws) for trait in TRAITS}
     hobbies = _distinct(HOBBIES, draws, _HOBBY_SLOT)
     skills = _distinct(SKILLS, draws, _SKILL_SLOT)
-    phrases = {
-        field: pl.Series(texts).gather(draws.pick(_PHRASE_SLOTS[field], len(texts)))
-        for field, texts in PHRASES.items()
-    }
-    parts: dict[str, pl.Series] = {f"phrase_{field}": texts for field, texts in phrases.items()}
+    parts: dict[str, pl.Series] = {}
+    for field, phrases in PHRASES.items():
+        chosen = draws.pick(_PHRASE_SLOTS[field], len(phrases))
+        parts[f"phrase_{field}"] = pl.Series(phrases).gather(chosen)
     parts |= {f"hobby_{place}": texts for place, texts in enumerate(hobbies)}
     parts |= {f"skill_{place}": texts for place, texts in enumerate(skills)}
     parts |= {f"is_{trait}": values.struct.field("words") for trait, values in traits.items()}
@@ -116,14 +115,11 @@ def _persona(
         field: census.get(field, nothing)
         for field in ("religion", "first_language", "second_language")
     }
-    texts = pl.DataFrame(parts).select([text.alias(name) for name, text in _texts().items()])
-    return {
-        **{name: texts[name] for name in texts.columns},
-        **{
-            trait: values.struct.unnest().drop("words").to_struct()
-            for trait, values in traits.items()
-        },
-    }
+    texts = pl.DataFrame(parts).select(**_texts())
+    found = {name: texts[name] for name in texts.columns}
+    for trait, values in traits.items():
+        found[trait] = values.struct.unnest().drop("words").to_struct()
+    return found
 
 
 def _trait(trait: str, draws: Draws) -> pl.Series:
