@@ -67,12 +67,11 @@ def with_operations(
         raise dg.DagsterInvalidDefinitionError(
             f"with_operations: leave_out names {', '.join(unknown)}; there are {', '.join(PARTS)}"
         )
-    left_out = {*leave_out, *([RECONCILE_SENSOR] if RECONCILE in leave_out else [])}
-    taken = {
-        one.name
-        for one in (*(definitions.jobs or ()), *(definitions.sensors or ()))
-        if hasattr(one, "name")
-    }
+    left_out = {*leave_out}
+    if RECONCILE in leave_out:
+        left_out.add(RECONCILE_SENSOR)
+    present = (*(definitions.jobs or ()), *(definitions.sensors or ()))
+    taken = {one.name for one in present if hasattr(one, "name")}
     names = {part: _name(prefix + part, taken) for part in PARTS if part not in left_out}
     return dg.Definitions.merge(
         _with_store(definitions, store), _parts(definitions, names, prefix=prefix)

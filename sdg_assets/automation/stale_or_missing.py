@@ -130,7 +130,7 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
         reason = None if candidates.is_empty else self._hindrance(context)
         if reason is None:
             return dg.AutomationResult(context=context, true_subset=candidates)
-        context.log.info(f"{context.key.to_user_string()} is not asked for: {reason}")
+        context.log.info(f"{context.key.to_user_string()} is not requested: {reason}")
         return dg.AutomationResult(context=context, true_subset=context.get_empty_subset())
 
     def _hindrance(self, context: Context) -> str | None:

@@ -60,9 +60,9 @@ def _fault(rule: Rule, schema: pl.Schema) -> str | None:
         if found is None:
             return f"there is no column {column!r}; there are {', '.join(schema.names())}"
         if isinstance(rule, Length) and not (found == pl.String or isinstance(found, pl.List)):
-            return f"column {column!r} holds {found}, which has no length; text or a list is needed"
+            return f"column {column!r} holds {found}, which has no length; expected text or a list"
         if isinstance(rule, Mean) and not (found.is_numeric() or found == pl.Boolean):
-            return f"column {column!r} holds {found}, which has no mean; numbers are needed"
+            return f"column {column!r} holds {found}, which has no mean; expected numbers"
     return None
 
 

@@ -69,27 +69,33 @@ class RunCheck:
 
     def result(self) -> dg.AssetCheckResult:
         """The verdict over all files."""
-        partial = ", ".join(sorted(self._partial)[:MAX_SHOWN_PARTIAL])
-        more = (
-            f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more"
-            if len(self._partial) > MAX_SHOWN_PARTIAL
-            else ""
-        )
-        noun, verb, state = self.unit
-        what = f"{counted(self._remaining, noun, verb)} {state}"
-        said = f"{what}, in {self.partitions} {partial}{more}: `failures` on the page of each says why; "
+        description = None
+        if self._faults:
+            description = "; ".join(self._faults[:MAX_SHOWN_FAULTS])
+        elif self._remaining:
+            description = self._what_remains()
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not self._faults and not self._remaining,
             severity=dg.AssetCheckSeverity.ERROR if self._faults else dg.AssetCheckSeverity.WARN,
-            description="; ".join(self._faults[:MAX_SHOWN_FAULTS])
-            or (f"{said}materializing it retries them" if self._remaining else None),
+            description=description,
             metadata={
                 self.partitions.replace(" ", "_"): self._files,
                 "rows": self._rows,
                 self.remaining: self._remaining,
                 "faults": len(self._faults),
             },
+        )
+
+    def _what_remains(self) -> str:
+        partial = ", ".join(sorted(self._partial)[:MAX_SHOWN_PARTIAL])
+        if len(self._partial) > MAX_SHOWN_PARTIAL:
+            partial += f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more"
+        noun, verb, state = self.unit
+        what = f"{counted(self._remaining, noun, verb)} {state}"
+        return (
+            f"{what}, in {self.partitions} {partial}: `failures` on the page of each says why; "
+            "materializing it retries them"
         )
 
 

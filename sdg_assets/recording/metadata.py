@@ -239,12 +239,15 @@ def finished_metadata(
     result: "ProcessingResult", status: "StoredStatus", models: "Sequence[ModelConfig]"
 ) -> dict[str, Any]:
     """What the pages of finished datasets and pipelines have in common."""
-    removed = result.removed_by_processor
+    removed: dict[str, Any] = {}
+    if result.removed_by_processor:
+        removed["records_removed"] = sum(result.removed_by_processor.values())
+    for name, count in result.removed_by_processor.items():
+        removed[f"removed/{name}"] = count
     files = api.part_files(result.version.processed_dataset)
     return {
         "dagster/row_count": result.num_rows,
-        **({"records_removed": sum(removed.values())} if removed else {}),
-        **{f"removed/{name}": count for name, count in removed.items()},
+        **removed,
         **cost_metadata(status.usage, models, simulated=status.simulated),
         **report_metadata(result.version),
         "sample": preview(api.read_head(files[0], SAMPLE_ROWS)),

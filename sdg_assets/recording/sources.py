@@ -70,9 +70,17 @@ def sources_metadata(
         filtered.update(entry.filtered)
     models = pipeline.plan.config.model_configs
     states = [entry.state for entry in footer.sources]
-    narrow = len(rows.schema.names) <= EVENT_COLUMNS
-    listed = {entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]}
-    more = len(footer.sources) - len(listed)
+    versions = {entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]}
+    more = len(footer.sources) - len(versions)
+    if more:
+        versions["…"] = f"and {counted(more, 'more source')}"
+    failures: dict[str, Any] = {}
+    if failed:
+        failures = {"first_failure": failed[0].message, "failures": _failure_table(footer)}
+    columns: dict[str, Any] = {"columns": str(len(rows.schema.names))}
+    if len(rows.schema.names) <= EVENT_COLUMNS:
+        descriptions = pipeline_descriptions(pipeline.plan.config)
+        columns = {"dagster/column_schema": table_schema(rows.schema, descriptions)}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "rows": footer.num_rows,
@@ -84,31 +92,16 @@ def sources_metadata(
         "tasks_filtered": sum(filtered.values()),
         "tasks_failed": len(failed),
         **{f"filtered/{reason}": count for reason, count in filtered.items()},
-        **(
-            {"first_failure": failed[0].message, "failures": _failure_table(footer)}
-            if failed
-            else {}
-        ),
+        **failures,
         **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
         **({"preview": preview(rows)} if rows.num_rows else {}),
-        "source_versions": {
-            **listed,
-            **({"…": f"and {counted(more, 'more source')}"} if more else {}),
-        },
+        "source_versions": versions,
         "simulated": footer.simulated,
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,
-        **(
-            {
-                "dagster/column_schema": table_schema(
-                    rows.schema, pipeline_descriptions(pipeline.plan.config)
-                )
-            }
-            if narrow
-            else {"columns": str(len(rows.schema.names))}
-        ),
+        **columns,
     }
 
 

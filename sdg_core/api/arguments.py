@@ -106,10 +106,10 @@ def _names(annotation: Any) -> list[str]:
         return [repr(value) for value in get_args(annotation)]
     if annotation in (None, NoneType):
         return ["None"]
-    inner = [
-        name for part in get_args(annotation)[:1] if origin is not None for name in _names(part)
-    ]
-    name = getattr(annotation if origin is None else origin, "__name__", str(annotation))
-    return [
-        f"{name} of {inner[0]}" if inner and origin is not None and name != "Callable" else name
-    ]
+    if origin is None:
+        return [getattr(annotation, "__name__", str(annotation))]
+    name = getattr(origin, "__name__", str(annotation))
+    inner = [each for part in get_args(annotation)[:1] for each in _names(part)]
+    if not inner or name == "Callable":
+        return [name]
+    return [f"{name} of {inner[0]}"]

@@ -115,7 +115,7 @@ Result = TypeVar("Result")
 def takes_pipeline(
     function: Callable[Concatenate[OpenPipeline, Parameters], Result],
 ) -> Callable[Concatenate[PipelineLike, Parameters], Result]:
-    """The same for what `open_pipeline` takes as well."""
+    """Let a function of an open pipeline also take what `open_pipeline` takes."""
 
     @functools.wraps(function)
     def call(pipeline: PipelineLike, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -148,8 +148,10 @@ def generate(
     run_id: str | None = None,
     begun_by: str | None = None,
 ) -> PipelineSummary:
-    """Make what is missing, partial or changed. See `agenerate_pipeline`; SIGINT and SIGTERM stop it in order and raise
-    KeyboardInterrupt."""
+    """Make sources that are missing, partial or changed, as `agenerate_pipeline` does.
+
+    SIGINT and SIGTERM save what is finished, then raise KeyboardInterrupt.
+    """
     with relaxed_gc():
         return run_until_signalled(
             lambda: agenerate_pipeline(
@@ -170,7 +172,7 @@ def generate(
 def preview(
     path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None
 ) -> PipelinePreview:
-    """The first rows, made in memory; nothing is stored."""
+    """Make the first rows in memory. Asks models, stores nothing."""
     pipeline = path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
 
     async def main() -> PipelinePreview:
@@ -183,10 +185,10 @@ def preview(
 
 @takes_pipeline
 def estimate(pipeline: OpenPipeline, *, sample: int = 20) -> PipelineEstimate:
-    """What making the remaining sources will take, judged by a sample of them that is read and taken through the stages with
-    simulated replies. Asks no model, so nothing is paid for; functions of the pipeline are run.
+    """Estimate requests, tokens, cost and time for the remaining sources from a sample of them.
 
-    Raises RefusedError where a run would be refused.
+    The sample runs through the stages, functions included, with simulated replies: no model is asked, nothing is paid. Raises
+    RefusedError if a run would be refused.
     """
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 source")
@@ -195,10 +197,10 @@ def estimate(pipeline: OpenPipeline, *, sample: int = 20) -> PipelineEstimate:
 
 @takes_pipeline
 def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Prunable:
-    """Remove old versions but the `keep` changed last, and checkpoints that no version that stays would use; returns what was
-    removed. dry_run: only say what it is.
+    """Remove old versions except the `keep` most recently changed, and checkpoints that no remaining version would use.
 
-    Raises PlanError, a MetadataError, ClaimedError if a live run works on any version (then nothing is removed).
+    Returns what it removed; with `dry_run`, removes nothing. Raises PlanError, a MetadataError; ClaimedError, and removes
+    nothing, while a run works on any version.
     """
     if keep < 0:
         raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
@@ -208,7 +210,7 @@ def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Pr
 
 @takes_pipeline
 def discover(pipeline: OpenPipeline) -> list[Partition]:
-    """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
+    """Assign new sources to partitions, and store that. Returns all partitions. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
     return write_down(
@@ -218,15 +220,12 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
 
 @takes_pipeline
 def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) -> list[Partition]:
-    """Partitions whose sources are all gone, and that never had a file in the version of this config: nothing is to be made of
-    them."""
+    """Partitions that will stay empty: all their sources are gone, and this config's version has no file of them."""
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
-    files = (
-        pipeline.layout.version(version.layout.name).existing_row_groups()
-        if version is not None
-        else ()
-    )
-    present = frozenset(files)
+    present: frozenset[int] = frozenset()
+    if version is not None:
+        layout = pipeline.layout.version(version.layout.name)
+        present = frozenset(layout.existing_row_groups())
     found = []
     for partition in partitions:
         has_sources = any(key in pipeline.sources for key, _ in partition.sources)
@@ -237,14 +236,14 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
 
 @takes_pipeline
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
-    """The state of every partition in the version that this config's data lies in."""
+    """The state of every partition in the version of this config."""
     return measured(pipeline)[2]
 
 
 def open_unread(
     path: str | Path, *, root: str | None = None, env: Mapping[str, str] | None = None
 ) -> OpenPipeline:
-    """A pipeline whose sources nobody looks for, and whose code is not run: enough for its versions and its seal.
+    """Open a pipeline without finding its sources or running its code: enough for its versions and its seal.
 
     Raises ConfigError, StoreError.
     """
@@ -257,7 +256,7 @@ def open_unread(
 
 @takes_pipeline
 def seal(pipeline: OpenPipeline) -> Version | None:
-    """The version that a run would be refused for, because it is sealed; None if there is none."""
+    """The sealed version that a run would be refused for; None if there is none."""
     return seal_of(pipeline.as_dataset())
 
 

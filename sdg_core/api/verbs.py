@@ -57,11 +57,10 @@ def preview(
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,
 ) -> "Preview":
-    """Some records, made in memory. Asks models for them if columns need models; what real models reply is kept in the
-    journal, so that a run need not ask again.
+    """Make some records in memory. Replies of real models are kept in the journal, so a later run does not pay for them again.
 
-    config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError for numbers that
-    name no record.
+    config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError if there is no
+    such record.
     """
     from sdg_core.execution.preview import make_preview
     from sdg_core.execution.samples import open_samples
@@ -101,9 +100,10 @@ def preview(
 def import_builder_config(
     path: str | Path, *, env: Mapping[str, str] | None = None, untrusted: bool = False
 ) -> "ImportedConfig":
-    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError.
+    """Convert a builder config of Data Designer to a dataset file of this project. Raises ConfigError.
 
-    No code that it names is run but, unless it is `untrusted`, what nothing else would show of one's own project.
+    Runs no code that the config names, with one exception: code of your own project that cannot be understood by reading it.
+    With `untrusted`, not even that.
     """
     from sdg_core.plan.import_builder_config import import_config
 
@@ -113,11 +113,11 @@ def import_builder_config(
 def estimate(
     dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observer = lambda event: None
 ) -> "Estimate":
-    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
-    of real models in the journal, so that a run need not ask again.
+    """Estimate requests, tokens, cost and time for the remaining records from a sample of them.
 
-    Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
-    would be refused.
+    Asks models for the sample; replies of real models are kept in the journal, so a later run does not pay for them again. Cells
+    that a run would reuse (from the journal or from earlier versions) are not counted. Raises RefusedError if a run would be
+    refused.
     """
     dataset = opened(dataset)
     from sdg_core.dataset.estimates import keep_estimate
@@ -153,9 +153,9 @@ def estimate(
 
 
 def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
-    """Open the evaluation sets of `decontaminate` that are files, and say which are not looked at before processing starts.
+    """Open the evaluation sets of `decontaminate` that are files. Returns notices of those that are not read before processing.
 
-    Raises SeedError or FilterError for one that is not there, cannot be read, or has no such column.
+    Raises SeedError or FilterError for one that is missing, cannot be read, or lacks the column.
     """
     dataset = opened(dataset)
     processors = dataset.plan.config.processors
@@ -167,21 +167,22 @@ def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
 
 
 def check_models(dataset: ConfigLike | Dataset) -> "tuple[ModelHealth, ...]":
-    """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
+    """Ask each model of the dataset once. A model that cannot be used is reported in its row; it is not an error."""
     dataset = opened(dataset)
     return _ask(dataset, ModelPool.check_models, checked=False)
 
 
 def check_tools(dataset: ConfigLike | Dataset) -> "tuple[ToolHealth, ...]":
-    """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
+    """List the tools of each MCP provider of the dataset. A provider that fails is reported in its row; it is not an error."""
     dataset = opened(dataset)
     return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
 
 
 def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...]":
-    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does.
+    """Measure how often draws satisfy the constraints, over the first few thousand records.
 
-    Nothing is drawn for seed data that is not read (`open_dataset(..., offline=True)`).
+    Returns nothing if the seed data has not been read (`open_dataset(..., offline=True)`). Raises ConstraintError if no draw
+    satisfies them.
     """
     dataset = opened(dataset)
     if isinstance(dataset.seeds, UnreadSeeds):
@@ -214,8 +215,10 @@ def generate(
     run_id: str | None = None,
     begun_by: str | None = None,
 ) -> RunSummary:
-    """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
-    KeyboardInterrupt."""
+    """Generate what is missing of these row groups (default: all), as `agenerate` does.
+
+    SIGINT and SIGTERM save finished records, then raise KeyboardInterrupt.
+    """
     dataset = opened(dataset)
     with relaxed_gc():
         return run_until_signalled(
@@ -233,7 +236,10 @@ def generate(
 
 
 def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Effects":
-    """What running a file does beside asking models: code, processes, variables, files. Does none of it. Raises ConfigError."""
+    """List what running a file does besides asking models: code it runs, processes it starts, variables it sends, files it reads.
+
+    Does none of it. Raises ConfigError.
+    """
     from sdg_core.plan.effects import effects_of
 
     file = Path(path)
@@ -247,12 +253,12 @@ def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Eff
 
 
 def is_own_file(path: str | Path) -> bool:
-    """Whether a dataset file lies in the project of the working directory."""
+    """Whether a dataset file is in the project of the working directory."""
     return is_own(Path(path), working_directory=Path.cwd())
 
 
 def status(dataset: ConfigLike | Dataset) -> "DatasetStatus":
-    """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
+    """Compare what is on disk with the dataset's plan. Raises a MetadataError if the two cannot be compared."""
     dataset = opened(dataset)
     from sdg_core.dataset.status import describe
 
@@ -265,9 +271,9 @@ def plan(
     row_groups: Sequence[int] | None = None,
     resume: ResumeMode | None = None,
 ) -> "RunPlan":
-    """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
+    """Plan what `generate` would do with the same arguments: where it writes, what it reuses, what it makes.
 
-    A run that would be refused is part of the answer. Raises PlanError or LedgerError.
+    Asks no model and writes nothing. A run that would be refused is reported in `refused`. Raises PlanError or LedgerError.
     """
     dataset = opened(dataset)
     from sdg_core.execution.dry_run import plan_run
@@ -276,7 +282,7 @@ def plan(
 
 
 def versions(dataset: ConfigLike | Dataset) -> "tuple[VersionInfo, ...]":
-    """Every version of a dataset, the one changed last first."""
+    """List the versions of a dataset, most recently changed first."""
     dataset = opened(dataset)
     from sdg_core.dataset.prune import describe_versions
 
@@ -286,11 +292,10 @@ def versions(dataset: ConfigLike | Dataset) -> "tuple[VersionInfo, ...]":
 def prune(
     dataset: ConfigLike | Dataset, *, keep: int = 0, dry_run: bool = False
 ) -> "tuple[VersionInfo, ...]":
-    """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
+    """Remove old versions except the `keep` most recently changed. Returns the removed ones; with `dry_run`, removes none.
 
-    The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
-    not known, ClaimedError if a live run works on any version of the dataset (then none is removed): it may take cells over
-    from an old one.
+    The current version and the version of today's config always stay. Raises PlanError; a MetadataError if the current version
+    is unknown; ClaimedError, and removes nothing, while a run works on any version, because it may reuse cells of an old one.
     """
     dataset = opened(dataset)
     from sdg_core.dataset.prune import prunable, remove_versions
@@ -302,6 +307,6 @@ def prune(
 
 
 def history(dataset: ConfigLike | Dataset, *, at_most: int = 10) -> list[RunRecord]:
-    """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
+    """List the latest runs of a dataset, newest first; empty before the first run. Raises LedgerError."""
     dataset = opened(dataset)
     return latest_runs(dataset, at_most=at_most)

@@ -24,7 +24,7 @@ from sdg_core.cli.app import (
 def validate(
     file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False
 ) -> None:
-    """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
+    """Check a dataset file and its seed data, and show what it would generate. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         return pipeline.validate(file, root=root, as_json=as_json)
@@ -111,7 +111,7 @@ def estimate(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them, for a pipeline none;
+    """Estimate requests, tokens, cost and time for the remaining records. Asks models for a few of them, for a pipeline none;
     writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
@@ -159,8 +159,8 @@ def plan(
     resume: ResumeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what `generate` with the same options would do: which version, what is reused, what is made, what models are asked.
-    Asks no model, writes nothing."""
+    """Show what `generate` would do with the same options: which version it writes, what it reuses and makes, and which models it
+    asks. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
         return pipeline.plan(
@@ -185,7 +185,7 @@ def check_models(
     root: Root = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Ask each model once: does it answer, how fast, does it keep to a schema; and list the tools that models may call. A few
+    """Ask each model once for availability, latency and structured-output support, and list the tools that models may call. A few
     tokens each; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show_health

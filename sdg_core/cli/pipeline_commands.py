@@ -35,7 +35,7 @@ def retry(
     resume: ResumeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Of a pipeline: try sources again that were given up after too many attempts. What succeeded stays as it is."""
+    """Retry sources of a pipeline that were given up after too many attempts. What succeeded stays as it is."""
     from sdg_core.errors import RefusedError
 
     if not is_pipeline(file):

@@ -43,7 +43,7 @@ def init(
         ),
     ] = Template.SUPPORT,
 ) -> None:
-    """Make a Dagster project with a dataset that generates as it is: no key, no server needed."""
+    """Create a Dagster project with a dataset that runs as it is, without a key or a server."""
     from sdg_core import api
 
     project = api.make_project(name, template=template.value)
@@ -68,7 +68,7 @@ def schema(
         ),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of dataset and pipeline files, for editors: they complete keys, explain them and mark mistakes."""
+    """Print the JSON Schema of dataset and pipeline files, with which editors complete and explain keys and mark mistakes."""
     from sdg_core import api
     from sdg_core.cli.output import print_json
 

@@ -27,7 +27,7 @@ def report(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Describe the data in one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
+    """Describe the data on one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
     from sdg_core import api
     from sdg_core.cli import show_report
 

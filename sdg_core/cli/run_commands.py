@@ -91,7 +91,7 @@ def process(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
+    """Write the finished dataset and its report from complete row groups, and seal the version against further generation."""
     from sdg_core import api
     from sdg_core.cli import show_results
     from sdg_core.cli.options import named_again
@@ -131,7 +131,7 @@ def prune(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old versions, after asking, and checkpoints that no run would look for. The current version and that which the file
+    """Remove old versions and unused checkpoints, after asking. The current version and that which the file
     names always stay."""
     from sdg_core import api
     from sdg_core.api import pipelines
@@ -187,7 +187,7 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
+    """Convert a builder config of NeMo Data Designer to a dataset file, and list the keys that have no effect here."""
     import sys
 
     from sdg_core import api

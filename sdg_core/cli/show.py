@@ -131,6 +131,28 @@ def _plan_as_data(
     dataset: "Dataset", acceptances: "Iterable[Acceptance]", notices: "Iterable[str]"
 ) -> dict[str, Any]:
     plan = dataset.plan
+    models = {
+        alias: {"model": model.model, "provider": provider.name}
+        for alias, (model, provider) in plan.models.items()
+    }
+    columns = [
+        {
+            "name": field.name,
+            "type": str(field.type),
+            "made_by": _made_by(plan, field.name),
+            "dropped": field.name in plan.dropped,
+        }
+        for field in plan.schema
+    ]
+    constraints = [
+        {
+            "constraints": list(found.constraints),
+            "rate": found.rate,
+            "records": found.records,
+            "failing": found.failing,
+        }
+        for found in acceptances
+    ]
     return {
         "ok": True,
         "file": dataset.loaded.source,
@@ -141,27 +163,9 @@ def _plan_as_data(
         "row_group_size": plan.config.row_group_size,
         "config_hash": plan.fingerprint.config_hash,
         "directory": str(dataset.layout.version(plan.fingerprint.version).directory),
-        "models": {
-            alias: {"model": m.model, "provider": p.name} for alias, (m, p) in plan.models.items()
-        },
-        "columns": [
-            {
-                "name": f.name,
-                "type": str(f.type),
-                "made_by": _made_by(plan, f.name),
-                "dropped": f.name in plan.dropped,
-            }
-            for f in plan.schema
-        ],
-        "constraints": [
-            {
-                "constraints": list(found.constraints),
-                "rate": found.rate,
-                "records": found.records,
-                "failing": found.failing,
-            }
-            for found in acceptances
-        ],
+        "models": models,
+        "columns": columns,
+        "constraints": constraints,
         "notices": [*prompt_notices(plan.config, names=plan.schema.names), *notices],
     }
 

@@ -30,9 +30,9 @@ class ConfigModel(BaseModel):
 def _scalar(value: Any) -> Any:
     """One message for a value of no usable kind, instead of one per member of the union."""
     if isinstance(value, bool):
-        raise ValueError(f"text or a number is needed, got {value}; {QUOTE_TRUTH}")
+        raise ValueError(f"expected text or a number, got {value}; {QUOTE_TRUTH}")
     if not isinstance(value, str | int | float):
-        raise ValueError("text or a number is needed")
+        raise ValueError("expected text or a number")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not a number that data can hold")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -117,9 +117,9 @@ def _with_one_type(params: Params) -> Params:
 
 def _of_one_type(values: list[Any], every: list[list[Any]]) -> list[Any]:
     numbers = [int(value) if isinstance(value, bool) else value for value in values]
-    if not any(isinstance(value, str) for part in every for value in part):
-        return numbers
-    return [str(value) if isinstance(value, int | float) else value for value in numbers]
+    if any(isinstance(value, str) for part in every for value in part):
+        return [str(value) if isinstance(value, int | float) else value for value in numbers]
+    return numbers
 
 
 _PARAMS: Mapping[str, Callable[[Params], Params]] = {

@@ -93,7 +93,7 @@ _Drawn = Annotated[
     Discriminator(
         _kind,
         custom_error_type="distribution",
-        custom_error_message="a number is needed, or a distribution_type: uniform or manual, with params",
+        custom_error_message="expected a number, or a distribution_type: uniform or manual, with params",
     ),
 ]
 Temperature = Annotated[_Drawn, AfterValidator(_between(0, 2))]

@@ -136,7 +136,7 @@ def interpret(
     data = dict(document.data)
     block = data.pop(BLOCK, {})
     if not isinstance(block, dict):
-        problem = Problem(BLOCK, "a mapping is needed", document.line((BLOCK,)))
+        problem = Problem(BLOCK, "expected a mapping", document.line((BLOCK,)))
         raise ConfigError(source, [problem])
     prefix: Path = (BLOCK,) if BLOCK in document.data else ()
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())

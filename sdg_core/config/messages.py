@@ -21,15 +21,15 @@ _MARK = "[key]"
 """What pydantic appends to the location of a faulty mapping key."""
 _MESSAGES = {
     "missing": "required, but not given",
-    "string_type": "text is needed",
-    "int_type": "a whole number is needed",
-    "float_type": "a number is needed",
-    "bool_type": "true or false is needed",
-    "tuple_type": "a list is needed",
-    "dict_type": "a mapping is needed",
-    "model_type": "a mapping is needed",
-    "model_attributes_type": "a mapping is needed",
-    "too_short": "at least one item is needed",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
+    "too_short": "expected at least one item",
 }
 _EXAMPLES = {
     ("options", "dict_type"): "give each option with its meaning, as in {1: bad, 2: good}",

@@ -32,7 +32,7 @@ class Latency(ConfigModel):
 def _latency(value: Any) -> Any:
     """One message for what is neither a number nor a distribution."""
     if isinstance(value, bool) or not isinstance(value, int | float | dict | Latency):
-        raise ValueError("seconds are needed, or {mean: seconds, stddev: seconds}")
+        raise ValueError("expected seconds, or {mean: seconds, stddev: seconds}")
     return {"mean": value} if isinstance(value, int | float) else value
 
 
@@ -52,7 +52,7 @@ def _reply_tokens(value: Any) -> Any:
         {ANY_COLUMN: value} if not isinstance(value, dict) or {"mean"} <= value.keys() else value
     )
     wanted = (
-        "tokens are needed, {mean: tokens, stddev: tokens}, or one of these for each column by name"
+        "expected tokens, {mean: tokens, stddev: tokens}, or one of these for each column by name"
     )
     found: dict[str, Any] = {}
     for name, length in given.items():
@@ -155,9 +155,7 @@ def _command(value: Any) -> Any:
 
 def _path(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError(
-            "a path is needed, such as /health; it is asked at the provider's endpoint"
-        )
+        raise ValueError("expected a path at the provider's endpoint, such as /health")
     return value
 
 

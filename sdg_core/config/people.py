@@ -19,7 +19,7 @@ def _age_range(value: Any) -> Any:
         or any(type(age) is not int for age in value)
     ):
         raise ValueError(
-            "two whole numbers are needed: the lowest and the highest age, such as [18, 65]"
+            "expected two whole numbers, the lowest and the highest age, such as [18, 65]"
         )
     low, high = value
     if low < 0 or high > MAX_AGE:

@@ -53,7 +53,7 @@ def _output_format(value: Any) -> Any:
         return value
     if not isinstance(value, dict):
         raise ValueError(
-            "a JSON schema is needed, or a pydantic model as module:Class or ./file.py:Class"
+            "expected a JSON schema, or a pydantic model as module:Class or ./file.py:Class"
         )
     check_json(value)
     return value

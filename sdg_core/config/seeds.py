@@ -100,7 +100,7 @@ def hub_path(value: str) -> str:
     """Checks that a path names files of a dataset on the hub. Raises ValueError."""
     if re.fullmatch(r"(hf://)?datasets/[^/]+/[^/]+/.+", value) is None:
         raise ValueError(
-            f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}"
+            f"expected a path of files on the hub, as in datasets/user/name/**/*.parquet, got {value!r}"
         )
     return value
 
@@ -110,7 +110,7 @@ def class_reference(value: str) -> str:
     module, _, name = value.rpartition(":")
     if not module or not name.isidentifier():
         raise ValueError(
-            f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}"
+            f"expected a class, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}"
         )
     return value
 

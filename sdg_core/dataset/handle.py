@@ -103,19 +103,21 @@ def open_dataset(
     offline: bool = False,
     untrusted: bool = False,
 ) -> Dataset:
-    """Read and check a dataset file, or a config that is given in Python, and look at its seed data.
+    """Read and check a dataset file, or a config passed in Python, and open its seed data.
 
-    config: a path, or what such a file would hold as a mapping, in which functions, pydantic classes, clients and the data
-    frame of the seed data may stand as objects; or a config object, or a builder of Data Designer. base: the folder that
-    relative paths of what is not a file start at; default the working directory.
-    root: the storage root; default SDG_ROOT, else `data` in the project of the file. num_records: overrides the file's.
+    config: a path; or the content of such a file as a mapping, with objects for functions, pydantic classes, clients and the
+    data frame of the seed data; or a config object; or a builder of Data Designer.
+    root: the storage root; default SDG_ROOT, else `data` in the project of the file.
+    num_records: replaces the number in the file.
     env: the environment; default that of the process.
-    functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
-    clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
-    A builder config that was read in another way before, and of which there is data from then, is read as it was then.
-    offline: run none of the code that the file names and open no connection. Functions are read from their source, and seed data
-    that needs code or a network is known from when it was last read (else SeedNotReadError). What only running code shows is
-    run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
+    functions: functions of columns by name, in place of `module:function`.
+    clients: classes or objects by provider, for providers with `provider_type: custom`.
+    base: the folder where relative paths start if `config` is not a file; default the working directory.
+    offline: run none of the code that the file names, and open no connection. Functions are read from their source; seed data
+    that needs code or a network is described as it was last read (else SeedNotReadError). Code that cannot be understood by
+    reading it is run only if the file is in the project of the working directory, and never if `untrusted`.
+
+    A builder config whose reading has changed since its data was made is read as it was then.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
     env = os.environ if env is None else env

@@ -162,7 +162,7 @@ def _kept(journaled: JournaledCell) -> Cell | None:
         found = Cell(journaled.value["value"], usages=usages, also=journaled.value["also"])
     except (AttributeError, KeyError, TypeError):
         return None
-    are_counts = all(
-        type(count) is int for usage in usages.values() for count in vars(usage).values()
-    )
-    return found if are_counts and isinstance(found.also, dict) else None
+    for usage in usages.values():
+        if any(type(count) is not int for count in vars(usage).values()):
+            return None
+    return found if isinstance(found.also, dict) else None

@@ -49,7 +49,7 @@ async def open_samples(dataset: Dataset) -> AsyncIterator[Journal | None]:
                 opened = Journal(ledger, dataset=dataset.name, version=SAMPLES, run_id=SAMPLES)
                 journal = await stack.enter_async_context(opened)
             except (LedgerError, StoreError) as error:
-                _LOG.warning("what is asked for now is not kept for the run: %s", error)
+                _LOG.warning("replies of this sample are not kept for the run: %s", error)
         yield journal
 
 

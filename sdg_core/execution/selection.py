@@ -169,14 +169,14 @@ class Selection:
     def rejected(self, *, failed: Collection[int]) -> RejectedRows:
         """The rejected rows of records that are decided or have `failed`, by record and candidate."""
         ended = {*self._kept, *self._exhausted, *failed}
-        chosen = [
-            (record, row)
-            for record in sorted(ended & {*self._rejected})
-            for row in self._rejected[record]
-        ]
-        rows = [row for _, row in chosen]
+        records: list[int] = []
+        rows: list[int] = []
+        for record in sorted(ended & {*self._rejected}):
+            for row in self._rejected[record]:
+                records.append(record)
+                rows.append(row)
         return RejectedRows(
-            np.array([record for record, _ in chosen], dtype=np.int64),
+            np.array(records, dtype=np.int64),
             np.array([self._candidates[row] for row in rows], dtype=np.int64),
             [str(self._reasons[row]) for row in rows],
             self._rows(rows),

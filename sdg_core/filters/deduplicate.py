@@ -247,7 +247,7 @@ def unit_vectors(
     except (pa.ArrowException, TypeError, AttributeError) as error:
         raise FilterError(f"these values are not vectors: {error}") from error
     if len(column) and not len(sizes):
-        raise FilterError(f"a column of vectors is needed, not of {column.type}")
+        raise FilterError(f"expected a column of vectors, got {column.type}")
     if not len(column):
         return np.zeros((0, size or 0), dtype=np.float32), nulls
     records = np.flatnonzero(~nulls) if ids is None else np.asarray(ids)[~nulls]
@@ -266,7 +266,7 @@ def unit_vectors(
             .reshape(len(column), usual)
         )
     except pa.ArrowException as error:
-        raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
+        raise FilterError(f"expected vectors of numbers, got {column.type}") from error
     largest = np.abs(flat).max(axis=1, initial=0.0)
     for wrong, reason in (
         (~np.isfinite(largest), "holds a null or a number that is not finite"),

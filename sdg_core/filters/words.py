@@ -54,7 +54,7 @@ def as_texts(texts: object) -> pl.Series:
         return series.cast(pl.String)
     if series.dtype != pl.String:
         raise FilterError(
-            f"a column of texts is needed, not of {series.dtype}",
+            f"expected a column of texts, got {series.dtype}",
             remedy="name a column that holds text",
         )
     return series

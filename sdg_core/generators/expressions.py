@@ -234,20 +234,21 @@ def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | Non
     parts = _plain_parts(template)
     if parts is None:
         return None
-    found = {reference: _resolve(reference, frame) for reference in dict.fromkeys(parts[1::2])}
-    columns = {
-        reference: series if series is None else _texts(series)
-        for reference, series in found.items()
-    }
-    if any(series is None for series in columns.values()):
-        return None
+    columns: dict[str, pl.Series] = {}
+    for reference in dict.fromkeys(parts[1::2]):
+        series = _resolve(reference, frame)
+        texts = _texts(series) if series is not None else None
+        if texts is None:
+            return None
+        columns[reference] = texts
     if not columns:
         return pl.repeat(parts[0], length, dtype=pl.String, eager=True)
-    pieces = [
-        pl.lit(part) if place % 2 == 0 else columns[part]
-        for place, part in enumerate(parts)
-        if part
-    ]
+    pieces: list[pl.Expr | pl.Series] = []
+    for place, part in enumerate(parts):
+        if place % 2:
+            pieces.append(columns[part])
+        elif part:
+            pieces.append(pl.lit(part))
     return pl.select(pl.concat_str(pieces)).to_series()
 
 

@@ -37,7 +37,7 @@ class MediaPart:
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
-            raise ValueError("either a url or data is needed, not both")
+            raise ValueError("expected either a url or data")
         if self.data is not None and self.media_type is None:
             raise ValueError("data needs its media_type, such as image/png")
 

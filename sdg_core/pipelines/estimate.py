@@ -269,7 +269,9 @@ def _reckoned(
     tasks = counts.get("tasks", {})
     results = counts.get("results", {})
     prices = pipeline.plan.config.model_configs
-    ends = [totals(costs(usage, prices)) for usage in (expected.low, expected.high)]
+    least = totals(costs(expected.low, prices))
+    most = totals(costs(expected.high, prices))
+    providers = {alias: provider for alias, (_, provider) in pipeline.plan.shell.models.items()}
     local = sum(one.seconds for one in tried) / max(1, len(tried)) * remaining
     failures = [one.failure for one in tried if one.failure is not None]
     return PipelineEstimate(
@@ -285,15 +287,12 @@ def _reckoned(
         reused=results.get("replayed", 0),
         low=expected.low,
         high=expected.high,
-        cost_range={
-            currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()
-        },
+        cost_range={currency: (least.get(currency, 0.0), high) for currency, high in most.items()},
         tasks={label: tasks.get(label, 0) for label in _labels(pipeline)},
         rows=results.get("rows", 0),
         measured=tuple(sorted(measured)),
         speed_assumed=any(
-            pipeline.plan.shell.models[alias][1].provider_type != "simulated"
-            for alias in expected.usage
+            providers[alias].provider_type != "simulated" for alias in expected.usage
         ),
     )
 

@@ -51,12 +51,12 @@ async def agenerate_pipeline(
     run_id: str | None = None,
     begun_by: str | None = None,
 ) -> PipelineSummary:
-    """Make what is missing, partial or changed; the rest is adopted.
+    """Make sources that are missing, partial or changed; complete ones stay as they are.
 
-    partitions: keys; default all. shard: only this slice of them. retry: try sources again that were given up; `sources` names
-    some of them by locator or key.
-    on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
-    before anything is written. Raises errors of `sdg_core.errors`.
+    partitions: keys; default all. shard: only this slice of them. retry: also try the sources that were given up; `sources`
+    narrows that to some of them, by locator or key.
+    on_partition: called in the event loop once a partition is durable, also for those that were complete before.
+    Everything that can be checked is checked before anything is written. Raises errors of `sdg_core.errors`.
     """
     pipeline.check_loaded()
     check_executor(pipeline.plan.config.run)

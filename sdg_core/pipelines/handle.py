@@ -112,13 +112,13 @@ def open_pipeline(
     offline: bool = False,
     untrusted: bool = False,
 ) -> OpenPipeline:
-    """Read and check a pipeline file, or a pipeline that is given in Python, and look for its sources.
+    """Read and check a pipeline file, or a pipeline passed in Python, and find its sources.
 
-    Relative paths of what is not a file start at the working directory.
-    offline: run none of the code that the file names and open no connection. Functions and classes are read from their source,
-    and sources that need code or a network are those that were there when somebody last looked. What only running code shows is
-    run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
-    Raises ConfigError, SeedError if there are no sources, StoreError.
+    Relative paths of a pipeline that is not a file start at the working directory.
+    offline: run none of the code that the file names, and open no connection. Functions and classes are read from their source;
+    sources that need code or a network are those that were found last. Code that cannot be understood by reading it is run only
+    if the file is in the project of the working directory, and never if `untrusted`.
+    Raises ConfigError, StoreError, and SeedError if there are no sources.
     """
     env = os.environ if env is None else env
     objects: Mapping[str, Any] = {}

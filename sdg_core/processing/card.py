@@ -38,15 +38,19 @@ def dataset_card(
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}",
-        *([config.description] if config.description else []),
-        *(["**Replies are simulated: no model was asked.**"] if plan.simulated else []),
-        f"{counted(num_rows, 'record')}.",
-        "## Columns",
-        _table(("column", "type", "made by", "description"), _column_rows(plan, pictures)),
-        *(part for name, schema in transforms for part in _transform(name, schema)),
-        "## How it was made",
-        _how(plan, outcomes),
     ]
+    if config.description:
+        parts.append(config.description)
+    if plan.simulated:
+        parts.append("**Replies are simulated: no model was asked.**")
+    parts.append(f"{counted(num_rows, 'record')}.")
+    parts.append("## Columns")
+    columns = ("column", "type", "made by", "description")
+    parts.append(_table(columns, _column_rows(plan, pictures)))
+    for name, schema in transforms:
+        parts += _transform(name, schema)
+    parts.append("## How it was made")
+    parts.append(_how(plan, outcomes))
     return "\n\n".join(parts) + "\n"
 
 

@@ -113,17 +113,17 @@ def _texts(
 def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list[Variety]:
     """Of an embedding column with one embedding each; nothing of any other."""
     cells = sample_column(frame, name, rows=rows, most=MAX_VECTORS)
-    vectors = [
-        None if cell is None or len(cell["embeddings"]) != 1 else cell["embeddings"][0]
-        for cell in cells
-    ]
+    vectors = []
+    for cell in cells:
+        embeddings = cell["embeddings"] if cell is not None else []
+        vectors.append(embeddings[0] if len(embeddings) == 1 else None)
     try:
         nearest = nearest_neighbours(pl.Series(vectors, dtype=pl.List(pl.Float64)))
     except FilterError:  # of several sizes, or zero: there is no angle between them
         return []
-    return (
-        [Variety(name, stage, nearest.vectors, nearest=nearest.mean)] if nearest is not None else []
-    )
+    if nearest is None:
+        return []
+    return [Variety(name, stage, nearest.vectors, nearest=nearest.mean)]
 
 
 def sample_column(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl.Series:

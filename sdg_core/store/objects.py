@@ -177,6 +177,10 @@ class _ObjectReader(io.RawIOBase):
         return len(content)
 
 
+def _is_segment(text: str) -> bool:
+    return text not in (".", "..") and _SEGMENT.fullmatch(text) is not None
+
+
 def object_path(url: str) -> ObjectPath:
     """The place that a URL names. Raises StoreError for a URL that names none, or where the library is not installed."""
     scheme, _, rest = url.partition("://")
@@ -188,12 +192,8 @@ def object_path(url: str) -> ObjectPath:
             remedy="give a directory or s3://bucket/prefix (--root, or SDG_ROOT)",
         )
     bucket, _, key = rest.rstrip("/").partition("/")
-    wrong = [
-        part
-        for part in key.split("/")
-        if key and (part in (".", "..") or not _SEGMENT.fullmatch(part))
-    ]
-    if not _SEGMENT.fullmatch(bucket) or "@" in bucket or wrong:
+    segments = key.split("/") if key else []
+    if "@" in bucket or not all(map(_is_segment, (bucket, *segments))):
         raise StoreError(
             f"root {shown!r} is not of the form s3://bucket/prefix",
             remedy="use letters, digits and _ . - in it; credentials belong in the environment (AWS_ACCESS_KEY_ID, ...)",

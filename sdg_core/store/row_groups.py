@@ -178,16 +178,14 @@ class SelectionCounts:
 
 def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
     """What selecting came to in row groups; None where nothing was selected."""
-    found = [
-        footer.selection
-        for footer in footers
-        if footer is not None and footer.selection is not None
-    ]
+    found: list[SelectedRows] = []
+    usage: UsageByModel = {}
+    for footer in footers:
+        if footer is not None and footer.selection is not None:
+            found.append(footer.selection)
+            usage = add_usage(usage, footer.selection.usage)
     if not found:
         return None
-    usage: UsageByModel = {}
-    for selection in found:
-        usage = add_usage(usage, selection.usage)
     return SelectionCounts(
         dropped=sum(selection.dropped for selection in found),
         fallback=sum(len(selection.fallback) for selection in found),

@@ -78,25 +78,25 @@ def spent_in(
 def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageByModel:
     """The usage of files, and of replies in the journal that they do not count."""
     usage = total_usage(footers)[0]
-    counted = {
-        (run_id, column, number)
-        for footer in footers
-        for run_id, columns in footer.counted.items()
-        for column, numbers in columns.items()
-        for number in numbers
-    }
+    counted: set[tuple[str, str, int]] = set()
+    for footer in footers:
+        for run_id, columns in footer.counted.items():
+            for column, numbers in columns.items():
+                counted.update((run_id, column, number) for number in numbers)
     ordered = sorted(footers, key=lambda footer: footer.start)
     starts = [footer.start for footer in ordered]
     missing = [frozenset(footer.missing) for footer in ordered]
+
+    def is_in_file(record: int) -> bool:
+        place = bisect_right(starts, record) - 1
+        if place < 0 or record >= starts[place] + ordered[place].size:
+            return False
+        return record not in missing[place]
+
     for reply in replies:
         record = record_and_candidate(reply.record)[0]
-        place = bisect_right(starts, record) - 1
-        in_file = (
-            place >= 0
-            and record < starts[place] + ordered[place].size
-            and record not in missing[place]
-        )
-        if not in_file and (reply.run_id, reply.column, reply.record) not in counted:
+        key = (reply.run_id, reply.column, reply.record)
+        if key not in counted and not is_in_file(record):
             usage = add_usage(usage, reply.usage)
     return usage
 

@@ -39,13 +39,15 @@ class StoredFiles:
 
         Files of a pipeline may differ in columns that some of them have no value of.
         """
-        frames = [
-            pl.scan_parquet(path, glob=False, hive_partitioning=False)
-            if isinstance(path, Path)
-            else pl.DataFrame(read_rows(path)).lazy()
-            for path in self.paths
-        ]
-        return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+        frames = []
+        for path in self.paths:
+            if isinstance(path, Path):
+                frames.append(pl.scan_parquet(path, glob=False, hive_partitioning=False))
+            else:
+                frames.append(pl.DataFrame(read_rows(path)).lazy())
+        if len(frames) == 1:
+            return frames[0]
+        return pl.concat(frames, how="diagonal_relaxed")
 
     def to_arrow(self) -> pa.Table:
         """The rows with the types that they are stored with. Raises CorruptFileError, StoreError."""
@@ -84,14 +86,10 @@ def partition_files(
     for name in PARTITIONED:
         folder = version.directory / name
         with store_errors("list", folder):
-            names = sorted(
-                file.name
-                for file in list_files(folder, after=None)
-                if file.name.endswith(".parquet")
-            )
-        found |= {
-            name.removesuffix(".parquet").removeprefix("batch_"): folder / name for name in names
-        }
+            files = sorted(file.name for file in list_files(folder, after=None))
+        for file in files:
+            if file.endswith(".parquet"):
+                found[file.removesuffix(".parquet").removeprefix("batch_")] = folder / file
     missing = [key for key in keys or () if key not in found]
     if missing or not found:
         which = f"partitions {_listed(missing)}" if missing else "any partition"

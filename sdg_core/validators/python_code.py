@@ -155,10 +155,12 @@ def _message(kind: str, symbol: str, line: int, column: int, message: str) -> di
 
 def _kind(code: str | None) -> str:
     """A finding's severity; one without a rule is a syntax error."""
-    prefix = "".join(letter for letter in code or "" if letter.isalpha() and letter.isupper())
     if code is None or code == "invalid-syntax":
         return "fatal"
-    return "error" if code.startswith("E9") else _TYPES.get(prefix, "warning")
+    if code.startswith("E9"):
+        return "error"
+    prefix = "".join(letter for letter in code if letter.isalpha() and letter.isupper())
+    return _TYPES.get(prefix, "warning")
 
 
 def _statements(text: str) -> int:

@@ -111,3 +111,21 @@ def test_the_map_of_the_code_names_places_that_exist() -> None:
     assert len(named) > 50
     homes = (PROJECT, PROJECT / "sdg_core")
     assert [name for name in named if not any((home / name).exists() for home in homes)] == []
+
+
+def test_the_modules_that_design_notes_name_exist() -> None:
+    """By a path's end, as in `providers/http.py`; tables of counterparts name modules of other projects."""
+    files = [f"/{path.relative_to(PROJECT).as_posix()}" for path in CODE]
+    files += [
+        f"/{path.relative_to(PROJECT).as_posix()}"
+        for folder in ("tests", "benchmarks", "examples")
+        for path in (PROJECT / folder).rglob("*.py")
+    ]
+    gone = []
+    for page in (PROJECT / "docs" / "design").glob("*.md"):
+        if page.name in ("curator-counterparts.md", "data-designer-tests.md"):
+            continue
+        for name in re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")):
+            if not any(file.endswith(f"/{name}") for file in files):
+                gone.append(f"{page.name}: {name}")
+    assert gone == []

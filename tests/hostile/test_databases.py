@@ -156,4 +156,4 @@ def test_several_statements_that_look_like_one(query: str) -> None:
     problems = [
         message for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))
     ]
-    assert problems and "one statement is needed" in problems[0]
+    assert problems and "expected one statement" in problems[0]

@@ -106,7 +106,7 @@ def returned_cells(returned: Any, *, names: Sequence[str], given: Sequence[str])
     if not (isinstance(returned, Mapping) and names[0] in returned):
         if len(names) > 1:
             raise ValueError(
-                f"returned {type(returned).__name__}; a mapping with {', '.join(names)} is needed"
+                f"returned {type(returned).__name__}; expected a mapping with {', '.join(names)}"
             )
         return [returned]
     remaining = [name for name in names if name not in returned]

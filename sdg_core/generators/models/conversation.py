@@ -285,7 +285,9 @@ def assistant_message(reply: ChatResponse) -> Message:
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
     """The conversation with a reply that cannot be used, and why. Calls in it are answered, because servers insist on it."""
     refused = (refusal(call, "an answer is wanted") for call in reply.tool_calls)
-    said = f"This reply cannot be used: {problem}\n\nReply again, in full and in the form that was asked for."
+    said = (
+        f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
+    )
     messages = (*request.messages, assistant_message(reply), *refused, Message("user", said))
     return replace(request, messages=messages)
 

@@ -85,6 +85,6 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 def _text(value: Any) -> str:
     if value is None:
-        raise CellError("there is a null where a text is needed")
+        raise CellError("expected text, got null")
     plain = plain_value(value)
     return plain if isinstance(plain, str) else orjson.dumps(plain).decode()

@@ -234,26 +234,28 @@ class ModelServerProcess:
 def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str | None]:
     """What `CUDA_VISIBLE_DEVICES` is for each of a run's servers: a list is taken as it is; servers that ask for a number share
     out what the run may use, in order. None: left as it is. Raises ValueError where there are not enough."""
-    free = (
-        [name.strip() for name in env["CUDA_VISIBLE_DEVICES"].split(",")]
-        if env.get("CUDA_VISIBLE_DEVICES")
-        else None
-    )
+    visible = env.get("CUDA_VISIBLE_DEVICES")
+    free = [name.strip() for name in visible.split(",")] if visible else None
     taken = 0
     found: list[str | None] = []
     for serve in served:
-        if not isinstance(serve.gpus, int):
-            found.append(",".join(map(str, serve.gpus)) if serve.gpus is not None else None)
-            continue
-        if free is not None and taken + serve.gpus > len(free):
-            raise ValueError(
-                f"{taken + serve.gpus} GPUs are asked for, and CUDA_VISIBLE_DEVICES names {len(free)}: {','.join(free)}"
-            )
-        numbers = range(taken, taken + serve.gpus)
-        found.append(
-            ",".join(free[number] if free is not None else str(number) for number in numbers)
-        )
-        taken += serve.gpus
+        match serve.gpus:
+            case None:
+                found.append(None)
+            case int(count):
+                last = taken + count
+                if free is None:
+                    names = [str(number) for number in range(taken, last)]
+                elif last <= len(free):
+                    names = free[taken:last]
+                else:
+                    raise ValueError(
+                        f"the file asks for {last} GPUs, and CUDA_VISIBLE_DEVICES names {len(free)}: {','.join(free)}"
+                    )
+                found.append(",".join(names))
+                taken = last
+            case listed:
+                found.append(",".join(map(str, listed)))
     return found
 
 

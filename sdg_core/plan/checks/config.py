@@ -87,24 +87,19 @@ def check_before_graph(
         faults = list(_check_templates(column))
         templates_ok &= not faults
         faults += check_sampler(column, around)
-        faults += [
-            *check_skip(column),
-            *check_custom(column),
-            *check_validation(column),
-            *check_model_column(column),
-        ]
+        faults += check_skip(column)
+        faults += check_custom(column)
+        faults += check_validation(column)
+        faults += check_model_column(column)
         if not faults:
-            faults = [
-                *_check_references(column, None if open_ended else known),
-                *check_fields(column, structs),
-            ]
+            faults += _check_references(column, None if open_ended else known)
+            faults += check_fields(column, structs)
         problems += [(("columns", index, *path), message) for path, message in faults]
     made = [*names, *producers_of(config.columns)]
     if templates_ok and len(set(made)) == len(made):
-        problems += [
-            (("columns", names.index(cycle[0])), f"dependency cycle: {' -> '.join(cycle)}")
-            for cycle in find_cycles(config)
-        ]
+        for cycle in find_cycles(config):
+            path = ("columns", names.index(cycle[0]))
+            problems.append((path, f"dependency cycle: {' -> '.join(cycle)}"))
     return [*problems, *check_constraint_names(config, None if open_ended else known, also_known)]
 
 

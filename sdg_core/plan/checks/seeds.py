@@ -93,7 +93,7 @@ def check_sql(source: SqlSeedSource) -> Problems:
     if ";" in _OPAQUE.sub(" ", source.query).strip().rstrip(";"):
         yield (
             (*_SOURCE, "query"),
-            "one statement is needed, this has several; the rows come from a single SELECT",
+            "expected one statement, got several; write a single SELECT",
         )
     elif not ordered_at_top_level(source.query):
         message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"

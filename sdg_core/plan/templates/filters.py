@@ -228,14 +228,14 @@ def _dictsort(
     value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False
 ) -> list[Any]:
     if not isinstance(value, dict):
-        raise ValueError("filter dictsort: a mapping is needed")
+        raise ValueError("filter dictsort: expected a mapping")
     return jinja_filters.do_dictsort(value, case_sensitive, by, reverse)  # type: ignore[arg-type]
 
 
 def _items(value: Any, name: str, *, may_be_empty: bool = False) -> Any:
     if not isinstance(value, list | tuple | dict | str) or not (value or may_be_empty):
         kind = "a list or text" if may_be_empty else "a list or text that is not empty"
-        raise ValueError(f"filter {name}: {kind} is needed")
+        raise ValueError(f"filter {name}: expected {kind}")
     return value
 
 

@@ -115,13 +115,20 @@ def _measure(value: Any) -> tuple[float, float]:
     """Characters of a plain value, and the most items of anything in it; a text is looped over by character."""
     if isinstance(value, str):
         return len(value), len(value)
-    if not isinstance(value, dict | list):
+    if isinstance(value, dict):
+        size: float = sum(map(len, value))
+        children: Iterable[Any] = value.values()
+    elif isinstance(value, list):
+        size = 0
+        children = value
+    else:
         return SCALAR_SIZE, 0
-    keys = sum(map(len, value)) if isinstance(value, dict) else 0
-    parts = [_measure(child) for child in (value.values() if isinstance(value, dict) else value)]
-    return keys + sum(8 + size for size, _ in parts), max(
-        (len(value), *(count for _, count in parts))
-    )
+    count: float = len(value)
+    for child in children:
+        inner_size, inner_count = _measure(child)
+        size += 8 + inner_size
+        count = max(count, inner_count)
+    return size, count
 
 
 class _Walk(ExpressionSizes):

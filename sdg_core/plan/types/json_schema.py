@@ -116,11 +116,11 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
             return json_text(value, where=where or "the value")
         case ListOf(item):
             if not isinstance(value, list):
-                raise ValueError(f"{where or 'the value'}: a list is needed")
+                raise ValueError(f"{where or 'the value'}: expected a list")
             return [fit(part, item, where=f"{where}[{place}]") for place, part in enumerate(value)]
         case Fields(fields):
             if not isinstance(value, dict):
-                raise ValueError(f"{where or 'the value'}: an object is needed")
+                raise ValueError(f"{where or 'the value'}: expected an object")
             return {
                 name: fit(value.get(name), part, where=f"{where}.{name}" if where else name)
                 for name, part in fields

@@ -115,11 +115,12 @@ def load_definition(found: Definition) -> Any:
 def _binds_dynamically(tree: ast.Module) -> bool:
     """Whether running a file may bind names that its top level does not show."""
     plain = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.ImportFrom)
-    return any(
-        not isinstance(node, plain)
-        or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
-        for node in tree.body
-    )
+    for node in tree.body:
+        if not isinstance(node, plain):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            return True
+    return False
 
 
 def _written_in_file(value: Any, found: Definition) -> bool:
@@ -301,9 +302,11 @@ def _is_installed_as(where: str, top: Any, *, base_file: Definition) -> bool:
     if len(parts) == 1:
         origin = FilePath(top.origin).resolve() if top.has_location and top.origin else None
         return origin is not None and _reaches(origin, base_file)
-    places = [FilePath(place) for place in top.submodule_search_locations or ()]
-    candidates = (_below(place, parts[1:]) for place in places)
-    return any(found is not None and _reaches(found, base_file) for found in candidates)
+    for place in top.submodule_search_locations or ():
+        found = _below(FilePath(place), parts[1:])
+        if found is not None and _reaches(found, base_file):
+            return True
+    return False
 
 
 def _reaches(origin: FilePath, found: Definition) -> bool:

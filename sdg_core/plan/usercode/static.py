@@ -168,11 +168,13 @@ def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
     for statement in tree.body:
         match statement:
             case ast.Import(names=items):
-                sources += [
-                    item.name for item in items if (item.asname or item.name.split(".")[0]) == root
-                ]
+                for item in items:
+                    bound = item.asname or item.name.split(".")[0]
+                    if bound == root:
+                        sources.append(item.name)
             case ast.ImportFrom(module=str(module), names=items):
-                sources += [module for item in items if (item.asname or item.name) == root]
+                if any((item.asname or item.name) == root for item in items):
+                    sources.append(module)
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) if name == root:
                 return False
     return bool(sources) and all(source.split(".")[0] == "sdg_core" for source in sources)

@@ -58,7 +58,7 @@ MISTAKES = {
     "sql": (code("sql"), "columns[1].code_lang", "got 'sql'; did you mean 'sql:ansi'?"),
     "columns by name": (
         TOP + "columns: {a: {column_type: sampler}}\n",
-        "columns: a list is needed",
+        "columns: expected a list",
         "as in - {name: plan, ...}",
     ),
     "seed data as the seed": (

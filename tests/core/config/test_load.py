@@ -212,22 +212,22 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "did you mean 'weights'?",
         ),
-        (COLUMN + "num_records: many\n", "num_records", 3, "a whole number is needed, got 'many'"),
-        (COLUMN + "num_records: '10'\n", "num_records", 3, "a whole number is needed, got '10'"),
-        (COLUMN + "num_records: 1.5\n", "num_records", 3, "a whole number is needed, got 1.5"),
+        (COLUMN + "num_records: many\n", "num_records", 3, "expected a whole number, got 'many'"),
+        (COLUMN + "num_records: '10'\n", "num_records", 3, "expected a whole number, got '10'"),
+        (COLUMN + "num_records: 1.5\n", "num_records", 3, "expected a whole number, got 1.5"),
         (COLUMN + "num_records: yes\n", "num_records", 3, "YAML reads an unquoted yes"),
         (COLUMN + "num_records: 0\n", "num_records", 3, "greater than 0, got 0"),
         (COLUMN + "row_group_size: -1\n", "row_group_size", 3, "greater than 0"),
-        (COLUMN + "seed: abc\n", "seed", 3, "a whole number is needed"),
+        (COLUMN + "seed: abc\n", "seed", 3, "expected a whole number"),
         (COLUMN + "name: 9x\n", "name", 3, "not a valid name"),
         (COLUMN + "name: ../x\n", "name", 3, "not a valid name"),
-        (COLUMN + "name: yes\n", "name", 3, "text is needed, got True; YAML reads"),
+        (COLUMN + "name: yes\n", "name", 3, "expected text, got True; YAML reads"),
         (COLUMN + "1: x\n", "1", 3, "key 1 must be text; quote it"),
         ("name: a\n", "columns", 1, "required, but not given"),
-        ("columns: []\n", "columns", 1, "at least one item is needed"),
-        ("columns:\n", "columns", 1, "a list is needed"),
-        ("columns: {a: {column_type: expression}}\n", "columns", 1, "a list is needed"),
-        ("columns: [null]\n", "columns[0]", 1, "a mapping is needed"),
+        ("columns: []\n", "columns", 1, "expected at least one item"),
+        ("columns:\n", "columns", 1, "expected a list"),
+        ("columns: {a: {column_type: expression}}\n", "columns", 1, "expected a list"),
+        ("columns: [null]\n", "columns[0]", 1, "expected a mapping"),
         ("columns:\n- {name: a}\n", "columns[0]", 2, "column_type is required"),
         (
             "columns:\n- {column_type: llm, name: a}\n",
@@ -248,7 +248,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "got 'a+b'",
         ),
         (sampler("{values: [a]}", kind="categry"), "columns[0].sampler_type", 4, "got 'categry'"),
-        (sampler("[1]"), "columns[0].params", 5, "a mapping is needed"),
+        (sampler("[1]"), "columns[0].params", 5, "expected a mapping"),
         (
             sampler("{values: [a, b], weights: [1]}"),
             "columns[0].params",
@@ -274,7 +274,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "sum of the weights",
         ),
-        (sampler("{values: []}"), "columns[0].params.values", 5, "at least one item is needed"),
+        (sampler("{values: []}"), "columns[0].params.values", 5, "expected at least one item"),
         (
             sampler("{values: [a, yes]}"),
             "columns[0].params.values[1]",
@@ -297,7 +297,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             sampler("{values: [[a]]}"),
             "columns[0].params.values[0]",
             5,
-            "text or a number is needed",
+            "expected text or a number",
         ),
         (
             sampler("{low: 5, high: 1}", kind="uniform"),
@@ -309,7 +309,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             sampler("{low: '0', high: 1}", kind="uniform"),
             "columns[0].params.low",
             5,
-            "a number is needed, got '0'",
+            "expected a number, got '0'",
         ),
         (sampler("{low: .inf, high: 1}", kind="uniform"), "columns[0].params.low", 5, "finite"),
         (
@@ -358,7 +358,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             COLUMN + "seed_config: {source: {path: 5}}\n",
             "seed_config.source.path",
             3,
-            "text is needed, got 5",
+            "expected text, got 5",
         ),
         (
             COLUMN + "seed_config: {source: {path: []}}\n",
@@ -394,7 +394,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             COLUMN + "seed_config: {source: {seed_type: custom, reader: Reader}}\n",
             "seed_config.source.reader",
             3,
-            "a class is needed",
+            "expected a class",
         ),
         (
             COLUMN
@@ -411,7 +411,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "index 4 needs num_partitions above it",
         ),
         (COLUMN + "row_group_size: 2\nbuffer_size: 3\n", "buffer_size", 4, "keep one"),
-        (COLUMN + "buffer_size: x\n", "buffer_size", 3, "a whole number is needed"),
+        (COLUMN + "buffer_size: x\n", "buffer_size", 3, "expected a whole number"),
         (
             provider("extra_body: {x: .inf}"),
             "model_providers[0].extra_body",
@@ -443,7 +443,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             4,
             "is not a URL",
         ),
-        ("data_designer: 3\n", "data_designer", 1, "a mapping is needed"),
+        ("data_designer: 3\n", "data_designer", 1, "expected a mapping"),
         ("data_designer:\n  columns: []\n", "data_designer.columns", 2, "at least one item"),
         (
             "data_designer:\n  columns:\n  - {column_type: expression, name: a, expr: x}\nnum_records: x\n",
@@ -514,7 +514,7 @@ def test_the_message_is_one_readable_block(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{tmp_path / 'tickets.yaml'}: 2 problems",
         "  line 3, nun_records: unknown key 'nun_records'; did you mean 'num_records'?",
-        "  line 4, seed: a whole number is needed, got 'x'; this is the seed of the random numbers; "
+        "  line 4, seed: expected a whole number, got 'x'; this is the seed of the random numbers; "
         "seed data goes into seed_config",
     ]
 

@@ -127,7 +127,7 @@ MISTAKES = {
     ),
     "16 options that are a list": (
         judge("[bad, good]"),
-        "scores[0].options: a mapping is needed, got a list",
+        "scores[0].options: expected a mapping, got a list",
         "{1: bad",
     ),
     "17 a seed file that is missing": (

@@ -299,7 +299,7 @@ WRONG = [
         "serve goes with provider_type",
     ),
     ({"endpoint": "http://127.0.0.1:{port}/v1"}, "goes with serve only"),
-    ({"serve": {"command": "s {port}", "health": "health"}}, "a path is needed"),
+    ({"serve": {"command": "s {port}", "health": "health"}}, "expected a path"),
     ({"serve": {"command": "s {port}", "gpus": -1}}, "gpus"),
     ({"serve": {"command": "s {port}", "ready_timeout": 0}}, "ready_timeout"),
     ({"serve": {"command": "s {port}", "restart": True}}, "restart"),
@@ -336,6 +336,6 @@ def test_servers_share_out_the_devices_of_the_run() -> None:
         "",
     ]
     with pytest.raises(
-        ValueError, match="3 GPUs are asked for, and CUDA_VISIBLE_DEVICES names 2: 4,6"
+        ValueError, match="the file asks for 3 GPUs, and CUDA_VISIBLE_DEVICES names 2: 4,6"
     ):
         visible_devices([*gpus(2, 1)], {"CUDA_VISIBLE_DEVICES": "4,6"})

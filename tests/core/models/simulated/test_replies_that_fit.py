@@ -143,5 +143,5 @@ def test_a_column_has_its_own_length_and_only_its_own_fingerprint_knows_it(tmp_p
     with pytest.raises(ConfigError, match=r"reply_tokens\.lang.*did you mean 'long'"):
         open_dataset(tmp_path / "t.yaml", config, root=tmp_path)
     config["model_providers"][0]["simulation"] = {"reply_tokens": "many"}
-    with pytest.raises(ConfigError, match="tokens are needed, {mean: tokens"):
+    with pytest.raises(ConfigError, match="expected tokens, {mean: tokens"):
         open_dataset(tmp_path / "t.yaml", config, root=tmp_path)

@@ -62,7 +62,7 @@ def test_one_statement_only() -> None:
     [(_, message)] = problems(
         seed_type="sql", url="sqlite:///x.db", query=f"DROP TABLE t; {ORDERED}"
     )
-    assert "one statement is needed" in message
+    assert "expected one statement" in message
     assert (
         problems(seed_type="sql", url="sqlite:///x.db", query="SELECT ';' FROM t ORDER BY 1;") == []
     )

@@ -303,7 +303,7 @@ _ODD_VALUES: list[object] = [
     *({"b": 1, "A": "x"}, {}),
 ]
 _NOT_THERE = re.compile(
-    r"undefined value|value is null|not empty is needed|is not iterable|is not a number"
+    r"undefined value|value is null|expected a list or text that is not empty|is not iterable|is not a number"
 )
 """Why we refuse where Jinja goes on with nothing, or with 0."""
 
