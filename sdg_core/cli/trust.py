@@ -44,7 +44,7 @@ def _ask(file: Path, effects: "api.Effects") -> None:
         )
     if _is_remembered(effects.digest):
         return
-    typer.echo(f"{printable(str(file))} lies outside this project. It\n{block}", err=True)
+    typer.echo(f"{printable(str(file))} is outside this project. It\n{block}", err=True)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     if not typer.confirm("Continue, now and whenever this content is run?", err=True):

@@ -11,7 +11,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("unknown escape", "; put text that has a backslash in single quotes"),
     (
         "quoted scalar",
-        "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text",
+        "; a quote is not closed, or is inside a text: write it twice, or use the other kind around the text",
     ),
     (
         "block sequence entries",

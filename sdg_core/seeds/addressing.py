@@ -24,7 +24,7 @@ def selected_range(num_rows: int, selection: IndexRange | PartitionBlock | None)
         case IndexRange(start=start, end=end):
             if end >= num_rows:
                 raise SeedError(
-                    f"seed_config.selection_strategy: end {end} lies outside the seed data",
+                    f"seed_config.selection_strategy: end {end} is outside the seed data",
                     remedy=f"it has {counted(num_rows, 'row')}; the last index is {num_rows - 1}",
                 )
             return start, end - start + 1

@@ -15,8 +15,8 @@ _REMEDIES = {
     errno.EACCES: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
     errno.EPERM: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
     errno.EROFS: "the file system is read-only: choose another root (--root, or SDG_ROOT)",
-    errno.ENOTDIR: "a file stands where a directory belongs: choose another root (--root, or SDG_ROOT)",
-    errno.EEXIST: "a file stands where a directory belongs: choose another root (--root, or SDG_ROOT)",
+    errno.ENOTDIR: "there is a file where a directory belongs: choose another root (--root, or SDG_ROOT)",
+    errno.EEXIST: "there is a file where a directory belongs: choose another root (--root, or SDG_ROOT)",
 }
 
 

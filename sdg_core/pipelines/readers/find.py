@@ -112,7 +112,7 @@ def find_sources(
     if not found and not config.allow_empty:
         remedy = "set sources.allow_empty: true if sources come later"
         if isinstance(config, FileSources | HtmlSources | DocumentSources | HubSources):
-            pattern = "correct the pattern (** stands for any directories)"
+            pattern = "correct the pattern (** matches any directories)"
             if _is_folder(config.path, base=base):
                 pattern = (
                     f"it is a folder: name the files in it, as in {config.path.rstrip('/')}/**/*"

@@ -77,7 +77,7 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
     own = _is_own(path, base=base)
     if where.endswith(".py") and not own:
         raise UserCodeError(
-            f"{where} lies outside the directory of the dataset file and its project; move it there, or the dataset file"
+            f"{where} is outside the directory of the dataset file and its project; move it there, or the dataset file"
         )
     found = _definition(where, name, path, base=base, own=own, depth=0)
     if found is None:

@@ -284,7 +284,7 @@ def test_drift_under_always(place: Place) -> None:
 def test_a_root_that_is_a_file(place: Place) -> None:
     place.root.write_text("mine")
     place.refused(
-        "generate", says=(str(place.root / "tickets"), "a file stands where a directory belongs")
+        "generate", says=(str(place.root / "tickets"), "there is a file where a directory belongs")
     )
 
 

@@ -63,7 +63,7 @@ MISTAKES = {
     ),
     "seed data as the seed": (
         columns() + "seed: data.csv\n",
-        "seed: a whole number",
+        "seed: expected a whole number",
         "seed data goes into seed_config",
     ),
     "seed data by a path": (

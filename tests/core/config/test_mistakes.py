@@ -177,7 +177,7 @@ MISTAKES = {
     ),
     "a number with a suffix": (
         columns().replace("5\n", "5k\n", 1),
-        "num_records: a whole number",
+        "num_records: expected a whole number",
         "got '5k'",
     ),
     "a constraint on text": (

@@ -204,7 +204,7 @@ def test_a_file_in_the_place_of_a_directory_is_a_store_error(tmp_path: Path) -> 
     for directory in (tmp_path / "file", tmp_path / "file" / "tickets"):
         with pytest.raises(StoreError, match="cannot write to") as raised:
             ensure_writable(directory)
-        assert "a file stands where a directory belongs" in str(raised.value.remedy)
+        assert "there is a file where a directory belongs" in str(raised.value.remedy)
 
 
 def test_a_directory_is_published_whole_and_replaces_the_old_one(tmp_path: Path) -> None:
