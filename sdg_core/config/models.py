@@ -3,7 +3,7 @@
 import re
 import shlex
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -115,6 +115,12 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+_SECRET_PARAMETER = re.compile(
+    r"(.*[_-])?(key|apikey|token|secret|signature|sig|password|passwd|pwd)", re.IGNORECASE
+)
+"""Names of parameters of a URL that hold what nobody else may know."""
+
+
 def without_login(endpoint: str) -> str:
     """An endpoint that is a URL, and keeps no secret."""
     if not endpoint.startswith(("http://", "https://")):
@@ -130,6 +136,11 @@ def without_login(endpoint: str) -> str:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"endpoint is not a URL: {error}") from None
+    for name, value in parse_qsl(parts.query):
+        if value and _SECRET_PARAMETER.fullmatch(name):
+            raise ValueError(
+                f"endpoint holds a secret ({name}=...), which does not belong in a file; use api_key"
+            )
     if not parts.hostname or port == 0:
         raise ValueError("endpoint is not a URL; it names no host, or the port 0")
     return endpoint

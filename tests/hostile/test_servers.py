@@ -322,3 +322,10 @@ def test_no_message_shows_a_secret_of_a_root(url: str) -> None:
 def test_a_validator_has_no_password_in_its_address() -> None:
     with pytest.raises(ValueError, match="do not belong in a file"):
         RemoteParams(endpoint_url="https://user:pass@example.com/check")
+
+
+@pytest.mark.parametrize("name", ["key", "api-key", "X_API_KEY", "access_token", "Password", "sig"])
+def test_an_endpoint_has_no_secret_among_its_parameters(name: str) -> None:
+    with pytest.raises(ValueError, match="holds a secret"):
+        ModelProvider(name="p", endpoint=f"http://127.0.0.1/v1?{name}=hidden-4711")
+    ModelProvider(name="p", endpoint="http://127.0.0.1/v1?api-version=2024-10-21&monkey=1")
