@@ -43,7 +43,7 @@ WIDE = 1500
 """On a narrower page Dagster cuts the right edge of a message off."""
 FAULTY = "answers"
 _REFUSED = Fault("status", status=400, message="This request was rejected by the safety system")
-REPLIES = [*[None] * SIZE, *[_REFUSED] * SIZE, None, _REFUSED]
+REPLIES: list[Fault | None] = [*[None] * SIZE, *[_REFUSED] * SIZE, None, _REFUSED]
 """Of its model, one request at a time: a row group that is complete, one without a row, one that is partial."""
 
 
