@@ -5,7 +5,6 @@ the beginnings of values, repeat an item of a list, or claim nulls of any width.
 file. The batches come back through a pipe, which takes no longer than decoding them here.
 """
 
-import atexit
 import io
 import os
 import queue
@@ -14,7 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
+from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError, end_with_interpreter
 
 MEMORY = 2 * 2**30
 SECONDS = 60.0
@@ -64,7 +63,7 @@ class _Processes:
 
 
 processes = _Processes()
-atexit.register(processes.close)
+end_with_interpreter(processes.close)
 
 
 def decoded(
