@@ -79,6 +79,7 @@ class History:
         self.company = random.Random(f"company of {seed}")
         self.there: dict[str, str] = {}
         self.renamed: Counter[str] = Counter()
+        self.words: set[str] = set()
         self.more = {
             **served_by(url, max_parallel_requests=AT_ONCE),
             "run": {"max_failure_rate": 1.0, "max_attempts": 2},
@@ -105,6 +106,7 @@ class History:
         for name in "abcde":
             if self.draw.random() < 0.5:
                 self.there[name] = text(self.draw)
+                self.words.update(self.there[name].split())
                 self.project.write(**{name: self.there[name]})
             elif name in self.there and self.draw.random() < 0.3:
                 del self.there[name]
@@ -122,12 +124,14 @@ class History:
         (folder / f"{name}.txt").rename(folder / f"{other}.txt")
 
     def paid_again(self, prompts: list[str]) -> int:
-        """How many prompts are repetitions, apart from those of a text that another source had before."""
+        """How many prompts are repetitions, apart from those of a text that another source had before. Prompts of empty texts are
+        left out: these are all alike, so that a source can have had one before."""
         again = 0
         for prompt, count in Counter(prompts).items():
-            words = [word.partition(".")[0] for word in prompt.split()]
-            expected = 1 + max(self.renamed[word] for word in words)
-            again += max(0, count - expected)
+            words = self.words & {word.partition(".")[0] for word in prompt.split()}
+            if words:
+                expected = 1 + max(self.renamed[word] for word in words)
+                again += max(0, count - expected)
         return again
 
     def run(self, *, may_die: bool) -> None:
