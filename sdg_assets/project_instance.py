@@ -66,5 +66,5 @@ class ProjectArtifactStorage(BelowHome, LocalArtifactStorage):
     """What assets without an I/O manager of their own store."""
 
 
-class ProjectComputeLogManager(BelowHome, LocalComputeLogManager):
+class ProjectComputeLogs(BelowHome, LocalComputeLogManager):
     """What steps write to stdout and stderr."""

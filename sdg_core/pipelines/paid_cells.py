@@ -4,7 +4,7 @@ changed, because it went and came back, or in a version in which a later stage i
     <root>/<pipeline>/<version>/cells/00000.jsonl.zst            by source: the cells that models and functions made
 
 The journal holds a cell until its source is complete. A pipeline's rows do not hold every cell (stages filter, explode and drop),
-so its cells are kept beside them, under the fingerprints of their columns: whoever makes the source again takes those that its
+so its cells are kept beside them, under the fingerprints of their columns: a run that makes the source again takes those that its
 columns would make from the same values, as it takes them from the journal. Losing these files loses nothing but that.
 """
 
