@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         RowGroupFinished,
         RowGroupSaved,
         RunStarted,
+        SourcesProgress,
     )
     from sdg_core.dataset.handle import (
         ConfigLike,
@@ -203,7 +204,7 @@ _MODULES = {
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
-        "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
+        "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted SourcesProgress"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.spending": "DatasetSpending",
@@ -363,6 +364,7 @@ __all__ = [
     "SelectionCounts",
     "Shard",
     "ShrinkError",
+    "SourcesProgress",
     "Stage",
     "StoreError",
     "StorePath",

@@ -15,6 +15,7 @@ from sdg_core.api import (
     RecordsSettled,
     RowGroupFinished,
     RunStarted,
+    SourcesProgress,
     money_text,
 )
 from sdg_core.cli.output import printable
@@ -118,6 +119,7 @@ class Counts:
         self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
         self.dropped = self.waiting = 0
         self.spent = ""
+        self.sources: SourcesProgress | None = None
 
     def add(self, event: Event) -> None:
         """Count an event."""
@@ -134,6 +136,10 @@ class Counts:
                 self.spent = _spent(event)
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
+            case SourcesProgress():
+                self.sources = event
+                self.failed = event.failed
+                self.spent = _spent(event)
             case _:
                 pass
 
@@ -149,7 +155,7 @@ class Counts:
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
-def _spent(event: RecordsSettled) -> str:
+def _spent(event: RecordsSettled | SourcesProgress) -> str:
     """What the run has cost so far, and how many requests it sent again."""
     would = "would cost " if event.simulated else ""
     money = [f"{would}{money_text(amount)} {currency}" for currency, amount in event.cost.items()]
@@ -172,25 +178,43 @@ class _Lines:
         elif isinstance(event, RunStarted):
             announce(event, self._print)
         elif self._clock() - self._last >= LINE_INTERVAL:
-            counts = self._counts
-            now = self._clock()
-            self._last = now
-            done = counts.settled
-            rate = done / (now - self._began)
-            left = (counts.records - counts.elsewhere - done) / rate if rate else 0
+            self._last = self._clock()
             parts = [
-                f"{done:,} of {counted(counts.records - counts.elsewhere, 'record')}",
-                f"{counts.groups_done:,} of {counted(counts.groups, 'row group')}",
-                rate_text(rate),
-                f"{left:,.0f} s left",
-                counts.spent,
-                counts.failures,
+                *self._done(self._last - self._began),
+                self._counts.spent,
+                self._counts.failures,
             ]
             self._print(", ".join(part for part in parts if part))
+
+    def _done(self, seconds: float) -> list[str]:
+        """How much is done after so many seconds, and how long the rest may take."""
+        counts = self._counts
+        if counts.sources is not None:
+            return _sources_done(counts.sources, seconds)
+        records = counts.records - counts.elsewhere
+        rate = counts.settled / seconds
+        left = (records - counts.settled) / rate if rate else 0
+        return [
+            f"{counts.settled:,} of {counted(records, 'record')}",
+            f"{counts.groups_done:,} of {counted(counts.groups, 'row group')}",
+            rate_text(rate),
+            f"{left:,.0f} s left",
+        ]
 
     def _print(self, text: str) -> None:
         sys.stderr.write(f"{self._name}: {printable(text)}\n")
         sys.stderr.flush()
+
+
+def _sources_done(event: SourcesProgress, seconds: float) -> list[str]:
+    """The same of a pipeline. Nobody knows how much a source will come to, so the time left is a guess by sources."""
+    parts = [f"{event.settled:,} of {counted(event.sources, 'source')}"]
+    if event.tasks:
+        parts += [counted(event.tasks, "task"), rate_text(event.tasks / seconds)]
+    if event.settled:
+        left = (event.sources - event.settled) * seconds / event.settled
+        parts.append(f"about {left:,.0f} s left")
+    return parts
 
 
 def announce(event: RunStarted, show: Callable[[str], None]) -> None:

@@ -12,21 +12,21 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sdg_core.api import Event, Notice, RunStarted
+from sdg_core.api import Event, Notice, RunStarted, SourcesProgress
 from sdg_core.cli.output import printable
 from sdg_core.cli.progress import Counts, announce, rate_text
 from sdg_core.counts import counted
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr for one task, whose fields are `groups`, `spent` and `failures`."""
+    """A bar on stderr for one task, whose fields are `unit`, `parts`, `spent` and `failures`."""
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} records"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
         _Rate(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[groups]}"),
+        TextColumn("{task.fields[parts]}"),
         TextColumn("{task.fields[spent]}"),
         TextColumn("[red]{task.fields[failures]}"),
         console=Console(stderr=True, emoji=False),
@@ -34,7 +34,7 @@ def progress_bar() -> Progress:
 
 
 class _Rate(ProgressColumn):
-    """Records per second, or minute."""
+    """Records or sources per second, or minute."""
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
@@ -63,14 +63,26 @@ class Bar:
                 lambda text: self._progress.console.print(text, highlight=False, markup=False),
             )
             if event.records:
-                self._task = self._progress.add_task(
-                    self._name, total=event.records, groups="", spent="", failures=""
-                )
-        if self._task is not None:
-            self._progress.update(
-                self._task,
-                completed=counts.settled + counts.elsewhere,
-                groups=f"{counts.groups_done:,}/{counted(counts.groups, 'row group')}",
-                spent=counts.spent,
-                failures=counts.failures,
-            )
+                self._task = self._begin(event.records, "records")
+        elif isinstance(event, SourcesProgress) and self._task is None:
+            self._task = self._begin(event.sources, "sources")
+        if self._task is None:
+            return
+        if counts.sources is None:
+            completed = counts.settled + counts.elsewhere
+            parts = f"{counts.groups_done:,}/{counted(counts.groups, 'row group')}"
+        else:
+            completed = counts.sources.settled
+            parts = counted(counts.sources.tasks, "task") if counts.sources.tasks else ""
+        self._progress.update(
+            self._task,
+            completed=completed,
+            parts=parts,
+            spent=counts.spent,
+            failures=counts.failures,
+        )
+
+    def _begin(self, total: int, unit: str) -> TaskID:
+        return self._progress.add_task(
+            self._name, total=total, unit=unit, parts="", spent="", failures=""
+        )

@@ -90,11 +90,37 @@ class CellStarted:
 
 
 @dataclass(frozen=True)
+class SourcesProgress:
+    """How far the run of a pipeline is. It comes when the run starts, every second, and at its end.
+
+    sources: to make in this run; settled: those of them that are durable, or were made by another run.
+    tasks: those of `columns` stages that are done; failed: those that are not, and will not be in this run.
+    cost, retries, simulated: as in RecordsSettled.
+    """
+
+    sources: int
+    settled: int
+    tasks: int
+    failed: int
+    cost: Mapping[str, float] = field(default_factory=dict, compare=False)
+    retries: int = field(default=0, compare=False)
+    simulated: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something a person should know: a new version, a quarantined file, simulated replies."""
 
     message: str
 
 
-Event = RunStarted | CellStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
+Event = (
+    RunStarted
+    | CellStarted
+    | RecordsSettled
+    | RowGroupFinished
+    | RowGroupSaved
+    | SourcesProgress
+    | Notice
+)
 Observer = Callable[[Event], None]

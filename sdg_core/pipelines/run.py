@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sdg_core.dataset.events import Notice
+from sdg_core.dataset.events import Notice, SourcesProgress
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.shutdown import first_error
@@ -24,6 +24,8 @@ from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.partition_results import OnPartition, PartitionResults
 from sdg_core.pipelines.publisher import Publisher
 from sdg_core.pipelines.stages import StageRunner
+
+_PROGRESS_INTERVAL = 1.0
 
 
 async def run_partitions(
@@ -46,6 +48,7 @@ async def run_partitions(
     )
     results = PartitionResults(context, on_partition)
     budget = FailureBudget(context.settings, began=time.monotonic())
+    progress = _Progress(context, work, results, budget)
     async with _open_journal(context, ledger) as journal:
         to_make = any(not status.is_settled for status in work)
         cells = None
@@ -76,6 +79,7 @@ async def run_partitions(
                     watches = [
                         tasks.create_task(watch) for watch in _watches(context, budget, lost)
                     ]
+                    watches.append(tasks.create_task(progress.tell_now_and_then()))
                     await queue.settle(work)
                     for watch in watches:
                         watch.cancel()
@@ -83,7 +87,52 @@ async def run_partitions(
                 raise first_error(errors) from errors
             finally:
                 await publisher.drain()
+    progress.tell()
     return results
+
+
+class _Progress:
+    """Tells how far a run is."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        work: Sequence[PartitionStatus],
+        results: PartitionResults,
+        budget: FailureBudget,
+    ) -> None:
+        self._context = context
+        self._results = results
+        self._budget = budget
+        to_make = [status for status in work if not status.is_settled]
+        settled = [status.footer for status in work if status.is_settled]
+        self._sources = sum(len(status.to_make) for status in to_make)
+        self._complete = sum(len(footer.sources) for footer in settled if footer is not None)
+
+    def tell(self) -> None:
+        """Tell it once; nothing if there is nothing to make."""
+        if not self._sources:
+            return
+        results = self._results
+        by_others = max(0, results.adopted - self._complete)
+        spending = self._context.models.spending
+        self._context.tally(
+            SourcesProgress(
+                sources=self._sources,
+                settled=min(self._sources, results.made + by_others),
+                tasks=self._budget.made,
+                failed=self._budget.failed,
+                cost=spending.cost,
+                retries=spending.retries,
+                simulated=self._context.pipeline.plan.shell.simulated,
+            )
+        )
+
+    async def tell_now_and_then(self) -> None:
+        """Tell it every second, until cancelled."""
+        while True:
+            self.tell()
+            await asyncio.sleep(_PROGRESS_INTERVAL)
 
 
 class _PartitionQueue:

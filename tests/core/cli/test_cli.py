@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from sdg_core import api
+from tests.support.pipelines import WORDS, Project
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     PROJECT,
@@ -352,6 +353,13 @@ def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     assert "━" in text and "25/25 records" in text
     status, shown = on_a_terminal("generate", str(file), "--root", str(tmp_path / "root"))
     assert status == 0 and "3 row groups are complete already" in shown and "━" not in shown
+
+
+def test_a_terminal_shows_how_far_a_pipeline_is(tmp_path: Path) -> None:
+    project = Project(tmp_path, [WORDS]).write(a="one two", b="three")
+    status, shown = on_a_terminal("generate", str(project.file), "--root", project.root)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0 and "━" in text and "2/2 sources" in text
 
 
 def test_a_run_may_lower_how_much_is_asked_at_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdg_core.api import pipelines
+from sdg_core.api import Event, SourcesProgress, pipelines
 from sdg_core.errors import ConfigDriftError, FunctionError, SealedError, SeedError
 from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.testing import ModelServer, answer_to, status
@@ -349,3 +349,25 @@ def _apply(project: Project, there: dict[str, str], name: str, text: str | None)
 
 def _plain(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
+
+
+def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
+    rehearsal = {
+        "model_providers": [{"name": "r", "provider_type": "simulated"}],
+        "model_configs": [{"alias": "m", "model": "m", "provider": "r"}],
+    }
+    stages = [SPLIT, llm_stage("x", "x {{ content }}")]
+    project = Project(tmp_path, stages, more=rehearsal).write(a="one two three", b="four")
+    told: list[Event] = []
+    project.generate(on_event=told.append)
+    first, *_, last = [event for event in told if isinstance(event, SourcesProgress)]
+    assert (first.sources, first.settled, first.tasks) == (2, 0, 0)
+    assert last == SourcesProgress(sources=2, settled=2, tasks=3, failed=0)
+    project.write(c="five")
+    told.clear()
+    project.generate(on_event=told.append)
+    last = [event for event in told if isinstance(event, SourcesProgress)][-1]
+    assert (last.sources, last.settled, last.tasks) == (1, 1, 1), "what is complete is not counted"
+    told.clear()
+    project.generate(on_event=told.append)
+    assert not [event for event in told if isinstance(event, SourcesProgress)]
