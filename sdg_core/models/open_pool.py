@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
+from sdg_core.counts import counted
 from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.gate import Gate
@@ -31,6 +32,7 @@ from sdg_core.models.spending import Spending
 from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import ChatClient
 from sdg_core.plan.models import UsedTools
+from sdg_core.system import descriptors
 
 if TYPE_CHECKING:
     from sdg_core.models.serving.nodes import NodesClient
@@ -190,10 +192,32 @@ def _shared_by_alias(
         for alias, (model, provider) in models.items()
     }
     by_account: dict[Account, _Shared] = {}
-    for account, ceiling in _ceilings(models, accounts, settings).items():
+    wanted = _ceilings(models, accounts, settings)
+    for account, ceiling in _within_open_files(wanted, on_notice).items():
         formats, parameters = _learnt(account, on_notice)
         by_account[account] = _Shared(Gate(Admission(ceiling), clock=clock), formats, parameters)
     return {alias: by_account[account] for alias, account in accounts.items()}
+
+
+def _within_open_files(
+    ceilings: Mapping[Account, int], on_notice: Callable[[str], None]
+) -> dict[Account, int]:
+    """Requests at once by account, fewer where the system allows for fewer connections."""
+    remote = {
+        account: ceiling
+        for account, ceiling in ceilings.items()
+        if account[0].startswith(("http://", "https://"))
+    }
+    wanted = sum(remote.values())
+    room = descriptors.room_for(wanted)
+    if room == wanted:
+        return dict(ceilings)
+    on_notice(
+        f"at most {counted(room, 'request')} at once instead of {wanted:,}: the limit of open files is low; "
+        "raise it with `ulimit -n 65536`"
+    )
+    fewer = {account: max(1, ceiling * room // wanted) for account, ceiling in remote.items()}
+    return {**ceilings, **fewer}
 
 
 def _names_to_check(models: Models) -> list[str]:

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import sys
 
+_OWN_FILES = 48
+"""What a run opens beside its connections: the ledger, row groups, pipes of processes."""
 REMEDY = "raise the limit of open files (`ulimit -n 65536`), or lower run.max_parallel_requests; what is done is kept"
 
 
@@ -13,3 +16,22 @@ def used_up() -> bool:
     except OSError as error:
         return error.errno in (errno.EMFILE, errno.ENFILE)
     return False
+
+
+def room_for(connections: int) -> int:
+    """How many of so many connections may be open at once, at least one.
+
+    The soft limit of open files is raised as far as it takes and the hard limit allows.
+    """
+    if sys.platform == "win32":  # which has no such limit
+        return connections
+    import resource
+
+    wanted = connections + _OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if limit > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return min(connections, max(1, limit - _OWN_FILES))

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,8 @@ from sdg_core.processing.process import process
 from sdg_core.store import local_storage
 from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.row_group_state import scan_row_groups
-from tests.support.sdg import dataset_config, uuid
+from tests.support.requirements import PATIENCE
+from tests.support.sdg import SDG, ServerProcess, dataset_config, llm, uuid, write_config
 
 
 def test_a_lock_that_is_never_freed_is_given_up(
@@ -107,6 +109,29 @@ def test_the_limit_of_open_files_is_named(tmp_path: Path) -> None:
         OSError(errno.EMFILE, "x"), caller=Caller("p", "http://x", None), model="m", timeout=1
     )
     assert "ulimit -n" in str(error.remedy)
+
+
+def test_a_run_keeps_within_the_limit_of_open_files(tmp_path: Path) -> None:
+    """2,000 requests at once where 64 files may be open: fewer at once, and no record fails."""
+    with ServerProcess("--latency", "0.01") as server:
+        config = dataset_config(
+            uuid(),
+            llm("text", "x {{ id }}"),
+            endpoint=server.url,
+            parallel=2_000,
+            num_records=300,
+        )
+        file = write_config(tmp_path / "t.yaml", config)
+        limited = ["bash", "-c", 'ulimit -n 64 && exec "$@"', "bash", *SDG, "generate", file]
+        outcome = subprocess.run(
+            [*limited, "--root", tmp_path / "root"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        assert "at most 16 requests at once instead of 2,000" in outcome.stderr
+        assert server.stats()["requests"] == 300 and server.stats()["peak"] <= 16
 
 
 @pytest.mark.parametrize(
