@@ -213,7 +213,7 @@ def test_a_class_is_set_up_before_its_first_record_and_torn_down_at_the_end(
     ("where", "message"),
     [
         ("setup", r"stages\[0\]: setup of Broken raised OSError: no model"),
-        ("slot", r"stages\[0\]: Broken returned a int"),
+        ("slot", r"stages\[0\]: Broken returned 5"),
         ("teardown", r"stages\[0\]: teardown of Broken raised OSError: still open"),
     ],
 )

@@ -14,7 +14,7 @@ from sdg_core import api
 from sdg_core.config.models import InferenceParameters
 from sdg_core.config.run import RunSettings
 from sdg_core.dataset.handle import existing_version
-from sdg_core.errors import ClaimLostError, LedgerError, StoreError, TransientModelError
+from sdg_core.errors import ClaimLostError, LedgerError, ModelError, StoreError
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.ledger.database import open_ledger
 from sdg_core.models.providers.http_errors import Caller, error_from_exception
@@ -80,7 +80,7 @@ def test_processing_that_lost_its_claim_does_not_begin(tmp_path: Path) -> None:
 )
 def test_what_is_no_vector(vector: str) -> None:
     request = EmbeddingRequest("m", ("a",), InferenceParameters(generation_type="embedding"))
-    with pytest.raises(TransientModelError):
+    with pytest.raises(ModelError):
         decode_embeddings(
             f'{{"data": [{{"embedding": {vector}}}]}}'.encode(),
             request,

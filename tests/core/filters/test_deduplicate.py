@@ -276,7 +276,7 @@ def test_parameters_that_cannot_be_used_are_refused(
         ([None, [1.0, math.inf]], "record 8 holds a null or a number that is not finite"),
         ([[1.0, math.nan]], "record 7 holds"),
         ([[1.0, None]], "record 7 holds"),
-        ([1.0, 2.0], "not of double"),
+        ([1.0, 2.0], "got double"),
         ([["a", "b"]], "vectors of numbers"),
         ([[]], "several sizes"),
     ],

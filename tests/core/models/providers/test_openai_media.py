@@ -127,7 +127,7 @@ async def test_parts(server: ModelServer, client: OpenAIClient) -> None:
 
 @pytest.mark.parametrize("media", [{}, {"url": "u", "data": "d", "media_type": "t"}, {"data": "d"}])
 def test_media_is_a_url_or_data(media: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="needed|needs"):
+    with pytest.raises(ValueError, match="expected|needs"):
         ImagePart(**media)
 
 
