@@ -1,5 +1,6 @@
 """What every test gets: an environment without the developer's settings, and patience on a busy machine."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.support.requirements import LONG
 from tests.support.s3 import S3Server, s3_server
 
 TESTS = Path(__file__).parent
+
+SETTINGS = ("SDG_ROOT", "DAGSTER_HOME", "SDG_DEMO_ENDPOINT", "SDG_DEMO_MODEL")
+# Before any fixture: `make` sets DAGSTER_HOME, where the relative paths of every instance would start.
+for _name in SETTINGS:
+    os.environ.pop(_name, None)
 
 # The same examples on every run: one that fails is found by the change that brings it. The long form looks for new ones.
 settings.register_profile(
@@ -58,7 +64,7 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SDG_ROOT", "DAGSTER_HOME", "SDG_DEMO_ENDPOINT", "SDG_DEMO_MODEL"):
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
 
