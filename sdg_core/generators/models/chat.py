@@ -57,8 +57,12 @@ class ModelBinding:
             self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0]
         )
 
-    def choices(self, column: str, record: int, *, of: str = "prompt") -> RecordChoices:
-        """What the filter `random` draws from in a template of the column."""
+    def choices(
+        self, template: Template, column: str, record: int, *, of: str = "prompt"
+    ) -> RecordChoices | None:
+        """What the filter `random` draws from in a template of the column; None where it does not draw."""
+        if not template.chooses:
+            return None
         return RecordChoices(self.random, f"{column}/{of}/random", record)
 
     def parameters(self, column: str, record: int) -> InferenceParameters:
@@ -164,25 +168,28 @@ class ChatGenerator:
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
-        text = self._prompt.render(values, self._choices("prompt", record))
+        text = self._prompt.render(values, self._choices(self._prompt, "prompt", record))
         system = None
         if self._system is not None:
-            system = self._system.render(values, self._choices("system_prompt", record))
+            system = self._system.render(
+                values, self._choices(self._system, "system_prompt", record)
+            )
         return self._messages(text, system, values)
 
     async def prompt_in_loop(
         self, *, record: int, values: Mapping[str, Any]
     ) -> tuple[Message, ...]:
         """`prompt` for an event loop, which goes on while a large template is rendered."""
-        text = await self._prompt.render_in_loop(values, self._choices("prompt", record))
+        choices = self._choices(self._prompt, "prompt", record)
+        text = await self._prompt.render_in_loop(values, choices)
         system = None
         if self._system is not None:
-            choices = self._choices("system_prompt", record)
+            choices = self._choices(self._system, "system_prompt", record)
             system = await self._system.render_in_loop(values, choices)
         return self._messages(text, system, values)
 
-    def _choices(self, template: str, record: int) -> RecordChoices:
-        return self._asked.choices(self._column.name, record, of=template)
+    def _choices(self, template: Template, of: str, record: int) -> RecordChoices | None:
+        return self._asked.choices(template, self._column.name, record, of=of)
 
     def _messages(
         self, text: str, system: str | None, values: Mapping[str, Any]

@@ -60,8 +60,8 @@ class ImageGenerator:
         text = await self._prompt.render_in_loop(values, self._choices(record))
         return (Message("user", text),)
 
-    def _choices(self, record: int) -> RecordChoices:
-        return self._asked.choices(self._column.name, record)
+    def _choices(self, record: int) -> RecordChoices | None:
+        return self._asked.choices(self._prompt, self._column.name, record)
 
     async def _request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
         context = media_of(self._column, values, self._asked.images)
