@@ -109,15 +109,7 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
         file.write_text(
             DATASET.format(url=url, records=records, parallel=parallel), encoding="utf-8"
         )
-        command = [
-            sys.executable,
-            "-m",
-            "sdg_core.cli.main",
-            "generate",
-            str(file),
-            "--root",
-            directory,
-        ]
+        command = _generate(file, Path(directory))
         began = time.perf_counter()
         running = [
             subprocess.Popen(
@@ -206,18 +198,14 @@ def _written(directory: Path, text: str) -> Path:
     return file
 
 
+def _generate(file: Path, root: Path) -> list[str]:
+    return [sys.executable, "-m", "sdg_core.cli.main", "generate", str(file), "--root", str(root)]
+
+
 @contextmanager
 def bare(directory: Path, text: str, slices: int) -> Iterator[Slice]:
     file = _written(directory, text)
-    command = [
-        sys.executable,
-        "-m",
-        "sdg_core.cli.main",
-        "generate",
-        str(file),
-        "--root",
-        str(directory),
-    ]
+    command = _generate(file, directory)
 
     def make(number: int) -> None:
         subprocess.run([*command, "--shard", f"{number}/{slices}"], check=True, capture_output=True)
