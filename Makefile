@@ -45,7 +45,7 @@ ui: .venv/.demo ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/dagster dev
 
 bench: .venv/.dev ## Time the work that needs no model against a hand-written script
-	@$(BIN)/python benchmarks/w1.py
+	@$(BIN)/python -m benchmarks.w1
 
 clean: ## Remove .venv, .dagster and caches; generated data stays
 	@rm -rf .venv .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

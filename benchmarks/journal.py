@@ -1,6 +1,6 @@
 """What the journal of replies costs: W2 with it and without it, in turn, in one process.
 
-    python benchmarks/journal.py [--repeat 9] [--records 2000] [--latency 0.05]
+    python -m benchmarks.journal [--repeat 9] [--records 2000] [--latency 0.05]
 
 Prints the medians of seconds and of CPU seconds, and the journal's share.
 """
@@ -15,8 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from model_calls import server
-
+from benchmarks.model_calls import server
 from sdg_core import api
 from sdg_core.execution import generate
 

@@ -1,6 +1,6 @@
 """Memory over a long run: 100,000 records of two model columns, in row groups of 1,000.
 
-    python benchmarks/memory.py [--records 100000] [--row-group-size 1000]
+    python -m benchmarks.memory [--records 100000] [--row-group-size 1000]
 
 Replies are simulated, so that the run is bound by this project's own work. Printed is the resident set of the process after each
 tenth of the row groups: what the window of open row groups, journal and claims hold is bounded, so the numbers level off.

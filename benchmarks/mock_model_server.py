@@ -1,6 +1,6 @@
 """A model server for benchmarks: OpenAI chat completions from a bare HTTP/1.1 protocol, so that it costs little of the machine.
 
-    python benchmarks/mock_model_server.py [--latency 0.05] [--slow 0.01 --slow-latency 5] [--limited 0.1] [--errors 0.02]
+    python -m benchmarks.mock_model_server [--latency 0.05] [--slow 0.01 --slow-latency 5] [--limited 0.1] [--errors 0.02]
                                            [--limited-latency 0.002] [--dropped 0.01] [--broken 0.005] [--bucket 800]
                                            [--retry-after 1]
 

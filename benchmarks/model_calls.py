@@ -1,11 +1,13 @@
 """W2 to W5: model calls at the speed of the wire. Side by side: this project, a bare aiohttp loop, Data Designer.
 
-    python benchmarks/model_calls.py [--works W2,W2-0ms,W3,W4,W5,W5-fast,...] [--repeat 3] [--peer-python PATH]
+    python -m benchmarks.model_calls [--works W2,W2-0ms,W3,W4,W5,W5-fast,...] [--repeat 3] [--peer-python PATH]
 
-All ask the same mock server (`mock_model_server.py`), 64 requests at once: the median of `--repeat` runs, ours and the bare
-loop's in turn. Seconds are those of the run, aiohttp's import apart, and those of the whole process, start-up included, each
-with its ratio; of `sdg generate`, which is what people run, only the latter. Where requests fail, the bare loop sends them again
-as the server asks. The peer runs once. Modules are compiled before, as pip does when it installs them.
+All ask the same mock server (`mock_model_server.py`), 64 requests at once: the median of `--repeat`
+runs, ours and the bare loop's in turn. Seconds are those of the run, aiohttp's import apart, and
+those of the whole process, start-up included, each with its ratio; of `sdg generate`, which is what
+people run, only the latter, also beside a bare loop that has imported the packages that this
+project is built on. Where requests fail, the bare loop sends them again as the server asks. The
+peer runs once. Modules are compiled before, as pip does when it installs them.
 """
 
 import argparse
@@ -130,9 +132,10 @@ def our_command(work: Work) -> dict[str, Any]:
     return {**found, "seconds": found["whole"], "cpu": found["whole_cpu"]}
 
 
-def other(python: str, script: str, work: Work) -> dict[str, Any]:
+def other(python: str, script: str, work: Work, *options: str) -> dict[str, Any]:
+    arguments = [str(work.records), str(work.calls), *options]
     with server(work.server) as url:
-        return run([python, str(HERE / script), url, str(work.records), str(work.calls)], url=url)
+        return run([python, str(HERE / script), url, *arguments], url=url)
 
 
 def show(name: str, result: dict[str, Any], ratio: str = "") -> None:
@@ -160,13 +163,15 @@ def main() -> None:
     for name in options.works.split(","):
         work = WORKS[name]
         print(f"{name}: {work.what}")
-        mine, commands, bare = [], [], []
+        mine, commands, bare, with_packages = [], [], [], []
         for _ in range(options.repeat):
             mine.append(ours(work))
             commands.append(our_command(work))
             bare.append(other(sys.executable, "model_calls_bare.py", work))
+            with_packages.append(other(sys.executable, "model_calls_bare.py", work, "--packages"))
         best = middle(mine)
         floor = middle(bare)
+        higher_floor = middle(with_packages)
         ratios = [best[what] / floor[what] for what in ("seconds", "whole")]
         show(
             "this project",
@@ -174,11 +179,17 @@ def main() -> None:
             f"{ratios[0]:.2f} x the bare loop, {ratios[1]:.2f} x with start-up",
         )
         command = middle(commands)
-        show("sdg generate", command, f"{command['whole'] / floor['whole']:.2f} x with start-up")
+        show(
+            "sdg generate",
+            command,
+            f"{command['whole'] / floor['whole']:.2f} x with start-up, "
+            f"{command['whole'] / higher_floor['whole']:.2f} x with the imports of our packages",
+        )
         show(
             "bare loop",
             floor,
-            f"{floor['whole']:.2f} s and {floor['whole_cpu']:.2f} CPU-s with start-up",
+            f"{floor['whole']:.2f} s and {floor['whole_cpu']:.2f} CPU-s with start-up, "
+            f"{higher_floor['whole']:.2f} and {higher_floor['whole_cpu']:.2f} with those imports",
         )
         if options.peer_python:
             peer = other(options.peer_python, "model_calls_data_designer.py", work)

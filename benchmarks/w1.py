@@ -1,6 +1,6 @@
 """W1: rows that need no model, to parquet. Side by side: this project, a hand-written numpy script, Data Designer.
 
-    python benchmarks/w1.py [--records 1000000] [--peer-python PATH] [--peer-records 10000] [--repeat 3]
+    python -m benchmarks.w1 [--records 1000000] [--peer-python PATH] [--peer-records 10000] [--repeat 3]
 
 Each is timed as a whole process, start-up included, ours and the script in turn; the machine, medians, peak memory and ratios are
 printed. Modules are compiled before, as pip does when it installs them.
