@@ -10,7 +10,7 @@ from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
 from sdg_assets.assets.run_config import CheckedConfig, run_setting
 from sdg_assets.assets.spec import DatasetSpec, FileSpec
 from sdg_assets.opened.files import open_file
-from sdg_assets.recording.inert import without_pictures
+from sdg_assets.recording.inert import without_images
 from sdg_assets.recording.metadata import finished_data_version
 from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
@@ -56,7 +56,7 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
     dataset.__annotations__["config"] = (
         ProcessConfig if isinstance(spec, DatasetSpec) else FinishConfig
     )
-    described = without_pictures(spec.description)
+    described = without_images(spec.description)
     return dg.asset(
         key=spec.dataset_key,
         deps=[spec.partitioned_key],

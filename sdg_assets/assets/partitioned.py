@@ -15,7 +15,7 @@ from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import WAITING, ending_of, refuse, refuse_sealed
 from sdg_assets.assets.spec import FileSpec
 from sdg_assets.opened.base import Opened
-from sdg_assets.recording.inert import without_pictures
+from sdg_assets.recording.inert import without_images
 from sdg_assets.recording.recorder import Recorder
 from sdg_core.errors import SdgError
 
@@ -107,7 +107,7 @@ def build_partitioned(maker: Maker[Any, Any, Any]) -> dg.AssetsDefinition:
         code_version=spec.code_version,
         deps=spec.upstream,
         check_specs=[maker.check],
-        description=f"{maker.title} {spec.name}. {without_pictures(spec.description)}".strip(),
+        description=f"{maker.title} {spec.name}. {without_images(spec.description)}".strip(),
         kinds=set(spec.kinds or maker.kinds),
         pool=spec.pool,
         metadata={**spec.ref.to_metadata(), **spec.columns},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from sdg_assets.recording.inert import inert, without_pictures
+from sdg_assets.recording.inert import inert, without_images
 from sdg_core import api
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ EVENT_COLUMNS = 16
 def descriptions_of(config: "DatasetConfig", seed_columns: Iterable[str] = ()) -> dict[str, str]:
     """What the config says of each column; of a seed column, where it comes from."""
     said = {
-        column.name: without_pictures(column.description)
+        column.name: without_images(column.description)
         for column in config.columns
         if column.description is not None
     }

@@ -1,6 +1,6 @@
-"""Text of models, servers and files in Dagster's Markdown: shown as it is, without pictures, links or formatting.
+"""Text of models, servers and files in Dagster's Markdown: shown as it is, without images, links or formatting.
 
-Dagster's page fetches every picture of a Markdown text when it is opened, so `![](http://...)` in a value would tell a stranger
+Dagster's page fetches every image of a Markdown text when it is opened, so `![](http://...)` in a value would tell a stranger
 who looks at it. Addresses become links by themselves, with or without escapes, except inside code.
 """
 
@@ -21,6 +21,6 @@ def inert(text: str) -> str:
     return _ACTIVE.sub(r"\\\1", text).replace("|", "\\|")
 
 
-def without_pictures(markdown: str) -> str:
-    """Markdown that a person wrote into a dataset file, perhaps a stranger: links stay, pictures and HTML are text."""
+def without_images(markdown: str) -> str:
+    """Markdown that a person wrote into a dataset file, perhaps a stranger: links stay, images and HTML are text."""
     return re.sub(r"!(?=\s*\[)", r"\\!", markdown).replace("<", "&lt;")

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, table_schema
-from sdg_assets.recording.inert import without_pictures
+from sdg_assets.recording.inert import without_images
 from sdg_assets.recording.metadata import (
     cost_metadata,
     failure_counts,
@@ -111,7 +111,7 @@ def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
         column for stage in config.stages if stage.stage == "columns" for column in stage.columns
     ]
     said = {
-        column.name: without_pictures(column.description)
+        column.name: without_images(column.description)
         for column in made
         if column.description is not None
     }

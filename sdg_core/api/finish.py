@@ -231,7 +231,7 @@ def push(
     endpoint: str | None = None,
     token: str | None = None,
 ) -> str | None:
-    """Upload the finished dataset, its card and its pictures to a dataset repository of the Hugging Face Hub, `user/name`.
+    """Upload the finished dataset, its card and its images to a dataset repository of the Hugging Face Hub, `user/name`.
 
     confirm: is shown what would be uploaded; nothing is sent or created unless it returns True. private: for a repository that
     does not exist yet. endpoint: of another hub than huggingface.co. Returns the dataset's address, None if it was not confirmed.

@@ -112,7 +112,7 @@ class ModelColumn(SkippableColumn):
 class ChatColumn(ModelColumn):
     """A column written by a language model.
 
-    multi_modal_context: columns whose pictures, sounds or films go with the prompt.
+    multi_modal_context: columns whose images, audio or video go with the prompt.
     tool_alias: the entry of `tool_configs` whose tools the model may call.
     with_trace: a further column `<name>__trace` with the last message, or all messages, of the conversation.
     extract_reasoning_content: a further column `<name>__reasoning_content` with what the model thought.
@@ -168,7 +168,7 @@ class EmbeddingColumn(ModelColumn):
 
 
 class ImageColumn(ModelColumn):
-    """Pictures made by a model, stored as files beside the row groups; the cell lists their paths."""
+    """Images made by a model, stored as files beside the row groups; the cell lists their paths."""
 
     column_type: Literal["image"] = "image"
     name: Annotated[Name, FileName]

@@ -112,7 +112,7 @@ class MediaContext(ConfigModel):
 
 
 class ImageContext(MediaContext):
-    """Pictures. image_format: of base64 data that does not show it."""
+    """Images. image_format: of base64 data that does not show it."""
 
     modality: Literal["image"] = "image"
     image_format: Literal["png", "jpg", "jpeg", "gif", "webp"] | None = None
@@ -132,12 +132,12 @@ class VideoContext(MediaContext):
     video_format: Literal["mp4", "webm", "mov", "mpeg", "avi"] | None = None
 
 
-def _a_picture(value: Any) -> Any:
-    """What does not say its modality is a picture, as in Data Designer."""
+def _an_image(value: Any) -> Any:
+    """What does not say its modality is an image, as in Data Designer."""
     return {"modality": "image", **value} if isinstance(value, dict) else value
 
 
 AnyMediaContext = Annotated[
     Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")],
-    BeforeValidator(_a_picture),
+    BeforeValidator(_an_image),
 ]

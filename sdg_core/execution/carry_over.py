@@ -44,7 +44,7 @@ Records = NDArray[np.int64]
 class CarriedCell:
     """A cell of an earlier version: its value, its side columns, and what it was made from, as far as that is known.
 
-    images: where the pictures of its version lie. is_picture: the value names some. reads_pictures: columns that it reads and
+    images: where the images of its version lie. is_image: the value names some. reads_images: columns that it reads and
     that name some, which are compared by content.
     inputs: the journal's mark of what it was made from; empty if it comes from a file. version: the name of its version.
     """
@@ -53,8 +53,8 @@ class CarriedCell:
     also: Mapping[str, Any]
     given: Mapping[str, Any]
     images: ImageFiles
-    is_picture: bool = False
-    reads_pictures: tuple[str, ...] = ()
+    is_image: bool = False
+    reads_images: tuple[str, ...] = ()
     inputs: str = ""
     version: str = ""
 
@@ -124,9 +124,9 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
 
 
 def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
-    """Whether a cell is made from the values that its column reads alone: by a model, without tools, pictures or user clients.
+    """Whether a cell is made from the values that its column reads alone: by a model, without tools, images or user clients.
 
-    Functions, tools and clients may open the file that a seed row names; a picture is drawn again under its old path.
+    Functions, tools and clients may open the file that a seed row names; an image is drawn again under its old path.
     """
     column = plan.column(name)
     if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:
@@ -160,10 +160,10 @@ class CarryOver:
         self._hashes = carried_hashes(plan)
         self._also = {name: side_effects_of(plan.column(name)) for name in self._hashes}
         made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
-        self._pictures = {}
+        self._image_inputs = {}
         for name in self._hashes:
             read = tuple(other for other in plan.graph.dependencies[name] if other in made)
-            self._pictures[name] = (name in made, read)
+            self._image_inputs[name] = (name in made, read)
         self._versions = (
             [_EarlierFiles(version, plan, self._hashes) for version in versions]
             if self._hashes
@@ -194,7 +194,7 @@ class CarryOver:
     ) -> None:
         for name in names:
             reads = self._plan.graph.dependencies[name]
-            pictures = self._pictures[name]
+            is_image, reads_images = self._image_inputs[name]
             for place, record in enumerate(rows.numbers.tolist()):
                 if rows.rejected and rows.values[name][place] is None:  # it may not have been made
                     continue
@@ -205,7 +205,8 @@ class CarryOver:
                     also,
                     given,
                     files.images,
-                    *pictures,
+                    is_image,
+                    reads_images,
                     version=files.version.name,
                 )
                 found.setdefault((record, name), []).append(cell)
@@ -225,15 +226,15 @@ class CarryOver:
         wanted = frozenset(remaining.tolist())
         for cell in cells:
             if cell.record in wanted:
-                is_picture, reads = self._pictures[cell.column]
+                is_image, reads_images = self._image_inputs[cell.column]
                 value = cell.value["value"]
                 carried = CarriedCell(
                     value,
                     cell.value["also"],
                     {},
                     files.images,
-                    is_picture,
-                    reads,
+                    is_image,
+                    reads_images,
                     cell.inputs,
                     files.version.name,
                 )

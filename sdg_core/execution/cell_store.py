@@ -44,7 +44,7 @@ class FoundCell:
 
 
 class CellStore:
-    """The cells of one version. journal: keeps the columns `kept`. images: where pictures of this version lie."""
+    """The cells of one version. journal: keeps the columns `kept`. images: where images of this version lie."""
 
     def __init__(
         self,
@@ -90,9 +90,7 @@ class CellStore:
                 return FoundCell(kept, journaled)
         for carried in paid.carried.get((record, column), ()):
             if carried.fits(values, inputs=inputs):
-                cell = await self._with_pictures(
-                    carried, record=record, column=column, values=values
-                )
+                cell = await self._with_images(carried, record=record, column=column, values=values)
                 if cell is not None:
                     return FoundCell(cell, version=carried.version)
         return None
@@ -109,19 +107,19 @@ class CellStore:
             JournaledCell(record, column, self._hashes[column], value, used, inputs)
         )
 
-    async def _with_pictures(
+    async def _with_images(
         self, found: CarriedCell, *, record: int, column: str, values: Mapping[str, Any]
     ) -> Cell | None:
-        """A cell of an earlier version with its pictures, None if they are not what it was made from, or gone."""
+        """A cell of an earlier version with its images, None if they are not what it was made from, or gone."""
         value = found.value
         images = self._images
-        if images is not None and found.reads_pictures:
+        if images is not None and found.reads_images:
             paths: list[str] = []
-            for name in found.reads_pictures:
+            for name in found.reads_images:
                 paths += values.get(name) or ()
             if not await asyncio.to_thread(_are_same, found.images, images, paths):
                 return None
-        if images is not None and found.is_picture and value:
+        if images is not None and found.is_image and value:
             value = await asyncio.to_thread(_copied, found.images, images, column, record, value)
             if value is None:
                 return None
@@ -140,18 +138,18 @@ def _digest(values: Sequence[Any]) -> str:
 def _copied(
     source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]
 ) -> list[str] | None:
-    """Copy the pictures of a cell; their paths, or None if one is gone."""
-    pictures: list[bytes] = []
+    """Copy the images of a cell; their paths, or None if one is gone."""
+    images: list[bytes] = []
     for path in paths:
         content = source.read(path)
         if content is None:
             return None
-        pictures.append(content)
-    return target.save(column, record, pictures)
+        images.append(content)
+    return target.save(column, record, images)
 
 
 def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
-    """Whether pictures of two versions have the same content."""
+    """Whether images of two versions have the same content."""
     return all(first.read(path) == second.read(path) for path in paths)
 
 

@@ -102,7 +102,7 @@ class RecordMaker:
         on_prompt: OnPrompt | None = None,
         on_used: OnUsed | None = None,
     ) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
+        """`images` is where images are stored; without it they stay in their cells. `journal` keeps what models reply, of the
         columns `kept`; default all that models write.
 
         on_prompt: told of every prompt, before its cell is made. on_used: told what every cell used, failed or not.

@@ -121,7 +121,7 @@ class RowGroupRun:
         )
         claim_batch = self._claims.batch_size(window)
         if makes:
-            images = ImageFiles(context.version, commit_guard=self._picture_guard)
+            images = ImageFiles(context.version, commit_guard=self._image_guard)
             self._records = RecordMaker(
                 context.plan, context.models, images=images, journal=context.journal
             )
@@ -135,8 +135,8 @@ class RowGroupRun:
             selects=context.plan.config.select is not None,
         )
 
-    def _picture_guard(self, record: int) -> AbstractContextManager[None]:
-        """What a picture of a record is switched in under: the claim of its row group."""
+    def _image_guard(self, record: int) -> AbstractContextManager[None]:
+        """What an image of a record is switched in under: the claim of its row group."""
         claims = self._context.claims
         if claims is None:
             return nullcontext()

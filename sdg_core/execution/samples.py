@@ -4,7 +4,7 @@ They are kept under a name of their own instead of a version's, because a look a
 the same pure function: record, column and the column's fingerprint are equal, and so are the values that the cell reads. Once its
 row is durable, the sample is removed, for then the file counts what it has cost.
 
-Kept are replies of real models. Those of simulated ones cost nothing; pictures would be files; and where a function changes the
+Kept are replies of real models. Those of simulated ones cost nothing; images would be files; and where a function changes the
 rows, a few records alone do not become the rows that they become among all.
 """
 

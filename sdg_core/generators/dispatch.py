@@ -87,7 +87,7 @@ def cell_generators(
 ) -> dict[str, CellGenerator]:
     """A generator for each column that is computed record by record, in computable order.
 
-    images: where pictures are stored; without it they stay in their cells.
+    images: where images are stored; without it they stay in their cells.
     """
     threads = ThreadPoolExecutor(CUSTOM_THREADS, thread_name_prefix="sdg-custom")
     names = [name for name in plan.graph.order if name in plan.graph.per_record]

@@ -151,7 +151,7 @@ class ModelEndpoint:
     async def make_images(
         self, request: ImageRequest, *, on_retry: OnRetry | None = None
     ) -> ImageResponse:
-        """As `chat`, for pictures."""
+        """As `chat`, for images."""
         try:
             return self._with_alias(
                 await self._until_answered(self._client.make_images, request, on_retry=on_retry)

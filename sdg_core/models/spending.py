@@ -44,7 +44,7 @@ Request = ChatRequest | EmbeddingRequest | ImageRequest
 TOKENS_PER_MESSAGE = 32
 """What chat templates put around a message, at most."""
 TOKENS_PER_MEDIA = 16_384
-"""What a picture or a piece of sound counts as, at most, until a larger one has been seen."""
+"""What an image or a piece of audio counts as, at most, until a larger one has been seen."""
 _COMPLETION_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -375,7 +375,7 @@ def _size(text: str) -> int:
 
 
 def _pieces(request: Request, body: Mapping[str, Any]) -> int:
-    """How many replies or pictures are asked for at once."""
+    """How many replies or images are asked for at once."""
     count = body.get("n", 1)
     return count if isinstance(count, int) and count > 0 else 1
 

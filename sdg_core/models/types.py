@@ -48,7 +48,7 @@ class MediaPart:
 
 
 class ImagePart(MediaPart):
-    """A picture."""
+    """An image."""
 
 
 class AudioPart(MediaPart):
@@ -197,7 +197,7 @@ def is_count(value: object) -> TypeGuard[int]:
 class Usage:
     """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
 
-    images: pictures that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
+    images: images that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
     """
 
     requests: int = 0
@@ -236,7 +236,7 @@ class ChatResponse(Response):
     """The text of a reply and why it ended (`stop`, `length`, `tool_calls`, ...; None if the server does not say).
 
     text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: what the model thought, if the
-    server shows it. image_urls: pictures that a chat model answered with, as URLs or `data:` URLs. model: the model that the
+    server shows it. image_urls: images that a chat model answered with, as URLs or `data:` URLs. model: the model that the
     server says has answered; some take any name and answer with the only model they have. signed: as in Message.
     """
 
@@ -274,7 +274,7 @@ class EmbeddingResponse(Response):
 
 @dataclass(frozen=True)
 class Image:
-    """An encoded picture, such as a PNG."""
+    """An encoded image, such as a PNG."""
 
     content: bytes
     media_type: str
@@ -282,7 +282,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A picture to be made. `context` are pictures to start from. `seed` as in ChatRequest."""
+    """An image to be made. `context` are images to start from. `seed` as in ChatRequest."""
 
     model: str
     prompt: str
@@ -293,7 +293,7 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class ImageResponse(Response):
-    """At least one picture."""
+    """At least one image."""
 
     images: tuple[Image, ...]
     usage: Usage
@@ -319,7 +319,7 @@ class ChatClient(ABC):
         )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
-        """Make pictures. Raises as `chat` does, and PermanentModelError if this client cannot."""
+        """Make images. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
             f"the provider of model {request.model!r} makes no images",
             remedy="use another provider",

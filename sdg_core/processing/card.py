@@ -12,7 +12,7 @@ import yaml
 
 from sdg_core.config.select import SelectConfig
 from sdg_core.counts import counted
-from sdg_core.plan.checks.processors import WITH_PICTURES
+from sdg_core.plan.checks.processors import WITH_IMAGES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import producers_of
 from sdg_core.processing.row_processors import Outcome
@@ -24,9 +24,9 @@ def dataset_card(
     num_rows: int,
     transforms: Sequence[tuple[str, pa.Schema]],
     outcomes: Sequence[Outcome],
-    pictures: Sequence[str] = (),
+    images: Sequence[str] = (),
 ) -> str:
-    """The text of the card. transforms: the other outputs, by name, with their schemas. pictures: the columns of pictures."""
+    """The text of the card. transforms: the other outputs, by name, with their schemas. images: the columns of images."""
     config = plan.config
     header: dict[str, Any] = {"pretty_name": config.name}
     if config.license is not None:
@@ -34,7 +34,7 @@ def dataset_card(
     if num_rows:
         header["size_categories"] = [_size_category(num_rows)]
     header["tags"] = ["synthetic"]
-    header["configs"] = _configs([name for name, _ in transforms], has_pictures=bool(pictures))
+    header["configs"] = _configs([name for name, _ in transforms], has_images=bool(images))
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}",
@@ -46,7 +46,7 @@ def dataset_card(
     parts.append(f"{counted(num_rows, 'record')}.")
     parts.append("## Columns")
     columns = ("column", "type", "made by", "description")
-    parts.append(_table(columns, _column_rows(plan, pictures)))
+    parts.append(_table(columns, _column_rows(plan, images)))
     for name, schema in transforms:
         parts += _transform(name, schema)
     parts.append("## How it was made")
@@ -54,10 +54,10 @@ def dataset_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _configs(transforms: Sequence[str], *, has_pictures: bool) -> list[dict[str, Any]]:
-    """Where the files of each output are; the dataset is what is loaded without a name, with its pictures if it has any."""
+def _configs(transforms: Sequence[str], *, has_images: bool) -> list[dict[str, Any]]:
+    """Where the files of each output are; the dataset is what is loaded without a name, with its images if it has any."""
     main = "dataset" if "default" in transforms else "default"
-    directory = WITH_PICTURES if has_pictures else "dataset"
+    directory = WITH_IMAGES if has_images else "dataset"
     found = [{"config_name": main, "data_files": _files(directory), "default": True}]
     found += [{"config_name": name, "data_files": _files(name)} for name in transforms]
     return found
@@ -86,7 +86,7 @@ def _size_category(num_rows: int) -> str:
     return "n>1B"
 
 
-def _column_rows(plan: DatasetPlan, pictures: Sequence[str]) -> list[tuple[str, ...]]:
+def _column_rows(plan: DatasetPlan, images: Sequence[str]) -> list[tuple[str, ...]]:
     columns = {column.name: column for column in plan.config.columns}
     producers = producers_of(plan.config.columns)
     rows: list[tuple[str, ...]] = []
@@ -96,7 +96,7 @@ def _column_rows(plan: DatasetPlan, pictures: Sequence[str]) -> list[tuple[str, 
         description = (
             column.description if column is not None and column.name == field.name else None
         )
-        kind = "pictures" if field.name in pictures else str(field.type)
+        kind = "images" if field.name in images else str(field.type)
         rows.append((f"`{field.name}`", kind, made_by, description or ""))
     return rows
 

@@ -4,7 +4,7 @@ The card goes first, in a commit of its own; files then go to the hub's storage 
 of them visible and removes what an earlier upload left there. So a reader sees the old files or the new ones, never some of each,
 and an upload that was interrupted goes on: files whose content the hub has are not sent again.
 
-Pictures go there once, inside of the rows that the card names; the same rows with paths in their place, and the files that those
+Images go there once, inside of the rows that the card names; the same rows with paths in their place, and the files that those
 paths name, stay at home.
 """
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 from sdg_core.errors import HubError
 from sdg_core.plan.checks.processors import FINISHED, REMOVED
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.processing.pictures import picture_columns
+from sdg_core.processing.images import image_columns
 from sdg_core.processing.process import output_names
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.objects import StorePath
@@ -27,7 +27,7 @@ from sdg_core.store.os_errors import store_errors
 HUB = "https://huggingface.co"
 CARD = "README.md"
 EARLIER = (f"processed/{FINISHED}/", "images/")
-"""Where uploads of earlier releases put pictures and their paths besides."""
+"""Where uploads of earlier releases put images and their paths besides."""
 FILES_PER_COMMIT = 5_000
 _KIND = "dataset"
 _BLOCK = 2**20
@@ -179,7 +179,7 @@ def push_finished(
 ) -> str | None:
     """Upload a finished version; see `sdg_core.api.push`. Returns its address, None if it was not confirmed."""
     hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
-    stay = {REMOVED, FINISHED} if picture_columns(plan) else {REMOVED}
+    stay = {REMOVED, FINISHED} if image_columns(plan) else {REMOVED}
     outputs = [name for name in output_names(plan) if name not in stay]
     found = replace(hub.plan(version, outputs), simulated=plan.simulated)
     if not confirm(found):

@@ -17,13 +17,13 @@ from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.counts import counted
 from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.filters.clusters import Ids
-from sdg_core.plan.checks.processors import REMOVED, WITH_PICTURES
+from sdg_core.plan.checks.processors import REMOVED, WITH_IMAGES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.card import dataset_card
 from sdg_core.processing.evaluation_sets import OpenSource
-from sdg_core.processing.pictures import ROWS_PER_PART as PICTURE_ROWS_PER_PART
-from sdg_core.processing.pictures import WithPictures, picture_columns
+from sdg_core.processing.images import ROWS_PER_PART as IMAGE_ROWS_PER_PART
+from sdg_core.processing.images import WithImages, image_columns
 from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
 from sdg_core.processing.row_processors import (
     RowProcessors,
@@ -141,7 +141,7 @@ def process(
         num_rows=num_rows,
         transforms=[(transform.name, transform.schema) for transform in transforms],
         outcomes=rows.outcomes,
-        pictures=picture_columns(plan),
+        images=image_columns(plan),
     )
     with commit_guard():
         write_atomic(version.card, card.encode())
@@ -180,13 +180,15 @@ def _write(
     dataset = _Parts(output, "dataset", kept_schema)
     side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
     removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
-    pictured = picture_columns(source.plan)
-    shown = [WithPictures(source.version, pictured, kept_schema)] if pictured else []
-    pictures = [
-        _Parts(output, WITH_PICTURES, each.schema, rows_per_part=PICTURE_ROWS_PER_PART)
+    columns_of_images = image_columns(source.plan)
+    shown = (
+        [WithImages(source.version, columns_of_images, kept_schema)] if columns_of_images else []
+    )
+    images = [
+        _Parts(output, WITH_IMAGES, each.schema, rows_per_part=IMAGE_ROWS_PER_PART)
         for each in shown
     ]
-    files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *pictures)
+    files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *images)
     num_rows = 0
     columns = frozenset(kept_schema.names).union(
         rows.columns, *(transform.columns for transform in transforms)
@@ -199,7 +201,7 @@ def _write(
             dataset.write(table.select(kept_schema.names))
             for transform, parts in zip(transforms, side, strict=True):
                 parts.write(transform.apply(table))
-            for each, parts in zip(shown, pictures, strict=True):
+            for each, parts in zip(shown, images, strict=True):
                 for batch in each.batches(table.select(kept_schema.names)):
                     parts.write(batch)
             num_rows += table.num_rows
@@ -231,9 +233,7 @@ def existing_result(
     names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
-    if present - {WITH_PICTURES} != set(names) - {
-        WITH_PICTURES
-    }:  # not there in datasets sealed by 0.1
+    if present - {WITH_IMAGES} != set(names) - {WITH_IMAGES}:  # not there in datasets sealed by 0.1
         raise SealedError(
             f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
             f"{', '.join(sorted(names))}",
@@ -262,15 +262,15 @@ def existing_result(
 
 
 def output_names(plan: DatasetPlan) -> list[str]:
-    """What there is in `processed/`: the dataset, what processors make beside it, its pictures, and what was removed."""
+    """What there is in `processed/`: the dataset, what processors make beside it, its images, and what was removed."""
     transforms = [
         processor.name
         for processor in plan.config.processors
         if isinstance(processor, SchemaTransformProcessor)
     ]
-    pictures = [WITH_PICTURES] if picture_columns(plan) else []
+    images = [WITH_IMAGES] if image_columns(plan) else []
     removed = [REMOVED] if row_processor_marks(plan.config.processors) else []
-    return ["dataset", *transforms, *pictures, *removed]
+    return ["dataset", *transforms, *images, *removed]
 
 
 def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:

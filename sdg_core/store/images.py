@@ -1,7 +1,7 @@
-"""The pictures of a version: `images/<column>/<record index>.png`, further ones of a record `-1`, `-2` and so on. Those of a
+"""The images of a version: `images/<column>/<record index>.png`, further ones of a record `-1`, `-2` and so on. Those of a
 further candidate of a record have its number after a dot, as in `7.1.png`.
 
-Names depend on column and record only, so that a record which is made again replaces its pictures instead of adding to them.
+Names depend on column and record only, so that a record which is made again replaces its images instead of adding to them.
 """
 
 import re
@@ -21,9 +21,9 @@ def _unguarded(record: int) -> AbstractContextManager[None]:
 
 
 class ImageFiles:
-    """The pictures of one version. Paths are relative to its directory.
+    """The images of one version. Paths are relative to its directory.
 
-    commit_guard: by record, what a picture is switched in under; a run that has lost its claim replaces nothing.
+    commit_guard: by record, what an image is switched in under; a run that has lost its claim replaces nothing.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class ImageFiles:
         self._version = version
         self._commit_guard = commit_guard
 
-    def save(self, column: str, record: int, pictures: Sequence[bytes]) -> list[str]:
-        """Store the pictures of a cell durably; returns their paths. `record` is the number of a candidate
+    def save(self, column: str, record: int, images: Sequence[bytes]) -> list[str]:
+        """Store the images of a cell durably; returns their paths. `record` is the number of a candidate
         (`sdg_core.plan.candidates`). Raises StoreError, or what the guard raises."""
         paths = []
         record, candidate = record_and_candidate(record)
         stem = f"{record}.{candidate}" if candidate else str(record)
-        for number, content in enumerate(pictures):
+        for number, content in enumerate(images):
             name = f"{stem}-{number}.png" if number else f"{stem}.png"
             guard = partial(self._commit_guard, record)
             with atomic_file(self._version.images / column / name, commit_guard=guard) as file:
@@ -50,7 +50,7 @@ class ImageFiles:
         return paths
 
     def read(self, path: str) -> bytes | None:
-        """A stored picture; None if the path is none that `save` returns. Raises StoreError."""
+        """A stored image; None if the path is none that `save` returns. Raises StoreError."""
         found = _PATH.fullmatch(path)
         if found is None:
             return None

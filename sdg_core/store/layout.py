@@ -85,7 +85,7 @@ class VersionLayout:
 
     @property
     def images(self) -> StorePath:
-        """The pictures that models made, one directory per column."""
+        """The images that models made, one directory per column."""
         return self.directory / "images"
 
     @property
@@ -140,7 +140,7 @@ class VersionLayout:
         return self.rejected / f"batch_{row_group_key(index)}.parquet"
 
     def image_directories(self) -> list[StorePath]:
-        """The directories of pictures that exist."""
+        """The directories of images that exist."""
         with store_errors("list", self.images):
             return [self.images / name for name in sorted(directory_names(self.images))]
 

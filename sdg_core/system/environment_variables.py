@@ -32,10 +32,13 @@ ALLOW_VARIABLES = EnvironmentVariable(
     "Which variables a file may send where, as `NAME=host` pairs separated by spaces.",
     "keys of known providers, to their own hosts",
 )
-ALLOW_PICTURE_HOSTS = EnvironmentVariable(
-    "SDG_ALLOW_PICTURE_HOSTS",
-    "Hosts, separated by spaces, from which pictures that a server returns as URLs may be fetched.",
+ALLOW_IMAGE_HOSTS = EnvironmentVariable(
+    "SDG_ALLOW_IMAGE_HOSTS",
+    "Hosts, separated by spaces, from which images that a server returns as URLs may be fetched.",
     "the host of the server itself",
+)
+ALLOW_PICTURE_HOSTS = EnvironmentVariable(
+    "SDG_ALLOW_PICTURE_HOSTS", "The former name of `SDG_ALLOW_IMAGE_HOSTS`, read as well.", "none"
 )
 TEST_KILL_AT = EnvironmentVariable(
     "SDG_TEST_KILL_AT",
@@ -58,6 +61,7 @@ ENVIRONMENT_VARIABLES: Sequence[EnvironmentVariable] = (
     ROOT,
     LEDGER_URL,
     ALLOW_VARIABLES,
+    ALLOW_IMAGE_HOSTS,
     ALLOW_PICTURE_HOSTS,
     CELERY_BROKER,
     CELERY_BACKEND,

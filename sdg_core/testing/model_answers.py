@@ -8,10 +8,10 @@ import numpy as np
 import orjson
 
 from sdg_core.models.simulated.json import conforming
-from sdg_core.models.simulated.media import small_picture, unit_vector
+from sdg_core.models.simulated.media import small_image, unit_vector
 from sdg_core.models.simulated.random_stream import DrawStream
 
-PNG = small_picture(DrawStream(7, "test")).content
+PNG = small_image(DrawStream(7, "test")).content
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ Formats = Literal["held", "ignored", "refused", "crashes"]
 
 
 class ModelServer:
-    """Chat completions, embeddings and pictures as OpenAI's API has them, on 127.0.0.1.
+    """Chat completions, embeddings and images as OpenAI's API has them, on 127.0.0.1.
 
     Counts what it sees: `requests` (the bodies), `headers`, `prompts`, `statuses` sent, tokens `billed` in answers, `peak` of
     requests open at once.
@@ -82,7 +82,7 @@ class ModelServer:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_post("/v1/images/generations", self._images)
-        app.router.add_get("/picture.png", self._picture)
+        app.router.add_get("/image.png", self._image)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -241,12 +241,12 @@ class ModelServer:
         await self._record(body, prompt=body["prompt"], headers=request.headers)
         row = {"b64_json": base64.b64encode(PNG).decode()}
         if body.get("response_format") != "b64_json":
-            row = {"url": self.url.removesuffix("/v1") + "/picture.png"}
+            row = {"url": self.url.removesuffix("/v1") + "/image.png"}
         return self._json(
             {"created": 1, "data": [row], "usage": {"input_tokens": 3, "output_tokens": 5}}
         )
 
-    async def _picture(self, request: web.Request) -> web.Response:
+    async def _image(self, request: web.Request) -> web.Response:
         self.headers.append(request.headers)
         return web.Response(body=PNG, content_type="image/png")
 

@@ -27,8 +27,8 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.generators.models.code import fenced_blocks
     from sdg_core.generators.models.media import media_parts
     from sdg_core.models.providers.http_errors import error_from_status, retry_after
-    from sdg_core.models.providers.openai_media import picture_of_data_url
-    from sdg_core.models.providers.pictures import check_content
+    from sdg_core.models.providers.images import check_content
+    from sdg_core.models.providers.openai_media import image_of_data_url
     from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
     from sdg_core.pipelines.checkpoints import SourceCheckpoints
     from sdg_core.pipelines.paid_cells import read_cells
@@ -227,7 +227,7 @@ def pictures(data: bytes) -> None:
     try:
         check_content(data, where="x")
     finally:
-        picture_of_data_url(text(data), caller=CALLER, model="m")
+        image_of_data_url(text(data), caller=CALLER, model="m")
 
 
 def journal(data: bytes) -> None:

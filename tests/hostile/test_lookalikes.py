@@ -16,7 +16,7 @@ from sdg_core import api
 from sdg_core.cli.main import run
 from sdg_core.config.models import without_login
 from sdg_core.errors import ConfigError, SdgError
-from sdg_core.models.providers.pictures import PublicResolver
+from sdg_core.models.providers.images import PublicResolver
 from sdg_core.plan.variables import OWN_HOSTS, host_of, may_be_sent
 from tests.hostile.test_foreign_files import CONFIGS, FUNCTIONS, provider
 from tests.hostile.test_pipeline_trust import FILES, pipeline

@@ -23,13 +23,13 @@ from sdg_core.errors import (
 )
 from sdg_core.ledger.database import open_ledger
 from sdg_core.ledger.queries import open_existing_ledger
-from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.providers.pictures import (
+from sdg_core.models.providers.images import (
     PublicResolver,
     allowed_hosts,
     check_address,
     check_content,
 )
+from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.providers.redaction import Redaction
 from sdg_core.models.secrets import is_unmistakable
 from sdg_core.models.types import ChatRequest, ImageRequest, Message
@@ -146,7 +146,7 @@ ENDPOINT = URL("https://api.example.com/v1")
 def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> None:
     with pytest.raises(PermanentModelError):
         check_address(
-            address, endpoint=URL(endpoint), env={"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com"}
+            address, endpoint=URL(endpoint), env={"SDG_ALLOW_IMAGE_HOSTS": "cdn.example.com"}
         )
 
 
@@ -165,21 +165,27 @@ def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> No
     ],
 )
 def test_addresses_that_go_with_an_endpoint(endpoint: str, address: str) -> None:
-    env = {"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com *.images.example.com"}
+    env = {"SDG_ALLOW_IMAGE_HOSTS": "cdn.example.com *.images.example.com"}
     assert str(check_address(address, endpoint=URL(endpoint), env=env)) == address
 
 
 def test_hosts_that_are_allowed_in_the_project(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
-        '[tool.sdg]\nallow_picture_hosts = ["CDN.example.com", 7]\n'
+        '[tool.sdg]\nallow_image_hosts = ["CDN.example.com", 7]\n'
     )
-    assert allowed_hosts({"SDG_ALLOW_PICTURE_HOSTS": "a b"}, tmp_path) == (
+    assert allowed_hosts({"SDG_ALLOW_IMAGE_HOSTS": "a b"}, tmp_path) == (
         "cdn.example.com",
         "a",
         "b",
     )
-    (tmp_path / "pyproject.toml").write_text("[tool.sdg]\nallow_picture_hosts = 7\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.sdg]\nallow_image_hosts = 7\n")
     assert allowed_hosts({}, tmp_path) == ()
+
+
+def test_hosts_that_are_allowed_by_the_former_names(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.sdg]\nallow_picture_hosts = "a.example.com"\n')
+    former = {"SDG_ALLOW_PICTURE_HOSTS": "b.example.com"}
+    assert allowed_hosts(former, tmp_path) == ("a.example.com", "b.example.com")
 
 
 async def test_a_name_that_leads_to_this_network_is_not_followed() -> None:
@@ -257,7 +263,7 @@ def test_pictures(content: bytes) -> None:
     ],
 )
 async def test_what_is_no_picture(content: bytes) -> None:
-    with pytest.raises(TransientModelError, match="not a picture|too early"):
+    with pytest.raises(TransientModelError, match="not an image|too early"):
         check_content(content, where="x")
     data = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     async with ModelServer(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from sdg_assets.recording.columns import markdown_table
-from sdg_assets.recording.inert import without_pictures
+from sdg_assets.recording.inert import without_images
 from sdg_core.api import Notice
 from sdg_core.cli.progress import watching
 from sdg_core.processing.export import export_rows
@@ -66,7 +66,7 @@ def test_words_stay_as_people_read_them() -> None:
 
 def test_descriptions_keep_links_and_lose_pictures() -> None:
     page = rendered(
-        without_pictures(
+        without_images(
             "see [docs](https://a.example) ![x](https://b.example/y.png) ![x][1] <img src=z>\n\n[1]: https://c"
         )
     )

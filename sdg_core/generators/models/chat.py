@@ -36,7 +36,7 @@ from sdg_core.plan.types.replies import REASONING, TRACE
 class ModelBinding:
     """The model that a column asks. `random` are the record's own words, for what is drawn and for simulated replies.
 
-    images: where the pictures of this dataset lie, if they are stored. toolbox: what the column's model may call.
+    images: where the images of this dataset lie, if they are stored. toolbox: what the column's model may call.
     format_stops_tools: whether servers of this kind may call no tool when a request asks for a format as well.
     """
 

@@ -1,6 +1,6 @@
-"""Pictures: files beside the row groups, and in the cell their paths; base64 in the cell where nothing is stored (previews).
+"""Images: files beside the row groups, and in the cell their paths; base64 in the cell where nothing is stored (previews).
 
-Files are durable before the cell counts as made, so a row group never names a picture that is not there. A record that is made
+Files are durable before the cell counts as made, so a row group never names an image that is not there. A record that is made
 again writes the same names again.
 """
 
@@ -28,7 +28,7 @@ class ImageGenerator:
         self._prompt = Template(column.prompt)
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
-        """The pictures of one record. Raises CellError."""
+        """The images of one record. Raises CellError."""
         request = await self._request(record=record, values=values)
         alias = self._column.model_alias
         try:
@@ -40,17 +40,17 @@ class ImageGenerator:
             raise CellFailedError(
                 error.message, kind=error.kind, attempts=error.attempts, usages=usages
             ) from error
-        pictures = [image.content for image in reply.images]
+        images = [image.content for image in reply.images]
         if self._asked.images is None:
-            paths = [base64.b64encode(content).decode("ascii") for content in pictures]
+            paths = [base64.b64encode(content).decode("ascii") for content in images]
         else:
             paths = await asyncio.to_thread(
-                self._asked.images.save, self._column.name, record, pictures
+                self._asked.images.save, self._column.name, record, images
             )
         return Cell(paths, usages=reply.usages(alias))
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
-        """What the picture of a record is asked for with. Raises CellError."""
+        """What the image of a record is asked for with. Raises CellError."""
         return (Message("user", self._prompt.render(values, self._choices(record))),)
 
     async def prompt_in_loop(
@@ -65,15 +65,15 @@ class ImageGenerator:
 
     async def _request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
         context = media_of(self._column, values, self._asked.images)
-        pictures = tuple(part for part in context if isinstance(part, ImagePart))
-        if len(pictures) < len(context):
+        images = tuple(part for part in context if isinstance(part, ImagePart))
+        if len(images) < len(context):
             raise CellError(
-                "an image is made from a prompt and pictures only; multi_modal_context has something else"
+                "an image is made from a prompt and images only; multi_modal_context has something else"
             )
         return ImageRequest(
             self._asked.model.model,
             await self._prompt.render_in_loop(values, self._choices(record)),
             self._asked.parameters(self._column.name, record),
-            pictures,
+            images,
             self._asked.seed(self._column.name, record),
         )

@@ -1,6 +1,6 @@
-"""Pictures, sounds and films that go with a prompt: a column's value as parts of a message.
+"""Images, audio and video that go with a prompt: a column's value as parts of a message.
 
-A value is one of them or a list (also as JSON text), each a URL, a `data:` URL, base64, bytes, or the path of a picture that this
+A value is one of them or a list (also as JSON text), each a URL, a `data:` URL, base64, bytes, or the path of an image that this
 dataset made. Other paths are not read: a value may come from a model, and must not choose files of this machine.
 """
 
@@ -42,13 +42,13 @@ _FORMATS: Mapping[str, str] = {
 
 
 class ImageStore(Protocol):
-    """Where the pictures of a dataset lie."""
+    """Where the images of a dataset lie."""
 
-    def save(self, column: str, record: int, pictures: Sequence[bytes]) -> list[str]:
-        """Store the pictures of a cell durably; returns their paths."""
+    def save(self, column: str, record: int, images: Sequence[bytes]) -> list[str]:
+        """Store the images of a cell durably; returns their paths."""
 
     def read(self, path: str) -> bytes | None:
-        """A stored picture; None if the path is none that `save` returns."""
+        """A stored image; None if the path is none that `save` returns."""
 
 
 def media_parts(context: MediaContext, value: Any, images: ImageStore | None) -> list[Media]:

@@ -2,7 +2,7 @@
 
 No retries, no waiting, no limit on connections, which are matters of the endpoint and its gate. Redirects are not followed: a
 redirected POST turns into a GET, and the key would travel to another host. Headers go with each request, not with the session,
-so that a picture fetched from elsewhere is fetched without the key.
+so that an image fetched from elsewhere is fetched without the key.
 Invariant: whatever goes wrong leaves as a ModelError, and no error text, repr or answer contains a secret. For that reason the
 causes of the HTTP library, which carry request headers, are not chained.
 """
@@ -22,7 +22,7 @@ from yarl import URL
 from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
-from sdg_core.models.providers.pictures import PublicResolver, check_address, is_same_place
+from sdg_core.models.providers.images import PublicResolver, check_address, is_same_place
 from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
@@ -168,7 +168,7 @@ class HttpSender:
             ) from None
         if status != 200:
             raise TransientModelError(
-                f"the picture that model {model!r} made could not be fetched: {status}"
+                f"the image that model {model!r} made could not be fetched: {status}"
             )
         return content, media_type
 

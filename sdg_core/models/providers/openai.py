@@ -7,17 +7,17 @@ from dataclasses import replace
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import TransientModelError
 from sdg_core.models.providers.http import HttpSender, base_url
+from sdg_core.models.providers.images import check_content
 from sdg_core.models.providers.openai_media import (
     decode_embeddings,
     decode_generated,
     encode_embeddings,
     encode_image_chat,
     encode_image_generation,
-    picture_of_data_url,
+    image_of_data_url,
     prefers_chat,
 )
 from sdg_core.models.providers.openai_wire import decode_reply, encode_request
-from sdg_core.models.providers.pictures import check_content
 from sdg_core.models.types import (
     ChatClient,
     ChatRequest,
@@ -69,7 +69,7 @@ class OpenAIClient(ChatClient):
         )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
-        """Ask the image service, or the chat service of a model that draws; pictures at a URL are fetched."""
+        """Ask the image service, or the chat service of a model that draws; images at a URL are fetched."""
         model = request.model
         seconds = request.parameters.timeout
         if prefers_chat(request):
@@ -79,7 +79,7 @@ class OpenAIClient(ChatClient):
             usage = replace(reply.usage, images=len(reply.image_urls))
             if not urls:
                 raise TransientModelError(
-                    f"{self._http.caller.where(model)} answered without a picture: {reply.text[:200]}"
+                    f"{self._http.caller.where(model)} answered without an image: {reply.text[:200]}"
                 )
         else:
             body = encode_image_generation(request, self._provider)
@@ -92,7 +92,7 @@ class OpenAIClient(ChatClient):
                     answer, caller=self._http.caller, model=model
                 ),
             )
-        images = tuple([await self._picture(url, model=model, timeout=seconds) for url in urls])
+        images = tuple([await self._image(url, model=model, timeout=seconds) for url in urls])
         return ImageResponse(images, usage)
 
     async def check(self) -> None:
@@ -114,9 +114,9 @@ class OpenAIClient(ChatClient):
             ),
         )
 
-    async def _picture(self, url: str, *, model: str, timeout: float) -> Image:
+    async def _image(self, url: str, *, model: str, timeout: float) -> Image:
         if url.startswith("data:"):
-            image = picture_of_data_url(url, caller=self._http.caller, model=model)
+            image = image_of_data_url(url, caller=self._http.caller, model=model)
         else:
             content, media_type = await self._http.fetch(url, model=model, timeout=timeout)
             image = Image(content, media_type or "image/png")

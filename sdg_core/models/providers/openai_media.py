@@ -1,4 +1,4 @@
-"""OpenAI's formats of embeddings and pictures, both ways, without I/O."""
+"""OpenAI's formats of embeddings and images, both ways, without I/O."""
 
 import base64
 import binascii
@@ -42,7 +42,7 @@ _GENERATES = (
     "sd_",
 )
 """Parts of the names of models behind /images/generations, as in Data Designer; any other model is asked over chat, where
-OpenRouter has its picture models (https://openrouter.ai/docs/features/multimodal/image-generation)."""
+OpenRouter has its image models (https://openrouter.ai/docs/features/multimodal/image-generation)."""
 _MAGIC = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -103,14 +103,14 @@ def _fault_of(vectors: Sequence[Sequence[float]], expected: int) -> str | None:
 
 
 def prefers_chat(request: ImageRequest) -> bool:
-    """Whether a picture is asked for over chat: by the model's name, or because pictures go in, or `modalities` is set."""
+    """Whether an image is asked for over chat: by the model's name, or because images go in, or `modalities` is set."""
     if request.context or "modalities" in (request.parameters.extra_body or {}):
         return True
     return not any(part in request.model.lower() for part in _GENERATES)
 
 
 def encode_image_chat(request: ImageRequest, provider: ModelProvider) -> bytes:
-    """A chat request for a picture: pictures first, then the prompt. A model that wants `modalities` has them in `extra_body`."""
+    """A chat request for an image: images first, then the prompt. A model that wants `modalities` has them in `extra_body`."""
     content: str | tuple[Part, ...] = request.prompt
     if request.context:
         content = (*request.context, TextPart(request.prompt))
@@ -119,7 +119,7 @@ def encode_image_chat(request: ImageRequest, provider: ModelProvider) -> bytes:
 
 
 def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> bytes:
-    """A request for a picture of its own service. Models name the format by themselves, or do not know the parameter."""
+    """A request for an image of its own service. Models name the format by themselves, or do not know the parameter."""
     body: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "n": 1}
     if "gpt-image" not in request.model.lower():
         body["response_format"] = "b64_json"
@@ -128,7 +128,7 @@ def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> b
 
 
 def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[str, ...], Usage]:
-    """URLs or `data:` URLs of the pictures, and the usage. Raises TransientModelError if there is none."""
+    """URLs or `data:` URLs of the images, and the usage. Raises TransientModelError if there is none."""
     answer = read_json(body, caller=caller, model=model)
     data = answer.get("data") if isinstance(answer, dict) else None
     rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
@@ -136,19 +136,19 @@ def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[
     found = tuple(url for url in urls if url is not None)
     if not found:
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 without a picture: {server_words(body, caller)}"
+            f"{caller.where(model)} answered 200 without an image: {server_words(body, caller)}"
         )
     return found, _image_usage(answer.get("usage"), len(found))
 
 
-def picture_of_data_url(url: str, *, caller: Caller, model: str) -> Image:
-    """The picture in a `data:` URL. Raises TransientModelError if it cannot be read."""
+def image_of_data_url(url: str, *, caller: Caller, model: str) -> Image:
+    """The image in a `data:` URL. Raises TransientModelError if it cannot be read."""
     head, _, data = url.partition(",")
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise TransientModelError(
-            f"{caller.where(model)} answered with a picture that is not base64"
+            f"{caller.where(model)} answered with an image that is not base64"
         ) from None
     named = head.removeprefix("data:").partition(";")[0]
     return Image(content, _media_type(content) or named or "image/png")

@@ -120,13 +120,13 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
         or thought
     )
     calls = _calls(message.get("tool_calls"))
-    pictures = _picture_urls(message)
+    images = _image_urls(message)
     refusal = text_or_none(message.get("refusal"))
     usage = usage_of(answer.get("usage"))
     if refusal is not None and not calls:
         refused = f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
         raise billed(PermanentModelError(refused), usage)
-    if not says_something(text) and not calls and not pictures:
+    if not says_something(text) and not calls and not images:
         more = (
             "; the model thought, but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
@@ -140,7 +140,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
         usage=usage,
         reasoning=reasoning,
         tool_calls=calls,
-        image_urls=pictures,
+        image_urls=images,
         model=name_or_none(answer.get("model")),
     )
 
@@ -286,8 +286,8 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
-def _picture_urls(message: dict[str, Any]) -> tuple[str, ...]:
-    """Pictures of a chat model: `images` of the message, or parts of its content."""
+def _image_urls(message: dict[str, Any]) -> tuple[str, ...]:
+    """Images of a chat model: `images` of the message, or parts of its content."""
     parts = [*_list(message.get("images")), *_list(message.get("content"))]
     urls = [_url(part.get("image_url")) for part in parts if isinstance(part, dict)]
     return tuple(url for url in urls if url is not None)

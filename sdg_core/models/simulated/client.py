@@ -19,7 +19,7 @@ from sdg_core.errors import RateLimitedError, TransientModelError
 from sdg_core.models.simulated.code import fenced_code
 from sdg_core.models.simulated.json import conforming
 from sdg_core.models.simulated.lengths import code_of, drawn_characters, stretched, text_of
-from sdg_core.models.simulated.media import DIMENSIONS, small_picture, unit_vector
+from sdg_core.models.simulated.media import DIMENSIONS, small_image, unit_vector
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.models.types import (
     ChatClient,
@@ -114,7 +114,7 @@ class SimulatedClient(ChatClient):
         digest = _hash([request.model, request.prompt, context, body, str(request.seed)])
         await self._meet(digest)
         usage = Usage(requests=1, prompt_tokens=_tokens(len(request.prompt)), images=1)
-        return ImageResponse((small_picture(DrawStream(digest, "image")),), usage)
+        return ImageResponse((small_image(DrawStream(digest, "image")),), usage)
 
     async def check(self) -> None:
         """There is nothing that could be down."""

@@ -1,4 +1,4 @@
-"""Vectors and pictures of the simulated provider."""
+"""Vectors and images of the simulated provider."""
 
 import struct
 import zlib
@@ -22,7 +22,7 @@ def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
     return tuple((drawn / np.linalg.norm(drawn)).tolist())
 
 
-def small_picture(draws: DrawStream) -> Image:
+def small_image(draws: DrawStream) -> Image:
     """A PNG of coloured squares."""
     size = _SIDE // _CELLS
     rows: list[bytes] = []

@@ -27,8 +27,8 @@ FINISHED = "dataset"
 """Name of the directory of the finished dataset, beside those of processors."""
 REMOVED = "removed"
 """Name of the directory of records that processors left out."""
-WITH_PICTURES = "dataset_with_pictures"
-"""Name of the directory of the finished dataset with its pictures inside, where it has any."""
+WITH_IMAGES = "dataset_with_pictures"
+"""Name of the directory of the finished dataset with its images inside, where it has any."""
 
 
 def check_processors(
@@ -37,7 +37,7 @@ def check_processors(
     """Problems of all processors. known: the columns there are, None while seed columns are not known. droppable: those that
     may be dropped, where they are others."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
-    pictures = {column.name for column in config.columns if isinstance(column, ImageColumn)}
+    images = {column.name for column in config.columns if isinstance(column, ImageColumn)}
     for index, name in duplicates([processor.name for processor in config.processors]):
         yield ("processors", index, "name"), f"another processor is named {name!r}"
     for index, processor in enumerate(config.processors):
@@ -51,10 +51,10 @@ def check_processors(
                 ("processors", index, "name"),
                 f"{REMOVED!r} is where removed records go; rename this processor",
             )
-        if processor.name == WITH_PICTURES and pictures:
+        if processor.name == WITH_IMAGES and images:
             yield (
                 ("processors", index, "name"),
-                f"{WITH_PICTURES!r} is where pictures go; rename this processor",
+                f"{WITH_IMAGES!r} is where images go; rename this processor",
             )
         there = (
             droppable
@@ -63,7 +63,7 @@ def check_processors(
         )
         for path, message in (
             *_check_processor(processor, there),
-            *_check_pictures(processor, pictures),
+            *_check_images(processor, images),
         ):
             yield ("processors", index, *path), message
 
@@ -90,17 +90,17 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
             yield from _check_row_processor(processor, known)
 
 
-def _check_pictures(processor: Processor, pictures: Set[str]) -> Problems:
-    """Processors that would compare the paths of pictures, of which no two are the same."""
+def _check_images(processor: Processor, images: Set[str]) -> Problems:
+    """Processors that would compare the paths of images, of which no two are the same."""
     match processor:
-        case FilterProcessor(column=str(name)) if name in pictures:
-            yield ("column",), f"{name!r} holds pictures, and quality rules judge texts"
+        case FilterProcessor(column=str(name)) if name in images:
+            yield ("column",), f"{name!r} holds images, and quality rules judge texts"
         case DeduplicateProcessor() | DecontaminateProcessor():
             for place, name in enumerate(processor.columns):
-                if name in pictures:
+                if name in images:
                     yield (
                         ("columns", place),
-                        f"{name!r} holds the paths of pictures, of which no two are the same; compare what they were drawn from",
+                        f"{name!r} holds the paths of images, of which no two are the same; compare what they were drawn from",
                     )
         case _:
             pass

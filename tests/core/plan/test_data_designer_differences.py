@@ -15,7 +15,7 @@ import yaml
 
 from sdg_core import api
 from sdg_core.generators.models.code import extract_code
-from sdg_core.models.simulated.media import small_picture
+from sdg_core.models.simulated.media import small_image
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.testing import ModelServer
 from tests.support.sdg import (
@@ -143,7 +143,7 @@ def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_d4_pictures_come_before_the_text_and_nothing_is_added(tmp_path: Path) -> None:
-    picture = base64.b64encode(small_picture(DrawStream(7, "page")).content).decode()
+    picture = base64.b64encode(small_image(DrawStream(7, "page")).content).decode()
     context = [
         {"modality": "image", "column_name": "page", "data_type": "base64", "image_format": "png"}
     ]
@@ -334,7 +334,7 @@ def test_d16_names_empty_prompts_and_values_of_several_kinds(tmp_path: Path) -> 
     assert {row["my column"] for row in made} == {0, 1}
 
 
-def test_d16_multi_modal_context_without_modality_is_a_picture(tmp_path: Path) -> None:
+def test_d16_multi_modal_context_without_modality_is_an_image(tmp_path: Path) -> None:
     context = [{"column_name": "url", "data_type": "url", "image_format": "png"}]
     column = llm("it", "Look", model_alias="w", multi_modal_context=context)
     assert rows(tmp_path, category("url", "http://x.example/y.png"), column)

@@ -104,12 +104,12 @@ def test_pictures_load_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
     assert duckdb.sql(f"SELECT count(pic[1].bytes) FROM '{files}'").fetchall() == [(60,)]
     assert len(pd.read_parquet(str(version.processed / "dataset_with_pictures"))) == 60
-    assert "| `pic` | pictures | image |" in version.card.read_text()
+    assert "| `pic` | images | image |" in version.card.read_text()
     assert api.process(dataset).already_done
 
     (Path(str(version.directory)) / rows[7]["pic"][0]).unlink()
     api.reopen(dataset)
-    with pytest.raises(api.SdgError, match=r"the picture images/pic/7.png is not there any more"):
+    with pytest.raises(api.SdgError, match=r"the image images/pic/7.png is not there any more"):
         api.process(dataset)
 
 

@@ -105,7 +105,7 @@ async def test_picture_as_base64_and_by_url_without_the_key(
 
 
 async def test_picture_of_a_chat_model_that_answers_in_words(client: OpenAIClient) -> None:
-    with pytest.raises(TransientModelError, match="without a picture"):
+    with pytest.raises(TransientModelError, match="without an image"):
         await client.make_images(draw("some-chat-model"))
 
 

@@ -1,6 +1,6 @@
-"""Pictures that a server answers with: from where one is fetched, and whether what came is one.
+"""Images that a server answers with: from where one is fetched, and whether what came is one.
 
-A server names the address, so it could have this machine read pages of its network and send them on. A picture comes from the
+A server names the address, so it could have this machine read pages of its network and send them on. An image comes from the
 endpoint itself, from hosts known to go with it, or from those that the user's settings allow; private addresses only from the
 endpoint itself.
 """
@@ -21,7 +21,12 @@ from sdg_core.plan.project import project_of
 from sdg_core.plan.variables import host_of, is_this_machine
 from sdg_core.system import environment_variables
 
-SETTING = environment_variables.ALLOW_PICTURE_HOSTS.name
+_VARIABLES = (
+    environment_variables.ALLOW_IMAGE_HOSTS.name,
+    environment_variables.ALLOW_PICTURE_HOSTS.name,
+)
+_KEYS = ("allow_image_hosts", "allow_picture_hosts")
+"""In pyproject.toml. The second name of each setting is that of earlier releases."""
 _GO_WITH: Mapping[str, tuple[str, ...]] = {
     "api.openai.com": ("oaidalleapiprodscus.blob.core.windows.net", "*.oaiusercontent.com"),
     "api.together.xyz": ("api.together.ai", "*.together.ai", "*.together.xyz"),
@@ -32,21 +37,21 @@ _GO_WITH: Mapping[str, tuple[str, ...]] = {
     "api.deepinfra.com": ("*.deepinfra.com",),
     "api.replicate.com": ("replicate.delivery", "*.replicate.delivery"),
 }
-"""Where hosted services keep the pictures that they have made."""
+"""Where hosted services keep the images that they have made."""
 
 
 def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None = None) -> URL:
-    """The address if a picture may be fetched there. Raises PermanentModelError."""
+    """The address if an image may be fetched there. Raises PermanentModelError."""
     try:
         url = URL(address)
         origin = url.origin()
     except ValueError:
         raise PermanentModelError(
-            f"the server answered with a picture at {address[:200]!r}, which is not a URL"
+            f"the server answered with an image at {address[:200]!r}, which is not a URL"
         ) from None
     if url.scheme not in ("http", "https"):
         raise PermanentModelError(
-            f"the server answered with a picture at {address[:200]!r}, which is not a web address"
+            f"the server answered with an image at {address[:200]!r}, which is not a web address"
         )
     if is_same_place(origin, endpoint.origin()):
         return url
@@ -55,19 +60,19 @@ def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None 
     patterns = (*_GO_WITH.get(host_of(str(endpoint)), ()), *allowed)
     if not any(fnmatchcase(host, pattern) for pattern in patterns):
         raise PermanentModelError(
-            f"the server at {host_of(str(endpoint))} answered with a picture at another host, {host}, which is not fetched",
-            remedy=f'if that is meant, allow the host in pyproject.toml ([tool.sdg] allow_picture_hosts = ["{host}"]) or by '
-            f"{SETTING}={host}",
+            f"the server at {host_of(str(endpoint))} answered with an image at another host, {host}, which is not fetched",
+            remedy=f'if that is meant, allow the host in pyproject.toml ([tool.sdg] allow_image_hosts = ["{host}"]) or by '
+            f"{_VARIABLES[0]}={host}",
         )
     if _is_private(host):
         raise PermanentModelError(
-            f"the server answered with a picture at the private address {host}, which is not fetched"
+            f"the server answered with an image at the private address {host}, which is not fetched"
         )
     return url
 
 
 def is_same_place(origin: URL, endpoint: URL) -> bool:
-    """Whether a picture comes from the endpoint: any port of a public host, the same port of a machine here."""
+    """Whether an image comes from the endpoint: any port of a public host, the same port of a machine here."""
     if origin == endpoint:
         return True
     host = host_of(str(endpoint))
@@ -83,12 +88,18 @@ def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str,
     """Host patterns of the user's settings. What is not understood there allows nothing."""
     try:
         text = (project_of(working_directory) / "pyproject.toml").read_text(encoding="utf-8")
-        section = tomllib.loads(text).get("tool", {}).get("sdg", {}).get("allow_picture_hosts", [])
+        settings = tomllib.loads(text).get("tool", {}).get("sdg", {})
+        sections = [settings.get(key, []) for key in _KEYS]
     except (OSError, ValueError, AttributeError):
-        section = []
-    listed = [section] if isinstance(section, str) else section
-    hosts = [host for host in listed if isinstance(host, str)] if isinstance(listed, list) else []
-    return tuple(host.lower() for host in (*hosts, *env.get(SETTING, "").split()))
+        sections = []
+    hosts: list[str] = []
+    for section in sections:
+        listed = [section] if isinstance(section, str) else section
+        if isinstance(listed, list):
+            hosts += [host for host in listed if isinstance(host, str)]
+    for variable in _VARIABLES:
+        hosts += env.get(variable, "").split()
+    return tuple(host.lower() for host in hosts)
 
 
 class PublicResolver(aiohttp.ThreadedResolver):
@@ -104,15 +115,15 @@ class PublicResolver(aiohttp.ThreadedResolver):
 
 
 def check_content(content: bytes, *, where: str) -> None:
-    """Raise TransientModelError for what is no picture, or one that ends too early."""
+    """Raise TransientModelError for what is no image, or one that ends too early."""
     kind = next((name for name, starts in _STARTS.items() if starts(content)), None)
     if kind is None:
         raise TransientModelError(
-            f"{where} answered with something that is not a picture: {content[:40]!r}"
+            f"{where} answered with something that is not an image: {content[:40]!r}"
         )
     if not _is_whole(kind, content):
         raise TransientModelError(
-            f"{where} answered with a picture ({kind}, {len(content):,} bytes) that ends too early"
+            f"{where} answered with an image ({kind}, {len(content):,} bytes) that ends too early"
         )
 
 
@@ -133,7 +144,7 @@ _END_OF_PNG = b"IEND\xaeB`\x82"
 
 
 def _is_whole(kind: str, content: bytes) -> bool:
-    """Whether a picture has its end, for kinds that say so; padding behind the end does no harm."""
+    """Whether an image has its end, for kinds that say so; padding behind the end does no harm."""
     match kind:
         case "PNG":
             return _END_OF_PNG in content

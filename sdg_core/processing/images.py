@@ -1,8 +1,8 @@
-"""A finished dataset with its pictures inside: `processed/dataset_with_pictures/`, of datasets that have pictures.
+"""A finished dataset with its images inside: `processed/dataset_with_pictures/`, of datasets that have images.
 
-`processed/dataset/` names pictures by their paths, which stay small and say nothing to other programs. Here each is a struct of
+`processed/dataset/` names images by their paths, which stay small and say nothing to other programs. Here each is a struct of
 `bytes` and `path`, the form of the Hugging Face feature `Image` (https://huggingface.co/docs/datasets/image_load), which the
-schema's metadata names, so that `datasets.load_dataset` and the Hub's viewer show pictures.
+schema's metadata names, so that `datasets.load_dataset` and the Hub's viewer show images.
 """
 
 import base64
@@ -21,32 +21,32 @@ from sdg_core.store.layout import VersionLayout
 
 ROWS_AT_ONCE = 50
 ROWS_PER_PART = 1_000
-"""Pictures are large: so many rows are in memory, and in one file."""
-_PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""Images are large: so many rows are in memory, and in one file."""
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _FEATURE = {"_type": "List", "feature": {"_type": "Image"}}
 
 
-def picture_columns(plan: DatasetPlan) -> tuple[str, ...]:
-    """The columns of pictures that the finished dataset has."""
+def image_columns(plan: DatasetPlan) -> tuple[str, ...]:
+    """The columns of images that the finished dataset has."""
     made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
     return tuple(name for name in plan.kept_schema.names if name in made)
 
 
-class WithPictures:
-    """Rows of a finished dataset, with its pictures in the place of their paths."""
+class WithImages:
+    """Rows of a finished dataset, with its images in the place of their paths."""
 
     def __init__(self, version: VersionLayout, columns: Sequence[str], schema: pa.Schema) -> None:
         self._images = ImageFiles(version)
         self._columns = frozenset(columns)
         fields = [
-            field.with_type(pa.list_(_PICTURE)) if field.name in columns else field
+            field.with_type(pa.list_(_IMAGE)) if field.name in columns else field
             for field in schema
         ]
         features = {"info": {"features": dict.fromkeys(columns, _FEATURE)}}
         self.schema = pa.schema(fields, metadata={b"huggingface": orjson.dumps(features)})
 
     def batches(self, table: pa.Table) -> Iterator[pa.Table]:
-        """The rows, a few at a time. Raises SdgError if a picture is gone, StoreError."""
+        """The rows, a few at a time. Raises SdgError if an image is gone, StoreError."""
         for start in range(0, table.num_rows, ROWS_AT_ONCE):
             rows = table.slice(start, ROWS_AT_ONCE)
             yield pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
@@ -58,10 +58,10 @@ class WithPictures:
         return pa.array([self._cell(cell) for cell in column.to_pylist()], type=field.type)
 
     def _cell(self, paths: Sequence[str] | None) -> list[dict[str, Any]] | None:
-        return None if paths is None else [self._picture(path) for path in paths]
+        return None if paths is None else [self._image(path) for path in paths]
 
-    def _picture(self, path: str) -> dict[str, Any]:
-        """A picture by its path; where a pipeline made it, the cell holds it as base64."""
+    def _image(self, path: str) -> dict[str, Any]:
+        """An image by its path; where a pipeline made it, the cell holds it as base64."""
         content = self._images.read(path)
         if content is not None:
             return {"bytes": content, "path": path}
@@ -69,6 +69,6 @@ class WithPictures:
             return {"bytes": base64.b64decode(path, validate=True), "path": None}
         except binascii.Error:
             raise SdgError(
-                f"the picture {path} is not there any more",
+                f"the image {path} is not there any more",
                 remedy="bring the file back, or remove its row group and generate it again",
             ) from None
