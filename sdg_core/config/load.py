@@ -18,6 +18,7 @@ from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders
 from sdg_core.config.data_designer_meaning import with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
+from sdg_core.config.half_surrogates import half_surrogates
 from sdg_core.config.messages import message_of, renamed_keys
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.yaml_document import (
@@ -126,6 +127,10 @@ def interpret(
         raise ConfigError(
             source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")]
         )
+    if halves := [*half_surrogates(document.data)]:
+        raise ConfigError(
+            source, [Problem(format_path(place), message) for place, message in halves]
+        )
     if document.data.get("kind") == "pipeline" and "columns" not in document.data:
         problem = Problem(
             "kind",
@@ -231,6 +236,10 @@ def parse_pipeline(
 ) -> ParsedPipeline:
     """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
+    if halves := [*half_surrogates(data)]:
+        raise ConfigError(
+            source, [Problem(format_path(place), message) for place, message in halves]
+        )
     parsed = ParsedConfig(source, document, (), frozenset(), None, ())
     raw, faults = apply_environment({"name": default_name, **data}, env)
     problems = [parsed.problem(place, message) for place, message in faults]

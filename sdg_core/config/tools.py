@@ -7,11 +7,14 @@ from pydantic import AfterValidator, Field, StrictStr
 from sdg_core.config.base import ConfigModel, NonEmptyStr, PositiveInt
 from sdg_core.config.models import Seconds, without_login
 
+_STARTUP_TIMEOUT = 120.0
+
 
 class StdioMcpProvider(ConfigModel):
     """A server that is started as a process in the directory of the dataset file, and spoken to over stdin and stdout.
 
     env: variables of that process; each value is the name of the environment variable here that holds the content.
+    startup_timeout_sec: until the server is ready and has listed its tools.
     """
 
     name: NonEmptyStr
@@ -19,15 +22,20 @@ class StdioMcpProvider(ConfigModel):
     command: NonEmptyStr
     args: tuple[StrictStr, ...] = ()
     env: dict[NonEmptyStr, StrictStr] = {}
+    startup_timeout_sec: Seconds = _STARTUP_TIMEOUT
 
 
 class HttpMcpProvider(ConfigModel):
-    """A server that runs already. `api_key` names the environment variable with the token that is sent as `Bearer`."""
+    """A server that runs already. `api_key` names the environment variable with the token that is sent as `Bearer`.
+
+    startup_timeout_sec: until the server is ready and has listed its tools.
+    """
 
     name: NonEmptyStr
     provider_type: Literal["sse", "streamable_http"]
     endpoint: Annotated[NonEmptyStr, AfterValidator(without_login)]
     api_key: StrictStr | None = None
+    startup_timeout_sec: Seconds = _STARTUP_TIMEOUT
 
 
 McpProvider = Annotated[StdioMcpProvider | HttpMcpProvider, Field(discriminator="provider_type")]

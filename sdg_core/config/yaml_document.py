@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from sdg_core.config.half_surrogates import half_surrogates
 from sdg_core.config.yaml_advice import advice_on
 
 Path = tuple[str | int, ...]
@@ -240,8 +241,10 @@ def _parse_json(text: str) -> Document:
     except json.JSONDecodeError as error:
         raise DocumentSyntaxError(f"not JSON: {error.msg}", error.lineno) from error
     except UnicodeEncodeError as error:
+        place, message = next(half_surrogates(data))
+        where = f"{format_path(place)}: " if place else ""
         raise DocumentSyntaxError(
-            "a lone surrogate (\\ud800 to \\udfff) is not text", None
+            f"{where}{message}", Document(data, _json_lines(text)).line(place)
         ) from error
     except ValueError as error:
         raise DocumentSyntaxError(str(error), None) from error

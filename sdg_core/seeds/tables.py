@@ -17,6 +17,7 @@ from sdg_core.seeds.columns import conform, plain_schema, raw_schema
 from sdg_core.seeds.files import COMPRESSIONS, SeedFile
 from sdg_core.seeds.text import TextTable, read_text_table
 from sdg_core.seeds.text_options import TextOptions
+from sdg_core.system.streams import read_up_to
 
 _BATCH_ROWS = 10_000
 MAX_TEXT_BYTES = 2 * 2**30
@@ -139,7 +140,7 @@ class TextFileReader(FileReader):
                 with pa.input_stream(
                     pa.BufferReader(content), compression=self.file.compression
                 ) as stream:
-                    content = stream.read(MAX_TEXT_BYTES + 1)
+                    content = read_up_to(stream, MAX_TEXT_BYTES + 1)
                 if len(content) > MAX_TEXT_BYTES:
                     raise SeedError(
                         f"{source} has more than {MAX_TEXT_BYTES // 2**30} GiB of text once it is unpacked",

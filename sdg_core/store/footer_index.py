@@ -20,6 +20,7 @@ from sdg_core.store.atomic import read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import Footer, read_footer
+from sdg_core.system.streams import read_up_to
 
 WORTH_AN_INDEX = 64
 """Files from which on an index is read and written; fewer footers are read as fast."""
@@ -104,9 +105,8 @@ def _read_index(version: VersionLayout) -> Mapping[str, _Entry]:
         return {}
     try:
         with pa.input_stream(pa.BufferReader(content), compression="zstd") as stream:
-            index = _Index.model_validate_json(
-                stream.read(_MAX_INDEX)
-            )  # of a longer one, what is no JSON
+            # of a longer one, what is no JSON
+            index = _Index.model_validate_json(read_up_to(stream, _MAX_INDEX))
     except (pa.ArrowException, OSError, ValidationError):
         return {}  # damaged: the files themselves are asked
     return index.files if (index.format, index.fields) == (_FORMAT, _fields()) else {}

@@ -158,6 +158,23 @@ def test_what_unpacks_to_too_much_is_refused(
             read_all(tmp_path / name)
 
 
+def reserved_mib() -> int:
+    """The addresses that this process has, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+def test_damaged_compressed_files_reserve_no_memory_for_good(tmp_path: Path) -> None:
+    """pyarrow reserves all that it is told to read, here 2 GiB, and does not free it when it fails."""
+    whole = CONTENTS["jsonl.zst"]
+    (tmp_path / "a.jsonl.zst").write_bytes(whole[:-9] + b"\0" + whole[-8:])
+    before = reserved_mib()
+    for _ in range(4):
+        with pytest.raises(SeedError, match="a.jsonl.zst cannot be read as jsonl"):
+            read_all(tmp_path / "a.jsonl.zst")
+    assert reserved_mib() - before < 2_000
+
+
 MIB = 2**20
 
 

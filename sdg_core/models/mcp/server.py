@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from mcp import Client
 
-_OPEN_TIMEOUT = 120.0
-"""Seconds until a server that says nothing while it is being opened is given up."""
 _MAX_PAGES = 100
 _LONGEST_REASON = 300
 _BEARER = "Bearer "
@@ -66,10 +64,15 @@ class McpServer:
         self._tools: tuple[Tool, ...] | None = None
 
     async def tools(self) -> tuple[Tool, ...]:
-        """Every tool that the server offers, asked for once. Raises PermanentModelError if it cannot be opened."""
+        """Every tool that the server offers, asked for once. Raises PermanentModelError if it cannot be opened, or takes longer
+        than `startup_timeout_sec` for it."""
         if self._tools is None:
             try:
-                self._tools = await self._with_session(_list_tools)
+                async with asyncio.timeout(self._provider.startup_timeout_sec):
+                    self._tools = await self._with_session(_list_tools)
+            except TimeoutError:
+                words, remedy = self._too_slow("has not listed its tools")
+                raise PermanentModelError(words, remedy=remedy) from None
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
             except (ValueError, RuntimeError) as error:  # what the SDK says of a malformed list
@@ -116,8 +119,12 @@ class McpServer:
                 started = time.monotonic()
                 session = Session()
                 try:
-                    await session.open(self._connect())
+                    async with asyncio.timeout(self._provider.startup_timeout_sec) as startup:
+                        await session.open(self._connect())
                 except Exception as error:
+                    if startup.expired():
+                        words, remedy = self._too_slow("is not ready")
+                        raise TransientModelError(words, remedy=remedy) from None
                     words = self._words("cannot be used", reason_of(error))
                     raise TransientModelError(words, remedy=self._remedy()) from error
                 self._session = session
@@ -151,7 +158,7 @@ class McpServer:
                 http = await cleanup.enter_async_context(self._http_client())
                 transport = streamable_http_client(provider.endpoint, http_client=http)
             yield await cleanup.enter_async_context(
-                Client(transport, read_timeout_seconds=_OPEN_TIMEOUT)
+                Client(transport, read_timeout_seconds=provider.startup_timeout_sec)
             )
 
     def _http_client(
@@ -166,7 +173,7 @@ class McpServer:
 
         return httpx2.AsyncClient(
             headers={**(headers or {}), **self._secrets},
-            timeout=httpx2.Timeout(_OPEN_TIMEOUT, read=None),
+            timeout=httpx2.Timeout(self._provider.startup_timeout_sec, read=None),
             event_hooks={"response": [note]},
             trust_env=False,
         )
@@ -175,6 +182,13 @@ class McpServer:
         status = f" (HTTP status {self._status})" if self._status is not None else ""
         written = f"; it wrote: {self._stderr.tail}" if self._stderr.tail else ""
         return self._redact(f"MCP provider {self.name!r} {what}: {reason}{status}{written}")
+
+    def _too_slow(self, what: str) -> tuple[str, str]:
+        """What to say of a server that took all of its time, and the remedy."""
+        seconds = self._provider.startup_timeout_sec
+        place = f"mcp_providers[{self.name}]"
+        remedy = f"try the server by hand; if it is only slow, raise {place}.startup_timeout_sec"
+        return self._words(what, f"it was given {seconds:g} s"), remedy
 
     def _remedy(self) -> str:
         place = f"mcp_providers[{self.name}]"

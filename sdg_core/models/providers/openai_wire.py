@@ -28,7 +28,7 @@ from sdg_core.models.types import (
     says_something,
     usual_finish_reason,
 )
-from sdg_core.plan.foreign import dump_exactly
+from sdg_core.plan.foreign import check_value, dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
 
 _LONGEST_NAME = 200
@@ -64,13 +64,16 @@ def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
 
 
 def write_json(body: dict[str, Any], *, model: str) -> bytes:
-    """The body as bytes. Raises PermanentModelError for what JSON cannot say."""
+    """The body as bytes. Raises PermanentModelError for what JSON cannot say, which names its place in the body."""
     try:
         return orjson.dumps(body)
     except TypeError as error:
-        raise PermanentModelError(
-            f"the request to model {model!r} cannot be written as JSON: {error}"
-        ) from None
+        reason = str(error)
+    try:
+        check_value(body, where="the body")
+    except ValueError as error:
+        reason = str(error)
+    raise PermanentModelError(f"the request to model {model!r} cannot be written as JSON: {reason}")
 
 
 def read_json(body: bytes, *, caller: Caller, model: str) -> Any:

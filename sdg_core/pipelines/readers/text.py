@@ -21,6 +21,7 @@ from sdg_core.custom import Failed
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, Record, SourceError
 from sdg_core.plan.foreign import read_json, shortened
 from sdg_core.seeds.files import SeedFile
+from sdg_core.system.streams import read_up_to
 
 _BLOCK = 2**20
 _FENCE = "---"
@@ -46,7 +47,7 @@ def opened(file: SeedFile) -> Iterator[IO[bytes]]:
 def read_whole(file: SeedFile) -> bytes:
     """The content of a file that becomes one record. Raises SourceError if it is too large for one."""
     with opened(file) as stream:
-        content = stream.read(MAX_RECORD_BYTES + 1)
+        content = read_up_to(stream, MAX_RECORD_BYTES + 1)
     if len(content) > MAX_RECORD_BYTES:
         raise SourceError(
             f"has more than {MAX_RECORD_BYTES:,} bytes, too many for one record; divide it, or leave it out"

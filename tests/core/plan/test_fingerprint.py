@@ -497,12 +497,18 @@ def tool_verdicts() -> dict[str, Verdict | Tag]:
         "StdioMcpProvider.command": outside(server, "command", "other", before=before),
         "StdioMcpProvider.args": outside(server, "args", ["-v"], before=before),
         "StdioMcpProvider.env": outside(server, "env", {"A": "B"}, before=before),
+        "StdioMcpProvider.startup_timeout_sec": outside(
+            server, "startup_timeout_sec", 9.0, before=before
+        ),
         "HttpMcpProvider.name": Verdict(True, renamed, http),
         "HttpMcpProvider.provider_type": outside(
             server, "provider_type", "streamable_http", before=http
         ),
         "HttpMcpProvider.endpoint": outside(server, "endpoint", "http://i/sse", before=http),
         "HttpMcpProvider.api_key": outside(server, "api_key", "KEY", before=http),
+        "HttpMcpProvider.startup_timeout_sec": outside(
+            server, "startup_timeout_sec", 9.0, before=http
+        ),
         "ToolConfig.tool_alias": Verdict(
             True, {(*tools, "tool_alias"): "u", (*TXT, "tool_alias"): "u"}, before
         ),

@@ -25,7 +25,11 @@ def main() -> None:
             runner = Runner(place, tally, keep=True)
             number = max(1, round(KINDS[kind][1] * options.scale))
             runner.run(cases(kind, number, seed=options.seed))
-            print(f"{kind}: slowest {runner.slowest[-2:]}, {runner.most_megabytes} MB", flush=True)
+            print(
+                f"{kind}: slowest {runner.slowest[-2:]}; at most {runner.most_megabytes} MB resident, "
+                f"{runner.most_addresses} MB of addresses",
+                flush=True,
+            )
             print(tally.table(), flush=True)
             if options.out:
                 options.out.write_text(

@@ -120,6 +120,7 @@ class Runner:
         self._worker: Worker | None = None
         self.slowest: list[tuple[float, str]] = []
         self.most_megabytes = 0
+        self.most_addresses = 0
 
     def run(self, cases: Iterable[Case]) -> None:
         """Run all, and end the worker."""
@@ -170,6 +171,7 @@ class Runner:
                 [*self.slowest, (end["seconds"], f"{case.kind}: {case.name}: {command}")]
             )[-12:]
             self.most_megabytes = max(self.most_megabytes, end["megabytes"])
+            self.most_addresses = max(self.most_addresses, end["addresses"])
         faults += secrets_below(place / "root")
         faults += rows_twice(place / "root")
         if case.check is not None:

@@ -1206,6 +1206,7 @@ def mcp_cases(draw: Draw) -> Case:
         "command": "python3",
         "args": ["server.py", str(draw.random())],
         "env": {"TOKEN": "MY_KEY"},
+        "startup_timeout_sec": 5,
     }
     tools = {"tool_alias": "t", "providers": ["s"], "timeout_sec": 3, "max_tool_call_turns": 2}
     provider = {"name": "p", "endpoint": f"http://127.0.0.1:{RECORDER.port}/v1"}
