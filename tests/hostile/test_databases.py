@@ -14,6 +14,7 @@ from sdg_core.seeds import read_only
 from sdg_core.seeds.remembered import needs_code_or_network
 from sdg_core.seeds.sql import fetch_table
 from tests.support.requirements import require_module
+from tests.support.sdg import dataset_config, llm, sdg, write_config
 
 SQLITE = [
     "DELETE FROM t RETURNING a",
@@ -157,3 +158,13 @@ def test_several_statements_that_look_like_one(query: str) -> None:
         message for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))
     ]
     assert problems and "expected one statement" in problems[0]
+
+
+def test_commands_that_look_name_the_seed_data_that_they_do_not_read(tmp_path: Path) -> None:
+    source = {"seed_type": "sql", "url_env": "MY_DATABASE", "query": "SELECT 1 AS a ORDER BY 1"}
+    config = dataset_config(llm("t", "x {{ a }}")) | {"seed_config": {"source": source}}
+    ended = sdg("plan", write_config(tmp_path / "hostile.yaml", config), "--root", tmp_path)
+    assert ended.returncode == 2
+    assert "seed_config: seed data of seed_type sql has not been read" in " ".join(
+        ended.stderr.split()
+    )

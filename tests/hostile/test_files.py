@@ -72,7 +72,7 @@ CONTENTS: dict[str, bytes] = {
     "parquet2": parquet_of(
         compression="zstd", use_dictionary=False, version="1.0", write_statistics=False
     ),
-    "csv.gz": gzip.compress(pl.DataFrame(ROWS).write_csv().encode()),
+    "csv.gz": gzip.compress(pl.DataFrame(ROWS).write_csv().encode(), mtime=0),
     "jsonl.zst": pa.compress(LINES, codec="zstd", asbytes=True),
     "arrow": arrow(),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.hostile.campaign.inputs import RECORDER
+from tests.hostile.campaign.outgoing_inputs import RECORDER
 from tests.hostile.quirks import at, good, whole
 
 _ECHO = re.compile(rb"echo:([\w-]+)")

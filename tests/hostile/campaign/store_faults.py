@@ -39,13 +39,15 @@ COLUMNS = (
     llm("answer", "answer {{ question }} " + "at length " * 40),
 )
 ROOMS = (
-    *("size=120k", "size=200k", "size=300k", "size=400k", "size=260k,nr_inodes=40"),
-    *(
-        "size=8m,nr_inodes=8",
-        "size=8m,nr_inodes=14",
-        "size=8m,nr_inodes=20",
-        "size=8m,nr_inodes=30",
-    ),
+    "size=120k",
+    "size=200k",
+    "size=300k",
+    "size=400k",
+    "size=260k,nr_inodes=40",
+    "size=8m,nr_inodes=8",
+    "size=8m,nr_inodes=14",
+    "size=8m,nr_inodes=20",
+    "size=8m,nr_inodes=30",
 )
 Rows = dict[int, dict[str, Any]]
 
@@ -102,7 +104,7 @@ def faults_of_race(place: Path, seed: int) -> list[str]:
     root = place / "root"
     with ServerProcess("--latency", "0.01") as server, ExitStack() as stack:
         file = write_config(place / "tickets.yaml", _config(server))
-        commands = [["generate"], *([draw.choice(COMMANDS)] for _ in range(draw.randint(1, 3)))]
+        commands = ["generate", *(draw.choice(COMMANDS) for _ in range(draw.randint(1, 3)))]
         wanted = draw.randint(1, 40)
         first = stack.enter_context(started_sdg("generate", file, "--root", root))
         wait_until(
@@ -112,19 +114,11 @@ def faults_of_race(place: Path, seed: int) -> list[str]:
         if is_stopped:
             first.send_signal(signal.SIGSTOP)
             _let_leases_run_out(root)
-        others = [
-            stack.enter_context(
-                started_sdg(
-                    words[0].split()[0],
-                    file,
-                    *words[0].split()[1:],
-                    *(() if "export" in words[0] else ()),
-                    "--root",
-                    root,
-                )
-            )
-            for words in commands
-        ]
+        others = []
+        for command in commands:
+            verb, *options = command.split()
+            started = started_sdg(verb, file, *options, "--root", root)
+            others.append(stack.enter_context(started))
         if is_stopped:
             wait_until(lambda: others[0].poll() is not None, "the other run ends")
             first.send_signal(signal.SIGCONT)

@@ -7,20 +7,18 @@ import sys
 from typing import Any
 
 ODD: list[Any] = [
-    *(
-        None,
-        True,
-        7,
-        10**400,
-        "",
-        "x",
-        [],
-        {},
-        [[]],
-        "\x1b[2J\u202e",
-        "x" * 2_000_000,
-        float("nan"),
-    ),
+    None,
+    True,
+    7,
+    10**400,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    "\x1b[2J\u202e",
+    "x" * 2_000_000,
+    float("nan"),
     {"type": "object", "properties": 5},
 ]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
