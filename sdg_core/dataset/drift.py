@@ -4,6 +4,7 @@ Only what can change the data is named: it is the reason why the fingerprints di
 the reason is the content of the seed data, file by file where it lies in files.
 """
 
+import os.path
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,20 +43,18 @@ def describe_drift(old: VersionLayout, plan: DatasetPlan) -> list[str]:
 
 def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
     if before is _ABSENT or after is _ABSENT:
-        yield (
-            f"{path}: added{_what(after)}"
-            if before is _ABSENT
-            else f"{path}: removed{_what(before, 'was ')}"
-        )
+        if before is _ABSENT:
+            yield f"{path}: added{_what(after)}"
+        else:
+            yield f"{path}: removed{_what(before, 'was ')}"
     elif isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             if key == _SOURCE:
                 yield from _function_change(before, after, path)
                 continue
             place = f"{path}.{key}" if path else str(key)
-            yield from _differences(
-                *_filled(before.get(key, _ABSENT), after.get(key, _ABSENT)), place
-            )
+            old, new = _filled(before.get(key, _ABSENT), after.get(key, _ABSENT))
+            yield from _differences(old, new, place)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _list_differences(before, after, path)
     elif before != after:
@@ -67,7 +66,9 @@ def _filled(before: Any, after: Any) -> tuple[Any, Any]:
     """Two values of a key: where one is a mapping and the other is not there, an empty one, so that its fields are named."""
     if before is _ABSENT and isinstance(after, Mapping):
         return {}, after
-    return (before, {}) if after is _ABSENT and isinstance(before, Mapping) else (before, after)
+    if after is _ABSENT and isinstance(before, Mapping):
+        return before, {}
+    return before, after
 
 
 def _what(value: Any, was: str = "") -> str:
@@ -79,15 +80,14 @@ def _function_change(
     before: Mapping[str, Any], after: Mapping[str, Any], path: str
 ) -> Iterator[str]:
     """That the text of a function changed; where another function is named, that says enough."""
-    key = next((key for key in _FUNCTIONS if key in after), None)
-    if (
-        key is not None
-        and before.get(key) == after[key]
-        and before.get(_SOURCE) != after.get(_SOURCE)
-    ):
-        module, _, name = str(after[key]).rpartition(":")
+    keys = [key for key in _FUNCTIONS if key in after]
+    if not keys or before.get(keys[0]) != after[keys[0]]:
+        return
+    if before.get(_SOURCE) != after.get(_SOURCE):
+        module, _, name = str(after[keys[0]]).rpartition(":")
+        what = f"class {name}" if keys[0] == "client" else f"function {name}()"
         where = f" in {module}" if module else ""
-        yield f"{path}: {f'class {name}' if key == 'client' else f'function {name}()'}{where} changed"
+        yield f"{path}: {what}{where} changed"
 
 
 def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterator[str]:
@@ -103,10 +103,13 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
         return
     old = dict(zip(names[0], before, strict=True))
     new = dict(zip(names[1], after, strict=True))
-    if [name for name in old if name in new] != [name for name in new if name in old]:
+    shared_before = [name for name in old if name in new]
+    shared_after = [name for name in new if name in old]
+    if shared_before != shared_after:
         yield f"{path}: their order changed"
-    for name in dict.fromkeys((*old, *new)):
-        place = f"{path}[{list(new).index(name)}]" if list(old) == list(new) else f"{path}[{name}]"
+    same_positions = list(old) == list(new)
+    for position, name in enumerate(dict.fromkeys((*old, *new))):
+        place = f"{path}[{position}]" if same_positions else f"{path}[{name}]"
         yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), place)
 
 
@@ -128,15 +131,14 @@ def _apart(before: Any, after: Any) -> tuple[str, str]:
     texts = [repr(before), repr(after)]
     if max(map(len, texts)) <= _WIDTH:
         return texts[0], texts[1]
-    differ = next(
-        (place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b),
-        min(map(len, texts)),
-    )
-    start = max(0, differ - _WIDTH // 3)
+    same = len(os.path.commonprefix(texts))
+    start = max(0, same - _WIDTH // 3)
     first, second = (_cut(text, start) for text in texts)
     return first, second
 
 
 def _cut(text: str, start: int) -> str:
     stop = start + _WIDTH
-    return ("..." if start else "") + text[start:stop] + ("..." if stop < len(text) else "")
+    before = "..." if start else ""
+    after = "..." if stop < len(text) else ""
+    return before + text[start:stop] + after

@@ -86,42 +86,43 @@ def compare(
     used = subtract_usage(spent.usage, before.usage)
     money = sum_costs(spent.cost.values())
     money_before = sum_costs(before.cost.values())
+    used_cost = {}
+    for currency, amount in money.items():
+        used_cost[currency] = round(amount - money_before.get(currency, 0.0), 9)
+    rows = sum(footer.num_rows for footer in footers)
     return Comparison(
         made_at=str(estimate["made_at"]),
         records=int(estimate["remaining"]),
-        made=sum(footer.num_rows for footer in footers) - int(estimate["rows_before"]),
+        made=rows - int(estimate["rows_before"]),
         usage=estimate["usage"],
         used=used,
         cost=estimate["total_cost"],
         cost_range=estimate["cost_range"],
-        used_cost={
-            currency: round(amount - money_before.get(currency, 0.0), 9)
-            for currency, amount in money.items()
-        },
+        used_cost=used_cost,
     )
 
 
 def comparison_text(compared: Comparison, *, simulated: bool) -> str:
     """The comparison in a sentence: in money where there are prices, else in tokens."""
     if compared.cost:
-        expected = ", ".join(
-            f"{money_text(amount)} {currency} ({ends_text(compared.cost_range.get(currency, ()))})"
-            for currency, amount in compared.cost.items()
-        )
-        used = ", ".join(
-            f"{money_text(amount)} {currency}" for currency, amount in compared.used_cost.items()
-        )
+        sums = []
+        for currency, amount in compared.cost.items():
+            ends = ends_text(compared.cost_range.get(currency, ()))
+            sums.append(f"{money_text(amount)} {currency} ({ends})")
+        expected = ", ".join(sums)
+        paid = [f"{money_text(amount)} {name}" for name, amount in compared.used_cost.items()]
+        used = ", ".join(paid) or "nothing"
+        verb = "cost"
+        spent = "would have cost" if simulated else "cost"
     else:
-        expected = f"{counted(_tokens(compared.usage), 'token')}"
-        used = f"{counted(_tokens(compared.used), 'token')}"
-    if compared.cost:
-        verb, spent, unspent = "cost", "cost", "would have cost"
-    else:
-        verb, spent, unspent = "take", "took", "would have taken"
-    records = f"{counted(compared.records, 'record', 'were')}"
+        expected = counted(_tokens(compared.usage), "token")
+        used = counted(_tokens(compared.used), "token")
+        verb = "take"
+        spent = "would have taken" if simulated else "took"
+    records = counted(compared.records, "record", "were")
     return (
         f"{records} estimated to {verb} {expected}; "
-        f"the {compared.made:,} generated since {unspent if simulated else spent} {used or 'nothing'}"
+        f"the {compared.made:,} generated since {spent} {used}"
     )
 
 
@@ -131,10 +132,10 @@ def ends_text(ends: Sequence[float]) -> str:
 
 
 def _tokens(usage: Mapping[str, Mapping[str, int]]) -> int:
-    return sum(
-        counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
-        for counts in usage.values()
-    )
+    tokens = 0
+    for counts in usage.values():
+        tokens += counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
+    return tokens
 
 
 def _waiting(layout: DatasetLayout, version: str) -> StorePath:

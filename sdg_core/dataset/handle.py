@@ -120,7 +120,8 @@ def open_dataset(
     A builder config whose reading has changed since its data was made is read as it was then.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    env = os.environ if env is None else env
+    if env is None:
+        env = os.environ
     loading = _Loading(
         config=config,
         env=env,
@@ -179,7 +180,7 @@ class _Loading:
             )
         return load_in_memory(
             self.config,
-            base=self.base if self.base is not None else Path.cwd(),
+            base=self.base or Path.cwd(),
             env=self.env,
             functions=self.functions,
             clients=self.clients,
@@ -272,11 +273,12 @@ def existing_version(dataset: Dataset) -> Version:
     version = find_version(dataset.layout, dataset.plan)
     if version is None or version.metadata is None:
         other = dataset.layout.other_place()
+        remedy = "generate it first"
+        if other is not None:
+            remedy = f"{other} holds data: add --root {other.parent}"
         raise IncompleteError(
             f"{dataset.layout.directory} holds no data of this config (fingerprint {dataset.plan.fingerprint.version})",
-            remedy=f"{other} holds data: add --root {other.parent}"
-            if other is not None
-            else "generate it first",
+            remedy=remedy,
         )
     return version
 

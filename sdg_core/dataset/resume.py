@@ -65,7 +65,8 @@ def choose_version(
     Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError; RefusedError if nobody named the root
     and the dataset was started below another one.
     """
-    if (other := layout.other_place()) is not None and not layout.root_given:
+    other = layout.other_place()
+    if other is not None and not layout.root_given:
         raise RefusedError(
             f"{layout.directory} holds no data, but {other} holds data of a dataset of this name: a run would pay for it again",
             remedy=f"continue there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
@@ -85,9 +86,10 @@ def choose_version(
             notice += f"; {other} holds data of a dataset of this name, which is not used: --root {other.parent} goes on there"
         return Version(layout.version(plan.fingerprint.version), None, notice)
     if mode == "always":
+        differs = f"{layout.directory}: the config differs from version {previous.name}"
+        changes = "\n".join(f"  {change}" for change in describe_drift(previous, plan))
         raise ConfigDriftError(
-            f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
-            + "\n".join(f"  {change}" for change in describe_drift(previous, plan)),
+            f"{differs}, and resume is `always`\n{changes}",
             remedy="undo the change, or use --resume if_possible to start a new version alongside the old one",
         )
     new = plan.fingerprint.version
@@ -108,13 +110,11 @@ def check_not_sealed(version: Version) -> None:
     """Raise SealedError if nothing may be generated into a version any more."""
     metadata = version.metadata
     if metadata is not None and metadata.sealed:
+        progress = "has started; `sdg process FILE` finishes it"
+        if metadata.post_generation_state == "complete":
+            progress = "has been applied"
         raise SealedError(
-            f"{version.layout.directory} is sealed: post-generation processing "
-            + (
-                "has been applied"
-                if metadata.post_generation_state == "complete"
-                else "has started; `sdg process FILE` finishes it"
-            ),
+            f"{version.layout.directory} is sealed: post-generation processing {progress}",
             remedy="`sdg reopen FILE` removes the seal and the processed output; `--resume never` starts a new version",
         )
 

@@ -1,6 +1,6 @@
 """What a dataset has cost so far, for people and for the budget of a run: its version, what was carried over, its upstream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -51,24 +51,32 @@ class DatasetSpending:
     def total(self) -> dict[str, float]:
         """The money per currency over all versions, without the upstream."""
         spent = (self.own, *self.earlier.values())
-        return sum_costs(cost for item in spent for cost in item.cost.values())
+        return _money(spent)
 
     @property
     def upstream_total(self) -> dict[str, float]:
         """The money per currency of all datasets above."""
-        return sum_costs(
-            Cost(amount, currency)
-            for cost in self.upstream.values()
-            for currency, amount in cost.items()
-        )
+        sums: list[Cost] = []
+        for cost in self.upstream.values():
+            sums += [Cost(amount, currency) for currency, amount in cost.items()]
+        return sum_costs(sums)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `--json` has it."""
+        earlier = {name: spent.to_dict() for name, spent in self.earlier.items()}
         return {
             "total_cost": self.total,
-            "earlier_versions": {name: spent.to_dict() for name, spent in self.earlier.items()},
+            "earlier_versions": earlier,
             "upstream_cost": self.upstream,
         }
+
+
+def _money(spent: Iterable[Spent]) -> dict[str, float]:
+    """What several versions have cost, per currency."""
+    costs: list[Cost] = []
+    for item in spent:
+        costs += item.cost.values()
+    return sum_costs(costs)
 
 
 def spending_of(
@@ -76,16 +84,13 @@ def spending_of(
 ) -> DatasetSpending:
     """What a dataset has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
     models = dataset.plan.config.model_configs
-    if not models and not any(footer.usage or footer.carried for footer in footers):
+    asked_models = any(footer.usage or footer.carried for footer in footers)
+    if not models and not asked_models:
         return DatasetSpending(upstream=upstream_cost(dataset))
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, dataset.name)
-    own = spent_in(
-        version,
-        footers,
-        models,
-        replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())],
-    )
+    mine = [*replies.get(version.name, ()), *replies.get(SAMPLES, ())]
+    own = spent_in(version, footers, models, replies=mine)
     earlier = earlier_spending(version, footers, models, replies=replies)
     return DatasetSpending(own, earlier, upstream_cost(dataset))
 
@@ -108,17 +113,19 @@ def upstream_cost(dataset: Dataset) -> dict[str, dict[str, float]]:
     todo = _seed_datasets(dataset.plan.config.model_dump(mode="json"))
     while todo:
         name = todo.pop()
-        version = _current(DatasetLayout(dataset.layout.root, name))
-        metadata = metadata_or_none(version) if version is not None else None
-        if version is None or metadata is None or name in found or name == dataset.name:
+        if name in found or name == dataset.name:
             continue
-        spent = [
-            priced(version, metadata.usage, ()),
-            *earlier_spending(version, (), (), replies={}).values(),
-        ]
+        version = _current(DatasetLayout(dataset.layout.root, name))
+        if version is None:
+            continue
+        metadata = metadata_or_none(version)
+        if metadata is None:
+            continue
         found[name] = {}
         if not metadata.simulated:
-            found[name] = sum_costs(cost for item in spent for cost in item.cost.values())
+            own = priced(version, metadata.usage, ())
+            earlier = earlier_spending(version, (), (), replies={})
+            found[name] = _money([own, *earlier.values()])
         todo += _seed_datasets(config_of_version(version))
     return {name: cost for name, cost in found.items() if cost}
 
@@ -162,13 +169,14 @@ def budget_of(
     ours = {name: hashes[name] for name in plan.graph.per_record if name in hashes}
     for source in carry_sources(dataset.layout, version):
         if source.name not in spent and shares_columns(source, ours):
-            of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
-            spent[source.name] = spent_in(
-                source, of_files, models, replies=replies.get(source.name, ())
-            )
+            found = find_row_groups(source).values()
+            of_files = [footer for footer in found if isinstance(footer, Footer)]
+            theirs = replies.get(source.name, ())
+            spent[source.name] = spent_in(source, of_files, models, replies=theirs)
     mine = [*replies.get(version.layout.name, ()), *replies.get(SAMPLES, ())]
     spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
-    return budget_after(run, [model for model, _ in plan.models.values()], [*spent.values()])
+    asked = [model for model, _ in plan.models.values()]
+    return budget_after(run, asked, [*spent.values()])
 
 
 def is_limited(run: RunSettings) -> bool:
@@ -178,16 +186,17 @@ def is_limited(run: RunSettings) -> bool:
 
 def budget_after(run: RunSettings, models: Sequence[ModelConfig], spent: Sequence[Spent]) -> Budget:
     """The limits of a run, with what was used of them before. models: those that it asks; their prices say the currency."""
-    currency = next((model.prices.currency for model in models if model.prices is not None), "")
-    amounts = [
-        cost.amount for item in spent for cost in item.cost.values() if cost.currency == currency
-    ]
+    currencies = [model.prices.currency for model in models if model.prices is not None]
+    currency = currencies[0] if currencies else ""
+    tokens = 0
+    money = Decimal(0)
+    for item in spent:
+        tokens += tokens_of(item.usage)
+        for cost in item.cost.values():
+            if cost.currency == currency:
+                money += exact_amount(cost.amount)
     return Budget(
-        run.max_cost,
-        run.max_tokens,
-        spent_tokens=sum(tokens_of(item.usage) for item in spent),
-        spent_cost=sum(map(exact_amount, amounts), Decimal(0)),
-        currency=currency,
+        run.max_cost, run.max_tokens, spent_tokens=tokens, spent_cost=money, currency=currency
     )
 
 
@@ -196,4 +205,5 @@ def shares_columns(source: VersionLayout, hashes: Mapping[str, str]) -> bool:
     metadata = metadata_or_none(source)
     if metadata is None:
         return False
-    return any(metadata.config_column_hashes.get(name) == own for name, own in hashes.items())
+    theirs = metadata.config_column_hashes
+    return any(theirs.get(name) == own for name, own in hashes.items())

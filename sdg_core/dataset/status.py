@@ -1,6 +1,5 @@
 """A dataset's state for people and programs, and what a pipeline's has of it: what `sdg status` shows. Looking makes nothing."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,7 +14,7 @@ from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import Failure, FailureCount, count_failures, failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, keys_by_state
+from sdg_core.store.row_group_state import RowGroupState, keys_by_state
 from sdg_core.store.row_groups import (
     Footer,
     SelectionCounts,
@@ -61,6 +60,11 @@ class StoredStatus:
     ) -> dict[str, Any]:
         """The fields that follow from a version and the ledger alone."""
         other = dataset.layout.other_place()
+        sealed = False
+        post_generation_state = "none"
+        if metadata is not None:
+            sealed = metadata.sealed
+            post_generation_state = metadata.post_generation_state
         return {
             "directory": str(version.directory),
             "version": version.name,
@@ -70,10 +74,8 @@ class StoredStatus:
             "version_details": list_versions(dataset.layout, matching=version.name),
             "runs": tuple(latest_runs(dataset, at_most=MAX_SHOWN_RUNS)),
             "simulated": dataset.plan.simulated,
-            "sealed": metadata is not None and metadata.sealed,
-            "post_generation_state": metadata.post_generation_state
-            if metadata is not None
-            else "none",
+            "sealed": sealed,
+            "post_generation_state": post_generation_state,
             "other_place": str(other) if other is not None else None,
         }
 
@@ -135,14 +137,14 @@ class DatasetStatus(StoredStatus):
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
         data = {**vars(self), **self.common_dict()}
-        data["states"] = {
-            state.value: {"count": len(self.states[state]), "keys": list(self.states[state])}
-            for state in RowGroupState
-        }
+        data["states"] = {}
+        for state in RowGroupState:
+            keys = list(self.states[state])
+            data["states"][state.value] = {"count": len(keys), "keys": keys}
         rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
-        data["selection"] = (
-            {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
-        )
+        data["selection"] = None
+        if self.selection is not None:
+            data["selection"] = {**vars(self.selection), "cost": rejected_cost}
         data["records"] = {
             "target": self.target_num_records,
             "actual": self.records,
@@ -153,13 +155,11 @@ class DatasetStatus(StoredStatus):
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
         data |= data.pop("spending").to_dict()
         data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
-        data["failures"] = {
-            "count": data.pop("failed"),
-            "messages": [
-                {"message": f"{found.column}: {found.message}", "count": found.count}
-                for found in self.failure_counts
-            ],
-        }
+        messages = []
+        for found in self.failure_counts:
+            text = f"{found.column}: {found.message}"
+            messages.append({"message": text, "count": found.count})
+        data["failures"] = {"count": data.pop("failed"), "messages": messages}
         return data
 
 
@@ -173,15 +173,21 @@ def describe(dataset: Dataset) -> DatasetStatus:
         listed = version.failure_list(status.group.index)
         failures += failures_of(listed, status.remaining)
     reasons = count_failures((each.column, each.kind, each.message) for each in failures)
-    usage, by_column = total_usage(status.footer for status in statuses)
-    selection = count_selection(status.footer for status in statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
+    usage, by_column = total_usage(footers)
+    selection = count_selection(footers)
     last = last_row_groups(version, plan)
     least = records_reached(last, plan)
-    planned = len(plan.row_groups)
-    beyond = [
-        found for index, found in last.items() if index >= planned and isinstance(found, Footer)
-    ]
+    records = sum(footer.num_rows for footer in footers)
+    for index, found in last.items():
+        if index >= len(plan.row_groups) and isinstance(found, Footer):
+            records += found.num_rows
+    remaining = sum(len(status.remaining) for status in statuses)
+    waiting = {each.group.key: each.num_waiting for each in statuses if each.num_waiting}
+    faults = []
+    for status in statuses:
+        if status.reason is not None:
+            faults.append(f"row group {status.group.key}: {status.reason}")
     rejected_cost: dict[str, Cost] = {}
     if selection is not None:
         rejected_cost = costs(selection.usage, plan.config.model_configs)
@@ -192,7 +198,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
         states=keys_by_state(statuses),
-        records=sum(footer.num_rows for footer in (*footers, *beyond)),
+        records=records,
         resized=plan.resizes,
         least_num_records=least if least > plan.num_records else None,
         failed=len(failures),
@@ -200,21 +206,15 @@ def describe(dataset: Dataset) -> DatasetStatus:
         usage=usage,
         usage_by_column=by_column,
         cost=costs(usage, plan.config.model_configs),
-        remaining=sum(len(status.remaining) for status in statuses),
-        waiting={status.group.key: status.num_waiting for status in statuses if status.num_waiting},
-        faults=tuple(_faults(statuses)),
+        remaining=remaining,
+        waiting=waiting,
+        faults=tuple(faults),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
-        carried=carried_by(status.footer for status in statuses),
+        carried=carried_by(footers),
         retry_reasons=metadata.retry_reasons if metadata is not None else {},
         spending=spending,
         estimate=compare(metadata, footers, spending.own),
         selection=selection,
         rejected_cost=rejected_cost,
     )
-
-
-def _faults(statuses: Sequence[RowGroupStatus]) -> Iterator[str]:
-    for status in statuses:
-        if status.reason is not None:
-            yield f"row group {status.group.key}: {status.reason}"

@@ -58,9 +58,10 @@ def _configs(transforms: Sequence[str], *, has_images: bool) -> list[dict[str, A
     """Where the files of each output are; the dataset is what is loaded without a name, with its images if it has any."""
     main = "dataset" if "default" in transforms else "default"
     directory = WITH_IMAGES if has_images else "dataset"
-    found = [{"config_name": main, "data_files": _files(directory), "default": True}]
-    found += [{"config_name": name, "data_files": _files(name)} for name in transforms]
-    return found
+    configs = [{"config_name": main, "data_files": _files(directory), "default": True}]
+    for name in transforms:
+        configs.append({"config_name": name, "data_files": _files(name)})
+    return configs
 
 
 def _files(output: str) -> list[dict[str, str]]:
@@ -137,12 +138,11 @@ def _how_selected(select: SelectConfig) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(_line(line) for line in lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
+    lines = []
+    for row in [head, ["---"] * len(head), *rows]:
+        cells = [_cell(text) for text in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _cell(text: str) -> str:

@@ -89,9 +89,7 @@ def of_evaluation_set(place: int) -> Iterator[None]:
         message = error.message.replace("seed file", "the file").replace(
             "the seed data", "its source"
         )
-        remedy = (
-            error.remedy.replace("seed_config.source", f"{name}.source")
-            if error.remedy is not None
-            else None
-        )
+        remedy = error.remedy
+        if remedy is not None:
+            remedy = remedy.replace("seed_config.source", f"{name}.source")
         raise SeedError(f"{name}: {message}", remedy=remedy) from error

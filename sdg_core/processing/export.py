@@ -5,8 +5,9 @@ import datetime
 import decimal
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -51,18 +52,21 @@ class Exported:
     @property
     def files(self) -> dict[str, Path]:
         """The files by the name of their part; of what was not split, one under `train`, as loaders call it."""
-        return {name: part_path(self.path, name) for name in self.parts} or {"train": self.path}
+        if not self.parts:
+            return {"train": self.path}
+        return {name: part_path(self.path, name) for name in self.parts}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg export --json` prints it."""
+        files = self.files
+        parts = {}
+        for name, rows in self.parts.items():
+            parts[name] = {"path": str(files[name]), "rows": rows}
         return {
             "path": str(self.path),
             "rows": self.num_rows,
             "finished": self.finished,
-            "parts": {
-                name: {"path": str(self.files[name]), "rows": rows}
-                for name, rows in self.parts.items()
-            },
+            "parts": parts,
         }
 
 
@@ -93,8 +97,9 @@ def export_version(
     num_rows = stored.num_rows
     if options.processor is not None:
         parts = _output_of(version, options.processor, finished=stored.finished)
-        schema = read_parquet_metadata(parts[0]).schema.to_arrow_schema().remove_metadata()
-        num_rows = sum(read_parquet_metadata(part).num_rows for part in parts)
+        footers = [read_parquet_metadata(part) for part in parts]
+        schema = footers[0].schema.to_arrow_schema().remove_metadata()
+        num_rows = sum(footer.num_rows for footer in footers)
     schema = _chosen(schema, options.columns)
     if options.split is None:
         check_target(path, overwrite=options.overwrite)
@@ -118,12 +123,12 @@ def _output_of(version: VersionLayout, processor: str, *, finished: bool) -> tup
             remedy="`sdg process` it first",
         )
     with store_errors("list", version.processed):
-        names = [
-            name
-            for name in directory_names(version.processed)
-            if name not in (version.processed_dataset.name, REMOVED)
-        ]
-    parts = part_files(version.processed / processor) if processor in names else ()
+        names = directory_names(version.processed)
+    others = (version.processed_dataset.name, REMOVED)
+    names = [name for name in names if name not in others]
+    parts: tuple[StorePath, ...] = ()
+    if processor in names:
+        parts = part_files(version.processed / processor)
     if not parts:
         raise PlanError(
             f"no processor {processor!r} has written an output{did_you_mean(processor, names)}"
@@ -143,7 +148,8 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
         raise PlanError(f"columns: {name!r} is named twice", remedy="name each column once")
     if not columns:
         raise PlanError("columns: none is named", remedy=f"there are {', '.join(schema.names)}")
-    return pa.schema([schema.field(name) for name in columns])
+    chosen = [schema.field(name) for name in columns]
+    return pa.schema(chosen)
 
 
 def check_finished(version: VersionLayout, metadata: Metadata, *, otherwise: str = "") -> None:
@@ -206,14 +212,15 @@ def _export_split(
     """Write each row into the file of its part."""
     done = 0
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(_writer(part_path(path, name), schema, defuse_formulas))
-            for name in sizes
-        ]
+        writers = []
+        for name in sizes:
+            writer = _writer(part_path(path, name), schema, defuse_formulas)
+            writers.append(stack.enter_context(writer))
         for batch in _batches(parts, schema, remedy=remedy):
             places = part_of(done, batch.num_rows, [*sizes.values()])
             for place, write in enumerate(writers):
-                write(batch.filter(pa.array(places == place)))
+                of_part = pa.array(places == place)
+                write(batch.filter(of_part))
             done += batch.num_rows
 
 
@@ -222,12 +229,13 @@ def _writer(path: Path, schema: pa.Schema, defuse_formulas: bool) -> Iterator[Wr
     """What writes into a file in the format that its name says, all or nothing."""
     kind, compression = _format(path)
     with atomic_file(path) as file, ExitStack() as stack:
-        target = (
-            stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression))
-            if compression
-            else file
-        )
-        writer = _defused_csv if kind == ".csv" and defuse_formulas else _WRITERS[kind]
+        target = file
+        if compression:
+            compressed = pa.CompressedOutputStream(_LeftOpen(file), compression)
+            target = stack.enter_context(compressed)
+        writer = _WRITERS[kind]
+        if kind == ".csv" and defuse_formulas:
+            writer = partial(_csv, defuse=True)
         yield stack.enter_context(writer(target, schema))
 
 
@@ -264,13 +272,13 @@ def _batches(
     parts: Sequence[StorePath], schema: pa.Schema, *, remedy: str
 ) -> Iterator[pa.RecordBatch]:
     for part in parts:
-        with (
-            damage_errors(part, remedy=remedy),
-            part.open("rb") if isinstance(part, Path) else part.open_reader() as source,
-        ):
-            for batch in pq.ParquetFile(source).iter_batches(_BATCH, columns=schema.names):
-                table = with_columns(pa.Table.from_batches([batch]), schema)
-                yield from table.select(schema.names).cast(schema).to_batches()
+        with damage_errors(part, remedy=remedy):
+            source = part.open("rb") if isinstance(part, Path) else part.open_reader()
+            with source:
+                file = pq.ParquetFile(source)
+                for batch in file.iter_batches(_BATCH, columns=schema.names):
+                    table = with_columns(pa.Table.from_batches([batch]), schema)
+                    yield from table.select(schema.names).cast(schema).to_batches()
 
 
 @contextmanager
@@ -281,41 +289,43 @@ def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 @contextmanager
 def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
-    plain = pa.schema([(field.name, _without_nanoseconds(field.type)) for field in schema])
+    fields = [(field.name, _without_nanoseconds(field.type)) for field in schema]
+    plain = pa.schema(fields)
 
     def write(batch: pa.RecordBatch) -> None:
         table = pa.Table.from_batches([batch]).cast(plain, safe=False)
         columns = [_values(table[name]) for name in plain.names]
-        records = (dict(zip(plain.names, row, strict=True)) for row in zip(*columns, strict=True))
-        file.write(b"".join(_json(record) + b"\n" for record in records))
+        lines = []
+        for row in zip(*columns, strict=True):
+            record = dict(zip(plain.names, row, strict=True))
+            lines.append(_json(record) + b"\n")
+        file.write(b"".join(lines))
 
     yield write
 
 
 @contextmanager
 def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterator[Write]:
-    names = _defused(pl.Series(schema.names)).to_list() if defuse else schema.names
-    header = pl.DataFrame({name: [] for name in names}).write_csv()
-    file.write(header.encode())
-    quoted: Literal["always", "necessary"] = (
-        "always" if len(schema) == 1 else "necessary"
-    )  # an empty line is no row
+    names = schema.names
+    if defuse:
+        names = _defused(pl.Series(names)).to_list()
+    header = pl.DataFrame({name: [] for name in names})
+    file.write(header.write_csv().encode())
+    quoted: Literal["always", "necessary"] = "necessary"
+    if len(schema) == 1:
+        quoted = "always"  # an empty line is no row
 
     def write(batch: pa.RecordBatch) -> None:
-        columns = [_csv_column(name, batch.column(name)) for name in schema.names]
-        if defuse:
-            columns = [
-                _defused(column) if column.dtype == pl.String else column for column in columns
-            ]
-        file.write(
-            pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode()
-        )
+        columns = []
+        for name in schema.names:
+            column = _csv_column(name, batch.column(name))
+            if defuse and column.dtype == pl.String:
+                column = _defused(column)
+            columns.append(column)
+        lines = pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted)
+        file.write(lines.encode())
 
     yield write
-
-
-def _defused_csv(file: IO[bytes], schema: pa.Schema) -> AbstractContextManager[Write]:
-    return _csv(file, schema, defuse=True)
 
 
 def _defused(texts: pl.Series) -> pl.Series:
@@ -340,7 +350,9 @@ def _csv_column(name: str, values: pa.Array) -> pl.Series:
         return column.dt.to_string("iso:strict")
     if isinstance(column.dtype, pl.Duration):
         return column.dt.total_microseconds() / 1e6
-    return column.bin.encode("base64") if column.dtype == pl.Binary else column
+    if column.dtype == pl.Binary:
+        return column.bin.encode("base64")
+    return column
 
 
 def _values(values: pa.Array | pa.ChunkedArray) -> list[Any]:
@@ -351,7 +363,8 @@ def _values(values: pa.Array | pa.ChunkedArray) -> list[Any]:
 def _is_single(kind: pa.DataType) -> bool:
     if pa.types.is_float32(kind):
         return True
-    return any(_is_single(kind.field(place).type) for place in range(kind.num_fields))
+    children = [kind.field(place).type for place in range(kind.num_fields)]
+    return any(_is_single(child) for child in children)
 
 
 def _without_nanoseconds(kind: pa.DataType) -> pa.DataType:
@@ -363,7 +376,8 @@ def _without_nanoseconds(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_time64(kind) and kind.unit == "ns":
         return pa.time64("us")
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _without_nanoseconds(field.type)) for field in kind])
+        fields = [(field.name, _without_nanoseconds(field.type)) for field in kind]
+        return pa.struct(fields)
     if pa.types.is_list(kind):
         return pa.list_(_without_nanoseconds(kind.value_type))
     if pa.types.is_large_list(kind):

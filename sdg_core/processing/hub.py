@@ -9,7 +9,7 @@ paths name, stay at home.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,20 +100,20 @@ class Hub:
         Raises HubError if the hub refuses or cannot be reached, StoreError.
         """
         local = files_of(version, outputs)
+        there: dict[str, Any] = {}
         with self._errors():
             creates = not self._api.repo_exists(self.repo, repo_type=_KIND)
-            there = {} if creates else self._there()
-        changed = tuple(file for file in local if not _is_same(file, there.get(file.name)))
+            if not creates:
+                tree = self._api.list_repo_tree(self.repo, recursive=True, repo_type=_KIND)
+                there = {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+        changed = [file for file in local if not _is_same(file, there.get(file.name))]
+        unchanged = len(local) - len(changed)
         names = {file.name for file in local}
-        ours = tuple(f"processed/{name}/" for name in outputs)
-        stale = tuple(
-            sorted(
-                name for name in there if name.startswith((*ours, *EARLIER)) and name not in names
-            )
-        )
-        return PushPlan(
-            self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale
-        )
+        ours = [f"processed/{name}/" for name in outputs]
+        written_by_us = (*ours, *EARLIER)
+        gone = there.keys() - names
+        stale = sorted(name for name in gone if name.startswith(written_by_us))
+        return PushPlan(self.repo, self.endpoint, creates, tuple(changed), unchanged, tuple(stale))
 
     def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
         """Carry out a plan; returns the address of the dataset. Raises HubError; run again, it goes on."""
@@ -138,10 +138,6 @@ class Hub:
 
     def _commit(self, operations: Sequence[Any], message: str) -> None:
         self._api.create_commit(self.repo, [*operations], commit_message=message, repo_type=_KIND)
-
-    def _there(self) -> Mapping[str, Any]:
-        found = self._api.list_repo_tree(self.repo, recursive=True, repo_type=_KIND)
-        return {entry.path: entry for entry in found if hasattr(entry, "blob_id")}
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -191,24 +187,17 @@ def files_of(version: VersionLayout, outputs: Sequence[str]) -> tuple[HubFile, .
     """The card and the parts of each output. Raises StoreError."""
     names = [CARD]
     for output in outputs:
-        names += [
-            f"{version.processed.name}/{output}/{part.name}"
-            for part in part_files(version.processed / output)
-        ]
+        for part in part_files(version.processed / output):
+            names.append(f"{version.processed.name}/{output}/{part.name}")
     found = []
     for name in names:
-        path = _below(version.directory, name)
+        path = version.directory
+        for directory in name.split("/"):
+            path = path / directory
         with store_errors("read", path):
-            found.append(
-                HubFile(name, path, path.stat().st_size if isinstance(path, Path) else path.size())
-            )
+            size = path.stat().st_size if isinstance(path, Path) else path.size()
+        found.append(HubFile(name, path, size))
     return tuple(found)
-
-
-def _below(directory: StorePath, name: str) -> StorePath:
-    for part in name.split("/"):
-        directory = directory / part
-    return directory
 
 
 def _is_same(file: HubFile, entry: Any) -> bool:
@@ -216,8 +205,11 @@ def _is_same(file: HubFile, entry: Any) -> bool:
     if entry is None or entry.size != file.size:
         return False
     if entry.lfs is not None:
-        return bool(entry.lfs.sha256 == _digest(file, hashlib.sha256()))
-    return bool(entry.blob_id == _digest(file, hashlib.sha1(b"blob %d\0" % file.size)))
+        digest = _digest(file, hashlib.sha256())
+        return bool(digest == entry.lfs.sha256)
+    git_header = b"blob %d\0" % file.size
+    digest = _digest(file, hashlib.sha1(git_header))
+    return bool(digest == entry.blob_id)
 
 
 def _digest(file: HubFile, digest: Any) -> str:
@@ -237,6 +229,7 @@ def _chunks(operations: Sequence[Any]) -> list[Sequence[Any]]:
 
 def _first_line(error: BaseException) -> str:
     cause = error.__cause__ or error
-    return next(
-        (line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__
-    )
+    for line in str(cause).splitlines():
+        if line.strip():
+            return line.strip()
+    return type(cause).__name__

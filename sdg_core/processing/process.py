@@ -65,20 +65,22 @@ def check_complete(
     statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool
 ) -> None:
     """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
-    absent = [s for s in statuses if s.state not in (RowGroupState.COMPLETE, RowGroupState.PARTIAL)]
+    there = (RowGroupState.COMPLETE, RowGroupState.PARTIAL)
+    absent = [status for status in statuses if status.state not in there]
     if absent:
-        states = ", ".join(sorted({s.state.value for s in absent}))
+        states = sorted({status.state.value for status in absent})
+        indices = format_ranges([status.group.index for status in absent])
         raise IncompleteError(
-            f"{len(absent)} of {counted(len(statuses), 'row group', 'are')} not there ({states}): "
-            f"{format_ranges([s.group.index for s in absent])}",
+            f"{len(absent)} of {counted(len(statuses), 'row group', 'are')} not there "
+            f"({', '.join(states)}): {indices}",
             remedy="generate them first",
         )
-    has_rows = any(status.footer is not None and status.footer.num_rows for status in statuses)
-    is_settled = not any(status.remaining for status in statuses)
-    if not has_rows and not (
-        is_settled and plan.resizes
-    ):  # a function that returns no rows has its reasons
-        if is_settled:
+    footers = [status.footer for status in statuses if status.footer is not None]
+    has_rows = any(footer.num_rows for footer in footers)
+    remaining = sum(len(status.remaining) for status in statuses)
+    may_be_empty = plan.resizes and not remaining  # a function that returns no rows has its reasons
+    if not has_rows and not may_be_empty:
+        if not remaining:
             raise IncompleteError(
                 f"select kept no candidate of any of {counted(plan.num_records, 'record')}, so there is nothing to process",
                 remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",
@@ -87,12 +89,9 @@ def check_complete(
             f"none of the {counted(plan.num_records, 'record')} has a row, so there is nothing to process",
             remedy="`sdg status FILE` shows why they failed; generate again to retry them",
         )
-    remaining = sum(len(status.remaining) for status in statuses)
-    if (
-        remaining
-        and not allow_missing
-        and remaining > plan.config.run.max_missing_rate * plan.num_records
-    ):
+    if not remaining or allow_missing:
+        return
+    if remaining > plan.config.run.max_missing_rate * plan.num_records:
         partial = [status.group.index for status in statuses if status.remaining]
         raise IncompleteError(
             f"{remaining} of {counted(plan.num_records, 'record', 'have')} no row, in row groups {format_ranges(partial)}",
@@ -143,25 +142,32 @@ def process(
         outcomes=rows.outcomes,
         images=image_columns(plan),
     )
+    kept: dict[str, int] = {}
+    removed: dict[str, int] = {}
+    marks: dict[str, str] = {}
+    methods: dict[str, str] = {}
+    examples: dict[str, str] = {}
+    for outcome in rows.outcomes:
+        kept[outcome.name] = outcome.kept
+        removed[outcome.name] = outcome.removed
+        marks[outcome.name] = outcome.mark
+        methods[outcome.name] = outcome.method
+        if outcome.example is not None:
+            examples[outcome.name] = outcome.example
     with commit_guard():
         write_atomic(version.card, card.encode())
         update_metadata(
             version,
             post_generation_state="complete",
             post_generation_processed=True,
-            kept_by_processor={outcome.name: outcome.kept for outcome in rows.outcomes},
-            removed_by_processor={outcome.name: outcome.removed for outcome in rows.outcomes},
-            processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
-            processor_methods={outcome.name: outcome.method for outcome in rows.outcomes},
-            removal_examples={
-                outcome.name: outcome.example
-                for outcome in rows.outcomes
-                if outcome.example is not None
-            },
+            kept_by_processor=kept,
+            removed_by_processor=removed,
+            processor_marks=marks,
+            processor_methods=methods,
+            removal_examples=examples,
         )
     failpoint("processing.after_seal")
     outputs = tuple(version.processed / name for name in output_names(plan))
-    removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
     return ProcessingResult(
         version, num_rows, outputs, already_done=False, removed_by_processor=removed
     )
@@ -190,9 +196,8 @@ def _write(
     ]
     files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *images)
     num_rows = 0
-    columns = frozenset(kept_schema.names).union(
-        rows.columns, *(transform.columns for transform in transforms)
-    )
+    of_transforms = [transform.columns for transform in transforms]
+    columns = rows.columns.union(kept_schema.names, *of_transforms)
     try:
         for status, (ids, table) in zip(source.statuses, source.batches(columns), strict=True):
             *left_out, (_, table, _) = rows.apply(ids, table)
@@ -233,7 +238,8 @@ def existing_result(
     names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
-    if present - {WITH_IMAGES} != set(names) - {WITH_IMAGES}:  # not there in datasets sealed by 0.1
+    # Datasets sealed by 0.1 have no outputs with images.
+    if present - {WITH_IMAGES} != set(names) - {WITH_IMAGES}:
         raise SealedError(
             f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
             f"{', '.join(sorted(names))}",
@@ -241,21 +247,20 @@ def existing_result(
         )
     for transform in transforms:
         _check_template(version, transform)
-    if list(metadata.processor_marks.items()) != list(
-        row_processor_marks(plan.config.processors).items()
-    ):
+    marks = row_processor_marks(plan.config.processors)
+    if list(metadata.processor_marks.items()) != list(marks.items()):
         raise SealedError(
             f"{version.directory} is sealed, and the processors that remove records have changed since",
             remedy="`sdg reopen FILE`, then process again",
         )
     with store_errors("read", version.processed_dataset):
-        num_rows = sum(
-            read_parquet_metadata(part).num_rows for part in part_files(version.processed_dataset)
-        )
+        parts = part_files(version.processed_dataset)
+        num_rows = sum(read_parquet_metadata(part).num_rows for part in parts)
+    outputs = [version.processed / name for name in names if name in present]
     return ProcessingResult(
         version,
         num_rows,
-        tuple(version.processed / name for name in names if name in present),
+        tuple(outputs),
         already_done=True,
         removed_by_processor=metadata.removed_by_processor,
     )
@@ -263,22 +268,22 @@ def existing_result(
 
 def output_names(plan: DatasetPlan) -> list[str]:
     """What there is in `processed/`: the dataset, what processors make beside it, its images, and what was removed."""
-    transforms = [
-        processor.name
-        for processor in plan.config.processors
-        if isinstance(processor, SchemaTransformProcessor)
-    ]
-    images = [WITH_IMAGES] if image_columns(plan) else []
-    removed = [REMOVED] if row_processor_marks(plan.config.processors) else []
-    return ["dataset", *transforms, *images, *removed]
+    processors = plan.config.processors
+    names = ["dataset"]
+    names += [each.name for each in processors if isinstance(each, SchemaTransformProcessor)]
+    if image_columns(plan):
+        names.append(WITH_IMAGES)
+    if row_processor_marks(processors):
+        names.append(REMOVED)
+    return names
 
 
 def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:
-    return [
-        SchemaTransform(p)
-        for p in plan.config.processors
-        if isinstance(p, SchemaTransformProcessor)
-    ]
+    transforms = []
+    for processor in plan.config.processors:
+        if isinstance(processor, SchemaTransformProcessor):
+            transforms.append(SchemaTransform(processor))
+    return transforms
 
 
 def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
@@ -316,18 +321,15 @@ class _Source:
     def batches(self, columns: frozenset[str]) -> Iterator[tuple[Ids, pa.Table]]:
         """Record indices and these columns of each row group. Where row groups were resized, rows are counted instead."""
         first = 0
-        resized = any(
-            status.footer is not None and status.footer.resized for status in self.statuses
-        )
-        for status in self.statuses:
-            assert status.footer is not None
+        footers = [status.footer for status in self.statuses if status.footer is not None]
+        resized = any(footer.resized for footer in footers)
+        for status, footer in zip(self.statuses, footers, strict=True):
             table = self._read(status, columns)
-            ids = (
-                np.arange(first, first + status.footer.num_rows)
-                if resized
-                else status.footer.records()
-            )
-            first += status.footer.num_rows
+            if resized:
+                ids = np.arange(first, first + footer.num_rows)
+            else:
+                ids = footer.records()
+            first += footer.num_rows
             yield ids, table
             failpoint("processing.after_batch")
 
@@ -337,12 +339,9 @@ class _Source:
         stored = [name for name in self.plan.kept_schema.names if name in columns]
         # With no column there would be no rows to add the dropped columns to.
         stored = stored or self.plan.kept_schema.names[:1]
-        table = read_rows(
-            self.version.row_group(status.group.index), columns=stored
-        ).replace_schema_metadata(None)
-        table = with_columns(
-            table, pa.schema([self.plan.kept_schema.field(name) for name in stored])
-        )
+        table = read_rows(self.version.row_group(status.group.index), columns=stored)
+        fields = [self.plan.kept_schema.field(name) for name in stored]
+        table = with_columns(table.replace_schema_metadata(None), pa.schema(fields))
         if wanted:
             dropped = read_dropped(
                 self.version.dropped(status.group.index), status.footer.records(), columns=wanted

@@ -32,12 +32,10 @@ class RemovedRecords:
     """The file of records that one processor left out; there even if there are none."""
 
     def __init__(self, output: StagedOutput, outcome: Outcome, schema: pa.Schema) -> None:
-        own = (
-            (free_name("record_index", schema.names), pa.int64()),
-            (free_name("reason", schema.names), pa.string()),
-        )
+        index = pa.field(free_name("record_index", schema.names), pa.int64())
+        reason = pa.field(free_name("reason", schema.names), pa.string())
         metadata = {METHOD_KEY: outcome.method.encode()}
-        self._schema = pa.schema([*schema, *(pa.field(*field) for field in own)], metadata=metadata)
+        self._schema = pa.schema([*schema, index, reason], metadata=metadata)
         self._columns = schema.names
         self._file = output.create(f"{REMOVED}/{outcome.name}.parquet")
         self._writer = pq.ParquetWriter(self._file.file, self._schema)

@@ -85,7 +85,9 @@ class RowProcessors:
             if not isinstance(step, _Deduplication):
                 continue
             earlier = self.steps[:place]
-            columns = step.columns.union(*(other.columns for _, other in earlier))
+            columns = step.columns
+            for _, other in earlier:
+                columns |= other.columns
             for ids, table in batches(columns):
                 for other_name, other in earlier:
                     ids, table, _ = _judged(other_name, other, ids, table)
@@ -103,7 +105,8 @@ class RowProcessors:
             found: Reasons = [reason for reason in reasons if reason is not None]
             outcome.kept += len(kept_ids)
             outcome.removed += len(found)
-            outcome.example = outcome.example or next(iter(found), None)
+            if found and not outcome.example:
+                outcome.example = found[0]
             yield ids[out], table.filter(pa.array(out)), found
             ids = kept_ids
             table = kept
@@ -130,13 +133,12 @@ def open_row_processors(processors: Sequence[Processor], open_source: OpenSource
 
 def row_processor_marks(processors: Sequence[Processor]) -> dict[str, str]:
     """For each processor that leaves records out, in order, what stands for all that it was asked for."""
-    return {
-        processor.name: hashlib.sha256(
-            canonical_json(processor.model_dump(mode="json")).encode()
-        ).hexdigest()
-        for processor in processors
-        if isinstance(processor, RowProcessor)
-    }
+    marks = {}
+    for processor in processors:
+        if isinstance(processor, RowProcessor):
+            config = canonical_json(processor.model_dump(mode="json"))
+            marks[processor.name] = hashlib.sha256(config.encode()).hexdigest()
+    return marks
 
 
 def _open(processor: RowProcessor, open_source: OpenSource) -> _Step:
@@ -199,13 +201,14 @@ class _Deduplication:
 
     def __init__(self, processor: DeduplicateProcessor) -> None:
         self._processor = processor
-        self._score = (
-            compiled(as_template(processor.score)) if processor.score is not None else None
-        )
-        self.columns = frozenset(
-            {*processor.columns, *(self._score.names if self._score is not None else ())}
-        )
-        parameters = {} if processor.threshold is None else {"threshold": processor.threshold}
+        self._score = None
+        self.columns = frozenset(processor.columns)
+        if processor.score is not None:
+            self._score = compiled(as_template(processor.score))
+            self.columns |= frozenset(self._score.names)
+        parameters = {}
+        if processor.threshold is not None:
+            parameters["threshold"] = processor.threshold
         self._seen = duplicates_by(processor.method, keep=processor.keep, **parameters)
         self._found: Duplicates | None = None
         self.method: str = processor.method
@@ -233,10 +236,10 @@ class _Deduplication:
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         assert self._found is not None
         survivors = self._survivors[np.searchsorted(self._names, self._found.clusters_of(ids))]
-        return [
-            None if kept else f"same as record {survivor}"
-            for kept, survivor in zip(self._found.keeps(ids), survivors, strict=True)
-        ]
+        reasons: Reasons = []
+        for kept, survivor in zip(self._found.keeps(ids), survivors, strict=True):
+            reasons.append(None if kept else f"same as record {survivor}")
+        return reasons
 
     def clusters(self) -> pa.Table:
         assert self._found is not None
@@ -245,8 +248,13 @@ class _Deduplication:
         shared = np.flatnonzero(np.isin(found.cluster, names[counts > 1]))
         by_cluster = np.argsort(found.cluster[shared], kind="stable")
         order = shared[by_cluster]
-        columns = {"cluster": found.cluster, "record_index": found.ids, "kept": found.kept}
-        return pa.table({name: pa.array(values[order]) for name, values in columns.items()})
+        return pa.table(
+            {
+                "cluster": pa.array(found.cluster[order]),
+                "record_index": pa.array(found.ids[order]),
+                "kept": pa.array(found.kept[order]),
+            }
+        )
 
     def _scores(self, ids: Ids, table: pa.Table) -> Sequence[float | None]:
         template = self._score
@@ -281,9 +289,13 @@ class _Decontamination:
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         texts = joined_texts(table, self._processor.columns)
         found = self._index.overlaps(texts, at_least=self._processor.threshold)
-        return [
-            None if leak is None else self._reason(leak.evaluation_id, leak.share) for leak in found
-        ]
+        reasons: Reasons = []
+        for leak in found:
+            if leak is None:
+                reasons.append(None)
+            else:
+                reasons.append(self._reason(leak.evaluation_id, leak.share))
+        return reasons
 
     def _reason(self, evaluation_id: int, share: float) -> str:
         place = int(np.searchsorted(self._starts, evaluation_id, side="right")) - 1
@@ -296,14 +308,11 @@ def joined_texts(table: pa.Table, columns: Sequence[str]) -> pl.Series:
     series = [_texts(table, name) for name in columns]
     if len(series) == 1:
         return series[0]
-    frame = pl.DataFrame({str(place): texts for place, texts in enumerate(series)})
+    by_place = {str(place): texts for place, texts in enumerate(series)}
     empty = pl.all_horizontal(pl.all().is_null())
-    text = (
-        pl.when(empty)
-        .then(None)
-        .otherwise(pl.concat_str(pl.all(), separator="\n", ignore_nulls=True))
-    )
-    return frame.select(text.alias("text"))["text"]
+    joined = pl.concat_str(pl.all(), separator="\n", ignore_nulls=True)
+    text = pl.when(empty).then(None).otherwise(joined)
+    return pl.DataFrame(by_place).select(text.alias("text"))["text"]
 
 
 def _compared(table: pa.Table, columns: Sequence[str]) -> pl.Series:
@@ -311,10 +320,12 @@ def _compared(table: pa.Table, columns: Sequence[str]) -> pl.Series:
     series = [_texts(table, name) for name in columns]
     if len(series) == 1:
         return series[0]
-    rows = zip(*(normalised(texts).to_list() for texts in series), strict=True)
+    columns = [normalised(texts).to_list() for texts in series]
     nothing = (None,) * len(series)
-    texts = [orjson.dumps(row).decode() if row != nothing else None for row in rows]
-    return pl.Series(texts, dtype=pl.String)
+    compared = []
+    for row in zip(*columns, strict=True):
+        compared.append(orjson.dumps(row).decode() if row != nothing else None)
+    return pl.Series(compared, dtype=pl.String)
 
 
 def _series(table: pa.Table, name: str) -> pl.Series:
@@ -333,7 +344,8 @@ def _texts(table: pa.Table, name: str) -> pl.Series:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(_comparable(plain_value(value)), option=orjson.OPT_SORT_KEYS).decode()
+    comparable = _comparable(plain_value(value))
+    return orjson.dumps(comparable, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _comparable(value: Any) -> Any:
@@ -342,7 +354,9 @@ def _comparable(value: Any) -> Any:
         return value + 0.0 if isfinite(value) else str(value)
     if isinstance(value, dict):
         return {key: _comparable(child) for key, child in value.items()}
-    return [_comparable(child) for child in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_comparable(child) for child in value]
+    return value
 
 
 def _vectors(column: pa.ChunkedArray) -> pa.Array:
@@ -386,7 +400,8 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
     """The error for a dataset of which no record is left."""
-    last = next(outcome for outcome in outcomes if outcome.removed and not outcome.kept)
+    emptied = [outcome for outcome in outcomes if outcome.removed and not outcome.kept]
+    last = emptied[0]
     return FilterError(
         f"processor {last.name!r} removed all {counted(last.removed, 'record')} it saw, "
         f"so none is left (one for: {last.example})",

@@ -26,12 +26,16 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
     total = sum(shares)
     if len(shares) not in NAMES or not all(share > 0 for share in shares):
         raise PlanError(f"split is {written}", remedy=_EXAMPLE)
-    if not any(abs(total - whole) < 1e-9 * whole for whole in (1, 100)):
+    is_whole = abs(total - 1) < 1e-9 or abs(total - 100) < 1e-7
+    if not is_whole:
         raise PlanError(
             f"split is {written}, which is {total:g} in all, not 1 or 100", remedy=_EXAMPLE
         )
-    ends = [round(num_rows * sum(shares[: number + 1]) / total) for number in range(len(shares))]
-    sizes = np.diff([0, *ends]).tolist()
+    ends = [0]
+    for number in range(len(shares)):
+        up_to_here = sum(shares[: number + 1])
+        ends.append(round(num_rows * up_to_here / total))
+    sizes = np.diff(ends).tolist()
     names = NAMES[len(shares)]
     if min(sizes) == 0:
         empty = names[sizes.index(0)]

@@ -24,22 +24,23 @@ class SchemaTransform:
     def __init__(self, processor: SchemaTransformProcessor) -> None:
         self.name = processor.name
         self._template = NestedTemplate(_printing(processor.template))
-        leaves = [source for _, source in text_leaves(processor.template)]
-        self.columns = frozenset().union(*(template_references(source) for source in leaves))
+        self.columns: frozenset[str] = frozenset()
+        for _, source in text_leaves(processor.template):
+            self.columns |= template_references(source)
         self.mark = hashlib.sha256(orjson.dumps(processor.template)).hexdigest().encode()
         fields = [pa.field(name, _type_of(value)) for name, value in processor.template.items()]
         self.schema = pa.schema(fields, metadata={TEMPLATE_KEY: self.mark})
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The transformed rows. Raises SdgError naming the processor if a record cannot be rendered."""
-        return pa.Table.from_pylist(list(self._rows(table)), schema=self.schema)
+        rows = list(self._rows(table))
+        return pa.Table.from_pylist(rows, schema=self.schema)
 
     def _rows(self, table: pa.Table) -> Iterator[dict[str, Any]]:
-        for values in (
-            table.select(sorted(self.columns)).to_pylist()
-            if self.columns
-            else [{}] * table.num_rows
-        ):
+        records: list[dict[str, Any]] = [{}] * table.num_rows
+        if self.columns:
+            records = table.select(sorted(self.columns)).to_pylist()
+        for values in records:
             try:
                 yield self._template.render(values)
             except CellError as error:
@@ -55,16 +56,21 @@ def _printing(template: Any) -> Any:
         return printing_json(template)
     if isinstance(template, dict):
         return {key: _printing(child) for key, child in template.items()}
-    return [_printing(child) for child in template] if isinstance(template, list) else template
+    if isinstance(template, list):
+        return [_printing(child) for child in template]
+    return template
 
 
 def _type_of(value: Any) -> pa.DataType:
     """The Arrow type of a template: fixed by its shape, so that every part has the same schema."""
     if isinstance(value, dict):
-        return pa.struct([pa.field(name, _type_of(child)) for name, child in value.items()])
+        fields = [pa.field(name, _type_of(child)) for name, child in value.items()]
+        return pa.struct(fields)
     if isinstance(value, list):
         types = [_type_of(child) for child in value]
-        return pa.list_(types[0] if len(set(types)) == 1 else _common_struct(types))
+        if len(set(types)) == 1:
+            return pa.list_(types[0])
+        return pa.list_(_common_struct(types))
     if isinstance(value, bool):
         return pa.bool_()
     if isinstance(value, int):
@@ -76,10 +82,10 @@ def _type_of(value: Any) -> pa.DataType:
 
 def _common_struct(types: list[pa.DataType]) -> pa.DataType:
     """Items of a list may be objects with different keys; absent ones are null. An empty list holds text."""
-    fields = {
-        field.name: field
-        for data_type in types
-        if pa.types.is_struct(data_type)
-        for field in data_type
-    }
-    return pa.struct(list(fields.values())) if fields else pa.string()
+    fields: dict[str, pa.Field] = {}
+    for data_type in types:
+        if pa.types.is_struct(data_type):
+            fields.update((field.name, field) for field in data_type)
+    if not fields:
+        return pa.string()
+    return pa.struct(list(fields.values()))

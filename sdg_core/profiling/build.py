@@ -13,7 +13,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.profiling.facts import describe_columns, gather_facts
 from sdg_core.profiling.html import page
-from sdg_core.profiling.outputs import describe_outputs
+from sdg_core.profiling.outputs import Output, describe_outputs
 from sdg_core.profiling.prompts import prompts_as_sent
 from sdg_core.profiling.report import SCHEMA_VERSION, Report
 from sdg_core.profiling.samples import sample_records, with_examples
@@ -56,6 +56,8 @@ def make_report(
     """
     stored = resolve_parts(version, metadata, statuses)
     described = describe_columns(plan)
+    if selection is None:
+        selection = count_selection(status.footer for status in statuses)
     facts = gather_facts(
         plan,
         version,
@@ -65,7 +67,7 @@ def make_report(
         runs=runs,
         history_fault=history_fault,
         spending=spending or DatasetSpending(),
-        selection=selection or count_selection(status.footer for status in statuses),
+        selection=selection,
     )
     with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
         columns = profile_table(frame, described, rows=stored.num_rows)
@@ -74,7 +76,11 @@ def make_report(
     before: tuple[Variety, ...] = ()
     if facts.removed and stored.finished:
         before = _variety_before(version, statuses, described)
-    outputs = [p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+    outputs: tuple[Output, ...] = ()
+    if stored.finished:
+        processors = plan.config.processors
+        names = [each.name for each in processors if isinstance(each, SchemaTransformProcessor)]
+        outputs = describe_outputs(version, names)
     return Report(
         made_at=utc_now(),
         facts=facts,
@@ -82,7 +88,7 @@ def make_report(
         samples=samples,
         variety=(*before, *after),
         prompts=prompts_as_sent(plan, version, statuses),
-        outputs=describe_outputs(version, outputs) if stored.finished else (),
+        outputs=outputs,
     )
 
 
@@ -103,7 +109,8 @@ def write_report(
     if output is not None:
         return _write_page(Path(output).absolute(), report)
     made = _write_page(version.report_html, report)
-    write_atomic(version.report_json, orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2))
+    content = orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2)
+    write_atomic(version.report_json, content)
     return made
 
 

@@ -26,18 +26,18 @@ def count_values(
     distinct, values: as they were measured. Values are left out where there are many, but for texts that repeat.
     Texts that all differ are left out, however few.
     """
-    if (
-        not distinct
-        or part.kind not in ("text", "number", "boolean")
-        or (part.kind == "text" and distinct == values)
-    ):
+    if not distinct or part.kind not in ("text", "number", "boolean"):
         return None, ()
-    if distinct <= (_FEW_NUMBERS if part.kind == "number" else _FEW_TEXTS):
-        found = collected(_counted(frame.select(part.value.alias("value")).drop_nulls()))
+    all_differ = distinct == values
+    if part.kind == "text" and all_differ:
+        return None, ()
+    few = _FEW_NUMBERS if part.kind == "number" else _FEW_TEXTS
+    if distinct <= few:
+        present = frame.select(part.value.alias("value")).drop_nulls()
+        found = collected(_counted(present))
         if part.kind == "number":
-            return found.height, tuple(
-                (shown(value), count) for value, count in found.sort("value").iter_rows()
-            )
+            in_order = found.sort("value").iter_rows()
+            return found.height, tuple((shown(value), count) for value, count in in_order)
         return found.height, _ranked(found.iter_rows())
     if part.kind == "text":
         return None, _repeated(frame, part, limits)
@@ -49,21 +49,21 @@ def value_counts(
 ) -> tuple[ValueCount, ...]:
     """Counts as shares of all rows, each beside the share that the config asks for."""
     wanted = expected or {}
-    return tuple(
-        ValueCount(value, count, round(count / rows, 6) if rows else 0.0, wanted.get(str(value)))
-        for value, count in counts
-    )
+    shares = []
+    for value, count in counts:
+        share = round(count / rows, 6) if rows else 0.0
+        shares.append(ValueCount(value, count, share, wanted.get(str(value))))
+    return tuple(shares)
 
 
 def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
     """The most frequent of the texts in the one column of a table, by their beginnings."""
-    beginnings = frame.select(
-        pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")
-    ).drop_nulls()
-    counts = collected(
-        _counted(beginnings.filter(pl.col("value") != "")).top_k(at_most, by=["count", "value"])
-    )
-    return tuple(sorted(counts.iter_rows(), key=lambda item: (-item[1], item[0])))
+    beginning = pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")
+    beginnings = frame.select(beginning).drop_nulls()
+    counts = _counted(beginnings.filter(pl.col("value") != ""))
+    most = collected(counts.top_k(at_most, by=["count", "value"]))
+    ranked = sorted(most.iter_rows(), key=lambda item: (-item[1], item[0]))
+    return tuple(ranked)
 
 
 def shown(value: Any) -> Scalar:
@@ -93,8 +93,9 @@ def _repeated(frame: pl.LazyFrame, part: Part, limits: Limits) -> tuple[tuple[Sc
     if not most:
         return ()
     chosen = _hashed(frame, part).filter(pl.col("hash").is_in(most))
-    counted = chosen.group_by("hash").agg(pl.first("value"), count)
-    return _ranked(collected(counted.select("value", "count")).iter_rows())
+    by_hash = chosen.group_by("hash").agg(pl.first("value"), count)
+    counted = collected(by_hash.select("value", "count"))
+    return _ranked(counted.iter_rows())
 
 
 def _hashed(frame: pl.LazyFrame, part: Part) -> pl.LazyFrame:

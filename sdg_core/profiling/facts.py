@@ -39,8 +39,14 @@ def gather_facts(
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
-    config = read_or_none(version.config)
+    stored_config = read_or_none(version.config)
+    if stored_config is not None:
+        config = stored_config.decode(errors="replace")
+    else:
+        config = resolved_config(plan)
     footers = [status.footer for status in statuses if status.footer is not None]
+    remaining = sum(len(status.remaining) for status in statuses)
+    dropped = [field.name for field in plan.schema if field.name in plan.dropped]
     rejected_cost: dict[str, Cost] = {}
     if selection is not None:
         rejected_cost = costs(selection.usage, plan.config.model_configs)
@@ -55,11 +61,11 @@ def gather_facts(
         num_rows=stored.num_rows,
         target_num_records=plan.num_records,
         resized=plan.resizes,
-        remaining=sum(len(status.remaining) for status in statuses),
+        remaining=remaining,
         row_groups=(len(footers), len(statuses)),
         created_at=metadata.created_at,
         updated_at=metadata.updated_at,
-        config=config.decode(errors="replace") if config is not None else resolved_config(plan),
+        config=config,
         seed=_seed(plan, version),
         models=_models(plan),
         usage=usage,
@@ -69,7 +75,7 @@ def gather_facts(
         history_fault=history_fault,
         library_versions=metadata.library_versions,
         failures=_failures(version, statuses),
-        dropped=tuple(field.name for field in plan.schema if field.name in plan.dropped),
+        dropped=tuple(dropped),
         removed=_removed(metadata),
         processor_methods=metadata.processor_methods,
         removal_examples=metadata.removal_examples,
@@ -82,11 +88,11 @@ def gather_facts(
 
 
 def _removed(metadata: Metadata) -> tuple[ProcessorCount, ...]:
-    kept = metadata.kept_by_processor
-    return tuple(
-        ProcessorCount(name, kept.get(name, 0), count)
-        for name, count in metadata.removed_by_processor.items()
-    )
+    counts = []
+    for name, removed in metadata.removed_by_processor.items():
+        kept = metadata.kept_by_processor.get(name, 0)
+        counts.append(ProcessorCount(name, kept, removed))
+    return tuple(counts)
 
 
 def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
@@ -96,19 +102,21 @@ def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
     for field in plan.kept_schema:
         column = columns.get(field.name)
         if column is None:
-            maker = columns.get(plan.graph.producers.get(field.name, field.name))
-            described.append(Described(field.name, str(field.type), made_by=_made_by(maker)))
+            producer = plan.graph.producers.get(field.name, field.name)
+            made_by = _made_by(columns.get(producer))
+            described.append(Described(field.name, str(field.type), made_by=made_by))
             continue
         expected = None
         if not plan.config.constraints:  # they repeat draws, which moves the shares
             expected = expected_shares(column)
+        from_seed = field.name in plan.seed_columns
         described.append(
             Described(
                 name=field.name,
                 type=str(field.type),
                 made_by=_made_by(column),
                 description=column.description,
-                column=column if field.name not in plan.seed_columns else None,
+                column=None if from_seed else column,
                 expected=expected,
             )
         )
@@ -132,13 +140,15 @@ def _seed(plan: DatasetPlan, version: VersionLayout) -> SeedFacts | None:
         return None
     content = read_seed_content(version.seed_content)
     config: Mapping[str, Any] = plan.config.seed_config.model_dump(mode="json", exclude_none=True)
-    return SeedFacts(
-        config,
-        content.digest if content else None,
-        dict(content.files) if content else {},
-        num_rows=plan.seed_content.num_rows if plan.seed_content is not None else None,
-        repeats=plan.seed_repeats,
-    )
+    digest = None
+    files: dict[str, str] = {}
+    if content:
+        digest = content.digest
+        files = dict(content.files)
+    num_rows = None
+    if plan.seed_content is not None:
+        num_rows = plan.seed_content.num_rows
+    return SeedFacts(config, digest, files, num_rows=num_rows, repeats=plan.seed_repeats)
 
 
 def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
@@ -146,28 +156,32 @@ def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
     for column in plan.config.columns:
         for alias in aliases_of(column):
             asked.setdefault(alias, []).append(column.name)
-    return tuple(
-        ModelFacts(
-            alias=alias,
-            model=model.model,
-            provider=provider.name,
-            provider_type=provider.provider_type,
-            endpoint=provider.endpoint,
-            parameters=model.inference_parameters.model_dump(mode="json", exclude_none=True),
-            fallback=model.fallback,
-            columns=tuple(asked.get(alias, ())),
+    models = []
+    for alias, (model, provider) in plan.models.items():
+        parameters = model.inference_parameters.model_dump(mode="json", exclude_none=True)
+        models.append(
+            ModelFacts(
+                alias=alias,
+                model=model.model,
+                provider=provider.name,
+                provider_type=provider.provider_type,
+                endpoint=provider.endpoint,
+                parameters=parameters,
+                fallback=model.fallback,
+                columns=tuple(asked.get(alias, ())),
+            )
         )
-        for alias, (model, provider) in plan.models.items()
-    )
+    return tuple(models)
 
 
 def _failures(
     version: VersionLayout, statuses: Sequence[RowGroupStatus]
 ) -> tuple[FailureCount, ...]:
     """Why records have no row, the most frequent reasons first."""
-    reasons = count_failures(
-        (failure.column, failure.kind, failure.message)
-        for status in statuses
-        for failure in failures_of(version.failure_list(status.group.index), status.remaining)
-    )
+    failures = []
+    for status in statuses:
+        path = version.failure_list(status.group.index)
+        for failure in failures_of(path, status.remaining):
+            failures.append((failure.column, failure.kind, failure.message))
+    reasons = count_failures(failures)
     return tuple(reasons[:MAX_SHOWN_FAILURES])

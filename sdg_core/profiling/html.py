@@ -78,18 +78,16 @@ def histogram(column: ColumnProfile) -> Markup:
         return Markup("")
     most = max(item.count for item in bins) or 1
     step = _WIDTH / len(bins)
-    drawn = Markup("").join(
-        _BAR.format(
-            place * step,
-            _HEIGHT - max(1.0, _HEIGHT * item.count / most),
-            step - _GAP,
-            max(1.0, _HEIGHT * item.count / most),
-            _range(item),
-            f"{item.count:,}",
-        )
-        for place, item in enumerate(bins)
-        if item.count
-    )
+    drawn = Markup("")
+    for place, item in enumerate(bins):
+        if not item.count:
+            continue
+        low = _edge(item.low)
+        high = _edge(item.high)
+        reach = low if low == high else f"{low} to {high}"
+        height = max(1.0, _HEIGHT * item.count / most)
+        count = f"{item.count:,}"
+        drawn += _BAR.format(place * step, _HEIGHT - height, step - _GAP, height, reach, count)
     first = _edge(bins[0].low)
     last = _edge(bins[-1].high)
     return _CHART.format(_WIDTH, _HEIGHT, f"histogram of {column.name}", drawn, first, last)
@@ -101,19 +99,12 @@ def _bins(column: ColumnProfile) -> Sequence[Bin]:
     numbers = column.numbers if column.numbers is not None else column.lengths
     if numbers is None or words.lists_values(column):
         return ()
-    if isinstance(numbers.minimum, int) and all(
-        float(item.high).is_integer() for item in numbers.histogram
-    ):
-        return [
-            replace(item, high=float(item.high) - 1) for item in numbers.histogram
-        ]  # the last whole number in it
-    return numbers.histogram
-
-
-def _range(item: Bin) -> str:
-    low = _edge(item.low)
-    high = _edge(item.high)
-    return low if low == high else f"{low} to {high}"
+    bins = numbers.histogram
+    has_whole_edges = all(float(item.high).is_integer() for item in bins)
+    if isinstance(numbers.minimum, int) and has_whole_edges:
+        # A bin of whole numbers is shown with the last one in it.
+        return [replace(item, high=float(item.high) - 1) for item in bins]
+    return bins
 
 
 def _edge(edge: float | str) -> str:
@@ -126,7 +117,8 @@ def _minute(time: str) -> str:
 
 
 def _started(run: RunRecord) -> str:
-    return _minute(datetime.fromtimestamp(run.started_at, UTC).isoformat())
+    started = datetime.fromtimestamp(run.started_at, UTC)
+    return _minute(started.isoformat())
 
 
 def _took(run: RunRecord) -> str:
@@ -140,20 +132,19 @@ def _written(value: Any) -> str:
     """A value of a record: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
-    return orjson.dumps(
-        value, option=orjson.OPT_INDENT_2 if isinstance(value, dict | list) else 0
-    ).decode()
+    option = orjson.OPT_INDENT_2 if isinstance(value, dict | list) else 0
+    return orjson.dumps(value, option=option).decode()
 
 
 def _yaml_like(value: Any) -> str:
     """Settings on one line, but for those that are empty."""
     if isinstance(value, dict):
-        return ", ".join(
-            f"{name}: {_yaml_like(item)}"
-            for name, item in value.items()
-            if item not in ({}, [], ())
-        )
-    return orjson.dumps(value).decode() if not isinstance(value, str) else value
+        given = {name: item for name, item in value.items() if item not in ({}, [], ())}
+        settings = [f"{name}: {_yaml_like(item)}" for name, item in given.items()]
+        return ", ".join(settings)
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
 
 
 def _beginning(text: str) -> str | None:

@@ -77,11 +77,11 @@ def every_kth(frame: pl.LazyFrame, limits: Limits) -> pl.LazyFrame:
 
 def rows_at(frame: pl.LazyFrame, indices: Sequence[int]) -> list[dict[str, Any]]:
     """The rows with these numbers, in ascending order. Only the parts of files that hold them are read."""
-    return [
-        row
-        for index in sorted(set(indices))
-        for row in collected(frame.slice(index, 1)).iter_rows(named=True)
-    ]
+    rows: list[dict[str, Any]] = []
+    for index in sorted(set(indices)):
+        row = collected(frame.slice(index, 1))
+        rows += row.iter_rows(named=True)
+    return rows
 
 
 def collected(frame: pl.LazyFrame) -> pl.DataFrame:
@@ -164,7 +164,8 @@ def _sums(i: int, part: Part, *, exact: bool) -> Iterator[pl.Expr]:
     yield pl.col(f"n{i}").sum().alias(f"nulls{i}")
     if part.kind in ("text", "number", "boolean", "time"):
         hashes = pl.col(f"h{i}").drop_nulls()
-        yield (hashes.n_unique() if exact else hashes.approx_n_unique()).alias(f"distinct{i}")
+        distinct = hashes.n_unique() if exact else hashes.approx_n_unique()
+        yield distinct.alias(f"distinct{i}")
     if part.kind in ("boolean", "other"):
         return
     number = pl.col(f"v{i}")
@@ -209,11 +210,9 @@ class _Scale:
         if k in (0, self.bars):
             return self.high if k else self.low
         edge = self.low + self.width * k
-        return (
-            edge
-            if math.isfinite(edge)
-            else self.low * (1 - k / self.bars) + self.high * (k / self.bars)
-        )
+        if math.isfinite(edge):
+            return edge
+        return self.low * (1 - k / self.bars) + self.high * (k / self.bars)
 
 
 def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:

@@ -59,16 +59,14 @@ def describe_outputs(version: VersionLayout, names: Sequence[str]) -> tuple[Outp
 
 def _describe(name: str, frame: pl.LazyFrame) -> Output:
     schema = frame.collect_schema()
-    rows = int(frame.select(pl.len()).collect().item())
+    count = frame.select(pl.len()).collect()
+    rows = int(count.item())
     chats = [column for column, kind in schema.items() if _is_chat(kind)]
     tokens: dict[str, Tokens] = {}
-    for column in chats:
-        text = (
-            pl.col(column)
-            .list.eval(pl.element().struct.field("content").cast(pl.String))
-            .list.join("\n", ignore_nulls=True)
-        )
-        measured = measure_tokens(frame, text, rows=rows, mean_length=4_000) if rows else None
+    for column in chats if rows else ():
+        content = pl.element().struct.field("content").cast(pl.String)
+        text = pl.col(column).list.eval(content).list.join("\n", ignore_nulls=True)
+        measured = measure_tokens(frame, text, rows=rows, mean_length=4_000)
         if measured is not None:
             tokens[column] = measured
     records = frame.head(SHOWN).collect().iter_rows(named=True)
@@ -79,17 +77,15 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
 def _sample(row: int, record: Mapping[str, Any], chats: Sequence[str]) -> OutputSample:
     conversations = {}
     for column in chats:
-        turns = [turn for turn in record[column] or () if turn]
-        conversations[column] = tuple(
-            Message(str(turn["role"]), _said(turn["content"])) for turn in turns
-        )
-    return OutputSample(
-        row, conversations, {name: plain(v) for name, v in record.items() if name not in chats}
-    )
-
-
-def _said(content: Any) -> str:
-    return str(plain(content)) if content is not None else ""
+        messages = []
+        for turn in record[column] or ():
+            if turn:
+                content = turn["content"]
+                said = str(plain(content)) if content is not None else ""
+                messages.append(Message(str(turn["role"]), said))
+        conversations[column] = tuple(messages)
+    values = {name: plain(value) for name, value in record.items() if name not in chats}
+    return OutputSample(row, conversations, values)
 
 
 def _is_chat(kind: pl.DataType) -> bool:

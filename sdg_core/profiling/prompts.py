@@ -42,15 +42,14 @@ def prompts_as_sent(
     plan: DatasetPlan, version: VersionLayout, statuses: Sequence[RowGroupStatus]
 ) -> tuple[SentPrompt, ...]:
     """The prompts of the first stored records. None where rows are no records, or where the values cannot be read."""
-    status = next(
-        (status for status in statuses if status.footer is not None and status.footer.num_rows),
-        None,
-    )
-    written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
-    if status is None or status.footer is None or plan.resizes or not written:
+    has_prompts = any(isinstance(column, ModelColumn) for column in plan.config.columns)
+    if plan.resizes or not has_prompts:
+        return ()
+    stored = [status for status in statuses if status.footer and status.footer.num_rows]
+    if not stored:
         return ()
     try:
-        records = _records(version, status)
+        records = _records(version, stored[0])
         with ThreadPoolExecutor(1) as thread:  # there may be a loop in this one
             return thread.submit(asyncio.run, _rendered(plan, version, records)).result()
     except (SdgError, OSError):
@@ -99,16 +98,13 @@ def _prompted(
     plan: DatasetPlan, models: ModelPool, version: VersionLayout
 ) -> dict[str, PromptedGenerator]:
     images = ImageFiles(version)
-    written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
-    made = {
-        column.name: model_generator(plan, column, models=models, images=images)
-        for column in written
-    }
-    return {
-        name: generator
-        for name, generator in made.items()
-        if isinstance(generator, PromptedGenerator)
-    }
+    prompted: dict[str, PromptedGenerator] = {}
+    for column in plan.config.columns:
+        if isinstance(column, ModelColumn):
+            generator = model_generator(plan, column, models=models, images=images)
+            if isinstance(generator, PromptedGenerator):
+                prompted[column.name] = generator
+    return prompted
 
 
 def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
@@ -127,8 +123,5 @@ def _prompt(
         messages = generator.prompt(record=record, values=values)
     except (CellError, CorruptFileError, KeyError):
         return None
-    return SentPrompt(
-        column,
-        record,
-        tuple((message.role, message_text(message)[:_LONGEST]) for message in messages),
-    )
+    texts = [(message.role, message_text(message)[:_LONGEST]) for message in messages]
+    return SentPrompt(column, record, tuple(texts))

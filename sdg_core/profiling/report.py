@@ -115,7 +115,9 @@ class Facts:
         """How many records this is of; those that processors removed, or functions made more or fewer of, have not failed."""
         text = records_text(self.num_rows, target=self.target_num_records, resized=self.resized)
         removed = sum(count.removed for count in self.removed)
-        return f"{text}, {removed:,} removed by processors" if removed else text
+        if removed:
+            return f"{text}, {removed:,} removed by processors"
+        return text
 
 
 @dataclass(frozen=True)

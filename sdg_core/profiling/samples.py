@@ -45,14 +45,12 @@ def with_examples(
     """The columns, each with the first value that a sample record has in it; vectors tell nobody anything."""
     found = []
     for column in columns:
-        values = (
-            sample.values.get(column.name) for sample in samples if column.kind != "embedding"
-        )
-        found.append(
-            replace(
-                column, example=next((value for value in values if value not in (None, "")), None)
-            )
-        )
+        example = None
+        if column.kind != "embedding":
+            values = [sample.values.get(column.name) for sample in samples]
+            given = [value for value in values if value not in (None, "")]
+            example = given[0] if given else None
+        found.append(replace(column, example=example))
     return tuple(found)
 
 
@@ -74,8 +72,9 @@ def plain(value: Any) -> Any:
         case list() | tuple():
             if len(value) <= _MAX_LIST:
                 return [plain(item) for item in value]
+            first = [plain(item) for item in value[:_MAX_SHOWN_ITEMS]]
             rest = f"… {len(value) - _MAX_SHOWN_ITEMS:,} more"
-            return [*(plain(item) for item in value[:_MAX_SHOWN_ITEMS]), rest]
+            return [*first, rest]
         case _:
             return str(value)
 

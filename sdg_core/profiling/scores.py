@@ -45,22 +45,23 @@ def seed_scores(
     judged = _fields(data_type)
     if not judged or not all(_is_verdict(kind) for kind in judged.values()):
         return ()
-    values = [pl.col(column).struct.field(name).struct.field("score") for name in judged]
-    counts = collected(
-        frame.select(value.n_unique().alias(str(i)) for i, value in enumerate(values))
-    ).row(0)
-    if any(count > _MOST_OPTIONS for count in counts):
+    counts = []
+    for place, name in enumerate(judged):
+        score = pl.col(column).struct.field(name).struct.field("score")
+        counts.append(score.n_unique().alias(str(place)))
+    counted = collected(frame.select(counts))
+    if max(counted.row(0)) > _MOST_OPTIONS:
         return ()
-    given = (SeedScore(name, "", {}) for name in judged)
-    return tuple(_score_profile(frame, column, score, rows=rows) for score in given)
+    scores = [SeedScore(name, "", {}) for name in judged]
+    return tuple(_score_profile(frame, column, score, rows=rows) for score in scores)
 
 
 def _is_verdict(kind: pl.DataType) -> bool:
     fields = _fields(kind)
-    scored = fields.get("score")
-    return fields.keys() == {"score", "reasoning"} and (
-        scored == pl.String or bool(scored and scored.is_integer())
-    )
+    if fields.keys() != {"score", "reasoning"}:
+        return False
+    score = fields["score"]
+    return bool(score == pl.String or score.is_integer())
 
 
 def _score_profile(
@@ -75,11 +76,8 @@ def _score_profile(
     )
     with_reasons = pl.col("reasoning").is_not_null() & (pl.col("reasoning") != "")
     counted = given.drop_nulls("score").group_by("score")
-    found = collected(
-        counted.agg(
-            pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first")
-        )
-    )
+    first = pl.when(with_reasons).then(pl.col(ROW)).min()
+    found = collected(counted.agg(pl.len().alias("count"), first.alias("first")))
     counts: dict[Any, int] = {}
     firsts: dict[Any, int] = {}
     for row in found.iter_rows(named=True):
@@ -90,13 +88,15 @@ def _score_profile(
     options = [*score.options, *others]
     total = sum(counts.values())
     mean = None
-    if total and options and all(isinstance(option, int) for option in options):
+    are_numbers = all(isinstance(option, int) for option in options)
+    if total and are_numbers:
         mean = sum(option * count for option, count in counts.items()) / total
+    by_option = [(option, counts.get(option, 0)) for option in options]
     shown = [firsts[option] for option in options if option in firsts]
     return ScoreProfile(
         name=score.name,
         description=score.description,
-        values=value_counts([(option, counts.get(option, 0)) for option in options], rows=rows),
+        values=value_counts(by_option, rows=rows),
         mean=mean,
         examples=_examples(frame, column, score.name, shown),
     )
@@ -116,30 +116,27 @@ def _examples(
     examples = []
     for number in wanted:
         verdict: dict[str, Any] = cells[number][column][score]
-        examples.append(Example(shown(verdict["score"]), verdict["reasoning"][:_LONGEST]))
+        reasoning = verdict["reasoning"][:_LONGEST]
+        examples.append(Example(shown(verdict["score"]), reasoning))
     return tuple(examples)
 
 
 def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
     """How many values a validator found valid, and why it did not find the others so."""
     value = pl.col(column.name)
-    targets = [
-        name
-        for name in column.target_columns
-        if isinstance(_fields(data_type).get(name), pl.Struct)
-    ]
+    fields = _fields(data_type)
+    targets = [name for name in column.target_columns if isinstance(fields.get(name), pl.Struct)]
     valid = value.struct.field(IS_VALID)
-    found = collected(
-        frame.select(
-            valid.sum().alias("valid"),
-            (~valid).sum().alias("invalid"),
-            (value.is_not_null() & valid.is_null()).sum().alias("unknown"),
-            *(
-                value.struct.field(name).struct.field(IS_VALID).sum().alias(f"#{name}")
-                for name in targets
-            ),
-        )
-    ).row(0, named=True)
+    unknown = value.is_not_null() & valid.is_null()
+    sums = [
+        valid.sum().alias("valid"),
+        (~valid).sum().alias("invalid"),
+        unknown.sum().alias("unknown"),
+    ]
+    for name in targets:
+        valid_target = value.struct.field(name).struct.field(IS_VALID)
+        sums.append(valid_target.sum().alias(f"#{name}"))
+    found = collected(frame.select(sums)).row(0, named=True)
     return Verdicts(
         valid=found["valid"],
         invalid=found["invalid"],
@@ -153,10 +150,11 @@ def _reasons(
     frame: pl.LazyFrame, value: pl.Expr, data_type: pl.Struct, targets: Sequence[str], *, rows: int
 ) -> tuple[ValueCount, ...]:
     """What validators say most often of values that are not valid: in how many of these each thing is said, once or often."""
-    places = [(value.struct.field(name), _fields(data_type)[name]) for name in targets] or [
-        (value, data_type)
-    ]
-    texts = [text for place, kind in places for text in _texts(frame, place, kind)]
+    texts: list[pl.LazyFrame] = []
+    for name in targets:
+        texts += _texts(frame, value.struct.field(name), _fields(data_type)[name])
+    if not targets:
+        texts += _texts(frame, value, data_type)
     if not rows or not texts:
         return ()
     shortened = pl.col("text").str.slice(0, LONGEST_TEXT)
@@ -178,8 +176,6 @@ def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Ite
 
 
 def _fields(data_type: Any) -> dict[str, Any]:
-    return (
-        {field.name: field.dtype for field in data_type.fields}
-        if isinstance(data_type, pl.Struct)
-        else {}
-    )
+    if not isinstance(data_type, pl.Struct):
+        return {}
+    return {field.name: field.dtype for field in data_type.fields}

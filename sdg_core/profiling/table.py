@@ -18,7 +18,16 @@ from sdg_core.config.samplers import CategoryParams, DatetimeParams, TimedeltaPa
 from sdg_core.plan.sampling.datetimes import chrono_format
 from sdg_core.profiling.counting import count_values, value_counts
 from sdg_core.profiling.measure import Limits, Measured, collected, measure
-from sdg_core.profiling.model import Bin, ColumnProfile, Distinct, Kind, Numbers, Times, Tokens
+from sdg_core.profiling.model import (
+    Bin,
+    ColumnProfile,
+    Distinct,
+    Kind,
+    Numbers,
+    ScoreProfile,
+    Times,
+    Tokens,
+)
 from sdg_core.profiling.parts import Part, leaves, part_of
 from sdg_core.profiling.scores import score_profiles, seed_scores, verdicts
 from sdg_core.profiling.tokens import measure_tokens
@@ -50,16 +59,19 @@ def profile_table(
     schema = frame.collect_schema()
     bounds = limits or Limits(rows)
     parts = {column.name: _parts(frame, column, schema[column.name]) for column in columns}
-    measured = iter(
-        measure(frame, [part for some in parts.values() for part in some[:MAX_FIELDS]], bounds)
-    )
+    to_measure: list[Part] = []
+    for of_column in parts.values():
+        to_measure += of_column[:MAX_FIELDS]
+    measured = iter(measure(frame, to_measure, bounds))
     profiles = []
     for column in columns:
-        found = [(part, next(measured)) for part in parts[column.name][:MAX_FIELDS]]
-        left_out = max(0, len(parts[column.name]) - MAX_FIELDS)
-        profiles.append(
-            _profile(frame, column, schema[column.name], found, left_out=left_out, limits=bounds)
+        of_column = parts[column.name]
+        found = [(part, next(measured)) for part in of_column[:MAX_FIELDS]]
+        left_out = max(0, len(of_column) - MAX_FIELDS)
+        profile = _profile(
+            frame, column, schema[column.name], found, left_out=left_out, limits=bounds
         )
+        profiles.append(profile)
     return tuple(profiles)
 
 
@@ -85,27 +97,24 @@ def _parts(frame: pl.LazyFrame, column: Described, data_type: pl.DataType) -> li
         case SamplerColumn(params=DatetimeParams() | TimedeltaParams()) if data_type == pl.String:
             return [_time_as_text(frame, column.column, value)]
         case _:
-            whole = (
-                [Part(column.name, value, data_type, "other")]
-                if isinstance(data_type, pl.Struct)
-                else []
-            )
-            return [*whole, *leaves(column.name, value, data_type)]
+            parts = leaves(column.name, value, data_type)
+            if isinstance(data_type, pl.Struct):
+                return [Part(column.name, value, data_type, "other"), *parts]
+            return [*parts]
 
 
 def _time_as_text(frame: pl.LazyFrame, column: SamplerColumn, value: pl.Expr) -> Part:
     """A sampled time as a time, if all of its texts are read as one."""
     form = chrono_format(column.convert_to)
     time = value.str.to_datetime(form, time_unit="us", strict=False, exact=True)
+    is_unread = time.is_null() & value.is_not_null()
     try:
-        unread = collected(frame.select((time.is_null() & value.is_not_null()).sum())).item()
+        unread = collected(frame.select(is_unread.sum())).item()
     except pl.exceptions.ComputeError:  # a format that holds no whole date
         unread = 1
-    return (
-        part_of(column.name, value, pl.String())
-        if unread
-        else Part(column.name, time, pl.Datetime("us"), "time")
-    )
+    if unread:
+        return part_of(column.name, value, pl.String())
+    return Part(column.name, time, pl.Datetime("us"), "time")
 
 
 def _profile(
@@ -124,14 +133,17 @@ def _profile(
     if not fields and kind not in ("judge", "validation", "struct"):
         profile = _statistics(frame, first, whole, limits, expected=column.expected)
         profile = _without_skipped(frame, profile, column)
-    scores = (
-        score_profiles(frame, config, rows=limits.rows)
-        if isinstance(config, LlmJudgeColumn)
-        else ()
-    )
-    if config is None:
+    scores: tuple[ScoreProfile, ...] = ()
+    if isinstance(config, LlmJudgeColumn):
+        scores = score_profiles(frame, config, rows=limits.rows)
+    elif config is None:
         scores = seed_scores(frame, column.name, data_type, rows=limits.rows)
-        kind = "judge" if scores else kind
+        if scores:
+            kind = "judge"
+    found_valid = None
+    if isinstance(config, ValidationColumn) and isinstance(data_type, pl.Struct):
+        found_valid = verdicts(frame, config, data_type)
+    of_fields = [_statistics(frame, part, measured, limits) for part, measured in fields]
     return replace(
         profile,
         name=column.name,
@@ -140,10 +152,8 @@ def _profile(
         made_by=column.made_by,
         description=column.description,
         scores=scores,
-        verdicts=verdicts(frame, config, data_type)
-        if isinstance(config, ValidationColumn) and isinstance(data_type, pl.Struct)
-        else None,
-        fields=tuple(_statistics(frame, part, measured, limits) for part, measured in fields),
+        verdicts=found_valid,
+        fields=tuple(of_fields),
         fields_left_out=left_out,
     )
 
@@ -155,10 +165,11 @@ def _without_skipped(
     skip = getattr(column.column, "skip", None)
     if profile.duplicates is None or skip is None or not isinstance(skip.value, str):
         return profile
-    skipped = int(collected(frame.select((pl.col(column.name) == skip.value).sum())).item() or 0)
-    return replace(
-        profile, skipped=skipped, duplicates=max(0, profile.duplicates - max(0, skipped - 1))
-    )
+    is_skipped = pl.col(column.name) == skip.value
+    skipped = int(collected(frame.select(is_skipped.sum())).item() or 0)
+    repeats = max(0, skipped - 1)
+    duplicates = max(0, profile.duplicates - repeats)
+    return replace(profile, skipped=skipped, duplicates=duplicates)
 
 
 def _kind(column: Described, part: Part, data_type: pl.DataType) -> Kind:
@@ -237,13 +248,13 @@ def _numbers(measured: Measured, *, sampled: bool) -> Numbers:
 def _times(part: Part, measured: Measured) -> Times | None:
     if measured.minimum is None or measured.maximum is None:
         return None
+    histogram = []
+    for low, high, count in measured.bins:
+        histogram.append(Bin(_iso(low, part.type), _iso(high, part.type), count))
     return Times(
         earliest=_iso(measured.minimum, part.type),
         latest=_iso(measured.maximum, part.type),
-        histogram=tuple(
-            Bin(_iso(low, part.type), _iso(high, part.type), count)
-            for low, high, count in measured.bins
-        ),
+        histogram=tuple(histogram),
     )
 
 
@@ -252,4 +263,5 @@ def _iso(microseconds: float, data_type: pl.DataType) -> str:
     if data_type == pl.Time:
         return str(time.astype("M8[s]")).partition("T")[2]
     zone = "Z" if isinstance(data_type, pl.Datetime) and data_type.time_zone else ""
-    return f"{time.astype('M8[D]' if data_type == pl.Date else 'M8[s]')}{zone}"
+    unit = "M8[D]" if data_type == pl.Date else "M8[s]"
+    return f"{time.astype(unit)}{zone}"

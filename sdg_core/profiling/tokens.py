@@ -26,19 +26,19 @@ def measure_tokens(
     frame: pl.LazyFrame, text: pl.Expr, *, rows: int, mean_length: float = 1.0
 ) -> Tokens | None:
     """The tokens of a column of texts; None without a text. mean_length: of the texts, in characters."""
-    most = max(1, min(MAX_ROWS, int(MAX_CHARACTERS / max(1.0, mean_length))))
+    rows_of_characters = int(MAX_CHARACTERS / max(1.0, mean_length))
+    most = max(1, min(MAX_ROWS, rows_of_characters))
     step = math.ceil(rows / most)
     counted = frame.select(estimated_tokens(text).alias("n")).gather_every(step)
-    found = collected(
-        counted.select(
-            pl.len().alias("rows"),
-            pl.col("n").mean().alias("mean"),
-            pl.col("n").quantile(0.5, "nearest").alias("median"),
-            pl.col("n").quantile(0.95, "nearest").alias("p95"),
-            pl.col("n").max().alias("maximum"),
-            pl.col("n").cast(pl.Int64).sum().alias("total"),
-        )
-    ).row(0, named=True)
+    measured = counted.select(
+        pl.len().alias("rows"),
+        pl.col("n").mean().alias("mean"),
+        pl.col("n").quantile(0.5, "nearest").alias("median"),
+        pl.col("n").quantile(0.95, "nearest").alias("p95"),
+        pl.col("n").max().alias("maximum"),
+        pl.col("n").cast(pl.Int64).sum().alias("total"),
+    )
+    found = collected(measured).row(0, named=True)
     if found["mean"] is None:
         return None
     return Tokens(

@@ -83,7 +83,8 @@ def measure_variety(
 def _texts(
     frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: int, stage: Stage
 ) -> Variety:
-    most = max(1, min(MAX_ROWS, int(MAX_CHARACTERS / mean)))
+    rows_of_characters = int(MAX_CHARACTERS / mean)
+    most = max(1, min(MAX_ROWS, rows_of_characters))
     texts = sample_column(frame, profile.name, rows=rows, most=most)
     ids = np.arange(len(texts), dtype=np.int64)
     exact = duplicates_by("exact")
@@ -115,10 +116,11 @@ def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list
     cells = sample_column(frame, name, rows=rows, most=MAX_VECTORS)
     vectors = []
     for cell in cells:
-        embeddings = cell["embeddings"] if cell is not None else []
-        vectors.append(embeddings[0] if len(embeddings) == 1 else None)
+        has_one = cell is not None and len(cell["embeddings"]) == 1
+        vectors.append(cell["embeddings"][0] if has_one else None)
+    series = pl.Series(vectors, dtype=pl.List(pl.Float64))
     try:
-        nearest = nearest_neighbours(pl.Series(vectors, dtype=pl.List(pl.Float64)))
+        nearest = nearest_neighbours(series)
     except FilterError:  # of several sizes, or zero: there is no angle between them
         return []
     if nearest is None:
@@ -134,5 +136,6 @@ def sample_column(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl
     step = -(-rows // most)
     chosen = frame.select(name).with_row_index(ROW).filter(pl.col(ROW) % step == 0).select(name)
     if frame.collect_schema()[name] == pl.String:
-        chosen = chosen.select(pl.concat_str([name, pl.lit("")]).alias(name))
+        copied = pl.concat_str([name, pl.lit("")])
+        chosen = chosen.select(copied.alias(name))
     return collected(chosen)[name]

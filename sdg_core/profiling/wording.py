@@ -35,7 +35,10 @@ def distinct(column: ColumnProfile) -> str:
     """How many different values there are."""
     if column.distinct is None:
         return ""
-    return ("about " if column.distinct.approximate else "") + f"{column.distinct.count:,}"
+    count = f"{column.distinct.count:,}"
+    if column.distinct.approximate:
+        return f"about {count}"
+    return count
 
 
 def shown_value(value: Scalar, *, longest: int = _LONGEST) -> str:
@@ -62,10 +65,11 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
     elif column.times is not None:
         yield f"{column.times.earliest} to {column.times.latest}"
     elif lists_values(column):
-        yield ", ".join(
-            f"{shown_value(value.value, longest=24)} {percent(value.share)}"
-            for value in column.top[:3]
-        )
+        most_frequent = []
+        for value in column.top[:3]:
+            text = shown_value(value.value, longest=24)
+            most_frequent.append(f"{text} {percent(value.share)}")
+        yield ", ".join(most_frequent)
     elif column.lengths is not None and column.lengths.values:
         yield _range(column.lengths, unit=f" {_unit(column)}")
     if column.kind == "struct":
@@ -90,11 +94,9 @@ def _judgements(column: ColumnProfile) -> Iterator[str]:
 
 def lists_values(column: ColumnProfile) -> bool:
     """Whether `top` holds every value of a column, which then tells more than lengths or a histogram."""
-    return (
-        bool(column.top)
-        and column.distinct is not None
-        and column.distinct.count == len(column.top)
-    )
+    if not column.top or column.distinct is None:
+        return False
+    return column.distinct.count == len(column.top)
 
 
 def _range(numbers: Numbers, *, unit: str = "") -> str:
@@ -168,8 +170,9 @@ def _spread(numbers: Numbers) -> Iterator[tuple[str, str]]:
     if numbers.stddev is not None:
         yield "stddev", number(numbers.stddev)
     names = {"p05": "5 %", "p25": "25 %", "p50": "median", "p75": "75 %", "p95": "95 %"}
+    note = " (of a sample)" if numbers.sampled else ""
     for name, value in numbers.quantiles.items():
-        yield names[name] + (" (of a sample)" if numbers.sampled else ""), number(value)
+        yield names[name] + note, number(value)
 
 
 def _verdict_facts(found: Verdicts) -> Iterator[tuple[str, str]]:
