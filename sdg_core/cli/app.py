@@ -143,14 +143,19 @@ def _ended(message: str, status: int, error: Exception | None = None) -> typer.E
 def _described(message: str, status: int, error: Exception | None) -> dict[str, Any]:
     """An ending as a program reads it on stdout, where `--json` promises it an answer."""
     problems = [vars(problem) for problem in getattr(error, "problems", ())]
-    found = {
-        "type": type(error).__name__
-        if error is not None
-        else {INTERRUPTED: "Interrupted"}.get(status, "InternalError"),
+    if error is not None:
+        kind = type(error).__name__
+    elif status == INTERRUPTED:
+        kind = "Interrupted"
+    else:
+        kind = "InternalError"
+    found: dict[str, Any] = {
+        "type": kind,
         "message": getattr(error, "message", message),
         "remedy": getattr(error, "remedy", None),
-        **({"problems": problems} if problems else {}),
     }
+    if problems:
+        found["problems"] = problems
     return {"error": found, "exit_status": status}
 
 

@@ -50,12 +50,11 @@ class CommandGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands."""
-        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
-        rows = [
-            (name, _first_sentence(command.help or ""))
-            for name, command in commands
-            if not command.hidden
-        ]
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            if not command.hidden:
+                rows.append((name, _first_sentence(command.help or "")))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -69,18 +68,15 @@ class CommandGroup(TyperGroup):
     def _suggestion(self, wrong: str) -> str:
         meant = WORDS_OF_OTHERS.get(wrong.lower())
         if meant is None or meant not in self.commands:
-            cutoff = {name: 0.85 if name in _NEVER_GUESSED else 0.6 for name in self.commands}
-            close = [
-                name
-                for name in cutoff
-                if get_close_matches(wrong.lower(), [name], cutoff=cutoff[name])
-            ]
-            meant = next(iter(get_close_matches(wrong.lower(), close, n=1, cutoff=0.0)), None)
-        return (
-            f" Did you mean {meant!r}?"
-            if meant is not None
-            else f" Commands: {', '.join(self.commands)}."
-        )
+            close = []
+            for name in self.commands:
+                cutoff = 0.85 if name in _NEVER_GUESSED else 0.6
+                close += get_close_matches(wrong.lower(), [name], cutoff=cutoff)
+            closest = get_close_matches(wrong.lower(), close, n=1, cutoff=0.0)
+            if not closest:
+                return f" Commands: {', '.join(self.commands)}."
+            meant = closest[0]
+        return f" Did you mean {meant!r}?"
 
 
 def _first_sentence(text: str) -> str:

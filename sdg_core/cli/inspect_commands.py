@@ -75,7 +75,8 @@ def preview(
 ) -> None:
     """Make a few records in memory and show them, with the prompts as they were sent. Asks models for these records; writes
     nothing."""
-    count = num_records or (10 if record is None else 1)
+    default = 10 if record is None else 1
+    count = num_records or default
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--record": record})
         return pipeline.preview(file, num_records=count, as_json=as_json, full=full, root=root)
@@ -146,7 +147,8 @@ def status(
     from sdg_core.cli import show
     from sdg_core.cli.trust import look_at
 
-    show.status(api.status(look_at(file, root=root, num_records=num_records)), as_json=as_json)
+    dataset = look_at(file, root=root, num_records=num_records)
+    show.status(api.status(dataset), as_json=as_json)
 
 
 @reports_errors
@@ -192,13 +194,14 @@ def check_models(
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file, root=root)
-    dataset = (
-        pipeline.opened(file, root)
-        if pipeline.is_pipeline(file)
-        else api.open_dataset(file, root=root)
-    )
-    models = api.check_models(dataset)
-    tools = api.check_tools(dataset)
+    if pipeline.is_pipeline(file):
+        opened = pipeline.opened(file, root)
+    else:
+        opened = api.open_dataset(file, root=root)
+    models = api.check_models(opened)
+    tools = api.check_tools(opened)
     show_health.health(models, tools, as_json=as_json)
-    if not (all(row.ok for row in models) and all(row.ok for row in tools)):
+    models_answer = all(row.ok for row in models)
+    tools_answer = all(row.ok for row in tools)
+    if not (models_answer and tools_answer):
         raise typer.Exit(REFUSED)

@@ -62,9 +62,8 @@ def main() -> None:
         if user_calls is not None and user_calls.calls_under_way():
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(
-                end.code if isinstance(end.code, int) else 0
-            )  # the interpreter would wait for functions that do not return
+            status = end.code if isinstance(end.code, int) else 0
+            os._exit(status)  # the interpreter would wait for functions that do not return
         raise
     finally:
         gc.freeze()  # else the interpreter looks for garbage among all modules as it takes them apart: a fifth of a small run

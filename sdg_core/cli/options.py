@@ -10,10 +10,13 @@ from sdg_core.api import Shard, parse_row_groups
 
 def run_changes(**given: StrEnum | int | None) -> dict[str, Any]:
     """The run settings that options replace, as a file would say them."""
-    values = {
-        name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, StrEnum):
+            changes[name] = value.value
+        elif value is not None:
+            changes[name] = value
+    return changes
 
 
 def chosen_row_groups(

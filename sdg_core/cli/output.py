@@ -23,4 +23,5 @@ def say(text: str, *, err: bool = False) -> None:
 
 def print_json(value: object) -> None:
     """A value as JSON on stdout."""
-    typer.echo(printable(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()))
+    content = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    typer.echo(printable(content.decode()))

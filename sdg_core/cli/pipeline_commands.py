@@ -150,7 +150,8 @@ def generate(
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file, root=root)
-    pipeline = pipelines.with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
+    pipeline = pipelines.open_pipeline(file, root=root)
+    pipeline = pipelines.with_settings(pipeline, **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
@@ -161,9 +162,8 @@ def generate(
             on_event=on_event,
         )
     is_whole = sources is None and shard is None
-    show_pipeline.summary(
-        result, following=named_again(file, root) if is_whole else None, as_json=as_json
-    )
+    following = named_again(file, root) if is_whole else None
+    show_pipeline.summary(result, following=following, as_json=as_json)
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -174,7 +174,8 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.trust import look_at_pipeline
 
-    show_pipeline.status(pipelines.status(look_at_pipeline(file, root=root)), as_json=as_json)
+    pipeline = look_at_pipeline(file, root=root)
+    show_pipeline.status(pipelines.status(pipeline), as_json=as_json)
 
 
 def plan(
@@ -185,11 +186,9 @@ def plan(
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.trust import look_at_pipeline
 
-    found = pipelines.plan(
-        look_at_pipeline(file, root=root),
-        resume=resume,
-        shard=Shard.parse(shard) if shard is not None else None,
-    )
+    pipeline = look_at_pipeline(file, root=root)
+    part = Shard.parse(shard) if shard is not None else None
+    found = pipelines.plan(pipeline, resume=resume, shard=part)
     show_pipeline.run_plan(found, as_json=as_json)
     if found.refused is not None:
         raise typer.Exit(REFUSED)

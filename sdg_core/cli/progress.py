@@ -151,8 +151,12 @@ class Counts:
     @property
     def failures(self) -> str:
         """Records without a row so far; empty if there are none."""
-        counts = {"failed": self.failed, "without a candidate that was kept": self.dropped}
-        return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        counts = []
+        if self.failed:
+            counts.append(f"{self.failed:,} failed")
+        if self.dropped:
+            counts.append(f"{self.dropped:,} without a candidate that was kept")
+        return ", ".join(counts)
 
 
 def _spent(event: RecordsSettled | SourcesProgress) -> str:

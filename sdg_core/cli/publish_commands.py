@@ -96,14 +96,18 @@ def export(
     from sdg_core.cli import show_results
 
     opened = pipeline.look_at_either(file, root=root, num_records=num_records)
+    names = None
+    if columns is not None:
+        names = [name.strip() for name in columns.split(",")]
+    shares = _shares(split) if split is not None else None
     exported = api.export(
         opened,
         output,
         partial=partial,
         overwrite=force,
         processor=processor,
-        columns=[name.strip() for name in columns.split(",")] if columns is not None else None,
-        split=_shares(split) if split is not None else None,
+        columns=names,
+        split=shares,
         defuse_formulas=defuse,
     )
     if not exported.finished:
@@ -148,7 +152,8 @@ def push(
     from sdg_core.cli import show_push
     from sdg_core.cli.output import say
 
-    variable = token_env or ("HF_TOKEN" if endpoint is None else None)
+    default = "HF_TOKEN" if endpoint is None else None
+    variable = token_env or default
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
         raise api.HubError(
@@ -162,7 +167,10 @@ def push(
         endpoint=endpoint,
         token=token,
     )
-    say(f"uploaded: {address}" if address is not None else "nothing was uploaded")
+    if address is None:
+        say("nothing was uploaded")
+    else:
+        say(f"uploaded: {address}")
 
 
 def _shares(text: str) -> list[float]:

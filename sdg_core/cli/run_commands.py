@@ -203,8 +203,10 @@ def import_(
     for note in imported.notes:
         say(f"note: {note}", err=True)
     if output is None:
-        is_read = sys.stdout.isatty()  # a file gets what is meant, a person what can be shown
-        typer.echo(printable(imported.text) if is_read else imported.text, nl=False)
+        text = imported.text
+        if sys.stdout.isatty():  # a file gets what is meant, a person what can be shown
+            text = printable(text)
+        typer.echo(text, nl=False)
     elif output.exists():
         raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
     else:

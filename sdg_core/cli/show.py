@@ -65,30 +65,20 @@ def plan(
     table = two_columns()
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
-    table.add_row(
-        "records",
-        f"{compiled.num_records:,} in {counted(len(groups), 'row group')} of {compiled.config.row_group_size:,}",
-    )
+    sizes = f"{counted(len(groups), 'row group')} of {compiled.config.row_group_size:,}"
+    table.add_row("records", f"{compiled.num_records:,} in {sizes}")
     if compiled.seed_repeats is not None:
         table.add_row("seed rows", compiled.seed_repeats)
     table.add_row("fingerprint", compiled.fingerprint.config_hash)
-    table.add_row("directory", str(dataset.layout.version(compiled.fingerprint.version).directory))
+    version = dataset.layout.version(compiled.fingerprint.version)
+    table.add_row("directory", str(version.directory))
     for alias, (model, provider) in compiled.models.items():
         table.add_row("model", f"{alias}: {model.model} at {_place(provider)}")
     for alias, tools in compiled.tools.configs.items():
         allowed = ", ".join(tools.allow_tools) if tools.allow_tools else "every tool"
         table.add_row("tools", f"{alias}: {allowed} of {', '.join(tools.providers)}")
     for measured in acceptances:
-        never = (
-            f"; {measured.failing:,} of {counted(measured.records, 'record')} will find none and fail"
-            if measured.failing
-            else ""
-        )
-        rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
-        what = ", ".join(measured.constraints)
-        table.add_row(
-            "constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}"
-        )
+        table.add_row("constraint", _acceptance_text(measured))
     if compiled.selection is not None:
         table.add_row("select", compiled.selection)
     found = prompt_notices(compiled.config, names=compiled.schema.names)
@@ -119,12 +109,23 @@ def _type_text(kind: "pa.DataType") -> str:
     return written
 
 
+def _acceptance_text(measured: "Acceptance") -> str:
+    text = f"{', '.join(measured.constraints)}: {measured.rate:.2%} of draws are accepted"
+    if measured.failing:
+        records = counted(measured.records, "record")
+        return f"{text}; {measured.failing:,} of {records} will find none and fail"
+    if measured.rate < _RARE:
+        return f"{text}; that is rare, records may fail"
+    return text
+
+
 def _made_by(plan: "DatasetPlan", column: str) -> str:
     """The kind of what makes a column."""
     maker = plan.graph.producers.get(column, column)
-    return next(
-        (made.column_type for made in plan.config.columns if made.name == maker), "seed data"
-    )
+    for made in plan.config.columns:
+        if made.name == maker:
+            return made.column_type
+    return "seed data"
 
 
 def _plan_as_data(
@@ -135,24 +136,27 @@ def _plan_as_data(
         alias: {"model": model.model, "provider": provider.name}
         for alias, (model, provider) in plan.models.items()
     }
-    columns = [
-        {
-            "name": field.name,
-            "type": str(field.type),
-            "made_by": _made_by(plan, field.name),
-            "dropped": field.name in plan.dropped,
-        }
-        for field in plan.schema
-    ]
-    constraints = [
-        {
-            "constraints": list(found.constraints),
-            "rate": found.rate,
-            "records": found.records,
-            "failing": found.failing,
-        }
-        for found in acceptances
-    ]
+    columns = []
+    for field in plan.schema:
+        columns.append(
+            {
+                "name": field.name,
+                "type": str(field.type),
+                "made_by": _made_by(plan, field.name),
+                "dropped": field.name in plan.dropped,
+            }
+        )
+    constraints = []
+    for found in acceptances:
+        constraints.append(
+            {
+                "constraints": list(found.constraints),
+                "rate": found.rate,
+                "records": found.records,
+                "failing": found.failing,
+            }
+        )
+    version = dataset.layout.version(plan.fingerprint.version)
     return {
         "ok": True,
         "file": dataset.loaded.source,
@@ -162,7 +166,7 @@ def _plan_as_data(
         "row_groups": len(plan.row_groups),
         "row_group_size": plan.config.row_group_size,
         "config_hash": plan.fingerprint.config_hash,
-        "directory": str(dataset.layout.version(plan.fingerprint.version).directory),
+        "directory": str(version.directory),
         "models": models,
         "columns": columns,
         "constraints": constraints,
@@ -197,10 +201,10 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         return
     console = stdout()
     table = two_columns()
-    table.add_row(
-        "dataset", current.dataset + (" (simulated replies)" if current.simulated else "")
-    )
-    table.add_row("directory", current.directory + ("" if current.exists else " (no data yet)"))
+    simulated = " (simulated replies)" if current.simulated else ""
+    no_data = "" if current.exists else " (no data yet)"
+    table.add_row("dataset", current.dataset + simulated)
+    table.add_row("directory", current.directory + no_data)
     if current.other_place is not None:
         table.add_row(
             Text("notice", "yellow"),
@@ -211,9 +215,8 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(
-                Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}"
-            )
+            line = f"{counted(len(keys), 'row group')}: {listing}"
+            table.add_row(Text(state.value, STYLES[state]), line)
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
@@ -221,24 +224,26 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         table.add_row("waiting", f"{waiting} for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
-    started = (
-        " (processing has started, but not finished)"
-        if current.post_generation_state == "started"
-        else ""
-    )
-    table.add_row("sealed", f"yes{started}" if current.sealed else "no")
+    sealed = "yes" if current.sealed else "no"
+    if current.sealed and current.post_generation_state == "started":
+        sealed = "yes (processing has started, but not finished)"
+    table.add_row("sealed", sealed)
     for name, count in current.removed_by_processor.items():
-        table.add_row(
-            "removed", f"{name}: {count:,} removed, {current.kept_by_processor.get(name, 0):,} kept"
-        )
+        kept = current.kept_by_processor.get(name, 0)
+        table.add_row("removed", f"{name}: {count:,} removed, {kept:,} kept")
     console.print(table)
-    for more in (
-        version_table(current.version_details) if len(current.version_details) > 1 else None,
-        run_table(current.runs) if current.runs else None,
-    ):
-        if more is not None:
-            console.print()
-            console.print(more)
+    _print_history(current)
+
+
+def _print_history(current: "DatasetStatus") -> None:
+    """The versions, where there are several, and the runs."""
+    console = stdout()
+    if len(current.version_details) > 1:
+        console.print()
+        console.print(version_table(current.version_details))
+    if current.runs:
+        console.print()
+        console.print(run_table(current.runs))
 
 
 def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:

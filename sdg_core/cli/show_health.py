@@ -16,16 +16,17 @@ def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_jso
         print_json([*map(asdict, models), *map(asdict, tools)])
         return
     console = stdout()
-    console.print(_models(models) if models else "no column of this dataset uses a model")
+    if models:
+        console.print(_models(models))
+    else:
+        console.print("no column of this dataset uses a model")
     if tools:
         console.print()
         console.print(_tools(tools))
     for model in models:
-        named = (
-            f"the server calls it {model.answered_as!r}; it may accept any name"
-            if model.answered_as
-            else None
-        )
+        named = None
+        if model.answered_as:
+            named = f"the server calls it {model.answered_as!r}; it may accept any name"
         _explain(model.alias, model.error, model.remedy, model.note, named)
     for tool in tools:
         _explain(tool.name, tool.error, tool.remedy)
@@ -59,6 +60,10 @@ def _seconds(latency: float | None) -> str:
 
 
 def _explain(name: str, error: str | None, remedy: str | None, *notes: str | None) -> None:
-    for words in (error, f"  -> {remedy}" if remedy else None, *notes):
-        if words is not None:
-            say(words if words.startswith("  ->") else f"{name}: {words}")
+    if error is not None:
+        say(f"{name}: {error}")
+    if remedy:
+        say(f"  -> {remedy}")
+    for note in notes:
+        if note is not None:
+            say(f"{name}: {note}")

@@ -35,14 +35,13 @@ def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[s
     """What a dataset has used and cost: its files, replies that wait in the journal, earlier versions, its upstream; and what it
     was estimated to cost."""
     for version, columns in current.carried.items():
-        yield "carried", f"{counted(sum(columns.values()), 'cell')} from version {version}"
+        cells = counted(sum(columns.values()), "cell")
+        yield "carried", f"{cells} from version {version}"
     for line in usage_lines(current.usage):
         yield "usage", line
     for alias, reasons in current.retry_reasons.items():
-        yield (
-            "retries",
-            f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items()),
-        )
+        counts = [f"{count:,} x {reason}" for reason, count in reasons.items()]
+        yield "retries", f"{alias}: {', '.join(counts)}"
     would = WOULD if current.simulated else ""
     for line in cost_lines(current.cost):
         yield "cost", would + line
@@ -61,14 +60,15 @@ def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[s
 
 def sums(total: Mapping[str, float]) -> str:
     """Sums of money, a currency each."""
-    return ", ".join(f"{money_text(amount)} {currency}" for currency, amount in total.items())
+    texts = [f"{money_text(amount)} {currency}" for currency, amount in total.items()]
+    return ", ".join(texts)
 
 
 def _differs(total: Mapping[str, float], run: Mapping[str, float]) -> bool:
-    return any(
-        money_text(amount) != money_text(run.get(currency, 0.0))
-        for currency, amount in total.items()
-    )
+    for currency, amount in total.items():
+        if money_text(amount) != money_text(run.get(currency, 0.0)):
+            return True
+    return False
 
 
 def estimate_costs(result: "Estimate") -> Iterator[str]:

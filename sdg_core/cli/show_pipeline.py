@@ -36,8 +36,9 @@ _STYLES = {
 
 def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     """The outcome of `sdg validate`."""
+    compiled = pipeline.plan
+    directory = str(pipeline.layout.version(compiled.fingerprint.version).directory)
     if as_json:
-        compiled = pipeline.plan
         return print_json(
             {
                 "ok": True,
@@ -47,26 +48,23 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
                 "sources_current": pipeline.is_current,
                 "stages": [stage.label for stage in compiled.stages],
                 "config_hash": compiled.fingerprint.config_hash,
-                "directory": str(pipeline.layout.version(compiled.fingerprint.version).directory),
+                "directory": directory,
             }
         )
     console = stdout()
-    console.print(Text.assemble(("ok", "green"), f" {pipeline.plan.parsed.source}"), soft_wrap=True)
+    console.print(Text.assemble(("ok", "green"), f" {compiled.parsed.source}"), soft_wrap=True)
     table = two_columns()
     table.add_row("pipeline", pipeline.name)
-    table.add_row("sources", f"{len(pipeline.sources):,} ({pipeline.plan.config.sources.reader})")
-    for plan in pipeline.plan.stages:
-        names = (
-            f": {', '.join(c.name for c in plan.columns.config.columns)}"
-            if plan.columns is not None
-            else ""
-        )
-        table.add_row(plan.label, f"{plan.stage.stage}{names}")
+    table.add_row("sources", f"{len(pipeline.sources):,} ({compiled.config.sources.reader})")
+    for plan in compiled.stages:
+        what: str = plan.stage.stage
+        if plan.columns is not None:
+            names = [column.name for column in plan.columns.config.columns]
+            what = f"{what}: {', '.join(names)}"
+        table.add_row(plan.label, what)
     _add_sources_notice(pipeline, table)
-    table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
-    table.add_row(
-        "directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory)
-    )
+    table.add_row("fingerprint", compiled.fingerprint.config_hash)
+    table.add_row("directory", directory)
     console.print(table)
 
 
@@ -164,10 +162,10 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
         return
     console = stdout()
     table = two_columns()
-    table.add_row(
-        "pipeline", data["pipeline"] + (" (simulated replies)" if data["simulated"] else "")
-    )
-    table.add_row("directory", data["directory"] + ("" if data["exists"] else " (no data yet)"))
+    simulated = " (simulated replies)" if data["simulated"] else ""
+    no_data = "" if data["exists"] else " (no data yet)"
+    table.add_row("pipeline", data["pipeline"] + simulated)
+    table.add_row("directory", data["directory"] + no_data)
     if data["other_place"] is not None:
         table.add_row(
             Text("notice", "yellow"),
@@ -179,9 +177,8 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     for state, found in data["states"].items():
         if found["count"]:
             listing = format_ranges([int(key) for key in found["keys"]])
-            table.add_row(
-                Text(state, _STYLES[state]), f"{counted(found['count'], 'partition')}: {listing}"
-            )
+            line = f"{counted(found['count'], 'partition')}: {listing}"
+            table.add_row(Text(state, _STYLES[state]), line)
     for state, found in data["sources"].items():
         if found["count"]:
             table.add_row("sources", f"{found['count']:,} {state}")
@@ -222,12 +219,12 @@ def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
         console.print(f"refused: {found.refused}", soft_wrap=True)
         return
     table = two_columns()
-    table.add_row("version", found.version + (f" ({found.notice})" if found.notice else ""))
+    notice = f" ({found.notice})" if found.notice else ""
+    table.add_row("version", found.version + notice)
     table.add_row("adopted", counted(found.adopted, "partition"))
-    made = sum(len(keys) for keys in found.to_make.values())
-    table.add_row(
-        "to make", f"{counted(made, 'source')} in {counted(len(found.to_make), 'partition')}"
-    )
+    sources = counted(sum(len(keys) for keys in found.to_make.values()), "source")
+    partitions = counted(len(found.to_make), "partition")
+    table.add_row("to make", f"{sources} in {partitions}")
     for key, names in [*found.to_make.items()][:_SHOWN]:
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
         table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}{more}")

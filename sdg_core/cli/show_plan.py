@@ -25,9 +25,9 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
         print_json(plan.to_dict())
         return
     if plan.refused is not None:
-        lines = [f"a run would be refused: {plan.refused.message}"]
-        lines += [f"  -> {plan.refused.remedy}"] if plan.refused.remedy else []
-        stdout().print("\n".join(lines), soft_wrap=True)
+        stdout().print(f"a run would be refused: {plan.refused.message}", soft_wrap=True)
+        if plan.refused.remedy:
+            stdout().print(f"  -> {plan.refused.remedy}", soft_wrap=True)
         return
     stdout().print(_where_and_why(plan))
     if plan.nothing_to_do:
@@ -55,9 +55,8 @@ def _where_and_why(plan: RunPlan) -> Table:
     for state, keys in plan.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(
-                Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}"
-            )
+            line = f"{counted(len(keys), 'row group')}: {listing}"
+            table.add_row(Text(state.value, STYLES[state]), line)
     if not plan.nothing_to_do:
         table.add_row("records", f"{plan.records:,} to make")
     for number, line in enumerate(plan.held):
@@ -67,8 +66,10 @@ def _where_and_why(plan: RunPlan) -> Table:
 
 def _requests(plan: RunPlan) -> Iterator[str]:
     for alias, count in plan.requests.items():
-        some = any(alias in column.models and column.skippable for column in plan.columns)
-        yield f"{alias}: {count:,}{', fewer if cells are skipped' if some else ''}; corrections and retries come on top"
+        asking = [column for column in plan.columns if alias in column.models]
+        may_skip = any(column.skippable for column in asking)
+        fewer = ", fewer if cells are skipped" if may_skip else ""
+        yield f"{alias}: {count:,}{fewer}; corrections and retries come on top"
     for column in plan.columns:
         if column.column_type == "custom" and column.models and column.to_make:
             yield f"column {column.column}: its function asks {', '.join(column.models)} as often as it likes"
@@ -90,6 +91,9 @@ def _columns(plan: RunPlan) -> Table:
 
 
 def _reused(column: ColumnPlan) -> str:
-    parts = [f"{column.journaled:,} from the journal"] if column.journaled else []
-    parts += [f"{count:,} from version {name}" for name, count in column.carried.items()]
+    parts = []
+    if column.journaled:
+        parts.append(f"{column.journaled:,} from the journal")
+    for name, count in column.carried.items():
+        parts.append(f"{count:,} from version {name}")
     return ", ".join(parts) or "-"

@@ -27,8 +27,9 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
         console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
     if len(plan.stale) > SHOWN:
         console.print(f"  and {counted(len(plan.stale) - SHOWN, 'more file', 'are')} removed")
+    files = counted(len(plan.files), "file")
     unchanged = counted(plan.unchanged, "file", "are")
-    console.print(f"{counted(len(plan.files), 'file')}, {_size(plan.size)}; {unchanged} up to date")
+    console.print(f"{files}, {_size(plan.size)}; {unchanged} up to date")
     if plan.simulated:
         console.print(
             "notice: replies are simulated; this is a rehearsal, not data to train on",

@@ -56,18 +56,16 @@ def exported(result: Exported, *, as_json: bool) -> None:
     if as_json:
         return print_json(result.to_dict())
     for name, path in result.files.items():
-        say(f"{counted(result.parts.get(name, result.num_rows), 'row')} written to {path}")
+        rows = result.parts.get(name, result.num_rows)
+        say(f"{counted(rows, 'row')} written to {path}")
     if result.finished:
         say(f"load it: datasets.load_dataset({_arguments(result.files)})")
 
 
 def _arguments(files: Mapping[str, Path]) -> str:
     """The arguments with which `datasets` loads these files."""
-    (kind,) = {
-        _LOADERS[ending]
-        for path in files.values()
-        for ending in _LOADERS
-        if ending in path.suffixes
-    }
     names = {name: str(path) for name, path in files.items()}
-    return f"{kind!r}, data_files={names if len(names) > 1 else names['train']!r}"
+    some_path, *others = files.values()  # all have one format
+    [kind] = [loader for ending, loader in _LOADERS.items() if ending in some_path.suffixes]
+    data_files = names if others else names["train"]
+    return f"{kind!r}, data_files={data_files!r}"

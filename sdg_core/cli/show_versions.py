@@ -35,7 +35,8 @@ def how_much(found: "Prunable") -> str:
     if count or not found.checkpoints:
         parts.append(counted(count, "old version"))
     if found.checkpoints:
-        parts.append(counted(len(found.checkpoints), "directory") + " of checkpoints")
+        directories = counted(len(found.checkpoints), "directory")
+        parts.append(f"{directories} of checkpoints")
     return " and ".join(parts)
 
 
@@ -61,13 +62,15 @@ def version_table(versions: "Sequence[VersionInfo]") -> Table:
             "forced": version.forced,
             "metadata.json unreadable": version.fault is not None,
         }
+        records = f"{version.records:,}" if version.records is not None else "?"
+        words = [word for word, holds in marks.items() if holds]
         table.add_row(
             version.name,
             version.updated or "?",
-            f"{version.records:,}" if version.records is not None else "?",
+            records,
             f"{version.row_groups:,}",
             human_size(version.size),
-            ", ".join(word for word, holds in marks.items() if holds),
+            ", ".join(words),
         )
     return table
 
@@ -78,13 +81,15 @@ def run_table(runs: "Sequence[RunRecord]") -> Table:
     table = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for run in runs:
         started = datetime.fromtimestamp(run.started_at, UTC).isoformat(timespec="seconds")
-        counts = (run.generated, run.replayed, run.failed, run.adopted)
         table.add_row(
             started,
             run.version,
             run.resume,
             run.outcome or "not ended",
-            *(f"{count:,}" for count in counts),
+            f"{run.generated:,}",
+            f"{run.replayed:,}",
+            f"{run.failed:,}",
+            f"{run.adopted:,}",
         )
     return table
 

@@ -36,11 +36,9 @@ def print_values(console: Console, lines: Iterable[tuple[str, str]]) -> None:
         return console.print(table)
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        first, *more = value.split("\n")
-        text = "\n".join(
-            [f"{name.ljust(width)} {first}", *(f"{'':{width}} {line}" for line in more)]
-        )
-        console.print(Text(text), soft_wrap=True)
+        for line in value.split("\n"):
+            console.print(Text(f"{name:{width}} {line}"), soft_wrap=True)
+            name = ""
 
 
 def two_columns() -> Table:

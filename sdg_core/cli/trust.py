@@ -36,7 +36,8 @@ def ask_before_processing(file: Path, *, root: str | None) -> None:
 def _ask(file: Path, effects: "api.Effects") -> None:
     if not effects.lines:
         return
-    block = "\n".join("  " + printable(line).replace("\n", "\\n") for line in effects.lines)
+    lines = [printable(line).replace("\n", "\\n") for line in effects.lines]
+    block = "\n".join(f"  {line}" for line in lines)
     if is_untrusted():
         raise RefusedError(
             f"{file} is not allowed to do this (--untrusted):\n{block}",
@@ -68,7 +69,8 @@ def look_at_pipeline(file: Path, *, root: str | None) -> "OpenPipeline":
 
 def _directory() -> Path:
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "sdg-dagster" / "trusted"
+    folder = Path(state) if state else Path.home() / ".local" / "state"
+    return folder / "sdg-dagster" / "trusted"
 
 
 def _is_remembered(digest: str) -> bool:

@@ -46,8 +46,8 @@ class RowGroupCallback:
         if not self._failures:
             return
         event, error = self._failures[0]
-        keys = ", ".join(failed.group.key for failed, _ in self._failures)
+        keys = [failed.group.key for failed, _ in self._failures]
         raise CallbackError(
-            f"on_row_group failed for row group {keys}: {type(error).__name__}: {error}",
+            f"on_row_group failed for row group {', '.join(keys)}: {type(error).__name__}: {error}",
             remedy="the row groups are saved; fix the function and run again: it is called for complete row groups, too",
         ) from error

@@ -60,9 +60,9 @@ class CarriedCell:
 
     def fits(self, values: Mapping[str, Any], *, inputs: str) -> bool:
         """Whether it was made from these values, whose mark is `inputs`."""
-        return self.inputs in ("", inputs) and all(
-            same(value, values.get(name)) for name, value in self.given.items()
-        )
+        if self.inputs not in ("", inputs):
+            return False
+        return all(same(value, values.get(name)) for name, value in self.given.items())
 
 
 CarriedCells = Mapping[tuple[int, str], Sequence[CarriedCell]]
@@ -74,7 +74,9 @@ def same(first: Any, second: Any) -> bool:
     if isinstance(first, float) and isinstance(second, float):
         return repr(first) == repr(second)  # zeros have signs, which show in a prompt
     if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+        if first.keys() != second.keys():
+            return False
+        return all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(map(same, first, second))
     return bool(first == second)
@@ -84,7 +86,8 @@ def carried_columns(plan: DatasetPlan) -> tuple[str, ...]:
     """The columns whose cells are worth carrying, in computable order; none where rows are not records."""
     if plan.resizes:
         return ()
-    return tuple(name for name in plan.graph.order if always_per_record(plan.column(name)))
+    names = [name for name in plan.graph.order if always_per_record(plan.column(name))]
+    return tuple(names)
 
 
 def carried_hashes(plan: DatasetPlan) -> dict[str, str]:
@@ -98,11 +101,11 @@ def unchanged(
     """Those columns whose cells a row-group file has under the same fingerprint, or the same but for seed data (`reseeded`)."""
     if footer.resized or footer.dataset != dataset:
         return ()
-    return tuple(
-        name
-        for name, wanted in hashes.items()
-        if name in reseeded or footer.column_hashes.get(name) == wanted
-    )
+    names = []
+    for name, wanted in hashes.items():
+        if name in reseeded or footer.column_hashes.get(name) == wanted:
+            names.append(name)
+    return tuple(names)
 
 
 def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> frozenset[str]:
@@ -132,14 +135,12 @@ def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
     if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:
         return False
     fallbacks = {alias: model.fallback for alias, (model, _) in plan.models.items()}
-    asked = [column.model_alias, *later_aliases(column.model_alias, fallbacks)]
-    if any(
-        provider.provider_type == "custom" for _, provider in map(plan.models.__getitem__, asked)
-    ):
-        return False
-    return not any(
-        isinstance(plan.column(other), ImageColumn) for other in plan.graph.ancestors(name)
-    )
+    for alias in (column.model_alias, *later_aliases(column.model_alias, fallbacks)):
+        _, provider = plan.models[alias]
+        if provider.provider_type == "custom":
+            return False
+    above = [plan.column(other) for other in plan.graph.ancestors(name)]
+    return not any(isinstance(other, ImageColumn) for other in above)
 
 
 class CarryOver:
@@ -164,14 +165,12 @@ class CarryOver:
         for name in self._hashes:
             read = tuple(other for other in plan.graph.dependencies[name] if other in made)
             self._image_inputs[name] = (name in made, read)
-        self._versions = (
-            [_EarlierFiles(version, plan, self._hashes) for version in versions]
-            if self._hashes
-            else []
-        )
-        self._journaled = (
-            journal.other_versions() if journal is not None and self._versions else frozenset()
-        )
+        self._versions: list[_EarlierFiles] = []
+        if self._hashes:
+            self._versions = [_EarlierFiles(version, plan, self._hashes) for version in versions]
+        self._journaled: frozenset[str] = frozenset()
+        if journal is not None and self._versions:
+            self._journaled = journal.other_versions()
 
     def cells(self, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:
         """What there is for the records that a row group lacks: for one candidate of each."""
@@ -300,17 +299,14 @@ class _EarlierFiles:
         """The rows of a row group, and then its rejected ones."""
         records = footer.records()
         selection = footer.selection
-        chosen = (
-            selection.candidates_of(records)
-            if selection is not None
-            else np.zeros(len(records), dtype=np.int64)
-        )
+        chosen = np.zeros(len(records), dtype=np.int64)
+        if selection is not None:
+            chosen = selection.candidates_of(records)
         yield _Candidates(records, chosen, lambda: self._table(footer), rejected=False)
         if selection is not None and selection.rejected:
+            path = self.version.rejected_candidates(footer.row_group)
             try:
-                rejected = read_rejected(
-                    self.version.rejected_candidates(footer.row_group), self._plan.schema
-                )
+                rejected = read_rejected(path, self._plan.schema)
             except CorruptFileError:
                 return
             yield _Candidates(
@@ -323,7 +319,8 @@ class _EarlierFiles:
         made: set[str] = set()
         read: set[str] = set()
         for name in names:
-            made.update((name, *side_effects_of(self._plan.column(name))))
+            made.add(name)
+            made.update(side_effects_of(self._plan.column(name)))
             read.update(self._plan.graph.dependencies[name])
         values = {name: table.column(name).to_pylist() for name in made}
         given: dict[str, list[Any]] = {}
@@ -337,8 +334,10 @@ class _EarlierFiles:
         made = (name, *side_effects_of(self._plan.column(name)))
         reads = self._plan.graph.dependencies[name]
         types = {field.name: field.type for field in table.schema}
-        wanted = {other: self._plan.schema.field(other).type for other in (*made, *reads)}
-        return all(types.get(other) == kind for other, kind in wanted.items())
+        for other in (*made, *reads):
+            if types.get(other) != self._plan.schema.field(other).type:
+                return False
+        return True
 
     def _table(self, footer: Footer) -> pa.Table | None:
         """All columns of a row group, dropped ones included; None if its files are damaged: then there is nothing to carry."""

@@ -55,10 +55,9 @@ class CellStore:
         images: ImageStore | None,
     ) -> None:
         """`kept` is, by default, every column that a model writes."""
-        by_models = (
-            column.name for column in plan.config.columns if isinstance(column, ModelColumn)
-        )
-        self._kept = frozenset(by_models if kept is None else kept)
+        if kept is None:
+            kept = [each.name for each in plan.config.columns if isinstance(each, ModelColumn)]
+        self._kept = frozenset(kept)
         self._journal = journal
         self._images = images
         self._hashes = plan.fingerprint.column_hashes

@@ -113,16 +113,12 @@ class RecordMaker:
         self._spending = models.spending
         self._generators = cell_generators(plan, models, images=images)
         self._made_from = {name: _producers(plan, name) for name in self._generators}
-        self._rules = {
-            name: rule for name, rule in skip_rules(plan).items() if name in self._generators
-        }
-        self._aliases = {
-            c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)
-        }
-        self.calls_out = any(
-            isinstance(plan.column(name), CustomColumn | ValidationColumn)
-            for name in self._generators
-        )
+        rules = skip_rules(plan)
+        self._rules = {name: rule for name, rule in rules.items() if name in self._generators}
+        asking = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
+        self._aliases = {column.name: column.model_alias for column in asking}
+        made = [plan.column(name) for name in self._generators]
+        self.calls_out = any(isinstance(each, CustomColumn | ValidationColumn) for each in made)
         criteria = early_criteria(plan)
         self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
         self.columns_read = tuple(_columns_read(plan, steps) for steps in self._phases)
@@ -283,9 +279,8 @@ def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> lis
     left = tuple(graph.columns_of(number, per_record=True))
     steps: list[_Step] = []
     for criterion in criteria:
-        steps.append(
-            _step(plan, tuple(name for name in left if name in criterion.needs), criterion)
-        )
+        needed = tuple(name for name in left if name in criterion.needs)
+        steps.append(_step(plan, needed, criterion))
         left = tuple(name for name in left if name not in criterion.needs)
     return [*steps, _step(plan, left, None)]
 
@@ -305,9 +300,8 @@ def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None
     waits_for = {}
     for name in names:
         waits_for[name] = [other for other in _producers(plan, name) if other in names]
-    one_by_one = all(
-        before in waits_for[name] for before, name in zip(names, names[1:], strict=False)
-    )
+    neighbours = zip(names, names[1:], strict=False)
+    one_by_one = all(before in waits_for[name] for before, name in neighbours)
     return _Step(names, waits_for, one_by_one, criterion)
 
 

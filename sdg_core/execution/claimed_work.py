@@ -68,28 +68,30 @@ class ClaimedWork:
         wanted = [status for status in batch if _to_make(status)]
         if held is None or not wanted:
             return {status.group.index: status for status in batch}
-        others = await asyncio.to_thread(held.take, [status.group.key for status in wanted])
+        keys = [status.group.key for status in wanted]
+        others = await asyncio.to_thread(held.take, keys)
         if others and self._refuses:
             raise claimed_error(others)
         self._name(others)
         mine = [status for status in wanted if held.holds(status.group.key)]
-        fresh = await asyncio.to_thread(self._look_again, mine) if mine else []
+        fresh: Sequence[RowGroupStatus] = []
+        if mine:
+            fresh = await asyncio.to_thread(self._look_again, mine)
         held.release([status.group.key for status in fresh if not _to_make(status)])
-        found = {status.group.index: status for status in (*batch, *fresh)}
         in_hand = {status.group.index for status in mine}
-        return {
-            index: status
-            for index, status in found.items()
-            if index in in_hand or not _to_make(status)
-        }
+        found = {}
+        for status in (*batch, *fresh):
+            index = status.group.index
+            if index in in_hand or not _to_make(status):
+                found[index] = status
+        return found
 
     async def free(self, indices: Sequence[int]) -> list[int]:
         """Those row groups that others no longer have. Raises LedgerError."""
         assert self._held is not None
-        others = await asyncio.to_thread(
-            self._held.others, [row_group_key(index) for index in indices]
-        )
-        free = [index for index in indices if row_group_key(index) not in others]
+        keys = [row_group_key(index) for index in indices]
+        others = await asyncio.to_thread(self._held.others, keys)
+        free = [index for index, key in zip(indices, keys, strict=True) if key not in others]
         if free:
             self._tell(Notice(f"row groups {format_ranges(free)} are free: continuing"))
         else:

@@ -52,13 +52,16 @@ def early_criteria(plan: DatasetPlan) -> Sequence[Criterion]:
     if select is None or select.keep is None or select.otherwise == "best":
         return ()
     criteria = [_criterion(part, select.keep, plan) for part in conjuncts(select.keep)]
-    return sorted(
-        criteria, key=lambda each: sum(always_per_record(plan.column(name)) for name in each.needs)
-    )
+
+    def replies(criterion: Criterion) -> int:
+        return sum(always_per_record(plan.column(name)) for name in criterion.needs)
+
+    return sorted(criteria, key=replies)
 
 
 def _criterion(part: str, keep: str, plan: DatasetPlan) -> Criterion:
     template = compiled(part)
     graph = plan.graph
     read = {graph.producers.get(name, name) for name in template.names} & graph.slots.keys()
-    return Criterion(keep, template, frozenset(read.union(*map(graph.ancestors, read))))
+    above = [graph.ancestors(name) for name in read]
+    return Criterion(keep, template, frozenset(read.union(*above)))

@@ -88,18 +88,21 @@ class RunPlan:
     @property
     def nothing_to_do(self) -> bool:
         """Whether everything is there."""
-        return self.refused is None and not any(
+        if self.refused is not None:
+            return False
+        to_make = [
             keys for state, keys in self.states.items() if state is not RowGroupState.COMPLETE
-        )
+        ]
+        return not any(to_make)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg plan --json` prints it."""
+        states = {}
+        for state, keys in self.states.items():
+            states[state.value] = {"count": len(keys), "keys": list(keys)}
         return {
             **vars(self),
-            "states": {
-                state.value: {"count": len(keys), "keys": list(keys)}
-                for state, keys in self.states.items()
-            },
+            "states": states,
             "columns": [vars(column) for column in self.columns],
             "refused": vars(self.refused) if self.refused is not None else None,
             "nothing_to_do": self.nothing_to_do,
@@ -123,32 +126,35 @@ def plan_run(
         _check_foreign(work)
     except (RefusedError, StoreError) as error:
         return _refused(dataset, error)
-    previous = (
-        previous_version(layout, read_current_or_none(layout)) if version.metadata is None else None
-    )
-    remaining = np.array([record for status in work for record in status.remaining], dtype=np.int64)
-    columns = tuple(plan_columns(dataset, version, remaining))
+    previous = None
+    if version.metadata is None:
+        previous = previous_version(layout, read_current_or_none(layout))
+    records: list[int] = []
+    for status in work:
+        records += status.remaining
+    columns = tuple(plan_columns(dataset, version, np.array(records, dtype=np.int64)))
+    reasons = []
+    if version.metadata is not None:
+        reasons.append(f"version {version.layout.name} has this config: resuming it")
+    reasons += notices(version, plan)
+    reasons += _reseeded(dataset, version, columns)
+    select = plan.config.select
+    to_make = [each.group.key for each in work if each.state is not RowGroupState.COMPLETE]
     return RunPlan(
         dataset=dataset.name,
         action=_action(version, started=previous is not None),
         version=version.layout.name,
         directory=str(version.layout.directory),
         previous=previous.name if previous is not None else None,
-        reasons=(
-            *_going_on(version),
-            *notices(version, plan),
-            *_reseeded(dataset, version, columns),
-        ),
+        reasons=tuple(reasons),
         drift=tuple(_drift(dataset, version)),
         states=keys_by_state(work),
-        records=len(remaining),
+        records=len(records),
         columns=columns,
         requests=_requests(plan, columns),
         simulated=plan.simulated,
-        candidates=plan.config.select.candidates if plan.config.select is not None else 1,
-        held=_held(
-            dataset, version, [s.group.key for s in work if s.state is not RowGroupState.COMPLETE]
-        ),
+        candidates=select.candidates if select is not None else 1,
+        held=_held(dataset, version, to_make),
     )
 
 
@@ -157,7 +163,8 @@ def _held(dataset: Dataset, version: Version, row_groups: Sequence[str]) -> tupl
         if ledger is None or not row_groups:
             return ()
         claims = Claims(ledger, dataset=dataset.name, version=version.layout.name, run_id="plan")
-        return tuple(dict.fromkeys(str(claim) for claim in claims.others(row_groups).values()))
+        holders = [str(claim) for claim in claims.others(row_groups).values()]
+        return tuple(dict.fromkeys(holders))
 
 
 def _check_foreign(work: Iterable[RowGroupStatus]) -> None:
@@ -207,10 +214,9 @@ def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan])
     to_make = [item.column for item in columns if item.to_make]
     if not to_make or dataset.seeds is None:
         return []
-    found = map(metadata_or_none, carry_sources(dataset.layout, version))
-    same = frozenset[str]().union(
-        *(same_but_for_seed_data(dataset.plan, metadata) for metadata in found)
-    )
+    same: set[str] = set()
+    for source in carry_sources(dataset.layout, version):
+        same.update(same_but_for_seed_data(dataset.plan, metadata_or_none(source)))
     names = [name for name in to_make if name in same]
     if not names:
         return []

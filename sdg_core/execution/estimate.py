@@ -46,7 +46,9 @@ class RemainingWork:
     @property
     def nothing_to_ask(self) -> bool:
         """Whether every cell that costs something is there."""
-        return not self.remaining or (bool(self.to_make) and not any(self.to_make.values()))
+        if not self.remaining:
+            return True
+        return bool(self.to_make) and not any(self.to_make.values())
 
     def cells(self, column: str) -> int:
         """How many cells of a column are to be made."""
@@ -60,13 +62,14 @@ def remaining_work(dataset: Dataset) -> tuple[VersionLayout, RemainingWork]:
     plan = dataset.plan
     version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
     work = [expand_to_whole_group(status, plan) for status in scan_version(dataset, version.layout)]
-    remaining = [record for status in work for record in status.remaining]
-    columns = (
-        plan_columns(dataset, version, np.array(remaining, dtype=np.int64)) if remaining else ()
-    )
-    return version.layout, RemainingWork(
-        remaining, {column.column: column.to_make for column in columns}
-    )
+    remaining: list[int] = []
+    for status in work:
+        remaining += status.remaining
+    to_make: dict[str, int] = {}
+    if remaining:
+        for column in plan_columns(dataset, version, np.array(remaining, dtype=np.int64)):
+            to_make[column.column] = column.to_make
+    return version.layout, RemainingWork(remaining, to_make)
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ async def make_estimate(
     expected = scaled(made.used, work, skips, chosen=chosen)
     first = min(group.every_failure, default=None)
     prices = plan.config.model_configs
-    ends = [totals(costs(usage, prices)) for usage in (expected.low, expected.high)]
+    lowest = totals(costs(expected.low, prices))
+    highest = totals(costs(expected.high, prices))
+    cost_range = {name: (lowest.get(name, 0.0), amount) for name, amount in highest.items()}
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
@@ -192,9 +197,7 @@ async def make_estimate(
         kept=samples is not None,
         low=expected.low,
         high=expected.high,
-        cost_range={
-            currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()
-        },
+        cost_range=cost_range,
         skipped=_skipped(ahead, skips),
     )
 
@@ -206,12 +209,17 @@ def _cells(ahead: RemainingWork, skips: SkipsAhead, column: str) -> int:
     if share is None:
         return to_make
     reused = len(ahead.remaining) - to_make
-    return max(0, min(to_make, round(share * len(ahead.remaining)) - reused))
+    not_skipped = round(share * len(ahead.remaining))
+    return max(0, min(to_make, not_skipped - reused))
 
 
 def _skipped(ahead: RemainingWork, skips: SkipsAhead) -> dict[str, int]:
-    found = {column: ahead.cells(column) - _cells(ahead, skips, column) for column in ahead.to_make}
-    return {column: count for column, count in found.items() if count}
+    skipped = {}
+    for column in ahead.to_make:
+        count = ahead.cells(column) - _cells(ahead, skips, column)
+        if count:
+            skipped[column] = count
+    return skipped
 
 
 def _seconds(
@@ -230,16 +238,19 @@ def _seconds(
     records = len(ahead.remaining)
     together = skips.seconds if skips.seconds is not None else made.together / sampled
     slots = max(1, min(capacity, records))
-    each = (
-        fmean(made.each) / slots * _busy_share(made, ahead, work, sampled=sampled)
-        if made.each
-        else 0.0
-    )
+    each = 0.0
+    if made.each:
+        busy = _busy_share(made, ahead, work, sampled=sampled)
+        each = fmean(made.each) / slots * busy
     return records * (together + each)
 
 
 def _requests_of(usages: Iterable[UsageByModel]) -> int:
-    return sum(counts.get("requests", 0) for usage in usages for counts in usage.values())
+    requests = 0
+    for usage in usages:
+        for counts in usage.values():
+            requests += counts.get("requests", 0)
+    return requests
 
 
 def _busy_share(

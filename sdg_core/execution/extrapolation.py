@@ -45,29 +45,34 @@ def scaled(
         cells = work.get(column, 0)
         known = skips.share_made(column) is not None
         size = len(by_record) if known else len(chosen)
-        names = {
-            (a, name)
-            for usage in by_record.values()
-            for a, counts in usage.items()
-            for name in counts
-        }
-        for alias, name in names if cells else ():
-            given = [usage.get(alias, {}).get(name, 0) for usage in by_record.values()]
-            terms.setdefault((alias, name), []).append(
-                ([*given, *([0] * (size - len(given)))], cells)
-            )
+        if not cells:
+            continue
+        usages = [*by_record.values()]
+        for alias, name in _counted_names(usages):
+            given = [usage.get(alias, {}).get(name, 0) for usage in usages]
+            nothing = [0] * (size - len(given))
+            terms.setdefault((alias, name), []).append(([*given, *nothing], cells))
     return _summed(terms)
 
 
 def scaled_to(used: Sequence[Mapping[str, Mapping[str, float]]], count: int) -> Scaled:
     """What some wholes used, such as sources of a pipeline, per model alias, scaled to `count` of them."""
     terms: _Terms = {}
-    for alias, name in {
-        (alias, name) for usage in used for alias, counts in usage.items() for name in counts
-    }:
+    for alias, name in _counted_names(used):
         values = [usage.get(alias, {}).get(name, 0) for usage in used]
         terms[alias, name] = [(values, count)]
     return _summed(terms)
+
+
+def _counted_names(
+    usages: Sequence[Mapping[str, Mapping[str, float]]],
+) -> set[tuple[str, str]]:
+    """The pairs of model alias and count that occur in any of these."""
+    names: set[tuple[str, str]] = set()
+    for usage in usages:
+        for alias, counts in usage.items():
+            names.update((alias, name) for name in counts)
+    return names
 
 
 def _summed(terms: _Terms) -> Scaled:
@@ -77,8 +82,9 @@ def _summed(terms: _Terms) -> Scaled:
         total = sum(expected for expected, _ in sums)
         error = math.sqrt(sum(error**2 for _, error in sums))
         seen = sum(sum(values) for values, _ in parts)
+        lowest = max(min(total, seen), total - error)
         found.usage.setdefault(alias, {})[name] = math.ceil(total - 1e-9)
-        found.low.setdefault(alias, {})[name] = math.floor(max(min(total, seen), total - error))
+        found.low.setdefault(alias, {})[name] = math.floor(lowest)
         found.high.setdefault(alias, {})[name] = math.ceil(total + error)
     return found
 

@@ -101,9 +101,8 @@ async def agenerate(
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
             statuses = await stock.take_in_turn(models.spending, sleep=context.sleep)
-    summary = tally.summary(
-        version.layout, run_id=run_id, remaining=sum(len(statuses[i].remaining) for i in indices)
-    )
+    remaining = sum(len(statuses[index].remaining) for index in indices)
+    summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
     return _with_costs(summary, dataset, statuses, models)
 
 

@@ -18,12 +18,11 @@ CountedCell = tuple[str, str, int]
 def counted_cells(footer: Footer | None) -> set[CountedCell]:
     """The cells of the journal that the usage in a row-group file counts already."""
     by_run = footer.counted if footer is not None else {}
-    return {
-        (run, name, number)
-        for run, columns in by_run.items()
-        for name, rows in columns.items()
-        for number in rows
-    }
+    cells: set[CountedCell] = set()
+    for run, columns in by_run.items():
+        for name, rows in columns.items():
+            cells.update((run, name, number) for number in rows)
+    return cells
 
 
 def counted_in_footer(
@@ -46,20 +45,21 @@ def journal_spans(
     Where a function changes the rows, those of the columns that come after it are counted again.
     """
     late = post_resize_columns(plan)
-    journaled = {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
-    behind = candidate * CANDIDATE_STRIDE
-    spans = [(group.start + behind, group.stop + behind, frozenset(journaled - late))]
-    if late:
-        spans.append((group.start * STRIDE, group.stop * STRIDE, frozenset(late & journaled)))
-    return [span for span in spans if span[2]]
+    journaled = {each.name for each in plan.config.columns if isinstance(each, ModelColumn)}
+    spans = []
+    if early := frozenset(journaled - late):
+        behind = candidate * CANDIDATE_STRIDE
+        spans.append((group.start + behind, group.stop + behind, early))
+    if counted_again := frozenset(journaled & late):
+        spans.append((group.start * STRIDE, group.stop * STRIDE, counted_again))
+    return spans
 
 
 def post_resize_columns(plan: DatasetPlan) -> frozenset[str]:
     """The columns that come after a function that changes the rows."""
     slots = plan.graph.slots
-    first = min(
-        (slots[column.name] for column in plan.config.columns if resizes(column)), default=None
-    )
-    if first is None:
+    resizing = [slots[column.name] for column in plan.config.columns if resizes(column)]
+    if not resizing:
         return frozenset()
+    first = min(resizing)
     return frozenset(name for name, slot in slots.items() if slot >= first)

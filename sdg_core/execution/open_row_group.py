@@ -117,23 +117,26 @@ class OpenGroup:
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
-        rejected = {
-            at: self._rejected[place]
-            for at, place in enumerate(places.tolist())
-            if place in self._rejected
-        }
-        outside = [name for name in self.selection.reads if name not in self._plan.schema.names]
+        rejected = {}
+        for at, place in enumerate(places.tolist()):
+            if place in self._rejected:
+                rejected[at] = self._rejected[place]
+        given = {}
+        for name in self.selection.reads:
+            if name not in self._plan.schema.names:
+                given[name] = python_values(self._rows.frame[name].gather(places))
         verdicts = self.selection.judge(
             self.indices[places],
             table,
             candidate=self.candidate,
             usages=usages,
             rejected=rejected,
-            given={name: python_values(self._rows.frame[name].gather(places)) for name in outside},
+            given=given,
         )
         for place, (message, is_rejected) in verdicts.faults.items():
+            position = int(places[place])
             fault = Fault(SELECT, "rejected" if is_rejected else "expression", message)
-            self.failures[int(places[place])] = self._failure(int(places[place]), fault)
+            self.failures[position] = self._failure(position, fault)
         self._again += verdicts.again
         return bool(self._again)
 
@@ -173,10 +176,8 @@ class OpenGroup:
             self._phases.models.spending.account({alias: usage})
         rows.usages = {}
         names = graph.columns_of(self.phase, per_record=True)
-        made = [
-            *names,
-            *(other for other, producer in graph.producers.items() if producer in names),
-        ]
+        beside = [other for other, producer in graph.producers.items() if producer in names]
+        made = [*names, *beside]
         self._cells = {name: [None] * len(rows.indices) for name in made}
         self._skips: dict[str, NDArray[np.bool_]] = {}
         self._done = np.zeros(len(rows.indices), dtype=bool)
@@ -184,22 +185,22 @@ class OpenGroup:
         if not names and self.last_phase:
             self._done = rows.alive()
         needed = self._needed[self.phase]
-        self._values = {
-            name: python_values(series) for name, series in rows.frame.items() if name in needed
-        }
+        self._values = {}
+        for name, series in rows.frame.items():
+            if name in needed:
+                self._values[name] = python_values(series)
 
     def _keep_cells(self) -> None:
         """Make columns of the cells of the phase that ends."""
         for name, cells in self._cells.items():
             self._rows.frame[name] = typed_series(name, cells, self._plan.schema.field(name).type)
-        self._rows.skipped.update(self._skips if self._cells else {})
+        if self._cells:
+            self._rows.skipped.update(self._skips)
 
     def _failure(self, position: int, fault: Fault) -> Failure:
-        message = (
-            f"row {position} of the resized row group: {fault.message}"
-            if self._rows.resized
-            else fault.message
-        )
+        message = fault.message
+        if self._rows.resized:
+            message = f"row {position} of the resized row group: {message}"
         reply = kept_reply(fault.reply) if fault.reply is not None else None
         record = self.record_of(position)
         return Failure(
@@ -208,12 +209,10 @@ class OpenGroup:
 
     def record_of(self, position: int) -> int:
         """The record of a row. Rows of a resized group belong to no record; their failures are listed with the one there."""
+        if not self._rows.resized:
+            return int(self.indices[position])
         group = self.status.group
-        return (
-            min(group.start + position, group.stop - 1)
-            if self._rows.resized
-            else int(self.indices[position])
-        )
+        return min(group.start + position, group.stop - 1)
 
     def index_of(self, position: int) -> int:
         """What the random words of a row are counted by."""
@@ -354,7 +353,8 @@ class OpenGroup:
             return Rows(*self.selection.kept())
         if not self.made:
             return Rows(np.empty(0, dtype=np.int64), self._plan.schema.empty_table())
-        return Rows(self._rows.indices[self._done], self._whole_rows(np.flatnonzero(self._done)))
+        table = self._whole_rows(np.flatnonzero(self._done))
+        return Rows(self._rows.indices[self._done], table)
 
     def _whole_rows(self, places: NDArray[np.int64]) -> pa.Table:
         """Rows that have all their cells, as a table."""

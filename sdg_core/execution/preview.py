@@ -29,13 +29,12 @@ def shown_messages(
 ) -> list[tuple[str, str]]:
     """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
     names = {"user": "prompt"}
-    return [
-        (
-            f"  {names.get(message.role, message.role)}",
-            shown_value(message_text(message), longest=longest),
-        )
-        for message in messages
-    ]
+    shown = []
+    for message in messages:
+        name = names.get(message.role, message.role)
+        text = shown_value(message_text(message), longest=longest)
+        shown.append((f"  {name}", text))
+    return shown
 
 
 @dataclass(frozen=True)

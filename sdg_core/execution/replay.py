@@ -31,7 +31,8 @@ async def open_journal(
 
     Raises LedgerError.
     """
-    if not plan.models or not any(status.remaining for status in work):
+    is_whole = not any(status.remaining for status in work)
+    if is_whole or not plan.models:
         yield None
         return
     async with Journal(

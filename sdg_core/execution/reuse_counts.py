@@ -76,9 +76,9 @@ class _Count:
                 self._remaining, [footer.start, footer.start + footer.size]
             )
             have = ~np.isin(self._remaining[first:last], footer.missing)
-            for name in (
-                unchanged(self._hashes, footer, dataset=self._dataset.name) if have.any() else ()
-            ):
+            if not have.any():
+                continue
+            for name in unchanged(self._hashes, footer, dataset=self._dataset.name):
                 counts[name] = counts.get(name, 0) + self._take(name, int(first), have)
         return counts
 
@@ -89,12 +89,11 @@ class _Count:
         found = journaled_records(
             ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes
         )
-        return {
-            name: self._take(
-                name, 0, np.isin(self._remaining, np.fromiter(records, np.int64, len(records)))
-            )
-            for name, records in found.items()
-        }
+        counts = {}
+        for name, records in found.items():
+            numbers = np.fromiter(records, np.int64, len(records))
+            counts[name] = self._take(name, 0, np.isin(self._remaining, numbers))
+        return counts
 
     def _take(self, name: str, first: int, have: NDArray[np.bool_]) -> int:
         part = self._open[name][first : first + len(have)]

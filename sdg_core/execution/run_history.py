@@ -42,12 +42,13 @@ def in_history(
     try:
         yield
     except BaseException as error:
-        end(
-            _outcome(error),
-            str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}",
-        )
+        message = str(error)
+        if not isinstance(error, SdgError):
+            message = f"{type(error).__name__}: {message}"
+        end(_outcome(error), message)
         raise
-    end("failed_records" if tally.counts()["failed"] else "done", tally.first_failure)
+    outcome = "failed_records" if tally.counts()["failed"] else "done"
+    end(outcome, tally.first_failure)
 
 
 def _outcome(error: BaseException) -> str:

@@ -161,17 +161,17 @@ class RunState:
     def claimed(self, ready: Mapping[int, bool], others: Collection[int]) -> Sequence[Action]:
         """Of the row groups to be claimed, these are in hand or complete (whether they are complete), those others have."""
         self._moving_on = False
-        self._ready += [
-            Adopt(group) if is_complete else Open(group) for group, is_complete in ready.items()
-        ]
+        for group, is_complete in ready.items():
+            self._ready.append(Adopt(group) if is_complete else Open(group))
         self._held_by_others += others
         return self._actions()
 
     def found_free(self, groups: Collection[int]) -> Sequence[Action]:
         """Of the row groups that others had, these may be claimed now."""
-        free = [group for group in self._held_by_others if group in groups][: self._claim_batch]
-        self._held_by_others = [group for group in self._held_by_others if group not in free]
-        self._todo += free
+        free = [group for group in self._held_by_others if group in groups]
+        batch = free[: self._claim_batch]
+        self._held_by_others = [group for group in self._held_by_others if group not in batch]
+        self._todo += batch
         self._moving_on = False
         return self._actions()
 
@@ -256,14 +256,16 @@ class RunState:
 
     def _next_group(self) -> Iterator[Action]:
         """The next step towards the next row group, one at a time."""
-        if self._stopped or self._moving_on or self._startable or self._computing:
+        is_busy = self._moving_on or self._startable or self._computing
+        if self._stopped or is_busy:
             return
         self._moving_on = True
         if self._ready:
             yield self._ready.popleft()
         elif self._todo:
-            batch = min(self._claim_batch, len(self._todo))
-            yield Claim(tuple(self._todo.popleft() for _ in range(batch)))
+            size = min(self._claim_batch, len(self._todo))
+            batch = [self._todo.popleft() for _ in range(size)]
+            yield Claim(tuple(batch))
         elif self._held_by_others:
             yield AwaitOthers(tuple(self._held_by_others))
         else:

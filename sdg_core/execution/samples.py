@@ -30,12 +30,11 @@ def sampled_hashes(plan: DatasetPlan) -> dict[str, str]:
     """The columns whose samples are kept, with their fingerprints."""
     if plan.simulated or plan.resizes:
         return {}
-    columns = [
-        c.name
-        for c in plan.config.columns
-        if isinstance(c, ModelColumn) and not isinstance(c, ImageColumn)
-    ]
-    return {name: plan.fingerprint.column_hashes[name] for name in columns}
+    hashes = {}
+    for column in plan.config.columns:
+        if isinstance(column, ModelColumn) and not isinstance(column, ImageColumn):
+            hashes[column.name] = plan.fingerprint.column_hashes[column.name]
+    return hashes
 
 
 @asynccontextmanager

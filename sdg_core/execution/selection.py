@@ -97,10 +97,10 @@ class Selection:
         self._tables.append(table)
         self._candidates += [candidate] * len(records)
         self._usages += usages
-        for place, (record, values) in enumerate(
-            zip(records.tolist(), table.select(names).to_pylist(), strict=True)
-        ):
-            values |= {name: column[place] for name, column in given.items()}
+        rows = table.select(names).to_pylist()
+        for place, (record, values) in enumerate(zip(records.tolist(), rows, strict=True)):
+            for name, column in given.items():
+                values[name] = column[place]
             self._reasons.append(None)
             self._scores.append(-math.inf)
             try:
@@ -148,7 +148,9 @@ class Selection:
 
     def _score(self, values: Mapping[str, Any]) -> float:
         """A row's score; below every number where there is none."""
-        if self._best is None or any(values[name] is None for name in self._best.names):
+        if self._best is None:
+            return -math.inf
+        if any(values[name] is None for name in self._best.names):
             return -math.inf
         try:
             score = score_of(self._best, values)
@@ -162,9 +164,8 @@ class Selection:
     def kept(self) -> tuple[Records, pa.Table]:
         """The kept rows, by record."""
         records = sorted(self._kept)
-        return np.array(records, dtype=np.int64), self._rows(
-            [self._kept[record] for record in records]
-        )
+        rows = [self._kept[record] for record in records]
+        return np.array(records, dtype=np.int64), self._rows(rows)
 
     def rejected(self, *, failed: Collection[int]) -> RejectedRows:
         """The rejected rows of records that are decided or have `failed`, by record and candidate."""
@@ -175,10 +176,12 @@ class Selection:
             for row in self._rejected[record]:
                 records.append(record)
                 rows.append(row)
+        candidates = [self._candidates[row] for row in rows]
+        reasons = [str(self._reasons[row]) for row in rows]
         return RejectedRows(
             np.array(records, dtype=np.int64),
-            np.array([self._candidates[row] for row in rows], dtype=np.int64),
-            [str(self._reasons[row]) for row in rows],
+            np.array(candidates, dtype=np.int64),
+            reasons,
             self._rows(rows),
         )
 
@@ -190,7 +193,9 @@ class Selection:
         decided = {*self._kept, *self._exhausted}
         if records is not None:
             decided &= {*records}
-        rejected = [row for record in decided for row in self._rejected.get(record, ())]
+        rejected: list[int] = []
+        for record in decided:
+            rejected += self._rejected.get(record, ())
         usage: UsageByModel = {}
         for row in sorted(rejected):
             usage = add_usage(usage, self._usages[row])

@@ -20,7 +20,8 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
     records = 0
     for group in sorted(groups, key=lambda group: group.status.group.index):
         index = group.status.group.index
-        if not (group.made or group.dropped or group.every_failure or group.usage):
+        has_outcomes = group.made or group.dropped or group.every_failure
+        if not has_outcomes and not group.usage:
             continue
         try:
             write_and_settle(context, group)
@@ -38,19 +39,14 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
                 len(group.samples),
             )
             context.observer(saved)
-            total = len(group.status.remaining)
-            context.observer(
-                Notice(
-                    f"row group {group.status.group.key}: {group.made} of {counted(total, 'record')} saved"
-                )
-            )
+            total = counted(len(group.status.remaining), "record")
+            message = f"row group {group.status.group.key}: {group.made} of {total} saved"
+            context.observer(Notice(message))
     if lost:
-        first = next(iter(lost.values()))
-        context.observer(
-            Notice(
-                f"row groups {format_ranges([*lost])}: {counted(records, 'finished record')} not saved: {first}"
-            )
-        )
+        first, *_ = lost.values()
+        unsaved = counted(records, "finished record")
+        message = f"row groups {format_ranges([*lost])}: {unsaved} not saved: {first}"
+        context.observer(Notice(message))
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -63,4 +59,7 @@ def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             todo.extend(error.exceptions)
         else:
             leaves.append(error)
-    return next((error for error in leaves if isinstance(error, SdgError)), leaves[0])
+    for error in leaves:
+        if isinstance(error, SdgError):
+            return error
+    return leaves[0]

@@ -68,12 +68,14 @@ def look_ahead(
 
     def computed(chosen: Sequence[int]) -> Rows:
         indices = np.array(chosen, dtype=np.int64)
-        rows = phases.begin(indices, seeds.read(indices).to_dict() if seeds is not None else {})
+        from_seeds = seeds.read(indices).to_dict() if seeds is not None else {}
+        rows = phases.begin(indices, from_seeds)
         phases.compute(0, rows)
         return rows
 
     rules = {name: rule for name, rule in skip_rules(plan).items() if name in plan.graph.per_record}
-    warm = records[:: max(1, len(records) // 1_000)][:1_000]
+    step = max(1, len(records) // 1_000)
+    warm = records[::step][:1_000]
     rows = computed(records if rules else warm)
     began = clock()
     computed(warm)

@@ -44,7 +44,8 @@ class FailureBudget:
         """The columns that need no model are computed for so many more records; these failed."""
         self.opened += records
         self.failed_at_once += len(failures)
-        self.first = self.first or (min(failures) if failures else None)
+        if failures and self.first is None:
+            self.first = min(failures)
 
     def cells_made(self, now: float, *, whole: bool) -> None:
         """A record has its cells of a phase; `whole`: it has all of them."""
@@ -108,7 +109,9 @@ class FailureBudget:
         waited = now - self.last_success
         if waited < self.settings.stall_timeout:
             return None
-        fault = last_fault or (self.first.message if self.first is not None else None)
+        fault = last_fault
+        if not fault and self.first is not None:
+            fault = self.first.message
         reason = f"; the last failure: {fault}" if fault is not None else ""
         return f"nothing has succeeded for {waited:.0f} s (run.stall_timeout is {self.settings.stall_timeout:g} s){reason}"
 

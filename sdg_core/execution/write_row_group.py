@@ -1,6 +1,6 @@
 """Writing a row group: its file, its failures, and then what the journal no longer needs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from sdg_core.ledger.journal import Journal
 from sdg_core.plan.candidates import STRIDE
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import add_usage, add_usage_by_column
+from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.failures import dump_failures, read_failures
 from sdg_core.store.layout import VersionLayout
@@ -79,7 +79,8 @@ def write_group(
         failpoint("group.after_dropped")
     kept = rows.table.select(plan.kept_schema.names)
     write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
-    return WrittenGroup(footer, head=_copy(kept.slice(0, HEAD_ROWS)))
+    first_rows = kept.slice(0, HEAD_ROWS)
+    return WrittenGroup(footer, head=_copy(first_rows))
 
 
 def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> Footer:
@@ -96,6 +97,13 @@ def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> 
     decided: Collection[int] = ()
     if not plan.resizes:
         decided = present if selection is None else {*present, *selection.exhausted}
+    usage_before: UsageByModel = {}
+    by_column_before: UsageByColumn = {}
+    carried_before: Mapping[str, Mapping[str, int]] = {}
+    if old is not None:
+        usage_before = old.usage
+        by_column_before = old.usage_by_column
+        carried_before = old.carried
     return Footer(
         schema_version=SCHEMA_VERSION,
         dataset=plan.config.name,
@@ -107,11 +115,9 @@ def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> 
         missing=[record for record in everything if record not in present],
         resized=plan.resizes,
         rows=rows.table.num_rows if plan.resizes else None,
-        usage=add_usage(old.usage if old is not None else {}, group.usage),
-        usage_by_column=add_usage_by_column(
-            old.usage_by_column if old is not None else {}, group.usage_by_column
-        ),
-        carried=add_usage(old.carried if old is not None else {}, group.carried_from),
+        usage=add_usage(usage_before, group.usage),
+        usage_by_column=add_usage_by_column(by_column_before, group.usage_by_column),
+        carried=add_usage(carried_before, group.carried_from),
         simulated=plan.simulated,
         counted=counted_in_footer(cells, leave_out=decided),
         created_at=utc_now(),
@@ -136,11 +142,10 @@ def _write_failures(
     """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
     path = version.failure_list(group.status.group.index)
     before = read_failures(path)
-    failures = {
-        failure.record: failure
-        for failure in (*before, *group.every_failure)
-        if failure.record in missing
-    }
+    failures = {}
+    for failure in (*before, *group.every_failure):
+        if failure.record in missing:
+            failures[failure.record] = failure
     if failures or before:
         with atomic_file(path, commit_guard=commit_guard) as file:
             file.write(dump_failures(failures.values()))
@@ -211,15 +216,18 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
 def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     claims = context.claims
     unit = group.status.group.key
+    guard: CommitGuard = nullcontext
+    releasing_guard: CommitGuard = nullcontext
+    if claims is not None:
+        guard = partial(claims.commit_guard, unit)
+        releasing_guard = partial(claims.commit_guard, unit, release=True)
     written = write_group(
         group,
         context.version,
         plan=context.plan,
         run_id=context.run_id,
-        commit_guard=partial(claims.commit_guard, unit) if claims is not None else nullcontext,
-        committing=partial(claims.commit_guard, unit, release=True)
-        if claims is not None
-        else nullcontext,
+        commit_guard=guard,
+        committing=releasing_guard,
     )
     failpoint("group.before_settle")
     if context.journal is not None:
@@ -232,9 +240,8 @@ def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
                 candidate=candidate,
             )
         missing = frozenset(written.footer.missing)
-        context.journal.discard_cells(
-            {cell for cell in group.samples if cell[0] not in missing}, version=SAMPLES
-        )
+        settled = {(record, name) for record, name in group.samples if record not in missing}
+        context.journal.discard_cells(settled, version=SAMPLES)
     failpoint("group.after_settle")
     if claims is not None:
         claims.release([unit])

@@ -106,26 +106,31 @@ class Claims:
 
         Where the whole version is held, that claim stands once for everything that was asked for.
         """
+        free: list[str] = []
         with self._transaction() as connection:
             if WHOLE in wanted:
                 rows = self._locked_rows(connection, wanted, every=True)
                 obstacles = [row for row in rows.values() if self._blocks(row)]
-                free: list[str] = [] if obstacles else [WHOLE]
-                self._revoke_expired(
-                    connection, [row for unit, row in rows.items() if unit != WHOLE] if free else []
-                )
+                if not obstacles:
+                    free = [WHOLE]
+                    excluded = [row for unit, row in rows.items() if unit != WHOLE]
+                    self._revoke_expired(connection, excluded)
             else:
                 rows = self._locked_rows(connection, wanted)
-                obstacles = [rows[WHOLE]] if self._blocks(rows[WHOLE]) else []
-                if not obstacles:
+                whole = rows[WHOLE]
+                if self._blocks(whole):
+                    obstacles = [whole]
+                else:
                     obstacles = [rows[unit] for unit in sorted(wanted) if self._blocks(rows[unit])]
                     held = {row["unit"] for row in obstacles}
                     free = [unit for unit in wanted if unit not in held]
-                    self._revoke_expired(connection, [rows[WHOLE]])
-                else:
-                    free = []
-            mine = [self._claim(unit, rows[unit]["token"] + 1) for unit in free]
-            self._write(connection, mine)
+                    self._revoke_expired(connection, [whole])
+            now = self._clock()
+            mine = []
+            for unit in free:
+                token = rows[unit]["token"] + 1
+                mine.append(Claim(unit, self.holder, token, now + LEASE, now, self._kind))
+            connection.change_many(_TAKE, [self._values(claim) for claim in mine])
         return mine, [self._of(row) for row in obstacles]
 
     def others(self, units: Iterable[str]) -> dict[str, Claim]:
@@ -134,10 +139,11 @@ class Claims:
         query = f"SELECT * FROM claims WHERE {_MINE} AND expires_at > 0 ORDER BY unit"
         with self._ledger.reading() as connection:
             rows = connection.execute(query, self._key)
-        live = {row["unit"]: self._of(row) for row in rows if self._blocks(row)}
-        if WHOLE in live:
-            return dict.fromkeys(sorted(wanted), live[WHOLE])
-        return {unit: claim for unit, claim in live.items() if unit in wanted}
+        live = [self._of(row) for row in rows if self._blocks(row)]
+        by_unit = {claim.unit: claim for claim in live}
+        if WHOLE in by_unit:
+            return dict.fromkeys(sorted(wanted), by_unit[WHOLE])
+        return {unit: claim for unit, claim in by_unit.items() if unit in wanted}
 
     def renew(self, held: Sequence[Claim]) -> list[Claim]:
         """Make claims last another lease; returns them as they are then. Raises ClaimLostError if somebody else has taken one of
@@ -175,9 +181,11 @@ class Claims:
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
             ordered = sorted(held, key=lambda claim: claim.unit)  # nobody waits in a circle
-            lost = [
-                claim.unit for claim in ordered if not self._prolong(connection, claim, expires)
-            ]
+            lost = []
+            for claim in ordered:
+                changed = connection.change(_SET_EXPIRY, self._expiry(claim, at=expires))
+                if changed != 1:
+                    lost.append(claim.unit)
             if lost:
                 raise self._lost(lost)
             yield
@@ -205,10 +213,10 @@ class Claims:
         among, named = one_of("unit", units)
         query = f"SELECT unit FROM claims WHERE {_MINE} AND unit IN {among}"
         present = {row["unit"] for row in connection.execute(query, {**self._key, **named})}
-        free = [Claim(unit, "", 0, 0.0) for unit in units if unit not in present]
-        connection.insert_missing(claims, [self._values(claim) for claim in free])
-        whole = f"SELECT * FROM claims WHERE {_MINE} AND unit = '{WHOLE}'"
-        whole += connection.for_update if WHOLE in wanted else connection.for_share
+        missing = [Claim(unit, "", 0, 0.0) for unit in units if unit not in present]
+        connection.insert_missing(claims, [self._values(claim) for claim in missing])
+        lock = connection.for_update if WHOLE in wanted else connection.for_share
+        whole = f"SELECT * FROM claims WHERE {_MINE} AND unit = '{WHOLE}'{lock}"
         found = [*connection.execute(whole, self._key)]
         rest = f"SELECT * FROM claims WHERE {_MINE} AND unit <> '{WHOLE}'"
         if every:
@@ -218,19 +226,13 @@ class Claims:
             found += connection.execute(rest, {**self._key, **named})
         return {row["unit"]: row for row in found}
 
-    def _prolong(self, connection: Connection, claim: Claim, until: float) -> bool:
-        """Whether the claim was still ours."""
-        return connection.change(_SET_EXPIRY, self._expiry(claim, at=until)) == 1
-
     def _expire(self, connection: Connection, held: Sequence[Claim], *, at: float) -> None:
         ordered = sorted(held, key=lambda claim: claim.unit)
-        connection.change_many(_SET_EXPIRY, [self._expiry(claim, at=at) for claim in ordered])
+        changes = [self._expiry(claim, at=at) for claim in ordered]
+        connection.change_many(_SET_EXPIRY, changes)
 
     def _expiry(self, claim: Claim, *, at: float) -> dict[str, str | int | float]:
         return {**self._key, "unit": claim.unit, "token": claim.token, "expires_at": at}
-
-    def _write(self, connection: Connection, taken: Sequence[Claim]) -> None:
-        connection.change_many(_TAKE, [self._values(claim) for claim in taken])
 
     def _revoke_expired(self, connection: Connection, rows: Iterable[Row]) -> None:
         """Who let a lease run out on what is now excluded must not come back."""
@@ -244,10 +246,6 @@ class Claims:
         if row["holder"] == self.holder or row["expires_at"] <= self._clock():
             return False
         return not is_dead(host=row["host"], pid=row["pid"])
-
-    def _claim(self, unit: str, token: int) -> Claim:
-        now = self._clock()
-        return Claim(unit, self.holder, token, now + LEASE, now, self._kind)
 
     def _of(self, row: Row) -> Claim:
         return Claim(

@@ -90,4 +90,5 @@ class Database(Protocol):
 def one_of(name: str, values: Iterable[Any]) -> tuple[str, dict[str, Any]]:
     """A list of values for `IN`, and what it names: `(:n_0, :n_1)`."""
     named = {f"{name}_{place}": value for place, value in enumerate(values)}
-    return f"({', '.join(f':{key}' for key in named)})", named
+    places = ", ".join(f":{key}" for key in named)
+    return f"({places})", named

@@ -63,13 +63,12 @@ class Ledger:
                 raise
             message = f"cannot {action} the ledger {self.where}: {without_secrets(str(fault), self._secrets)}"
             remedy = REMEDY
-            if isinstance(fault, sqlite3.Error) and any(
-                sign in message for sign in _SIGNS_OF_DAMAGE
-            ):
+            is_sqlite = isinstance(fault, sqlite3.Error)
+            is_damaged = any(sign in message for sign in _SIGNS_OF_DAMAGE)
+            has_no_room = any(sign in message for sign in _SIGNS_OF_NO_ROOM)
+            if is_sqlite and is_damaged:
                 remedy = _DAMAGED.format(where=self.where)
-            elif isinstance(fault, sqlite3.Error) and any(
-                sign in message for sign in _SIGNS_OF_NO_ROOM
-            ):
+            elif is_sqlite and has_no_room:
                 remedy = _NO_ROOM
             elif descriptors.used_up():
                 message = f"{message} (too many open files)"

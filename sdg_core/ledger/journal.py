@@ -107,18 +107,21 @@ class Journal:
         version: str | None = None,
     ) -> list[list[JournaledCell]]:
         """The same for several ranges of records, one after the other."""
-        place = {**self._mine(), "version": self._version if version is None else version}
+        place = self._mine()
+        if version is not None:
+            place = {**place, "version": version}
         query = f"SELECT * FROM cells WHERE {_MINE} AND {_IN_RANGE} ORDER BY record"
         found = []
         with self._ledger.reading() as connection:
             for start, stop in ranges:
                 rows = connection.execute(query, {**place, "start": start, "stop": stop})
-                made = (
-                    _read(row)
-                    for row in rows
-                    if column_hashes.get(row["column_name"]) == row["column_hash"]
-                )
-                found.append([cell for cell in made if cell is not None])
+                cells_of_range = []
+                for row in rows:
+                    if column_hashes.get(row["column_name"]) == row["column_hash"]:
+                        cell = _read(row)
+                        if cell is not None:
+                            cells_of_range.append(cell)
+                found.append(cells_of_range)
         return found
 
     def other_versions(self) -> frozenset[str]:
@@ -127,7 +130,8 @@ class Journal:
             "SELECT DISTINCT version FROM cells WHERE dataset = :dataset AND version <> :version"
         )
         with self._ledger.reading() as connection:
-            return frozenset(row["version"] for row in connection.execute(query, self._mine()))
+            rows = connection.execute(query, self._mine())
+            return frozenset(row["version"] for row in rows)
 
     def discard_committed(
         self, *, start: int, stop: int, columns: Collection[str], remaining: Collection[int] = ()
@@ -145,14 +149,10 @@ class Journal:
             if not remaining:
                 connection.change(f"DELETE FROM cells WHERE {where}", values)
                 return
-            held = connection.execute(
-                f"SELECT record, column_name FROM cells WHERE {where}", values
-            )
-            done = [
-                (row["record"], row["column_name"])
-                for row in held
-                if row["record"] not in remaining
-            ]
+            query = f"SELECT record, column_name FROM cells WHERE {where}"
+            rows = connection.execute(query, values)
+            keys = [(row["record"], row["column_name"]) for row in rows]
+            done = [(record, column) for record, column in keys if record not in remaining]
             self._remove(connection, done, version=self._version)
 
     def discard_ranges(
@@ -183,16 +183,18 @@ class Journal:
                 f"SELECT record, column_name FROM cells WHERE {_MINE}", self._mine()
             )
         keys = [(row["record"], row["column_name"]) for row in held]
-        self.discard_cells([key for key in keys if is_done(*key)], version=self._version)
+        done = [(record, column) for record, column in keys if is_done(record, column)]
+        self.discard_cells(done, version=self._version)
 
     def _remove(
         self, connection: Connection, done: Collection[tuple[int, str]], *, version: str
     ) -> None:
         place = {"dataset": self._dataset, "version": version}
-        connection.change_many(
-            f"DELETE FROM cells WHERE {_MINE} AND record = :record AND column_name = :column_name",
-            [{**place, "record": record, "column_name": column} for record, column in done],
+        query = (
+            f"DELETE FROM cells WHERE {_MINE} AND record = :record AND column_name = :column_name"
         )
+        keys = [{**place, "record": record, "column_name": column} for record, column in done]
+        connection.change_many(query, keys)
 
     def _mine(self) -> dict[str, str]:
         return {"dataset": self._dataset, "version": self._version}

@@ -59,7 +59,8 @@ class LeaseKeeper:
         self._release_done()
         mine, others = self._claims.take(wanted)
         with self._lock:
-            self._held.update({claim.unit: claim for claim in mine})
+            for claim in mine:
+                self._held[claim.unit] = claim
         failpoint("claim.after_take")
         return others
 
@@ -111,17 +112,18 @@ class LeaseKeeper:
                 self._on_trouble(trouble)
                 continue
             with self._lock:
-                self._held.update({c.unit: c for c in renewed if c.unit in self._held})
+                for claim in renewed:
+                    if claim.unit in self._held:
+                        self._held[claim.unit] = claim
 
 
 def claimed_error(others: Sequence[Claim]) -> ClaimedError:
     """Of units that other runs hold: names the first and counts the rest."""
-    more = (
-        f", and {counted(len(others) - 1, f'more {others[0].kind}', 'are')} held"
-        if len(others) > 1
-        else ""
-    )
-    return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
+    first, *more = others
+    message = str(first)
+    if more:
+        message += f", and {counted(len(more), f'more {first.kind}', 'are')} held"
+    return ClaimedError(message, remedy=REMEDY)
 
 
 @contextmanager

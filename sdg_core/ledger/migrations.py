@@ -40,8 +40,8 @@ def _claim_units(connection: Connection) -> None:
 def _with_unit(row: Row) -> dict[str, Any]:
     number = int(row["row_group"])
     unit = NUMBERED_UNITS.get(number, row_group_key(number))
-    same = (name for name in tables.claims.names if name != "unit")
-    return {"unit": unit, **{name: row[name] for name in same}}
+    same = {name: row[name] for name in tables.claims.names if name != "unit"}
+    return {"unit": unit, **same}
 
 
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
@@ -66,9 +66,8 @@ def migrate(database: Database, *, where: str) -> None:
             continue
         with database.transaction(durable=True) as connection:
             row = {"name": name, "applied_at": time.time()}
-            if connection.insert_missing(
-                tables.migrations, [row]
-            ):  # else another process was first
+            is_first = connection.insert_missing(tables.migrations, [row])  # of all processes
+            if is_first:
                 change(connection)
 
 

@@ -20,11 +20,9 @@ def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
         file = directory / FILE_NAME
         if not file.exists():
             return None
-        return (
-            open_ledger(None, root=directory)
-            if os.access(file.parent, os.W_OK)
-            else open_to_read(file)
-        )
+        if not os.access(file.parent, os.W_OK):
+            return open_to_read(file)
+        return open_ledger(None, root=directory)
     return open_ledger(url, root=directory) if _has_tables(url) else None
 
 
@@ -94,10 +92,12 @@ def _is_usage(value: Any) -> bool:
     """Whether a value of the journal is counts of models."""
     if not isinstance(value, dict):
         return False
-    counts = [each for each in value.values() if isinstance(each, dict)]
-    return len(counts) == len(value) and all(
-        type(count) is int for each in counts for count in each.values()
-    )
+    for counts in value.values():
+        if not isinstance(counts, dict):
+            return False
+        if not all(type(count) is int for count in counts.values()):
+            return False
+    return True
 
 
 def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:

@@ -62,14 +62,18 @@ class LedgerUrl:
 
 def _shown(url: sa.URL) -> str:
     """A database's URL for people: drivers take passwords in the query part, too, so only names of parameters are shown there."""
-    return url.set(query=dict.fromkeys(url.query, "...")).render_as_string(hide_password=True)
+    shown = url.set(query=dict.fromkeys(url.query, "..."))
+    return shown.render_as_string(hide_password=True)
 
 
 def _secrets_of(url: sa.URL) -> tuple[str, ...]:
     """What a message about a database must not repeat."""
-    given = [(name, value) for name, values in url.normalized_query.items() for value in values]
-    values = [value for name, value in given if _SECRET_NAME.search(name) or len(value) >= _LONG]
-    return tuple(str(value) for value in (url.password, *values) if value)
+    secrets = [url.password]
+    for name, values in url.normalized_query.items():
+        for value in values:
+            if _SECRET_NAME.search(name) or len(value) >= _LONG:
+                secrets.append(value)
+    return tuple(str(secret) for secret in secrets if secret)
 
 
 class SqlAlchemyDatabase:
@@ -149,21 +153,19 @@ class SqlAlchemyConnection:
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(_POSTGRES_UPSERTS[table.name], rows)
             return
-        match = sa.and_(*(key == sa.bindparam(f"_{key.name}") for key in target.primary_key))
+        same_key = [key == sa.bindparam(f"_{key.name}") for key in target.primary_key]
         keys = []
         for row in rows:
             keys.append({f"_{key}": row[key] for key in table.keys})
-        self._connection.execute(target.delete().where(match), keys)
+        self._connection.execute(target.delete().where(sa.and_(*same_key)), keys)
         self._connection.execute(target.insert(), rows)
 
     def columns(self, table: str) -> frozenset[str]:
         """The columns of a table as it is; none if there is no such table."""
         found = sa.inspect(self._connection)
-        return (
-            frozenset(column["name"] for column in found.get_columns(table))
-            if found.has_table(table)
-            else frozenset()
-        )
+        if not found.has_table(table):
+            return frozenset()
+        return frozenset(column["name"] for column in found.get_columns(table))
 
     def create(self, table: Table) -> None:
         """Make a table, unless it is there. Of processes that make it at once, the server refuses all but the first."""

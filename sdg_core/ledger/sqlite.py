@@ -47,11 +47,10 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator["SqliteConnection"]:
         """See `Ledger.transaction`."""
-        with (
-            self._writing,
-            self._connection() as connection,
-        ):  # SQLite lets writers wait by sleeping, threads need not
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        # SQLite lets writers wait by sleeping; threads of one process need not.
+        with self._writing, self._connection() as connection:
+            synchronous = "FULL" if durable else "NORMAL"
+            connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteConnection(connection)
             connection.execute("COMMIT")
@@ -125,10 +124,8 @@ class SqliteConnection:
 
     def columns(self, table: str) -> frozenset[str]:
         """The columns of a table as it is; none if there is no such table."""
-        return frozenset(
-            row["name"]
-            for row in self.execute("SELECT name FROM pragma_table_info(:t)", {"t": table})
-        )
+        rows = self.execute("SELECT name FROM pragma_table_info(:t)", {"t": table})
+        return frozenset(row["name"] for row in rows)
 
     def create(self, table: Table) -> None:
         """Make a table, unless it is there."""
@@ -176,8 +173,12 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, 
 
 def _definition(column: TableColumn) -> str:
     kind = f"VARCHAR({column.length})" if column.kind == "string" else _TYPES[column.kind]
-    default = f" DEFAULT '{column.default}'" if column.default is not None else ""
-    return f"{column.name} {kind}{default}{'' if column.optional else ' NOT NULL'}"
+    definition = f"{column.name} {kind}"
+    if column.default is not None:
+        definition += f" DEFAULT '{column.default}'"
+    if not column.optional:
+        definition += " NOT NULL"
+    return definition
 
 
 def sqlite_file(path: Path) -> SqliteDatabase:
@@ -227,10 +228,9 @@ def sqlite_file_to_read(path: Path) -> SqliteDatabase:
     def connect() -> sqlite3.Connection:
         connection = _open((uri,), {"uri": True})
         if "row_group" in SqliteConnection(connection).columns(claims.name):
-            named = " ".join(
-                f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items()
-            )
-            unit = f"CASE row_group {named} ELSE printf('%05d', row_group) END AS unit"
+            named = [f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items()]
+            cases = " ".join(named)
+            unit = f"CASE row_group {cases} ELSE printf('%05d', row_group) END AS unit"
             connection.execute("PRAGMA temp_store=MEMORY")
             connection.execute(f"CREATE TEMP VIEW claims AS SELECT *, {unit} FROM main.claims")
         return connection

@@ -320,10 +320,10 @@ def _compared(table: pa.Table, columns: Sequence[str]) -> pl.Series:
     series = [_texts(table, name) for name in columns]
     if len(series) == 1:
         return series[0]
-    columns = [normalised(texts).to_list() for texts in series]
+    normal = [normalised(texts).to_list() for texts in series]
     nothing = (None,) * len(series)
     compared = []
-    for row in zip(*columns, strict=True):
+    for row in zip(*normal, strict=True):
         compared.append(orjson.dumps(row).decode() if row != nothing else None)
     return pl.Series(compared, dtype=pl.String)
 
