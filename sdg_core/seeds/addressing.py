@@ -36,7 +36,10 @@ def selected_range(num_rows: int, selection: IndexRange | PartitionBlock | None)
                     "would be empty",
                     remedy=f"use at most {counted(num_rows, 'partition')}",
                 )
-            return index * size, num_rows - index * size if index == parts - 1 else size
+            first = index * size
+            if index == parts - 1:
+                return first, num_rows - first
+            return first, size
         case None:
             if num_rows == 0:
                 raise SeedError(
@@ -55,7 +58,8 @@ def seed_rows(indices: Rows, *, config: SeedConfig, num_rows: int, seed: int) ->
     rows = np.empty_like(indices)
     for number in np.unique(passes):
         chosen = passes == number
-        rows[chosen] = permute(offsets[chosen], size=count, key=_pass_key(seed, int(number)))
+        key = _pass_key(seed, int(number))
+        rows[chosen] = permute(offsets[chosen], size=count, key=key)
     return first + rows
 
 
@@ -90,6 +94,5 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _pass_key(seed: int, number: int) -> bytes:
-    return hashlib.blake2b(
-        f"{seed}\x00{number}".encode(), digest_size=64, person=b"sdg/shuffle"
-    ).digest()
+    name = f"{seed}\x00{number}".encode()
+    return hashlib.blake2b(name, digest_size=64, person=b"sdg/shuffle").digest()

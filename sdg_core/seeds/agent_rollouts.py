@@ -92,28 +92,33 @@ class AgentRolloutReader(DirectoryReader):
             yield self._row(read, file)
 
     def _is_wanted(self, name: str) -> bool:
-        left_out = any(fnmatchcase(name, pattern) for pattern in _LEFT_OUT.get(self._format, ()))
-        return not left_out and super()._is_wanted(name)
+        for pattern in _LEFT_OUT.get(self._format, ()):
+            if fnmatchcase(name, pattern):
+                return False
+        return super()._is_wanted(name)
 
     def _row(self, read: Rollout, file: LocalFile) -> dict[str, Any]:
         facts = read.facts
         session = facts.get("root_session_id", file.path.stem)
         agent = facts.get("agent_id")
+        is_sidechain = bool(read.meta.pop("is_sidechain", False))
+        source_meta = orjson.dumps(read.meta, option=orjson.OPT_SORT_KEYS)
+        tool_calls = sum(len(message["tool_calls"]) for message in read.messages)
         return {
             "trace_id": f"{session}:{agent}" if agent else session,
             "source_kind": self._format,
             "source_path": self.listing(file, kind=self._format)["source_path"],
             "root_session_id": session,
             "agent_id": agent,
-            "is_sidechain": bool(read.meta.pop("is_sidechain", False)),
+            "is_sidechain": is_sidechain,
             **{name: facts.get(name) for name in _PLACES},
             "project_path": facts.get("cwd"),
             "started_at": min(read.times, default=None),
             "ended_at": max(read.times, default=None),
             "messages": read.messages,
-            "source_meta": orjson.dumps(read.meta, option=orjson.OPT_SORT_KEYS).decode(),
+            "source_meta": source_meta.decode(),
             "message_count": len(read.messages),
-            "tool_call_count": sum(len(message["tool_calls"]) for message in read.messages),
+            "tool_call_count": tool_calls,
             "final_assistant_message": _final_text(read.messages),
         }
 
@@ -135,11 +140,9 @@ def _text(item: Any) -> str:
 
 
 def _arguments(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value or {}, ensure_ascii=False, sort_keys=True)
-    )
+    if isinstance(value, str):
+        return value
+    return json.dumps(value or {}, ensure_ascii=False, sort_keys=True)
 
 
 def _call(identity: Any, name: Any, arguments: Any) -> dict[str, Any]:
@@ -190,7 +193,8 @@ def _claude_code(file: LocalFile) -> Rollout:
     for raw in _lines(file):
         count += 1
         read.remember(raw, names)
-        versions |= {str(raw["version"])} if raw.get("version") else set()
+        if raw.get("version"):
+            versions.add(str(raw["version"]))
         if raw.get("isSidechain"):
             read.meta["is_sidechain"] = True
         if raw.get("type") in ("user", "assistant"):
@@ -209,7 +213,8 @@ def _claude_message(read: Rollout, role: str, content: Any) -> None:
     for part in parts:
         match part:
             case {"type": "thinking"}:
-                thought.append(str(part.get("thinking") or part.get("text") or ""))
+                text = part.get("thinking") or part.get("text") or ""
+                thought.append(str(text))
             case {"type": "tool_use"}:
                 calls.append(_call(part["id"], part["name"], part.get("input")))
             case {"type": "tool_result"}:
@@ -238,18 +243,16 @@ def _codex(file: LocalFile) -> Rollout:
                     payload, {"root_session_id": "id", "cwd": "cwd", "git_branch": "git_branch"}
                 )
                 kept = ("originator", "cli_version", "model_provider", "source")
-                read.meta |= {name: str(payload[name]) for name in kept if payload.get(name)}
+                for name in kept:
+                    if payload.get(name):
+                        read.meta[name] = str(payload[name])
             case "response_item", "reasoning":
-                thought += [
-                    str(part["text"]) for part in payload.get("summary") or () if part.get("text")
-                ]
+                parts = payload.get("summary") or ()
+                thought += [str(part["text"]) for part in parts if part.get("text")]
             case "response_item", "message":
                 by_agent = payload["role"] == "assistant"
-                read.add(
-                    payload["role"],
-                    payload.get("content"),
-                    **(_thought(thought) if by_agent else {}),
-                )
+                reasoning = _thought(thought) if by_agent else {}
+                read.add(payload["role"], payload.get("content"), **reasoning)
             case "response_item", "function_call":
                 call = _call(payload["call_id"], payload["name"], payload.get("arguments"))
                 read.add("assistant", None, tool_calls=[call], **_thought(thought))
@@ -274,21 +277,20 @@ def _atif(file: LocalFile) -> Rollout:
     read = Rollout()
     read.remember(raw, {"root_session_id": "session_id"})
     agent = raw.get("agent") or {}
-    read.meta |= {
-        name: str(agent[name]) for name in ("name", "version", "model_name") if agent.get(name)
-    }
+    for name in ("name", "version", "model_name"):
+        if agent.get(name):
+            read.meta[name] = str(agent[name])
     for step in raw["steps"]:
         read.remember(step, {})
-        calls = [
-            _call(c["tool_call_id"], c["function_name"], c.get("arguments"))
-            for c in step.get("tool_calls") or ()
-        ]
+        calls = []
+        for call in step.get("tool_calls") or ():
+            arguments = call.get("arguments")
+            calls.append(_call(call["tool_call_id"], call["function_name"], arguments))
         thought = step.get("reasoning_content")
         read.add(step["source"], step.get("message"), reasoning_content=thought, tool_calls=calls)
         for result in (step.get("observation") or {}).get("results") or ():
-            read.add(
-                "tool", result.get("content"), tool_call_id=_optional(result.get("source_call_id"))
-            )
+            call_id = _optional(result.get("source_call_id"))
+            read.add("tool", result.get("content"), tool_call_id=call_id)
     return read
 
 

@@ -133,7 +133,8 @@ class ItemReader(SeedReader, Generic[Item]):
     @cached_property
     def _starts(self) -> list[int]:
         """The first row of each item, and the number of rows."""
-        return list(accumulate(map(self.count, self._all_items), initial=0))
+        counts = [self.count(item) for item in self._all_items]
+        return list(accumulate(counts, initial=0))
 
     @cached_property
     def _cache(self) -> "FrameCache":
@@ -157,7 +158,10 @@ class ItemReader(SeedReader, Generic[Item]):
     def _expanded(self, item: Item) -> pl.DataFrame:
         rows = [dict(row) for row in self.expand(item)]
         where = f"seed item {self.describe(item)}"
-        unknown = sorted({name for row in rows for name in row} - set(self.schema.names))
+        names: set[str] = set()
+        for row in rows:
+            names.update(row)
+        unknown = sorted(names - set(self.schema.names))
         if unknown:
             raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")
         try:

@@ -60,23 +60,23 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Names and plain types, as polars holds them; a column that is null throughout is text."""
     _refuse_unkept(schema)
-    return pa.schema(
-        [pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)]
-    )
+    fields = [pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)]
+    return pa.schema(fields)
 
 
 def _refuse_unkept(schema: pa.Schema) -> None:
     """Raise SeedError for columns that no row group could hold, before anything is paid for."""
-    repeated = sorted(name for name, count in Counter(schema.names).items() if count > 1)
-    if repeated:
-        raise SeedError(
-            f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them"
-        )
+    for name, count in sorted(Counter(schema.names).items()):
+        if count > 1:
+            raise SeedError(
+                f"two columns of the seed data are named {name!r}", remedy="rename one of them"
+            )
     for field in schema:
         _refuse(field, _unkept(field))
     if _refused_by_polars(schema):
         for field in schema:
-            _refuse(field, _refused_by_polars(pa.schema([field])))
+            alone = pa.schema([field])
+            _refuse(field, _refused_by_polars(alone))
 
 
 def _refuse(field: pa.Field, reason: str | None) -> None:
@@ -96,19 +96,20 @@ def _unkept(field: pa.Field) -> str | None:
     name = (field.metadata or {}).get(_EXTENSION_NAME, b"").decode(errors="replace")
     if isinstance(data_type, pa.BaseExtensionType):
         name = data_type.extension_name
+    if name in _KEPT_EXTENSIONS:
+        return None
     if name:
-        return (
-            None
-            if name in _KEPT_EXTENSIONS
-            else f"an extension type ({name}) that cannot be kept as it is"
-        )
-    found = next((reason for applies, reason in _UNKEPT if applies(data_type)), None)
-    if found is not None:
-        return found
+        return f"an extension type ({name}) that cannot be kept as it is"
+    for applies, reason in _UNKEPT:
+        if applies(data_type):
+            return reason
     if pa.types.is_dictionary(data_type):
         return _unkept(pa.field(field.name, data_type.value_type))
-    children = [data_type.field(place) for place in range(data_type.num_fields)]
-    return next((reason for reason in map(_unkept, children) if reason is not None), None)
+    for place in range(data_type.num_fields):
+        reason_of_child = _unkept(data_type.field(place))
+        if reason_of_child is not None:
+            return reason_of_child
+    return None
 
 
 def _refused_by_polars(schema: pa.Schema) -> str | None:
@@ -169,7 +170,8 @@ def _plain_type(data_type: pa.DataType) -> pa.DataType:
     if pa.types.is_large_list(data_type) or pa.types.is_list(data_type):
         return pa.list_(_plain_type(data_type.value_type))
     if pa.types.is_struct(data_type):
-        return pa.struct([pa.field(field.name, _plain_type(field.type)) for field in data_type])
+        fields = [pa.field(field.name, _plain_type(field.type)) for field in data_type]
+        return pa.struct(fields)
     if pa.types.is_dictionary(data_type):
         return _plain_type(data_type.value_type)
     return data_type

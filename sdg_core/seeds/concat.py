@@ -26,18 +26,19 @@ def open_files(files: Sequence[SeedFile], *, options: TextOptions | None = None)
     """
     for file in files:
         check_format(file)
-    if options is not None and options.stated and all(file.suffix == ".parquet" for file in files):
+    has_text = any(file.suffix != ".parquet" for file in files)
+    if options is not None and options.stated and not has_text:
         raise SeedError(
             f"seed file {files[0].name} is parquet, which says itself how it is read",
             remedy="remove separator, encoding, null_values and types from seed_config.source",
         )
     cache = ChunkCache()
-    readers = [
-        ParquetReader(file, cache=cache)
-        if file.suffix == ".parquet"
-        else TextFileReader(file, options=options)
-        for file in files
-    ]
+    readers: list[ParquetReader | TextFileReader] = []
+    for file in files:
+        if file.suffix == ".parquet":
+            readers.append(ParquetReader(file, cache=cache))
+        else:
+            readers.append(TextFileReader(file, options=options))
     return readers[0] if len(readers) == 1 else ConcatReader(readers)
 
 
@@ -84,7 +85,10 @@ class ConcatReader(SeedReader):
 
     def files(self) -> Mapping[str, str]:
         """Those of the readers, in order."""
-        return {name: digest for reader in self._readers for name, digest in reader.files().items()}
+        files: dict[str, str] = {}
+        for reader in self._readers:
+            files.update(reader.files())
+        return files
 
     def check_values(self) -> None:
         """Those of every file."""
@@ -93,7 +97,10 @@ class ConcatReader(SeedReader):
 
     def notices(self) -> tuple[str, ...]:
         """Those of every file."""
-        return tuple(notice for reader in self._readers for notice in reader.notices())
+        notices: list[str] = []
+        for reader in self._readers:
+            notices += reader.notices()
+        return tuple(notices)
 
     def check_unchanged(self) -> None:
         """Look at every file."""
@@ -102,7 +109,8 @@ class ConcatReader(SeedReader):
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, each file asked once."""
-        starts = [0, *accumulate(reader.num_rows for reader in self._readers)][:-1]
+        ends = accumulate(reader.num_rows for reader in self._readers)
+        starts = [0, *ends][:-1]
         return gather(rows, np.array(starts), self._take)
 
     def _take(self, place: int, rows: Rows) -> pl.DataFrame:

@@ -33,9 +33,12 @@ def read_csv(
     """The rows below the header, and notices of columns that got another name. Raises SeedError naming the line or column that
     cannot be kept."""
     stated = STATED_SEPARATOR.match(text)
+    separator = options.separator
     if stated is not None:
         text = text[stated.end() :]
-    separator = options.separator or (stated and stated[1]) or _separator_of(text, source=source)
+        separator = separator or stated[1]
+    if not separator:
+        separator = _separator_of(text, source=source)
     given = _header(text, separator, source=source)
     header = [name or f"column_{place}" for place, name in enumerate(given)]
     names = _distinct(header)
@@ -51,7 +54,8 @@ def read_csv(
     assert isinstance(frame, pl.DataFrame)
     frame.columns = names
     if options.null_values:
-        frame = frame.with_columns(pl.all().replace(dict.fromkeys(options.null_values)))
+        to_null = dict.fromkeys(options.null_values)
+        frame = frame.with_columns(pl.all().replace(to_null))
     columns = []
     for column in frame:
         stated_type = options.types.get(column.name)
@@ -84,7 +88,8 @@ def _separator_of(text: str, *, source: str) -> str:
     for separator in SEPARATORS:
         if separator not in header[0]:
             continue
-        if len({line.count(separator) for line in lines}) == 1:
+        counts = {line.count(separator) for line in lines}
+        if len(counts) == 1:
             return separator
         raise SeedError(
             f"{source}: the header is the one name {header[0]!r}, and it is not sure that {separator!r} separates columns",
@@ -94,19 +99,17 @@ def _separator_of(text: str, *, source: str) -> str:
 
 
 def _header(text: str, separator: str, *, source: str) -> list[str]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        found = next(
-            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row),
-            None,
-        )
+        for row in rows:
+            if row:
+                return row
     except csv.Error as error:
         raise SeedError(f"{source} cannot be read as csv: {error} in the header") from error
-    if found is None:
-        raise SeedError(
-            f"{source} is empty and cannot be read as csv",
-            remedy="its first line must name the columns",
-        )
-    return found
+    raise SeedError(
+        f"{source} is empty and cannot be read as csv",
+        remedy="its first line must name the columns",
+    )
 
 
 def _texts(text: str, separator: str, *, width: int, source: str) -> pa.Table:
@@ -168,15 +171,20 @@ def _as_printed(column: pl.Series) -> pl.Series:
         return column
     first = texts[0]
     if first in ("true", "false", "True", "False"):
-        if any(texts.is_in(list(notation)).all() for notation in _TRUTH):
-            return (column.str.to_lowercase() == "true").alias(column.name)
+        for notation in _TRUTH:
+            if texts.is_in(list(notation)).all():
+                is_true = column.str.to_lowercase() == "true"
+                return is_true.alias(column.name)
         return column
     if re.match(_PLAIN_NUMBER, first) is None or not texts.str.contains(_PLAIN_NUMBER).all():
         return column
     if texts.str.contains(_INTEGER).all():
         numbers = column.cast(pl.Int64, strict=False)
-        return numbers if numbers.null_count() == column.null_count() else column
-    return column.cast(pl.Float64) if _notation_of(texts) is not None else column
+        all_fit = numbers.null_count() == column.null_count()
+        return numbers if all_fit else column
+    if _notation_of(texts) is None:
+        return column
+    return column.cast(pl.Float64)
 
 
 def _notation_of(texts: pl.Series) -> str | None:
@@ -191,4 +199,6 @@ def _notation_of(texts: pl.Series) -> str | None:
         return "fixed"
     if not decimals.is_null().any() and not decimals.str.contains(r"[0-9]0$").any():
         return "repr"
-    return None if decimals.str.ends_with("0").any() else "short"
+    if decimals.str.ends_with("0").any():
+        return None
+    return "short"

@@ -87,16 +87,15 @@ def _arguments(
     """The constructor's arguments. Raises SeedError if it does not take the parameters that the file gives."""
     signature = inspect.signature(kind)
     given = {"base": base, "root": root}
-    arguments = {
-        **{name: value for name, value in given.items() if name in signature.parameters},
-        **source.params,
-    }
+    wanted = {name: value for name, value in given.items() if name in signature.parameters}
+    arguments = {**wanted, **source.params}
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        taken = ", ".join(name for name in signature.parameters if name not in given) or "none"
+        taken = [name for name in signature.parameters if name not in given]
         raise SeedError(
-            f"seed_config.source.params: {error}", remedy=f"{source.reader} takes: {taken}"
+            f"seed_config.source.params: {error}",
+            remedy=f"{source.reader} takes: {', '.join(taken) or 'none'}",
         ) from error
     return arguments
 

@@ -84,12 +84,15 @@ def hosts_of(url: sa.URL) -> list[str]:
     given = [url.host or ""] if "host" not in url.query else []
     for option in ("host", "hostaddr"):
         values = url.query.get(option, ())
-        for value in (values,) if isinstance(values, str) else values:
+        if isinstance(values, str):
+            values = (values,)
+        for value in values:
             given += [_without_port(host) for host in value.split(",")]
     return [host.lower().rstrip(".") for host in given]
 
 
 def _without_port(host: str) -> str:
     """`name:5432`, as SQLAlchemy's lists of hosts have it."""
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdecimal() and ":" not in name else host
+    name, _, port = host.rpartition(":")
+    has_port = port.isdecimal() and host.count(":") == 1
+    return name if has_port else host

@@ -41,10 +41,8 @@ def kept_digest(
     directory = cache_directory(os.environ if env is None else env)
     if directory is None:
         return compute()[0]
-    path = (
-        directory
-        / hashlib.sha256(repr((place, stamp)).encode("utf-8", "backslashreplace")).hexdigest()
-    )
+    described = repr((place, stamp)).encode("utf-8", "backslashreplace")
+    path = directory / hashlib.sha256(described).hexdigest()
     with suppress(OSError, UnicodeDecodeError):
         found = path.read_text(encoding="ascii")
         if _DIGEST.fullmatch(found):

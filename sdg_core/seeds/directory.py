@@ -43,8 +43,9 @@ class DirectoryReader(ItemReader[str]):
         self.directory = resolve(path, base=base, root=root)
         check_readable(self.directory)
         if not self.directory.is_dir():
+            fault = "is a file" if self.directory.exists() else "does not exist"
             raise SeedError(
-                f"seed directory {self.directory} {'is a file' if self.directory.exists() else 'does not exist'}",
+                f"seed directory {self.directory} {fault}",
                 remedy="check seed_config.source.path; a relative path starts at the dataset file",
             )
 
@@ -102,13 +103,14 @@ class DirectoryReader(ItemReader[str]):
     def _files(self) -> dict[str, LocalFile]:
         found: list[str] = []
         for directory, directories, names in os.walk(self.directory, onerror=_unreadable):
-            paths = [Path(directory, name) for name in names if self._is_wanted(name)]
-            found += [
-                path.relative_to(self.directory).as_posix() for path in paths if path.is_file()
-            ]
-            directories[:] = [
-                name for name in directories if self._recursive and not name.startswith(".")
-            ]
+            for name in names:
+                path = Path(directory, name)
+                if self._is_wanted(name) and path.is_file():
+                    found.append(path.relative_to(self.directory).as_posix())
+            entered = []
+            if self._recursive:
+                entered = [name for name in directories if not name.startswith(".")]
+            directories[:] = entered
         return {relative: LocalFile(self.directory / relative) for relative in sorted(found)}
 
     def _is_wanted(self, name: str) -> bool:

@@ -212,7 +212,8 @@ def file_digest(path: Path, stamp: Stamp) -> str:
         with path.open("rb") as file:
             before = _stamp(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return f"sha256:{digest}", before == stamp == _stamp(os.fstat(file.fileno()))
+            after = _stamp(os.fstat(file.fileno()))
+            return f"sha256:{digest}", before == stamp == after
 
     found = path.stat()
     changed_at = max(found.st_mtime, found.st_ctime)

@@ -113,11 +113,16 @@ def _is_forbidden(path: str) -> bool:
     parts = tuple(path.split(os.sep))
     if parts[-1] in _FILES or not _DIRECTORIES.isdisjoint(parts):
         return True
-    return not _BELOW_FIRST.isdisjoint(parts) and any(
-        parts[start : start + len(run)] == run for run in _BELOW for start in range(len(parts))
-    )
+    if _BELOW_FIRST.isdisjoint(parts):
+        return False
+    for run in _BELOW:
+        for start in range(len(parts)):
+            if parts[start : start + len(run)] == run:
+                return True
+    return False
 
 
 @lru_cache(maxsize=1)
 def _system_devices() -> frozenset[int]:
-    return frozenset(os.stat(place).st_dev for place in ("/proc", "/sys") if os.path.exists(place))
+    places = [place for place in ("/proc", "/sys") if os.path.exists(place)]
+    return frozenset(os.stat(place).st_dev for place in places)

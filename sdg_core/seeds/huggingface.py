@@ -113,7 +113,8 @@ class HubFile(SeedFile):
     def stamp(self) -> Stamp:
         """What the hub says of the file."""
         facts = self._facts()
-        return tuple(str(facts.get(name)) for name in _FACTS)
+        marks = [facts.get(name) for name in _FACTS]
+        return tuple(map(str, marks))
 
     def open(self) -> IO[bytes]:
         """Open for reading in ranges."""

@@ -34,7 +34,10 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
     says_infinity = "Infinity" in text
     if not records:
         raise SeedError(f"{source} holds no record", remedy="write one object per row")
-    names = [*dict.fromkeys(name for record in records for name in record)]
+    seen: dict[str, None] = {}
+    for record in records:
+        seen.update(dict.fromkeys(record))
+    names = [*seen]
     check_names(names, source=source, options=options)
     arrays = []
     for name in names:
@@ -42,13 +45,14 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
         if options.null_values:
             values = [_unless_null(value, options.null_values) for value in values]
         where = f"{source}: column {name!r}"
-        arrays.append(_array(values, options.types.get(name), where=where))
+        array = _array(values, options.types.get(name), where=where)
         if not says_infinity and any(map(_is_infinite, _leaves(values))):
             raise SeedError(
                 f"{where} holds a number beyond what 64 bits can hold, such as 1e400",
                 remedy="write it as text, in quotes",
             )
-        _check_keys(arrays[-1].type, where=where)
+        _check_keys(array.type, where=where)
+        arrays.append(array)
     frame = pl.from_arrow(pa.table(arrays, names=names))
     assert isinstance(frame, pl.DataFrame)
     return frame
@@ -97,9 +101,8 @@ def _refuse_columns(found: Any, source: str) -> None:
         return
     columns = list(found.values())
     is_split = {"columns", "data"} <= found.keys() <= {"columns", "index", "data", "schema"}
-    if all(_is_by_number(column) for column in columns) or (
-        is_split and all(isinstance(column, list) for column in columns)
-    ):
+    is_split = is_split and all(isinstance(column, list) for column in columns)
+    if is_split or all(_is_by_number(column) for column in columns):
         raise SeedError(
             f"{source} holds columns, not one object per row",
             remedy="write it with df.to_json(path, orient='records', lines=True), or as parquet",
@@ -108,9 +111,10 @@ def _refuse_columns(found: Any, source: str) -> None:
 
 def _is_by_number(column: Any) -> bool:
     """Whether an object's keys are the numbers of rows."""
-    return (
-        isinstance(column, dict) and bool(column) and [*column] == [*map(str, range(len(column)))]
-    )
+    if not isinstance(column, dict) or not column:
+        return False
+    numbers = [str(number) for number in range(len(column))]
+    return [*column] == numbers
 
 
 def _line(line: str, suffix: str, where: str) -> Record:
@@ -169,21 +173,18 @@ def _as_text(value: Any) -> str | None:
     return json.dumps(value)
 
 
-def _is_too_large(leaf: Any) -> bool:
-    return type(leaf) is int and not -_INT64 <= leaf < _INT64
-
-
 def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.Array:
     if type_name == "str":
         values = [_as_text(value) for value in values]
-    large = next(filter(_is_too_large, _leaves(values)), None)
-    if large is not None:
-        raise SeedError(
-            f"{where} holds {large}, a whole number beyond 64 bits",
-            remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
-        )
+    for leaf in _leaves(values):
+        if type(leaf) is int and not -_INT64 <= leaf < _INT64:
+            raise SeedError(
+                f"{where} holds {leaf}, a whole number beyond 64 bits",
+                remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
+            )
+    data_type = ARROW_TYPES[type_name] if type_name is not None else None
     try:
-        array = array_of(values, ARROW_TYPES[type_name] if type_name is not None else None)
+        array = array_of(values, data_type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         expected = "holds values of several types"

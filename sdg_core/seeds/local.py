@@ -28,13 +28,11 @@ def open_local(
     stored: finds a file of an object store by its URL; `{root}` may be one.
     """
     files: list[SeedFile] = []
-    for path in [source.path] if isinstance(source.path, str) else source.path:
-        if (
-            stored is not None
-            and path.startswith("{root}/")
-            and "://" in root
-            and not _WILDCARDS & {*path}
-        ):
+    paths = [source.path] if isinstance(source.path, str) else source.path
+    for path in paths:
+        is_stored = path.startswith("{root}/") and "://" in root
+        is_pattern = bool(_WILDCARDS & {*path})
+        if stored is not None and is_stored and not is_pattern:
             files.append(_in_object_store(path.replace("{root}", root), source, stored))
         else:
             files += [LocalFile(found) for found in _matching(path, source, base=base, root=root)]
@@ -59,7 +57,8 @@ def resolve(path: str, *, base: Path, root: str) -> Path:
             remedy="name single files as {root}/path, or copy the files to this machine, or read a finished dataset of the root: "
             "{seed_type: dataset, dataset: NAME}",
         )
-    return base / path.replace("{root}", str(Path(root).absolute()))
+    absolute_root = str(Path(root).absolute())
+    return base / path.replace("{root}", absolute_root)
 
 
 def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> list[Path]:
@@ -74,10 +73,11 @@ def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> l
         )
     if not _WILDCARDS & {*path}:
         raise SeedError(f"seed file {plain} does not exist{_near(plain)}", remedy=_remedy(source))
-    pattern = resolve(
-        path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute()))
-    )
-    found = sorted(Path(name) for name in matching(str(pattern)) if Path(name).is_file())
+    literal_base = Path(glob.escape(str(base)))
+    literal_root = glob.escape(str(Path(root).absolute()))
+    pattern = resolve(path, base=literal_base, root=literal_root)
+    matches = [Path(name) for name in matching(str(pattern))]
+    found = sorted(match for match in matches if match.is_file())
     if not found:
         raise SeedError(f"no seed file matches {plain}", remedy=_remedy(source))
     return found

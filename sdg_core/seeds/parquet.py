@@ -55,14 +55,10 @@ class ParquetReader(FileReader):
     def check_values(self) -> None:
         """Look at the bounds of columns of times: in the footer, else by reading these columns."""
         source = f"seed file {self.file.name}"
-        unknown = [
-            field
-            for field in self.arrow_schema
-            if is_bounded(field.type) and not self._check_footer(field, source)
-        ]
-        if not unknown:
+        bounded = [field for field in self.arrow_schema if is_bounded(field.type)]
+        names = [field.name for field in bounded if not self._check_footer(field, source)]
+        if not names:
             return
-        names = [field.name for field in unknown]
         with self.reading(), self.file.open() as file:
             for table in decoded(file, rows=CHUNK_ROWS, columns=names):
                 for name, values in zip(table.schema.names, table.columns, strict=True):
@@ -75,38 +71,32 @@ class ParquetReader(FileReader):
         if bounds(field.type) is None or is_converted:
             return False
         metadata = self._footer[0]
-        places = [
-            place
-            for place in range(metadata.num_columns)
-            if metadata.schema.column(place).path == field.name
-        ]
-        if len(places) != 1 or metadata.schema.column(places[0]).physical_type not in (
-            "INT32",
-            "INT64",
-        ):
+        columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+        places = [place for place, column in enumerate(columns) if column.path == field.name]
+        if len(places) != 1:
+            return False
+        if columns[places[0]].physical_type not in ("INT32", "INT64"):
             return False
         for group in range(metadata.num_row_groups):
-            facts = metadata.row_group(group).column(places[0])
-            if facts.statistics is None or not facts.statistics.has_min_max:
+            statistics = metadata.row_group(group).column(places[0]).statistics
+            if statistics is None or not statistics.has_min_max:
                 return False
-            for number in (facts.statistics.min_raw, facts.statistics.max_raw):
+            for number in (statistics.min_raw, statistics.max_raw):
                 check_number(field.name, number, data_type=field.type, source=source)
         return True
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, from the chunks that hold them."""
-        return gather(
-            rows, self._chunks[:, 0], lambda chunk, wanted: take(self._chunk(chunk), wanted)
-        )
+        starts = self._chunks[:, 0]
+        return gather(rows, starts, lambda chunk, wanted: take(self._chunk(chunk), wanted))
 
     @cached_property
     def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
         with self.reading(), self.file.open() as source:
             opened = pq.ParquetFile(source)
             metadata = opened.metadata
-        counted = sum(
-            metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)
-        )
+        groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+        counted = sum(group.num_rows for group in groups)
         if metadata.num_rows != counted or counted > MAX_ROWS:
             claimed = f"its footer says {metadata.num_rows:,} rows, and {counted:,} in its row groups (at most {MAX_ROWS:,})"
             raise self.file.unreadable(ValueError(claimed))
@@ -122,11 +112,10 @@ class ParquetReader(FileReader):
             width = max(1, facts.total_byte_size // max(1, facts.num_rows))
             most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // width))
             # Chunks of one size: a small last one would often be passed over, and cost another pass when it is wanted.
-            size = -(-facts.num_rows // max(1, -(-facts.num_rows // most)))
-            chunks += [
-                (first + start, group, min(size, facts.num_rows - start))
-                for start in range(0, facts.num_rows, max(1, size))
-            ]
+            count = max(1, -(-facts.num_rows // most))
+            size = max(1, -(-facts.num_rows // count))
+            for start in range(0, facts.num_rows, size):
+                chunks.append((first + start, group, min(size, facts.num_rows - start)))
             first += facts.num_rows
         return np.array(chunks, dtype=np.int64).reshape(-1, 3)
 

@@ -97,7 +97,9 @@ def decoded(
 def _path(file: IO[bytes]) -> str | None:
     """Of a file of this machine, which the process can open itself."""
     is_local = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
-    return os.path.abspath(file.name) if is_local and isinstance(file.name, str) else None
+    if not is_local or not isinstance(file.name, str):
+        return None
+    return os.path.abspath(file.name)
 
 
 def _asked(process: BoundedProcess, request: dict[str, Any], file: IO[bytes]) -> Any:

@@ -76,7 +76,8 @@ _worker = ThreadPoolExecutor(1)
 
 def _written(batch: pa.RecordBatch) -> memoryview:
     table = pa.Table.from_batches([batch])
-    plain = pa.schema([field.with_type(without_dictionaries(field.type)) for field in table.schema])
+    fields = [field.with_type(without_dictionaries(field.type)) for field in table.schema]
+    plain = pa.schema(fields)
     if plain.types != table.schema.types:
         table = table.cast(plain)
     sink = pa.BufferOutputStream()
@@ -90,21 +91,22 @@ def without_dictionaries(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         return without_dictionaries(kind.value_type)
     if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(without_dictionaries(kind.value_type)))
+        return pa.list_(_plain_field(kind.value_field))
     if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(without_dictionaries(kind.value_type)))
+        return pa.large_list(_plain_field(kind.value_field))
     if pa.types.is_fixed_size_list(kind):
-        value = kind.value_field.with_type(without_dictionaries(kind.value_type))
-        return pa.list_(value, kind.list_size)
+        return pa.list_(_plain_field(kind.value_field), kind.list_size)
     if pa.types.is_struct(kind):
-        return pa.struct([part.with_type(without_dictionaries(part.type)) for part in kind])
+        return pa.struct([_plain_field(field) for field in kind])
     if pa.types.is_map(kind):
-        return pa.map_(
-            kind.key_field.with_type(without_dictionaries(kind.key_type)),
-            kind.item_field.with_type(without_dictionaries(kind.item_type)),
-            kind.keys_sorted,
-        )
+        key = _plain_field(kind.key_field)
+        item = _plain_field(kind.item_field)
+        return pa.map_(key, item, kind.keys_sorted)
     return kind
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(without_dictionaries(field.type))
 
 
 class _AskedFile(io.RawIOBase):

@@ -106,8 +106,10 @@ def _duckdb_settings(query: str) -> list[str]:
     files = files_in_query(query)
     for path in files:
         check_readable(path)
-    named = dict.fromkeys([*map(str, files), *filter(glob.has_magic, quoted(query))])
-    allowed = ", ".join("'" + name.replace("'", "''") + "'" for name in named)
+    patterns = [name for name in quoted(query) if glob.has_magic(name)]
+    named = dict.fromkeys([*map(str, files), *patterns])
+    escaped = [name.replace("'", "''") for name in named]
+    allowed = ", ".join(f"'{name}'" for name in escaped)
     return [
         f"SET allowed_paths = [{allowed}]",
         "SET autoload_known_extensions = false",
@@ -120,8 +122,7 @@ def _duckdb_settings(query: str) -> list[str]:
 def _bound_duckdb(connection: Any, settings: list[str], query: str) -> None:
     for statement in settings:
         connection.execute(statement)
-    if any(
-        str(statement.type).rpartition(".")[2] != "SELECT"
-        for statement in connection.extract_statements(query)
-    ):
-        raise SeedError("seed database: the query is not a SELECT", remedy=_ONLY_READS)
+    for statement in connection.extract_statements(query):
+        kind = str(statement.type).rpartition(".")[2]
+        if kind != "SELECT":
+            raise SeedError("seed database: the query is not a SELECT", remedy=_ONLY_READS)

@@ -60,7 +60,9 @@ class Seeds:
         """The reader's; with the rule for numbers of 32 bits, which the first release showed with other digits."""
         found = self._reader.digest()
         is_single = any(pa.types.is_float32(field.type) for field in self._reader.schema)
-        return digest([found, "single precision 2"]) if is_single else found
+        if is_single:
+            return digest([found, "single precision 2"])
+        return found
 
     def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
         """The seed columns of the records with these indices. Raises SeedError if the data has changed since it was opened:

@@ -152,11 +152,9 @@ def _unified(names: Sequence[str], batches: Sequence[pa.Table], where: str) -> p
     if not batches:
         return pa.table({name: pa.nulls(0, pa.string()) for name in names})
     for name in names:
+        schemas = [pa.schema([batch.schema.field(name)]) for batch in batches]
         try:
-            pa.unify_schemas(
-                [pa.schema([batch.schema.field(name)]) for batch in batches],
-                promote_options="permissive",
-            )
+            pa.unify_schemas(schemas, promote_options="permissive")
         except pa.ArrowException as error:
             raise _mixed(name, str(error), where) from error
     return pa.concat_tables(batches, promote_options="permissive").combine_chunks()
@@ -186,10 +184,9 @@ def _shown(url: sa.URL) -> str:
 
 
 def _without_password(message: str, url: sa.URL) -> str:
-    secrets = [
-        url.password,
-        *(value for values in url.normalized_query.values() for value in values),
-    ]
+    secrets = [url.password]
+    for values in url.normalized_query.values():
+        secrets += values
     for secret in secrets:
         if secret:
             message = message.replace(str(secret), "***")

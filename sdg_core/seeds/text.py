@@ -54,10 +54,10 @@ def read_text_table(
     options = options or TextOptions()
     text = _decoded(content, options.encoding, source=source)
     if suffix in (".csv", ".tsv"):
-        separator = options.separator or ("\t" if suffix == ".tsv" else None)
-        frame, notices = read_csv(
-            text, source=source, options=replace(options, separator=separator)
-        )
+        csv_options = options
+        if suffix == ".tsv" and not options.separator:
+            csv_options = replace(options, separator="\t")
+        frame, notices = read_csv(text, source=source, options=csv_options)
     else:
         frame = read_json(text, suffix, source=source, options=options)
         notices = ()
@@ -69,11 +69,11 @@ def read_text_table(
 def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
     remedy = "set encoding in seed_config.source, as in cp1252"
     if encoding is None:
-        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
-        if marked is not None:
-            raise SeedError(
-                f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source"
-            )
+        for mark, name in _MARKS.items():
+            if content.startswith(mark):
+                raise SeedError(
+                    f"{source} is {name} text", remedy=f"set encoding: {name} in seed_config.source"
+                )
     try:
         for mark, (kind, cure) in _NO_TEXT.items():
             if content.startswith(mark) and not content.isascii():

@@ -23,7 +23,8 @@ def is_bounded(data_type: pa.DataType) -> bool:
     """Whether there are times in this type, at any depth."""
     if bounds(data_type) is not None:
         return True
-    return any(is_bounded(data_type.field(place).type) for place in range(data_type.num_fields))
+    children = [data_type.field(place).type for place in range(data_type.num_fields)]
+    return any(is_bounded(child) for child in children)
 
 
 def bounds(data_type: pa.DataType) -> tuple[int, int] | None:
@@ -54,7 +55,8 @@ def check_times(name: str, values: pa.Array, *, source: str) -> None:
             continue
         import pyarrow.compute as pc  # takes as long to import as ten rows take to generate
 
-        found = pc.min_max(leaf.view(pa.int32() if leaf.type.bit_width == 32 else pa.int64()))
+        integers = pa.int32() if leaf.type.bit_width == 32 else pa.int64()
+        found = pc.min_max(leaf.view(integers))
         for number in (found["min"].as_py(), found["max"].as_py()):
             check_number(name, number, data_type=leaf.type, source=source)
 

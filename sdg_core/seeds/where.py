@@ -100,9 +100,8 @@ class WhereReader(SeedReader):
     def _evaluate(self, total: int) -> Iterator[bool]:
         names = self._template.names
         for start in range(0, total, BATCH_ROWS):
-            frame = self._source.read(
-                np.arange(start, min(start + BATCH_ROWS, total), dtype=np.int64)
-            )
+            stop = min(start + BATCH_ROWS, total)
+            frame = self._source.read(np.arange(start, stop, dtype=np.int64))
             for place, row in enumerate(frame.select(names).iter_rows(named=True)):
                 yield self._is_true(row, start + place)
 
@@ -133,11 +132,9 @@ class WhereReader(SeedReader):
         with suppress(OSError):
             if self._place is not None:
                 bits = np.fromfile(self._place, dtype=np.uint8)
-                return (
-                    np.unpackbits(bits, count=total).astype(np.bool_)
-                    if len(bits) == -(-total // 8)
-                    else None
-                )
+                is_whole = len(bits) == -(-total // 8)
+                if is_whole:
+                    return np.unpackbits(bits, count=total).astype(np.bool_)
         return None
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:

@@ -53,12 +53,14 @@ def create_together(files: Mapping[StorePath, bytes]) -> bool:
     with exclusive_lock(directory / ".lock"):
         if any(path.exists() for path in files):
             return False
-        write_together([NewFile(path, partial(_fill, content)) for path, content in files.items()])
+        new = [NewFile(path, partial(_fill, content)) for path, content in files.items()]
+        write_together(new)
     return True
 
 
 def _created(path: StorePath, content: bytes) -> bool:
-    return read_modify_write(path, lambda old: content if old is None else None) == content
+    found = read_modify_write(path, lambda old: content if old is None else None)
+    return found == content
 
 
 def _fill(content: bytes, file: IO[bytes]) -> None:
@@ -101,8 +103,11 @@ def remove_directory(path: StorePath) -> None:
 def quarantine(path: StorePath, directory: StorePath) -> StorePath:
     """Move a file into `directory` under a name that is still free; returns where it went. Raises StoreError."""
     with store_errors("move aside", path):
-        places = (directory / f"{path.stem}.{number}{path.suffix}" for number in range(1_000_000))
-        target = next(place for place in places if not place.exists())
+        number = 0
+        target = directory / f"{path.stem}.{number}{path.suffix}"
+        while target.exists():
+            number += 1
+            target = directory / f"{path.stem}.{number}{path.suffix}"
         storage_of(path).move(target)
         return target
 

@@ -86,7 +86,9 @@ class Bucket:
         """Bytes of an object that is still the one with this etag; another one is a FileNotFoundError."""
         import obstore
 
-        options: Any = {"range": (start, stop), **({"if_match": etag} if etag else {})}
+        options: Any = {"range": (start, stop)}
+        if etag:
+            options["if_match"] = etag
         with self._faults():
             try:
                 found = obstore.get(self._store, key, options=options)
@@ -145,9 +147,9 @@ class Bucket:
 
         with self._faults():
             found = obstore.list_with_delimiter(self._store, prefix or None)
-            return [str(name).rstrip("/") for name in found["common_prefixes"]], [
-                _listed(o) for o in found["objects"]
-            ]
+            prefixes = [str(name).rstrip("/") for name in found["common_prefixes"]]
+            objects = [_listed(each) for each in found["objects"]]
+            return prefixes, objects
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there do not matter."""
@@ -200,15 +202,19 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
     if scheme == "memory":
         return Bucket(url, MemoryStore())
     given = dict(settings)
-    attempts = given.get("AWS_MAX_ATTEMPTS", "")
     options: Any = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
-    options |= {
-        name: given.get(f"AWS_{name.upper()}", "").lower() in ("true", "1") for name in _SWITCHES
-    }
-    retries = max(0, (int(attempts) if attempts.isdecimal() else MAX_ATTEMPTS) - 1)
+    for switch in _SWITCHES:
+        value = given.get(f"AWS_{switch.upper()}", "")
+        options[switch] = value.lower() in ("true", "1")
+    attempts = MAX_ATTEMPTS
+    if given.get("AWS_MAX_ATTEMPTS", "").isdecimal():
+        attempts = int(given["AWS_MAX_ATTEMPTS"])
     store = S3Store(
         name,
-        retry_config={"max_retries": retries, "backoff": {"max_backoff": timedelta(seconds=8)}},
+        retry_config={
+            "max_retries": max(0, attempts - 1),
+            "backoff": {"max_backoff": timedelta(seconds=8)},
+        },
         client_options=options,
     )
     return Bucket(url, store)
@@ -217,10 +223,10 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
 def open_bucket(url: str) -> Bucket:
     """The bucket `s3://name`, by the environment of this process. Raises StoreError where the library is not installed."""
     scheme = url.partition("://")[0]
-    names = (
-        sorted(name for name in os.environ if name.startswith("AWS_")) if scheme != "memory" else []
-    )
-    return _open(url, tuple((name, os.environ[name]) for name in names))
+    if scheme == "memory":
+        return _open(url, ())
+    settings = [(name, value) for name, value in os.environ.items() if name.startswith("AWS_")]
+    return _open(url, tuple(sorted(settings)))
 
 
 def _listed(meta: Any) -> Listed:
@@ -229,8 +235,10 @@ def _listed(meta: Any) -> Listed:
 
 def _fault(text: str, *, url: str) -> ObjectStoreFault:
     """What went wrong, in words that hold no secret."""
-    code = next(iter(re.findall(r"<Code>(\w+)</Code>", text)), None)
-    status = next(iter(re.findall(r"status code: (\d{3})", text)), None)
+    code_found = re.search(r"<Code>(\w+)</Code>", text)
+    status_found = re.search(r"status code: (\d{3})", text)
+    code = code_found[1] if code_found is not None else None
+    status = status_found[1] if status_found is not None else None
     if code is not None and code in _REMEDIES:
         reason = {
             "NoSuchBucket": "the bucket does not exist",
@@ -273,11 +281,9 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
             f"{place} {what}",
             "check the network, AWS_ENDPOINT_URL and AWS_REGION, then run the same command again",
         )
-    first = (
-        re.sub(r"//[^/@\s]*@", "//", text.splitlines()[0] if text else "unknown fault")
-        .partition("<")[0]
-        .strip()
-    )
+    first_line = text.splitlines()[0] if text else "unknown fault"
+    without_login = re.sub(r"//[^/@\s]*@", "//", first_line)
+    reason = without_login.partition("<")[0].strip()
     return ObjectStoreFault(
-        errno.EIO, first, f"check the root {url} and the AWS_ variables of the environment"
+        errno.EIO, reason, f"check the root {url} and the AWS_ variables of the environment"
     )

@@ -98,10 +98,13 @@ def dump_failures(failures: Iterable[Failure]) -> bytes:
 
 def _written(failure: Failure) -> dict[str, Any]:
     """The fields that are set, in a form that JSON lines can hold: a message may repeat what a function of the user raised."""
-    given = {name: value for name, value in asdict(failure).items() if value is not None}
-    return {
-        name: writable(value) if isinstance(value, str) else value for name, value in given.items()
-    }
+    fields = {}
+    for name, value in asdict(failure).items():
+        if isinstance(value, str):
+            fields[name] = writable(value)
+        elif value is not None:
+            fields[name] = value
+    return fields
 
 
 def parse_failures(data: bytes) -> list[Failure]:

@@ -67,11 +67,10 @@ def find_files(
     """
     files = version.row_group_files(first=first)
     known = known or {}
-    found = {
-        index: known[index]
-        for index, file in files.items()
-        if index in known and known[index].stamp == file.stamp
-    }
+    found = {}
+    for index, file in files.items():
+        if index in known and known[index].stamp == file.stamp:
+            found[index] = known[index]
     if len(files) - len(found) >= WORTH_AN_INDEX:
         indexed = _read_index(version)
         for index, file in files.items():
@@ -79,22 +78,23 @@ def find_files(
             if index not in found and entry is not None and entry.stamp == file.stamp:
                 found[index] = FoundFile(file.stamp, entry.footer, indexed=True)
     left = [index for index in files if index not in found]
-    for index, content in zip(
-        left, _read_footers([version.row_group(index) for index in left]), strict=True
-    ):
+    contents = _read_footers([version.row_group(index) for index in left])
+    for index, content in zip(left, contents, strict=True):
         found[index] = FoundFile(files[index].stamp, content)
     return dict(sorted(found.items()))
 
 
 def write_index(version: VersionLayout, files: Mapping[int, FoundFile]) -> None:
     """Write down what the files say, if they are many and not all of it is written down. Raises StoreError."""
-    if len(files) < WORTH_AN_INDEX or all(file.indexed for file in files.values()):
+    if len(files) < WORTH_AN_INDEX:
         return
-    entries = {
-        version.row_group(index).name: {"stamp": file.stamp, "footer": file.found.model_dump()}
-        for index, file in files.items()
-        if isinstance(file.found, Footer)
-    }
+    if all(file.indexed for file in files.values()):
+        return
+    entries = {}
+    for index, file in files.items():
+        if isinstance(file.found, Footer):
+            name = version.row_group(index).name
+            entries[name] = {"stamp": file.stamp, "footer": file.found.model_dump()}
     content = orjson.dumps({"format": _FORMAT, "fields": _fields(), "files": entries})
     write_atomic(version.footers, pa.compress(content, codec="zstd", asbytes=True))
 

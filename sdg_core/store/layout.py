@@ -153,9 +153,12 @@ class VersionLayout:
         after = f"batch_{row_group_key(first - 1)}.parquet" if first else None
         with store_errors("list", self.row_groups):
             files = list_files(self.row_groups, after=after)
-        matches = ((_BATCH.fullmatch(file.name), file) for file in files)
-        found = {int(match[1]): file for match, file in matches if match}
-        return {index: file for index, file in found.items() if index >= first}
+        found = {}
+        for file in files:
+            match = _BATCH.fullmatch(file.name)
+            if match and int(match[1]) >= first:
+                found[int(match[1])] = file
+        return found
 
 
 @dataclass(frozen=True)
@@ -201,15 +204,16 @@ class DatasetLayout:
         """Where else there is data of a dataset of this name, if there is none here."""
         if not self.other_roots or self.versions():
             return None
-        return next(
-            (root / self.dataset for root in self.other_roots if _is_started(root / self.dataset)),
-            None,
-        )
+        for root in self.other_roots:
+            if _is_started(root / self.dataset):
+                return root / self.dataset
+        return None
 
 
 def _is_started(directory: Path) -> bool:
     """Whether a directory holds a version of a dataset; one that cannot be read holds none that a run could go on with."""
-    return any(_VERSION.fullmatch(found.parent.name) for found in directory.glob("*/metadata.json"))
+    names = [found.parent.name for found in directory.glob("*/metadata.json")]
+    return any(_VERSION.fullmatch(name) for name in names)
 
 
 def part_name(number: int) -> str:
@@ -219,7 +223,8 @@ def part_name(number: int) -> str:
 
 def part_files(directory: StorePath) -> tuple[StorePath, ...]:
     """The files of a post-generation output, in order."""
-    return tuple(sorted(directory.glob("part-*.parquet"), key=str))
+    parts = directory.glob("part-*.parquet")
+    return tuple(sorted(parts, key=str))
 
 
 def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> StorePath:
@@ -231,7 +236,8 @@ def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> Sto
     if chosen.startswith("file://"):
         from urllib.request import url2pathname  # with it come http.client and a parser of mails
 
-        return Path(url2pathname(urlsplit(chosen).path))
+        path = urlsplit(chosen).path
+        return Path(url2pathname(path))
     if "://" in chosen:
         return object_path(chosen)
     place = Path(chosen).expanduser()
@@ -247,7 +253,9 @@ def ledger_directory(root: StorePath, *, env: Mapping[str, str] | None = None) -
     """Where the SQLite ledger of a root lies: below the root, or for an object store in the user's state directory."""
     if isinstance(root, Path):
         return root
-    state = (os.environ if env is None else env).get("XDG_STATE_HOME") or str(
-        Path.home() / ".local" / "state"
-    )
-    return Path(state) / "sdg-dagster" / hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    if env is None:
+        env = os.environ
+    stated = env.get("XDG_STATE_HOME")
+    state = Path(stated) if stated else Path.home() / ".local" / "state"
+    digest = hashlib.sha256(str(root).encode()).hexdigest()
+    return state / "sdg-dagster" / digest[:16]

@@ -153,9 +153,12 @@ def create_metadata(path: StorePath, make: Callable[[], Metadata]) -> None:
 
 def change_metadata(path: StorePath, **changes: Any) -> Metadata:
     """Read, change and replace `metadata.json` with no other process in between. Raises what `read_metadata` raises."""
-    content = read_modify_write(
-        path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes))
-    )
+
+    def changed(old: bytes | None) -> bytes:
+        metadata = parse_metadata(path, old)
+        return _dump(metadata.model_copy(update=changes))
+
+    content = read_modify_write(path, changed)
     failpoint("metadata.after_write")
     return parse_metadata(path, content)
 
@@ -235,10 +238,11 @@ def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
     try:
         return Metadata.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()
-        )
-        raise MetadataFieldError(f"{path}: {faults}", remedy=remedy) from error
+        faults = []
+        for fault in error.errors():
+            field = ".".join(map(str, fault["loc"]))
+            faults.append(f"{field}: {fault['msg'].lower()}")
+        raise MetadataFieldError(f"{path}: {'; '.join(faults)}", remedy=remedy) from error
 
 
 def write_current(path: StorePath, version: str) -> None:

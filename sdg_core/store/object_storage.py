@@ -88,7 +88,8 @@ class ObjectStorage:
         bucket = self._path.bucket
         keys = [found.key for found in bucket.walk(self._path.key)]
         for rank in range(_LAST_RANK + 1):
-            bucket.delete([key for key in keys if _removal_rank(key) == rank])
+            of_rank = [key for key in keys if _removal_rank(key) == rank]
+            bucket.delete(of_rank)
 
     def move(self, target: StorePath) -> None:
         """Copy, then delete."""
@@ -108,12 +109,12 @@ class ObjectStorage:
     def list_files(self, *, after: str | None) -> list[StoredFile]:
         """The objects below the prefix whose name sorts after `after`."""
         prefix = self._path.key
-        found = self._path.bucket.walk(
-            prefix, after=f"{prefix}/{after}" if after is not None else None
-        )
-        return [
-            StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found
-        ]
+        key = f"{prefix}/{after}" if after is not None else None
+        files = []
+        for found in self._path.bucket.walk(prefix, after=key):
+            name = found.key.rpartition("/")[2]
+            files.append(StoredFile(name, f"{found.etag}-{found.size}"))
+        return files
 
     def directory_names(self) -> list[str]:
         """The prefixes directly below."""
@@ -142,9 +143,8 @@ class ObjectStorage:
         with commit_guard(), store_errors("clean", self._path):
             prefix = f"{self._path.key}/"
             keys = [found.key for found in self._path.bucket.walk(self._path.key)]
-            self._path.bucket.delete(
-                [key for key in keys if key.removeprefix(prefix) not in output.names]
-            )
+            left_over = [key for key in keys if key.removeprefix(prefix) not in output.names]
+            self._path.bucket.delete(left_over)
 
 
 class _PendingObject:

@@ -32,7 +32,8 @@ class ObjectPath:
         self.key = key
 
     def __truediv__(self, name: str) -> "ObjectPath":
-        return ObjectPath(self.bucket, f"{self.key}/{name}" if self.key else name)
+        key = f"{self.key}/{name}" if self.key else name
+        return ObjectPath(self.bucket, key)
 
     def __str__(self) -> str:
         return f"{self.bucket.url}/{self.key}" if self.key else self.bucket.url
@@ -91,12 +92,13 @@ class ObjectPath:
 
     def is_dir(self) -> bool:
         """Whether there is anything below such a prefix."""
-        return next(iter(self.bucket.walk(self.key)), None) is not None
+        return any(True for _ in self.bucket.walk(self.key))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """What lies right below; nothing where there is no such prefix."""
         directories, files = self.bucket.children(self.key)
-        for key in sorted([*directories, *(file.key for file in files)]):
+        keys = [*directories, *[file.key for file in files]]
+        for key in sorted(keys):
             yield ObjectPath(self.bucket, key)
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:

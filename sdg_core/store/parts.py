@@ -63,14 +63,13 @@ def resolve_parts(
 
 def row_group_parts(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> StoredRows:
     """The row groups of a version that hold rows, whether it is finished or not."""
-    there = {
-        s.group.index: s.footer.num_rows
-        for s in statuses
-        if s.footer is not None and s.footer.num_rows
-    }
-    return StoredRows(
-        tuple(version.row_group(index) for index in there), False, sum(there.values())
-    )
+    parts = []
+    num_rows = 0
+    for status in statuses:
+        if status.footer is not None and status.footer.num_rows:
+            parts.append(version.row_group(status.group.index))
+            num_rows += status.footer.num_rows
+    return StoredRows(tuple(parts), False, num_rows)
 
 
 @contextmanager

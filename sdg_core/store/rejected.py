@@ -38,9 +38,8 @@ class RejectedRows:
         """Those of some records."""
         mask = np.isin(self.records, [*records])
         reasons = [reason for reason, chosen in zip(self.reasons, mask, strict=True) if chosen]
-        return RejectedRows(
-            self.records[mask], self.candidates[mask], reasons, self.table.filter(mask_of(mask))
-        )
+        table = self.table.filter(mask_of(mask))
+        return RejectedRows(self.records[mask], self.candidates[mask], reasons, table)
 
     def __add__(self, other: "RejectedRows") -> "RejectedRows":
         """Both, by record and candidate."""
@@ -50,9 +49,8 @@ class RejectedRows:
         order = np.lexsort((candidates, records))
         ordered_reasons = [reasons[place] for place in order]
         both = pa.concat_tables([self.table, other.table.cast(self.table.schema)])
-        return RejectedRows(
-            records[order], candidates[order], ordered_reasons, both.take(integers_of(order))
-        )
+        table = both.take(integers_of(order))
+        return RejectedRows(records[order], candidates[order], ordered_reasons, table)
 
 
 def write_rejected(

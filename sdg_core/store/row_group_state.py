@@ -57,8 +57,9 @@ class RowGroupStatus:
     @property
     def is_current(self) -> bool:
         """Whether its file is made of what the plan says now; records of it may have failed."""
-        there = self.state in (RowGroupState.COMPLETE, RowGroupState.PARTIAL)
-        return there and (self.footer is None or self.footer.size == self.group.size)
+        if self.state not in (RowGroupState.COMPLETE, RowGroupState.PARTIAL):
+            return False
+        return self.footer is None or self.footer.size == self.group.size
 
     @property
     def num_remaining(self) -> int:
@@ -156,7 +157,10 @@ def scan_row_groups(
     seen = {status.group.index: status.file for status in known if status.file is not None}
     files = find_files(version, known=seen)
     complete = all(group.index in files for group in plan.row_groups)
-    old = set() if complete else {index for layout in earlier for index in layout.row_group_files()}
+    old: set[int] = set()
+    if not complete:
+        for layout in earlier:
+            old.update(layout.row_group_files())
     statuses = []
     for group in plan.row_groups:
         file = files.get(group.index)
@@ -194,6 +198,8 @@ def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, F
 
 def index_row_groups(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> None:
     """Write down what a look at the files found, so that the next run need not open each. Raises StoreError."""
-    write_index(
-        version, {status.group.index: status.file for status in statuses if status.file is not None}
-    )
+    files = {}
+    for status in statuses:
+        if status.file is not None:
+            files[status.group.index] = status.file
+    write_index(version, files)

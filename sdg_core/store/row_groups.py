@@ -69,17 +69,16 @@ class SelectedRows(BaseModel):
 
     def __add__(self, other: "SelectedRows") -> "SelectedRows":
         """Of two sets of records together."""
-        numbers = sorted({*self.candidates, *other.candidates}, key=int)
+        candidates = {}
+        for number in sorted({*self.candidates, *other.candidates}, key=int):
+            mine = self.candidates.get(number, ())
+            theirs = other.candidates.get(number, ())
+            candidates[number] = sorted({*mine, *theirs})
         return SelectedRows(
             rejected=self.rejected + other.rejected,
             usage=add_usage(self.usage, other.usage),
             exhausted=sorted({*self.exhausted, *other.exhausted}),
-            candidates={
-                number: sorted(
-                    {*self.candidates.get(number, ()), *other.candidates.get(number, ())}
-                )
-                for number in numbers
-            },
+            candidates=candidates,
             fallback=sorted({*self.fallback, *other.fallback}),
         )
 
@@ -132,11 +131,9 @@ class Footer(BaseModel):
     def unfinished(self) -> list[int]:
         """Missing records that the next run tries again."""
         exhausted = self.exhausted
-        return (
-            [record for record in self.missing if record not in exhausted]
-            if exhausted
-            else self.missing
-        )
+        if not exhausted:
+            return self.missing
+        return [record for record in self.missing if record not in exhausted]
 
     @property
     def num_rows(self) -> int:
@@ -155,11 +152,10 @@ class Footer(BaseModel):
         if self.resized:
             return self.start + np.arange(self.num_rows, dtype=np.int64)
         indices = np.arange(self.start, self.start + self.size, dtype=np.int64)
-        return (
-            indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))]
-            if self.missing
-            else indices
-        )
+        if not self.missing:
+            return indices
+        missing = np.array(self.missing, dtype=np.int64)
+        return indices[~np.isin(indices, missing)]
 
 
 @dataclass(frozen=True)
@@ -282,9 +278,8 @@ def check_row_count(parquet: pq.FileMetaData, said: int, path: StorePath) -> Non
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
     with damage_errors(path, remedy=_REMEDY):
-        return pq.ParquetFile(storage_of(path).parquet_source()).read(
-            columns=list(columns) if columns is not None else None
-        )
+        file = pq.ParquetFile(storage_of(path).parquet_source())
+        return file.read(columns=list(columns) if columns is not None else None)
 
 
 def read_head(path: StorePath, count: int) -> pa.Table:
@@ -333,12 +328,9 @@ def merge_rows(
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The union of two sets of rows in record order; where both have a record, the old row stays."""
     fresh = ~np.isin(new_records, old_records)
-    table = pa.concat_tables(
-        [
-            old.replace_schema_metadata(None),
-            new.filter(mask_of(fresh)).cast(old.schema.remove_metadata()),
-        ]
-    )
+    old_rows = old.replace_schema_metadata(None)
+    new_rows = new.filter(mask_of(fresh)).cast(old_rows.schema)
+    table = pa.concat_tables([old_rows, new_rows])
     records = np.concatenate([old_records, new_records[fresh]])
     order = np.argsort(records, kind="stable")
     return table.take(integers_of(order)), records[order]

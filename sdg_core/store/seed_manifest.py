@@ -3,7 +3,7 @@
 For messages only: what counts is the digest, which is part of the fingerprint. Versions without the file are as good as others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import orjson
 
@@ -18,7 +18,8 @@ _NAMED = 5
 
 def write_seed_content(path: StorePath, content: SeedContent) -> None:
     """Record the content of seed data. Raises StoreError."""
-    write_atomic(path, orjson.dumps({"digest": content.digest, "files": dict(content.files)}))
+    described = {"digest": content.digest, "files": dict(content.files)}
+    write_atomic(path, orjson.dumps(described))
 
 
 def read_seed_content(path: StorePath) -> SeedContent | None:
@@ -41,32 +42,20 @@ def describe_seed_change(before: SeedContent | None, after: SeedContent | None) 
         return []
     if not before.files or not after.files:
         return ["seed data: its content changed"]
-    parts = list(
-        filter(
-            None, (_changed(before.files, after.files), *_come_and_gone(before.files, after.files))
-        )
-    )
-    return ["seed data: " + ("; ".join(parts) or "its files come in another order")]
-
-
-def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
-    names = [name for name in before if name in after and before[name] != after[name]]
-    return (
-        f"{len(names)} of {counted(len(after), 'file')} changed ({_listed(names)})"
-        if names
-        else None
-    )
-
-
-def _come_and_gone(
-    before: Mapping[str, str], after: Mapping[str, str]
-) -> tuple[str | None, str | None]:
-    added = [name for name in after if name not in before]
-    removed = [name for name in before if name not in after]
-    return (
-        f"{len(added)} added ({_listed(added)})" if added else None,
-        f"{len(removed)} removed ({_listed(removed)})" if removed else None,
-    )
+    shared = [name for name in before.files if name in after.files]
+    changed = [name for name in shared if before.files[name] != after.files[name]]
+    added = [name for name in after.files if name not in before.files]
+    removed = [name for name in before.files if name not in after.files]
+    parts = []
+    if changed:
+        files = counted(len(after.files), "file")
+        parts.append(f"{len(changed)} of {files} changed ({_listed(changed)})")
+    if added:
+        parts.append(f"{len(added)} added ({_listed(added)})")
+    if removed:
+        parts.append(f"{len(removed)} removed ({_listed(removed)})")
+    what = "; ".join(parts) or "its files come in another order"
+    return [f"seed data: {what}"]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -42,10 +42,8 @@ class Spent:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as files and `--json` have it."""
-        return {
-            "usage": self.usage,
-            "cost": {alias: vars(cost) for alias, cost in self.cost.items()},
-        }
+        cost = {alias: vars(cost) for alias, cost in self.cost.items()}
+        return {"usage": self.usage, "cost": cost}
 
     @property
     def total(self) -> dict[str, float]:
@@ -72,7 +70,8 @@ def spent_in(
     """What a version has used. replies: those that the journal has of it."""
     metadata = metadata_or_none(version)
     abandoned = metadata.abandoned_usage if metadata is not None else {}
-    return priced(version, add_usage(usage_of(footers, replies), abandoned), models)
+    usage = add_usage(usage_of(footers, replies), abandoned)
+    return priced(version, usage, models)
 
 
 def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageByModel:
@@ -109,8 +108,10 @@ def priced(version: VersionLayout, usage: UsageByModel, models: Sequence[ModelCo
     chosen = []
     for model in models_of_version(version) or models:
         now = today.get(model.alias)
-        same = now is not None and now.prices is not None and now.model == model.model
-        chosen.append(now if same and now is not None else model)
+        if now is not None and now.prices is not None and now.model == model.model:
+            chosen.append(now)
+        else:
+            chosen.append(model)
     return Spent(usage, costs(usage, chosen))
 
 
@@ -150,16 +151,24 @@ def earlier_spending(
 
     def look(name: str) -> tuple[Spent, set[str]]:
         earlier = layout.version(name)
-        of_files = [f for f in find_row_groups(earlier).values() if isinstance(f, Footer)]
+        found = find_row_groups(earlier).values()
+        of_files = [footer for footer in found if isinstance(footer, Footer)]
         if not of_files:  # of a pipeline, whose files are others
             metadata = metadata_or_none(earlier)
-            return priced(earlier, metadata.usage if metadata is not None else {}, models), set()
+            usage = metadata.usage if metadata is not None else {}
+            return priced(earlier, usage, models), set()
         spent = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
-        return spent, {other for footer in of_files for other in footer.carried}
+        return spent, _carried_from(of_files)
 
-    return follow_carried(
-        version, {name for footer in footers for name in footer.carried}, look=look
-    )
+    return follow_carried(version, _carried_from(footers), look=look)
+
+
+def _carried_from(footers: Iterable[Footer]) -> set[str]:
+    """The versions that cells of these files came from."""
+    names: set[str] = set()
+    for footer in footers:
+        names.update(footer.carried)
+    return names
 
 
 def follow_carried(
@@ -176,11 +185,8 @@ def follow_carried(
         place, names = todo.pop()
         metadata = metadata_or_none(place)
         if metadata is not None:
-            written |= {
-                name: spent
-                for name, spent in metadata.earlier_versions.items()
-                if name not in written
-            }
+            for name, spent in metadata.earlier_versions.items():
+                written.setdefault(name, spent)
             names |= set(metadata.earlier_versions)
         for name in sorted(names - set(found) - {version.name}):
             if name in existing:

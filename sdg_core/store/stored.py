@@ -32,7 +32,10 @@ class StoredFiles:
     @classmethod
     def together(cls, files: Iterable["StoredFiles"]) -> "StoredFiles":
         """Several tables, one after the other."""
-        return cls(tuple(path for one in files for path in one.paths))
+        paths: list[StorePath] = []
+        for each in files:
+            paths += each.paths
+        return cls(tuple(paths))
 
     def scan(self) -> pl.LazyFrame:
         """The rows as a lazy frame. Files of an object store are read into memory.
@@ -44,7 +47,8 @@ class StoredFiles:
             if isinstance(path, Path):
                 frames.append(pl.scan_parquet(path, glob=False, hive_partitioning=False))
             else:
-                frames.append(pl.DataFrame(read_rows(path)).lazy())
+                frame = pl.DataFrame(read_rows(path))
+                frames.append(frame.lazy())
         if len(frames) == 1:
             return frames[0]
         return pl.concat(frames, how="diagonal_relaxed")
@@ -93,11 +97,13 @@ def partition_files(
     missing = [key for key in keys or () if key not in found]
     if missing or not found:
         which = f"partitions {_listed(missing)}" if missing else "any partition"
+        what = "them" if missing else layout.dataset
         raise IncompleteError(
             f"version {version.name} of {layout.dataset} has no file of {which}",
-            remedy=f"materialize {'them' if missing else layout.dataset} first",
+            remedy=f"materialize {what} first",
         )
-    return {key: StoredFiles((found[key],)) for key in sorted(found if keys is None else keys)}
+    wanted = sorted(found if keys is None else keys)
+    return {key: StoredFiles((found[key],)) for key in wanted}
 
 
 def _current(layout: DatasetLayout) -> VersionLayout:
@@ -105,10 +111,8 @@ def _current(layout: DatasetLayout) -> VersionLayout:
     name = read_current(layout.current)
     if name is None:
         other = layout.other_place()
-        raise IncompleteError(
-            f"{layout.directory} holds no data",
-            remedy=f"{other} does: use one root for both (SDG_ROOT)"
-            if other is not None
-            else f"generate {layout.dataset} first",
-        )
+        remedy = f"generate {layout.dataset} first"
+        if other is not None:
+            remedy = f"{other} does: use one root for both (SDG_ROOT)"
+        raise IncompleteError(f"{layout.directory} holds no data", remedy=remedy)
     return layout.version(name)

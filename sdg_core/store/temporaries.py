@@ -25,7 +25,9 @@ def clean_temporaries(directory: StorePath) -> None:
     place = f"(?:{re.escape(process.place)}|{re.escape(process.host)})"
     ours = re.compile(rf"\.tmp-{place}-(\d+)-([0-9a-f]{{8}})-[0-9a-f]{{8}}-.+")
     with store_errors("clean", directory):
-        for path in directory.iterdir() if directory.is_dir() else ():
+        if not directory.is_dir():
+            return
+        for path in directory.iterdir():
             match = ours.fullmatch(path.name)
             if match is None or _is_alive(int(match[1]), life=match[2]):
                 continue

@@ -46,10 +46,14 @@ def list_versions(
     """The versions that exist (or those of `names`), the one changed last first. `matching`: the one of today's config."""
     current = read_current_or_none(layout)
     found = []
-    for name in layout.versions() if names is None else names:
+    if names is None:
+        names = layout.versions()
+    for name in names:
         version = layout.version(name)
         found.append(_describe(version, current=name == current, matches=name == matching))
-    return tuple(sorted(reversed(found), key=lambda info: info.updated or "", reverse=True))
+    found.reverse()
+    found.sort(key=lambda info: info.updated or "", reverse=True)
+    return tuple(found)
 
 
 def _describe(version: VersionLayout, *, current: bool, matches: bool) -> VersionInfo:

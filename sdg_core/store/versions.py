@@ -49,7 +49,9 @@ class Version:
     @property
     def is_forced(self) -> bool:
         """Whether nothing is taken over into it, because the caller wants everything made again."""
-        return self.forced or (self.metadata is not None and self.metadata.forced)
+        if self.metadata is not None and self.metadata.forced:
+            return True
+        return self.forced
 
 
 def find_version(layout: DatasetLayout, plan: DatasetPlan) -> Version | None:
@@ -68,14 +70,16 @@ def record_progress(
 ) -> Metadata:
     """Bring the counts of `metadata.json` up to what the files say."""
     footers = [status.footer for status in statuses if status.footer is not None]
+    complete = [status for status in statuses if status.state is RowGroupState.COMPLETE]
+    usage, _ = total_usage(footers)
     earlier = earlier_spending(paths, footers, plan.config.model_configs, replies={})
     return update_metadata(
         paths,
         target_num_records=plan.num_records,
         total_num_batches=len(plan.row_groups),
         actual_num_records=sum(footer.num_rows for footer in footers),
-        num_completed_batches=sum(status.state is RowGroupState.COMPLETE for status in statuses),
-        usage=total_usage(footers)[0],
+        num_completed_batches=len(complete),
+        usage=usage,
         earlier_versions={name: spent.to_dict() for name, spent in earlier.items()},
     )
 
@@ -83,7 +87,8 @@ def record_progress(
 def earlier_versions(layout: DatasetLayout, version: VersionLayout) -> tuple[VersionLayout, ...]:
     """Every other version, the one last generated into first."""
     current = read_current_or_none(layout)
-    names = sorted((n for n in layout.versions() if n != version.name), key=lambda n: n != current)
+    names = [name for name in layout.versions() if name != version.name]
+    names.sort(key=lambda name: name != current)
     return tuple(layout.version(name) for name in names)
 
 
@@ -103,14 +108,15 @@ def resolved_config(plan: DatasetPlan) -> str:
 
 def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
     """The version that a changed config is compared with: the current one, else any that holds something."""
-    versions = [layout.version(name) for name in layout.versions()]
-    started = [
-        version for version in versions if version.config.exists() or version.existing_row_groups()
-    ]
-    return next(
-        (version for version in started if version.name == current),
-        started[-1] if started else None,
-    )
+    latest = None
+    for name in layout.versions():
+        version = layout.version(name)
+        is_started = version.config.exists() or version.existing_row_groups()
+        if is_started:
+            latest = version
+            if name == current:
+                break
+    return latest
 
 
 def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
