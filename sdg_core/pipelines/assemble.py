@@ -39,16 +39,18 @@ def pipeline_plan(
     whole = _config_hash(config, stages_hash, dropped_beside=beside)
     fingerprint = Fingerprint(whole, whole, column_hashes, column_hashes)
     models = used_models(dataset)
+    simulated = any(provider.provider_type == "simulated" for _, provider in models.values())
+    graph = compiled[0].graph if compiled else build_graph(config_as_dataset(config, ()))
     shell = DatasetPlan(
         config=dataset,
-        graph=compiled[0].graph if compiled else build_graph(config_as_dataset(config, ())),
+        graph=graph,
         fingerprint=fingerprint,
         schema=pa.schema(fields),
         seed_columns=(),
         dropped=dropped,
         row_groups=(),
         models=models,
-        simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
+        simulated=simulated,
         clients=clients,
         tools=used_tools(dataset, base=base),
     )

@@ -65,9 +65,8 @@ class Pipeline:
         if "description" in self.settings:
             lines.append(f"  {self.settings['description']}")
         lines.append(f"  reader: {_shown(written.data['sources'])}")
-        for place, (stage, data) in enumerate(
-            zip(self.stages, written.data["stages"], strict=True)
-        ):
+        stages = zip(self.stages, written.data["stages"], strict=True)
+        for place, (stage, data) in enumerate(stages):
             if isinstance(stage, Stage):
                 wanted = f"{stage.resources.cpus:g} CPU, {stage.resources.gpus:g} GPU"
                 lines.append(
@@ -75,7 +74,8 @@ class Pipeline:
                 )
             else:
                 lines.append(f"  stage {place}: {_shown(data)}")
-        lines.append(f"  sink: {_shown(self.settings.get('sink') or {'columns': 'all'})}")
+        sink = self.settings.get("sink") or {"columns": "all"}
+        lines.append(f"  sink: {_shown(sink)}")
         return "\n".join(lines)
 
     def written(self) -> WrittenPipeline:

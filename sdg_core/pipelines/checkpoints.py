@@ -102,19 +102,19 @@ class SourceCheckpoints:
             return None
         try:
             size = int.from_bytes(content[:_SIZE], "big")
-            header, *lines = pa.decompress(content[_SIZE:], size, "zstd", asbytes=True).split(b"\n")
+            text = pa.decompress(content[_SIZE:], size, "zstd", asbytes=True)
+            header, *lines = text.split(b"\n")
             head = load_exactly(header)
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
-            found = _kept().validate_python(
-                {"rejected": [], **head, "tasks": [*map(load_exactly, lines)]}
-            )
+            data = {"rejected": [], **head, "tasks": [*map(load_exactly, lines)]}
+            found = _kept().validate_python(data)
             tasks = [Task(path, _decoded(values)) for path, values in found.tasks]
-            rejected = tuple(
-                RejectedCandidate(path, stage, candidate, reason, _decoded(values))
-                for path, stage, candidate, reason, values in found.rejected
-            )
-            return Checkpoint(tasks, found.accounts, found.read, found.last, rejected)
+            rejected = []
+            for path, stage, candidate, reason, values in found.rejected:
+                decoded = _decoded(values)
+                rejected.append(RejectedCandidate(path, stage, candidate, reason, decoded))
+            return Checkpoint(tasks, found.accounts, found.read, found.last, tuple(rejected))
         except (
             ValueError,
             KeyError,
@@ -166,7 +166,8 @@ class SourceCheckpoints:
 
 def storable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as a checkpoint gives them back. Raises ValueError for what it cannot keep."""
-    found: dict[str, Any] = _decoded(load_exactly(dump_exactly(_encoded(values))))
+    text = dump_exactly(_encoded(values))
+    found: dict[str, Any] = _decoded(load_exactly(text))
     return found
 
 

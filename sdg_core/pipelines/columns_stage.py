@@ -56,7 +56,8 @@ def compile_columns(
     )
     config = resolved.config
     made = frozenset(column.name for column in config.columns) | producers_of(config.columns).keys()
-    reads = tuple(dict.fromkeys(name for name in _references(config) if name not in made))
+    from_tasks = [name for name in _references(config) if name not in made]
+    reads = tuple(dict.fromkeys(from_tasks))
     tasks = known.names if known.names is not None else reads
     problems = [
         *resolved.problems,
@@ -89,7 +90,9 @@ def fingerprint_of_columns(plan: DatasetPlan | None) -> dict[str, Any]:
 def _references(config: DatasetConfig) -> list[str]:
     """The names that columns and `select` read, in the order of the file."""
     try:
-        names = [name for column in config.columns for name in references_of(column)]
+        names: list[str] = []
+        for column in config.columns:
+            names += references_of(column)
         if config.select is not None:
             names += names_in_select(config.select)
     except TemplateSyntaxError:

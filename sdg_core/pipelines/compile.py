@@ -284,14 +284,16 @@ class _Compiler:
             prefix=self._hash,
         )
         for path, message in compiled.problems:
-            inside = path and path[0] in ("columns", "select")
-            self._problem(("stages", plan.place, *path) if inside else path, message)
+            if path and path[0] in ("columns", "select"):
+                path = ("stages", plan.place, *path)
+            self._problem(path, message)
         types: dict[str, pa.DataType] = {}
         names = compiled.made
         if compiled.plan is not None:
             types = {field.name: field.type for field in compiled.plan.schema}
             names |= types.keys()
             hashes = compiled.plan.fingerprint.column_hashes
-            self._hashes |= {name: hashes[name] for name in compiled.made}
+            for name in compiled.made:
+                self._hashes[name] = hashes[name]
         self._known = self._known.adding(names, types)
         return replace(plan, columns=compiled.plan, reads=compiled.reads)

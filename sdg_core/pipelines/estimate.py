@@ -114,7 +114,8 @@ def rehearsed(pipeline: OpenPipeline) -> OpenPipeline:
         stages.append(replace(plan, columns=columns))
     models = simulated_models(pipeline.plan.shell.models)
     shell = replace(pipeline.plan.shell, models=models, clients={})
-    return replace(pipeline, plan=replace(pipeline.plan, stages=tuple(stages), shell=shell))
+    rehearsal = replace(pipeline.plan, stages=tuple(stages), shell=shell)
+    return replace(pipeline, plan=rehearsal)
 
 
 async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineEstimate:
@@ -125,12 +126,11 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
     """
     pipeline.check_loaded()
     partitions = partitions_of(pipeline)
-    version = choose_version(
-        pipeline.layout, pipeline.as_dataset(partitions).plan, mode=pipeline.plan.config.run.resume
-    )
+    plan = pipeline.as_dataset(partitions).plan
+    version = choose_version(pipeline.layout, plan, mode=pipeline.plan.config.run.resume)
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), partitions)
     remaining = [(status, key) for status in statuses for key in status.to_make]
-    places = spread(range(len(remaining)), sample)
+    chosen = [remaining[place] for place in spread(range(len(remaining)), sample)]
     with open_ledger_readonly(pipeline.as_dataset()) as ledger:
         cells = None
         if ledger is not None:
@@ -138,7 +138,7 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
             cells = await asyncio.to_thread(PaidCells.of, pipeline, version, journal)
         rehearsal = rehearsed(pipeline)
         async with open_models_of(rehearsal.plan.shell, env=pipeline.env) as models:
-            tried = await _try_all(rehearsal, [remaining[place] for place in places], models, cells)
+            tried = await _try_all(rehearsal, chosen, models, cells)
             capacity = models.capacity
     return _reckoned(
         pipeline,
@@ -206,25 +206,22 @@ async def _try(
     result = await run.run(
         pipeline.sources[key], records, runner, version=version, paid=paid, keep=lambda tasks: None
     )
-    weight = (
-        await asyncio.to_thread(first.count_all) if first is not None and result.was_read else 1.0
-    )
+    weight = 1.0
+    if first is not None and result.was_read:
+        weight = await asyncio.to_thread(first.count_all)
     tasks = {}
     rows = 0
-    for account, (tasks_before, rows_before), label in zip(
-        result.accounts, done, _labels(pipeline), strict=True
-    ):
+    stages = zip(result.accounts, done, _labels(pipeline), strict=True)
+    for account, (tasks_before, rows_before), label in stages:
         tasks[label] = weight * (account.tasks_in - tasks_before)
         rows = account.handed_on + account.made - rows_before
     usage: dict[str, dict[str, float]] = {}
     for alias, counts in result.usage.items():
         usage[alias] = {name: weight * count for name, count in counts.items()}
-    failure = result.failed[0] if result.failed else None
-    words = (
-        f"{result.locator}, {stage_label(failure.stage)}: {failure.message}"
-        if failure is not None
-        else None
-    )
+    words = None
+    if result.failed:
+        failure = result.failed[0]
+        words = f"{result.locator}, {stage_label(failure.stage)}: {failure.message}"
     seconds = weight * (time.monotonic() - began)
     results = {"rows": weight * rows, "replayed": weight * result.replayed}
     return _Tried(usage, {"tasks": tasks, "results": results}, seconds, words)
@@ -236,10 +233,10 @@ def _kept_of(
     """What earlier runs got done of a source, whose rest is to be done; None if all of it is."""
     if status.footer is None or not pipeline.plan.config.sink.lineage:
         return None
-    return next(
-        (entry for entry in status.footer.sources if entry.key == key and entry.version == version),
-        None,
-    )
+    for entry in status.footer.sources:
+        if entry.key == key and entry.version == version:
+            return entry
+    return None
 
 
 def _paid_for(cells: PaidCells, status: PartitionStatus, key: str) -> list[JournaledCell]:
@@ -249,7 +246,8 @@ def _paid_for(cells: PaidCells, status: PartitionStatus, key: str) -> list[Journ
 
 
 def _labels(pipeline: OpenPipeline) -> list[str]:
-    return ["read", *(f"{plan.label} {plan.stage.stage}" for plan in pipeline.plan.stages)]
+    stages = [f"{plan.label} {plan.stage.stage}" for plan in pipeline.plan.stages]
+    return ["read", *stages]
 
 
 def _reckoned(
@@ -272,7 +270,10 @@ def _reckoned(
     least = totals(costs(expected.low, prices))
     most = totals(costs(expected.high, prices))
     providers = {alias: provider for alias, (_, provider) in pipeline.plan.shell.models.items()}
+    cost_range = {currency: (least.get(currency, 0.0), high) for currency, high in most.items()}
+    is_simulated = [providers[alias].provider_type == "simulated" for alias in expected.usage]
     local = sum(one.seconds for one in tried) / max(1, len(tried)) * remaining
+    replies = _seconds_of_replies(pipeline, expected.usage) / max(1, capacity)
     failures = [one.failure for one in tried if one.failure is not None]
     return PipelineEstimate(
         remaining=remaining,
@@ -282,18 +283,16 @@ def _reckoned(
         used={},
         usage=expected.usage,
         cost=costs(expected.usage, prices),
-        seconds=local + _seconds_of_replies(pipeline, expected.usage) / max(1, capacity),
+        seconds=local + replies,
         simulated=bool(pipeline.plan.shell.models),
         reused=results.get("replayed", 0),
         low=expected.low,
         high=expected.high,
-        cost_range={currency: (least.get(currency, 0.0), high) for currency, high in most.items()},
+        cost_range=cost_range,
         tasks={label: tasks.get(label, 0) for label in _labels(pipeline)},
         rows=results.get("rows", 0),
         measured=tuple(sorted(measured)),
-        speed_assumed=any(
-            providers[alias].provider_type != "simulated" for alias in expected.usage
-        ),
+        speed_assumed=not all(is_simulated),
     )
 
 

@@ -13,7 +13,7 @@ from sdg_core.errors import ConfigError, IncompleteError, LedgerError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, partitions_of, scan
 from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.spending import footers_of, spending_of_pipeline
-from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
+from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.graph import build_graph
@@ -43,9 +43,8 @@ class GeneratedPipeline(GeneratedVersion):
     @property
     def finished_plan(self) -> DatasetPlan:
         """With as many records as the sealed version: sources that came later are not in it, and that is no fault."""
-        return replace(
-            self.plan, row_groups=plan_row_groups(max(self.metadata.target_num_records, 1), 1)
-        )
+        records = max(self.metadata.target_num_records, 1)
+        return replace(self.plan, row_groups=plan_row_groups(records, 1))
 
     @cached_property
     def row_groups(self) -> list[RowGroupStatus]:
@@ -58,18 +57,17 @@ class GeneratedPipeline(GeneratedVersion):
         columns = frozenset(self.plan.schema.names)
         types = {field.name: field.type for field in self.plan.schema}
         # Columns that were to be dropped are not there any more.
-        dropped = frozenset(
-            name for each in config.processors for name in getattr(each, "column_names", ())
-        )
-        problems = [
+        dropped: set[str] = set()
+        for processor in config.processors:
+            dropped.update(getattr(processor, "column_names", ()))
+        found = [
             *check_processors(config, columns, droppable=columns | dropped),
             *check_processor_types(config, types),
         ]
-        if problems:
+        if found:
             parsed = self._pipeline.plan.parsed
-            raise ConfigError(
-                parsed.source, [parsed.problem(path, message) for path, message in problems]
-            )
+            problems = [parsed.problem(path, message) for path, message in found]
+            raise ConfigError(parsed.source, problems)
 
     def check_complete(self, *, allow_missing: bool) -> None:
         """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
@@ -84,12 +82,10 @@ class GeneratedPipeline(GeneratedVersion):
 
     def selection(self) -> SelectionCounts | None:
         """As the accounts of sources say."""
-        entries = [
-            entry
-            for status in self.partitions
-            if status.footer is not None
-            for entry in status.footer.sources
-        ]
+        entries: list[SourceEntry] = []
+        for status in self.partitions:
+            if status.footer is not None:
+                entries += status.footer.sources
         return selection_of(entries)
 
 
@@ -100,11 +96,8 @@ def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
     for status in statuses:
         if status.footer is not None:
             group = RowGroup(status.partition.index, start, status.footer.num_rows)
-            found.append(
-                RowGroupStatus(
-                    group, RowGroupState.COMPLETE, footer=_as_row_group(status.footer, group)
-                )
-            )
+            footer = _as_row_group(status.footer, group)
+            found.append(RowGroupStatus(group, RowGroupState.COMPLETE, footer=footer))
             start += group.size
     return found
 
@@ -130,20 +123,20 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
 
 def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
     """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
-    absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
-    unfinished = [s for s in statuses if s.state in ("partial", "failed")]
-    if absent or (unfinished and not allow_missing):
-        wrong = absent or unfinished
-        keys = ", ".join(f"{s.partition.key} ({s.state})" for s in wrong[:10])
+    wrong = [status for status in statuses if status.state in ("missing", "corrupt", "stale")]
+    remedy = "generate again; `sdg retry` tries given-up sources again"
+    if not wrong and not allow_missing:
+        wrong = [status for status in statuses if status.state in ("partial", "failed")]
+        remedy += ", and --allow-missing goes on without what failed"
+    if wrong:
+        partitions = counted(len(statuses), "partition", "are")
+        states = [f"{status.partition.key} ({status.state})" for status in wrong[:10]]
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        remedy = "generate again; `sdg retry` tries given-up sources again"
-        if not absent:
-            remedy += ", and --allow-missing goes on without what failed"
         raise IncompleteError(
-            f"{len(wrong)} of {counted(len(statuses), 'partition', 'are')} not complete: {keys}{more}",
-            remedy=remedy,
+            f"{len(wrong)} of {partitions} not complete: {', '.join(states)}{more}", remedy=remedy
         )
-    if not any(s.footer is not None and s.footer.num_rows for s in statuses):
+    footers = [status.footer for status in statuses if status.footer is not None]
+    if not any(footer.num_rows for footer in footers):
         if not statuses:
             raise IncompleteError("there are no sources yet", remedy="generate when there are some")
         raise IncompleteError(
@@ -168,7 +161,8 @@ def _plan_for(
     plan: DatasetPlan, layout: SourcesLayout, statuses: Sequence[PartitionStatus]
 ) -> DatasetPlan:
     schema = _schema(layout, statuses)
-    rows = max(sum(s.footer.num_rows for s in statuses if s.footer is not None), 1)
+    footers = [status.footer for status in statuses if status.footer is not None]
+    rows = max(sum(footer.num_rows for footer in footers), 1)
     columns = tuple(column for column in plan.config.columns if column.name in schema.names)
     config = plan.config.model_copy(update={"columns": columns})
     groups = tuple(RowGroup(number, number, 1) for number in range(rows))

@@ -148,11 +148,18 @@ def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozense
     if sources is None:
         return frozenset(pipeline.sources)
     by_locator = {source.locator: key for key, source in pipeline.sources.items()}
-    wanted = {name: name if name in pipeline.sources else by_locator.get(name) for name in sources}
-    unknown = [name for name, key in wanted.items() if key is None]
+    keys: set[str] = set()
+    unknown: dict[str, None] = {}
+    for name in sources:
+        if name in pipeline.sources:
+            keys.add(name)
+        elif name in by_locator:
+            keys.add(by_locator[name])
+        else:
+            unknown[name] = None
     if unknown:
         raise RunAbortedError(
             f"there is no source {', '.join(map(repr, unknown))}",
             remedy="name it as `sdg status FILE --json` does",
         )
-    return frozenset(key for key in wanted.values() if key is not None)
+    return frozenset(keys)

@@ -69,11 +69,9 @@ class OpenPipeline:
         """As a notebook shows it: its stages. Nothing is read."""
         rows = []
         for stage in self.plan.stages:
-            columns = (
-                [column.name for column in stage.columns.config.columns]
-                if stage.columns is not None
-                else []
-            )
+            columns: list[str] = []
+            if stage.columns is not None:
+                columns = [column.name for column in stage.columns.config.columns]
             rows.append((stage.stage.stage, ", ".join(columns)))
         return as_html(("stage", "columns"), enumerate(rows), [repr(self)])
 
@@ -152,9 +150,8 @@ def open_pipeline(
     found = find_sources(
         plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects
     )
-    return OpenPipeline(
-        plan, {source.key: source for source in found}, layout, env, offline=offline
-    )
+    sources = {source.key: source for source in found}
+    return OpenPipeline(plan, sources, layout, env, offline=offline)
 
 
 def _compile_pipeline_object(
@@ -209,8 +206,11 @@ def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:
 
 
 def _written_down(layout: PipelineLayout) -> dict[str, Source]:
-    found = (source for partition in read_partitions(layout) for source in partition.sources)
-    return {key: UnreadSource(key, locator) for key, locator in found}
+    sources: dict[str, Source] = {}
+    for partition in read_partitions(layout):
+        for key, locator in partition.sources:
+            sources[key] = UnreadSource(key, locator)
+    return sources
 
 
 @dataclass(frozen=True)
@@ -295,9 +295,9 @@ def scan(
     sources as far as they are known. known: what files say that need not be read."""
     files = version.existing_row_groups()
     present = frozenset(files)
-    older = {
-        number for other in _others(pipeline, version) for number in other.existing_row_groups()
-    }
+    older: set[int] = set()
+    for other in earlier_versions(pipeline.layout, version):
+        older.update(pipeline.layout.version(other.name).existing_row_groups())
     versions = versions or Versions(pipeline.sources)
     found = []
     for partition in partitions:
@@ -316,12 +316,6 @@ def scan(
             )
         )
     return found
-
-
-def _others(pipeline: OpenPipeline, version: SourcesLayout) -> list[SourcesLayout]:
-    return [
-        pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version)
-    ]
 
 
 def _read(path: Any) -> PartitionFooter | CorruptFileError:
@@ -353,29 +347,35 @@ def classify(
         return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
     entries = {entry.key: entry for entry in found.sources}
     removed = tuple(key for key in entries if key not in here)
-    to_make = tuple(
-        key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry)
-    )
+    to_make = []
+    changed = bool(removed)
+    for key in here:
+        entry = entries.get(key)
+        version = versions.of(key)
+        if _is_to_make(entry, version, key in retry):
+            to_make.append(key)
+            changed = changed or _is_changed(entry, version)
     state = "complete"
     if to_make or removed:
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    changed = bool(removed) or any(
-        _is_changed(entries.get(key), versions.of(key)) for key in to_make
-    )
-    return PartitionStatus(partition, state, found, to_make, removed, changed=changed)
+    return PartitionStatus(partition, state, found, tuple(to_make), removed, changed=changed)
 
 
 def _is_changed(entry: SourceEntry | None, version: str | None) -> bool:
     """Whether a file has another content of a source than there is now, or none. version: None if nobody looked."""
-    return entry is None or (version is not None and entry.version != version)
+    if entry is None:
+        return True
+    return version is not None and entry.version != version
 
 
 def _is_to_make(entry: SourceEntry | None, version: str | None, retry: bool) -> bool:
     if entry is None or _is_changed(entry, version):
         return True
-    return entry.state == "partial" or (entry.state == "failed" and retry)
+    if entry.state == "failed":
+        return retry
+    return entry.state == "partial"
 
 
 def measured(pipeline: OpenPipeline) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:

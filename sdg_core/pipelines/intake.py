@@ -105,9 +105,8 @@ class Intake:
         mine = [status for status in statuses if others.get(status.key) is None]
         looks: list[InHand | Exception]
         if self._is_remote:
-            looks = await asyncio.gather(
-                *(asyncio.to_thread(_outcome, self._look_again, status) for status in mine)
-            )
+            looking = [asyncio.to_thread(_outcome, self._look_again, status) for status in mine]
+            looks = await asyncio.gather(*looking)
         else:
             looks = await asyncio.to_thread(
                 lambda: [_outcome(self._look_again, status) for status in mine]
@@ -120,9 +119,11 @@ class Intake:
         unclaimed = [key for key in keys if not self._held.holds(key)]
         others = {claim.unit: claim for claim in self._held.take(unclaimed)}
         if not others.keys() >= {*keys}:
-            check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
-        whole = others.get(WHOLE)
-        return dict.fromkeys(keys, whole) if whole is not None else others
+            metadata = read_metadata(self._layout.metadata)
+            check_not_sealed(Version(self._layout, metadata))
+        if WHOLE in others:
+            return dict.fromkeys(keys, others[WHOLE])
+        return others
 
     def _look_again(self, status: PartitionStatus) -> InHand:
         """The partition now that it is claimed: another run may have been there."""
@@ -165,10 +166,11 @@ class Intake:
         return await asyncio.to_thread(self._open_all, wanted)
 
     def _open_all(self, wanted: Sequence[Wanted]) -> list[ReadySource | None | Exception]:
-        sources = self._pipeline.sources
-        return [
-            _outcome(self._open, one) if sources[one.key].is_quick() else None for one in wanted
-        ]
+        opened: list[ReadySource | None | Exception] = []
+        for one in wanted:
+            is_quick = self._pipeline.sources[one.key].is_quick()
+            opened.append(_outcome(self._open, one) if is_quick else None)
+        return opened
 
     def _open(self, wanted: Wanted) -> ReadySource:
         found, version = opened(self._pipeline.sources[wanted.key])
@@ -176,9 +178,8 @@ class Intake:
         before = self._before(wanted.entry, version)
         paid = [*wanted.carried]
         if self._cells is not None:
-            paid += self._cells.journaled_of(
-                wanted.key, counted=before.runs if before is not None else ()
-            )
+            counted = before.runs if before is not None else ()
+            paid += self._cells.journaled_of(wanted.key, counted=counted)
         if isinstance(found, SourceError):
             return ReadySource(version, found, before, paid)
         records = SourceRecords(found)

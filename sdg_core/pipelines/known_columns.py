@@ -18,25 +18,24 @@ class KnownColumns:
 
     def adding(self, names: frozenset[str], types: Mapping[str, pa.DataType]) -> "KnownColumns":
         """With columns that a stage makes, whatever they were before."""
+        all_names = None
+        if self.names is not None:
+            all_names = self.names | names
         kept = {name: kind for name, kind in self.types.items() if name not in names}
-        return KnownColumns(
-            self.names | names if self.names is not None else None, {**kept, **types}
-        )
+        return KnownColumns(all_names, {**kept, **types})
 
     def only(self, names: frozenset[str]) -> "KnownColumns":
         """Without the others."""
-        return KnownColumns(
-            names, {name: kind for name, kind in self.types.items() if name in names}
-        )
+        types = {name: kind for name, kind in self.types.items() if name in names}
+        return KnownColumns(names, types)
 
     def renamed(self, new: Mapping[str, str]) -> "KnownColumns":
         """Under new names, by the old."""
-        names = (
-            frozenset(new.get(name, name) for name in self.names)
-            if self.names is not None
-            else None
-        )
-        return KnownColumns(names, {new.get(name, name): kind for name, kind in self.types.items()})
+        names = None
+        if self.names is not None:
+            names = frozenset(new.get(name, name) for name in self.names)
+        types = {new.get(name, name): kind for name, kind in self.types.items()}
+        return KnownColumns(names, types)
 
     def why_missing(self, name: str) -> str | None:
         """The message for a column that no stage makes; None for one that may be there."""
@@ -57,11 +56,10 @@ class KnownColumns:
         item = self._item_type(column)
         if item is None:
             return KnownColumns(None, types)
-        made = (
-            {part.name: part.type for part in item}
-            if pa.types.is_struct(item)
-            else {[root, *fields][-1]: item}
-        )
+        if pa.types.is_struct(item):
+            made = {part.name: part.type for part in item}
+        else:
+            made = {column.rpartition(".")[2]: item}
         if self.names is None:
             return KnownColumns(None, {**types, **made})
         names = self.names if fields else self.names - {root}

@@ -84,9 +84,8 @@ class PaidCells:
     def _load(self, keys: Iterable[str]) -> dict[str, list[JournaledCell]]:
         wanted = [*keys]
         ranges = [source_range(key) for key in wanted]
-        return dict(
-            zip(wanted, self.journal.load_ranges(ranges, column_hashes=self.hashes), strict=True)
-        )
+        found = self.journal.load_ranges(ranges, column_hashes=self.hashes)
+        return dict(zip(wanted, found, strict=True))
 
     def _add(
         self,
@@ -112,11 +111,8 @@ class PaidCells:
         complete = _complete(results)
         if not complete:
             return None
-        kept = {
-            key: cells
-            for key, cells in read_cells(self.layout, index).items()
-            if key not in results
-        }
+        before = read_cells(self.layout, index)
+        kept = {key: cells for key, cells in before.items() if key not in results}
         for key, cells in self._load(complete).items():
             found: dict[tuple[int, str], JournaledCell] = {}
             self._add(found, cells)
@@ -127,7 +123,9 @@ class PaidCells:
     def forget(self, results: Iterable[Mapping[str, SourceResult]]) -> None:
         """The files of some partitions are durable: take what is kept out of the journal. Cells of partial sources stay there,
         because their ancestors are made again. Raises LedgerError."""
-        ranges = [source_range(key) for made in results for key in _complete(made)]
+        ranges = []
+        for made in results:
+            ranges += [source_range(key) for key in _complete(made)]
         self.journal.discard_ranges(ranges, columns=[*self.hashes])
 
 
@@ -137,11 +135,11 @@ def _complete(results: Mapping[str, SourceResult]) -> list[str]:
 
 def cells_file(layout: SourcesLayout, index: int, cells: CellsBySource) -> NewFile:
     """The file of a partition's cells."""
-    lines = [
-        dump_exactly([key, cell.record, cell.column, cell.column_hash, cell.value, cell.inputs])
-        for key, found in cells.items()
-        for cell in found
-    ]
+    lines = []
+    for key, found in cells.items():
+        for cell in found:
+            line = [key, cell.record, cell.column, cell.column_hash, cell.value, cell.inputs]
+            lines.append(dump_exactly(line))
     content = b"\n".join(lines)
 
     def write(file: IO[bytes]) -> None:
@@ -159,9 +157,10 @@ def read_cells(layout: SourcesLayout, index: int) -> dict[str, list[JournaledCel
         return found
     try:
         size = int.from_bytes(content[:_SIZE], "big")
-        for line in (
-            pa.decompress(content[_SIZE:], size, "zstd", asbytes=True).split(b"\n") if size else ()
-        ):
+        if not size:
+            return found
+        text = pa.decompress(content[_SIZE:], size, "zstd", asbytes=True)
+        for line in text.split(b"\n"):
             key, record, column, column_hash, value, inputs = load_exactly(line)
             cell = JournaledCell(record, column, column_hash, value, {}, inputs)
             found.setdefault(key, []).append(cell)

@@ -65,8 +65,7 @@ class PartitionResults:
         for key in status.removed:
             tally(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
         path = self._context.layout.row_group(status.index)
-        self._on_partition(
-            PartitionFinished(
-                status.key, footer, path, adopted=False, made=status.to_make, replayed=replayed
-            )
+        finished = PartitionFinished(
+            status.key, footer, path, adopted=False, made=status.to_make, replayed=replayed
         )
+        self._on_partition(finished)

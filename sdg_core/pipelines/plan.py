@@ -118,7 +118,8 @@ def columns_made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[
         match plan.stage:
             case ColumnsStage() if plan.columns is not None:
                 columns += plan.columns.config.columns
-                types |= {field.name: field.type for field in plan.columns.schema}
+                for field in plan.columns.schema:
+                    types[field.name] = field.type
             case SplitStage(column=name):
                 types[f"{name}_start"] = pa.int64()
             case FunctionStage() | ExplodeStage() | RenameStage():

@@ -109,6 +109,7 @@ async def preview_pipeline(
 ) -> PipelinePreview:
     """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
+    lineage = pipeline.plan.config.sink.lineage
     seen = _Seen()
     found: list[dict[str, object]] = []
     prompts: list[Prompts] = []
@@ -135,13 +136,12 @@ async def preview_pipeline(
             result = await run.run(
                 source, records, runner, version=version, paid=(), keep=made.extend
             )
-            found += [
-                row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage)
-                for task in made
-            ]
-            prompts += [seen.of(source.key, task.path) for task in made]
-            failures += [(source.locator, failure) for failure in result.failed]
-            failure_prompts += [seen.of(source.key, failure.path) for failure in result.failed]
+            for task in made:
+                found.append(row_values(task, source.key, lineage=lineage))
+                prompts.append(seen.of(source.key, task.path))
+            for failure in result.failed:
+                failures.append((source.locator, failure))
+                failure_prompts.append(seen.of(source.key, failure.path))
     found = found[:rows]
     return PipelinePreview(
         to_table(found, sink_columns(pipeline, found), pipeline.plan.types),

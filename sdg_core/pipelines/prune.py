@@ -62,9 +62,10 @@ def prune_pipeline(pipeline: OpenPipeline, found: Prunable, *, keep: int = 0) ->
 
     def remove_checkpoints(gone: Sequence[VersionInfo]) -> None:
         unused = _unused(pipeline, going={version.name for version in gone})
-        for place in [place for place in found.checkpoints if place in unused]:
-            remove_directory(place)
-            removed.append(place)
+        for place in found.checkpoints:
+            if place in unused:
+                remove_directory(place)
+                removed.append(place)
 
     versions = remove_versions(
         pipeline.as_dataset(),
@@ -89,12 +90,9 @@ def _unused(pipeline: OpenPipeline, *, going: set[str]) -> list[StorePath]:
         unused = [place for place in found if place.name not in used]
         if pipeline.is_current:
             sources = {source_directory(key) for key in pipeline.sources}
-            unused += [
-                place / name
-                for place in kept
-                for name in directory_names(place)
-                if name not in sources
-            ]
+            for place in kept:
+                names = directory_names(place)
+                unused += [place / name for name in names if name not in sources]
     return unused
 
 

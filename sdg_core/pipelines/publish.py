@@ -31,9 +31,15 @@ def build_partition(
     """
     plan = pipeline.plan
     before = status.footer
-    entries = {entry.key: entry for entry in before.sources} if before is not None else {}
-    usage: UsageByModel = before.usage if before is not None else {}
-    carried: UsageByModel = before.carried if before is not None else {}
+    entries: dict[str, SourceEntry] = {}
+    usage: UsageByModel = {}
+    carried: UsageByModel = {}
+    removed: list[Mapping[str, Any]] = []
+    if before is not None:
+        entries = {entry.key: entry for entry in before.sources}
+        usage = before.usage
+        carried = before.carried
+        removed = [item for item in before.removed if item["key"] not in results]
     found: list[SourceEntry] = []
     parts: list[pa.Table] = []
     for key, _ in status.partition.sources:
@@ -41,7 +47,8 @@ def build_partition(
             continue
         table = tables.get(key)
         entry = entries.get(key)
-        if (result := results.get(key)) is not None:
+        result = results.get(key)
+        if result is not None:
             table = _merged(made[key], table if result.extends else None)
             entry = _entry(result, table.num_rows)
             usage = add_usage(usage, result.usage)
@@ -49,22 +56,16 @@ def build_partition(
         if entry is not None and table is not None:
             found.append(entry)
             parts.append(table)
-    gone = [
-        {"key": key, "locator": entries[key].locator, "version": entries[key].version}
-        for key in status.removed
-    ]
-    earlier = [
-        item
-        for item in (before.removed if before is not None else ())
-        if item["key"] not in results
-    ]
+    for key in status.removed:
+        gone = entries[key]
+        removed.append({"key": key, "locator": gone.locator, "version": gone.version})
     footer = PartitionFooter(
         dataset=pipeline.name,
         config_hash=plan.fingerprint.config_hash,
         column_hashes=plan.fingerprint.column_hashes,
         partition=status.partition.key,
         sources=tuple(found),
-        removed=(*earlier, *gone),
+        removed=tuple(removed),
         usage=usage,
         simulated=plan.shell.simulated,
         created_at=utc_now(),
@@ -88,10 +89,13 @@ def sink_columns(pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]) -> l
     if plan.config.sink.columns is not None:
         names = [*plan.config.sink.columns]
     else:
-        seen = dict.fromkeys(name for row in rows for name in row)
+        seen: dict[str, None] = {}
+        for row in rows:
+            seen.update(dict.fromkeys(row))
         names = [name for name in seen if name not in plan.dropped and name not in lineage]
     dropped = columns_dropped_by(plan.config.processors, names)
-    return [name for name in names if name not in dropped] + lineage
+    kept = [name for name in names if name not in dropped]
+    return [*kept, *lineage]
 
 
 def _merged(new: pa.Table, old: pa.Table | None) -> pa.Table:
@@ -101,8 +105,10 @@ def _merged(new: pa.Table, old: pa.Table | None) -> pa.Table:
     if not new.num_rows:
         return old
     table = joined([old, new], where=None)
-    paths = [tuple(map(int, name.split("/"))) for name in table.column("_task").to_pylist()]
-    return table.take(pa.array(sorted(range(len(paths)), key=paths.__getitem__)))
+    names = table.column("_task").to_pylist()
+    paths = [tuple(map(int, name.split("/"))) for name in names]
+    order = sorted(range(len(paths)), key=paths.__getitem__)
+    return table.take(pa.array(order))
 
 
 def _entry(result: SourceResult, rows: int) -> SourceEntry:

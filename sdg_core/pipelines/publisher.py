@@ -114,9 +114,11 @@ class Publisher:
                 outcomes[partition.in_hand.status.key] = error
         try:
             self._switch(built)
-            outcomes.update((one.key, one.footer) for one in built)
+            for one in built:
+                outcomes[one.key] = one.footer
         except SdgError as error:
-            outcomes.update((one.key, self._switch_alone(one, error)) for one in built)
+            for one in built:
+                outcomes[one.key] = self._switch_alone(one, error)
         return [outcomes[partition.in_hand.status.key] for partition in partitions]
 
     def _switch_alone(self, one: _Built, error: SdgError) -> PartitionFooter | Exception:
@@ -143,21 +145,15 @@ class Publisher:
         cells = None
         if self._cells is not None:
             cells = self._cells.file(status.index, partition.results, partition.in_hand.carried)
-        return _Built(
-            partition,
-            footer,
-            partition_file(self._layout.row_group(status.index), table, footer),
-            cells,
-        )
+        file = partition_file(self._layout.row_group(status.index), table, footer)
+        return _Built(partition, footer, file, cells)
 
     def _switch(self, built: Sequence[_Built]) -> None:
         """Make partitions visible, their cells before them; then take those out of the journal."""
         if not built:
             return
-        files = [
-            *(one.cells for one in built if one.cells is not None),
-            *(one.file for one in built),
-        ]
+        files = [one.cells for one in built if one.cells is not None]
+        files += [one.file for one in built]
         units = [one.key for one in built]
         write_together(files, commit_guard=lambda: self._held.commit_guard(*units, release=True))
         if self._cells is not None:

@@ -15,22 +15,18 @@ def judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
     """One outcome per task: tasks whose text passes every quality rule, all of them judged at once."""
     rules = rules_of(stage.quality)
     texts = [task.values.get(stage.column) for task in tasks]
-    wrong = {at for at, text in enumerate(texts) if not isinstance(text, str)}
-    judged = pl.Series(
-        [None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String
-    )
+    judged = [text if isinstance(text, str) else None for text in texts]
+    reasons = failed_rule(rules, pl.Series(judged, dtype=pl.String))
     outcomes: list[Outcome] = []
-    for at, reason in enumerate(failed_rule(rules, judged)):
-        if at in wrong:
-            outcomes.append(
-                Failed(
-                    f"{stage.column} is {shortened(texts[at])}, not text; make it text in a stage before",
-                    retryable=False,
-                    kind="input",
-                )
+    for task, text, reason in zip(tasks, texts, reasons, strict=True):
+        if not isinstance(text, str):
+            message = (
+                f"{stage.column} is {shortened(text)}, not text; make it text in a stage before"
             )
+            outcomes.append(Failed(message, retryable=False, kind="input"))
         elif reason is not None:
-            outcomes.append(Filtered(stage.reason or reason.split()[0]))
+            rule = reason.split()[0]
+            outcomes.append(Filtered(stage.reason or rule))
         else:
-            outcomes.append(tasks[at].values)
+            outcomes.append(task.values)
     return outcomes

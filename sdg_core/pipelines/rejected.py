@@ -38,11 +38,11 @@ def selects(plan: PipelinePlan) -> bool:
 
 
 def _selecting(plan: PipelinePlan) -> list[StagePlan]:
-    return [
-        each
-        for each in plan.stages
-        if isinstance(each.stage, ColumnsStage) and each.stage.select is not None
-    ]
+    selecting = []
+    for each in plan.stages:
+        if isinstance(each.stage, ColumnsStage) and each.stage.select is not None:
+            selecting.append(each)
+    return selecting
 
 
 def rejected_rows(
@@ -50,12 +50,16 @@ def rejected_rows(
 ) -> pa.Table:
     """Rejected candidates of a source, by its key, as the rows that are written."""
     schema = _schema(plan)
+    tasks = ["/".join(map(str, each.path)) for each in candidates]
+    stages = [stage_label(each.stage) for each in candidates]
+    numbers = [each.candidate for each in candidates]
+    reasons = [each.reason for each in candidates]
     arrays = [
         pa.array([key] * len(candidates), pa.string()),
-        pa.array(["/".join(map(str, each.path)) for each in candidates], pa.string()),
-        pa.array([stage_label(each.stage) for each in candidates], pa.string()),
-        pa.array([each.candidate for each in candidates], pa.int64()),
-        pa.array([each.reason for each in candidates], pa.string()),
+        pa.array(tasks, pa.string()),
+        pa.array(stages, pa.string()),
+        pa.array(numbers, pa.int64()),
+        pa.array(reasons, pa.string()),
     ]
     for field in list(schema)[len(arrays) :]:
         values = [each.values.get(field.name) for each in candidates]
@@ -82,11 +86,9 @@ def _schema(plan: PipelinePlan) -> pa.Schema:
 
 
 def _text(value: Any) -> str | None:
-    return (
-        value
-        if value is None or isinstance(value, str)
-        else json.dumps(plain_value(value), ensure_ascii=False)
-    )
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(plain_value(value), ensure_ascii=False)
 
 
 def write_rejected(
@@ -106,15 +108,16 @@ def write_rejected(
         before = read_rows(path).replace_schema_metadata(None) if path.is_file() else None
     if before is None and not any(table.num_rows for table in tables.values()):
         return
-    replaced = {key for key in tables if key not in extended}
-    again = {where for key in extended & tables.keys() for where in _keys(tables[key])}
+    again: set[Key] = set()
+    for key in extended & tables.keys():
+        again.update(_keys(tables[key]))
     kept: dict[str, pa.Table] = {}
     if before is not None:
         listed = [*_keys(before)]
         for key in sources:
-            mask = [
-                where[0] == key and key not in replaced and where not in again for where in listed
-            ]
+            mask = [False] * len(listed)
+            if key in extended or key not in tables:
+                mask = [where[0] == key and where not in again for where in listed]
             kept[key] = before.filter(pa.array(mask, pa.bool_()))
     parts = []
     for key in sources:
@@ -123,34 +126,38 @@ def write_rejected(
         if key in tables:
             parts.append(tables[key])
     with atomic_file(path, commit_guard=commit_guard) as file:
-        pq.write_table(_ordered(joined(parts, where=path), sources), file, compression="zstd")
+        table = _ordered(joined(parts, where=path), sources)
+        pq.write_table(table, file, compression="zstd")
 
 
 def _ordered(table: pa.Table, sources: Sequence[str]) -> pa.Table:
     """The rows by source, task, stage and candidate."""
     source_place = {key: place for place, key in enumerate(sources)}
     candidates = table.column(3).to_pylist()
-    keys = [
-        (source_place[key], tuple(map(int, task.split("/"))), stage_number(stage), candidate)
-        for (key, task, stage), candidate in zip(_keys(table), candidates, strict=True)
-    ]
-    return table.take(pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64()))
+    keys = []
+    for (key, task, stage), candidate in zip(_keys(table), candidates, strict=True):
+        path = tuple(map(int, task.split("/")))
+        keys.append((source_place[key], path, stage_number(stage), candidate))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return table.take(pa.array(order, pa.int64()))
 
 
 def _keys(table: pa.Table) -> Iterator[Key]:
     """Source, task and stage of each row."""
-    return zip(*(table.column(place).to_pylist() for place in range(3)), strict=True)
+    sources, tasks, stages = (table.column(place).to_pylist() for place in range(3))
+    return zip(sources, tasks, stages, strict=True)
 
 
 def selection_of(entries: Sequence[SourceEntry]) -> SelectionCounts | None:
     """What selecting came to by the accounts of sources; None where nothing was selected."""
     usage: UsageByModel = {}
     dropped = fallback = rejected = 0
-    for account in (account for entry in entries for account in entry.stages):
-        usage = add_usage(usage, account.rejected_usage)
-        dropped += account.filtered.get(DROPPED, 0)
-        fallback += account.fallback
-        rejected += account.rejected
+    for entry in entries:
+        for account in entry.stages:
+            usage = add_usage(usage, account.rejected_usage)
+            dropped += account.filtered.get(DROPPED, 0)
+            fallback += account.fallback
+            rejected += account.rejected
     if not (dropped or fallback or rejected):
         return None
     return SelectionCounts(dropped=dropped, fallback=fallback, rejected=rejected, usage=usage)

@@ -76,10 +76,8 @@ async def run_partitions(
                     queue = _PartitionQueue(
                         context, held, intake, maker, publisher, results, budget
                     )
-                    watches = [
-                        tasks.create_task(watch) for watch in _watches(context, budget, lost)
-                    ]
-                    watches.append(tasks.create_task(progress.tell_now_and_then()))
+                    watching = [*_watches(context, budget, lost), progress.tell_now_and_then()]
+                    watches = [tasks.create_task(watch) for watch in watching]
                     await queue.settle(work)
                     for watch in watches:
                         watch.cancel()
@@ -104,10 +102,13 @@ class _Progress:
         self._context = context
         self._results = results
         self._budget = budget
-        to_make = [status for status in work if not status.is_settled]
-        settled = [status.footer for status in work if status.is_settled]
-        self._sources = sum(len(status.to_make) for status in to_make)
-        self._complete = sum(len(footer.sources) for footer in settled if footer is not None)
+        self._sources = 0
+        self._complete = 0
+        for status in work:
+            if not status.is_settled:
+                self._sources += len(status.to_make)
+            elif status.footer is not None:
+                self._complete += len(status.footer.sources)
 
     def tell(self) -> None:
         """Tell it once; nothing if there is nothing to make."""
@@ -171,7 +172,8 @@ class _PartitionQueue:
         await self._settle_all(left, wait=True)
 
     async def _claim_all(self, work: Sequence[PartitionStatus]) -> None:
-        others = await asyncio.to_thread(self._held.take, [status.key for status in work])
+        keys = [status.key for status in work]
+        others = await asyncio.to_thread(self._held.take, keys)
         if others:
             raise claimed_error(others)
 

@@ -1,6 +1,5 @@
 """The records of one source on their way into the stages: in order, a batch at a time, the first ones read ahead."""
 
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
@@ -44,7 +43,9 @@ class SourceRecords:
         before = start - self._place
         if before > 0:  # is in a checkpoint
             self._records = self._records or self._opened.records()
-            deque(islice(self._records, max(0, before - len(self._ahead))), maxlen=0)
+            unread = max(0, before - len(self._ahead))
+            for _ in islice(self._records, unread):
+                pass
             self._ahead = self._ahead[before:]
         self._fill(count + 1)
         found = self._ahead[:count]

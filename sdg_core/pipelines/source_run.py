@@ -67,20 +67,23 @@ class SourceRun:
         self._at_most = at_most
         self._checkpoints = checkpoints
         self._stages = stages
-        self._keeps_checkpoints = checkpoints is not None and any(
-            plan.stage.checkpoint for plan in stages
-        )
+        has_checkpoints = any(plan.stage.checkpoint for plan in stages)
+        self._keeps_checkpoints = checkpoints is not None and has_checkpoints
         self._run_id = run_id
         self._max_attempts = max_attempts
         self._before = before
         failed = before.failed if before is not None else ()
         self._targets = {failure.path: failure for failure in failed if failure.path}
-        self._attempts = {(f.path, f.stage): 0 if afresh else f.attempts for f in failed}
+        self._attempts = {}
+        for failure in failed:
+            attempts = 0 if afresh else failure.attempts
+            self._attempts[failure.path, failure.stage] = attempts
         self.accounts = self._accounts_before()
         self.failures: list[tuple[FailedTask, bool]] = []
 
     def _new_accounts(self) -> list[StageAccount]:
-        return [StageAccount("read"), *(StageAccount(plan.stage.stage) for plan in self._stages)]
+        accounts = [StageAccount(plan.stage.stage) for plan in self._stages]
+        return [StageAccount("read"), *accounts]
 
     def _accounts_before(self) -> list[StageAccount]:
         """The accounts without what is done again."""
@@ -153,16 +156,12 @@ class SourceRun:
         if self._keeps_checkpoints:
             stage, kept = await asyncio.to_thread(self._kept, number)
         if kept is not None:
-            accounts = [*kept.accounts, *self._new_accounts()[len(kept.accounts) :]]
-            batch = _Batch(
-                number,
-                start,
-                kept.read,
-                kept.last,
-                self._new_accounts() if self._targets else accounts,
-            )
+            accounts = self._new_accounts()
+            if not self._targets:
+                accounts[: len(kept.accounts)] = kept.accounts
+                work.rejected += kept.rejected
+            batch = _Batch(number, start, kept.read, kept.last, accounts)
             tasks = [replace(task, counted=not self._targets) for task in kept.tasks]
-            work.rejected += kept.rejected if not self._targets else ()
         else:
             count = self._at_most or BATCH
             if records.are_at_hand(count):
@@ -197,21 +196,20 @@ class SourceRun:
     def _kept(self, number: int) -> tuple[int, Checkpoint | None]:
         """The last stage that a batch has a checkpoint of, and that; of none, the reader."""
         assert self._checkpoints is not None
-        first_failed = min(
-            (target.stage for target in self._targets.values()), default=len(self._stages)
-        )
-        for plan in reversed(self._stages[:first_failed] if first_failed >= 0 else ()):
-            if (
-                plan.stage.checkpoint
-                and (found := self._checkpoints.load(plan.prefix, number)) is not None
-            ):
-                return plan.place, found
+        failed_at = [target.stage for target in self._targets.values()]
+        first_failed = min(failed_at, default=len(self._stages))
+        stages_before = self._stages[: max(0, first_failed)]
+        for plan in reversed(stages_before):
+            if plan.stage.checkpoint:
+                found = self._checkpoints.load(plan.prefix, number)
+                if found is not None:
+                    return plan.place, found
         return READ_STAGE, None
 
     def _is_wanted(self, task: Task) -> bool:
-        return task.counted or any(
-            target[: len(task.path)] == task.path for target in self._targets
-        )
+        if task.counted:
+            return True
+        return any(target[: len(task.path)] == task.path for target in self._targets)
 
     def _marked(self, stage: int, tasks: Sequence[Task]) -> list[Task]:
         """The tasks, counted from the stage on that failed them."""
@@ -303,8 +301,11 @@ class SourceRun:
     def _result(self, source: Source, version: str, work: SourceWork) -> SourceResult:
         state = "complete"
         if self.failures:
-            state = "partial" if any(may_succeed for _, may_succeed in self.failures) else "failed"
-        runs = [*(self._before.runs if self._before is not None else ()), self._run_id]
+            may_succeed = any(retryable for _, retryable in self.failures)
+            state = "partial" if may_succeed else "failed"
+        runs = [self._run_id]
+        if self._before is not None:
+            runs = [*self._before.runs, self._run_id]
         return SourceResult(
             key=source.key,
             locator=source.locator,
@@ -331,11 +332,9 @@ def _as_read(record: Record, task: Task) -> Outcome:
     if isinstance(record, Failed | Filtered):
         return record
     fault = why_no_row(task.values)
-    return (
-        Failed(f"no row can hold the record: {fault}", retryable=False, kind="read")
-        if fault
-        else task.values
-    )
+    if fault:
+        return Failed(f"no row can hold the record: {fault}", retryable=False, kind="read")
+    return task.values
 
 
 def _values(record: Record, source: Source) -> dict[str, Any]:
@@ -356,16 +355,13 @@ def _storable(outcomes: Sequence[Outcome]) -> list[Outcome]:
                 case _:
                     found.append(storable(outcome))
         except ValueError as error:
-            found.append(
-                Failed(
-                    f"a checkpoint cannot keep what the stage made: {error}",
-                    retryable=False,
-                    kind="output",
-                )
-            )
+            message = f"a checkpoint cannot keep what the stage made: {error}"
+            found.append(Failed(message, retryable=False, kind="output"))
     return found
 
 
 def row_values(task: Task, key: str, *, lineage: bool) -> dict[str, Any]:
     """A finished task as a row."""
-    return {**task.values, **({"_source": key, "_task": task.name} if lineage else {})}
+    if not lineage:
+        return dict(task.values)
+    return {**task.values, "_source": key, "_task": task.name}

@@ -45,14 +45,14 @@ def spending_of_pipeline(
     """What a pipeline has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
     dataset = pipeline.as_dataset()
     models = pipeline.plan.config.model_configs
-    if not models and not any(footer.usage or footer.carried for footer in footers):
+    asked_models = any(footer.usage or footer.carried for footer in footers)
+    if not models and not asked_models:
         return DatasetSpending(upstream=upstream_cost(dataset))
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, pipeline.name)
     own = _spent(version, footers, models, replies)
-    return DatasetSpending(
-        own, _earlier(pipeline.layout, version, footers, models, replies), upstream_cost(dataset)
-    )
+    earlier = _earlier(pipeline.layout, version, footers, models, replies)
+    return DatasetSpending(own, earlier, upstream_cost(dataset))
 
 
 def pipeline_budget(
@@ -101,9 +101,8 @@ def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) 
         version = pipeline.layout.version(name)
         earlier = _earlier(pipeline.layout, version, footers_in(version), models, replies)
         if earlier and metadata_or_none(version) is not None:
-            note_earlier_versions(
-                version.metadata, {name: spent.to_dict() for name, spent in earlier.items()}
-            )
+            written = {other: spent.to_dict() for other, spent in earlier.items()}
+            note_earlier_versions(version.metadata, written)
 
 
 def _earlier(
@@ -122,7 +121,10 @@ def _earlier(
 
 
 def _carried_from(footers: Sequence[PartitionFooter]) -> set[str]:
-    return {name for footer in footers for name in footer.carried}
+    names: set[str] = set()
+    for footer in footers:
+        names.update(footer.carried)
+    return names
 
 
 def footers_in(version: SourcesLayout) -> list[PartitionFooter]:
@@ -143,9 +145,8 @@ def _spent(
     """What a version has used: in its files, in its journal, and in cells under way when a run ended."""
     metadata = metadata_or_none(version)
     used = _used(footers, replies.get(version.name, ()))
-    return priced(
-        version, add_usage(used, metadata.abandoned_usage if metadata is not None else {}), models
-    )
+    abandoned = metadata.abandoned_usage if metadata is not None else {}
+    return priced(version, add_usage(used, abandoned), models)
 
 
 def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> UsageByModel:
@@ -153,7 +154,9 @@ def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> U
     counted: list[tuple[int, int, frozenset[str]]] = []
     for footer in footers:
         usage = add_usage(usage, footer.usage)
-        counted += [(*source_range(entry.key), frozenset(entry.runs)) for entry in footer.sources]
+        for entry in footer.sources:
+            start, stop = source_range(entry.key)
+            counted.append((start, stop, frozenset(entry.runs)))
     counted.sort(key=lambda source: source[0])
     starts = [start for start, _, _ in counted]
     for reply in replies:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from sdg_core.config.pipeline import SplitStage
 from sdg_core.pipelines.tokens import Span, Tokenize, token_windows
@@ -19,9 +20,11 @@ def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None
     """
     match stage.unit:
         case "characters":
-            return _trimmed(text, _windows([(at, at + 1) for at in range(len(text))], stage))
+            characters = [(at, at + 1) for at in range(len(text))]
+            return _trimmed(text, _windows(characters, stage))
         case "words":
-            return _windows([match.span() for match in re.finditer(r"\S+", text)], stage)
+            words = [match.span() for match in re.finditer(r"\S+", text)]
+            return _windows(words, stage)
         case "tokens":
             assert tokenize is not None
             windows = token_windows(
@@ -29,9 +32,8 @@ def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None
             )
             return _trimmed(text, windows)
         case "sentences":
-            return _windows(
-                _between(text, [match.span() for match in _SENTENCE_END.finditer(text)]), stage
-            )
+            ends = [match.span() for match in _SENTENCE_END.finditer(text)]
+            return _windows(_between(text, ends), stage)
         case "markdown":
             return _sections(stage, text)
 
@@ -49,9 +51,13 @@ def _windows(units: Sequence[Span], stage: SplitStage) -> list[Span]:
 
 
 def _between(text: str, gaps: Sequence[Span]) -> list[Span]:
-    starts = [0, *(stop for _, stop in gaps)]
-    stops = [*(start for start, _ in gaps), len(text)]
-    return _trimmed(text, list(zip(starts, stops, strict=True)))
+    spans = []
+    start = 0
+    for gap_start, gap_stop in gaps:
+        spans.append((start, gap_start))
+        start = gap_stop
+    spans.append((start, len(text)))
+    return _trimmed(text, spans)
 
 
 def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
@@ -69,11 +75,12 @@ def _sections(stage: SplitStage, text: str) -> list[Span]:
     headings = [match.start() for match in _HEADING.finditer(text)]
     starts = [at for at in headings if not is_code(at)]
     bounds = sorted({0, *starts, len(text)})
-    sections = _trimmed(text, list(zip(bounds, bounds[1:], strict=False)))
+    sections = _trimmed(text, list(pairwise(bounds)))
     if stage.size is None:
         return sections
     spans: list[Span] = []
     for start, stop in sections:
-        pieces = _windows([(at, at + 1) for at in range(start, stop)], stage)
+        characters = [(at, at + 1) for at in range(start, stop)]
+        pieces = _windows(characters, stage)
         spans += _trimmed(text, pieces)
     return spans

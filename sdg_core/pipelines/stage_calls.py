@@ -27,11 +27,10 @@ class UserCode:
     """What runs the stages that are code of the user, in one event loop."""
 
     def __init__(self, stages: Sequence[StagePlan]) -> None:
-        self._room = {
-            plan.place: asyncio.Semaphore(plan.concurrency)
-            for plan in stages
-            if plan.concurrency is not None
-        }
+        self._room: dict[int, asyncio.Semaphore] = {}
+        for plan in stages:
+            if plan.concurrency is not None:
+                self._room[plan.place] = asyncio.Semaphore(plan.concurrency)
 
     async def run(
         self, plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]
@@ -60,20 +59,18 @@ async def _function_batch(
         made = await _invoke(call, given, *more, what=f"{plan.label}: {stage.function}")
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
         return [Failed(what_raised(error))] * len(batch)
-    return _slots(plan, stage.function, made if stage.batch_size is not None else [made], batch)
+    slots = made if stage.batch_size is not None else [made]
+    return _slots(plan, stage.function, slots, batch)
 
 
 async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -> list[Outcome]:
     """A batch through a class. Without a `process_batch` of its own, every record fails or succeeds by itself."""
     name = own.name or type(own).__name__
+    what = f"{plan.label}: {name}"
     if type(own).process_batch is not Stage.process_batch:
         try:
-            return _slots(
-                plan,
-                name,
-                await _invoke(own.process_batch, batch, what=f"{plan.label}: {name}"),
-                batch,
-            )
+            slots = await _invoke(own.process_batch, batch, what=what)
+            return _slots(plan, name, slots, batch)
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -81,12 +78,8 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     outcomes: list[Outcome] = []
     for record in batch:
         try:
-            outcomes += _slots(
-                plan,
-                name,
-                [await _invoke(own.process, record, what=f"{plan.label}: {name}")],
-                [record],
-            )
+            slot = await _invoke(own.process, record, what=what)
+            outcomes += _slots(plan, name, [slot], [record])
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -96,11 +89,9 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
 
 def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list[Outcome]:
     if not isinstance(slots, list | tuple) or len(slots) != len(batch):
-        found = (
-            f"{counted(len(slots), 'slot')}"
-            if isinstance(slots, list | tuple)
-            else shortened(slots)
-        )
+        found = shortened(slots)
+        if isinstance(slots, list | tuple):
+            found = counted(len(slots), "slot")
         raise FunctionError(
             f"{plan.label}: {name} returned {found} for {counted(len(batch), 'record')}",
             remedy=_SLOTS,
@@ -139,7 +130,9 @@ def _no_row(fault: str) -> Failed:
 
 def _takes_params(call: Callable[..., Any]) -> bool:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return len([p for p in inspect.signature(call).parameters.values() if p.kind in kinds]) > 1
+    parameters = inspect.signature(call).parameters.values()
+    by_place = [parameter for parameter in parameters if parameter.kind in kinds]
+    return len(by_place) > 1
 
 
 async def _invoke(call: Callable[..., Any], *arguments: Any, what: str) -> Any:
@@ -168,8 +161,8 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
         await _invoke(call, what=f"{plan.label}: {what} of {type(plan.own).__name__}")
     except Exception as error:
         name = type(plan.own).__name__
+        state = "nothing was made yet" if what == "setup" else "finished work is kept"
         raise FunctionError(
             f"{plan.label}: {what} of {name} raised {what_raised(error)}",
-            remedy="fix it and run again; "
-            + ("nothing was made yet" if what == "setup" else "finished work is kept"),
+            remedy=f"fix it and run again; {state}",
         ) from error

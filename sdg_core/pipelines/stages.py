@@ -95,19 +95,16 @@ class StageRunner:
         self._models = models
         self._budget = budget
         self._executor = executor
-        self._handed_to_next = frozenset(
-            plan.place
-            for plan, after in pairwise(stages)
-            if is_heavy(after) and not plan.stage.checkpoint
-        )
-        self._makers = {
-            plan.place: (
-                RecordMaker(plan.columns, models, journal=journal, on_prompt=on_prompt),
-                GroupPhases(plan.columns, models, loop=loop),
-            )
-            for plan in stages
-            if plan.columns is not None
-        }
+        self._handed_to_next: set[int] = set()
+        for plan, after in pairwise(stages):
+            if is_heavy(after) and not plan.stage.checkpoint:
+                self._handed_to_next.add(plan.place)
+        self._makers: dict[int, tuple[RecordMaker, GroupPhases]] = {}
+        for plan in stages:
+            if plan.columns is not None:
+                maker = RecordMaker(plan.columns, models, journal=journal, on_prompt=on_prompt)
+                phases = GroupPhases(plan.columns, models, loop=loop)
+                self._makers[plan.place] = (maker, phases)
         calls_out = any(maker.calls_out for maker, _ in self._makers.values())
         self._room = asyncio.Semaphore(window_size(models.capacity, calls_out=calls_out))
 
@@ -146,13 +143,18 @@ class StageRunner:
         maker, phases = self._makers[plan.place]
         absent = [sorted(set(plan.reads) - set(task.values)) for task in tasks]
         numbers = [task_number(work.key, task.path) for task in tasks]
-        first = {number: at for at, number in reversed([*enumerate(numbers)]) if not absent[at]}
+        first: dict[int, int] = {}
+        for at, number in enumerate(numbers):
+            if not absent[at]:
+                first.setdefault(number, at)
         order = [first[number] for number in sorted(first)]
         given = [tasks[at].values for at in order]
         frame = {name: [*map(itemgetter(name), given)] for name in plan.reads}
         made: dict[int, Outcome] = {}
         if order:
             records = [numbers[at] for at in order]
+            by_number = {numbers[at]: tasks[at] for at in order}
+            paths = {number: task.path for number, task in by_number.items()}
             status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
             open_group = partial(
                 OpenGroup,
@@ -162,9 +164,7 @@ class StageRunner:
                 phases=phases,
                 needed=maker.columns_read,
                 paid=work.paid,
-                number=_numbers_of_candidates(
-                    work.key, {numbers[at]: tasks[at].path for at in order}
-                ),
+                number=_numbers_of_candidates(work.key, paths),
             )
             computes = bool(plan.columns.graph.columns_of(0, per_record=False))
             if computes or not are_light(tasks):
@@ -173,7 +173,7 @@ class StageRunner:
                 group = open_group()
             await self._make_all(maker, group, work)
             made = dict(zip(order, _rows(group, records), strict=True))
-            _note_rejected(plan, group, {numbers[at]: tasks[at] for at in order}, work)
+            _note_rejected(plan, group, by_number, work)
             work.usage = add_usage(work.usage, group.usage)
             work.replayed += group.replayed
             work.carried = add_usage(work.carried, group.carried_from)
@@ -261,10 +261,8 @@ def _numbers_of_candidates(
     def numbers_of(tasks: NDArray[np.int64], candidate: int) -> NDArray[np.int64]:
         if not candidate:
             return tasks
-        return np.array(
-            [task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()],
-            dtype=np.int64,
-        )
+        numbers = [task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()]
+        return np.array(numbers, dtype=np.int64)
 
     return numbers_of
 
@@ -294,9 +292,8 @@ def _note_rejected(
     if group.selection is None:
         return
     counted = [number for number, task in tasks.items() if task.counted]
-    rows = group.selection.rejected(failed=[failure.record for failure in group.every_failure]).of(
-        counted
-    )
+    failed = [failure.record for failure in group.every_failure]
+    rows = group.selection.rejected(failed=failed).of(counted)
     places = zip(
         rows.records.tolist(),
         rows.candidates.tolist(),
@@ -306,7 +303,8 @@ def _note_rejected(
     )
     for number, candidate, reason, made in places:
         task = tasks[number]
-        values = {**{name: task.values[name] for name in plan.reads}, **made}
+        read = {name: task.values[name] for name in plan.reads}
+        values = {**read, **made}
         work.rejected.append(RejectedCandidate(task.path, plan.place, candidate, reason, values))
     found = group.selection.summary(counted)
     account = StageAccount(
@@ -364,10 +362,15 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
         return Failed(message, retryable=False, kind="input")
     if not value:
         return Filtered(f"{stage.column} is empty")
-    rest = {name: item for name, item in task.values.items() if fields or name != root}
+    rest = dict(task.values)
+    if not fields:
+        del rest[root]
     last = fields[-1] if fields else root
     pieces = [dict(item) if isinstance(item, Mapping) else {last: item} for item in value]
-    clash = sorted({name for piece in pieces for name in piece} & set(rest))
+    names: set[str] = set()
+    for piece in pieces:
+        names.update(piece)
+    clash = sorted(names & rest.keys())
     if clash:
         message = f"items of {stage.column} have {', '.join(clash)}, which are columns already; rename those before"
         return Failed(message, retryable=False, kind="input")
@@ -377,10 +380,8 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
 def _rename(stage: RenameStage, task: Task) -> Outcome:
     renamed = {stage.columns.get(name, name): value for name, value in task.values.items()}
     if len(renamed) < len(task.values):
-        taken = sorted(
-            {stage.columns[name] for name in stage.columns if name in task.values}
-            & task.values.keys()
-        )
+        new_names = {new for old, new in stage.columns.items() if old in task.values}
+        taken = sorted(new_names & task.values.keys())
         message = f"the task has a column {', '.join(map(repr, taken))} already; choose another name, or drop it before"
         return Failed(message, retryable=False, kind="input")
     return renamed

@@ -48,12 +48,11 @@ class PipelineStatus(StoredStatus):
     @property
     def entries(self) -> list[SourceEntry]:
         """What the files say of every source that is in one."""
-        return [
-            entry
-            for status in self.partitions
-            if status.footer is not None
-            for entry in status.footer.sources
-        ]
+        entries: list[SourceEntry] = []
+        for status in self.partitions:
+            if status.footer is not None:
+                entries += status.footer.sources
+        return entries
 
     def source_states(self) -> dict[str, list[str]]:
         """Locators of sources by state; `missing` are those that no file has, or has of another version."""
@@ -65,33 +64,29 @@ class PipelineStatus(StoredStatus):
             "removed": [],
         }
         for status in self.partitions:
-            entries = (
-                {entry.key: entry for entry in status.footer.sources}
-                if status.footer is not None
-                else {}
-            )
+            states: dict[str, str] = {}
+            if status.footer is not None:
+                states = {entry.key: entry.state for entry in status.footer.sources}
             for key, locator in status.partition.sources:
+                state = states.get(key, "missing")
                 if key not in self.pipeline.sources:
-                    found["removed"].append(locator)
-                elif key in status.to_make and (
-                    key not in entries or entries[key].state != "partial"
-                ):
-                    found["missing"].append(locator)
-                else:
-                    entry = entries.get(key)
-                    found[entry.state if entry is not None else "missing"].append(locator)
+                    state = "removed"
+                elif key in status.to_make and state != "partial":
+                    state = "missing"
+                found[state].append(locator)
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
+        rows = 0
         filtered: Counter[str] = Counter()
+        failures = []
         for entry in self.entries:
+            rows += entry.rows
             filtered.update(entry.filtered)
-        failures = [
-            {"source": entry.locator, **asdict(failure), "stage": stage_label(failure.stage)}
-            for entry in self.entries
-            for failure in entry.failed
-        ]
+            for failure in entry.failed:
+                described = {**asdict(failure), "stage": stage_label(failure.stage)}
+                failures.append({"source": entry.locator, **described})
         selection = None
         if self.selection is not None:
             cost = {alias: vars(cost) for alias, cost in self.rejected_cost.items()}
@@ -99,18 +94,17 @@ class PipelineStatus(StoredStatus):
         keys: dict[str, list[str]] = {state: [] for state in STATES}
         for status in self.partitions:
             keys[status.state].append(status.key)
-        sources = self.source_states()
+        states = {state: {"count": len(found), "keys": found} for state, found in keys.items()}
+        sources = {}
+        for state, locators in self.source_states().items():
+            sources[state] = {"count": len(locators), "locators": locators}
         return {
             "kind": "pipeline",
             "pipeline": self.pipeline.name,
             **self.common_dict(),
-            "states": {
-                state: {"count": len(found), "keys": found} for state, found in keys.items()
-            },
-            "sources": {
-                state: {"count": len(found), "locators": found} for state, found in sources.items()
-            },
-            "records": {"actual": sum(entry.rows for entry in self.entries)},
+            "states": states,
+            "sources": sources,
+            "records": {"actual": rows},
             "filtered": dict(filtered),
             "selection": selection,
             "failures": {"count": len(failures), "tasks": failures},
@@ -132,8 +126,15 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
         carried = add_usage(carried, footer.carried)
     entries = [entry for footer in footers for entry in footer.sources]
     metadata = version.metadata if version is not None else None
-    selection = selection_of(entries)
+    retry_reasons = metadata.retry_reasons if metadata is not None else {}
     models = pipeline.plan.config.model_configs
+    selection = selection_of(entries)
+    rejected_cost: dict[str, Cost] = {}
+    if selection is not None:
+        rejected_cost = costs(selection.usage, models)
+    faults = [
+        f"partition {each.key}: {each.reason}" for each in statuses if each.reason is not None
+    ]
     return PipelineStatus(
         **StoredStatus.common(pipeline.as_dataset(), layout, metadata),
         pipeline=pipeline,
@@ -142,10 +143,10 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
         cost=costs(usage, models),
         selection=selection,
         carried=carried,
-        retry_reasons=metadata.retry_reasons if metadata is not None else {},
+        retry_reasons=retry_reasons,
         spending=spending_of_pipeline(pipeline, layout, footers),
-        rejected_cost=costs(selection.usage, models) if selection is not None else {},
-        faults=tuple(f"partition {s.key}: {s.reason}" for s in statuses if s.reason is not None),
+        rejected_cost=rejected_cost,
+        faults=tuple(faults),
     )
 
 
@@ -191,10 +192,11 @@ def plan_pipeline_run(
     chosen = shard.of(partitions) if shard is not None else partitions
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     notes = [note for note in (version.notice, sources_notice(pipeline)) if note]
+    adopted = [each for each in statuses if each.is_settled and each.footer is not None]
     return PipelineRunPlan(
         version=version.layout.name,
         notice="; ".join(notes) or None,
         to_make={status.key: status.to_make for status in statuses if status.to_make},
         removed={status.key: status.removed for status in statuses if status.removed},
-        adopted=sum(status.is_settled and status.footer is not None for status in statuses),
+        adopted=len(adopted),
     )

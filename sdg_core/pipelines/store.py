@@ -88,9 +88,12 @@ class SourcesLayout(VersionLayout):
         """The partitions that exist, by number."""
         with store_errors("list", self.row_groups):
             files = list_files(self.row_groups, after=None)
-        matches = ((_PARTITION.fullmatch(file.name), file) for file in files)
-        found = {int(match[1]): file for match, file in matches if match}
-        return {index: file for index, file in found.items() if index >= first}
+        found = {}
+        for file in files:
+            match = _PARTITION.fullmatch(file.name)
+            if match and int(match[1]) >= first:
+                found[int(match[1])] = file
+        return found
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,8 @@ def count_partitions(layout: PipelineLayout) -> int:
 
 def _partition_names(layout: PipelineLayout) -> list[str]:
     with store_errors("list", layout.partitions):
-        names = [
-            file.name
-            for file in list_files(layout.partitions, after=None)
-            if _NAME.fullmatch(file.name)
-        ]
+        files = list_files(layout.partitions, after=None)
+    names = [file.name for file in files if _NAME.fullmatch(file.name)]
     return sorted(names, key=lambda name: int(name.partition(".")[0]))
 
 
@@ -151,10 +151,14 @@ def _parse(path: StorePath) -> Partition:
     content = read_or_none(path)
     try:
         data = orjson.loads(content or b"")
-        sources = tuple((source["key"], source["locator"]) for source in data["sources"])
-        if not all(isinstance(text, str) for source in sources for text in source):
-            raise TypeError("a source is named by something that is not text")
-        return Partition(int(path.stem), sources)
+        sources = []
+        for source in data["sources"]:
+            key = source["key"]
+            locator = source["locator"]
+            if not isinstance(key, str) or not isinstance(locator, str):
+                raise TypeError("a source is named by something that is not text")
+            sources.append((key, locator))
+        return Partition(int(path.stem), tuple(sources))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"{path} cannot be understood: {error}",
@@ -172,7 +176,8 @@ def assigned(
     first = known[-1].index + 1 if known else 0
     partitions = [*known]
     for number, start in enumerate(range(0, len(new), size), start=first):
-        sources = tuple((source.key, source.locator) for source in new[start : start + size])
+        chosen = new[start : start + size]
+        sources = tuple((source.key, source.locator) for source in chosen)
         partitions.append(Partition(number, sources))
     return partitions
 
@@ -247,7 +252,8 @@ def partition_file(path: StorePath, table: pa.Table, footer: PartitionFooter) ->
     """The file of a partition, to be written with others."""
 
     def write(file: IO[bytes]) -> None:
-        whole = table.replace_schema_metadata({FOOTER_KEY: orjson.dumps(_plain(footer))})
+        metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
+        whole = table.replace_schema_metadata(metadata)
         if table.nbytes > _SHORT:
             pq.write_table(whole, file, compression="zstd")
             return
@@ -348,14 +354,17 @@ def _has_empty_struct(kind: pa.DataType) -> bool:
     """Whether a type has mappings without a key, which parquet cannot hold."""
     if pa.types.is_struct(kind) and kind.num_fields == 0:
         return True
-    return any(_has_empty_struct(kind.field(at).type) for at in range(kind.num_fields))
+    children = [kind.field(at).type for at in range(kind.num_fields)]
+    return any(_has_empty_struct(child) for child in children)
 
 
 def _without_empty(value: Any) -> Any:
     """The value with null in the place of empty mappings."""
     if isinstance(value, Mapping):
         return {key: _without_empty(part) for key, part in value.items()} or None
-    return [_without_empty(part) for part in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_without_empty(part) for part in value]
+    return value
 
 
 def joined(tables: Iterable[pa.Table], *, where: object) -> pa.Table:

@@ -79,7 +79,9 @@ class FailedTask:
     @property
     def path(self) -> tuple[int, ...]:
         """Positions from the source down; empty for the source itself."""
-        return tuple(int(part) for part in self.task.split("/")) if self.task else ()
+        if not self.task:
+            return ()
+        return tuple(int(part) for part in self.task.split("/"))
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,14 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
         raise PlanError(f"{path} is not a tokenizer: {error}", remedy=_REMEDY) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets), _digest(
-        content
-    )
+
+    def tokenize(text: str) -> list[tuple[int, int]]:
+        return list(tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    return tokenize, hashlib.sha256(content).hexdigest()
 
 
 _REMEDY = "name the tokenizer.json of the model, relative to the pipeline file, or leave tokenizer out to have tokens estimated"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def token_windows(tokens: Iterable[Span], *, size: int, overlap: int) -> list[Span]:

@@ -95,7 +95,8 @@ async def ray_executor(
     """
     async with connected():
         pools = Pools(patience=patience, on_notice=on_notice)
-        executor = RayExecutor(pools.add(stages, [_pickled(plan) for plan in stages]), pools)
+        pickled = [_pickled(plan) for plan in stages]
+        executor = RayExecutor(pools.add(stages, pickled), pools)
         try:
             await executor.set_up()
             yield executor
@@ -125,8 +126,12 @@ class RayExecutor:
         chunks = [tasks[start : start + size] for start in range(0, len(tasks), size)]
         async with asyncio.TaskGroup() as running:
             done = [running.create_task(self._run(pool, chunk)) for chunk in chunks]
-        outcomes = [outcome for made in done for outcome in made.result()]
-        return outcomes if handed_to_next else await self._fetched(outcomes)
+        outcomes: list[Outcome] = []
+        for made in done:
+            outcomes += made.result()
+        if handed_to_next:
+            return outcomes
+        return await self._fetched(outcomes)
 
     async def _run(self, pool: Pool, tasks: Sequence[Task]) -> list[Outcome]:
         """A chunk of tasks, or its halves if its workers keep dying."""
@@ -143,7 +148,10 @@ class RayExecutor:
         except _NotSendableError as error:
             if len(tasks) == 1:
                 return [Failed(str(error), retryable=False, kind="input")]
-            return [outcome for task in tasks for outcome in await self._run(pool, [task])]
+            outcomes: list[Outcome] = []
+            for task in tasks:
+                outcomes += await self._run(pool, [task])
+            return outcomes
         return _outcomes(payload)
 
     async def _do(self, chunk: _Chunk, *, deaths: int) -> _Payload:
@@ -194,12 +202,11 @@ class RayExecutor:
 
     async def _fetched(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Outcomes with their values in this process."""
-        payloads = dict.fromkeys(
-            values.payload for outcome in outcomes for values in _elsewhere(outcome)
-        )
         found: dict[_Payload, list[Values] | Failed] = {}
-        for payload in payloads:
-            found[payload] = await self._values(payload)
+        for outcome in outcomes:
+            for values in _elsewhere(outcome):
+                if values.payload not in found:
+                    found[values.payload] = await self._values(values.payload)
         return [_here(outcome, found) for outcome in outcomes]
 
     async def _values(self, payload: _Payload) -> list[Values] | Failed:
@@ -230,9 +237,11 @@ async def _chunk(pool: Pool, tasks: Sequence[Task]) -> _Chunk:
     for task in tasks:
         values = task.values
         if isinstance(values, _Elsewhere):
-            picks.append((payloads.setdefault(values.payload, len(payloads)), values.place))
+            number = payloads.setdefault(values.payload, len(payloads))
+            picks.append((number, values.place))
         else:
-            picks.append((payloads.setdefault(mine, len(payloads)), len(here)))
+            number = payloads.setdefault(mine, len(payloads))
+            picks.append((number, len(here)))
             here.append(values)
     if here:
         mine.reference = await asyncio.to_thread(_put, here)
@@ -260,7 +269,8 @@ def _outcomes(payload: _Payload) -> list[Outcome]:
                 outcomes.append(_Elsewhere(payload, place))
                 place += 1
             case int():
-                outcomes.append([_Elsewhere(payload, place + piece) for piece in range(verdict)])
+                pieces = range(place, place + verdict)
+                outcomes.append([_Elsewhere(payload, piece) for piece in pieces])
                 place += verdict
             case _:
                 outcomes.append(verdict)

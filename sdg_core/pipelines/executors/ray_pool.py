@@ -107,7 +107,8 @@ class Pools:
         self._progress = asyncio.get_running_loop().time()
         pool.deaths = 0
         pool.idle[worker] = self._progress
-        if any(self._may_take(other, pool) for other in self._pools if other.starting):
+        starting = [other for other in self._pools if other.starting]
+        if any(self._may_take(other, pool) for other in starting):
             await self._retire(pool, worker)
         async with self._changed:
             self._changed.notify_all()
@@ -224,9 +225,8 @@ class Pools:
         there = self._resources()
         counts = [AT_MOST]
         for kind, asked in (("CPU", "cpus"), ("GPU", "gpus")):
-            free = there.get(kind, 0.0) - sum(
-                pool.size * getattr(pool.plan.resources, asked) for pool in beside
-            )
+            taken = sum(pool.size * getattr(pool.plan.resources, asked) for pool in beside)
+            free = there.get(kind, 0.0) - taken
             amount = getattr(wanted, asked)
             if amount:
                 counts.append(int(free // amount))
@@ -254,14 +254,18 @@ class Pools:
             return True
         if other.waiting:
             return False
+        if not pool.workers:
+            return True
         since = next(iter(other.idle.values()))
-        return not pool.workers or asyncio.get_running_loop().time() - since > _IDLE
+        idle = asyncio.get_running_loop().time() - since
+        return idle > _IDLE
 
     async def _make_room(self, pool: Pool) -> None:
         """End an idle worker of another stage, if the pool may have its place."""
         for other in self._pools:
             if self._may_take(pool, other):
-                await self._retire(other, next(iter(other.idle)))
+                longest_idle = next(iter(other.idle))
+                await self._retire(other, longest_idle)
                 return
 
     async def _retire(self, pool: Pool, worker: Any) -> None:
@@ -288,10 +292,9 @@ def _wish(plan: StagePlan) -> str:
     """What a worker asks for, and what nodes there are."""
     wanted = plan.resources
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    there = ", ".join(
-        f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
-    )
-    return f"a worker takes {wanted.cpus:g} CPU and {wanted.gpus:g} GPU; the cluster's nodes have {there}"
+    there = [f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes]
+    asked = f"a worker takes {wanted.cpus:g} CPU and {wanted.gpus:g} GPU"
+    return f"{asked}; the cluster's nodes have {', '.join(there)}"
 
 
 def function_error(plan: StagePlan, error: Exception) -> FunctionError:

@@ -50,9 +50,8 @@ class StageWorker:
     def set_up(self) -> StageFault | None:
         """Set the stage up."""
         try:
-            self._executor = self._loop.run(
-                self._open.enter_async_context(local_executor([self._plan]))
-            )
+            opening = self._open.enter_async_context(local_executor([self._plan]))
+            self._executor = self._loop.run(opening)
         except FunctionError as error:
             return StageFault(error.message, error.remedy)
         return None

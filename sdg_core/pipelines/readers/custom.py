@@ -42,12 +42,11 @@ def custom_mark(config: CustomSources, *, base: Path, given: Given) -> str | Non
 def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[Source]:
     """One source per item. Raises SeedError for a class that is no reader, or items of the same name."""
     reader = given[config.reader_class] if config.reader_class in given else _reader(config, base)
-    items = called(f"{_PLACE}: {config.reader_class}", "items", lambda: list(reader.items()))
+    place = f"{_PLACE}: {config.reader_class}"
+    items = called(place, "items", lambda: list(reader.items()))
     sources: dict[str, Source] = {}
     for item in items:
-        locator = called(
-            f"{_PLACE}: {config.reader_class}", "locator", lambda item=item: _locator(reader, item)
-        )
+        locator = called(place, "locator", lambda item=item: _locator(reader, item))
         if locator in sources:
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
@@ -70,11 +69,9 @@ def _reader(config: CustomSources, base: Path) -> Any:
         raise SeedError(f"{_PLACE}: {error}") from error
     absent = [name for name in ("items", "expand") if not callable(getattr(found, name, None))]
     if not inspect.isclass(found) or absent or inspect.isabstract(found):
-        what = (
-            f"does not define {' and '.join(absent)}"
-            if absent
-            else "is not a class that can be made"
-        )
+        what = "is not a class that can be made"
+        if absent:
+            what = f"does not define {' and '.join(absent)}"
         raise SeedError(
             f"{_PLACE}: {config.reader_class} {what}",
             remedy="extend sdg_core.custom.SourceReader: items() and expand()",
@@ -93,7 +90,9 @@ def _reader(config: CustomSources, base: Path) -> Any:
 
 def _locator(reader: Any, item: Any) -> str:
     name = getattr(reader, "locator", None) or getattr(reader, "describe", None)
-    return str(name(item) if name is not None else item)
+    if name is None:
+        return str(item)
+    return str(name(item))
 
 
 class ItemSource(Source):
@@ -130,9 +129,8 @@ class OpenItem(OpenSource):
             return writable(f"custom:{given}")
         state = hashlib.sha256()
         for record in self.records():
-            state.update(
-                (row_text(record) if isinstance(record, Mapping) else repr(record).encode()) + b"\n"
-            )
+            text = row_text(record) if isinstance(record, Mapping) else repr(record).encode()
+            state.update(text + b"\n")
         return f"sha256:{state.hexdigest()}"
 
     def records(self) -> Iterator[Record]:

@@ -72,7 +72,8 @@ def _committed(layout: DatasetLayout) -> list[StorePath]:
     version = layout.version(current)
     found = [version.row_group(index) for index in version.existing_row_groups()]
     sources = SourcesLayout(layout.directory / current)
-    return [*found, *(sources.row_group(index) for index in sources.existing_row_groups())]
+    found += [sources.row_group(index) for index in sources.existing_row_groups()]
+    return found
 
 
 def _rows_digest(file: SeedFile) -> str:

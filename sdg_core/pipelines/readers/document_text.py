@@ -124,8 +124,9 @@ def pdf_record(content: bytes, _: str | None = None) -> Found:
     finally:
         document.close()
     text = "\n\n".join(page for page in pages if page)
-    empty = Filtered("no text (scanned pages need OCR first)")
-    return {"content": text, "title": title or None, "pages": len(pages)} if text else empty
+    if not text:
+        return Filtered("no text (scanned pages need OCR first)")
+    return {"content": text, "title": title or None, "pages": len(pages)}
 
 
 def _page_text(page: Any) -> str:
@@ -164,7 +165,9 @@ def docx_record(content: bytes, _: str | None = None) -> Found:
             f"is not a Word document: {reason}; save it as .docx, or leave it out"
         ) from error
     text = "\n\n".join(block for block in blocks if block)
-    return {"content": text, "title": title or None} if text else Filtered("no text")
+    if not text:
+        return Filtered("no text")
+    return {"content": text, "title": title or None}
 
 
 def _check_docx(content: bytes) -> None:
@@ -186,7 +189,8 @@ def _cell_text(cell: Any) -> str:
     texts: list[str] = []
     for block in cell.iter_inner_content():
         if hasattr(block, "rows"):
-            texts += [text for row in _rows(block) for text in row]
+            for row in _rows(block):
+                texts += row
         else:
             texts.append(block.text)
     return " ".join(" ".join(texts).split())
@@ -225,13 +229,15 @@ def _rows(table: Any) -> Iterator[list[str]]:
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        return "\n".join(f"| {' | '.join(texts)} |" for texts in _rows(block))
+        lines = [f"| {' | '.join(texts)} |" for texts in _rows(block)]
+        return "\n".join(lines)
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")
     if text and heading:
         return f"{'#' * int(heading[1] or 1)} {text}"
-    return f"- {text}" if text and (style or "").startswith("List") else text
+    is_item = (style or "").startswith("List")
+    return f"- {text}" if text and is_item else text
 
 
 _KINDS: Mapping[str, Callable[[bytes, str | None], Found]] = {

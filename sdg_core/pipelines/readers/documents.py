@@ -33,7 +33,10 @@ def read_document(file: SeedFile, config: DocumentSources | HtmlSources) -> Iter
         ) from error
     if "error" in found:
         raise SourceError(found["error"])
-    yield Filtered(found["filtered"]) if "filtered" in found else found["values"]
+    if "filtered" in found:
+        yield Filtered(found["filtered"])
+    else:
+        yield found["values"]
 
 
 def _pool(seconds: float, memory_mib: int) -> BoundedPool:

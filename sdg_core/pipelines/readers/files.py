@@ -94,7 +94,8 @@ class FileSource(Source):
     def open(self) -> OpenSource:
         """The file as it is now."""
         try:
-            return OpenFile(LocalFile(Path(self._path), any_name=True), self.locator, self._read)
+            file = LocalFile(Path(self._path), any_name=True)
+            return OpenFile(file, self.locator, self._read)
         except SeedError as error:
             raise unreadable(error) from error
 
@@ -125,17 +126,14 @@ class ObjectSource(Source):
         except SeedError as error:
             raise unreadable(error) from error
         size, etag = file.stamp()
-        return OpenFile(
-            file,
-            self.locator,
-            self._read,
-            version=f"etag:{etag}:{size}" if etag is not None else None,
-        )
+        version = f"etag:{etag}:{size}" if etag is not None else None
+        return OpenFile(file, self.locator, self._read, version=version)
 
 
 def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> list[Source]:
     """The files that a pattern matches, by locator: the path relative to `base`."""
-    absolute = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(str(base)), pattern)
+    # An absolute pattern stays as it is.
+    absolute = os.path.join(glob.escape(str(base)), pattern)
     found = sorted(name for name in matching(absolute) if os.path.isfile(name))
     sources: list[Source] = []
     for name in found:
@@ -168,20 +166,22 @@ def object_sources(pattern: str, *, reader: str, read: Format) -> list[Source]:
     scheme, _, rest = pattern.partition("://")
     bucket_name, _, key_pattern = rest.partition("/")
     wanted = key_pattern.split("/")
-    plain = next((at for at, part in enumerate(wanted) if _WILDCARDS & {*part}), len(wanted) - 1)
+    prefix = wanted[:-1]
+    for at, part in enumerate(wanted):
+        if _WILDCARDS & {*part}:
+            prefix = wanted[:at]
+            break
     bucket = object_path(f"{scheme}://{bucket_name}").bucket
+    paths = []
     try:
-        listed = [
-            found
-            for found in bucket.walk("/".join(wanted[:plain]))
-            if _matches(found.key.split("/"), wanted)
-        ]
+        for found in bucket.walk("/".join(prefix)):
+            if _matches(found.key.split("/"), wanted):
+                paths.append(ObjectPath(bucket, found.key))
     except OSError as error:
         remedy = getattr(error, "remedy", None)
         raise SeedError(
             f"sources.path {pattern!r}: {error.strerror or error}", remedy=remedy
         ) from error
-    paths = [ObjectPath(bucket, found.key) for found in listed]
     return [ObjectSource(f"{reader}:{path}", path, read) for path in paths]
 
 
@@ -189,8 +189,15 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        deepest = next((at for at, part in enumerate(parts) if part.startswith(".")), len(parts))
-        return any(_matches(parts[at:], pattern[1:]) for at in range(deepest + 1))
-    if not parts or (parts[0].startswith(".") and not pattern[0].startswith(".")):
+        for at, part in enumerate(parts):
+            if _matches(parts[at:], pattern[1:]):
+                return True
+            if part.startswith("."):
+                return False
+        return _matches([], pattern[1:])
+    if not parts:
         return False
-    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+    is_hidden = parts[0].startswith(".") and not pattern[0].startswith(".")
+    if is_hidden or not fnmatchcase(parts[0], pattern[0]):
+        return False
+    return _matches(parts[1:], pattern[1:])

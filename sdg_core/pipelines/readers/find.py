@@ -152,9 +152,10 @@ def _files(
     root: StorePath,
     read: Callable[[SeedFile], Iterator[Record]],
 ) -> list[Source]:
-    pattern = path.replace(
-        "{root}", str(root) if is_url(str(root)) else str(Path(str(root)).absolute())
-    )
+    place = str(root)
+    if not is_url(place):
+        place = str(Path(place).absolute())
+    pattern = path.replace("{root}", place)
     if is_url(pattern):
         return object_sources(pattern, reader=reader, read=read)
     return local_sources(pattern, reader=reader, base=base, read=read)

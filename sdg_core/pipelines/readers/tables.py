@@ -40,12 +40,14 @@ def not_parquet(error: Exception) -> SourceError:
 def _without_maps(kind: pa.DataType) -> pa.DataType:
     """The type with a list of {key, value} in the place of every map, which is how Parquet stores one."""
     if pa.types.is_map(kind):
-        pair = {"key": _without_maps(kind.key_type), "value": _without_maps(kind.item_type)}
-        return pa.list_(pa.struct(list(pair.items())))
+        key = pa.field("key", _without_maps(kind.key_type))
+        value = pa.field("value", _without_maps(kind.item_type))
+        return pa.list_(pa.struct([key, value]))
     if pa.types.is_list(kind):
         return pa.list_(_without_maps(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(part.name, _without_maps(part.type)) for part in kind])
+        fields = [pa.field(field.name, _without_maps(field.type)) for field in kind]
+        return pa.struct(fields)
     return kind
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import IO, Any
 
 import pyarrow as pa
@@ -96,31 +96,35 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
         lines = _bounded(every_line)
         first = next(lines, "")
         stated = STATED_SEPARATOR.match(first)
-        usual = "\t" if file.suffix == ".tsv" else ","
-        separator = config.separator or (stated[1] if stated else usual)
-        reader = csv.reader(lines if stated else chain((first,), lines), delimiter=separator)
-        passed = 1 if stated else 0
+        if stated:
+            passed = 1
+            separator = stated[1]
+        else:
+            passed = 0
+            separator = "\t" if file.suffix == ".tsv" else ","
+            lines = chain((first,), lines)
+        separator = config.separator or separator
+        reader = csv.reader(lines, delimiter=separator)
         try:
             header = next((row for row in reader if row), [])
-            likelier = next(
-                (mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None
-            )
-            if likelier is not None and config.separator is None:
+            likelier = []
+            if len(header) == 1:
+                likelier = [mark for mark in SEPARATORS if mark in header[0]]
+            if likelier and config.separator is None:
                 one = f"has a header of one name, {header[0]!r}"
                 raise SourceError(
-                    f"{one}; set sources.separator: {likelier!r}, or {separator!r} if that is one column"
+                    f"{one}; set sources.separator: {likelier[0]!r}, or {separator!r} if that is one column"
                 )
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
                 raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
             for row in reader:
                 if len(row) > len(header):
-                    yield _failed(
-                        passed + reader.line_num,
-                        f"has {counted(len(row) - len(header), 'value')} more than the header",
-                    )
+                    more = counted(len(row) - len(header), "value")
+                    line = passed + reader.line_num
+                    yield _failed(line, f"has {more} more than the header")
                 elif row:
-                    yield dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
+                    yield dict(zip_longest(header, row))  # None where a value is missing
         except csv.Error as error:
             raise SourceError(f"is not CSV: line {passed + reader.line_num}: {error}") from error
 
@@ -189,10 +193,10 @@ def _front_matter(text: str) -> Record:
     lines = text.splitlines(keepends=True)
     if not lines or lines[0].rstrip() != _FENCE:
         return {"content": text, "front_matter": {}}
-    end = next(
-        (at for at, line in enumerate(lines) if at and line.rstrip() in (_FENCE, "...")), None
-    )
-    if end is None:
+    end = 1
+    while end < len(lines) and lines[end].rstrip() not in (_FENCE, "..."):
+        end += 1
+    if end == len(lines):
         return {"content": text, "front_matter": {}}
     try:
         found: Any = parse_document("".join(lines[1:end])).data
