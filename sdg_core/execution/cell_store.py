@@ -159,7 +159,4 @@ def _kept(journaled: JournaledCell) -> Cell | None:
         found = Cell(journaled.value["value"], usages=usages, also=journaled.value["also"])
     except (AttributeError, KeyError, TypeError):
         return None
-    for usage in usages.values():
-        if any(type(count) is not int for count in vars(usage).values()):
-            return None
     return found if isinstance(found.also, dict) else None

@@ -21,6 +21,7 @@ from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import cells
 from sdg_core.plan.foreign import dump_exactly, load_exactly
+from sdg_core.plan.usage import read_usage
 from sdg_core.system.failpoints import failpoint
 
 INTERVAL = 0.02
@@ -251,7 +252,7 @@ def _read(row: Row) -> JournaledCell | None:
             column=row["column_name"],
             column_hash=row["column_hash"],
             value=load_exactly(row["value"]),
-            usage=load_exactly(row["usage"]),
+            usage=read_usage(row["usage"]),
             inputs=row["inputs"],
             run_id=row["run_id"],
         )

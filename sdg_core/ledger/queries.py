@@ -3,15 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.connection import REMEDY
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger, open_to_read
 from sdg_core.ledger.secrets import without_secrets
 from sdg_core.ledger.tables import cells, claims
-from sdg_core.plan.foreign import load_exactly
-from sdg_core.plan.usage import UsageByModel
+from sdg_core.plan.usage import UsageByModel, read_usage
 
 
 def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
@@ -79,25 +77,12 @@ def journaled_usage(
     found = []
     for row in rows:
         try:
-            usage = load_exactly(row["usage"])
+            usage = read_usage(row["usage"])
             record = int(row["record"])
         except (ValueError, TypeError, OverflowError):
             continue
-        if _is_usage(usage):
-            found.append((row["version"], row["run_id"], row["column_name"], record, usage))
+        found.append((row["version"], row["run_id"], row["column_name"], record, usage))
     return found
-
-
-def _is_usage(value: Any) -> bool:
-    """Whether a value of the journal is counts of models."""
-    if not isinstance(value, dict):
-        return False
-    for counts in value.values():
-        if not isinstance(counts, dict):
-            return False
-        if not all(type(count) is int for count in counts.values()):
-            return False
-    return True
 
 
 def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:

@@ -6,12 +6,27 @@ from decimal import Decimal
 from functools import lru_cache
 
 from sdg_core.config.models import ModelConfig, Prices
+from sdg_core.plan.foreign import load_exactly
 
 _MOST = 2**63 - 1
 UsageByModel = dict[str, dict[str, int]]
 
 
 UsageByColumn = dict[str, UsageByModel]
+
+
+def read_usage(data: bytes) -> UsageByModel:
+    """Usage per model alias as the journal stores it. Raises ValueError for anything else."""
+    try:
+        usage = load_exactly(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(usage, dict):
+        raise ValueError("not a mapping of model aliases")
+    for counts in usage.values():
+        if not isinstance(counts, dict) or any(type(count) is not int for count in counts.values()):
+            raise ValueError("not counts by name")
+    return usage
 
 
 def add_usage(

@@ -18,7 +18,7 @@ from sdg_core.errors import LedgerError, SdgError
 from sdg_core.execution.cell_store import CellStore, PaidCells
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger
 from sdg_core.ledger.history import recent_runs
-from sdg_core.ledger.journal import JournaledCell
+from sdg_core.ledger.journal import Journal
 from sdg_core.ledger.queries import journaled_usage
 from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints
 from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
@@ -98,20 +98,24 @@ def are_tasks(found: Any) -> bool:
 
 @FEW
 @given(data=st.data())
-def test_cells_of_the_journal(data: st.DataObject) -> None:
+def test_cells_of_the_journal(tmp_path: Path, ledger: Ledger, data: st.DataObject) -> None:
     row = data.draw(
         with_odd_values(
             {"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}}, most=2
         )
     )
-    cell = JournaledCell(0, "a", "sha256:0", row["value"], row["usage"])
+    value, usage = (orjson_or_empty(row[name]) for name in ("value", "usage"))
+    change(tmp_path, "UPDATE cells SET value = ?, usage = ?", value, usage)
+    journal = Journal(ledger, dataset="x", version="x")
     store = CellStore.__new__(CellStore)
-    found = asyncio.run(
-        store.look_up(PaidCells({(0, "a"): cell}, {}), record=0, column="a", values={}, inputs="")
-    )
-    assert found is None or all(
-        type(n) is int for usage in found.cell.usages.values() for n in vars(usage).values()
-    )
+    for cell in journal.load(start=0, stop=10, column_hashes={"x": "x"}):
+        paid = PaidCells({(3, "x"): cell}, {})
+        found = asyncio.run(store.look_up(paid, record=3, column="x", values={}, inputs=""))
+        assert found is None or all(
+            type(count) is int
+            for usage in found.cell.usages.values()
+            for count in vars(usage).values()
+        )
 
 
 def test_an_index_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +165,17 @@ def insert(root: Path, values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "usage", [5, "x", b"[1]", b'{"m": 5}', b'{"m": {"requests": "x"}}', b" NaN"]
+    "usage",
+    [
+        5,
+        "x",
+        b"[1]",
+        b'{"m": 5}',
+        b'{"m": {"requests": "x"}}',
+        b'{"m": {"requests": true}}',
+        b" NaN",
+        pytest.param(b" " + b"[" * 100_000, id="nested too deeply"),
+    ],
 )
 def test_usage_that_is_none_counts_as_absent(tmp_path: Path, ledger: Ledger, usage: Any) -> None:
     assert len(journaled_usage(ledger, dataset="x")) == 1
