@@ -14,7 +14,7 @@ class StdioMcpProvider(ConfigModel):
     """A server that is started as a process in the directory of the dataset file, and spoken to over stdin and stdout.
 
     env: variables of that process; each value is the name of the environment variable here that holds the content.
-    startup_timeout_sec: until the server is ready and has listed its tools.
+    startup_timeout_sec: until the server is ready, and again until it has listed its tools.
     """
 
     name: NonEmptyStr
@@ -28,7 +28,7 @@ class StdioMcpProvider(ConfigModel):
 class HttpMcpProvider(ConfigModel):
     """A server that runs already. `api_key` names the environment variable with the token that is sent as `Bearer`.
 
-    startup_timeout_sec: until the server is ready and has listed its tools.
+    startup_timeout_sec: until the server is ready, and again until it has listed its tools.
     """
 
     name: NonEmptyStr

@@ -1,6 +1,7 @@
 """Servers of tools whose answers are none, or never come: the error says so, and names the server."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,27 @@ async def test_a_call_of_a_server_that_is_not_ready_in_time_is_a_transient_fault
             await server.call("lookup", {}, timeout=60)
     finally:
         await server.aclose()
+
+
+STUBBORN = """
+import os
+import signal
+from pathlib import Path
+
+Path("pid").write_text(str(os.getpid()))
+signal.pause()
+"""
+
+
+async def test_a_server_that_is_given_up_has_ended(tmp_path: Path) -> None:
+    """One that neither reads nor ends is killed before anything is said of it."""
+    require_module("mcp")
+    (tmp_path / "server.py").write_text(STUBBORN)
+    provider = StdioMcpProvider(
+        name="stubborn", command=sys.executable, args=("server.py",), startup_timeout_sec=1
+    )
+    server = McpServer(provider, env={}, base=tmp_path)
+    with pytest.raises(PermanentModelError, match="MCP provider 'stubborn'.* given 1 s"):
+        await server.tools()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -68,8 +68,7 @@ class McpServer:
         than `startup_timeout_sec` for it."""
         if self._tools is None:
             try:
-                async with asyncio.timeout(self._provider.startup_timeout_sec):
-                    self._tools = await self._with_session(_list_tools)
+                self._tools = await self._with_session(self._list_tools)
             except TimeoutError:
                 words, remedy = self._too_slow("has not listed its tools")
                 raise PermanentModelError(words, remedy=remedy) from None
@@ -80,6 +79,11 @@ class McpServer:
                 words = self._words("lists tools that cannot be used", reason)
                 raise PermanentModelError(words, remedy=self._remedy()) from error
         return self._tools
+
+    async def _list_tools(self, client: "Client") -> tuple[Tool, ...]:
+        """The tools. Raises TimeoutError."""
+        async with asyncio.timeout(self._provider.startup_timeout_sec):
+            return await _list_tools(client)
 
     async def call(self, name: str, arguments: Mapping[str, Any], *, timeout: float) -> ToolResult:
         """Call a tool; what goes wrong inside it is a result. Raises TransientModelError if the server is lost."""
