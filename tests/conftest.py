@@ -62,12 +62,6 @@ def _rank(item: pytest.Item) -> int:
     return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="session")
 def running_s3() -> Iterator[S3Server]:
     """One S3 server for all tests; each makes a bucket of its own."""

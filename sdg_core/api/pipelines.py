@@ -59,8 +59,7 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, find_version
-from sdg_core.system.gc_pause import relaxed_gc
-from sdg_core.system.signals import run_until_signalled
+from sdg_core.system.signals import run_long, run_until_signalled
 
 __all__ = [
     "DatasetSources",
@@ -152,21 +151,20 @@ def generate(
 
     SIGINT and SIGTERM save what is finished, then raise KeyboardInterrupt.
     """
-    with relaxed_gc():
-        return run_until_signalled(
-            lambda: agenerate_pipeline(
-                pipeline,
-                partitions=partitions,
-                shard=shard,
-                resume=resume,
-                retry=retry,
-                sources=sources,
-                on_event=on_event,
-                on_partition=on_partition,
-                run_id=run_id,
-                begun_by=begun_by,
-            )
+    return run_long(
+        lambda: agenerate_pipeline(
+            pipeline,
+            partitions=partitions,
+            shard=shard,
+            resume=resume,
+            retry=retry,
+            sources=sources,
+            on_event=on_event,
+            on_partition=on_partition,
+            run_id=run_id,
+            begun_by=begun_by,
         )
+    )
 
 
 def preview(

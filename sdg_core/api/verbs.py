@@ -29,8 +29,7 @@ from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.roots import choose_root
-from sdg_core.system.gc_pause import relaxed_gc
-from sdg_core.system.signals import run_until_signalled
+from sdg_core.system.signals import run_long, run_until_signalled
 
 if TYPE_CHECKING:
     from sdg_core.dataset.status import DatasetStatus
@@ -220,19 +219,18 @@ def generate(
     SIGINT and SIGTERM save finished records, then raise KeyboardInterrupt.
     """
     dataset = opened(dataset)
-    with relaxed_gc():
-        return run_until_signalled(
-            lambda: agenerate(
-                dataset,
-                row_groups=row_groups,
-                resume=resume,
-                settings=settings,
-                on_event=on_event,
-                on_row_group=on_row_group,
-                run_id=run_id,
-                begun_by=begun_by,
-            )
+    return run_long(
+        lambda: agenerate(
+            dataset,
+            row_groups=row_groups,
+            resume=resume,
+            settings=settings,
+            on_event=on_event,
+            on_row_group=on_row_group,
+            run_id=run_id,
+            begun_by=begun_by,
         )
+    )
 
 
 def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Effects":

@@ -209,7 +209,7 @@ def _within_open_files(
         if account[0].startswith(("http://", "https://"))
     }
     wanted = sum(remote.values())
-    room = descriptors.room_for(wanted)
+    room = descriptors.raise_limit_for(wanted)
     if room == wanted:
         return dict(ceilings)
     on_notice(

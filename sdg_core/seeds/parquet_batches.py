@@ -6,6 +6,7 @@ file. The batches come back through a pipe: decoding a large file
 this way takes nearly twice the CPU, some of it while this process works on the batch before.
 """
 
+import atexit
 import io
 import os
 import queue
@@ -14,7 +15,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError, end_with_interpreter
+from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
 
 MEMORY = 2 * 2**30
 SECONDS = 60.0
@@ -64,7 +65,7 @@ class _Processes:
 
 
 processes = _Processes()
-end_with_interpreter(processes.close)
+atexit.register(processes.close)
 
 
 def decoded(

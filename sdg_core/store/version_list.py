@@ -1,13 +1,13 @@
 """The versions of a dataset, as people choose among them: how large, how old, what state."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.errors import MetadataError
 from sdg_core.store.access import storage_of
 from sdg_core.store.layout import DatasetLayout, VersionLayout
-from sdg_core.store.metadata import read_metadata, to_the_second
+from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.versions import read_current_or_none
 
@@ -57,33 +57,26 @@ def list_versions(
 
 
 def _describe(version: VersionLayout, *, current: bool, matches: bool) -> VersionInfo:
-    info = VersionInfo(
-        name=version.name,
-        directory=str(version.directory),
-        created=None,
-        updated=None,
-        records=None,
-        row_groups=len(version.existing_row_groups()),
-        size=_size(version),
-        sealed=False,
-        simulated=False,
-        forced=False,
-        current=current,
-        matches=matches,
-        fault=None,
-    )
+    metadata: Metadata | None = None
+    fault: str | None = None
     try:
         metadata = read_metadata(version.metadata)
     except MetadataError as error:
-        return replace(info, fault=error.message)
-    return replace(
-        info,
-        created=metadata.created_at,
-        updated=to_the_second(metadata.updated_at),
-        records=metadata.actual_num_records,
-        sealed=metadata.sealed,
-        simulated=metadata.simulated,
-        forced=metadata.forced,
+        fault = error.message
+    return VersionInfo(
+        name=version.name,
+        directory=str(version.directory),
+        created=metadata.created_at if metadata else None,
+        updated=to_the_second(metadata.updated_at) if metadata else None,
+        records=metadata.actual_num_records if metadata else None,
+        row_groups=len(version.existing_row_groups()),
+        size=_size(version),
+        sealed=metadata is not None and metadata.sealed,
+        simulated=metadata is not None and metadata.simulated,
+        forced=metadata is not None and metadata.forced,
+        current=current,
+        matches=matches,
+        fault=fault,
     )
 
 

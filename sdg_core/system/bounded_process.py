@@ -162,13 +162,8 @@ def shared_pool(
 ) -> BoundedPool:
     """The one pool of this function and these bounds; its processes end with the interpreter."""
     pool = BoundedPool(function, size=size, seconds=seconds, memory=memory)
-    end_with_interpreter(pool.close)
+    atexit.register(pool.close)
     return pool
-
-
-def end_with_interpreter(close: Callable[[], None]) -> None:
-    """Have processes ended by `close` when this interpreter ends."""
-    atexit.register(close)
 
 
 def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int) -> None:

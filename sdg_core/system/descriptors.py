@@ -1,4 +1,4 @@
-"""Whether this process may open another file: libraries report the limit in words of their own, or in none."""
+"""The limit of open files: libraries report it in words of their own, or in none. It is raised for a run's connections."""
 
 import errno
 import os
@@ -18,10 +18,10 @@ def used_up() -> bool:
     return False
 
 
-def room_for(connections: int) -> int:
-    """How many of so many connections may be open at once, at least one.
+def raise_limit_for(connections: int) -> int:
+    """Raise the soft limit of open files as far as these connections take and the hard limit allows.
 
-    The soft limit of open files is raised as far as it takes and the hard limit allows.
+    Returns how many of them may be open at once, at least one.
     """
     if sys.platform == "win32":  # which has no such limit
         return connections

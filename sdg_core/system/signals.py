@@ -15,6 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
+from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.user_calls import Threads
 
 Result = TypeVar("Result")
@@ -57,6 +58,12 @@ def run_until_signalled(main: Callable[[], Awaitable[Result]]) -> Result:
     if received:
         raise KeyboardInterrupt(f"stopped by {signal.Signals(received[0]).name}")
     return result  # type: ignore[return-value]
+
+
+def run_long(main: Callable[[], Awaitable[Result]]) -> Result:
+    """Run `main` as `run_until_signalled` does, with fewer collections of garbage while it lasts."""
+    with relaxed_gc():
+        return run_until_signalled(main)
 
 
 def _loop_is_running() -> bool:

@@ -46,7 +46,7 @@ OWNERS = {
     ),
     "processes that end with the interpreter": (
         r"atexit\.register",
-        {"sdg_core/system/bounded_process.py"},
+        {"sdg_core/system/bounded_process.py", "sdg_core/seeds/parquet_batches.py"},
     ),
     "simulated models in the place of real ones": (
         r'provider_type="simulated"',
