@@ -2,10 +2,14 @@
 
 import asyncio
 import base64
+import html
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +27,9 @@ from sdg_core.errors import (
 )
 from sdg_core.ledger.database import open_ledger
 from sdg_core.ledger.queries import open_existing_ledger
+from sdg_core.models.providers.anthropic_wire import decode_message
+from sdg_core.models.providers.http import HttpSender
+from sdg_core.models.providers.http_errors import Caller
 from sdg_core.models.providers.images import (
     PublicResolver,
     allowed_hosts,
@@ -30,12 +37,14 @@ from sdg_core.models.providers.images import (
     check_content,
 )
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.providers.redaction import Redaction
+from sdg_core.models.providers.openai_wire import decode_reply
+from sdg_core.models.redaction import Redaction
 from sdg_core.models.secrets import is_unmistakable
 from sdg_core.models.types import ChatRequest, ImageRequest, Message
 from sdg_core.store.objects import object_path
 from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import PNG
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     category,
     dataset_config,
@@ -67,6 +76,67 @@ def test_a_secret_is_taken_out_of_an_answer_however_it_is_written(
     made = json.loads(Redaction({KEY: "[API key]"}).body(body.encode()))
     plain = json.dumps({"value": value}).replace(json.dumps(KEY)[1:-1], "[API key]")
     assert made == json.loads(plain)
+
+
+JSON_IN_JSON = json.dumps({"key": KEY}).replace("/", "\\/")
+IN_OTHER_FORMS = {
+    "JSON in JSON": JSON_IN_JSON,
+    "JSON in JSON in JSON": json.dumps(JSON_IN_JSON),
+    "escaped in JSON in JSON": "".join(f"\\u{ord(character):04X}" for character in KEY),
+    "URL": quote(KEY, safe=""),
+    "every letter, as in a URL": "".join(f"%{octet:02x}" for octet in KEY.encode()),
+    "URL in a URL": quote(quote(KEY, safe=""), safe=""),
+    "HTML": html.escape(KEY),
+    "entities": "".join(f"&#{ord(character)};" for character in KEY),
+    "hexadecimal entities": "".join(f"&#x{ord(character):X};" for character in KEY),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "login": base64.b64encode(f"user:{KEY}".encode()).decode(),
+    "bearer in base64": base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(),
+    "hexadecimal": KEY.encode().hex(),
+}
+
+
+def spelt_out(text: str) -> str:
+    """The text as whoever decodes all of it has it."""
+    for _ in range(4):
+        text = html.unescape(unquote(text)).replace("\\/", "/").replace('\\"', '"')
+        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return text
+
+
+@pytest.mark.parametrize("form", IN_OTHER_FORMS)
+@pytest.mark.parametrize("around", ["{}", "the key is {}, or so", 'x\\"{}"\\n{}'])
+def test_a_secret_is_taken_out_in_whatever_form_a_server_repeats_it(form: str, around: str) -> None:
+    redaction = Redaction({KEY: "[API key]"})
+    body = json.dumps({"a": around.replace("{}", IN_OTHER_FORMS[form]), "b": [1]}).encode()
+    answer = json.loads(redaction.body(body))
+    plain = redaction.text(around.replace("{}", IN_OTHER_FORMS[form]))
+    assert answer["b"] == [1] and "[API key]" in answer["a"] and "[API key]" in plain
+    for shown in (answer["a"], plain):
+        assert "live" not in spelt_out(shown)
+        assert IN_OTHER_FORMS[form][4:-4] not in shown
+
+
+def test_a_long_answer_is_searched_to_its_end() -> None:
+    """In pieces, of which each is searched with what follows it."""
+    written = IN_OTHER_FORMS["URL in a URL"].encode()
+    length = 2**18
+    body = (b"%25" * length)[: length - 9] + written + b"x" * length + written
+    assert Redaction({KEY: "[API key]"}).body(body).count(b"[API key]") == 2
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_a_secret_that_comes_in_several_parts_is_none_of_the_text(api: str) -> None:
+    caller = Caller("p", "http://x", "MY_KEY", KEY)
+    parts = [{"type": "text", "text": text} for text in ("so: ", KEY[:9], KEY[9:])]
+    if api == "anthropic":
+        body = json.dumps({"content": parts, "stop_reason": "end_turn"}).encode()
+        request = ChatRequest("m", (Message("user", "x"),), InferenceParameters())
+        reply = decode_message(body, request, caller=caller)
+    else:
+        body = json.dumps({"choices": [{"message": {"content": parts}}]}).encode()
+        reply = decode_reply(body, caller=caller, model="m")
+    assert reply.text == "so: [API key]"
 
 
 def test_words_that_local_servers_take_for_a_key_stay_in_replies() -> None:
@@ -191,6 +261,34 @@ def test_hosts_that_are_allowed_by_the_former_names(tmp_path: Path) -> None:
 async def test_a_name_that_leads_to_this_network_is_not_followed() -> None:
     with pytest.raises(OSError, match="private addresses only"):
         await PublicResolver().resolve("localhost", 80)
+
+
+async def test_another_port_of_a_name_that_leads_here_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a name leads to shows only when it is resolved."""
+
+    async def resolved(self: object, host: str, port: int = 0, family: int = 0) -> Any:
+        return [
+            {
+                "hostname": host,
+                "host": "127.0.0.1",
+                "port": port,
+                "family": 2,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
+
+    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolved)
+    async with ModelServer() as other:
+        provider = ModelProvider(name="p", endpoint="http://gateway.example:1/v1")
+        sender = HttpSender(provider, URL("http://gateway.example:1/v1"), headers={}, api_key=None)
+        address = other.url.replace("127.0.0.1", "gateway.example")
+        with pytest.raises(TransientModelError, match="private addresses only"):
+            await sender.fetch(f"{address}/models", model="m", timeout=PATIENCE)
+        await sender.aclose()
+    assert other.checks == 0
 
 
 async def test_a_picture_elsewhere_is_not_asked_for() -> None:

@@ -20,8 +20,10 @@ import orjson
 from sdg_core.config.tools import McpProvider, StdioMcpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.session import ConnectionLostError, Session, Stderr, reason_of
-from sdg_core.models.secrets import is_unmistakable, secret
+from sdg_core.models.redaction import Redaction
+from sdg_core.models.secrets import secret
 from sdg_core.models.types import Tool
+from sdg_core.plan.foreign import dump_exactly, read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,6 +59,7 @@ class McpServer:
         self._provider = provider
         self._base = base
         self._secrets = _resolved(provider, env)
+        self._redaction = Redaction(dict.fromkeys(map(_bare, self._secrets.values()), "[secret]"))
         self._status: int | None = None
         self._stderr = Stderr()
         self._opening = asyncio.Lock()
@@ -68,7 +71,8 @@ class McpServer:
         than `startup_timeout_sec` for it."""
         if self._tools is None:
             try:
-                self._tools = await self._with_session(self._list_tools)
+                listed = await self._with_session(self._list_tools)
+                self._tools = tuple(map(self._without_secrets, listed))
             except TimeoutError:
                 words, remedy = self._too_slow("has not listed its tools")
                 raise PermanentModelError(words, remedy=remedy) from None
@@ -92,7 +96,7 @@ class McpServer:
             return await _call(client, name, arguments, timeout=timeout)
 
         result = await self._with_session(call)
-        return ToolResult(self._redact(result.text, only=is_unmistakable), result.failed)
+        return ToolResult(self._redaction.reply(result.text), result.failed)
 
     async def aclose(self) -> None:
         """End the connection, and the process if there is one; a later call opens it again."""
@@ -182,10 +186,15 @@ class McpServer:
             trust_env=False,
         )
 
+    def _without_secrets(self, tool: Tool) -> Tool:
+        """A tool whose description goes to a model server, which the secrets are not for."""
+        body = self._redaction.body(dump_exactly([tool.name, tool.description, tool.parameters]))
+        return Tool(*read_json(body))
+
     def _words(self, what: str, reason: str) -> str:
         status = f" (HTTP status {self._status})" if self._status is not None else ""
         written = f"; it wrote: {self._stderr.tail}" if self._stderr.tail else ""
-        return self._redact(f"MCP provider {self.name!r} {what}: {reason}{status}{written}")
+        return self._redaction.text(f"MCP provider {self.name!r} {what}: {reason}{status}{written}")
 
     def _too_slow(self, what: str) -> tuple[str, str]:
         """What to say of a server that took all of its time, and the remedy."""
@@ -201,12 +210,6 @@ class McpServer:
         if self._status in (401, 403):
             return f"check {place}.api_key and what its environment variable holds"
         return f"start the server, or correct {place}.endpoint"
-
-    def _redact(self, text: str, *, only: Callable[[str], bool] = bool) -> str:
-        for value in map(_bare, self._secrets.values()):
-            if only(value):
-                text = text.replace(value, "[secret]")
-        return text
 
 
 def _bare(value: str) -> str:

@@ -163,7 +163,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     usage = _usage(answer.get("usage"))
     reason = name_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
-    text = _of_type(blocks, "text", "text")
+    text = _of_type(blocks, "text", "text", caller=caller)
     calls = _calls(blocks)
     if request.response_schema is not None:
         given = next((call for call in calls if call.name == request.schema_name), None)
@@ -181,7 +181,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         text=text,
         finish_reason=finish_reason,
         usage=usage,
-        reasoning=_of_type(blocks, "thinking", "thinking") or None,
+        reasoning=_of_type(blocks, "thinking", "thinking", caller=caller) or None,
         tool_calls=calls,
         model=name_or_none(answer.get("model")),
         signed=tuple(filter(_is_signed, blocks)),
@@ -276,13 +276,14 @@ def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
-def _of_type(blocks: list[Any], kind: str, field: str) -> str:
+def _of_type(blocks: list[Any], kind: str, field: str, *, caller: Caller) -> str:
+    """The texts of such blocks as one. A secret may have been in two of them."""
     texts = [
         block.get(field)
         for block in blocks
         if isinstance(block, dict) and block.get("type") == kind
     ]
-    return "".join(text for text in texts if isinstance(text, str))
+    return caller.redaction.reply("".join(text for text in texts if isinstance(text, str)))
 
 
 def _usage(raw: object) -> Usage:

@@ -22,7 +22,7 @@ from yarl import URL
 from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
-from sdg_core.models.providers.images import PublicResolver, check_address, is_same_place
+from sdg_core.models.providers.images import PublicResolver, check_address
 from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
@@ -145,9 +145,7 @@ class HttpSender:
         """
         address = check_address(url, endpoint=self._base)
         session = (
-            self._open_session()
-            if is_same_place(address.origin(), self._base.origin())
-            else self._open_public()
+            self._open_session() if address.origin() == self._base.origin() else self._open_public()
         )
         proxy, proxy_auth = _proxy_for(address)
         try:
@@ -155,7 +153,7 @@ class HttpSender:
             async with session.get(
                 address, timeout=limit, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
             ) as response:
-                content = await read_bounded(response.content)
+                content = self.caller.redaction.body(await read_bounded(response.content))
                 status = response.status
                 media_type = response.content_type
         except BodyTooLargeError as error:

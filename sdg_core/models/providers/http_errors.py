@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
-from sdg_core.models.providers.redaction import Redaction
+from sdg_core.models.redaction import Redaction
 from sdg_core.plan.foreign import read_json
 from sdg_core.system import descriptors
 

@@ -5,6 +5,7 @@ endpoint itself, from hosts known to go with it, or from those that the user's s
 endpoint itself.
 """
 
+import errno
 import ipaddress
 import os
 import tomllib
@@ -53,7 +54,7 @@ def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None 
         raise PermanentModelError(
             f"the server answered with an image at {address[:200]!r}, which is not a web address"
         )
-    if is_same_place(origin, endpoint.origin()):
+    if _is_same_place(origin, endpoint.origin()):
         return url
     host = host_of(str(origin))
     allowed = allowed_hosts(os.environ if env is None else env, Path.cwd())
@@ -71,8 +72,9 @@ def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None 
     return url
 
 
-def is_same_place(origin: URL, endpoint: URL) -> bool:
-    """Whether an image comes from the endpoint: any port of a public host, the same port of a machine here."""
+def _is_same_place(origin: URL, endpoint: URL) -> bool:
+    """Whether an image comes from the endpoint: any port of a public host, the same port of a machine here. What a name leads
+    to is not known here: a connection to another port is one of `PublicResolver`."""
     if origin == endpoint:
         return True
     host = host_of(str(endpoint))
@@ -110,7 +112,7 @@ class PublicResolver(aiohttp.ThreadedResolver):
         found = await super().resolve(host, port, family)
         public = [address for address in found if not _is_private(address["host"])]
         if not public:
-            raise OSError(f"{host} has private addresses only")
+            raise OSError(errno.EHOSTUNREACH, f"{host} has private addresses only")
         return public
 
 

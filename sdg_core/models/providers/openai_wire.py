@@ -116,7 +116,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
             f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}"
         )
     finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
-    thought, text = split_reasoning(_text(message.get("content")), asked_for=asked)
+    thought, text = split_reasoning(_text(message.get("content"), caller=caller), asked_for=asked)
     reasoning = (
         text_or_none(message.get("reasoning_content"))
         or text_or_none(message.get("reasoning"))
@@ -300,12 +300,12 @@ def _url(value: object) -> str | None:
     return text_or_none(value.get("url") if isinstance(value, dict) else value)
 
 
-def _text(content: object) -> str:
-    """Content is a string, or a list of parts of which the textual ones count."""
+def _text(content: object, *, caller: Caller) -> str:
+    """Content is a string, or a list of parts of which the textual ones count. A secret may have been in two of them."""
     if isinstance(content, str):
         return content
     texts = [part.get("text") for part in _list(content) if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
+    return caller.redaction.reply("".join(text for text in texts if isinstance(text, str)))
 
 
 def _list(value: object) -> list[Any]:
