@@ -130,10 +130,10 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _ended(message: str, status: int, error: Exception | None = None) -> typer.Exit:
-    if _debug:
-        traceback.print_exc()
     from sdg_core.cli.output import print_json, say
 
+    if _debug:
+        say(traceback.format_exc().rstrip(), err=True)
     say(message, err=True)
     if _json:
         print_json(_described(message, status, error))

@@ -1,9 +1,8 @@
 """Model providers (an endpoint and its account) and model configs (a model there, with its parameters)."""
 
-import re
 import shlex
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdg_core.config.addresses import PORT, endpoint_address
 from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt, Rate
 from sdg_core.config.distributions import Temperature, TopP
 
@@ -93,11 +93,8 @@ class Simulation(ConfigModel):
         return lengths.get(column, lengths.get(ANY_COLUMN))
 
 
-PORT = "{port}"
-"""Stands for a free port in a served provider's endpoint and command."""
 ANTHROPIC_ENDPOINT = "https://api.anthropic.com"
 SERVED_ENDPOINT = "http://127.0.0.1:{port}/v1"
-_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 _SERVED = ("openai", "anthropic")
 _NOT_IN_FILES = frozenset(
     {"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"}
@@ -113,37 +110,6 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
                 f"and write {name}: $MY_VARIABLE"
             )
     return value
-
-
-_SECRET_PARAMETER = re.compile(
-    r"(.*[_-])?(key|apikey|token|secret|signature|sig|password|passwd|pwd)", re.IGNORECASE
-)
-"""Names of parameters of a URL that hold what nobody else may know."""
-
-
-def without_login(endpoint: str) -> str:
-    """An endpoint that is a URL, and keeps no secret."""
-    if not endpoint.startswith(("http://", "https://")):
-        raise ValueError("endpoint is not a URL; it starts with http:// or https://")
-    if "@" in endpoint.split("/")[2]:
-        raise ValueError(
-            "endpoint holds a user name or password, which do not belong in a file; use api_key"
-        )
-    if _NOT_IN_URLS.search(endpoint):
-        raise ValueError("endpoint is not a URL; it holds a blank or a control character")
-    try:
-        parts = urlsplit(endpoint.replace(PORT, "1"))
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"endpoint is not a URL: {error}") from None
-    for name, value in parse_qsl(parts.query):
-        if value and _SECRET_PARAMETER.fullmatch(name):
-            raise ValueError(
-                f"endpoint holds a secret ({name}=...), which does not belong in a file; use api_key"
-            )
-    if not parts.hostname or port == 0:
-        raise ValueError("endpoint is not a URL; it names no host, or the port 0")
-    return endpoint
 
 
 def is_variable(header: str) -> bool:
@@ -230,7 +196,7 @@ class ModelProvider(ConfigModel):
                 f"provider {self.name!r} has no endpoint; give its base URL, such as http://127.0.0.1:8000/v1"
             )
         if self.endpoint is not None:
-            without_login(self.endpoint)
+            endpoint_address(self.endpoint)
         if self.client is not None and self.provider_type != "custom":
             raise ValueError("client goes with provider_type: custom only; remove it")
         self._check_serve()

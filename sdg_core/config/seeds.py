@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from sdg_core.config.addresses import file_path, hub_address
 from sdg_core.config.base import (
     Bool,
     ConfigModel,
@@ -14,6 +15,8 @@ from sdg_core.config.base import (
     NonNegativeInt,
     PositiveInt,
 )
+
+FilePath = Annotated[NonEmptyStr, AfterValidator(file_path)]
 
 
 class TextFileKeys(ConfigModel):
@@ -37,7 +40,7 @@ class LocalSeedSource(TextFileKeys):
     """
 
     seed_type: Literal["local"] = "local"
-    path: NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]
+    path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)]
     upstream_asset: NonEmptyStr | None = None
 
 
@@ -45,7 +48,7 @@ class DirectorySeedSource(ConfigModel):
     """A row per file below a directory: which file it is. `file_pattern` is matched by the file's name, not its path."""
 
     seed_type: Literal["directory"] = "directory"
-    path: NonEmptyStr
+    path: FilePath
     file_pattern: NonEmptyStr = "*"
     recursive: Bool = True
 
@@ -124,7 +127,7 @@ class HuggingFaceSeedSource(TextFileKeys):
     seed_type: Literal["hf"] = "hf"
     path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
-    endpoint: NonEmptyStr = "https://huggingface.co"
+    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = "https://huggingface.co"
 
 
 class DatasetSeedSource(ConfigModel):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from sdg_core.config.addresses import hub_address
 from sdg_core.config.base import (
     Bool,
     ConfigModel,
@@ -123,7 +124,7 @@ class HubSources(SourcesBase):
     reader: Literal["hf"]
     path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
-    endpoint: NonEmptyStr = "https://huggingface.co"
+    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = "https://huggingface.co"
 
 
 class DatasetSources(SourcesBase):

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictStr
 
+from sdg_core.config.addresses import endpoint_address
 from sdg_core.config.base import ConfigModel, NonEmptyStr, PositiveInt
-from sdg_core.config.models import Seconds, without_login
+from sdg_core.config.models import Seconds
 
 _STARTUP_TIMEOUT = 120.0
 
@@ -33,7 +34,7 @@ class HttpMcpProvider(ConfigModel):
 
     name: NonEmptyStr
     provider_type: Literal["sse", "streamable_http"]
-    endpoint: Annotated[NonEmptyStr, AfterValidator(without_login)]
+    endpoint: Annotated[NonEmptyStr, AfterValidator(endpoint_address)]
     api_key: StrictStr | None = None
     startup_timeout_sec: Seconds = _STARTUP_TIMEOUT
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StrictStr
 
+from sdg_core.config.addresses import validator_address
 from sdg_core.config.base import (
     Bool,
     ConfigModel,
@@ -23,15 +24,7 @@ CodeLang = Literal[
 ]
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("not a URL; it starts with http:// or https://")
-    if "@" in text.split("/")[2]:
-        raise ValueError("the URL holds a user name or password, which do not belong in a file")
-    return text
-
-
-Url = Annotated[StrictStr, AfterValidator(_url)]
+Url = Annotated[StrictStr, AfterValidator(validator_address)]
 _Seconds = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 

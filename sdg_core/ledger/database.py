@@ -70,6 +70,8 @@ class Ledger:
                 remedy = _DAMAGED.format(where=self.where)
             elif is_sqlite and has_no_room:
                 remedy = _NO_ROOM
+            elif isinstance(fault, sqlite3.Error) and "is locked" in message:
+                remedy = _LOCKED.format(where=self.where)
             elif descriptors.used_up():
                 message = f"{message} (too many open files)"
                 remedy = descriptors.REMEDY
@@ -85,6 +87,7 @@ _DAMAGED = (
     "but replies for unfinished ones are asked for again"
 )
 _SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
+_LOCKED = "another process keeps it; see which one (`fuser {where}`), let it go on or end it, and run again"
 _SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
 _NO_ROOM = (
     "free some space there, if the disk is full, and run again; finished files are safe without it"

@@ -35,6 +35,11 @@ class LedgerUrl:
                 "the ledger's URL (SDG_LEDGER_URL) is not a SQLAlchemy URL",
                 remedy="give one, as in postgresql+psycopg2://user@host/database, or none for SQLite",
             ) from error
+        if "@" in (self._url.host or ""):  # the rest of a password, which would be shown as a host
+            raise LedgerError(
+                "the password in the ledger's URL (SDG_LEDGER_URL) holds an @",
+                remedy="write %40 in its place",
+            )
         self.secrets = _secrets_of(self._url)
         self.where = _shown(self._url)
 

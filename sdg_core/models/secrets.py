@@ -57,25 +57,3 @@ def secret(env: Mapping[str, str], variable: str, *, place: str, header: bool = 
             remedy=f"export {variable}=... again, on one line",
         )
     return value
-
-
-_PLACEHOLDERS = frozenset(
-    "lm-studio not-needed not-required no-key-required sk-no-key-required your-api-key api-key".split()
-)
-_LONG_SECRET = 16
-
-
-def is_unmistakable(value: str) -> bool:
-    """Whether a value can only be the secret itself where a server repeats it, and is no word of ordinary text.
-
-    Local servers take `EMPTY`, `none` or `lm-studio` for a key, and those words stay in replies.
-    """
-    if value.lower() in _PLACEHOLDERS:
-        return False
-    has_digits = any(map(str.isdigit, value))
-    has_signs = any(not character.isalnum() for character in value)
-    return (
-        len(value) >= _LONG_SECRET
-        or (len(value) >= 6 and has_digits)
-        or (len(value) >= 8 and has_signs)
-    )

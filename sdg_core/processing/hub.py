@@ -20,6 +20,7 @@ from sdg_core.plan.checks.processors import FINISHED, REMOVED
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.processing.images import image_columns
 from sdg_core.processing.process import output_names
+from sdg_core.redaction import Redaction
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
@@ -93,6 +94,7 @@ class Hub:
         self.repo = repo
         self.endpoint = endpoint
         self._api: Any = HfApi(endpoint=endpoint, token=token or False)
+        self._redaction = Redaction({token: "[token]"} if token else {})
 
     def plan(self, version: VersionLayout, outputs: Sequence[str]) -> PushPlan:
         """Compare the finished dataset with the repository. outputs: names of directories in `processed/` that go there.
@@ -153,14 +155,16 @@ class Hub:
             status = error.response.status_code if error.response is not None else None
             remedy = _MAY_WRITE if status in (401, 403, 404) else _GO_ON
             raise HubError(
-                f"{self.endpoint} refused {self.repo}: {_first_line(error)}", remedy=remedy
-            ) from error
-        except (
-            Exception
-        ) as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
+                f"{self.endpoint} refused {self.repo}: {self._reason(error)}", remedy=remedy
+            ) from None
+        except Exception as error:  # noqa: BLE001 - the library and its HTTP client raise errors of a dozen unrelated classes
             raise HubError(
-                f"{self.endpoint}, {self.repo}: {_first_line(error)}", remedy=_GO_ON
-            ) from error
+                f"{self.endpoint}, {self.repo}: {self._reason(error)}", remedy=_GO_ON
+            ) from None
+
+    def _reason(self, error: BaseException) -> str:
+        """What the hub says, without the token, which it may repeat. Causes are not chained for that reason."""
+        return self._redaction.text(_first_line(error))
 
 
 def push_finished(

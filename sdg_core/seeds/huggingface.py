@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 from sdg_core.config.seeds import HuggingFaceSeedSource
 from sdg_core.errors import SeedError
+from sdg_core.redaction import Redaction
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import SeedFile, Stamp
@@ -73,24 +74,23 @@ def find_files(
             f"environment variable {source.token} is not set",
             remedy=f"{where}.token says that it holds a token",
         )
-    files = _Hub(connect(source, token), recheck=recheck)
+    files = _Hub(connect(source, token), token=token, recheck=recheck)
     path = source.path.removeprefix(_PREFIX)
     try:
         found = sorted(str(name) for name in files.system.glob(path))
-    except (
-        Exception
-    ) as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
+    except Exception as error:  # noqa: BLE001 - the library and its HTTP client raise errors of a dozen unrelated classes
         raise SeedError(
-            f"{where}.path hf://{path} at {source.endpoint}: {_first_line(error)}"
-        ) from error
+            f"{where}.path hf://{path} at {source.endpoint}: {files.reason(error)}"
+        ) from None
     return found, lambda name: HubFile(name, files)
 
 
 class _Hub:
     """A file system whose listings are asked for again now and then."""
 
-    def __init__(self, system: FileSystem, *, recheck: float) -> None:
+    def __init__(self, system: FileSystem, *, token: str | None, recheck: float) -> None:
         self.system = system
+        self._redaction = Redaction({token: "[token]"} if token else {})
         self._recheck = recheck
         self._listed = time.monotonic()
 
@@ -100,6 +100,10 @@ class _Hub:
             self.system.invalidate_cache()
             self._listed = time.monotonic()
         return cast(dict[str, Any], self.system.info(path))
+
+    def reason(self, error: Exception) -> str:
+        """What the hub says, without the token, which it may repeat. Causes are not chained for that reason."""
+        return self._redaction.text(_first_line(error))
 
 
 class HubFile(SeedFile):
@@ -143,10 +147,11 @@ class HubFile(SeedFile):
     def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
-        except OSError:
-            raise
-        except Exception as error:  # see open_hugging_face
-            raise OSError(_first_line(error)) from error
+        except Exception as error:
+            reason = self._files.reason(error)
+            if isinstance(error, OSError) and reason == _first_line(error):
+                raise
+            raise OSError(reason) from None
 
 
 def _first_line(error: Exception) -> str:

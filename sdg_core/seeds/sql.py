@@ -97,6 +97,10 @@ def _url(
             f"{where}: {place} holds no database URL",
             remedy="as in postgresql+psycopg://user@host/name",
         ) from None
+    if "@" in (url.host or ""):  # the rest of a password, which would be shown as a host
+        raise SeedError(
+            f"{where}: the password in {place} holds an @", remedy="write %40 in its place"
+        )
     if is_file(url):
         assert url.database is not None
         path = resolve(url.database, base=base, root=root)

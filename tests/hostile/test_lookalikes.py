@@ -14,7 +14,7 @@ from yarl import URL
 
 from sdg_core import api
 from sdg_core.cli.main import run
-from sdg_core.config.models import without_login
+from sdg_core.config.addresses import endpoint_address
 from sdg_core.errors import ConfigError, SdgError
 from sdg_core.models.providers.images import PublicResolver
 from sdg_core.plan.variables import OWN_HOSTS, host_of, may_be_sent
@@ -109,7 +109,7 @@ def test_the_host_that_is_checked_is_the_one_that_is_asked(parts: list[str]) -> 
     """Whatever the client makes of an address: where a key may go by its text, it goes to its own host or stays here."""
     text = f"http://{''.join(parts)}/v1"
     try:
-        without_login(text)
+        endpoint_address(text)
         asked = URL(text).host
     except ValueError:
         return

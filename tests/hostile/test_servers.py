@@ -5,6 +5,7 @@ import base64
 import html
 import json
 import re
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -13,15 +14,21 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from yarl import URL
 
 from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelProvider
+from sdg_core.config.seeds import HuggingFaceSeedSource, LocalSeedSource, SqlSeedSource
+from sdg_core.config.sources import HubSources
+from sdg_core.config.tools import HttpMcpProvider
 from sdg_core.config.validators import RemoteParams
 from sdg_core.errors import (
+    HubError,
     LedgerError,
     ModelError,
     PermanentModelError,
+    SeedError,
     StoreError,
     TransientModelError,
 )
@@ -38,13 +45,17 @@ from sdg_core.models.providers.images import (
 )
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.providers.openai_wire import decode_reply
-from sdg_core.models.redaction import Redaction
-from sdg_core.models.secrets import is_unmistakable
 from sdg_core.models.types import ChatRequest, ImageRequest, Message
+from sdg_core.processing.hub import Hub
+from sdg_core.redaction import Redaction, is_unmistakable
+from sdg_core.seeds.huggingface import find_files
+from sdg_core.seeds.sql import fetch_table
+from sdg_core.store.layout import VersionLayout
 from sdg_core.store.objects import object_path
 from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import PNG
-from tests.support.requirements import PATIENCE
+from tests.support import hub_server
+from tests.support.requirements import PATIENCE, require_module
 from tests.support.sdg import (
     category,
     dataset_config,
@@ -423,9 +434,72 @@ def test_no_message_shows_a_secret_of_a_root(url: str) -> None:
     assert "hunter22" not in str(caught.value)
 
 
-def test_a_validator_has_no_password_in_its_address() -> None:
-    with pytest.raises(ValueError, match="do not belong in a file"):
-        RemoteParams(endpoint_url="https://user:pass@example.com/check")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter22@example.com/x",
+        "https://example.com/x?token=hunter22",
+        "https://example.com/x?a=1&X-Api-Key=hunter22",
+        "https://example.com/x#key=hunter22",
+    ],
+)
+def test_no_address_in_a_file_holds_a_secret(url: str) -> None:
+    for made in (
+        lambda: RemoteParams(endpoint_url=url),
+        lambda: ModelProvider(name="p", endpoint=url),
+        lambda: HttpMcpProvider(name="m", provider_type="sse", endpoint=url),
+        lambda: HuggingFaceSeedSource(path="datasets/a/b/c.csv", endpoint=url),
+        lambda: HubSources(reader="hf", path="datasets/a/b/c.csv", endpoint=url),
+        lambda: LocalSeedSource(path=url),
+        lambda: LocalSeedSource(path=("a.csv", url)),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            made()
+        assert not [problem for problem in caught.value.errors() if "hunter22" in problem["msg"]]
+
+
+def test_an_at_sign_in_a_password_of_a_database_is_not_taken_for_a_host(tmp_path: Path) -> None:
+    url = "postgresql+psycopg2://u:hunter@22secret@127.0.0.1:1/x"
+    with pytest.raises(LedgerError, match="write %40") as refused:
+        open_ledger(url, root=tmp_path)
+    assert "22secret" not in str(refused.value)
+    source = SqlSeedSource(url_env="MY_URL", query="SELECT 1 ORDER BY 1")
+    with pytest.raises(SeedError, match="write %40") as caught:
+        fetch_table(source, base=tmp_path, root="", env={"MY_URL": url})
+    assert "22secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["user:hunter22@proxy:3128", "http://u:hunter22@[x", "hunter22"])
+async def test_a_proxy_that_is_none_is_not_repeated(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    client = OpenAIClient(ModelProvider(name="p", endpoint="http://llm.example/v1"), api_key=None)
+    with pytest.raises(PermanentModelError, match="HTTP_PROXY") as caught:
+        await client.check()
+    assert "hunter22" not in str(caught.value)
+    await client.aclose()
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_hub_that_repeats_the_token(tmp_path: Path) -> None:
+    require_module("huggingface_hub")
+    with hub_server.serving(tmp_path) as server:
+        server.repeats_token = True
+        source = HuggingFaceSeedSource(
+            path="datasets/u/d/c.csv", endpoint=server.url, token="MY_KEY"
+        )
+        with pytest.raises(SeedError) as of_seed:
+            find_files(source, env={"MY_KEY": KEY})
+        (tmp_path / "README.md").write_text("x")
+        with pytest.raises(HubError) as of_push:
+            hub = Hub("u/d", endpoint=server.url, token=KEY)
+            hub.push(hub.plan(VersionLayout(tmp_path), []), private=True, message="x")
+        assert server.requests
+    for caught in (of_seed, of_push):
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "403" in shown and "sk-live" not in shown
 
 
 @pytest.mark.parametrize("name", ["key", "api-key", "X_API_KEY", "access_token", "Password", "sig"])

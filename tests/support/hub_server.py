@@ -22,6 +22,7 @@ class HubServer(ThreadingHTTPServer):
 
     exists: whether there is the repository; `created` is what it was asked for with. commits: the paths that each changed.
     stored: large files by their sha256, uploaded or committed. accepts: how many more large files it takes before it refuses.
+    repeats_token: whether a refusal repeats what the request was signed with.
     """
 
     def __init__(self, directory: Path, *, exists: bool = True) -> None:
@@ -33,6 +34,7 @@ class HubServer(ThreadingHTTPServer):
         self.stored: dict[str, bytes] = {}
         self.uploads: list[str] = []
         self.accepts = 10**6
+        self.repeats_token = False
 
     @property
     def url(self) -> str:
@@ -176,8 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._body(json.dumps(value).encode())
 
     def _refuse(self, status: int, code: str) -> None:
+        if self.server.repeats_token:
+            status, code = 403, "Forbidden"
         self.send_response(status)
         self.send_header("X-Error-Code", code)
+        if self.server.repeats_token:
+            self.send_header("X-Error-Message", f"refused: {self.headers.get('Authorization')}")
         self._body(b'{"error": "refused"}')
 
     def _body(self, content: bytes) -> None:

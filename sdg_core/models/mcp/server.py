@@ -20,10 +20,10 @@ import orjson
 from sdg_core.config.tools import McpProvider, StdioMcpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.session import ConnectionLostError, Session, Stderr, reason_of
-from sdg_core.models.redaction import Redaction
 from sdg_core.models.secrets import secret
 from sdg_core.models.types import Tool
 from sdg_core.plan.foreign import dump_exactly, read_json
+from sdg_core.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -250,14 +250,22 @@ def _proxy_for(url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
     """The proxy that HTTP_PROXY and HTTPS_PROXY name for a URL, and its login; none for this machine and what NO_PROXY names.
 
     A session that trusts the environment would find it by itself, but would also send the login that `~/.netrc` has for the
-    host, and a dataset file names the host.
+    host, and a dataset file names the host. Raises PermanentModelError for a proxy that is none.
     """
     if is_this_machine(url.host or ""):
         return None, None
     try:
-        return get_env_proxy_for_url(url)
+        proxy, login = get_env_proxy_for_url(url)
     except LookupError:
         return None, None
+    except ValueError:
+        proxy, login = None, None
+    if proxy is None or proxy.scheme not in ("http", "https") or not proxy.host:
+        raise PermanentModelError(  # the value may hold a login
+            "the proxy that HTTP_PROXY or HTTPS_PROXY names is not a web address",
+            remedy="write it as in http://proxy.example:3128",
+        )
+    return proxy, login
 
 
 def base_url(provider: ModelProvider) -> URL:

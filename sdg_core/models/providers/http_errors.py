@@ -16,8 +16,8 @@ from typing import Any
 import aiohttp
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
-from sdg_core.models.redaction import Redaction
 from sdg_core.plan.foreign import read_json
+from sdg_core.redaction import Redaction
 from sdg_core.system import descriptors
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425})

@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdg_core.config.models import PORT, ModelProvider
+from sdg_core.config.addresses import PORT
+from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError
 from sdg_core.models.secrets import api_key, secret
 from sdg_core.models.serving.client import ServedClient

@@ -21,7 +21,7 @@ _OPAQUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SECRET = re.compile(
-    r"//[^/@]*:[^/@]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE
+    r"//[^/@?]*:[^?]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

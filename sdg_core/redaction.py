@@ -10,8 +10,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from sdg_core.models.secrets import is_unmistakable
-
 _ESCAPED = rb"\\u00[2-7]|\\/|%[2-7]|&(?:#|amp|quot|apos|lt|gt)"
 """Signs that characters of a body are written in another way. A body without them needs no search for such."""
 _ESCAPES = (b"\\", b"%", b"&")
@@ -19,6 +17,10 @@ _ESCAPES = (b"\\", b"%", b"&")
 _NAMED = {'"': "quot", "'": "apos", "&": "amp", "<": "lt", ">": "gt"}
 _PIECE = 2**18
 _LONGEST_SPELLING = 2**16
+_PLACEHOLDERS = frozenset(
+    "lm-studio not-needed not-required no-key-required sk-no-key-required your-api-key api-key".split()
+)
+_LONG_SECRET = 16
 _SHORTEST_PIECE = 8
 """Characters of base64 from which a secret is recognized."""
 
@@ -67,6 +69,22 @@ class Redaction:
         for pattern, mark in self._spellings:
             body = _replaced(pattern, mark, body)
         return body
+
+
+def is_unmistakable(value: str) -> bool:
+    """Whether a value can only be the secret itself where a server repeats it, and is no word of ordinary text.
+
+    Local servers take `EMPTY`, `none` or `lm-studio` for a key, and those words stay in replies.
+    """
+    if value.lower() in _PLACEHOLDERS:
+        return False
+    has_digits = any(map(str.isdigit, value))
+    has_signs = any(not character.isalnum() for character in value)
+    return (
+        len(value) >= _LONG_SECRET
+        or (len(value) >= 6 and has_digits)
+        or (len(value) >= 8 and has_signs)
+    )
 
 
 def _encoded(secret: str) -> Iterator[str]:
