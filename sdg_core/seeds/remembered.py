@@ -66,7 +66,7 @@ def recall(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
         )
     except (OSError, ValueError, KeyError, TypeError, AssertionError, pa.ArrowException) as error:
         raise SeedNotReadError(
-            f"seed_config: seed data of seed_type {config.source.seed_type} has not been read on this machine; "
+            f"seed_config.source: seed data of seed_type {config.source.seed_type} has not been read on this machine; "
             "this command opens no connection and runs no code of the dataset file",
             remedy="sdg preview FILE reads it; so does every run",
         ) from error

@@ -165,6 +165,6 @@ def test_commands_that_look_name_the_seed_data_that_they_do_not_read(tmp_path: P
     config = dataset_config(llm("t", "x {{ a }}")) | {"seed_config": {"source": source}}
     ended = sdg("plan", write_config(tmp_path / "hostile.yaml", config), "--root", tmp_path)
     assert ended.returncode == 2
-    assert "seed_config: seed data of seed_type sql has not been read" in " ".join(
+    assert "seed_config.source: seed data of seed_type sql has not been read" in " ".join(
         ended.stderr.split()
     )
