@@ -33,7 +33,8 @@ def _may_have_children(**_: object) -> None:
     """Let a task start a process for each step, as Dagster's default executor does. Celery's processes are daemonic, and their
     keys can be handed to its own children only; Celery has no setting for either."""
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    config.update(daemon=False, authkey=AuthenticationString(os.urandom(32)))
+    authkey = AuthenticationString(os.urandom(32))
+    config.update(daemon=False, authkey=authkey)
 
 
 create_execute_job_task(app)

@@ -151,6 +151,6 @@ def unfinished_backfills(instance: dg.DagsterInstance) -> "Iterator[PartitionBac
         statuses = [_find("BulkActionStatus")[name] for name in UNFINISHED_BACKFILLS]
         yield from instance.get_backfills(filters=_find("BulkActionsFilter")(statuses=statuses))
     else:
-        yield from (
-            found for found in instance.get_backfills() if found.status.name in UNFINISHED_BACKFILLS
-        )
+        for backfill in instance.get_backfills():
+            if backfill.status.name in UNFINISHED_BACKFILLS:
+                yield backfill

@@ -87,9 +87,10 @@ class BatchingSqliteEventLogStorage(BatchingEventLogStorage, SqliteEventLogStora
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(self.prepare_insert_event_batch(events))
         with self.index_transaction() as connection:
-            ids = [
-                _new_id(connection.execute(self.prepare_insert_event(event))) for event in events
-            ]
+            ids = []
+            for event in events:
+                inserted: Any = connection.execute(self.prepare_insert_event(event))
+                ids.append(int(inserted.inserted_primary_key[0]))
             self._store_index(connection, events, ids)
 
 
@@ -101,10 +102,6 @@ def turn_batches_on() -> None:
 def missing_seams(storage: type) -> list[str]:
     """What the installed Dagster no longer has of what batches are built on."""
     return [name for name in SEAMS if not callable(getattr(storage, name, None))]
-
-
-def _new_id(result: Any) -> int:
-    return int(result.inserted_primary_key[0])
 
 
 def _neighbours(events: Iterable[EventLogEntry]) -> list[tuple[bool, list[EventLogEntry]]]:

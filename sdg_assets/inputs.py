@@ -75,7 +75,9 @@ class _Loader(dg.IOManager):
     def _load(self, context: dg.InputContext, place: Place) -> Any:
         wanted = context.dagster_type.typing_type
         each = get_origin(wanted) is dict
-        load = _loader(get_args(wanted)[-1] if each else wanted, argument=context.name)
+        if each:
+            wanted = get_args(wanted)[-1]
+        load = _loader(wanted, argument=context.name)
         layout = _layout(place, root=self._root)
         if context.asset_key.path[-1] not in PARTITIONED:
             return load(api.stored.finished_files(layout))
@@ -84,11 +86,9 @@ class _Loader(dg.IOManager):
             there = api.stored.partition_files(layout)
             keys = [key for key in there if keys is None or key in keys]
         files = api.stored.partition_files(layout, keys)
-        return (
-            {key: load(one) for key, one in files.items()}
-            if each
-            else load(api.stored.StoredFiles.together(files.values()))
-        )
+        if each:
+            return {key: load(one) for key, one in files.items()}
+        return load(api.stored.StoredFiles.together(files.values()))
 
 
 def scan(
@@ -104,12 +104,15 @@ def scan(
     Inside an asset it is the dataset of that name in the same code location; elsewhere, that of the project of the working
     directory. Raises IncompleteError where there is no such data, with what to materialize.
     """
-    layout = _layout(_place_in_location(dataset) or Place(dataset.rpartition("/")[2]), root=root)
+    place = _place_in_location(dataset)
+    if place is None:
+        place = Place(dataset.rpartition("/")[2])
+    layout = _layout(place, root=root)
     if partitions is None:
         return api.stored.finished_files(layout).scan()
-    return api.stored.StoredFiles.together(
-        api.stored.partition_files(layout, None if partitions == "all" else partitions).values()
-    ).scan()
+    keys = None if partitions == "all" else partitions
+    files = api.stored.partition_files(layout, keys)
+    return api.stored.StoredFiles.together(files.values()).scan()
 
 
 def _layout(place: Place, *, root: str | None) -> "DatasetLayout":
@@ -126,11 +129,10 @@ def _loader(wanted: Any, *, argument: str) -> "Callable[[StoredFiles], Any]":
     if wanted in (None, Any):
         wanted = next(iter(loaders))
     if wanted not in loaders:
-        names = ", ".join(
-            f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders
-        )
+        names = [f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders]
         raise dg.Failure(
-            f"argument {argument}: a dataset cannot be loaded as {wanted}\n  -> annotate it as {names}, or dict[str, ...] of one",
+            f"argument {argument}: a dataset cannot be loaded as {wanted}\n"
+            f"  -> annotate it as {', '.join(names)}, or dict[str, ...] of one",
             allow_retries=False,
         )
     return loaders[wanted]
@@ -171,8 +173,11 @@ def _place_in_location(name: str) -> Place | None:
     except dg.DagsterInvariantViolationError:
         return None
     graph = context.job_def.asset_layer.asset_graph
-    places = (place_of(key, graph.get(key).metadata) for key in graph.get_all_asset_keys())
-    by_label = {place.label: place for place in places if place is not None}
+    by_label = {}
+    for key in graph.get_all_asset_keys():
+        place = place_of(key, graph.get(key).metadata)
+        if place is not None:
+            by_label[place.label] = place
     found = named(by_label.values(), name)
     if len(found) > 1:
         labels = sorted(place.label for place in found)

@@ -19,9 +19,11 @@ def load_defs(defs_module: ModuleType) -> dg.Definitions:
     warn_of_missing()
     folder = Path(defs_module.__path__[0])
     package = folder.parents[defs_module.__name__.count(".")]
-    root = next(
-        (parent for parent in folder.parents if (parent / "pyproject.toml").is_file()), package
-    )
+    root = package
+    for parent in folder.parents:
+        if (parent / "pyproject.toml").is_file():
+            root = parent
+            break
     tree = dg.ComponentTree.from_module(defs_module=defs_module, project_root=root)
     for category in (dg.BetaWarning, dg.PreviewWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"dagster\.")

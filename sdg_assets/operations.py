@@ -1,7 +1,8 @@
 """What a code location has beside its datasets and pipelines: sensors, jobs, the store. All of it can be left out: they run
 without."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -72,14 +73,13 @@ def with_operations(
         left_out.add(RECONCILE_SENSOR)
     present = (*(definitions.jobs or ()), *(definitions.sensors or ()))
     taken = {one.name for one in present if hasattr(one, "name")}
-    names = {part: _name(prefix + part, taken) for part in PARTS if part not in left_out}
-    return dg.Definitions.merge(
-        _with_store(definitions, store), _parts(definitions, names, prefix=prefix)
-    )
-
-
-def _name(name: str, taken: Collection[str]) -> str:
-    return PREFIX_OF_TAKEN + name if name in taken else name
+    names = {}
+    for part in PARTS:
+        if part not in left_out:
+            name = prefix + part
+            names[part] = PREFIX_OF_TAKEN + name if name in taken else name
+    parts = _parts(definitions, names, prefix=prefix)
+    return dg.Definitions.merge(_with_store(definitions, store), parts)
 
 
 def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str) -> dg.Definitions:
@@ -104,54 +104,52 @@ def _sensors(
 ) -> Iterable[tuple[str, dg.SensorDefinition]]:
     """One without a prefix of its own is the same object wherever it is added, so that definitions with it can be merged."""
 
-    def keys(kind: type[Any]) -> list[dg.AssetKey] | None:
-        """What a sensor looks after: without a prefix all that is left to it."""
-        return [ref.partitioned_key for ref in refs if isinstance(ref, kind)] if prefix else None
+    def sensor(
+        part: str, shared: dg.SensorDefinition, build: Callable[[str], dg.SensorDefinition]
+    ) -> dg.SensorDefinition:
+        """The shared object under its usual name, else one of its own."""
+        name = names[part]
+        return shared if name == part else build(name)
 
     if REJECT in names:
-        yield (
-            REJECT,
-            reject_post_processed
-            if names[REJECT] == REJECT
-            else build_reject_sensor(names[REJECT]),
-        )
+        yield REJECT, sensor(REJECT, reject_post_processed, build_reject_sensor)
     if RESUME in names:
-        plain = names[RESUME] == RESUME
-        yield (
-            RESUME,
-            resume_row_groups
-            if plain
-            else build_resume_sensor(names[RESUME], keys=keys(DatasetRef)),
-        )
+        keys = _keys_to_look_after(refs, DatasetRef, prefix=prefix)
+        yield RESUME, sensor(RESUME, resume_row_groups, partial(build_resume_sensor, keys=keys))
     if RECONCILE_SENSOR in names:
-        plain = (names[RECONCILE_SENSOR], names[RECONCILE]) == (RECONCILE_SENSOR, RECONCILE)
-        yield (
-            RECONCILE_SENSOR,
-            reconcile_events_with_files
-            if plain
-            else build_reconcile_sensor(
-                names[RECONCILE_SENSOR], job_name=names[RECONCILE], keys=keys(Ref)
-            ),
-        )
+        name = names[RECONCILE_SENSOR]
+        job_name = names[RECONCILE]
+        reconcile = reconcile_events_with_files
+        if name != RECONCILE_SENSOR or job_name != RECONCILE:
+            keys = _keys_to_look_after(refs, Ref, prefix=prefix)
+            reconcile = build_reconcile_sensor(name, job_name=job_name, keys=keys)
+        yield RECONCILE_SENSOR, reconcile
     if DISCOVER in names:
-        plain = names[DISCOVER] == DISCOVER
-        yield (
-            DISCOVER,
-            discover_sources
-            if plain
-            else build_discovery_sensor(names[DISCOVER], keys=keys(PipelineRef)),
-        )
+        keys = _keys_to_look_after(refs, PipelineRef, prefix=prefix)
+        build = partial(build_discovery_sensor, keys=keys)
+        yield DISCOVER, sensor(DISCOVER, discover_sources, build)
     if AUTOMATION in names:
-        others = [
-            s
-            for s in definitions.sensors or ()
-            if isinstance(s, dg.AutomationConditionSensorDefinition)
-        ]
-        plain = names[AUTOMATION] == AUTOMATION and not others
-        yield (
-            AUTOMATION,
-            _AUTOMATION if plain else automation_sensor(names[AUTOMATION], apart_from=others),
-        )
+        yield AUTOMATION, _automation(definitions, names[AUTOMATION])
+
+
+def _keys_to_look_after(
+    refs: Sequence[Ref], kind: type[Any], *, prefix: str
+) -> list[dg.AssetKey] | None:
+    """What a sensor looks after: without a prefix all that is left to it."""
+    if not prefix:
+        return None
+    return [ref.partitioned_key for ref in refs if isinstance(ref, kind)]
+
+
+def _automation(definitions: dg.Definitions, name: str) -> dg.SensorDefinition:
+    """The automation sensor; one of its own where the definitions have others, whose assets it leaves to them."""
+    others = []
+    for sensor in definitions.sensors or ():
+        if isinstance(sensor, dg.AutomationConditionSensorDefinition):
+            others.append(sensor)
+    if name == AUTOMATION and not others:
+        return _AUTOMATION
+    return automation_sensor(name, apart_from=others)
 
 
 def _with_store(definitions: dg.Definitions, store: StoreResource | None) -> dg.Definitions:
@@ -179,9 +177,9 @@ def _require(key: str, definitions: Iterable[Any]) -> bool:
 
 def _with_root(asset: Any, root: str) -> Any:
     """The same asset; if it is a dataset's or a pipeline's without a root of its own, with this one."""
-    if not isinstance(asset, dg.AssetsDefinition) or not any(
-        is_ours(spec.metadata) for spec in asset.specs
-    ):
+    if not isinstance(asset, dg.AssetsDefinition):
+        return asset
+    if not any(is_ours(spec.metadata) for spec in asset.specs):
         return asset
 
     def with_root(spec: dg.AssetSpec) -> dg.AssetSpec:

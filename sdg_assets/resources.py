@@ -100,8 +100,9 @@ def store_among(
     if key is None:
         return StoreResource()
     config = (run_config or {}).get("resources", {}).get(key)
+    resource_config = {key: config} if config else None
     with dg.build_resources(
-        {key: resources[key]}, instance=instance, resource_config={key: config} if config else None
+        {key: resources[key]}, instance=instance, resource_config=resource_config
     ) as built:
         store = getattr(built, key)
     if not isinstance(store, StoreResource):
@@ -122,6 +123,6 @@ def store_of_location(
     repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance
 ) -> StoreResource:
     """The store of a code location, for what is evaluated in it."""
-    return store_among(
-        repository.get_top_level_resources() if repository is not None else {}, instance=instance
-    )
+    if repository is None:
+        return StoreResource()
+    return store_among(repository.get_top_level_resources(), instance=instance)

@@ -114,7 +114,8 @@ class DatasetRef(Ref):
 @lru_cache(maxsize=256)
 def _row_group_partitions(count: int) -> dg.StaticPartitionsDefinition:
     """One object for all datasets of as many row groups: Dagster compares and checks each by all of its keys."""
-    return dg.StaticPartitionsDefinition([api.row_group_key(index) for index in range(count)])
+    keys = [api.row_group_key(index) for index in range(count)]
+    return dg.StaticPartitionsDefinition(keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,21 +161,30 @@ Labelled = TypeVar("Labelled", bound=Ref | Place)
 def named(found: Iterable[Labelled], name: str) -> list[Labelled]:
     """The one with this label, or else all of this name."""
     there = [*found]
-    return [one for one in there if one.label == name] or [one for one in there if one.name == name]
+    labelled = [one for one in there if one.label == name]
+    if labelled:
+        return labelled
+    return [one for one in there if one.name == name]
 
 
 def place_metadata(key: str, file: Path, *, root: str | None) -> dict[str, Any]:
     """The metadata of an asset by which `place_of` finds its data; `key` is CONFIG, PIPELINE or FINISHED_OF."""
-    return {key: dg.MetadataValue.path(str(file)), **({ROOT: root} if root is not None else {})}
+    metadata: dict[str, Any] = {key: dg.MetadataValue.path(str(file))}
+    if root is not None:
+        metadata[ROOT] = root
+    return metadata
 
 
 def place_of(key: dg.AssetKey, metadata: Mapping[str, Any]) -> Place | None:
     """Where the data of an asset lies; None if it is no dataset's or pipeline's."""
-    named = (_path_in(metadata, name) for name in (CONFIG, PIPELINE, FINISHED_OF))
-    file = next((path for path in named if path is not None), None)
-    if file is None or len(key.path) < 2:
+    if len(key.path) < 2:
         return None
-    return Place(key.path[-2], file.parent, root_in(metadata), label="/".join(key.path[:-1]))
+    for name in (CONFIG, PIPELINE, FINISHED_OF):
+        file = _path_in(metadata, name)
+        if file is not None:
+            label = "/".join(key.path[:-1])
+            return Place(key.path[-2], file.parent, root_in(metadata), label=label)
+    return None
 
 
 def prefix_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -195,24 +205,25 @@ def refs_of(repository: dg.RepositoryDefinition) -> list[Ref]:
 
 def refs_in(definitions: dg.Definitions) -> list[Ref]:
     """Every dataset and pipeline among definitions that are not a code location yet, by name."""
-    return _refs(
-        asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)
-    )
+    assets = definitions.assets or ()
+    return _refs(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))
 
 
 def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[Ref]:
-    found = (ref_of(definition, key) for definition in definitions for key in definition.keys)
-    return sorted(
-        (ref for ref in found if ref is not None), key=lambda ref: (ref.name, ref.key_prefix)
-    )
+    found = []
+    for definition in definitions:
+        for key in definition.keys:
+            ref = ref_of(definition, key)
+            if ref is not None:
+                found.append(ref)
+    return sorted(found, key=lambda ref: (ref.name, ref.key_prefix))
 
 
 def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> Ref | None:
     """The dataset or pipeline whose partitions this asset is, None for any other asset."""
     spec = definition.specs_by_key[key]
-    return ref_by_metadata(
-        key, spec.metadata, definition.partitions_def, deps=[dep.asset_key for dep in spec.deps]
-    )
+    deps = [dep.asset_key for dep in spec.deps]
+    return ref_by_metadata(key, spec.metadata, definition.partitions_def, deps=deps)
 
 
 def ref_by_metadata(
@@ -268,19 +279,15 @@ def _number_in(metadata: Mapping[str, Any], name: str) -> int:
 
 def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:
     value = metadata.get(name)
-    return (
-        Path(value.path)
-        if isinstance(value, dg.PathMetadataValue) and value.path is not None
-        else None
-    )
+    if not isinstance(value, dg.PathMetadataValue) or value.path is None:
+        return None
+    return Path(value.path)
 
 
 def selected_keys(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:
     """The assets of a run; one that was launched as a job names none, and then they are all of its job's."""
     if run.asset_selection is not None:
         return run.asset_selection
-    return (
-        repository.get_job(run.job_name).asset_layer.selected_asset_keys
-        if repository.has_job(run.job_name)
-        else ()
-    )
+    if not repository.has_job(run.job_name):
+        return ()
+    return repository.get_job(run.job_name).asset_layer.selected_asset_keys

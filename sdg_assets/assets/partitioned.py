@@ -125,10 +125,9 @@ def consumers(context: dg.AssetExecutionContext) -> list[str]:
     chosen = context.run.asset_check_selection
     if chosen is not None:
         checks &= chosen
-    return [
-        *sorted(key.to_user_string() for key in assets),
-        *sorted(f"check {key.name}" for key in checks),
-    ]
+    names_of_assets = sorted(key.to_user_string() for key in assets)
+    names_of_checks = sorted(f"check {key.name}" for key in checks)
+    return [*names_of_assets, *names_of_checks]
 
 
 def beginner_of(run: dg.DagsterRun) -> str:

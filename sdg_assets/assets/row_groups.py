@@ -48,9 +48,8 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
 
     def open(self, context: dg.AssetExecutionContext, config: GenerateConfig) -> OpenedDataset:
         """See the base class."""
-        return OpenedDataset(
-            api.open_dataset(self.spec.path, root=store_of_run(context).root_of(self.spec))
-        )
+        root = store_of_run(context).root_of(self.spec)
+        return OpenedDataset(api.open_dataset(self.spec.path, root=root))
 
     def recorder(
         self, context: dg.AssetExecutionContext, opened: OpenedDataset, *, keep: bool
@@ -108,6 +107,7 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
             "records remaining": summary.remaining,
             "of them waiting for replies": summary.waiting,
         }
+        generated = counted(summary.generated, "record")
         more = "".join(f", {count} {what}" for what, count in counts.items() if count)
         where = summary.version.row_groups
-        return f"{counted(summary.generated, 'record')} generated, {summary.failed} failed{more}; in {where}"
+        return f"{generated} generated, {summary.failed} failed{more}; in {where}"

@@ -54,14 +54,13 @@ class CheckedConfig(dg.Config):
         try:
             return handler(values)
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}"
-                for e in error.errors()
-            ]
-            lines = "\n".join(f"  {fault}" for fault in faults)
+            lines = ""
+            for fault in error.errors():
+                field = ".".join(map(str, fault["loc"]))
+                lines += f"\n  {field} is {fault['input']!r}: {fault['msg']}"
             remedy = "correct it in the launchpad or the config file of the run, or leave it out; nothing was done"
             usable = handler({})
-            usable._faults = f"run config that cannot be used:\n{lines}\n  -> {remedy}"
+            usable._faults = f"run config that cannot be used:{lines}\n  -> {remedy}"
             return usable
 
     def check(self, context: dg.AssetExecutionContext) -> None:
@@ -93,9 +92,10 @@ class RunConfig(CheckedConfig):
         given = self.model_dump(
             include={*api.RunSettings.model_fields} - {"resume"}, exclude_none=True
         )
-        return {
-            name: value.value if isinstance(value, Enum) else value for name, value in given.items()
-        }
+        changes = {}
+        for name, value in given.items():
+            changes[name] = value.value if isinstance(value, Enum) else value
+        return changes
 
 
 class SourcesConfig(RunConfig):
@@ -141,15 +141,13 @@ class GenerateConfig(RunConfig):
 def offering(config: type[RunConfig], run: "RunSettings") -> type[RunConfig]:
     """The same run config with the settings of this `run` block as its defaults, so that the launchpad offers them to be changed.
     Definitions are loaded for every run, so they are what the file says."""
-    known = {
-        name: getattr(run, name)
-        for name in config.model_fields
-        if getattr(run, name, None) is not None
-    }
-    known |= {
-        "resume": ResumeChoice(run.resume),
-        "when_claimed": WhenClaimedChoice(run.when_claimed),
-    }
+    known: dict[str, Any] = {}
+    for name in config.model_fields:
+        value = getattr(run, name, None)
+        if value is not None:
+            known[name] = value
+    known["resume"] = ResumeChoice(run.resume)
+    known["when_claimed"] = WhenClaimedChoice(run.when_claimed)
     if "executor" in known:
         known["executor"] = ExecutorChoice(run.executor)
     return _with_defaults(config, tuple(known.items()))

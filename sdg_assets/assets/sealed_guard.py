@@ -41,11 +41,10 @@ REFUSED = ("config drift", "shrunk", "row group size", "refused")
 def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) -> dict[str, str]:
     """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
     mark = file_mark(file)
-    return {
-        REJECTED_TAG: kind,
-        REASON_TAG: reason,
-        **({FILE_TAG: mark} if mark is not None else {}),
-    }
+    tags = {REJECTED_TAG: kind, REASON_TAG: reason}
+    if mark is not None:
+        tags[FILE_TAG] = mark
+    return tags
 
 
 def rejection(dataset: "api.Dataset", *, resume: str | None) -> str | None:
@@ -108,11 +107,9 @@ def _kind(error: SdgError) -> str:
 
 def _reason(dataset: "api.Dataset", sealed: "Version") -> str:
     assert sealed.metadata is not None
-    what = (
-        "was post-processed"
-        if sealed.metadata.post_generation_processed
-        else "is being post-processed"
-    )
+    what = "is being post-processed"
+    if sealed.metadata.post_generation_processed:
+        what = "was post-processed"
     at = api.to_the_second(sealed.metadata.updated_at)
     return (
         f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "

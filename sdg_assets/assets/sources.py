@@ -75,17 +75,17 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         for locator, failure in summary.failures[:MAX_LOGGED]:
             context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
         if len(summary.failures) > MAX_LOGGED:
-            context.log.warning(
-                f"and {counted(len(summary.failures) - MAX_LOGGED, 'more failure')}; see the files"
-            )
+            more = counted(len(summary.failures) - MAX_LOGGED, "more failure")
+            context.log.warning(f"and {more}; see the files")
         counts = {
             "adopted": summary.adopted,
             "removed": summary.removed,
             "replies taken from the journal": summary.replayed,
             "sources remaining": summary.remaining,
         }
-        more = "".join(f", {count} {what}" for what, count in counts.items() if count)
-        return f"{counted(summary.made, 'source')} made{more}; in {summary.version.row_groups}"
+        made = counted(summary.made, "source")
+        others = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        return f"{made} made{others}; in {summary.version.row_groups}"
 
 
 MAX_LOGGED = 50

@@ -147,7 +147,9 @@ class DatasetSpec(FileSpec):
     @property
     def upstream(self) -> list[dg.AssetKey]:
         """Assets that write the seed data."""
-        match self.config.seed_config.source if self.config.seed_config is not None else None:
+        if self.config.seed_config is None:
+            return []
+        match self.config.seed_config.source:
             case api.LocalSeedSource(upstream_asset=str(asset)):
                 return [dg.AssetKey(asset.split("/"))]
             case api.DatasetSeedSource(dataset=name):
@@ -234,12 +236,11 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
     if spec.checks is None or spec.config.seed_config is not None:
         return
     kept = set(api.planned_schema(spec.config).names)
-    wrong = [
-        f"check {name}: the dataset has no column {column!r}"
-        for name, rule in spec.checks.rules()
-        for column in rule.columns_read
-        if column not in kept and column.partition(".")[0] not in kept
-    ]
+    wrong = []
+    for name, rule in spec.checks.rules():
+        for column in rule.columns_read:
+            if column not in kept and column.partition(".")[0] not in kept:
+                wrong.append(f"check {name}: the dataset has no column {column!r}")
     if wrong:
         raise PlanError(
             "; ".join(wrong),

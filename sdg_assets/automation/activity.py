@@ -32,10 +32,12 @@ def keys_at_work(
     now: datetime | None = None,
 ) -> frozenset[dg.AssetKey]:
     """Assets that a queued or running run, or a backfill that still makes runs, aims at."""
-    at_work = {
-        key for run in runs_at_work(instance, now=now) for key in selected_keys(run, repository)
-    }
-    return frozenset(at_work) | frozenset(_in_backfills(instance))
+    at_work: set[dg.AssetKey] = set()
+    for run in runs_at_work(instance, now=now):
+        at_work.update(selected_keys(run, repository))
+    for backfill in unfinished_backfills(instance):
+        at_work.update(backfill.asset_selection or ())
+    return frozenset(at_work)
 
 
 def runs_at_work(
@@ -46,12 +48,12 @@ def runs_at_work(
     records = instance.get_run_records(
         filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)
     )
-    return [
-        record.dagster_run
-        for record in records
-        if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED
-        or _utc(record.update_timestamp) > oldest
-    ]
+    runs = []
+    for record in records:
+        is_started = record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED
+        if is_started or _utc(record.update_timestamp) > oldest:
+            runs.append(record.dagster_run)
+    return runs
 
 
 def stopped(
@@ -78,19 +80,15 @@ def _last_runs(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> Iterator[tuple[dg.AssetKey, dg.DagsterRun]]:
     """The last run that was to make each asset."""
-    last = {
-        record.asset_entry.asset_key: record.asset_entry.last_run_id
-        for record in instance.get_asset_records(keys)
-    }
-    ids = sorted({run_id for run_id in last.values() if run_id})
-    runs = (
-        {run.run_id: run for run in instance.get_runs(filters=dg.RunsFilter(run_ids=ids))}
-        if ids
-        else {}
-    )
-    for key, run_id in last.items():
-        if run_id in runs:
-            yield key, runs[run_id]
+    entries = [record.asset_entry for record in instance.get_asset_records(keys)]
+    ids = sorted({entry.last_run_id for entry in entries if entry.last_run_id})
+    if not ids:
+        return
+    found = instance.get_runs(filters=dg.RunsFilter(run_ids=ids))
+    runs = {run.run_id: run for run in found}
+    for entry in entries:
+        if entry.last_run_id in runs:
+            yield entry.asset_key, runs[entry.last_run_id]
 
 
 def _in_backfills(instance: dg.DagsterInstance) -> Iterator[dg.AssetKey]:

@@ -62,7 +62,8 @@ class BackoffState:
         """The inverse of `to_json`. Partitions of a range share one attempt."""
         groups: dict[int, Attempt] = {}
         for first, last, *attempt in data["groups"]:
-            groups.update(dict.fromkeys(range(first, last + 1), Attempt(*attempt)))
+            indices = range(first, last + 1)
+            groups.update(dict.fromkeys(indices, Attempt(*attempt)))
         return cls(data["fingerprint"], groups)
 
 

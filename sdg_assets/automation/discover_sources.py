@@ -38,9 +38,8 @@ def build_discovery_job(
                 faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
-            context.log.info(
-                f"{ref.label}: {counted(len(found.new), 'new partition')}, {found.total} in all"
-            )
+            new = counted(len(found.new), "new partition")
+            context.log.info(f"{ref.label}: {new}, {found.total} in all")
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 

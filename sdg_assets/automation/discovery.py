@@ -31,12 +31,8 @@ def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None
     found = api.pipelines.discover(pipeline)
     vacant = {partition.key for partition in api.pipelines.without_anything(pipeline, found)}
     kept = [partition.key for partition in found if partition.key not in vacant]
-    return Discovered(
-        OpenedPipeline(pipeline),
-        [key for key in kept if key not in known],
-        sorted(vacant & known),
-        len(kept),
-    )
+    new = [key for key in kept if key not in known]
+    return Discovered(OpenedPipeline(pipeline), new, sorted(vacant & known), len(kept))
 
 
 def bring_up_to_date(

@@ -69,7 +69,8 @@ def _all_of_it(ref: Ref, *, root: str | None, known: Collection[str]) -> Incompl
     layout = api.stored_layout(ref.name, root=root, folder=ref.path.parent)
     if layout.versions():
         return None
-    return Incomplete("", dict.fromkeys(map(int, known), 1), len(known))
+    indices = [int(key) for key in known]
+    return Incomplete("", dict.fromkeys(indices, 1), len(known))
 
 
 def ranges_of(ref: Ref, indices: Iterable[int]) -> list[Range]:

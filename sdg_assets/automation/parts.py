@@ -17,7 +17,9 @@ KEYS = "sdg/looks_after"
 
 def claim(part: str, keys: Sequence[dg.AssetKey] | None) -> dict[str, Any]:
     """The metadata of a sensor by which `refs_for` knows what it looks after."""
-    return {} if keys is None else {PART: part, KEYS: [key.to_user_string() for key in keys]}
+    if keys is None:
+        return {}
+    return {PART: part, KEYS: [key.to_user_string() for key in keys]}
 
 
 def refs_for(
@@ -27,16 +29,22 @@ def refs_for(
     found = refs_of(repository)
     if keys is not None:
         return [ref for ref in found if ref.partitioned_key in keys]
-    claimed = {key for sensor in repository.sensor_defs for key in _claimed(part, sensor)}
-    return [ref for ref in found if ref.partitioned_key.to_user_string() not in claimed]
+    return _not_claimed(found, repository, part=part)
 
 
 def unclaimed(repository: dg.RepositoryDefinition) -> list[Ref]:
     """Everything that no sensor names, of whatever kind."""
-    claimed = {key for sensor in repository.sensor_defs for key in _claimed(None, sensor)}
-    return [
-        ref for ref in refs_of(repository) if ref.partitioned_key.to_user_string() not in claimed
-    ]
+    return _not_claimed(refs_of(repository), repository, part=None)
+
+
+def _not_claimed(
+    refs: Sequence[Ref], repository: dg.RepositoryDefinition, *, part: str | None
+) -> list[Ref]:
+    """What no sensor names; part: no sensor of this kind."""
+    claimed: set[str] = set()
+    for sensor in repository.sensor_defs:
+        claimed.update(_claimed(part, sensor))
+    return [ref for ref in refs if ref.partitioned_key.to_user_string() not in claimed]
 
 
 def _claimed(part: str | None, sensor: dg.SensorDefinition) -> Sequence[str]:

@@ -65,14 +65,18 @@ def resume_refs(
     repository = context.repository_def
     instance = context.instance
     assert repository is not None
+
+    def known(ref: Ref) -> set[str]:
+        keys = set(ref.known_partitions(instance))
+        if ref.label in seen:
+            keys.update(seen[ref.label].new)
+        return keys
+
     return resume_all(
         refs,
         store=store_of_location(repository, instance),
         cursor=context.cursor,
-        known=lambda ref: {
-            *ref.known_partitions(instance),
-            *(seen[ref.label].new if ref.label in seen else ()),
-        },
+        known=known,
         opened=lambda ref: seen[ref.label].opened if ref.label in seen else None,
         busy=keys_at_work(instance, repository),
         held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),

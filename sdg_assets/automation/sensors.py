@@ -173,9 +173,9 @@ def _resume_of(run_config: Any, key: dg.AssetKey) -> str | None:
 def _root_of(run_config: Any) -> str | None:
     """The storage root that a run was launched with, if it names one."""
     resources = run_config.get("resources") if isinstance(run_config, dict) else None
-    found: Any = (
-        resources.get(KEY, resources.get(FORMER_KEY)) if isinstance(resources, dict) else None
-    )
+    found: Any = None
+    if isinstance(resources, dict):
+        found = resources.get(KEY, resources.get(FORMER_KEY))
     for name in ("config", "root"):
         found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, dict):

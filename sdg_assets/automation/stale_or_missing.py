@@ -72,27 +72,21 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
             stale = stale_partitions(view.instance, context.key, path, root=root)
         elif (path := finished_path_of(metadata)) is not None:
             root = resolve_for(self._root or root_in(metadata), path)
-            stale = (
-                [None] if is_finished_otherwise(view.instance, context.key, path, root=root) else []
-            )
+            is_stale = is_finished_otherwise(view.instance, context.key, path, root=root)
+            stale = [None] if is_stale else []
         else:
             stale = self._stale_by_dagster(context)
-        if context.partitions_def is not None:
-            keys = set(
-                context.partitions_def.get_partition_keys(dynamic_partitions_store=view.instance)
-            )
-            found = view.get_subset_from_partition_keys(
-                context.key, context.partitions_def, {key for key in stale if key in keys}
-            )
+        partitions = context.partitions_def
+        if partitions is not None:
+            keys = set(partitions.get_partition_keys(dynamic_partitions_store=view.instance))
+            known = {key for key in stale if key in keys}
+            found = view.get_subset_from_partition_keys(context.key, partitions, known)
+        elif stale:
+            found = view.get_full_subset(key=context.key)
         else:
-            found = (
-                view.get_full_subset(key=context.key)
-                if stale
-                else view.get_empty_subset(key=context.key)
-            )
-        return dg.AutomationResult(
-            context=context, true_subset=context.candidate_subset.compute_intersection(found)
-        )
+            found = view.get_empty_subset(key=context.key)
+        true_subset = context.candidate_subset.compute_intersection(found)
+        return dg.AutomationResult(context=context, true_subset=true_subset)
 
     def _stale_by_dagster(self, context: Context) -> Sequence[str | None]:
         if not dagster_private.available("CachingStaleStatusResolver", "StaleStatus"):
@@ -101,16 +95,11 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         resolver = dagster_private.CachingStaleStatusResolver(
             view.instance, view.asset_graph, loading_context=view
         )
-        partitions = (
-            sorted(view.instance.get_materialized_partitions(context.key))
-            if context.partitions_def is not None
-            else [None]
-        )
-        return [
-            key
-            for key in partitions
-            if resolver.get_status(context.key, key) is dagster_private.StaleStatus.STALE
-        ]
+        partitions: Sequence[str | None] = [None]
+        if context.partitions_def is not None:
+            partitions = sorted(view.instance.get_materialized_partitions(context.key))
+        stale = dagster_private.StaleStatus.STALE
+        return [key for key in partitions if resolver.get_status(context.key, key) is stale]
 
 
 class Possible(dg.AutomationCondition[dg.AssetKey]):
@@ -142,11 +131,11 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
         if context.key in held:
             return held[context.key]
         if file is not None:
-            return why_not_generated(file, root=resolve_for(self._root or root_in(metadata), file))
+            root = resolve_for(self._root or root_in(metadata), file)
+            return why_not_generated(file, root=root)
         if finished is not None:
-            return why_not_finished(
-                finished, root=resolve_for(self._root or root_in(metadata), finished)
-            )
+            root = resolve_for(self._root or root_in(metadata), finished)
+            return why_not_finished(finished, root=root)
         return None
 
 
@@ -209,11 +198,11 @@ class WithOurCondition(dg.AssetSelection):
 
     def resolve_inner(self, asset_graph: Any, allow_missing: bool) -> set[dg.AssetKey]:
         """The keys of these assets."""
-        return {
-            key
-            for key in asset_graph.materializable_asset_keys
-            if _asks_us(asset_graph.get(key).automation_condition)
-        }
+        keys = set()
+        for key in asset_graph.materializable_asset_keys:
+            if _asks_us(asset_graph.get(key).automation_condition):
+                keys.add(key)
+        return keys
 
     def to_selection_str(self) -> str:
         """As pages show it."""
@@ -223,7 +212,9 @@ class WithOurCondition(dg.AssetSelection):
 def _asks_us(condition: dg.AutomationCondition[dg.AssetKey] | None) -> bool:
     if condition is None:
         return False
-    return isinstance(condition, Stale) or any(_asks_us(child) for child in condition.children)
+    if isinstance(condition, Stale):
+        return True
+    return any(_asks_us(child) for child in condition.children)
 
 
 def automation_sensor(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import orjson
@@ -59,25 +59,23 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
     )
     def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
+        root = store_of_run(context).root_of(spec)
         try:
-            found = dict(
-                check_dataset(
-                    spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)
-                )
-            )
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=root))
         except SdgError as error:
             raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
+            metadata: dict[str, Any] = {}
+            if measured.value is not None:
+                metadata["measured"] = measured.value
+            if measured.bound:
+                metadata["bound"] = measured.bound
             yield dg.AssetCheckResult(
                 asset_key=spec.dataset_key,
                 check_name=name,
                 passed=measured.passed,
                 description=measured.description,
-                metadata={
-                    **({"measured": measured.value} if measured.value is not None else {}),
-                    **({"bound": measured.bound} if measured.bound else {}),
-                    **measured.details,
-                },
+                metadata={**metadata, **measured.details},
             )
 
     return dataset_checks
@@ -105,21 +103,24 @@ def check_dataset(
 def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> Measured:
     """What failed is not at fault here: the row count judges that."""
     others = [partition for partition in partitions if not partition.is_current]
-    states = ", ".join(sorted({str(partition.state) for partition in others}))
+    description = "all are there"
+    if others:
+        states = sorted({str(partition.state) for partition in others})
+        indices = api.format_ranges([partition.index for partition in others])
+        description = f"{', '.join(states)}: {indices}"
     return Measured(
         passed=not others,
         value=len(partitions) - len(others),
         bound=f"{len(partitions)} {what}",
-        description=f"{states}: {api.format_ranges([partition.index for partition in others])}"
-        if others
-        else "all are there",
+        description=description,
     )
 
 
 def _row_count(opened: Opened, frame: "pl.LazyFrame") -> Measured:
     import polars as pl
 
-    rows = int(frame.select(pl.len()).collect(engine="streaming").item())
+    length = frame.select(pl.len()).collect(engine="streaming")
+    rows = int(length.item())
     counts = opened.row_counts()
     return Measured(
         passed=rows == counts.expected and not counts.unlisted,
@@ -134,8 +135,10 @@ def _describe(rule: Rule) -> str:
     """A rule as its file says it: `category shares: column stars, shares {"5": {"at_least": 0.2}}`."""
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(rule).__name__).lower()
     settings = rule.model_dump(exclude_none=True, exclude_defaults=True)
-    said = (
-        f"{name} {v if isinstance(v, str) else orjson.dumps(v, default=str).decode()}"
-        for name, v in settings.items()
-    )
+    said = []
+    for name, value in settings.items():
+        text = value
+        if not isinstance(value, str):
+            text = orjson.dumps(value, default=str).decode()
+        said.append(f"{name} {text}")
     return f"{words}: {', '.join(said)}"

@@ -78,7 +78,8 @@ def _expression(column: str, schema: pl.Schema) -> pl.Expr:
 
 def _values(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
     schema = frame.collect_schema()
-    return frame.select(_expression(column, schema).alias(column) for column in columns)
+    values = [_expression(column, schema).alias(column) for column in columns]
+    return frame.select(values)
 
 
 def _row(frame: pl.LazyFrame) -> dict[str, Any]:
@@ -87,17 +88,11 @@ def _row(frame: pl.LazyFrame) -> dict[str, Any]:
 
 def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
     values = _values(frame, rule.columns)
-    counts = (
-        values.select(pl.struct(rule.columns).alias("key"))
-        .group_by("key")
-        .agg(pl.len().alias("records"))
-    )
-    found = _row(
-        counts.select(
-            (pl.col("records").sum() - pl.len()).alias("duplicates"),
-            pl.col("records").max().alias("most alike"),
-        )
-    )
+    keys = values.select(pl.struct(rule.columns).alias("key"))
+    counts = keys.group_by("key").agg(pl.len().alias("records"))
+    repeats = pl.col("records").sum() - pl.len()
+    most_alike = pl.col("records").max()
+    found = _row(counts.select(repeats.alias("duplicates"), most_alike.alias("most alike")))
     duplicates = int(found["duplicates"])
     return Measured(
         passed=duplicates <= rule.at_most,
@@ -109,12 +104,9 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
 
 
 def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
-    value = pl.col(rule.column)
-    found = _row(
-        _values(frame, [rule.column]).select(
-            value.null_count().alias("nulls"), pl.len().alias("records")
-        )
-    )
+    nulls = pl.col(rule.column).null_count().alias("nulls")
+    values = _values(frame, [rule.column])
+    found = _row(values.select(nulls, pl.len().alias("records")))
     share = found["nulls"] / found["records"] if found["records"] else 0.0
     return Measured(
         passed=share <= rule.at_most,
@@ -134,39 +126,33 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
         outside |= length < rule.at_least
     if rule.at_most is not None:
         outside |= length > rule.at_most
-    found = _row(
-        values.select(
-            outside.sum().alias("outside"),
-            length.count().alias("values"),
-            length.min().alias("shortest"),
-            length.mean().alias("mean"),
-            length.max().alias("longest"),
-        )
+    measures = values.select(
+        outside.sum().alias("outside"),
+        length.count().alias("values"),
+        length.min().alias("shortest"),
+        length.mean().alias("mean"),
+        length.max().alias("longest"),
     )
+    found = _row(measures)
     share = found["outside"] / found["values"] if found["values"] else 0.0
-    known = {
-        name: found[name] for name in ("shortest", "mean", "longest") if found[name] is not None
-    }
+    details: dict[str, int | float] = {"outside": int(found["outside"])}
+    for name in ("shortest", "mean", "longest"):
+        if found[name] is not None:
+            details[name] = float(found[name])
     return Measured(
         passed=share <= rule.share_outside,
         value=share,
         bound=f"length {rule}; share outside at most {rule.share_outside:g}",
         description=f"outside length {rule}: {found['outside']} of {counted(found['values'], 'value')} of {rule.column}",
-        details={
-            "outside": int(found["outside"]),
-            **{name: float(number) for name, number in known.items()},
-        },
+        details=details,
     )
 
 
 def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
-    counts = (
-        _values(frame, [rule.column])
-        .drop_nulls()
-        .group_by(rule.column)
-        .agg(pl.len().alias("records"))
-    )
-    found = _row(counts.select(pl.len().alias("distinct"), pl.col("records").sum().alias("values")))
+    given = _values(frame, [rule.column]).drop_nulls()
+    counts = given.group_by(rule.column).agg(pl.len().alias("records"))
+    records = pl.col("records").sum()
+    found = _row(counts.select(pl.len().alias("distinct"), records.alias("values")))
     distinct = int(found["distinct"])
     values = int(found["values"] or 0)
     share = distinct / values if values else None
@@ -197,32 +183,33 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     bound = "; ".join(f"{name}: {bounds}" for name, bounds in rule.shares.items())
     if rule.only:
         bound += "; no other value"
+    named = (*rule.shares, *shown)
     return Measured(
         passed=not faults,
         value=float(len(faults)),
         bound=bound,
         description="; ".join(faults) or "all shares are within their bounds",
-        details={f"share/{name}": shares.get(name, 0.0) for name in (*rule.shares, *shown)},
+        details={f"share/{name}": shares.get(name, 0.0) for name in named},
     )
 
 
 def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
     value = pl.col(rule.column).cast(pl.Float64)
-    found = _row(
-        _values(frame, [rule.column]).select(
-            value.mean().alias("mean"),
-            value.min().alias("smallest"),
-            value.max().alias("largest"),
-            value.std().alias("deviation"),
-            value.count().alias("values"),
-        )
+    measures = _values(frame, [rule.column]).select(
+        value.mean().alias("mean"),
+        value.min().alias("smallest"),
+        value.max().alias("largest"),
+        value.std().alias("deviation"),
+        value.count().alias("values"),
     )
+    found = _row(measures)
     mean = found.pop("mean")
+    known = mean if mean is not None else "unknown"
+    values = counted(found["values"], "value")
     return Measured(
         passed=rule.allow(mean),
         value=mean,
         bound=str(rule),
-        description=f"the mean of {rule.column} over {counted(found['values'], 'value')} "
-        f"is {mean if mean is not None else 'unknown'}",
+        description=f"the mean of {rule.column} over {values} is {known}",
         details={name: number for name, number in found.items() if number is not None},
     )

@@ -46,13 +46,17 @@ class Bounds(dg.Model, dg.Resolvable):
         """Whether a value is within; a value that there is none of never is."""
         if value is None:
             return False
-        return (self.at_least is None or value >= self.at_least) and (
-            self.at_most is None or value <= self.at_most
-        )
+        reaches_least = self.at_least is None or value >= self.at_least
+        keeps_to_most = self.at_most is None or value <= self.at_most
+        return reaches_least and keeps_to_most
 
     def __str__(self) -> str:
-        ends = [("at least", self.at_least), ("at most", self.at_most)]
-        return ", ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+        ends = []
+        if self.at_least is not None:
+            ends.append(f"at least {self.at_least:g}")
+        if self.at_most is not None:
+            ends.append(f"at most {self.at_most:g}")
+        return ", ".join(ends)
 
 
 class Rule(dg.Model, dg.Resolvable):

@@ -70,14 +70,16 @@ class RunCheck:
     def result(self) -> dg.AssetCheckResult:
         """The verdict over all files."""
         description = None
+        severity = dg.AssetCheckSeverity.WARN
         if self._faults:
             description = "; ".join(self._faults[:MAX_SHOWN_FAULTS])
+            severity = dg.AssetCheckSeverity.ERROR
         elif self._remaining:
             description = self._what_remains()
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not self._faults and not self._remaining,
-            severity=dg.AssetCheckSeverity.ERROR if self._faults else dg.AssetCheckSeverity.WARN,
+            severity=severity,
             description=description,
             metadata={
                 self.partitions.replace(" ", "_"): self._files,
@@ -120,15 +122,12 @@ class RowGroupsCheck(RunCheck):
             "start": (footer.start, group.start),
             "size": (footer.size, group.size),
         }
-        self._faults += [
-            f"row group {group.key}: {name} is {found}, not {expected}"
-            for name, (found, expected) in wanted.items()
-            if found != expected
-        ]
+        for name, (found, expected) in wanted.items():
+            if found != expected:
+                self._faults.append(f"row group {group.key}: {name} is {found}, not {expected}")
         if not schema.remove_metadata().equals(self._plan.kept_schema):
-            self._faults.append(
-                f"row group {group.key}: its columns are {', '.join(map(str, schema))}"
-            )
+            columns = ", ".join(map(str, schema))
+            self._faults.append(f"row group {group.key}: its columns are {columns}")
         self._look(group.key, rows=footer.num_rows, remaining=len(footer.unfinished))
 
 

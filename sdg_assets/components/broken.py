@@ -63,5 +63,8 @@ def _has_neighbours(context: dg.ComponentLoadContext) -> bool:
     folder = context.defs_module_path
     if not (context.path / DEFS).is_file() or not context.path.is_relative_to(folder):
         return False
-    files = sorted(folder.rglob(DEFS))
-    return sum(len(_COMPONENT.findall(file.read_text(encoding="utf-8"))) for file in files) > 1
+    components = 0
+    for file in sorted(folder.rglob(DEFS)):
+        text = file.read_text(encoding="utf-8")
+        components += len(_COMPONENT.findall(text))
+    return components > 1

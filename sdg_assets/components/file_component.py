@@ -116,19 +116,21 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     ) -> dg.Definitions:
         """The definitions of a spec: both assets, the checks, the schedule."""
         root = resolve_for(self.root, spec.path)
+        condition = None
+        if self.automation is not None:
+            condition = stale_or_missing(root=root)
         spec = spec.with_attributes(
-            automation_condition=stale_or_missing(root=root)
-            if self.automation is not None
-            else None,
+            automation_condition=condition,
             owners=self.owners,
             tags=self.tags,
             op_tags=self.op_tags,
             group_name=self.group or spec.name,
         )
+        schedules = []
+        if spec.schedule is not None:
+            schedules.append(build_schedule(spec, with_prefix=is_second))
         return dg.Definitions(
             assets=[build_partitioned(spec), build_finished(spec)],
             asset_checks=[build_dataset_checks(spec)],
-            schedules=[build_schedule(spec, with_prefix=is_second)]
-            if spec.schedule is not None
-            else [],
+            schedules=schedules,
         )

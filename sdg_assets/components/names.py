@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 
 import dagster as dg
@@ -92,9 +92,12 @@ def _namesakes(names: _Names, name: str | None) -> Iterator[_Component]:
 
 def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> str:
     """The name of the asset that stands for a file which cannot be used; no other component's."""
-    mine = _component(context, file, prefix=prefix)
-    stand_in = _names(context).stand_ins.get(mine) if _is_in_project(context) else None
-    return stand_in or api.projects.name_in(file) or _name_of(context.path)
+    if _is_in_project(context):
+        mine = _component(context, file, prefix=prefix)
+        stand_in = _names(context).stand_ins.get(mine)
+        if stand_in:
+            return stand_in
+    return api.projects.name_in(file) or _name_of(context.path)
 
 
 def _is_in_project(context: dg.ComponentLoadContext) -> bool:
@@ -109,7 +112,8 @@ def _component(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
 def _names(context: dg.ComponentLoadContext) -> _Names:
     tree = context.component_tree
     if not _LATEST or _LATEST[0][0] is not tree:
-        _LATEST[:] = [(tree, _find_names(dict(_components(context.defs_module_path))))]
+        components = dict(_components(context.defs_module_path))
+        _LATEST[:] = [(tree, _find_names(components))]
     return _LATEST[0][1]
 
 
@@ -127,10 +131,10 @@ def _find_names(components: dict[_Component, str | None]) -> _Names:
             continue
         folder = _name_of(component.folder)
         wanted = folder if name is None else f"{name}_of_{folder}"
-        numbered = (f"{wanted}_{number}" for number in count(2))
-        chosen = next(
-            one for one in chain([wanted], numbered) if (*component.prefix, one) not in taken
-        )
+        chosen = wanted
+        numbers = count(2)
+        while (*component.prefix, chosen) in taken:
+            chosen = f"{wanted}_{next(numbers)}"
         taken.add((*component.prefix, chosen))
         stand_ins[component] = chosen
     return _Names(first, stand_ins, roots=components)
@@ -143,9 +147,8 @@ def _name_of(folder: Path) -> str:
 def _components(folder: Path) -> Iterator[tuple[_Component, str | None]]:
     for file in sorted(folder.rglob(DEFS)):
         try:
-            documents = list(
-                yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-            )
+            text = file.read_text(encoding="utf-8")
+            documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # Dagster says what is wrong with it
         for document in documents:

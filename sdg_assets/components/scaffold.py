@@ -20,9 +20,8 @@ class DatasetScaffolder(dg.Scaffolder):
             "owners": [],
             "tags": {},
         }
-        _scaffold(
-            request, attributes, api.projects.starter_dataset(_name(request, otherwise="dataset"))
-        )
+        name = _name(request, otherwise="dataset")
+        _scaffold(request, attributes, api.projects.starter_dataset(name))
 
 
 class PipelineScaffolder(dg.Scaffolder):
@@ -36,9 +35,8 @@ class PipelineScaffolder(dg.Scaffolder):
             "owners": [],
             "tags": {},
         }
-        _scaffold(
-            request, attributes, api.projects.starter_pipeline(_name(request, otherwise="pipeline"))
-        )
+        name = _name(request, otherwise="pipeline")
+        _scaffold(request, attributes, api.projects.starter_pipeline(name))
 
 
 def _scaffold(

@@ -27,7 +27,7 @@ from sdg_core import api
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
-    from sdg_core.api import Observer, ProcessingResult, RowGroupStatus, VersionLayout
+    from sdg_core.api import Failure, Observer, ProcessingResult, RowGroupStatus, VersionLayout
 
 
 class OpenedDataset(Opened):
@@ -61,12 +61,12 @@ class OpenedDataset(Opened):
     def stale(self, recorded: Mapping[str, str | None]) -> Sequence[str]:
         """See the base class; by the plan alone, so thousands of files are not looked at."""
         name = self.version.name
-        return [
-            group.key
-            for group in self.dataset.plan.row_groups
-            if group.key in recorded
-            and not is_made_in(recorded[group.key], version=name, group=group)
-        ]
+        keys = []
+        for group in self.dataset.plan.row_groups:
+            if group.key in recorded:
+                if not is_made_in(recorded[group.key], version=name, group=group):
+                    keys.append(group.key)
+        return keys
 
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
@@ -109,29 +109,28 @@ class OpenedDataset(Opened):
         plan = self.dataset.plan
         statuses = self._measured()
         status = api.status(self.dataset)
-        failures = [
-            failure
-            for item in statuses
-            for failure in api.failures_of(
-                result.version.failure_list(item.group.index), item.remaining
-            )
-        ]
+        failures: list[Failure] = []
+        for item in statuses:
+            path = result.version.failure_list(item.group.index)
+            failures += api.failures_of(path, item.remaining)
+        failed: dict[str, Any] = {}
+        if failures:
+            failed["failures"] = failure_table(failures)
+        descriptions = descriptions_of(plan.config, plan.seed_columns)
+        row_groups = 0
+        for state, keys in status.states.items():
+            if state is not api.RowGroupState.MISSING:
+                row_groups += len(keys)
         return {
             "dagster/row_count": result.num_rows,
             "records_missing": status.remaining,
             "records_failed": status.failed,
             **selection_metadata(status.selection, plan.config.model_configs),
-            **({"failures": failure_table(failures)} if failures else {}),
+            **failed,
             **finished_metadata(result, status, plan.config.model_configs),
             **spending_metadata(status.spending, simulated=plan.simulated),
-            "row_groups": sum(
-                len(keys)
-                for state, keys in status.states.items()
-                if state is not api.RowGroupState.MISSING
-            ),
-            "dagster/column_schema": table_schema(
-                plan.kept_schema, descriptions_of(plan.config, plan.seed_columns)
-            ),
+            "row_groups": row_groups,
+            "dagster/column_schema": table_schema(plan.kept_schema, descriptions),
             "dagster/column_lineage": row_groups_lineage(plan, partitioned),
         }
 

@@ -111,17 +111,16 @@ class OpenedPipeline(Opened):
 
     def row_counts(self) -> RowCounts:
         """The rows of every partition, but for those that a processor removed."""
-        rows = sum(
-            status.footer.num_rows for status in self._measured() if status.footer is not None
-        )
+        statuses = self._measured()
+        footers = [status.footer for status in statuses if status.footer is not None]
+        rows = sum(footer.num_rows for footer in footers)
         sealed = self.seal
         removed = 0
         if sealed is not None and sealed.metadata is not None:
             removed = sum(sealed.metadata.removed_by_processor.values())
-        words = f"{counted(rows, 'row')} in {counted(len(self._measured()), 'partition')}"
-        return RowCounts(
-            rows - removed,
-            unlisted=0,
-            words=words + (f", {removed} removed by processors" if removed else ""),
-            details={"records_removed": removed} if removed else {},
-        )
+        words = f"{counted(rows, 'row')} in {counted(len(statuses), 'partition')}"
+        details = {}
+        if removed:
+            words += f", {removed} removed by processors"
+            details["records_removed"] = removed
+        return RowCounts(rows - removed, unlisted=0, words=words, details=details)

@@ -100,30 +100,29 @@ def build_reconcile_job(
         found: list[Differences] = []
         faults: list[str] = []
         for ref in chosen:
+            root = store.root_of(ref)
             try:
-                found.append(
-                    _reconcile(context, ref, root=store.root_of(ref), dry_run=config.dry_run)
-                )
+                found.append(_reconcile(context, ref, root=root, dry_run=config.dry_run))
             except (
                 SdgError
             ) as error:  # one that cannot be compared does not keep the others from it
                 faults.append(f"{ref.label}: {error}")
                 context.log.error(faults[-1])
+        unrecorded = 0
+        lost = 0
+        for one in found:
+            unrecorded += len(one.unrecorded) + one.finished_unrecorded
+            lost += len(one.lost) + (one.finished_lost is not None)
         context.add_output_metadata(
             {
                 "datasets": len(found),
-                "files_without_events": sum(
-                    len(one.unrecorded) + one.finished_unrecorded for one in found
-                ),
-                "events_without_files": sum(
-                    len(one.lost) + (one.finished_lost is not None) for one in found
-                ),
+                "files_without_events": unrecorded,
+                "events_without_files": lost,
             }
         )
         if faults:
-            raise _refused(
-                f"{counted(len(faults), 'dataset')} could not be compared: " + "; ".join(faults)
-            )
+            datasets = counted(len(faults), "dataset")
+            raise _refused(f"{datasets} could not be compared: {'; '.join(faults)}")
 
     described = "Brings Dagster's events in line with the files of all datasets and pipelines."
     return location_job(reconcile_events, name=name, description=described)
@@ -142,13 +141,11 @@ def _reconcile(
 def _named(refs: Sequence[Ref], name: str) -> Ref:
     found = named(refs, name)
     if not found:
-        raise _refused(
-            f"There is no dataset {name!r}; there are {', '.join(ref.label for ref in refs) or 'none'}."
-        )
+        there = ", ".join(ref.label for ref in refs) or "none"
+        raise _refused(f"There is no dataset {name!r}; there are {there}.")
     if len(found) > 1:
-        raise _refused(
-            f"{name!r} is the name of {' and of '.join(ref.label for ref in found)}; say which."
-        )
+        labels = " and of ".join(ref.label for ref in found)
+        raise _refused(f"{name!r} is the name of {labels}; say which.")
     return found[0]
 
 

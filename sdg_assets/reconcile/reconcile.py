@@ -100,19 +100,18 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     if found.unknown and isinstance(ref, PipelineRef):
         context.instance.add_dynamic_partitions(ref.partitions_name, list(found.unknown))
     for one in found.unrecorded:
-        context.log_event(
-            dg.AssetMaterialization(
-                ref.partitioned_key,
-                partition=one.key,
-                metadata={**opened.file_metadata(one), **lineage, "adopted": True},
-                tags={**tags, **read, "dagster/data_version": str(opened.data_version(one))},
-            )
+        data_version = str(opened.data_version(one))
+        materialization = dg.AssetMaterialization(
+            ref.partitioned_key,
+            partition=one.key,
+            metadata={**opened.file_metadata(one), **lineage, "adopted": True},
+            tags={**tags, **read, "dagster/data_version": data_version},
         )
+        context.log_event(materialization)
     if found.lost:
         reason = f"{ref.label}: {_keys(found.lost)}: {lost_reason(found.lost)}"
-        mark_missing(
-            context.instance, ref.partitioned_key, [one.key for one in found.lost], reason=reason
-        )
+        keys = [one.key for one in found.lost]
+        mark_missing(context.instance, ref.partitioned_key, keys, reason=reason)
     if found.finished_unrecorded:
         result = opened.process(on_event=lambda event: log_notice(context.log, event))
         metadata = opened.finished_metadata(result, partitioned=ref.partitioned_key)
@@ -128,15 +127,14 @@ def mark_missing(
 ) -> dg.DagsterRun:
     """Make an asset, or partitions of it, show as failed, by a run of which `reason` is the failure."""
     step = "__".join(key.path)
-    run = instance.add_run(
-        dg.DagsterRun(
-            JOB,
-            run_id=str(uuid4()),
-            status=dg.DagsterRunStatus.STARTED,
-            asset_selection=frozenset([key]),
-            tags={RECONCILED_TAG: "lost", "dagster/max_retries": "0"},
-        )
+    run = dg.DagsterRun(
+        JOB,
+        run_id=str(uuid4()),
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset([key]),
+        tags={RECONCILED_TAG: "lost", "dagster/max_retries": "0"},
     )
+    run = instance.add_run(run)
     planable = dagster_private.available("AssetMaterializationPlannedData")
     for partition in partitions if planable else ():
         planned = dagster_private.AssetMaterializationPlannedData(key, partition=partition)
@@ -157,7 +155,8 @@ def recorded_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[st
 
 def lost_reason(partitions: "Sequence[StoredPartition]") -> str:
     """Why partitions have no current file."""
-    return ", ".join(sorted({_REASONS[str(one.state)] for one in partitions}))
+    reasons = {_REASONS[str(one.state)] for one in partitions}
+    return ", ".join(sorted(reasons))
 
 
 _REASONS = {
@@ -178,17 +177,13 @@ def _compare_finished(
         return False, None
     shows_failed = last is not None and last.status is dg.DagsterRunStatus.FAILURE
     sealed = opened.seal
-    complete = (
-        sealed is not None
-        and sealed.metadata is not None
-        and sealed.metadata.post_generation_processed
-    )
+    complete = False
+    if sealed is not None and sealed.metadata is not None:
+        complete = sealed.metadata.post_generation_processed
     if complete and sealed is not None and api.part_files(sealed.layout.processed_dataset):
-        recorded = (
-            (materialization.tags or {}).get("dagster/data_version")
-            if materialization is not None
-            else None
-        )
+        recorded = None
+        if materialization is not None:
+            recorded = (materialization.tags or {}).get("dagster/data_version")
         return recorded != finished_data_version(sealed.layout) or shows_failed, None
     if materialization is None or shows_failed:
         return False, None
@@ -197,9 +192,11 @@ def _compare_finished(
 
 def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun | None:
     """The last run that was to make an asset."""
-    record = next(iter(instance.get_asset_records([key])), None)
-    run_id = record.asset_entry.last_run_id if record is not None else None
-    return instance.get_run_by_id(run_id) if run_id else None
+    for record in instance.get_asset_records([key]):
+        run_id = record.asset_entry.last_run_id
+        if run_id:
+            return instance.get_run_by_id(run_id)
+    return None
 
 
 def _shown(instance: dg.DagsterInstance, ref: Ref) -> dict[str, str | None]:
@@ -207,9 +204,10 @@ def _shown(instance: dg.DagsterInstance, ref: Ref) -> dict[str, str | None]:
     found = instance.get_status_by_partition(
         ref.partitioned_key, ref.known_partitions(instance), ref.partitions_def
     )
-    return {
-        key: status.name if status is not None else None for key, status in (found or {}).items()
-    }
+    shown: dict[str, str | None] = {}
+    for key, status in (found or {}).items():
+        shown[key] = status.name if status is not None else None
+    return shown
 
 
 def _keys(partitions: "Sequence[StoredPartition]") -> str:

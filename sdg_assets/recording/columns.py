@@ -20,16 +20,16 @@ EVENT_COLUMNS = 16
 
 def descriptions_of(config: "DatasetConfig", seed_columns: Iterable[str] = ()) -> dict[str, str]:
     """What the config says of each column; of a seed column, where it comes from."""
-    said = {
-        column.name: without_images(column.description)
-        for column in config.columns
-        if column.description is not None
-    }
-    return {**dict.fromkeys(seed_columns, _seed_data(config)), **said}
+    said = dict.fromkeys(seed_columns, _seed_data(config))
+    for column in config.columns:
+        if column.description is not None:
+            said[column.name] = without_images(column.description)
+    return said
 
 
 def _seed_data(config: "DatasetConfig") -> str:
-    match config.seed_config.source if config.seed_config is not None else None:
+    source = config.seed_config.source if config.seed_config is not None else None
+    match source:
         case api.LocalSeedSource(upstream_asset=str(asset)):
             return f"Seed data from the asset {asset}."
         case api.LocalSeedSource(path=str(path)):
@@ -45,12 +45,11 @@ def table_schema(
 ) -> dg.TableSchema:
     """An Arrow schema as Dagster shows it."""
     described = descriptions or {}
-    return dg.TableSchema(
-        [
-            dg.TableColumn(field.name, type=str(field.type), description=described.get(field.name))
-            for field in schema
-        ]
-    )
+    columns = []
+    for field in schema:
+        description = described.get(field.name)
+        columns.append(dg.TableColumn(field.name, type=str(field.type), description=description))
+    return dg.TableSchema(columns)
 
 
 def described_schema(config: "DatasetConfig") -> dg.TableSchema:
@@ -79,7 +78,8 @@ def markdown_table(
 
 
 def _line(row: Sequence[object]) -> str:
-    return f"| {' | '.join(inert(cell(value)) for value in row)} |"
+    cells = [inert(cell(value)) for value in row]
+    return f"| {' | '.join(cells)} |"
 
 
 def cell(value: object, *, width: int = 160) -> str:
@@ -107,9 +107,8 @@ def lineage_metadata(
 
 def row_groups_lineage(plan: "DatasetPlan", row_groups: dg.AssetKey) -> dg.TableColumnLineage:
     """The finished dataset has the columns of the row groups."""
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names}
-    )
+    deps = {name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names}
+    return dg.TableColumnLineage(deps)
 
 
 def seed_columns_behind(
@@ -129,8 +128,6 @@ def seed_columns_behind(
 
 
 def _kind(column: "Column") -> str:
-    return (
-        f"{column.column_type} {column.sampler_type}"
-        if isinstance(column, api.SamplerColumn)
-        else str(column.column_type)
-    )
+    if isinstance(column, api.SamplerColumn):
+        return f"{column.column_type} {column.sampler_type}"
+    return str(column.column_type)

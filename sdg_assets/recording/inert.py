@@ -16,7 +16,8 @@ _TICKS = re.compile(r"`+")
 def inert(text: str) -> str:
     """One line of text as Markdown for a cell of a table that shows just the text."""
     if _ADDRESS.search(text):
-        fence = "`" * (1 + max((len(ticks) for ticks in _TICKS.findall(text)), default=0))
+        longest = max(map(len, _TICKS.findall(text)), default=0)
+        fence = "`" * (longest + 1)
         return f"{fence} {text} {fence}".replace("|", "\\|")
     return _ACTIVE.sub(r"\\\1", text).replace("|", "\\|")
 

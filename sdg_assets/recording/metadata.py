@@ -101,13 +101,15 @@ def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> 
     """
     tags: dict[str, str] = {}
     for key in keys:
-        record = next(iter(instance.fetch_materializations(key, limit=1).records), None)
-        event = record.asset_materialization if record is not None else None
-        version = (event.tags or {}).get("dagster/data_version") if event is not None else None
+        version = None
+        pointer = "NULL"
+        for record in instance.fetch_materializations(key, limit=1).records:
+            pointer = str(record.storage_id)
+            event = record.asset_materialization
+            if event is not None:
+                version = (event.tags or {}).get("dagster/data_version")
         tags[f"dagster/input_data_version/{key.to_user_string()}"] = version or "NULL"
-        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = (
-            str(record.storage_id) if record else "NULL"
-        )
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = pointer
     return tags
 
 
@@ -116,19 +118,20 @@ def row_group_metadata(
 ) -> dict[str, Any]:
     """The metadata of one row group's materialization. carried, replayed: cells that this run took from an earlier version or
     from the journal instead of paying for them."""
+    footer = event.footer
+    failures = _failures_of(event)
+    if event.first_failure is not None:
+        failures = {"first_failure": event.first_failure, **failures}
     return {
         "records_generated": event.generated,
         "records_failed": event.failed,
         "seconds": round(event.seconds, 3),
-        **cost_metadata(
-            event.footer.usage, plan.config.model_configs, simulated=event.footer.simulated
-        ),
-        **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
-        **_failures_of(event),
+        **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
+        **failures,
         "adopted": event.adopted,
         "carried": event.carried,
         "replayed": event.replayed,
-        **file_metadata(event.footer, rows, plan, uri=event.path.as_uri()),
+        **file_metadata(footer, rows, plan, uri=event.path.as_uri()),
     }
 
 
@@ -139,26 +142,26 @@ def file_metadata(
 
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
     """
-    narrow = len(rows.schema.names) <= EVENT_COLUMNS
-    schema = {
-        "dagster/column_schema": table_schema(
-            rows.schema, descriptions_of(plan.config, plan.seed_columns)
-        )
-    }
+    columns: dict[str, Any] = {"columns": str(len(rows.schema.names))}
+    if len(rows.schema.names) <= EVENT_COLUMNS:
+        descriptions = descriptions_of(plan.config, plan.seed_columns)
+        columns = {"dagster/column_schema": table_schema(rows.schema, descriptions)}
+    waiting = {"records_waiting": footer.waiting} if footer.waiting else {}
+    first_rows = {"preview": preview(rows)} if rows.num_rows else {}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
-        **({"records_waiting": footer.waiting} if footer.waiting else {}),
+        **waiting,
         **selection_metadata(api.count_selection([footer]), plan.config.model_configs),
         **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
-        **({"preview": preview(rows)} if rows.num_rows else {}),
+        **first_rows,
         "simulated": footer.simulated,
         "row_group": str(footer.row_group),
         "start": str(footer.start),
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,
-        **(schema if narrow else {"columns": str(len(rows.schema.names))}),
+        **columns,
     }
 
 
@@ -169,11 +172,13 @@ def selection_metadata(
     if selected is None:
         return {}
     cost = api.totals(api.costs(selected.usage, models))
-    return {
+    metadata: dict[str, float] = {
         "records_dropped": selected.dropped,
         "candidates_rejected": selected.rejected,
-        **{f"cost_of_rejected/{currency}": amount for currency, amount in cost.items()},
     }
+    for currency, amount in cost.items():
+        metadata[f"cost_of_rejected/{currency}"] = amount
+    return metadata
 
 
 def usage_metadata(usage: "UsageByModel") -> dict[str, int]:
@@ -189,7 +194,10 @@ def usage_metadata(usage: "UsageByModel") -> dict[str, int]:
 
 def usage_by_model(usage: "UsageByModel") -> dg.MarkdownMetadataValue:
     """Usage per model as a table, without columns of zeros."""
-    names = sorted({name for counts in usage.values() for name, count in counts.items() if count})
+    used: set[str] = set()
+    for counts in usage.values():
+        used.update(name for name, count in counts.items() if count)
+    names = sorted(used)
     rows = []
     for alias, counts in usage.items():
         numbers = [f"{counts.get(name, 0):,}" for name in names]
@@ -202,16 +210,15 @@ def cost_metadata(
     usage: "UsageByModel", models: "Sequence[ModelConfig]", *, simulated: bool
 ) -> dict[str, float]:
     """The cost per currency, where prices are configured, to a millionth. Of a rehearsal it is what it would cost."""
-    return _money("would_cost" if simulated else "cost", api.totals(api.costs(usage, models)))
+    name = "would_cost" if simulated else "cost"
+    return _money(name, api.totals(api.costs(usage, models)))
 
 
 def spending_metadata(spending: "DatasetSpending", *, simulated: bool) -> dict[str, float]:
     """What a dataset has cost over all versions that its cells came from, and what the datasets above it have cost."""
+    name = "would_cost_in_all" if simulated else "cost_in_all"
     total = spending.total if spending.earlier else {}
-    return {
-        **_money("would_cost_in_all" if simulated else "cost_in_all", total),
-        **_money("upstream_cost", spending.upstream_total),
-    }
+    return {**_money(name, total), **_money("upstream_cost", spending.upstream_total)}
 
 
 def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
@@ -245,18 +252,22 @@ def finished_metadata(
     for name, count in result.removed_by_processor.items():
         removed[f"removed/{name}"] = count
     files = api.part_files(result.version.processed_dataset)
+    usage = {"usage": usage_by_model(status.usage)} if status.usage else {}
+    outputs = {}
+    for path in result.outputs:
+        outputs[f"output/{path.name}"] = dg.MetadataValue.path(str(path))
     return {
         "dagster/row_count": result.num_rows,
         **removed,
         **cost_metadata(status.usage, models, simulated=status.simulated),
         **report_metadata(result.version),
         "sample": preview(api.read_head(files[0], SAMPLE_ROWS)),
-        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **usage,
         **usage_metadata(status.usage),
         "simulated": status.simulated,
         "adopted": result.already_done,
         "dagster/uri": result.version.processed_dataset.as_uri(),
-        **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+        **outputs,
         "config_fingerprint": status.config_hash,
     }
 
@@ -267,18 +278,18 @@ def report_metadata(version: "VersionLayout") -> dict[str, Any]:
     if report is None or report["source"] != "dataset":
         return {}
     place = version.report_html
+    link: dg.MetadataValue[Any] = dg.MetadataValue.url(str(place))
+    if isinstance(place, Path):
+        link = dg.MetadataValue.path(str(place))
     columns = report["columns"]
     rows = [_column_row(column) for column in columns[:SUMMARISED_COLUMNS]]
-    means = {
-        f"mean/{column['name']}.{score['name']}": float(score["mean"])
-        for column in columns
-        for score in column.get("scores", ())
-        if "mean" in score
-    }
+    means = {}
+    for column in columns:
+        for score in column.get("scores", ()):
+            if "mean" in score:
+                means[f"mean/{column['name']}.{score['name']}"] = float(score["mean"])
     return {
-        "report": dg.MetadataValue.path(str(place))
-        if isinstance(place, Path)
-        else dg.MetadataValue.url(str(place)),
+        "report": link,
         "report_summary": markdown_table(("column", "summary", "null", "distinct", "type"), rows),
         **dict(list(means.items())[:PLOTTED_MEANS]),
         **_variety(report.get("variety", ())),
@@ -287,12 +298,12 @@ def report_metadata(version: "VersionLayout") -> dict[str, Any]:
 
 def _variety(measured: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Duplicates, distinct n-grams, lengths, neighbours and scores, before and after processors, as numeric series."""
-    return {
-        f"{row['stage']}/{row['column']}/{name}": float(row[name])
-        for row in measured
-        for name in PLOTTED_VARIETY
-        if name in row
-    }
+    series = {}
+    for row in measured:
+        for name in PLOTTED_VARIETY:
+            if name in row:
+                series[f"{row['stage']}/{row['column']}/{name}"] = float(row[name])
+    return series
 
 
 def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
@@ -317,29 +328,26 @@ def preview(table: "pa.Table") -> dg.MarkdownMetadataValue:
 
     names = table.schema.names
     records = table.to_pylist()
-    if len(names) <= TABLE_COLUMNS and not any(
-        pa.types.is_nested(kind) for kind in table.schema.types
-    ):
-        return markdown_table(
-            [cell(name) for name in names], [[*map(_shown, record.values())] for record in records]
-        )
-    return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
+    has_nested = any(pa.types.is_nested(kind) for kind in table.schema.types)
+    if len(names) <= TABLE_COLUMNS and not has_nested:
+        head = [cell(name) for name in names]
+        rows = [[*map(_shown, record.values())] for record in records]
+        return markdown_table(head, rows)
+    text = "\n\n".join(_blocks(records, names))
+    return dg.MetadataValue.md(text)
 
 
 def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
     """A record each, as long as there is room for it; the first is always there."""
     left = PREVIEW_CHARACTERS
     for number, record in enumerate(records, start=1):
-        lines = [
-            f"- **{inert(cell(name))}**: {inert(cell(_shown(record[name]), width=PREVIEW_VALUE))}"
-            for name in names[:BLOCK_COLUMNS]
-        ]
-        more = (
-            [f"- and {counted(len(names) - BLOCK_COLUMNS, 'more column')}"]
-            if len(names) > BLOCK_COLUMNS
-            else []
-        )
-        block = "\n".join([f"**Record {number}**", "", *lines, *more])
+        lines = [f"**Record {number}**", ""]
+        for name in names[:BLOCK_COLUMNS]:
+            value = cell(_shown(record[name]), width=PREVIEW_VALUE)
+            lines.append(f"- **{inert(cell(name))}**: {inert(value)}")
+        if len(names) > BLOCK_COLUMNS:
+            lines.append(f"- and {counted(len(names) - BLOCK_COLUMNS, 'more column')}")
+        block = "\n".join(lines)
         if number > 1 and len(block) > left:
             return
         left -= len(block)

@@ -115,7 +115,8 @@ class Recorder(ABC, Generic[Made]):
         """Record everything once more, now: pages show the latest event by its time."""
         assert self._kept is not None
         now = time.time()
-        self._hand_on(self._write([replace(finished, at=now) for finished in self._kept]))
+        repeated = [replace(finished, at=now) for finished in self._kept]
+        self._hand_on(self._write(repeated))
 
     def events(self) -> Iterator[dg.DagsterEvent]:
         """What was recorded since the last call, for the step to yield: it is stored already, and only shown to the caller."""
@@ -151,10 +152,11 @@ class Recorder(ABC, Generic[Made]):
         batch: list[tuple[Made, float]] = []
         until: float | None = None
         while len(batch) < MOST:
+            timeout = None
+            if until is not None:
+                timeout = max(0.0, until - time.monotonic())
             try:
-                item = self._finished.get(
-                    timeout=None if until is None else max(0.0, until - time.monotonic())
-                )
+                item = self._finished.get(timeout=timeout)
             except queue.Empty:
                 break
             if item is None:
@@ -223,7 +225,8 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
     def write(batch: Sequence[Finished]) -> Sequence[dg.DagsterEvent]:
         events = [dagster_event(finished) for finished in batch]
         try:
-            store([entry(event, finished) for event, finished in zip(events, batch, strict=True)])
+            entries = map(entry, events, batch)
+            store([*entries])
         except Exception as error:  # noqa: BLE001 - as Dagster does when a batch fails; what fails again is raised
             context.log.warning(
                 f"{len(batch)} events could not be recorded at once, so they are one by one: {error}"

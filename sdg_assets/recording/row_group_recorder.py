@@ -106,9 +106,8 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
 
 
 def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
-    first = next(
-        (event.first_failure for event in empty if event.first_failure is not None), "unknown"
-    )
+    failures = [event.first_failure for event in empty if event.first_failure is not None]
+    first = failures[0] if failures else "unknown"
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
         "  -> fix the cause and materialize them again; what was generated for others is recorded"
@@ -116,7 +115,8 @@ def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
 
 
 def _numbers(groups: "Sequence[RowGroupFinished]") -> str:
-    return api.format_ranges(sorted(event.group.index for event in groups))
+    indices = sorted(event.group.index for event in groups)
+    return api.format_ranges(indices)
 
 
 class Progress:

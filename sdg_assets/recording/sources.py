@@ -47,7 +47,8 @@ def sources_data_version(footer: "PartitionFooter", *, version: str) -> str:
     for entry in footer.sources:
         failed = sorted((failure.task, failure.stage) for failure in entry.failed)
         parts.append((entry.key, entry.version, failed))
-    return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
+    content = repr((version, parts)).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(content).hexdigest()
 
 
 def partition_metadata(
@@ -64,9 +65,10 @@ def sources_metadata(
     footer: "PartitionFooter", rows: "pa.Table", pipeline: "OpenPipeline", *, uri: str
 ) -> dict[str, Any]:
     """What the file of a partition says of itself."""
-    failed = [failure for entry in footer.sources for failure in entry.failed]
+    failed: list[Any] = []
     filtered: Counter[str] = Counter()
     for entry in footer.sources:
+        failed += entry.failed
         filtered.update(entry.filtered)
     models = pipeline.plan.config.model_configs
     states = [entry.state for entry in footer.sources]
@@ -81,6 +83,7 @@ def sources_metadata(
     if len(rows.schema.names) <= EVENT_COLUMNS:
         descriptions = pipeline_descriptions(pipeline.plan.config)
         columns = {"dagster/column_schema": table_schema(rows.schema, descriptions)}
+    first_rows = {"preview": preview(rows)} if rows.num_rows else {}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "rows": footer.num_rows,
@@ -96,7 +99,7 @@ def sources_metadata(
         **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
-        **({"preview": preview(rows)} if rows.num_rows else {}),
+        **first_rows,
         "source_versions": versions,
         "simulated": footer.simulated,
         "dagster/uri": uri,
@@ -107,26 +110,23 @@ def sources_metadata(
 
 def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
     """What there is to say of the columns of a pipeline: where a row comes from, and what the stages say that make columns."""
-    made = [
-        column for stage in config.stages if stage.stage == "columns" for column in stage.columns
-    ]
     said = {
-        column.name: without_images(column.description)
-        for column in made
-        if column.description is not None
-    }
-    return {
         "_source": "The source that the row was made from.",
         "_task": "The positions by which the row came out of the stages.",
-        **said,
     }
+    for stage in config.stages:
+        if stage.stage == "columns":
+            for column in stage.columns:
+                if column.description is not None:
+                    said[column.name] = without_images(column.description)
+    return said
 
 
 def _failure_table(footer: "PartitionFooter") -> Any:
     """What failed how often, the most frequent first."""
-    found = (
-        (api.pipelines.stage_label(failure.stage), failure.kind, failure.message)
-        for entry in footer.sources
-        for failure in entry.failed
-    )
+    found = []
+    for entry in footer.sources:
+        for failure in entry.failed:
+            label = api.pipelines.stage_label(failure.stage)
+            found.append((label, failure.kind, failure.message))
     return failure_counts(found, ("tasks", "stage"))

@@ -62,11 +62,11 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
     def _described(self, made: "PartitionFinished") -> dg.AssetMaterialization:
         self.verdict.add(made)
         version = made.path.parent.parent.name
+        first_rows = api.read_head(made.path, api.HEAD_ROWS)
+        data_version = sources_data_version(made.footer, version=version)
         return dg.AssetMaterialization(
             self._context.asset_key,
             partition=made.key,
-            metadata=partition_metadata(
-                made, api.read_head(made.path, api.HEAD_ROWS), self._pipeline
-            ),
-            tags={"dagster/data_version": sources_data_version(made.footer, version=version)},
+            metadata=partition_metadata(made, first_rows, self._pipeline),
+            tags={"dagster/data_version": data_version},
         )

@@ -23,13 +23,13 @@ _STANDS_FOR = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 def checked(function: Function, *, name: str) -> Function:
     """The same function, which raises PlanError for an argument of a type that its signature does not have. name: in messages."""
-    parameters = inspect.signature(function).parameters.values()
-    annotations = {
-        p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    }
-    positional = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    annotations = {}
+    positional = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            annotations[parameter.name] = parameter.annotation
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positional.append(parameter.name)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Too many arguments, and unknown ones, are passed over here: Python refuses them itself."""
@@ -101,7 +101,10 @@ def _names(annotation: Any) -> list[str]:
     if origin is Annotated:
         return _names(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return [name for part in get_args(annotation) for name in _names(part)]
+        names: list[str] = []
+        for part in get_args(annotation):
+            names += _names(part)
+        return names
     if origin is Literal:
         return [repr(value) for value in get_args(annotation)]
     if annotation in (None, NoneType):
@@ -109,7 +112,8 @@ def _names(annotation: Any) -> list[str]:
     if origin is None:
         return [getattr(annotation, "__name__", str(annotation))]
     name = getattr(origin, "__name__", str(annotation))
-    inner = [each for part in get_args(annotation)[:1] for each in _names(part)]
+    parts = get_args(annotation)
+    inner = _names(parts[0]) if parts else []
     if not inner or name == "Callable":
         return [name]
     return [f"{name} of {inner[0]}"]

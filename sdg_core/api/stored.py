@@ -48,7 +48,8 @@ def scan(
         layout = open_dataset(dataset, root=root, env=env, offline=True).layout
     if partitions is None:
         return finished_files(layout).scan()
-    found = partition_files(layout, None if partitions == "all" else partitions)
+    keys = None if partitions == "all" else partitions
+    found = partition_files(layout, keys)
     return StoredFiles.together(found.values()).scan()
 
 

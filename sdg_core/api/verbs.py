@@ -106,7 +106,9 @@ def import_builder_config(
     """
     from sdg_core.plan.import_builder_config import import_config
 
-    return import_config(Path(path), env=os.environ if env is None else env, untrusted=untrusted)
+    if env is None:
+        env = os.environ
+    return import_config(Path(path), env=env, untrusted=untrusted)
 
 
 def estimate(

@@ -139,7 +139,9 @@ def _package(folder: Path) -> str:
 def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RefusedError(f"{folder} is a file", remedy="choose another name")
-    found = sorted({path.name for path in folder.iterdir()} - NEUTRAL) if folder.exists() else []
+    if not folder.exists():
+        return
+    found = sorted({path.name for path in folder.iterdir()} - NEUTRAL)
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise RefusedError(

@@ -71,19 +71,15 @@ class Batcher(Generic[Item, Result]):
         try:
             async with self._slots:
                 self._is_queued = False
-                batch = [
-                    (item, future)
-                    for item, future in self._waiting[: self._size]
-                    if not future.done()
-                ]
+                waiting = self._waiting[: self._size]
+                batch = [(item, future) for item, future in waiting if not future.done()]
                 del self._waiting[: self._size]
                 if self._waiting:
                     self._send()
                 if not batch:
                     return
-                outcomes: Sequence[Result | Exception] = await self._work(
-                    [item for item, _ in batch]
-                )
+                items = [item for item, _ in batch]
+                outcomes: Sequence[Result | Exception] = await self._work(items)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for it
             outcomes = [error] * len(batch)
         except BaseException:

@@ -178,7 +178,8 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
     writer = sys.stdout.buffer
 
     def tell(message: dict[str, Any], content: bytes | memoryview = b"") -> None:
-        writer.write(json.dumps(message | {"length": len(content)}).encode() + b"\n")
+        header = json.dumps(message | {"length": len(content)})
+        writer.write(header.encode() + b"\n")
         writer.write(content)
         writer.flush()
 
@@ -266,7 +267,8 @@ def _content(descriptor: int, start: bytearray, length: int, deadline: float) ->
 
 
 def _await_output(descriptor: int, deadline: float) -> None:
-    ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+    left = max(0.0, deadline - time.monotonic())
+    ready, _, _ = select.select([descriptor], [], [], left)
     if not ready:
         raise WorkEndedError("it took too long")
 

@@ -45,7 +45,8 @@ def as_exception(error: BaseException) -> Exception:
     text = " ".join(str(error).split())
     if isinstance(error, StopIteration) and not text:
         text = "an iterator ended early"
-    return RuntimeError(f"{type(error).__name__}{f': {text}' if text else ''}")
+    name = type(error).__name__
+    return RuntimeError(f"{name}: {text}" if text else name)
 
 
 def what_raised(error: BaseException) -> str:
@@ -85,9 +86,9 @@ def waiting_for(what: str) -> Iterator[None]:
 def long_calls(seconds: float) -> list[str]:
     """What has been waited for that long, each once."""
     latest = time.monotonic() - seconds
-    return list(
-        dict.fromkeys(what for what, since in list(_WAITED_FOR.values()) if since <= latest)
-    )
+    waited_for = list(_WAITED_FOR.values())
+    long = [what for what, since in waited_for if since <= latest]
+    return list(dict.fromkeys(long))
 
 
 def calls_under_way() -> int:

@@ -69,17 +69,17 @@ class _Elided:
 
 def collect_passages() -> list[Passage]:
     """Every passage of at least `SHORTEST` characters, sorted, one per (module, name, kind)."""
-    found = {
-        passage[:3]: passage
-        for passage in (*_topics(), *_docstrings())
-        if len(passage.text) >= SHORTEST
-    }
+    found = {}
+    for passage in (*_topics(), *_docstrings()):
+        if len(passage.text) >= SHORTEST:
+            found[passage[:3]] = passage
     return sorted(found.values())
 
 
 def to_table(passages: Iterable[Passage]) -> pa.Table:
     """Passages as an Arrow table of text columns."""
-    return pa.Table.from_pylist([passage._asdict() for passage in passages], schema=SCHEMA)
+    rows = [passage._asdict() for passage in passages]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _topics() -> Iterator[Passage]:
@@ -119,10 +119,8 @@ def _public_modules() -> dict[str, ModuleType]:
     """Public modules of the standard library by name, submodules included; logs those that this build lacks."""
     modules: dict[str, ModuleType] = {}
     remaining: list[str] = []
-    todo = sorted(
-        (name for name in sys.stdlib_module_names if _is_public(name) and name not in _SKIPPED),
-        reverse=True,
-    )
+    names = [name for name in sys.stdlib_module_names if _is_public(name)]
+    todo = sorted((name for name in names if name not in _SKIPPED), reverse=True)
     while todo:
         name = todo.pop()
         try:
@@ -131,14 +129,10 @@ def _public_modules() -> dict[str, ModuleType]:
             remaining.append(name)
             continue
         modules[name] = module
-        inner = [
-            f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))
-        ]
-        todo.extend(
-            sorted(
-                (path for path in inner if _is_public(path) and path not in modules), reverse=True
-            )
-        )
+        found = pkgutil.iter_modules(getattr(module, "__path__", []))
+        inner = [f"{name}.{info.name}" for info in found]
+        new = [path for path in inner if _is_public(path) and path not in modules]
+        todo += sorted(new, reverse=True)
     if remaining:
         _log.info("not part of this Python: %s", ", ".join(remaining))
     return modules
@@ -148,13 +142,10 @@ def _public_objects(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Functions and classes that are the standard library's own, documented or not (a class may have documented methods)."""
     for name in sorted({*getattr(module, "__all__", ()), *vars(module)}):
         item = getattr(module, name, None)
-        if (
-            name.startswith("_")
-            or name.endswith(_HOOKS)
-            or not (inspect.isclass(item) or inspect.isroutine(item))
-        ):
+        if name.startswith("_") or name.endswith(_HOOKS):
             continue
-        if _is_ours(item, module.__name__):
+        can_be_called = inspect.isclass(item) or inspect.isroutine(item)
+        if can_be_called and _is_ours(item, module.__name__):
             yield name, item
 
 
@@ -200,11 +191,13 @@ def signature_text(item: Any) -> str:
         AttributeError,
     ):  # AttributeError: a constant that only exists on a terminal (curses)
         return ""
-    parameters = [
-        p if _is_plain(p.default) else p.replace(default=_Elided())
-        for p in signature.parameters.values()
-    ]
-    return _text(str(signature.replace(parameters=parameters)))
+    parameters = []
+    for parameter in signature.parameters.values():
+        if not _is_plain(parameter.default):
+            parameter = parameter.replace(default=_Elided())
+        parameters.append(parameter)
+    shown = signature.replace(parameters=parameters)
+    return _text(str(shown))
 
 
 def _is_plain(value: Any) -> bool:
@@ -215,11 +208,9 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(item) for item in value)
     if isinstance(value, list | dict):
         return not value
-    return (
-        value is None
-        or value is Ellipsis
-        or isinstance(value, bool | int | float | bytes | type | Enum)
-    )
+    if value is None or value is Ellipsis:
+        return True
+    return isinstance(value, bool | int | float | bytes | type | Enum)
 
 
 def _text(doc: object) -> str:
@@ -228,4 +219,7 @@ def _text(doc: object) -> str:
 
 
 def _is_public(name: str) -> bool:
-    return not any(part.startswith("_") or part in ("test", "tests") for part in name.split("."))
+    for part in name.split("."):
+        if part.startswith("_") or part in ("test", "tests"):
+            return False
+    return True

@@ -31,15 +31,14 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     path = passages_path(store.root_path(Path(__file__)))
     content = parquet_bytes(table)
     write_atomic(path, content)
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in table.schema]
     kinds = Counter(passage.kind for passage in found)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(hashlib.sha256(content).hexdigest()),
         metadata={
             "dagster/row_count": table.num_rows,
             "dagster/uri": path.resolve().as_uri(),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[dg.TableColumn(field.name, str(field.type)) for field in table.schema]
-            ),
+            "dagster/column_schema": dg.TableSchema(columns=columns),
             **{f"passages/{kind}": count for kind, count in sorted(kinds.items())},
             "python_version": platform.python_version(),
             "preview": dg.MetadataValue.md(preview(found)),
@@ -73,4 +72,6 @@ def preview(found: list[Passage]) -> str:
 
 def _cell(text: str) -> str:
     line = " ".join(text.split())
-    return (line if len(line) <= 80 else f"{line[:77]}...").replace("|", "\\|")
+    if len(line) > 80:
+        line = f"{line[:77]}..."
+    return line.replace("|", "\\|")
