@@ -72,14 +72,18 @@ def resume_refs(
             keys.update(seen[ref.label].new)
         return keys
 
+    def opened(ref: Ref) -> Opened | None:
+        return seen[ref.label].opened if ref.label in seen else None
+
+    files = {ref.partitioned_key: ref.path for ref in refs}
     return resume_all(
         refs,
         store=store_of_location(repository, instance),
         cursor=context.cursor,
         known=known,
-        opened=lambda ref: seen[ref.label].opened if ref.label in seen else None,
+        opened=opened,
         busy=keys_at_work(instance, repository),
-        held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),
+        held=stopped(instance, files),
         now=datetime.now(UTC),
         log=context.log.info,
         requested_by=requested_by,

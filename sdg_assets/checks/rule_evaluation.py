@@ -183,13 +183,15 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     bound = "; ".join(f"{name}: {bounds}" for name, bounds in rule.shares.items())
     if rule.only:
         bound += "; no other value"
-    named = (*rule.shares, *shown)
+    details = {}
+    for name in (*rule.shares, *shown):
+        details[f"share/{name}"] = shares.get(name, 0.0)
     return Measured(
         passed=not faults,
         value=float(len(faults)),
         bound=bound,
         description="; ".join(faults) or "all shares are within their bounds",
-        details={f"share/{name}": shares.get(name, 0.0) for name in named},
+        details=details,
     )
 
 
@@ -206,10 +208,11 @@ def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
     mean = found.pop("mean")
     known = mean if mean is not None else "unknown"
     values = counted(found["values"], "value")
+    details = {name: number for name, number in found.items() if number is not None}
     return Measured(
         passed=rule.allow(mean),
         value=mean,
         bound=str(rule),
         description=f"the mean of {rule.column} over {values} is {known}",
-        details={name: number for name, number in found.items() if number is not None},
+        details=details,
     )

@@ -98,13 +98,14 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
                 timezone=self.schedule_timezone,
                 running=self.schedule_status == "running",
             )
+        kinds = frozenset(self.kinds) if self.kinds is not None else None
         return {
             "schedule": when,
             "checks": self.checks,
             "key_prefix": prefix_of(self.key_prefix),
             "root": self.root,
             "pool": self.pool,
-            "kinds": frozenset(self.kinds) if self.kinds is not None else None,
+            "kinds": kinds,
         }
 
     def assemble(

@@ -95,16 +95,18 @@ class OpenedPipeline(Opened):
         descriptions = pipeline_descriptions(self.pipeline.plan.config)
         rows = api.read_head(api.part_files(result.version.processed_dataset)[0], api.HEAD_ROWS)
         lineage = {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
+        sources = [name for state, names in states.items() if state != "removed" for name in names]
+        partitions = [status for status in self._measured() if status.footer is not None]
         return {
             "dagster/row_count": result.num_rows,
-            "sources": sum(len(found) for state, found in states.items() if state != "removed"),
+            "sources": len(sources),
             "sources_missing": len(states["missing"]),
             "sources_partial": len(states["partial"]),
             "sources_failed": len(states["failed"]),
             "tasks_failed": sum(len(entry.failed) for entry in status.entries),
             **selection_metadata(status.selection, models),
             **finished_metadata(result, status, models),
-            "partitions": sum(status.footer is not None for status in self._measured()),
+            "partitions": len(partitions),
             "dagster/column_schema": table_schema(rows.schema, descriptions),
             "dagster/column_lineage": dg.TableColumnLineage(lineage),
         }

@@ -45,7 +45,9 @@ class Differences:
     finished_lost: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.unrecorded or self.lost or self.finished_unrecorded or self.finished_lost)
+        if self.unrecorded or self.lost:
+            return True
+        return bool(self.finished_unrecorded or self.finished_lost)
 
     def __str__(self) -> str:
         return "; ".join(self._parts()) or f"{self.ref.label}: events agree with files"
@@ -136,7 +138,9 @@ def mark_missing(
     )
     run = instance.add_run(run)
     planable = dagster_private.available("AssetMaterializationPlannedData")
-    for partition in partitions if planable else ():
+    for partition in partitions:
+        if not planable:
+            break
         planned = dagster_private.AssetMaterializationPlannedData(key, partition=partition)
         event = dg.DagsterEvent.build_asset_materialization_planned_event(JOB, step, planned)
         instance.report_dagster_event(event, run.run_id)

@@ -87,7 +87,9 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
 
     @property
     def _only_wait(self) -> bool:
-        return bool(self.empty) and all(event.waiting and not event.failed for event in self.empty)
+        if not self.empty:
+            return False
+        return all(event.waiting and not event.failed for event in self.empty)
 
     def _ended(self) -> None:
         for event in self.empty:

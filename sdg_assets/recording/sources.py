@@ -84,6 +84,7 @@ def sources_metadata(
         descriptions = pipeline_descriptions(pipeline.plan.config)
         columns = {"dagster/column_schema": table_schema(rows.schema, descriptions)}
     first_rows = {"preview": preview(rows)} if rows.num_rows else {}
+    filtered_by = {f"filtered/{reason}": count for reason, count in filtered.items()}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "rows": footer.num_rows,
@@ -94,7 +95,7 @@ def sources_metadata(
         "tasks_read": sum(entry.read for entry in footer.sources),
         "tasks_filtered": sum(filtered.values()),
         "tasks_failed": len(failed),
-        **{f"filtered/{reason}": count for reason, count in filtered.items()},
+        **filtered_by,
         **failures,
         **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),

@@ -152,13 +152,14 @@ def generate(
     ask_before_running(file, root=root)
     pipeline = pipelines.open_pipeline(file, root=root)
     pipeline = pipelines.with_settings(pipeline, **(settings or {}))
+    part = Shard.parse(shard) if shard is not None else None
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
             resume=resume,
             retry=retry,
             sources=sources,
-            shard=Shard.parse(shard) if shard is not None else None,
+            shard=part,
             on_event=on_event,
         )
     is_whole = sources is None and shard is None

@@ -39,7 +39,8 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The text of the column."""
         speed = task.finished_speed or task.speed
-        return Text(rate_text(speed) if speed else "-/s", style="cyan")
+        rate = rate_text(speed) if speed else "-/s"
+        return Text(rate, style="cyan")
 
 
 class Bar:

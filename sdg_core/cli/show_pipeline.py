@@ -188,17 +188,12 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     for name, line in used_and_paid(current):
         table.add_row(name, line)
     _add_selection(current, table)
-    table.add_row("sealed", "yes" if data["sealed"] else "no")
+    sealed = "yes" if data["sealed"] else "no"
+    table.add_row("sealed", sealed)
     console.print(table)
     if current.runs:
         console.print()
         console.print(run_table(current.runs))
-
-
-def _add_selection(current: PipelineStatus, table: Table) -> None:
-    if current.selection is not None:
-        for name, line in selection_lines(current.selection, current.rejected_cost, unit="task"):
-            table.add_row(name, line)
 
 
 def _troubles(data: Mapping[str, Any], table: Table) -> None:
@@ -207,6 +202,12 @@ def _troubles(data: Mapping[str, Any], table: Table) -> None:
         table.add_row("failure", f"{where}, attempt {failure['attempts']}: {failure['message']}")
     for fault in data["faults"]:
         table.add_row("", fault)
+
+
+def _add_selection(current: PipelineStatus, table: Table) -> None:
+    if current.selection is not None:
+        for name, line in selection_lines(current.selection, current.rejected_cost, unit="task"):
+            table.add_row(name, line)
 
 
 def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:

@@ -51,7 +51,8 @@ def _where_and_why(plan: RunPlan) -> Table:
     for reason in plan.reasons:
         table.add_row("", reason)
     for number, line in enumerate(plan.drift):
-        table.add_row("" if number else "changed", line)
+        heading = "" if number else "changed"
+        table.add_row(heading, line)
     for state, keys in plan.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
@@ -60,7 +61,8 @@ def _where_and_why(plan: RunPlan) -> Table:
     if not plan.nothing_to_do:
         table.add_row("records", f"{plan.records:,} to make")
     for number, line in enumerate(plan.held):
-        table.add_row("" if number else "at work", line)
+        heading = "" if number else "at work"
+        table.add_row(heading, line)
     return table
 
 

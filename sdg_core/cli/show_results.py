@@ -17,6 +17,7 @@ def processed(result: ProcessingResult, *, following: str, as_json: bool) -> Non
     """The outcome of `sdg process`."""
     report = result.version.report_html
     if as_json:
+        report_place = str(report) if report.exists() else None
         return print_json(
             {
                 "rows": result.num_rows,
@@ -24,7 +25,7 @@ def processed(result: ProcessingResult, *, following: str, as_json: bool) -> Non
                 "version": result.version.name,
                 "outputs": [str(path) for path in result.outputs],
                 "removed_by_processor": dict(result.removed_by_processor),
-                "report": str(report) if report.exists() else None,
+                "report": report_place,
             }
         )
     console = stdout()

@@ -23,7 +23,10 @@ class _SafeConsole(Console):
     ) -> Iterable[Segment]:
         """The segments, made safe."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
 
 
 def print_values(console: Console, lines: Iterable[tuple[str, str]]) -> None:

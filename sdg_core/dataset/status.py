@@ -191,6 +191,13 @@ def describe(dataset: Dataset) -> DatasetStatus:
     rejected_cost: dict[str, Cost] = {}
     if selection is not None:
         rejected_cost = costs(selection.usage, plan.config.model_configs)
+    kept_by_processor: dict[str, int] = {}
+    removed_by_processor: dict[str, int] = {}
+    retry_reasons: dict[str, dict[str, int]] = {}
+    if metadata is not None:
+        kept_by_processor = dict(metadata.kept_by_processor)
+        removed_by_processor = dict(metadata.removed_by_processor)
+        retry_reasons = metadata.retry_reasons
     spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
@@ -209,10 +216,10 @@ def describe(dataset: Dataset) -> DatasetStatus:
         remaining=remaining,
         waiting=waiting,
         faults=tuple(faults),
-        kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
-        removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
+        kept_by_processor=kept_by_processor,
+        removed_by_processor=removed_by_processor,
         carried=carried_by(footers),
-        retry_reasons=metadata.retry_reasons if metadata is not None else {},
+        retry_reasons=retry_reasons,
         spending=spending,
         estimate=compare(metadata, footers, spending.own),
         selection=selection,

@@ -100,11 +100,12 @@ class RunPlan:
         states = {}
         for state, keys in self.states.items():
             states[state.value] = {"count": len(keys), "keys": list(keys)}
+        refused = vars(self.refused) if self.refused is not None else None
         return {
             **vars(self),
             "states": states,
             "columns": [vars(column) for column in self.columns],
-            "refused": vars(self.refused) if self.refused is not None else None,
+            "refused": refused,
             "nothing_to_do": self.nothing_to_do,
         }
 
@@ -138,7 +139,9 @@ def plan_run(
         reasons.append(f"version {version.layout.name} has this config: resuming it")
     reasons += notices(version, plan)
     reasons += _reseeded(dataset, version, columns)
-    select = plan.config.select
+    candidates = 1
+    if plan.config.select is not None:
+        candidates = plan.config.select.candidates
     to_make = [each.group.key for each in work if each.state is not RowGroupState.COMPLETE]
     return RunPlan(
         dataset=dataset.name,
@@ -153,7 +156,7 @@ def plan_run(
         columns=columns,
         requests=_requests(plan, columns),
         simulated=plan.simulated,
-        candidates=select.candidates if select is not None else 1,
+        candidates=candidates,
         held=_held(dataset, version, to_make),
     )
 

@@ -123,11 +123,13 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg estimate --json` prints it."""
+        cost = {alias: vars(cost) for alias, cost in self.cost.items()}
+        cost_range = {currency: list(ends) for currency, ends in self.cost_range.items()}
         return {
             **vars(self),
-            "cost": {alias: vars(cost) for alias, cost in self.cost.items()},
+            "cost": cost,
             "total_cost": self.total_cost,
-            "cost_range": {currency: list(ends) for currency, ends in self.cost_range.items()},
+            "cost_range": cost_range,
             "lacking": self.remaining,  # the name before 0.2
         }
 
@@ -178,6 +180,9 @@ async def make_estimate(
     work = {column: _cells(ahead, skips, column) for column in made.used}
     expected = scaled(made.used, work, skips, chosen=chosen)
     first = min(group.every_failure, default=None)
+    first_failure = None
+    if first is not None:
+        first_failure = f"column {first.column!r}: {first.message}"
     prices = plan.config.model_configs
     lowest = totals(costs(expected.low, prices))
     highest = totals(costs(expected.high, prices))
@@ -186,7 +191,7 @@ async def make_estimate(
         remaining=len(remaining),
         sampled=len(chosen),
         failed=len(group.every_failure),
-        first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
+        first_failure=first_failure,
         used=models.spending.used,
         usage=expected.usage,
         cost=costs(expected.usage, prices),

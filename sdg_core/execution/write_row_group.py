@@ -104,6 +104,7 @@ def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> 
         usage_before = old.usage
         by_column_before = old.usage_by_column
         carried_before = old.carried
+    missing = [record for record in everything if record not in present]
     return Footer(
         schema_version=SCHEMA_VERSION,
         dataset=plan.config.name,
@@ -112,7 +113,7 @@ def _footer(group: OpenGroup, rows: Rows, *, plan: DatasetPlan, run_id: str) -> 
         row_group=status.group.index,
         start=status.group.start,
         size=status.group.size,
-        missing=[record for record in everything if record not in present],
+        missing=missing,
         resized=plan.resizes,
         rows=rows.table.num_rows if plan.resizes else None,
         usage=add_usage(usage_before, group.usage),

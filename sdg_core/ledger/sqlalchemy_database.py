@@ -220,18 +220,19 @@ def _type_of(column: TableColumn) -> sa.types.TypeEngine[Any]:
 
 
 def _table(table: Table) -> sa.Table:
-    columns = [
-        sa.Column(
-            column.name,
-            _type_of(column),
-            primary_key=column.key,
-            autoincrement=False,
-            nullable=column.optional,
-            server_default=column.default,
-            index=column.index or None,
+    columns = []
+    for column in table.columns:
+        columns.append(
+            sa.Column(
+                column.name,
+                _type_of(column),
+                primary_key=column.key,
+                autoincrement=False,
+                nullable=column.optional,
+                server_default=column.default,
+                index=column.index or None,
+            )
         )
-        for column in table.columns
-    ]
     return sa.Table(table.name, sa.MetaData(), *columns)
 
 

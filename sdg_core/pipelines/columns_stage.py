@@ -1,6 +1,6 @@
 """The columns of a `columns` stage: checked and compiled as a dataset's, with tasks in the place of seed data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,6 @@ import pyarrow as pa
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedConfig
 from sdg_core.config.yaml_document import Path as YamlPath
-from sdg_core.config.yaml_document import Problems
 from sdg_core.pipelines.known_columns import KnownColumns
 from sdg_core.pipelines.user_stages import UserCode
 from sdg_core.plan.checks.config import check_config
@@ -59,17 +58,18 @@ def compile_columns(
     from_tasks = [name for name in _references(config) if name not in made]
     reads = tuple(dict.fromkeys(from_tasks))
     tasks = known.names if known.names is not None else reads
-    problems = [
-        *resolved.problems,
-        *check_config(config, seed_columns=sorted(tasks)),
-        *_whole_columns(config),
-    ]
+    problems = [*resolved.problems, *check_config(config, seed_columns=sorted(tasks))]
+    for number, column in enumerate(config.columns):
+        if is_whole_column(column):
+            problems.append((("columns", number), _WHOLE_COLUMN))
     if problems:
-        return CompiledColumns(None, made, reads, tuple(_of_tasks(problems)))
+        of_tasks = [(path, text.replace("the seed data", "the tasks")) for path, text in problems]
+        return CompiledColumns(None, made, reads, tuple(of_tasks))
     loaded = LoadedDataset(config, parsed, code.base, resolved.functions, clients)
     seed_schema = pa.schema([(name, pa.string()) for name in reads])
     plan = compile_plan(loaded, SeedInfo(seed_schema, 1, prefix))
-    own = pa.schema([field for field in plan.schema if field.name not in reads])
+    own_fields = [field for field in plan.schema if field.name not in reads]
+    own = pa.schema(own_fields)
     return CompiledColumns(replace(plan, schema=own), made, reads)
 
 
@@ -98,14 +98,3 @@ def _references(config: DatasetConfig) -> list[str]:
     except TemplateSyntaxError:
         return []  # checking the columns says what is wrong with it
     return names
-
-
-def _whole_columns(config: DatasetConfig) -> Problems:
-    for number, column in enumerate(config.columns):
-        if is_whole_column(column):
-            yield ("columns", number), _WHOLE_COLUMN
-
-
-def _of_tasks(problems: list[tuple[YamlPath, str]]) -> Iterator[tuple[YamlPath, str]]:
-    for path, message in problems:
-        yield path, message.replace("the seed data", "the tasks")

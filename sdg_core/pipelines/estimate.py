@@ -198,7 +198,8 @@ async def _try(
     if isinstance(now, SourceError):
         records = now
     else:
-        first = _FirstRecords(now, at_most=RECORDS if before is None else None)
+        at_most = RECORDS if before is None else None
+        first = _FirstRecords(now, at_most=at_most)
         records = SourceRecords(first)
     paid = await asyncio.to_thread(_paid_for, cells, status, key) if cells is not None else []
     run = SourceRun(pipeline.plan.stages, max_attempts=1, run_id="", before=before)

@@ -163,11 +163,11 @@ def _plan_for(
     schema = _schema(layout, statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
     rows = max(sum(footer.num_rows for footer in footers), 1)
-    columns = tuple(column for column in plan.config.columns if column.name in schema.names)
-    config = plan.config.model_copy(update={"columns": columns})
+    columns = [column for column in plan.config.columns if column.name in schema.names]
+    config = plan.config.model_copy(update={"columns": tuple(columns)})
     groups = tuple(RowGroup(number, number, 1) for number in range(rows))
     made = {column.name for column in columns}
-    seeds = tuple(name for name in schema.names if name not in made)
+    seeds = [name for name in schema.names if name not in made]
     return replace(
         plan,
         config=config,
@@ -175,5 +175,5 @@ def _plan_for(
         schema=schema,
         dropped=frozenset(),
         row_groups=groups,
-        seed_columns=seeds,
+        seed_columns=tuple(seeds),
     )

@@ -82,7 +82,9 @@ async def agenerate_pipeline(
         )
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
-            known = _write_partitions(pipeline)
+            per_partition = pipeline.plan.config.sources.sources_per_partition
+            sources_now = [*pipeline.sources.values()]
+            known = write_down(pipeline.layout, sources_now, per_partition=per_partition)
             context = _create_or_resume(context, known)
             found = scan(pipeline, context.layout, known, retry=given_up, versions=versions)
             models.spending.keep_to(pipeline_budget(pipeline, context.version, before, ledger))
@@ -103,12 +105,6 @@ async def agenerate_pipeline(
     after = scan(pipeline, context.layout, known, versions=versions, known=results.footers)
     counts = {**results.counts, "cost": models.spending.cost}
     return summarize(pipeline, context.layout, after, wanted=wanted, run_id=run_id, counts=counts)
-
-
-def _write_partitions(pipeline: OpenPipeline) -> list[Partition]:
-    """Write down which sources belong to which partition, new ones too."""
-    per_partition = pipeline.plan.config.sources.sources_per_partition
-    return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
 
 
 def _create_or_resume(context: RunContext, known: Sequence[Partition]) -> RunContext:

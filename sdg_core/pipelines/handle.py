@@ -339,7 +339,8 @@ def classify(
     if found is None:
         if not here:
             return PartitionStatus(partition, "complete")
-        return PartitionStatus(partition, "stale" if stale else "missing", to_make=here)
+        state = "stale" if stale else "missing"
+        return PartitionStatus(partition, state, to_make=here)
     if isinstance(found, CorruptFileError):
         return PartitionStatus(partition, "corrupt", to_make=here, reason=found.message)
     if found.config_hash != pipeline.plan.fingerprint.config_hash or found.dataset != pipeline.name:

@@ -78,8 +78,12 @@ class PaidCells:
     def journaled_of(self, key: str, *, counted: Sequence[str]) -> list[JournaledCell]:
         """The cells of a source in the journal of this version; without their usage where the file counts it already, which it
         does for the runs `counted`. Raises LedgerError."""
-        cells = self._load([key])[key]
-        return [replace(cell, usage={}) if cell.run_id in counted else cell for cell in cells]
+        cells = []
+        for cell in self._load([key])[key]:
+            if cell.run_id in counted:
+                cell = replace(cell, usage={})
+            cells.append(cell)
+        return cells
 
     def _load(self, keys: Iterable[str]) -> dict[str, list[JournaledCell]]:
         wanted = [*keys]

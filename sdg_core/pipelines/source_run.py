@@ -183,11 +183,8 @@ class SourceRun:
             if plan.stage.checkpoint:
                 outcomes = await asyncio.to_thread(_storable, outcomes)
             tasks = self._settle(plan.place, wanted, outcomes, batch)
-            if (
-                plan.stage.checkpoint
-                and self._checkpoints is not None
-                and not (batch.failed or self._targets)
-            ):
+            is_whole = not batch.failed and not self._targets
+            if plan.stage.checkpoint and self._checkpoints is not None and is_whole:
                 accounts = batch.accounts[: plan.place + 2]
                 found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
                 await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)

@@ -124,7 +124,9 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     for footer in footers:
         usage = add_usage(usage, footer.usage)
         carried = add_usage(carried, footer.carried)
-    entries = [entry for footer in footers for entry in footer.sources]
+    entries: list[SourceEntry] = []
+    for footer in footers:
+        entries += footer.sources
     metadata = version.metadata if version is not None else None
     retry_reasons = metadata.retry_reasons if metadata is not None else {}
     models = pipeline.plan.config.model_configs
@@ -192,11 +194,20 @@ def plan_pipeline_run(
     chosen = shard.of(partitions) if shard is not None else partitions
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     notes = [note for note in (version.notice, sources_notice(pipeline)) if note]
-    adopted = [each for each in statuses if each.is_settled and each.footer is not None]
+    to_make = {}
+    removed = {}
+    adopted = 0
+    for status in statuses:
+        if status.to_make:
+            to_make[status.key] = status.to_make
+        if status.removed:
+            removed[status.key] = status.removed
+        if status.is_settled and status.footer is not None:
+            adopted += 1
     return PipelineRunPlan(
         version=version.layout.name,
         notice="; ".join(notes) or None,
-        to_make={status.key: status.to_make for status in statuses if status.to_make},
-        removed={status.key: status.removed for status in statuses if status.removed},
-        adopted=len(adopted),
+        to_make=to_make,
+        removed=removed,
+        adopted=adopted,
     )

@@ -48,7 +48,9 @@ def dataset_card(
     columns = ("column", "type", "made by", "description")
     parts.append(_table(columns, _column_rows(plan, images)))
     for name, schema in transforms:
-        parts += _transform(name, schema)
+        rows = [(f"`{field.name}`", str(field.type)) for field in schema]
+        parts.append(f"## Columns of `{name}`")
+        parts.append(_table(("column", "type"), rows))
     parts.append("## How it was made")
     parts.append(_how(plan, outcomes))
     return "\n\n".join(parts) + "\n"
@@ -100,11 +102,6 @@ def _column_rows(plan: DatasetPlan, images: Sequence[str]) -> list[tuple[str, ..
         kind = "images" if field.name in images else str(field.type)
         rows.append((f"`{field.name}`", kind, made_by, description or ""))
     return rows
-
-
-def _transform(name: str, schema: pa.Schema) -> list[str]:
-    rows = [(f"`{field.name}`", str(field.type)) for field in schema]
-    return [f"## Columns of `{name}`", _table(("column", "type"), rows)]
 
 
 def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:

@@ -38,10 +38,11 @@ class WithImages:
     def __init__(self, version: VersionLayout, columns: Sequence[str], schema: pa.Schema) -> None:
         self._images = ImageFiles(version)
         self._columns = frozenset(columns)
-        fields = [
-            field.with_type(pa.list_(_IMAGE)) if field.name in columns else field
-            for field in schema
-        ]
+        fields = []
+        for field in schema:
+            if field.name in columns:
+                field = field.with_type(pa.list_(_IMAGE))
+            fields.append(field)
         features = {"info": {"features": dict.fromkeys(columns, _FEATURE)}}
         self.schema = pa.schema(fields, metadata={b"huggingface": orjson.dumps(features)})
 
@@ -55,10 +56,10 @@ class WithImages:
         column = rows.column(field.name)
         if field.name not in self._columns:
             return column
-        return pa.array([self._cell(cell) for cell in column.to_pylist()], type=field.type)
-
-    def _cell(self, paths: Sequence[str] | None) -> list[dict[str, Any]] | None:
-        return None if paths is None else [self._image(path) for path in paths]
+        cells: list[list[dict[str, Any]] | None] = []
+        for paths in column.to_pylist():
+            cells.append(None if paths is None else [self._image(path) for path in paths])
+        return pa.array(cells, type=field.type)
 
     def _image(self, path: str) -> dict[str, Any]:
         """An image by its path; where a pipeline made it, the cell holds it as base64."""

@@ -26,6 +26,7 @@ from sdg_core.processing.images import ROWS_PER_PART as IMAGE_ROWS_PER_PART
 from sdg_core.processing.images import WithImages, image_columns
 from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
 from sdg_core.processing.row_processors import (
+    Outcome,
     RowProcessors,
     open_row_processors,
     removes_everything,
@@ -142,34 +143,40 @@ def process(
         outcomes=rows.outcomes,
         images=image_columns(plan),
     )
+    with commit_guard():
+        write_atomic(version.card, card.encode())
+        _seal(version, rows.outcomes)
+    failpoint("processing.after_seal")
+    outputs = tuple(version.processed / name for name in output_names(plan))
+    removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
+    return ProcessingResult(
+        version, num_rows, outputs, already_done=False, removed_by_processor=removed
+    )
+
+
+def _seal(version: VersionLayout, outcomes: Sequence[Outcome]) -> None:
+    """Say in `metadata.json` that the output is complete, and what each processor kept and removed."""
     kept: dict[str, int] = {}
     removed: dict[str, int] = {}
     marks: dict[str, str] = {}
     methods: dict[str, str] = {}
     examples: dict[str, str] = {}
-    for outcome in rows.outcomes:
+    for outcome in outcomes:
         kept[outcome.name] = outcome.kept
         removed[outcome.name] = outcome.removed
         marks[outcome.name] = outcome.mark
         methods[outcome.name] = outcome.method
         if outcome.example is not None:
             examples[outcome.name] = outcome.example
-    with commit_guard():
-        write_atomic(version.card, card.encode())
-        update_metadata(
-            version,
-            post_generation_state="complete",
-            post_generation_processed=True,
-            kept_by_processor=kept,
-            removed_by_processor=removed,
-            processor_marks=marks,
-            processor_methods=methods,
-            removal_examples=examples,
-        )
-    failpoint("processing.after_seal")
-    outputs = tuple(version.processed / name for name in output_names(plan))
-    return ProcessingResult(
-        version, num_rows, outputs, already_done=False, removed_by_processor=removed
+    update_metadata(
+        version,
+        post_generation_state="complete",
+        post_generation_processed=True,
+        kept_by_processor=kept,
+        removed_by_processor=removed,
+        processor_marks=marks,
+        processor_methods=methods,
+        removal_examples=examples,
     )
 
 

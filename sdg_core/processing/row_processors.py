@@ -260,11 +260,11 @@ class _Deduplication:
         template = self._score
         assert template is not None
         name = self._processor.score
-        if name in table.schema.names and _is_number(table.schema.field(name).type):
-            scores: list[float | None] = (
-                table.column(name).cast(pa.float64(), safe=False).to_pylist()
-            )
-            return scores  # as the template would say, but fast
+        if name in table.schema.names:
+            column = table.column(name)
+            if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+                scores: list[float | None] = column.cast(pa.float64(), safe=False).to_pylist()
+                return scores  # as the template would say, but fast
         return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
 
@@ -339,8 +339,10 @@ def _texts(table: pa.Table, name: str) -> pl.Series:
     series = _series(table, name)
     if series.dtype in (pl.String, pl.Null):
         return series.cast(pl.String)
-    values = [None if value is None else _json(value) for value in table.column(name).to_pylist()]
-    return pl.Series(name, values, dtype=pl.String)
+    texts: list[str | None] = []
+    for value in table.column(name).to_pylist():
+        texts.append(None if value is None else _json(value))
+    return pl.Series(name, texts, dtype=pl.String)
 
 
 def _json(value: Any) -> str:
@@ -392,10 +394,6 @@ def _of_each(
             f"record {ids[len(found)]}: {error.message}", remedy=error.remedy
         ) from error
     return found
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:

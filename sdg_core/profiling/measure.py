@@ -97,8 +97,10 @@ def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> 
     for i, part in enumerate(parts):
         columns += _derived(i, part)
         sums += _sums(i, part, exact=limits.exact)
-        if _has_numbers(part):
-            quantiles += _quantiles(i)
+        if part.kind in ("number", "text", "list"):
+            for name, share in QUANTILES.items():
+                quantile = pl.col(f"v{i}").quantile(share, "linear")
+                quantiles.append(quantile.alias(f"{name}_{i}"))
     derived = frame.select(columns)
     if limits.exact:
         found = _one_row(derived.select(*sums, *quantiles))
@@ -122,10 +124,6 @@ def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> 
 def _one_row(frame: pl.LazyFrame) -> dict[str, Any]:
     """The values of a frame that sums its rows up."""
     return collected(frame).row(0, named=True)
-
-
-def _has_numbers(part: Part) -> bool:
-    return part.kind in ("number", "text", "list")
 
 
 def _derived(i: int, part: Part) -> Iterator[pl.Expr]:
@@ -180,11 +178,6 @@ def _sums(i: int, part: Part, *, exact: bool) -> Iterator[pl.Expr]:
     if part.kind == "number":
         yield pl.col(f"nan{i}").sum()
         yield pl.col(f"inf{i}").sum()
-
-
-def _quantiles(i: int) -> Iterator[pl.Expr]:
-    for name, share in QUANTILES.items():
-        yield pl.col(f"v{i}").quantile(share, "linear").alias(f"{name}_{i}")
 
 
 @dataclass(frozen=True)

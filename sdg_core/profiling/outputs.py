@@ -63,7 +63,9 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
     rows = int(count.item())
     chats = [column for column, kind in schema.items() if _is_chat(kind)]
     tokens: dict[str, Tokens] = {}
-    for column in chats if rows else ():
+    for column in chats:
+        if not rows:
+            break
         content = pl.element().struct.field("content").cast(pl.String)
         text = pl.col(column).list.eval(content).list.join("\n", ignore_nulls=True)
         measured = measure_tokens(frame, text, rows=rows, mean_length=4_000)

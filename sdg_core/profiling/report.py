@@ -149,6 +149,10 @@ class Report:
         for column in self.columns:
             known = _known(asdict(column))
             columns.append({**known, "summary": one_line_summary(column)})
+        prompts = []
+        for prompt in self.prompts:
+            messages = [{"role": role, "content": text} for role, text in prompt.messages]
+            prompts.append({**asdict(prompt), "messages": messages})
         return {
             "schema_version": SCHEMA_VERSION,
             "made_at": self.made_at,
@@ -156,7 +160,7 @@ class Report:
             "columns": columns,
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
-            "prompts": [_prompt_dict(prompt) for prompt in self.prompts],
+            "prompts": prompts,
             "outputs": [_known(asdict(output)) for output in self.outputs],
         }
 
@@ -173,11 +177,6 @@ _ALWAYS = (
     "values",
 )
 """Lists and mappings that are there even if they are empty."""
-
-
-def _prompt_dict(prompt: SentPrompt) -> dict[str, Any]:
-    messages = [{"role": role, "content": text} for role, text in prompt.messages]
-    return {**asdict(prompt), "messages": messages}
 
 
 def _known(value: Any) -> Any:

@@ -207,7 +207,18 @@ def _statistics(
         distinct = Distinct(measured.distinct, not limits.exact)
     if part.kind == "text" and distinct is not None:
         duplicates = max(0, values - distinct.count)
-    numbers = _numbers(measured, sampled=not limits.exact)
+    all_numbers = _numbers(measured, sampled=not limits.exact)
+    numbers = None
+    lengths = None
+    empty = None
+    times = None
+    if part.kind == "number":
+        numbers = all_numbers
+    elif part.kind in ("text", "list"):
+        lengths = all_numbers
+        empty = measured.empty
+    elif part.kind == "time":
+        times = _times(part, measured)
     tokens: Tokens | None = None
     if part.kind == "text" and (measured.mean or 0.0) >= MIN_TEXT:
         tokens = measure_tokens(
@@ -220,16 +231,17 @@ def _statistics(
         tokens=tokens,
         nulls=measured.nulls,
         distinct=distinct,
-        numbers=numbers if part.kind == "number" else None,
-        lengths=numbers if part.kind in ("text", "list") else None,
-        times=_times(part, measured) if part.kind == "time" else None,
-        empty=measured.empty if part.kind in ("text", "list") else None,
+        numbers=numbers,
+        lengths=lengths,
+        times=times,
+        empty=empty,
         duplicates=duplicates,
         top=value_counts(counts, rows=limits.rows, expected=expected),
     )
 
 
 def _numbers(measured: Measured, *, sampled: bool) -> Numbers:
+    histogram = [Bin(low, high, count) for low, high, count in measured.bins]
     return Numbers(
         values=measured.values,
         minimum=measured.minimum,
@@ -237,7 +249,7 @@ def _numbers(measured: Measured, *, sampled: bool) -> Numbers:
         mean=measured.mean,
         stddev=measured.stddev,
         quantiles=measured.quantiles,
-        histogram=tuple(Bin(low, high, count) for low, high, count in measured.bins),
+        histogram=tuple(histogram),
         total=measured.total,
         nan=measured.nan,
         infinite=measured.infinite,

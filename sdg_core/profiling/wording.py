@@ -74,9 +74,10 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
         yield _range(column.lengths, unit=f" {_unit(column)}")
     if column.kind == "struct":
         yield f"{counted(len(column.fields) + column.fields_left_out, 'field')}"
-    for part in column.fields if column.kind == "embedding" else ():
-        if part.numbers is not None and part.name.endswith(".dimension"):
-            yield f"dimension {_range(part.numbers)}"
+    if column.kind == "embedding":
+        for part in column.fields:
+            if part.numbers is not None and part.name.endswith(".dimension"):
+                yield f"dimension {_range(part.numbers)}"
 
 
 def _judgements(column: ColumnProfile) -> Iterator[str]:
@@ -140,8 +141,10 @@ def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
 def _length_facts(lengths: Numbers, *, unit: str) -> Iterator[tuple[str, str]]:
     low = number(lengths.minimum)
     high = number(lengths.maximum)
-    yield unit, low if low == high else f"{low} to {high}"
-    if low != high:
+    if low == high:
+        yield unit, low
+    else:
+        yield unit, f"{low} to {high}"
         yield from _spread(lengths)
     yield f"{unit} in all", f"{lengths.total:,}"
 

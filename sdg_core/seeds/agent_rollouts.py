@@ -66,11 +66,13 @@ class AgentRolloutReader(DirectoryReader):
     def schema(self) -> pa.Schema:
         """Data Designer's columns."""
         text = pa.string()
+        texts = [(name, text) for name in _TEXTS]
+        places = [(name, text) for name in _PLACES]
         return pa.schema(
             [
-                *((name, text) for name in _TEXTS),
+                *texts,
                 ("is_sidechain", pa.bool_()),
-                *((name, text) for name in _PLACES),
+                *places,
                 ("messages", MESSAGES),
                 ("source_meta", text),
                 ("message_count", pa.int64()),
@@ -104,14 +106,16 @@ class AgentRolloutReader(DirectoryReader):
         is_sidechain = bool(read.meta.pop("is_sidechain", False))
         source_meta = orjson.dumps(read.meta, option=orjson.OPT_SORT_KEYS)
         tool_calls = sum(len(message["tool_calls"]) for message in read.messages)
+        trace_id = f"{session}:{agent}" if agent else session
+        places = {name: facts.get(name) for name in _PLACES}
         return {
-            "trace_id": f"{session}:{agent}" if agent else session,
+            "trace_id": trace_id,
             "source_kind": self._format,
             "source_path": self.listing(file, kind=self._format)["source_path"],
             "root_session_id": session,
             "agent_id": agent,
             "is_sidechain": is_sidechain,
-            **{name: facts.get(name) for name in _PLACES},
+            **places,
             "project_path": facts.get("cwd"),
             "started_at": min(read.times, default=None),
             "ended_at": max(read.times, default=None),

@@ -115,21 +115,24 @@ def _header(text: str, separator: str, *, source: str) -> list[str]:
 def _texts(text: str, separator: str, *, width: int, source: str) -> pa.Table:
     """Every line, the header included, as texts and nulls."""
     content = text.encode()
+    reading = pyarrow.csv.ReadOptions(
+        use_threads=False,  # or errors would not say which row
+        block_size=min(len(content) + 1, 2**31 - 1),
+        autogenerate_column_names=True,
+    )
+    parsing = pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    converting = pyarrow.csv.ConvertOptions(
+        column_types={f"f{place}": pa.large_string() for place in range(width)},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(content),
-            read_options=pyarrow.csv.ReadOptions(
-                use_threads=False,  # or errors would not say which row
-                block_size=min(len(content) + 1, 2**31 - 1),
-                autogenerate_column_names=True,
-            ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={f"f{place}": pa.large_string() for place in range(width)},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
+            read_options=reading,
+            parse_options=parsing,
+            convert_options=converting,
         )
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]

@@ -38,7 +38,9 @@ def kept_digest(
     is_kept = isinstance(size, int) and size >= LARGE and None not in marks
     if not is_kept:
         return compute()[0]
-    directory = cache_directory(os.environ if env is None else env)
+    if env is None:
+        env = os.environ
+    directory = cache_directory(env)
     if directory is None:
         return compute()[0]
     described = repr((place, stamp)).encode("utf-8", "backslashreplace")

@@ -6,7 +6,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -43,7 +43,9 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
     for name in names:
         values = [record.get(name) for record in records]
         if options.null_values:
-            values = [_unless_null(value, options.null_values) for value in values]
+            for place, value in enumerate(values):
+                if isinstance(value, str) and value in options.null_values:
+                    values[place] = None
         where = f"{source}: column {name!r}"
         array = _array(values, options.types.get(name), where=where)
         if not says_infinity and any(map(_is_infinite, _leaves(values))):
@@ -145,10 +147,6 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> Record:
         repeated = next(name for name in names if names.count(name) > 1)
         raise _RepeatedKeyError(f"two values of an object are named {repeated!r}")
     return record
-
-
-def _unless_null(value: Any, null_values: Collection[str]) -> Any:
-    return None if isinstance(value, str) and value in null_values else value
 
 
 def _is_infinite(leaf: Any) -> bool:

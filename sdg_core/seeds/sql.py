@@ -5,7 +5,7 @@ and the digest covers schema and rows: other rows are another fingerprint. A pas
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,14 +172,11 @@ def _mixed(name: str, reason: str, where: str) -> SeedError:
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
-    for name in _repeated(names):
+    repeated = [name for place, name in enumerate(names) if name in names[:place]]
+    for name in repeated:
         raise SeedError(
             f"{where}.query returns two columns named {name!r}", remedy="rename one, as in `x AS y`"
         )
-
-
-def _repeated(names: Sequence[str]) -> Iterator[str]:
-    return (name for place, name in enumerate(names) if name in names[:place])
 
 
 def _shown(url: sa.URL) -> str:

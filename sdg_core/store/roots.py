@@ -42,7 +42,8 @@ def project_of_data(folder: Path) -> Path:
 
 def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path) -> ChosenRoot:
     """The root for a file in `folder`. Raises StoreError for a URL of no store."""
-    path = resolve_root(str(root) if root else None, env=env, base=project_of_data(folder))
+    named_root = str(root) if root else None
+    path = resolve_root(named_root, env=env, base=project_of_data(folder))
     variable = env.get(ROOT_VARIABLE, "")
     relative = (
         bool(variable) and "://" not in variable and not Path(variable).expanduser().is_absolute()
@@ -54,8 +55,9 @@ def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path
         others.append(named)
     here = path.resolve() if isinstance(path, Path) else None
     distinct = dict.fromkeys(other.resolve() for other in others)
+    elsewhere = [other for other in distinct if other != here]
     given = bool(root) or (bool(variable) and not relative)
-    return ChosenRoot(path, given, tuple(other for other in distinct if other != here))
+    return ChosenRoot(path, given, tuple(elsewhere))
 
 
 def _upwards(folder: Path) -> Iterator[Path]:

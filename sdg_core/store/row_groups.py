@@ -174,20 +174,20 @@ class SelectionCounts:
 
 def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
     """What selecting came to in row groups; None where nothing was selected."""
-    found: list[SelectedRows] = []
-    usage: UsageByModel = {}
-    for footer in footers:
-        if footer is not None and footer.selection is not None:
-            found.append(footer.selection)
-            usage = add_usage(usage, footer.selection.usage)
-    if not found:
+    there = [footer.selection for footer in footers if footer is not None]
+    selections = [selection for selection in there if selection is not None]
+    if not selections:
         return None
-    return SelectionCounts(
-        dropped=sum(selection.dropped for selection in found),
-        fallback=sum(len(selection.fallback) for selection in found),
-        rejected=sum(selection.rejected for selection in found),
-        usage=usage,
-    )
+    dropped = 0
+    fallback = 0
+    rejected = 0
+    usage: UsageByModel = {}
+    for selection in selections:
+        dropped += selection.dropped
+        fallback += len(selection.fallback)
+        rejected += selection.rejected
+        usage = add_usage(usage, selection.usage)
+    return SelectionCounts(dropped=dropped, fallback=fallback, rejected=rejected, usage=usage)
 
 
 def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageByColumn]:

@@ -40,7 +40,8 @@ def publish_together(files: Sequence[NewFile], *, commit_guard: CommitGuard) -> 
             cleanup.callback(one.discard)
             new.write(one.file)
             pending.append(one)
-        threads = cleanup.enter_context(ThreadPoolExecutor(min(_AT_ONCE, len(files)), "sdg-write"))
+        pool = ThreadPoolExecutor(min(_AT_ONCE, len(files)), "sdg-write")
+        threads = cleanup.enter_context(pool)
         deque(threads.map(lambda one: one.make_durable(), pending), maxlen=0)
         with commit_guard():
             if is_remote:

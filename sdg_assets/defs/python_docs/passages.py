@@ -33,13 +33,14 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     write_atomic(path, content)
     columns = [dg.TableColumn(field.name, str(field.type)) for field in table.schema]
     kinds = Counter(passage.kind for passage in found)
+    counts = {f"passages/{kind}": count for kind, count in sorted(kinds.items())}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(hashlib.sha256(content).hexdigest()),
         metadata={
             "dagster/row_count": table.num_rows,
             "dagster/uri": path.resolve().as_uri(),
             "dagster/column_schema": dg.TableSchema(columns=columns),
-            **{f"passages/{kind}": count for kind, count in sorted(kinds.items())},
+            **counts,
             "python_version": platform.python_version(),
             "preview": dg.MetadataValue.md(preview(found)),
         },

@@ -139,7 +139,8 @@ class RayExecutor:
         divisible = len(tasks) > batch
         try:
             chunk = await _chunk(pool, tasks)
-            payload = await self._do(chunk, deaths=DEATHS - 1 if divisible else DEATHS)
+            deaths = DEATHS - 1 if divisible else DEATHS
+            payload = await self._do(chunk, deaths=deaths)
         except _ChunkLostError as error:
             if not divisible:
                 return [Failed(str(error), kind="worker")] * len(tasks)

@@ -139,7 +139,9 @@ class OpenItem(OpenSource):
             for record in _each(call_user(self._reader.expand, self._item)):
                 if not isinstance(record, Mapping | Failed | Filtered):
                     raise TypeError(f"expand gave a {type(record).__name__}, not a mapping")
-                yield dict(record) if isinstance(record, Mapping) else record
+                if isinstance(record, Mapping):
+                    record = dict(record)
+                yield record
         except Exception as error:  # user code may raise anything
             raise SourceError(f"cannot be read: {what_raised(error)}") from error
 

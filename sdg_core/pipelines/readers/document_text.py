@@ -117,16 +117,16 @@ def pdf_record(content: bytes, _: str | None = None) -> Found:
     except pypdfium2.PdfiumError as error:
         raise _not_pdf(content, str(error)) from error
     try:
-        pages = [_page_text(page) for page in document]
+        texts = [_page_text(page) for page in document]
         title = document.get_metadata_value("Title")
     except pypdfium2.PdfiumError as error:
         raise SourceError(f"is a damaged PDF: {error}; replace it, or leave it out") from error
     finally:
         document.close()
-    text = "\n\n".join(page for page in pages if page)
+    text = "\n\n".join(filter(None, texts))
     if not text:
         return Filtered("no text (scanned pages need OCR first)")
-    return {"content": text, "title": title or None, "pages": len(pages)}
+    return {"content": text, "title": title or None, "pages": len(texts)}
 
 
 def _page_text(page: Any) -> str:
@@ -164,7 +164,7 @@ def docx_record(content: bytes, _: str | None = None) -> Found:
         raise SourceError(
             f"is not a Word document: {reason}; save it as .docx, or leave it out"
         ) from error
-    text = "\n\n".join(block for block in blocks if block)
+    text = "\n\n".join(filter(None, blocks))
     if not text:
         return Filtered("no text")
     return {"content": text, "title": title or None}

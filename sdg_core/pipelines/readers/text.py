@@ -62,7 +62,10 @@ def read_text(file: SeedFile, config: FileSources) -> Iterator[Record]:
     except UnicodeDecodeError as error:
         raise _not_text(config.encoding, error, at=error.start) from error
     text = text.removeprefix("\ufeff")
-    yield _front_matter(text) if config.front_matter else {"content": text}
+    if config.front_matter:
+        yield _front_matter(text)
+    else:
+        yield {"content": text}
 
 
 def read_json_lines(file: SeedFile, config: FileSources) -> Iterator[Record]:
