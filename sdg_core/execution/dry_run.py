@@ -204,14 +204,6 @@ def _action(version: Version, *, started: bool) -> Action:
     return "new version" if started else "start"
 
 
-def _going_on(version: Version) -> tuple[str, ...]:
-    return (
-        (f"version {version.layout.name} has this config: resuming it",)
-        if version.metadata is not None
-        else ()
-    )
-
-
 def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:
     """That fewer cells may have to be made than are counted, because seed rows are as before."""
     to_make = [item.column for item in columns if item.to_make]

@@ -24,9 +24,8 @@ from sdg_core.processing.card import dataset_card
 from sdg_core.processing.evaluation_sets import OpenSource
 from sdg_core.processing.images import ROWS_PER_PART as IMAGE_ROWS_PER_PART
 from sdg_core.processing.images import WithImages, image_columns
-from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
+from sdg_core.processing.removed import RemovedRecords, removals, write_clusters
 from sdg_core.processing.row_processors import (
-    Outcome,
     RowProcessors,
     open_row_processors,
     removes_everything,
@@ -122,7 +121,7 @@ def process(
             total_num_batches=len(plan.row_groups),
             post_generation_state="started",
             post_generation_processed=False,
-            **NOTHING_REMOVED,
+            **removals(()),
         )
     failpoint("processing.after_start")
     transforms = _transforms(plan)
@@ -145,38 +144,17 @@ def process(
     )
     with commit_guard():
         write_atomic(version.card, card.encode())
-        _seal(version, rows.outcomes)
+        update_metadata(
+            version,
+            post_generation_state="complete",
+            post_generation_processed=True,
+            **removals(rows.outcomes),
+        )
     failpoint("processing.after_seal")
     outputs = tuple(version.processed / name for name in output_names(plan))
     removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
     return ProcessingResult(
         version, num_rows, outputs, already_done=False, removed_by_processor=removed
-    )
-
-
-def _seal(version: VersionLayout, outcomes: Sequence[Outcome]) -> None:
-    """Say in `metadata.json` that the output is complete, and what each processor kept and removed."""
-    kept: dict[str, int] = {}
-    removed: dict[str, int] = {}
-    marks: dict[str, str] = {}
-    methods: dict[str, str] = {}
-    examples: dict[str, str] = {}
-    for outcome in outcomes:
-        kept[outcome.name] = outcome.kept
-        removed[outcome.name] = outcome.removed
-        marks[outcome.name] = outcome.mark
-        methods[outcome.name] = outcome.method
-        if outcome.example is not None:
-            examples[outcome.name] = outcome.example
-    update_metadata(
-        version,
-        post_generation_state="complete",
-        post_generation_processed=True,
-        kept_by_processor=kept,
-        removed_by_processor=removed,
-        processor_marks=marks,
-        processor_methods=methods,
-        removal_examples=examples,
     )
 
 
@@ -309,7 +287,7 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
 def reopen(version: VersionLayout) -> None:
     """Remove the seal, then card and processed output; a crash in between leaves what the next processing replaces."""
     update_metadata(
-        version, post_generation_state="none", post_generation_processed=False, **NOTHING_REMOVED
+        version, post_generation_state="none", post_generation_processed=False, **removals(())
     )
     failpoint("reopen.after_unseal")
     with store_errors("remove", version.card):

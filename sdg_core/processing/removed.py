@@ -5,7 +5,7 @@ underscore stands before it. `<processor>.clusters.parquet` has a row for each r
 `kept`. The key-value metadata `sdg_method` names the algorithm with the version of what computed it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -18,14 +18,29 @@ from sdg_core.processing.row_processors import Outcome, Reasons
 from sdg_core.store.staged_output import StagedOutput
 
 METHOD_KEY = b"sdg_method"
-NOTHING_REMOVED: Mapping[str, Any] = {
-    "kept_by_processor": {},
-    "removed_by_processor": {},
-    "processor_marks": {},
-    "processor_methods": {},
-    "removal_examples": {},
-}
-"""The fields of `metadata.json` on removed records while there is no finished dataset."""
+
+
+def removals(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
+    """The fields of `metadata.json` on removed records; without outcomes those of a version that has no finished dataset."""
+    kept: dict[str, int] = {}
+    removed: dict[str, int] = {}
+    marks: dict[str, str] = {}
+    methods: dict[str, str] = {}
+    examples: dict[str, str] = {}
+    for outcome in outcomes:
+        kept[outcome.name] = outcome.kept
+        removed[outcome.name] = outcome.removed
+        marks[outcome.name] = outcome.mark
+        methods[outcome.name] = outcome.method
+        if outcome.example is not None:
+            examples[outcome.name] = outcome.example
+    return {
+        "kept_by_processor": kept,
+        "removed_by_processor": removed,
+        "processor_marks": marks,
+        "processor_methods": methods,
+        "removal_examples": examples,
+    }
 
 
 class RemovedRecords:
