@@ -80,7 +80,7 @@ class Problem:
         return f"{where}: {self.message}"
 
 
-_SHOWN_PROBLEMS = 100
+_MAX_SHOWN_PROBLEMS = 100
 
 
 class ConfigError(SdgError):
@@ -89,9 +89,9 @@ class ConfigError(SdgError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        shown = [f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS]]
-        if len(self.problems) > _SHOWN_PROBLEMS:
-            shown.append(f"  and {len(self.problems) - _SHOWN_PROBLEMS} more")
+        shown = [f"  {problem}" for problem in self.problems[:_MAX_SHOWN_PROBLEMS]]
+        if len(self.problems) > _MAX_SHOWN_PROBLEMS:
+            shown.append(f"  and {len(self.problems) - _MAX_SHOWN_PROBLEMS} more")
         super().__init__("\n".join([f"{source}: {counted(len(self.problems), 'problem')}", *shown]))
 
 

@@ -16,7 +16,7 @@ _ESCAPES = (b"\\", b"%", b"&")
 """What these signs begin with."""
 _NAMED = {'"': "quot", "'": "apos", "&": "amp", "<": "lt", ">": "gt"}
 _PIECE = 2**18
-_LONGEST_SPELLING = 2**16
+_MAX_SPELLING_LENGTH = 2**16
 _PLACEHOLDERS = frozenset(
     "lm-studio not-needed not-required no-key-required sk-no-key-required your-api-key api-key".split()
 )
@@ -108,7 +108,7 @@ def _replaced(pattern: re.Pattern[bytes], mark: bytes, body: bytes) -> bytes:
     done = 0
     for start in range(0, len(body), _PIECE):
         end = start + _PIECE
-        for found in pattern.finditer(body, max(start, done), end + _LONGEST_SPELLING):
+        for found in pattern.finditer(body, max(start, done), end + _MAX_SPELLING_LENGTH):
             if found.start() >= end:
                 break
             kept += (body[done : found.start()], mark)

@@ -9,7 +9,7 @@ import orjson
 
 from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.assets.spec import FileSpec
-from sdg_assets.checks.rules import Measured, Rule
+from sdg_assets.checks.rules import Rule, RuleResult
 from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_assets.resources import store_of_run
@@ -83,9 +83,9 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
 
 def check_dataset(
     ref: Ref, *, rules: dict[str, Rule], chosen: set[str], root: str | None
-) -> Iterator[tuple[str, Measured]]:
+) -> Iterator[tuple[str, RuleResult]]:
     """The chosen checks of a dataset or pipeline, measured. Raises SdgError if it cannot be opened."""
-    from sdg_assets.checks.rule_evaluation import measure
+    from sdg_assets.checks.rule_evaluation import evaluate_rule
 
     opened = open_file(ref.path, root=root)
     if all_current(ref) in chosen:
@@ -97,10 +97,10 @@ def check_dataset(
         if ROW_COUNT in chosen:
             yield ROW_COUNT, _row_count(opened, frame)
         for name, rule in declared:
-            yield name, measure(rule, frame)
+            yield name, evaluate_rule(rule, frame)
 
 
-def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> Measured:
+def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> RuleResult:
     """What failed is not at fault here: the row count judges that."""
     others = [partition for partition in partitions if not partition.is_current]
     description = "all are there"
@@ -108,7 +108,7 @@ def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> Measured
         states = sorted({str(partition.state) for partition in others})
         indices = api.format_ranges([partition.index for partition in others])
         description = f"{', '.join(states)}: {indices}"
-    return Measured(
+    return RuleResult(
         passed=not others,
         value=len(partitions) - len(others),
         bound=f"{len(partitions)} {what}",
@@ -116,13 +116,13 @@ def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> Measured
     )
 
 
-def _row_count(opened: Opened, frame: "pl.LazyFrame") -> Measured:
+def _row_count(opened: Opened, frame: "pl.LazyFrame") -> RuleResult:
     import polars as pl
 
     length = frame.select(pl.len()).collect(engine="streaming")
     rows = int(length.item())
     counts = opened.row_counts()
-    return Measured(
+    return RuleResult(
         passed=rows == counts.expected and not counts.unlisted,
         value=rows,
         bound=f"exactly {counts.expected}",

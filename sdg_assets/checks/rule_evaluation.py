@@ -10,9 +10,9 @@ from sdg_assets.checks.rules import (
     DistinctShare,
     Length,
     Mean,
-    Measured,
     NullShare,
     Rule,
+    RuleResult,
     Unique,
 )
 from sdg_core.counts import counted
@@ -20,11 +20,11 @@ from sdg_core.counts import counted
 MAX_SHOWN_VALUES = 20
 
 
-def measure(rule: Rule, frame: pl.LazyFrame) -> Measured:
+def evaluate_rule(rule: Rule, frame: pl.LazyFrame) -> RuleResult:
     """Measure one rule. A column that is not there, or of an unfit type, is a verdict too, not an error."""
     fault = _fault(rule, frame.collect_schema())
     if fault is not None:
-        return Measured(passed=False, value=None, bound="", description=fault)
+        return RuleResult(passed=False, value=None, bound="", description=fault)
     match rule:
         case Unique():
             return _unique(rule, frame)
@@ -86,7 +86,7 @@ def _row(frame: pl.LazyFrame) -> dict[str, Any]:
     return frame.collect(engine="streaming").row(0, named=True)
 
 
-def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
+def _unique(rule: Unique, frame: pl.LazyFrame) -> RuleResult:
     values = _values(frame, rule.columns)
     keys = values.select(pl.struct(rule.columns).alias("key"))
     counts = keys.group_by("key").agg(pl.len().alias("records"))
@@ -94,7 +94,7 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
     most_alike = pl.col("records").max()
     found = _row(counts.select(repeats.alias("duplicates"), most_alike.alias("most alike")))
     duplicates = int(found["duplicates"])
-    return Measured(
+    return RuleResult(
         passed=duplicates <= rule.at_most,
         value=duplicates,
         bound=f"at most {rule.at_most}",
@@ -103,12 +103,12 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
     )
 
 
-def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
+def _null_share(rule: NullShare, frame: pl.LazyFrame) -> RuleResult:
     nulls = pl.col(rule.column).null_count().alias("nulls")
     values = _values(frame, [rule.column])
     found = _row(values.select(nulls, pl.len().alias("records")))
     share = found["nulls"] / found["records"] if found["records"] else 0.0
-    return Measured(
+    return RuleResult(
         passed=share <= rule.at_most,
         value=share,
         bound=f"at most {rule.at_most:g}",
@@ -117,7 +117,7 @@ def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
     )
 
 
-def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
+def _length(rule: Length, frame: pl.LazyFrame) -> RuleResult:
     values = _values(frame, [rule.column])
     text = values.collect_schema()[rule.column] == pl.String
     length = pl.col(rule.column).str.len_chars() if text else pl.col(rule.column).list.len()
@@ -139,7 +139,7 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
     for name in ("shortest", "mean", "longest"):
         if found[name] is not None:
             details[name] = float(found[name])
-    return Measured(
+    return RuleResult(
         passed=share <= rule.share_outside,
         value=share,
         bound=f"length {rule}; share outside at most {rule.share_outside:g}",
@@ -148,7 +148,7 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
     )
 
 
-def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
+def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> RuleResult:
     given = _values(frame, [rule.column]).drop_nulls()
     counts = given.group_by(rule.column).agg(pl.len().alias("records"))
     records = pl.col("records").sum()
@@ -156,7 +156,7 @@ def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
     distinct = int(found["distinct"])
     values = int(found["values"] or 0)
     share = distinct / values if values else None
-    return Measured(
+    return RuleResult(
         passed=rule.allow(share),
         value=share,
         bound=str(rule),
@@ -165,7 +165,7 @@ def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
     )
 
 
-def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
+def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> RuleResult:
     values = _values(frame, [rule.column]).drop_nulls().select(pl.col(rule.column).cast(pl.String))
     counts = values.group_by(rule.column).agg(pl.len().alias("records")).collect(engine="streaming")
     total = int(counts["records"].sum())
@@ -186,7 +186,7 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     details = {}
     for name in (*rule.shares, *shown):
         details[f"share/{name}"] = shares.get(name, 0.0)
-    return Measured(
+    return RuleResult(
         passed=not faults,
         value=float(len(faults)),
         bound=bound,
@@ -195,7 +195,7 @@ def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
     )
 
 
-def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
+def _mean(rule: Mean, frame: pl.LazyFrame) -> RuleResult:
     value = pl.col(rule.column).cast(pl.Float64)
     measures = _values(frame, [rule.column]).select(
         value.mean().alias("mean"),
@@ -209,7 +209,7 @@ def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
     known = mean if mean is not None else "unknown"
     values = counted(found["values"], "value")
     details = {name: number for name, number in found.items() if number is not None}
-    return Measured(
+    return RuleResult(
         passed=rule.allow(mean),
         value=mean,
         bound=str(rule),

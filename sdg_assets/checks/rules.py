@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 
 @dataclass(frozen=True)
-class Measured:
+class RuleResult:
     """A verdict with its number: what was measured, what is allowed, and more to look at."""
 
     passed: bool

@@ -1,8 +1,8 @@
 """Turns the engine's events into Dagster's, as they happen.
 
 Files can be finished faster than Dagster writes events one at a time (7 to 14 ms each). So a thread of the recorder's own writes
-them, in micro-batches: whatever has finished within LINGER of the first, at most MOST. Files are the truth, so a batch that is
-lost with its process is recorded by the next run, which finds the files and adopts them. Every ending but a killed process
+them, in micro-batches: whatever has finished within LINGER of the first, at most MAX_EVENTS. Files are the truth. A batch that
+is lost with its process is recorded by the next run, which finds the files and adopts them. Every ending but a killed process
 writes what has finished.
 """
 
@@ -23,9 +23,9 @@ from sdg_assets import dagster_private
 
 LINGER = 0.2
 """Seconds that a finished file waits at most for others to be recorded with."""
-MOST = 200
+MAX_EVENTS = 200
 """Events of a batch."""
-MOST_RETURNED = 1000
+MAX_RETURNED = 1000
 """Events that a run in the caller's own process gives back, as `dg.materialize` shows them in its result."""
 
 Made = TypeVar("Made")
@@ -127,7 +127,7 @@ class Recorder(ABC, Generic[Made]):
         if (
             multiprocessing.parent_process() is None
         ):  # else it would only be sent to another process, which drops it
-            self._returned += events[: MOST_RETURNED - len(self._returned)]
+            self._returned += events[: MAX_RETURNED - len(self._returned)]
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -151,7 +151,7 @@ class Recorder(ABC, Generic[Made]):
         """What has finished within LINGER of the first, and whether more may come."""
         batch: list[tuple[Made, float]] = []
         until: float | None = None
-        while len(batch) < MOST:
+        while len(batch) < MAX_EVENTS:
             timeout = None
             if until is not None:
                 timeout = max(0.0, until - time.monotonic())

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
 _TYPE_CHARACTERS = 60
-_MOST_COLUMNS = 1_000
+_MAX_COLUMNS = 1_000
 """The last ones are shown: seed columns come first, and may be any number."""
-LONGEST = 300
+MAX_LENGTH = 300
 """Characters of a value that a preview shows."""
 STYLES: Mapping[RowGroupState, str] = {
     RowGroupState.MISSING: "dim",
@@ -86,7 +86,7 @@ def plan(
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
-    shown = [*compiled.schema][-_MOST_COLUMNS:]
+    shown = [*compiled.schema][-_MAX_COLUMNS:]
     left_out = len(compiled.schema) - len(shown)
     if left_out:
         columns.add_row(f"({left_out:,} more, all of them in --json)", "", "")
@@ -180,7 +180,7 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
         print_json(result.table.to_pylist())
     else:
         console = stdout()
-        longest = None if full else LONGEST
+        longest = None if full else MAX_LENGTH
         for number, lines in result.shown(longest=longest):
             console.print(f"--- record {number}", style="dim")
             print_values(console, lines)

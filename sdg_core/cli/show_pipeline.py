@@ -23,7 +23,7 @@ from sdg_core.cli.show_versions import run_table
 from sdg_core.cli.tables import print_values, stdout, two_columns
 from sdg_core.counts import all_of, counted
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 _STYLES = {
     "missing": "dim",
     "partial": "yellow",
@@ -119,11 +119,13 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
         table.add_row(
             "replayed", f"{counted(result.replayed, 'reply')} from the journal, not paid for again"
         )
-    for locator, failure in result.failures[:_SHOWN]:
+    for locator, failure in result.failures[:_MAX_SHOWN]:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
         table.add_row("failure", f"{where}, attempt {failure.attempts}: {failure.message}")
-    if len(result.failures) > _SHOWN:
-        table.add_row("", f"and {len(result.failures) - _SHOWN:,} more; see `sdg status --json`")
+    if len(result.failures) > _MAX_SHOWN:
+        table.add_row(
+            "", f"and {len(result.failures) - _MAX_SHOWN:,} more; see `sdg status --json`"
+        )
     console.print(table)
     for line in run_costs(result):
         console.print(line, soft_wrap=True)
@@ -197,7 +199,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
 
 
 def _troubles(data: Mapping[str, Any], table: Table) -> None:
-    for failure in data["failures"]["tasks"][:_SHOWN]:
+    for failure in data["failures"]["tasks"][:_MAX_SHOWN]:
         where = f"{failure['source']}, task {failure['task'] or 'all'}, {failure['stage']}"
         table.add_row("failure", f"{where}, attempt {failure['attempts']}: {failure['message']}")
     for fault in data["faults"]:
@@ -226,11 +228,11 @@ def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
     sources = counted(sum(len(keys) for keys in found.to_make.values()), "source")
     partitions = counted(len(found.to_make), "partition")
     table.add_row("to make", f"{sources} in {partitions}")
-    for key, names in [*found.to_make.items()][:_SHOWN]:
-        more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-        table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}{more}")
-    if len(found.to_make) > _SHOWN:
-        table.add_row("", f"and {len(found.to_make) - _SHOWN:,} more; see `sdg plan --json`")
+    for key, names in [*found.to_make.items()][:_MAX_SHOWN]:
+        more = f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
+        table.add_row("", f"{key}: {', '.join(names[:_MAX_SHOWN])}{more}")
+    if len(found.to_make) > _MAX_SHOWN:
+        table.add_row("", f"and {len(found.to_make) - _MAX_SHOWN:,} more; see `sdg plan --json`")
     for key, names in found.removed.items():
         table.add_row("removed", f"{key}: {', '.join(names)}")
     console.print(table)

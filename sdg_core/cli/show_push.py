@@ -9,7 +9,7 @@ from sdg_core.cli.tables import stdout
 from sdg_core.counts import counted
 from sdg_core.errors import RefusedError
 
-SHOWN = 20
+MAX_SHOWN = 20
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -19,14 +19,14 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     visibility = "private" if private else "public"
     created = f", which does not exist yet and will be {visibility}" if plan.creates else ""
     console.print(f"to {plan.endpoint}/datasets/{plan.repo}{created}:", soft_wrap=True)
-    for file in plan.files[:SHOWN]:
+    for file in plan.files[:MAX_SHOWN]:
         console.print(f"  {file.name}  {_size(file.size)}", soft_wrap=True)
-    if len(plan.files) > SHOWN:
-        console.print(f"  and {counted(len(plan.files) - SHOWN, 'more file')}")
-    for name in plan.stale[:SHOWN]:
+    if len(plan.files) > MAX_SHOWN:
+        console.print(f"  and {counted(len(plan.files) - MAX_SHOWN, 'more file')}")
+    for name in plan.stale[:MAX_SHOWN]:
         console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
-    if len(plan.stale) > SHOWN:
-        console.print(f"  and {counted(len(plan.stale) - SHOWN, 'more file', 'are')} removed")
+    if len(plan.stale) > MAX_SHOWN:
+        console.print(f"  and {counted(len(plan.stale) - MAX_SHOWN, 'more file', 'are')} removed")
     files = counted(len(plan.files), "file")
     unchanged = counted(plan.unchanged, "file", "are")
     console.print(f"{files}, {_size(plan.size)}; {unchanged} up to date")

@@ -75,14 +75,14 @@ def in_language(message: str, language: str) -> str:
     return message.replace(QUOTE_TRUTH, "a boolean is not text: quote it to make it text")
 
 
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Bytes of a name that becomes the name of a file: file systems take 255, temporary names and suffixes included."""
 
 
 def _for_files(name: str) -> str:
-    if len(name.encode()) > LONGEST_NAME:
+    if len(name.encode()) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"the name has {len(name.encode()):,} bytes; as the name of a file it can have {LONGEST_NAME}"
+            f"the name has {len(name.encode()):,} bytes; as the name of a file it can have {MAX_NAME_LENGTH}"
         )
     return name
 

@@ -5,12 +5,14 @@ from typing import Any
 
 from sdg_core.config.yaml_document import Path
 
-Found = list[tuple[Path, str]]
+Problems = list[tuple[Path, str]]
 
 
-def apply_environment(raw: dict[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any], Found]:
+def apply_environment(
+    raw: dict[str, Any], env: Mapping[str, str]
+) -> tuple[dict[str, Any], Problems]:
     """The raw config with its simulated providers switched to servers, and what is wrong with the variables."""
-    problems: Found = []
+    problems: Problems = []
     providers, switched = _switch_providers(mappings(raw.get("model_providers")), env, problems)
     if not switched:
         return raw, problems
@@ -32,7 +34,7 @@ def apply_environment(raw: dict[str, Any], env: Mapping[str, str]) -> tuple[dict
 
 
 def _switch_providers(
-    given: list[dict[str, Any]], env: Mapping[str, str], problems: Found
+    given: list[dict[str, Any]], env: Mapping[str, str], problems: Problems
 ) -> tuple[list[dict[str, Any]], set[str]]:
     switched: set[str] = set()
     providers = []

@@ -330,13 +330,13 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
     return replace(parsed, config=config, dropped_columns=frozenset(names), column_places=places)
 
 
-_MOST_FAULTS = 1_000
+_MAX_FAULTS = 1_000
 """Faults of a file that are looked into; each is compared with what else there is."""
 
 
 def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
     found: dict[str, Problem] = {}
-    faults = error.errors()[:_MOST_FAULTS]
+    faults = error.errors()[:_MAX_FAULTS]
     renamed = renamed_keys(faults)
     language = _language(parsed.source) if parsed.document.lines else "Python"
     for item in faults:

@@ -110,7 +110,7 @@ _OF_SERVERS = frozenset(
     "top_k min_p repetition_penalty presence_penalty frequency_penalty stop logit_bias reasoning_effort thinking seed".split()
 )
 """Parameters that servers have and files hand on as they are."""
-_SHOWN_KEYS = 12
+_MAX_SHOWN_KEYS = 12
 _SECTIONS = ("model_providers", "model_configs", "run", "seed_config")
 
 
@@ -217,7 +217,7 @@ def _keys_in(section: str) -> set[str]:
 def _listed(keys: Collection[str]) -> str:
     if not keys:
         return ""
-    shown = sorted(keys)[:_SHOWN_KEYS]
+    shown = sorted(keys)[:_MAX_SHOWN_KEYS]
     if len(keys) > len(shown):
         shown.append("...")
     return f"; there is {', '.join(shown)}"

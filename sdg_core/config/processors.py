@@ -47,7 +47,7 @@ RuleName = Literal[
     "repeated_ngrams",
     "language",
 ]
-MOST: dict[str, float] = {
+MAX_BOUNDS: dict[str, float] = {
     "words": math.inf,
     "mean_word_length": math.inf,
     "symbol_to_word_ratio": math.inf,
@@ -75,7 +75,7 @@ class QualityBounds(ConfigModel):
             raise ValueError(
                 f"at_least {self.at_least:g} is above at_most {self.at_most:g}: no text could pass"
             )
-        most = MOST.get(self.rule, 1)
+        most = MAX_BOUNDS.get(self.rule, 1)
         for name, value in (("at_least", self.at_least), ("at_most", self.at_most)):
             if value is not None and value > most:
                 raise ValueError(

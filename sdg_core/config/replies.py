@@ -90,7 +90,7 @@ class Score(ConfigModel):
     options: Options
 
 
-def _unlike(scores: tuple[Score, ...]) -> tuple[Score, ...]:
+def _distinct(scores: tuple[Score, ...]) -> tuple[Score, ...]:
     names = [score.name for score in scores]
     for name in names:
         if names.count(name) > 1:
@@ -98,7 +98,7 @@ def _unlike(scores: tuple[Score, ...]) -> tuple[Score, ...]:
     return scores
 
 
-Scores = Annotated[tuple[Score, ...], Field(min_length=1), AfterValidator(_unlike)]
+Scores = Annotated[tuple[Score, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class MediaContext(ConfigModel):
@@ -126,7 +126,7 @@ class AudioContext(MediaContext):
 
 
 class VideoContext(MediaContext):
-    """Films. video_format: of base64 data that does not show it."""
+    """Videos. video_format: of base64 data that does not show it."""
 
     modality: Literal["video"] = "video"
     video_format: Literal["mp4", "webm", "mov", "mpeg", "avi"] | None = None

@@ -48,7 +48,7 @@ class DocumentSyntaxError(Exception):
         self.line = line
 
 
-_LONGEST_NUMBER = 400
+_MAX_NUMBER_LENGTH = 400
 """Digits of an integer: real numbers have up to 309."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where YAML 1.1 counts lines."""
@@ -58,7 +58,7 @@ MAX_REPEATED = 100_000
 """Values of a document that has more of them than characters, which only aliases and merge keys bring about."""
 MAX_CHARACTERS = 64 * 2**20
 MAX_DEPTH = 200
-_MOST_EVENTS = 2 * MAX_VALUES + 4
+_MAX_EVENTS = 2 * MAX_VALUES + 4
 """What a parser may report of so many values and their keys, the stream and the document."""
 _MAX_STEPS = 16 * 2**20
 """Keys and places on the paths to all values together: many values deep down take as much memory."""
@@ -137,7 +137,7 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
             f'{text} has leading zeros; quote it to keep it as text ("{text}"), or leave them out',
             node.start_mark,
         )
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _MAX_NUMBER_LENGTH:
         raise yaml.constructor.ConstructorError(
             None,
             None,
@@ -337,7 +337,7 @@ def _check_size(text: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent)
             if depth > MAX_DEPTH:
                 raise DocumentSyntaxError("nested too deeply", None)
-            if values > _MOST_EVENTS:
+            if values > _MAX_EVENTS:
                 raise DocumentSyntaxError(f"more than {MAX_VALUES:,} values", None)
     except yaml.YAMLError:  # reported with its place when the document is composed
         return

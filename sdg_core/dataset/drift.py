@@ -18,7 +18,7 @@ from sdg_core.store.layout import VersionLayout
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.seed_manifest import describe_seed_change, read_seed_content
 
-_SHOWN = 20
+_MAX_SHOWN = 20
 _WIDTH = 100
 _SOURCE = "source_hash"
 _FUNCTIONS = ("generator_function", "validation_function", "client")
@@ -37,8 +37,8 @@ def describe_drift(old: VersionLayout, plan: DatasetPlan) -> list[str]:
     except (DocumentSyntaxError, ValidationError):
         return [f"({old.config} cannot be understood, so the changes cannot be named)", *seeds]
     lines = [*_differences(hashed_fields(before), hashed_fields(plan.config), ""), *seeds]
-    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return [*lines[:_SHOWN], *more] or ["seed data: its content changed"]
+    more = [f"... and {len(lines) - _MAX_SHOWN} more"] if len(lines) > _MAX_SHOWN else []
+    return [*lines[:_MAX_SHOWN], *more] or ["seed data: its content changed"]
 
 
 def _differences(before: Any, after: Any, path: str) -> Iterator[str]:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-LONGEST = 300
+MAX_LENGTH = 300
 """Characters of a value that are shown."""
 
 
-def shown_value(value: Any, *, longest: int | None = LONGEST) -> str:
+def shown_value(value: Any, *, longest: int | None = MAX_LENGTH) -> str:
     """A value for people: text as it is, structs and lists as JSON; cut off at `longest` characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if longest is None or len(text) <= longest:

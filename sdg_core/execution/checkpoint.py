@@ -87,7 +87,7 @@ class Checkpointer:
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
-            await asyncio.to_thread(self._give_back, observer)
+            await asyncio.to_thread(self._release, observer)
             if not keeping.cancelled():
                 keeping.result()
 
@@ -111,7 +111,7 @@ class Checkpointer:
             self._turn = mine[0]
             self._index()
 
-    def _give_back(self, observer: Observer) -> None:
+    def _release(self, observer: Observer) -> None:
         """Let others have the turn at once; above all those that want the whole version."""
         try:
             if self._turn is not None:

@@ -46,7 +46,7 @@ class ClaimedWork:
         self._held = held
         self._plan = plan
         self._version = version
-        self._tell = observer
+        self._notify = observer
         self._named: set[str] = set()
         self._refuses = plan.config.run.when_claimed == "refuse"
 
@@ -93,7 +93,7 @@ class ClaimedWork:
         others = await asyncio.to_thread(self._held.others, keys)
         free = [index for index, key in zip(indices, keys, strict=True) if key not in others]
         if free:
-            self._tell(Notice(f"row groups {format_ranges(free)} are free: continuing"))
+            self._notify(Notice(f"row groups {format_ranges(free)} are free: continuing"))
         else:
             self._name([*others.values()])
         return free
@@ -103,7 +103,7 @@ class ClaimedWork:
         for other in others:
             if other.holder not in self._named:
                 self._named.add(other.holder)
-                self._tell(Notice(f"{other}; doing the rest first, then waiting for it"))
+                self._notify(Notice(f"{other}; doing the rest first, then waiting for it"))
 
     def _look_again(self, statuses: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
         """What is on disk of row groups now that they are claimed."""

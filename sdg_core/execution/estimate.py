@@ -22,7 +22,7 @@ from sdg_core.execution.dry_run import plan_columns
 from sdg_core.execution.extrapolation import scaled
 from sdg_core.execution.make_sample import Sample, make_sample
 from sdg_core.execution.open_row_group import expand_to_whole_group
-from sdg_core.execution.skips_ahead import MOST_RECORDS, SkipsAhead, look_ahead
+from sdg_core.execution.skips_ahead import MAX_RECORDS, SkipsAhead, look_ahead
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -167,7 +167,7 @@ async def make_estimate(
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
-    looked_at = sorted({*spread(remaining, MOST_RECORDS), *spread(remaining, sample)})
+    looked_at = sorted({*spread(remaining, MAX_RECORDS), *spread(remaining, sample)})
     loop = asyncio.get_running_loop()
     skips = await asyncio.to_thread(
         look_ahead, plan, looked_at, seeds=seeds, models=models, loop=loop, clock=clock

@@ -23,7 +23,7 @@ from sdg_core.execution.context import OnRowGroup, RunContext
 from sdg_core.execution.loop import RowGroupRun
 from sdg_core.execution.replay import open_journal
 from sdg_core.execution.run_history import in_history
-from sdg_core.execution.summary import RunSummary, Tally
+from sdg_core.execution.summary import RunCounter, RunSummary
 from sdg_core.generators.samplers.group_sampler import measure_acceptance
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import Ledger
@@ -70,7 +70,7 @@ async def agenerate(
     before = scan_version(dataset, version.layout)
     work = _plan_work(before, indices)
     await _check_constraints(version, plan, dataset.seeds)
-    tally = Tally(on_event)
+    tally = RunCounter(on_event)
     lacks = any(status.remaining for status in work)
     async with open_models_of(
         plan, env=dataset.env, needed=lacks, on_notice=lambda message: tally(Notice(message))
@@ -93,14 +93,16 @@ async def agenerate(
                 takes_samples=not version.is_forced,
             )
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
-            stock = Checkpointer(version.layout, plan, before, turns=index_turns(ledger, **place))
+            checkpointer = Checkpointer(
+                version.layout, plan, before, turns=index_turns(ledger, **place)
+            )
             with (
                 in_history(ledger, **place, resume=mode, tally=tally),
-                _stock_taken_of_failure(stock, models),
+                _checkpoint_of_failure(checkpointer, models),
             ):
-                async with stock.kept(sleep=context.sleep, observer=tally):
+                async with checkpointer.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
-            statuses = await stock.take_in_turn(models.spending, sleep=context.sleep)
+            statuses = await checkpointer.take_in_turn(models.spending, sleep=context.sleep)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
     return _with_costs(summary, dataset, statuses, models)
@@ -121,7 +123,7 @@ def _with_costs(
     )
 
 
-def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
+def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: RunCounter) -> Version:
     """The version, made if it is not there; says what people should know of it."""
     version = create_or_resume(dataset.layout, version, plan)
     adopt_estimate(dataset.layout, version.layout)
@@ -132,15 +134,15 @@ def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally
 
 
 @contextmanager
-def _stock_taken_of_failure(stock: Checkpointer, models: ModelPool) -> Iterator[None]:
-    """Take stock if the block fails."""
+def _checkpoint_of_failure(checkpointer: Checkpointer, models: ModelPool) -> Iterator[None]:
+    """Take checkpointer if the block fails."""
     try:
         yield
     except BaseException:
         with suppress(
             StoreError
         ):  # the files are the truth, and the reason for stopping matters more
-            stock.take(models.spending)
+            checkpointer.take(models.spending)
         raise
 
 

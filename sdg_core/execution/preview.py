@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.shown_tables import LONGEST, as_html, shown_value
+from sdg_core.dataset.shown_tables import MAX_LENGTH, as_html, shown_value
 from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.make_sample import Prompts, make_sample
 from sdg_core.execution.stop_rules import unless_stalled
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def shown_messages(
-    messages: Iterable[Message], *, longest: int | None = LONGEST
+    messages: Iterable[Message], *, longest: int | None = MAX_LENGTH
 ) -> list[tuple[str, str]]:
     """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
     names = {"user": "prompt"}
@@ -61,7 +61,7 @@ class Preview:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def shown(self, *, longest: int | None = LONGEST) -> list[tuple[int, list[tuple[str, str]]]]:
+    def shown(self, *, longest: int | None = MAX_LENGTH) -> list[tuple[int, list[tuple[str, str]]]]:
         """Each record's number, and names and texts as people read them: below a column the prompt that it was asked with.
 
         longest: characters of a text before it is cut off; None for all of it.
@@ -76,7 +76,7 @@ class Preview:
         return found
 
     def shown_prompt(
-        self, record: int, column: str, *, longest: int | None = LONGEST
+        self, record: int, column: str, *, longest: int | None = MAX_LENGTH
     ) -> list[tuple[str, str]]:
         """The messages that a column of a record was asked with; see `shown_messages`."""
         return shown_messages(self.prompts.get(record, {}).get(column, ()), longest=longest)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 from sdg_core.dataset.events import Notice
 from sdg_core.errors import LedgerError, RefusedError, RunAbortedError, SdgError
-from sdg_core.execution.summary import Tally
+from sdg_core.execution.summary import RunCounter
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.history import record_end, record_start
 
 
 @contextmanager
 def in_history(
-    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: Tally
+    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: RunCounter
 ) -> Iterator[None]:
     """Keep a record of the run that the block is, however it ends."""
 

@@ -21,7 +21,7 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.templates.engine import template_references
 from sdg_core.seeds.readers import Seeds
 
-MOST_RECORDS = 10_000
+MAX_RECORDS = 10_000
 """Records that are looked at; a share of so many is known to a hundredth."""
 
 Mask = NDArray[np.bool_]

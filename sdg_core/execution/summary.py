@@ -50,7 +50,7 @@ class RunSummary:
         }
 
 
-class Tally:
+class RunCounter:
     """Passes events on and keeps count of them."""
 
     def __init__(self, observer: Observer) -> None:

@@ -32,11 +32,11 @@ from sdg_core.filters.words import VERSION as WORDS_VERSION
 from sdg_core.plan.names import did_you_mean
 
 SEED = 1
-ROWS_AT_ONCE = 2048
+ROWS_PER_BATCH = 2048
 ROWS_MORE = 1 << 16
-TEXTS_AT_ONCE = 1024
+TEXTS_PER_BATCH = 1024
 """Texts whose words are computed at one time: few enough for the processor's cache."""
-SIGNATURES_AT_ONCE = 64
+SIGNATURES_PER_BATCH = 64
 """Signatures that are lists of numbers at one time."""
 ROUNDING = 1e-6
 Scores = Sequence[float | None] | None
@@ -124,8 +124,8 @@ class MinhashDuplicates:
             self._signatures.resize(
                 (self._count + max(len(series), ROWS_MORE), self._width), refcheck=False
             )
-        for start in range(0, len(series), TEXTS_AT_ONCE):
-            hashes, offsets = _shingles(series[start : start + TEXTS_AT_ONCE], self._ngram)
+        for start in range(0, len(series), TEXTS_PER_BATCH):
+            hashes, offsets = _shingles(series[start : start + TEXTS_PER_BATCH], self._ngram)
             stop = self._count + len(offsets) - 1
             self._signatures[self._count : stop] = self._signatures_of(hashes, offsets, self._width)
             self._count = stop
@@ -204,8 +204,8 @@ def rensa_signatures(
     from rensa import RMinHash
 
     slots = array("I")
-    for first in range(0, len(offsets) - 1, SIGNATURES_AT_ONCE):
-        bounds = offsets[first : first + SIGNATURES_AT_ONCE + 1]
+    for first in range(0, len(offsets) - 1, SIGNATURES_PER_BATCH):
+        bounds = offsets[first : first + SIGNATURES_PER_BATCH + 1]
         part = hashes[bounds[0] : bounds[-1]]
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(
             part, bounds - bounds[0], width, SEED
@@ -284,10 +284,10 @@ def unit_vectors(
 
 def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArray[np.int32]:
     labels = np.arange(len(units), dtype=np.int32)
-    for start in range(0, len(units), ROWS_AT_ONCE):
-        rows = units[start : start + ROWS_AT_ONCE]
-        for other in range(start, len(units), ROWS_AT_ONCE):
-            products = rows @ units[other : other + ROWS_AT_ONCE].T
+    for start in range(0, len(units), ROWS_PER_BATCH):
+        rows = units[start : start + ROWS_PER_BATCH]
+        for other in range(start, len(units), ROWS_PER_BATCH):
+            products = rows @ units[other : other + ROWS_PER_BATCH].T
             left, right = np.nonzero(products >= threshold - ROUNDING)
             pairs = (labels[left + start], labels[right + other])
             if (pairs[0] != pairs[1]).any():

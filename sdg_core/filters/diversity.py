@@ -12,7 +12,7 @@ from sdg_core.errors import FilterError
 from sdg_core.filters.deduplicate import unit_vectors
 from sdg_core.filters.words import LETTERS_AND_DIGITS, as_texts, ngrams, words_of
 
-ROWS_AT_ONCE = 2048
+ROWS_PER_BATCH = 2048
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -44,10 +44,10 @@ def nearest_neighbours(vectors: Any) -> Nearest | None:
     if len(units) < 2:
         return None
     best = np.full(len(units), -np.inf, dtype=np.float32)
-    for start in range(0, len(units), ROWS_AT_ONCE):
-        rows = units[start : start + ROWS_AT_ONCE]
-        for other in range(0, len(units), ROWS_AT_ONCE):
-            products = rows @ units[other : other + ROWS_AT_ONCE].T
+    for start in range(0, len(units), ROWS_PER_BATCH):
+        rows = units[start : start + ROWS_PER_BATCH]
+        for other in range(0, len(units), ROWS_PER_BATCH):
+            products = rows @ units[other : other + ROWS_PER_BATCH].T
             if other == start:
                 np.fill_diagonal(products, -np.inf)
             np.maximum(

@@ -15,9 +15,9 @@ from sdg_core.filters.words import mixed
 Signatures = NDArray[np.uint32]
 Labels = NDArray[np.int32]
 Places = NDArray[np.intp]
-PAIRS_AT_ONCE = 100_000
-ROWS_AT_ONCE = 4_096
-BANDS_AT_ONCE = 4
+PAIRS_PER_BATCH = 100_000
+ROWS_PER_BATCH = 4_096
+BANDS_PER_BATCH = 4
 """Bands whose keys are made together, because they lie together in memory; 8 bytes a row each."""
 FOUND = 0.99
 
@@ -41,8 +41,8 @@ def similar_components(signatures: Signatures, *, threshold: float) -> Labels:
     chosen, place = _different(signatures)
     bands, rows = bands_and_rows(threshold, width=signatures.shape[1])
     labels = np.arange(len(chosen), dtype=np.int32)
-    for first in range(0, bands, BANDS_AT_ONCE):
-        several = min(BANDS_AT_ONCE, bands - first)
+    for first in range(0, bands, BANDS_PER_BATCH):
+        several = min(BANDS_PER_BATCH, bands - first)
         columns = slice(first * rows, (first + several) * rows)
         for keys in _keys(signatures, columns, chosen, bands=several):
             labels = _joined_by_band(signatures, chosen, keys, labels, threshold=threshold)
@@ -58,8 +58,8 @@ def _different(signatures: Signatures) -> tuple[Places, Places]:
     place = np.argsort(order)[place]
     others = np.flatnonzero(chosen[place] != np.arange(len(place)))
     equal = [np.zeros(0, dtype=np.bool_)]
-    for start in range(0, len(others), PAIRS_AT_ONCE):
-        some = others[start : start + PAIRS_AT_ONCE]
+    for start in range(0, len(others), PAIRS_PER_BATCH):
+        some = others[start : start + PAIRS_PER_BATCH]
         equal.append((signatures[some] == signatures[chosen[place[some]]]).all(axis=1))
     unlike = others[~np.concatenate(equal)]  # of equal key all the same: looked at by themselves
     place[unlike] = len(chosen) + np.arange(len(unlike))
@@ -79,8 +79,8 @@ def _keys(
     kind = np.uint64 if together == 2 else np.uint32
     numbered = np.arange(places.start, places.start + len(places) // together, dtype=np.uint64)
     weights: NDArray[Any] = (mixed(numbered) | np.uint64(1)).reshape(bands, -1)
-    for start in range(0, count, ROWS_AT_ONCE):
-        some = slice(start, start + ROWS_AT_ONCE)
+    for start in range(0, count, ROWS_PER_BATCH):
+        some = slice(start, start + ROWS_PER_BATCH)
         part = signatures[some, columns] if chosen is None else signatures[chosen[some], columns]
         numbers: NDArray[Any] = part.view(kind).reshape(len(part), bands, -1)
         keys[:, some] = np.einsum("rbs,bs->br", numbers, weights)
@@ -159,8 +159,8 @@ def _similar(
 ) -> NDArray[np.bool_]:
     needed = threshold * signatures.shape[1] - 1e-9
     parts = [np.zeros(0, dtype=np.bool_)]
-    for start in range(0, len(left), PAIRS_AT_ONCE):
-        stop = start + PAIRS_AT_ONCE
+    for start in range(0, len(left), PAIRS_PER_BATCH):
+        stop = start + PAIRS_PER_BATCH
         equal = (signatures[left[start:stop]] == signatures[right[start:stop]]).sum(axis=1)
         parts.append(equal >= needed)
     return np.concatenate(parts)

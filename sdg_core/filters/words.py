@@ -78,7 +78,7 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
         )
     bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
     text = np.frombuffer(content, dtype=np.uint8)
-    blocks = np.searchsorted(bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_AT_ONCE))
+    blocks = np.searchsorted(bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_PER_BATCH))
     edges = np.unique([0, *blocks.tolist(), len(column)])
     parts = [
         _words_between(bounds[first : last + 1], text, first=first, pattern=pattern)
@@ -94,7 +94,7 @@ def _words_between(
     word. first: the row of the first text."""
     block = text[bounds[0] : bounds[-1]]
     edges = bounds - bounds[0]
-    inside, alone, after = _in_words(block, pattern)
+    inside, alone, after = _inside_words(block, pattern)
     changes = np.flatnonzero(np.diff(inside, prepend=False))
     starts = changes[0::2]
     stops = changes[1::2]
@@ -113,7 +113,7 @@ def _words_between(
     )
 
 
-def _in_words(
+def _inside_words(
     block: NDArray[np.uint8], pattern: str
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
     """Whether each byte of UTF-8 text belongs to a character of a word; where characters that are words of their own begin, and
@@ -212,7 +212,7 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values
 
 
-_BYTES_AT_ONCE = 1 << 18
+_BYTES_PER_BATCH = 1 << 18
 _BETWEEN = "\n"
 """Ends each text in the block: in no word of any pattern."""
 _FIRST_BYTES = np.array([2 ** (8 * count) - 1 for count in range(9)], dtype=np.uint64)

@@ -19,7 +19,7 @@ BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
 _PAUSE = 0.01
 """Seconds between two attempts to open a file that others are opening or closing."""
-_MOST_ROWS = 64
+_MAX_ROWS = 64
 """Rows that one statement inserts; SQLite takes 999 values at least, and no table has more than 15 columns."""
 _TYPES = {
     "text": "TEXT",
@@ -166,7 +166,7 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, 
     """
     start = 0
     while start < len(rows):
-        size = min(_MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        size = min(_MAX_ROWS, 1 << (len(rows) - start).bit_length() - 1)
         yield rows[start : start + size]
         start += size
 

@@ -21,7 +21,7 @@ from sdg_core.models.types import CURRENT_VERSION, OUTPUT_CONFIG, ChatRequest
 _LOG = logging.getLogger(__name__)
 _BAD_REQUEST = frozenset({400, 422})
 _SAMPLING = ("temperature", "top_p")
-_LARGEST = re.compile(
+_MAX = re.compile(
     r"max_tokens:? \d+ > (\d+)"
     r"|at most (\d+) (?:completion |output )?tokens"
     r"|maximum (?:value |allowed )?\D{0,60}?(\d{3,})"
@@ -87,7 +87,7 @@ class ParameterSupport:
             self._renamed = True
             self._notice("max_tokens is sent as max_completion_tokens")
             return True
-        largest = _LARGEST.search(words)
+        largest = _MAX.search(words)
         if "max_tokens" in words and largest is not None:
             limit = int(next(group for group in largest.groups() if group is not None))
             if sent.max_tokens is None or limit < sent.max_tokens:

@@ -55,10 +55,10 @@ class StructuredOutputSupport:
         if self.holds is True or _ABOUT_ONE.search(error.message):
             if _key(schema) not in self._refused:
                 self._refused.add(_key(schema))
-                self._tell(f"{reason} (for one of the schemas)")
+                self._notify(f"{reason} (for one of the schemas)")
         elif self.holds is None:
             self.holds = False
-            self._tell(reason)
+            self._notify(reason)
 
     def judge(self, reply: ChatResponse, schema: JsonSchema) -> bool:
         """Learn from a reply to a request with a schema, and tell whether the reply may be passed on.
@@ -72,10 +72,10 @@ class StructuredOutputSupport:
             return True
         if self.holds is None:
             self.holds = False
-            self._tell("it ignores response_format: the reply was not JSON of the schema")
+            self._notify("it ignores response_format: the reply was not JSON of the schema")
         return _is_usable(reply, schema)
 
-    def _tell(self, reason: str) -> None:
+    def _notify(self, reason: str) -> None:
         self.reason = reason
         if self.notice is not None:
             self.notice(reason)

@@ -56,7 +56,7 @@ class AudioPart(MediaPart):
 
 
 class VideoPart(MediaPart):
-    """A film."""
+    """A video."""
 
 
 Part = TextPart | ImagePart | AudioPart | VideoPart
@@ -128,7 +128,7 @@ class ChatRequest:
     without: frozenset[str] = frozenset()
 
 
-MOST_TOKENS = 2**40
+MAX_TOKENS = 2**40
 """Of one request. More is a mistake of the server, -1 as an unsigned number for instance, and would not add up in 64 bits."""
 
 
@@ -190,7 +190,7 @@ def says_something(text: str) -> bool:
 
 def is_count(value: object) -> TypeGuard[int]:
     """Whether a value is a number of tokens, or the like, that one request can have."""
-    return type(value) is int and 0 <= value <= MOST_TOKENS
+    return type(value) is int and 0 <= value <= MAX_TOKENS
 
 
 @dataclass(frozen=True)

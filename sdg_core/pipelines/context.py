@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sdg_core.config.run import RunSettings
 from sdg_core.execution.run_state import window_size
-from sdg_core.execution.summary import Tally
+from sdg_core.execution.summary import RunCounter
 from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.handle import OpenPipeline, Versions
 from sdg_core.pipelines.store import SourcesLayout
@@ -26,7 +26,7 @@ class RunContext:
     layout: SourcesLayout
     run_id: str
     models: ModelPool
-    tally: Tally
+    tally: RunCounter
     retry: frozenset[str]
     versions: Versions
 

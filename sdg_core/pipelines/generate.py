@@ -13,7 +13,7 @@ from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import choose_version, create_or_resume, notices
 from sdg_core.errors import RunAbortedError
 from sdg_core.execution.run_history import in_history
-from sdg_core.execution.summary import Tally
+from sdg_core.execution.summary import RunCounter
 from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.events import PipelineSummary
@@ -66,7 +66,7 @@ async def agenerate_pipeline(
     plan = pipeline.as_dataset().plan
     version = choose_version(pipeline.layout, plan, mode=mode, begun_by=begun_by or run_id)
     layout = pipeline.layout.version(version.layout.name)
-    tally = Tally(on_event)
+    tally = RunCounter(on_event)
     planned = partitions_of(pipeline)
     versions = Versions(pipeline.sources)
     before = scan(pipeline, layout, planned, retry=given_up, versions=versions)

@@ -31,7 +31,7 @@ from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
 from sdg_core.system.batcher import Batcher
 
-AT_ONCE = 64
+BATCH_SIZE = 64
 """Partitions that are claimed, and sources that are opened, at once at most."""
 TICK = 0.004
 """Seconds that they wait for company."""
@@ -50,7 +50,7 @@ class InHand:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SourceToOpen:
     """A source that is to be made. entry: what its partition's file says of it. carried: what was paid for before."""
 
     key: str
@@ -78,14 +78,14 @@ class Intake:
         self._cells = cells
         self._retry = context.retry
         self._versions = context.versions
-        self._tell = context.tally
+        self._notify = context.tally
         self._reads_ahead = not any(plan.stage.checkpoint for plan in context.pipeline.plan.stages)
         self._is_remote = storage_of(context.layout.row_groups).is_remote
         self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(
-            self._take, size=AT_ONCE, tick=TICK
+            self._take, size=BATCH_SIZE, tick=TICK
         )
-        self._openings: Batcher[Wanted, ReadySource | None] = Batcher(
-            self._open_quick, size=AT_ONCE, tick=TICK
+        self._openings: Batcher[SourceToOpen, ReadySource | None] = Batcher(
+            self._open_quick, size=BATCH_SIZE, tick=TICK
         )
 
     async def claim(self, status: PartitionStatus) -> InHand | Claim:
@@ -95,7 +95,7 @@ class Intake:
         """
         return await self._claims.submit(status)
 
-    async def open(self, wanted: Wanted) -> ReadySource:
+    async def open(self, wanted: SourceToOpen) -> ReadySource:
         """The source as it is now. Raises LedgerError."""
         ready = await self._openings.submit(wanted)
         return ready if ready is not None else await asyncio.to_thread(self._open, wanted)
@@ -130,7 +130,7 @@ class Intake:
         path = self._layout.row_group(status.index)
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
-            self._tell(
+            self._notify(
                 Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again")
             )
         footer = unless_absent(read_footer, path)
@@ -161,18 +161,20 @@ class Intake:
             start += entry.rows
         return tables
 
-    async def _open_quick(self, wanted: list[Wanted]) -> Sequence[ReadySource | None | Exception]:
+    async def _open_quick(
+        self, wanted: list[SourceToOpen]
+    ) -> Sequence[ReadySource | None | Exception]:
         """Open what is quickly opened; None for the rest."""
         return await asyncio.to_thread(self._open_all, wanted)
 
-    def _open_all(self, wanted: Sequence[Wanted]) -> list[ReadySource | None | Exception]:
+    def _open_all(self, wanted: Sequence[SourceToOpen]) -> list[ReadySource | None | Exception]:
         opened: list[ReadySource | None | Exception] = []
         for one in wanted:
             is_quick = self._pipeline.sources[one.key].is_quick()
             opened.append(_outcome(self._open, one) if is_quick else None)
         return opened
 
-    def _open(self, wanted: Wanted) -> ReadySource:
+    def _open(self, wanted: SourceToOpen) -> ReadySource:
         found, version = opened(self._pipeline.sources[wanted.key])
         self._versions.known[wanted.key] = version
         before = self._before(wanted.entry, version)

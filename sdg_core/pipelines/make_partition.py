@@ -12,7 +12,7 @@ from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.handle import PartitionStatus
-from sdg_core.pipelines.intake import InHand, Intake, Wanted
+from sdg_core.pipelines.intake import InHand, Intake, SourceToOpen
 from sdg_core.pipelines.publish import rows_of
 from sdg_core.pipelines.publisher import MadePartition
 from sdg_core.pipelines.rejected import rejected_rows, selects, write_rejected
@@ -70,7 +70,7 @@ class PartitionMaker:
 
     async def _run_source(
         self,
-        wanted: Wanted,
+        wanted: SourceToOpen,
         rows: RowBuffer[Task],
         rejected: RowBuffer[RejectedCandidate],
         *,
@@ -132,9 +132,9 @@ class _SourcesOfPartition:
         self.made: dict[str, pa.Table] = {}
         self._rejected: dict[str, pa.Table] = {}
 
-    def wanted(self, key: str) -> Wanted:
+    def wanted(self, key: str) -> SourceToOpen:
         """What to open for a source."""
-        return Wanted(key, self._entries.get(key), self._in_hand.carried.get(key, ()))
+        return SourceToOpen(key, self._entries.get(key), self._in_hand.carried.get(key, ()))
 
     def commit_guard(self) -> AbstractContextManager[None]:
         """Keeps a run that has lost the partition from changing anything of it."""

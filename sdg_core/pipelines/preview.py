@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from sdg_core.dataset.shown_tables import LONGEST, as_html, shown_value
+from sdg_core.dataset.shown_tables import MAX_LENGTH, as_html, shown_value
 from sdg_core.execution.preview import shown_messages
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
@@ -40,7 +40,7 @@ class PipelinePreview:
     prompts: tuple[Prompts, ...] = ()
     failure_prompts: tuple[Prompts, ...] = ()
 
-    def shown(self, *, longest: int | None = LONGEST) -> list[list[tuple[str, str]]]:
+    def shown(self, *, longest: int | None = MAX_LENGTH) -> list[list[tuple[str, str]]]:
         """Names and texts of each row as people read them: below a column the prompt that it was asked with, at last the prompts
         of columns that are not written.
 
@@ -59,7 +59,7 @@ class PipelinePreview:
         return found
 
     def shown_failures(
-        self, *, longest: int | None = LONGEST
+        self, *, longest: int | None = MAX_LENGTH
     ) -> list[tuple[str, list[tuple[str, str]]]]:
         """What failed, in words, and the prompts that led to it."""
         found = []

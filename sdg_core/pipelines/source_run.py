@@ -246,7 +246,7 @@ class SourceRun:
                     self._fail_again(task, outcome)
                 return []
             case Filtered():
-                reason = _in_words(outcome.reason)
+                reason = _reason_text(outcome.reason)
                 if task.counted:
                     account.filtered[reason] = account.filtered.get(reason, 0) + 1
                 else:
@@ -267,7 +267,7 @@ class SourceRun:
         attempts = self._attempts.get((path, stage), 0) + 1
         name = "/".join(map(str, path))
         found = FailedTask(
-            name, stage, _in_words(failure.kind), _in_words(failure.reason), attempts
+            name, stage, _reason_text(failure.kind), _reason_text(failure.reason), attempts
         )
         self.failures.append((found, failure.retryable and attempts < self._max_attempts))
 
@@ -319,7 +319,7 @@ class SourceRun:
         )
 
 
-def _in_words(reason: object) -> str:
+def _reason_text(reason: object) -> str:
     """A reason as a footer can hold it, whatever code of the user gave as one."""
     text = writable(str(reason))
     return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}... ({len(text):,} characters)"

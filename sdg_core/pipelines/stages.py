@@ -55,7 +55,7 @@ from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
-TASKS_AT_ONCE = 1000
+TASKS_PER_BATCH = 1000
 """Tasks that one open group of a `columns` stage holds."""
 
 
@@ -130,9 +130,9 @@ class StageRunner:
                 return [_rename(stage, task) for task in tasks]
             case _:
                 outcomes: list[Outcome] = []
-                for start in range(0, len(tasks), TASKS_AT_ONCE):
+                for start in range(0, len(tasks), TASKS_PER_BATCH):
                     outcomes += await self._columns(
-                        plan, tasks[start : start + TASKS_AT_ONCE], work
+                        plan, tasks[start : start + TASKS_PER_BATCH], work
                     )
                 return outcomes
 

@@ -22,7 +22,7 @@ from sdg_core.plan.outside import outside
 from sdg_core.plan.usercode.loader import INSTALLED, UserCodeError, find_definition
 from sdg_core.plan.variables import host_of, sent_variables
 
-_MOST_FILES = 2_000
+_MAX_FILES = 2_000
 """Python files, and directories, that are looked through for what code may import."""
 
 
@@ -105,7 +105,7 @@ def _add_code(directory: Path, state: Any) -> None:
         )
         paths = [os.path.join(place, name) for name in sorted(names) if name.endswith(".py")]
         found += [path for path in paths if os.path.isfile(path)]
-        if max(len(found), walked) > _MOST_FILES:
+        if max(len(found), walked) > _MAX_FILES:
             state.update(os.urandom(16))
             return
     for path in found:

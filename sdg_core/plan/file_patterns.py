@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from sdg_core.errors import SeedError
 
-MOST_BEHIND_LINKS = 100_000
+MAX_BEHIND_LINKS = 100_000
 """Directories behind links that one pattern looks into."""
 _ANY_DEPTH = "**"
 _Identity = tuple[int, int]
@@ -71,9 +71,9 @@ class _Walk:
 
     def _count(self, is_behind_link: bool) -> None:
         self._behind_links += is_behind_link
-        if self._behind_links > MOST_BEHIND_LINKS:
+        if self._behind_links > MAX_BEHIND_LINKS:
             raise SeedError(
-                f"{self._pattern}: links lead to more than {MOST_BEHIND_LINKS:,} directories",
+                f"{self._pattern}: links lead to more than {MAX_BEHIND_LINKS:,} directories",
                 remedy="remove links to directories that lead back to one another, or name the directories",
             )
 

@@ -21,7 +21,7 @@ from sdg_core.plan.sampling.constraint_groups import (
     with_bound_edges,
 )
 
-_MOST_CYCLES = 100
+_MAX_CYCLES = 100
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def find_cycles(config: DatasetConfig) -> list[list[str]]:
         made_by = {producers.get(name, name) for name in references_of(column)}
         reads[column.name] = made_by - {column.name}
     cycles: list[list[str]] = []
-    while len(cycles) < _MOST_CYCLES:
+    while len(cycles) < _MAX_CYCLES:
         try:
             present = reads.keys()
             TopologicalSorter(

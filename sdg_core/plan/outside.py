@@ -37,10 +37,10 @@ _USER = re.compile(r"//[^/]*@")
 _PASSWORD = re.compile(r"((?:pass\w*|pwd)=)[^&]*", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"")
-_MOST_FILES = 10_000
+_MAX_FILES = 10_000
 """Names that are looked through for links that lead elsewhere."""
-_LONGEST_PATH = 4_096
-_SHOWN = 20
+_MAX_PATH_LENGTH = 4_096
+_MAX_SHOWN = 20
 
 
 def outside(source: Any, base: Path, *, root: str) -> list[str]:
@@ -79,8 +79,8 @@ def files_in_query(query: str) -> list[Path]:
     working directory."""
     names: list[str] = []
     for text in quoted(query):
-        if text and "\0" not in text and len(text) < _LONGEST_PATH:
-            names += islice(matching(text), _MOST_FILES)
+        if text and "\0" not in text and len(text) < _MAX_PATH_LENGTH:
+            names += islice(matching(text), _MAX_FILES)
     return [Path(name) for name in dict.fromkeys(names) if os.path.isfile(name)]
 
 
@@ -100,9 +100,9 @@ def _files(patterns: list[str], base: Path, root: str) -> list[str]:
         places.append(base / text)
         if glob.has_magic(text) and _is_inside(places[-1], base):
             found = matching(os.path.join(glob.escape(str(base)), text))
-            names = list(islice(found, _MOST_FILES))
+            names = list(islice(found, _MAX_FILES))
             places += map(Path, names)
-            if len(names) == _MOST_FILES:
+            if len(names) == _MAX_FILES:
                 lines.append(f"reads {pattern}: too many files to look for links to elsewhere")
     return [*lines, *_lines(places, base)]
 
@@ -115,11 +115,11 @@ def _directory(path: str, base: Path, root: str) -> list[str]:
     directory = base / text
     if not _is_inside(directory, base):
         return _lines([directory], base)
-    names = list(islice(_below(directory), _MOST_FILES))
+    names = list(islice(_below(directory), _MAX_FILES))
     lines = _lines([Path(name) for name in names if os.path.islink(name)], base)
     return (
         [*lines, f"reads {path}: too many files to look for links to elsewhere"]
-        if len(names) == _MOST_FILES
+        if len(names) == _MAX_FILES
         else lines
     )
 
@@ -133,10 +133,10 @@ def _lines(places: list[Path], base: Path) -> list[str]:
     found = dict.fromkeys(
         os.path.realpath(place) for place in places if not _is_inside(place, base)
     )
-    lines = [f"reads {place}" for place in islice(found, _SHOWN)]
+    lines = [f"reads {place}" for place in islice(found, _MAX_SHOWN)]
     return (
-        [*lines, f"reads {counted(len(found) - _SHOWN, 'more file')}"]
-        if len(found) > _SHOWN
+        [*lines, f"reads {counted(len(found) - _MAX_SHOWN, 'more file')}"]
+        if len(found) > _MAX_SHOWN
         else lines
     )
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from sdg_core.config.models import ModelConfig, Prices
 from sdg_core.plan.foreign import load_exactly
 
-_MOST = 2**63 - 1
+_MAX_COUNT = 2**63 - 1
 UsageByModel = dict[str, dict[str, int]]
 
 
@@ -44,7 +44,7 @@ def count_usage(total: UsageByModel, alias: str, counts: Mapping[str, int]) -> N
     mine = total.setdefault(alias, {})
     for key, count in counts.items():
         if count or key not in mine:  # most counts of a request are 0
-            mine[key] = min(mine.get(key, 0) + count, _MOST)
+            mine[key] = min(mine.get(key, 0) + count, _MAX_COUNT)
 
 
 def subtract_usage(

@@ -19,7 +19,7 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 
-ROWS_AT_ONCE = 50
+ROWS_PER_BATCH = 50
 ROWS_PER_PART = 1_000
 """Images are large: so many rows are in memory, and in one file."""
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -48,8 +48,8 @@ class WithImages:
 
     def batches(self, table: pa.Table) -> Iterator[pa.Table]:
         """The rows, a few at a time. Raises SdgError if an image is gone, StoreError."""
-        for start in range(0, table.num_rows, ROWS_AT_ONCE):
-            rows = table.slice(start, ROWS_AT_ONCE)
+        for start in range(0, table.num_rows, ROWS_PER_BATCH):
+            rows = table.slice(start, ROWS_PER_BATCH)
             yield pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
 
     def _column(self, rows: pa.Table, field: pa.Field) -> pa.Array | pa.ChunkedArray:

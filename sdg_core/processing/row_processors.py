@@ -42,7 +42,7 @@ from sdg_core.processing.evaluation_sets import (
     opened_evaluation_set,
 )
 
-Found = TypeVar("Found")
+Judged = TypeVar("Judged")
 Batches = Callable[[frozenset[str]], Iterator[tuple[Ids, pa.Table]]]
 """Reads the whole dataset once, as record indices and at least these columns."""
 Reasons = list[str | None]
@@ -382,10 +382,10 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _of_each(
-    ids: Ids, table: pa.Table, names: Collection[str], judge: Callable[[Mapping[str, Any]], Found]
-) -> list[Found]:
+    ids: Ids, table: pa.Table, names: Collection[str], judge: Callable[[Mapping[str, Any]], Judged]
+) -> list[Judged]:
     """What is said of each record by its values in some columns; what is raised names the record."""
-    found: list[Found] = []
+    found: list[Judged] = []
     try:
         for values in table.select(sorted(names)).to_pylist():
             found.append(judge(values))

@@ -14,7 +14,7 @@ MAX_SHOWN = 20
 _FEW_TEXTS = 200
 _FEW_NUMBERS = MAX_SHOWN
 _REPEATED = 5
-LONGEST_TEXT = 300
+MAX_TEXT_LENGTH = 300
 """Characters of a value that are shown."""
 
 
@@ -58,7 +58,7 @@ def value_counts(
 
 def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
     """The most frequent of the texts in the one column of a table, by their beginnings."""
-    beginning = pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")
+    beginning = pl.first().cast(pl.String).str.slice(0, MAX_TEXT_LENGTH).alias("value")
     beginnings = frame.select(beginning).drop_nulls()
     counts = _counted(beginnings.filter(pl.col("value") != ""))
     most = collected(counts.top_k(at_most, by=["count", "value"]))
@@ -71,7 +71,7 @@ def shown(value: Any) -> Scalar:
     if is_json_number(value):
         return value
     text = "NaN" if isinstance(value, float) and value != value else str(value)
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"
 
 
 def _counted(values: pl.LazyFrame) -> pl.LazyFrame:

@@ -13,7 +13,7 @@ from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.parts import scan_parts
 from sdg_core.store.row_groups import damage_errors
 
-SHOWN = 2
+MAX_SHOWN = 2
 _MESSAGE_KEYS = frozenset({"role", "content"})
 _REMEDY = "sdg reopen it, then process it again"
 
@@ -71,7 +71,7 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
         measured = measure_tokens(frame, text, rows=rows, mean_length=4_000)
         if measured is not None:
             tokens[column] = measured
-    records = frame.head(SHOWN).collect().iter_rows(named=True)
+    records = frame.head(MAX_SHOWN).collect().iter_rows(named=True)
     samples = tuple(_sample(row, record, chats) for row, record in enumerate(records))
     return Output(name, rows, tokens, samples)
 

@@ -25,8 +25,8 @@ from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import read_dropped, read_head
 
-SHOWN_RECORDS = 2
-_LONGEST = 10_000
+MAX_SHOWN_RECORDS = 2
+_MAX_LENGTH = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def prompts_as_sent(
 def _records(version: VersionLayout, status: RowGroupStatus) -> dict[int, dict[str, Any]]:
     """The first records of a row group by number, dropped columns included."""
     assert status.footer is not None
-    indices = status.footer.records()[:SHOWN_RECORDS]
-    rows = read_head(version.row_group(status.group.index), SHOWN_RECORDS).to_pylist()
+    indices = status.footer.records()[:MAX_SHOWN_RECORDS]
+    rows = read_head(version.row_group(status.group.index), MAX_SHOWN_RECORDS).to_pylist()
     dropped: list[dict[str, Any]] = [{} for _ in rows]
     if version.dropped(status.group.index).exists():
         dropped = read_dropped(version.dropped(status.group.index), indices).to_pylist()
@@ -123,5 +123,5 @@ def _prompt(
         messages = generator.prompt(record=record, values=values)
     except (CellError, CorruptFileError, KeyError):
         return None
-    texts = [(message.role, message_text(message)[:_LONGEST]) for message in messages]
+    texts = [(message.role, message_text(message)[:_MAX_LENGTH]) for message in messages]
     return SentPrompt(column, record, tuple(texts))

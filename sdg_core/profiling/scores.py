@@ -9,15 +9,15 @@ import polars as pl
 from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
 from sdg_core.config.replies import Score
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
-from sdg_core.profiling.counting import LONGEST_TEXT, count_texts, shown, value_counts
+from sdg_core.profiling.counting import MAX_TEXT_LENGTH, count_texts, shown, value_counts
 from sdg_core.profiling.measure import ROW, collected, rows_at
 from sdg_core.profiling.model import Example, ScoreProfile, ValueCount, Verdicts
 
 _EXAMPLES = 3
 _REASONS = 8
-_LONGEST = 1_000
+_MAX_LENGTH = 1_000
 _MESSAGES = ("error_messages", "reason", DETAILS)
-_MOST_OPTIONS = 100
+_MAX_OPTIONS = 100
 _LISTS = ("python_linter_messages", "errors")
 
 
@@ -50,7 +50,7 @@ def seed_scores(
         score = pl.col(column).struct.field(name).struct.field("score")
         counts.append(score.n_unique().alias(str(place)))
     counted = collected(frame.select(counts))
-    if max(counted.row(0)) > _MOST_OPTIONS:
+    if max(counted.row(0)) > _MAX_OPTIONS:
         return ()
     scores = [SeedScore(name, "", {}) for name in judged]
     return tuple(_score_profile(frame, column, score, rows=rows) for score in scores)
@@ -116,7 +116,7 @@ def _examples(
     examples = []
     for number in wanted:
         verdict: dict[str, Any] = cells[number][column][score]
-        reasoning = verdict["reasoning"][:_LONGEST]
+        reasoning = verdict["reasoning"][:_MAX_LENGTH]
         examples.append(Example(shown(verdict["score"]), reasoning))
     return tuple(examples)
 
@@ -157,7 +157,7 @@ def _reasons(
         texts += _texts(frame, value, data_type)
     if not rows or not texts:
         return ()
-    shortened = pl.col("text").str.slice(0, LONGEST_TEXT)
+    shortened = pl.col("text").str.slice(0, MAX_TEXT_LENGTH)
     said = pl.concat(texts).with_columns(shortened).unique()
     most = count_texts(said.select("text"), at_most=_REASONS)
     return value_counts(most, rows=rows)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sdg_core.counts import counted
 from sdg_core.profiling.model import ColumnProfile, Numbers, Scalar, Tokens, Verdicts
 
-_LONGEST = 60
+_MAX_LENGTH = 60
 
 
 def number(value: float | int | None) -> str:
@@ -41,7 +41,7 @@ def distinct(column: ColumnProfile) -> str:
     return count
 
 
-def shown_value(value: Scalar, *, longest: int = _LONGEST) -> str:
+def shown_value(value: Scalar, *, longest: int = _MAX_LENGTH) -> str:
     """A value on one line."""
     match value:
         case bool():

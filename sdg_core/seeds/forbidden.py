@@ -75,7 +75,7 @@ _FILES = frozenset(
     }
 )
 
-_SHOWN = 1_000
+_MAX_SHOWN = 1_000
 """Characters of a path that a message repeats."""
 
 
@@ -93,7 +93,7 @@ def check_readable(path: Path) -> None:
         return
     except OSError as error:
         raise SeedError(
-            f"seed path {str(path)[:_SHOWN]} cannot be read: {error.strerror}"
+            f"seed path {str(path)[:_MAX_SHOWN]} cannot be read: {error.strerror}"
         ) from error
     if device in _system_devices():
         raise _refusal(path, resolved)

@@ -20,10 +20,10 @@ from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
 MEMORY = 2 * 2**30
 SECONDS = 60.0
 """For one batch, without the time that reading the file takes."""
-MOST_ROWS = 4096
+MAX_ROWS = 4096
 """Of one batch, so that long values that are repeated in every row fit."""
 _FUNCTION = "sdg_core.seeds.parquet_process:serve_batches"
-_MOST_IDLE = 2
+_MAX_IDLE = 2
 
 
 class TooMuchError(ValueError):
@@ -52,7 +52,7 @@ class _Processes:
 
     def put_back(self, process: BoundedProcess) -> None:
         """Keep it, or end it if there are enough."""
-        if self._idle.qsize() < _MOST_IDLE:
+        if self._idle.qsize() < _MAX_IDLE:
             self._idle.put(process)
         else:
             process.close()
@@ -75,7 +75,7 @@ def decoded(
     row_groups: list[int] | None = None,
     columns: list[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Tables of up to `rows` rows each (and up to MOST_ROWS), in order, with dictionaries written out; `file` stays open.
+    """Tables of up to `rows` rows each (and up to MAX_ROWS), in order, with dictionaries written out; `file` stays open.
 
     Raises TooMuchError, ValueError for what is wrong with the file, and OSError.
     """
@@ -84,7 +84,7 @@ def decoded(
         request: dict[str, Any] = {
             "path": _path(file),
             "size": file.seek(0, io.SEEK_END),
-            "rows": min(rows, MOST_ROWS),
+            "rows": min(rows, MAX_ROWS),
             "row_groups": row_groups,
             "columns": columns,
         }
@@ -111,7 +111,7 @@ def _asked(process: BoundedProcess, request: dict[str, Any], file: IO[bytes]) ->
     try:
         found = process.call(request, answer=read)
     except WorkEndedError as error:
-        bounds = f"{SECONDS:g} s and {MEMORY // 2**20:,} MiB for {MOST_ROWS:,} rows"
+        bounds = f"{SECONDS:g} s and {MEMORY // 2**20:,} MiB for {MAX_ROWS:,} rows"
         raise TooMuchError(f"decoding it was given up: {error} ({bounds})") from error
     if isinstance(found, dict) and "error" in found:
         raise ValueError(found["error"])

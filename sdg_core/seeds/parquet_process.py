@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from sdg_core.system.bounded_process import Answer
 
 _READ_BUFFER = 2**20
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 """Each takes address space of its own, which is what is bounded."""
 Next = Callable[[], memoryview | None]
 
@@ -44,7 +44,7 @@ class _Opened:
 
 
 def _opened(facts: dict[str, Any], ask: Answer) -> Next:
-    pa.set_cpu_count(min(_MOST_THREADS, pa.cpu_count()))
+    pa.set_cpu_count(min(_MAX_THREADS, pa.cpu_count()))
     path = facts["path"]
     source = _AskedFile(facts["size"], ask) if path is None else path
     # Without a buffer size pyarrow reads whole column chunks into memory before it decodes the first value.

@@ -15,7 +15,7 @@ from sdg_core.errors import SeedError
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _FIRST_DAY = datetime.date.min.toordinal() - _EPOCH
 _LAST_DAY = datetime.date.max.toordinal() - _EPOCH
-_MOST_DAYS = datetime.timedelta.max.days
+_MAX_DAYS = datetime.timedelta.max.days
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -40,7 +40,7 @@ def bounds(data_type: pa.DataType) -> tuple[int, int] | None:
         )  # the wall clock of a zone is up to a day away
         return (_FIRST_DAY + margin) * day, (_LAST_DAY + 1 - margin) * day - 1
     if pa.types.is_duration(data_type):
-        most = _MOST_DAYS * 86_400 * _PER_SECOND[data_type.unit]
+        most = _MAX_DAYS * 86_400 * _PER_SECOND[data_type.unit]
         return -most, most
     if pa.types.is_time(data_type):
         return 0, 86_400 * _PER_SECOND[data_type.unit] - 1

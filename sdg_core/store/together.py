@@ -17,7 +17,7 @@ from sdg_core.store.storage import PendingFile
 from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
 
-_AT_ONCE = 8
+_MAX_CONCURRENT = 8
 """Files that are synced, or put, side by side."""
 
 
@@ -40,7 +40,7 @@ def publish_together(files: Sequence[NewFile], *, commit_guard: CommitGuard) -> 
             cleanup.callback(one.discard)
             new.write(one.file)
             pending.append(one)
-        pool = ThreadPoolExecutor(min(_AT_ONCE, len(files)), "sdg-write")
+        pool = ThreadPoolExecutor(min(_MAX_CONCURRENT, len(files)), "sdg-write")
         threads = cleanup.enter_context(pool)
         deque(threads.map(lambda one: one.make_durable(), pending), maxlen=0)
         with commit_guard():

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 _CALLING: set[int] = set()
 _WAITED_FOR: dict[object, tuple[str, float]] = {}
 """What is waited for, and since when, by call."""
-_PATIENCE = 1.0
+_GRACE_PERIOD = 1.0
 """Seconds that functions of the user have to return once a run is over."""
 _LOOK = 0.05
 
@@ -113,7 +113,7 @@ class Threads(ThreadPoolExecutor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As in the base class, except for functions of the user."""
         super().shutdown(wait=False, cancel_futures=cancel_futures)
-        ends = time.monotonic() + _PATIENCE
+        ends = time.monotonic() + _GRACE_PERIOD
         while wait and self._open:
             remaining = [*self._open]
             wait_for(remaining, timeout=_LOOK)

@@ -40,13 +40,13 @@ def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> lis
     outcomes: list[Outcome] = []
     for answer in answers:
         try:
-            outcomes.append(_fitted(answer, who=who, verdict=verdict))
+            outcomes.append(_coerced(answer, who=who, verdict=verdict))
         except ValidatorError as error:
             outcomes.append(error)
     return outcomes
 
 
-def _fitted(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
+def _coerced(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
     if (
         not isinstance(answer, Mapping)
         or not isinstance(answer.get(IS_VALID), bool | None)

@@ -1,5 +1,6 @@
 """Facts that have one home: each is spelled in the modules that own it, and nowhere else."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,18 @@ OWNERS = {
     ),
     "numbers of files and row groups": (r":05d\}", {"sdg_core/store/layout.py"}),
 }
-TRANSLATED = re.compile(r"\b(?:lacking|mend|mends|mended|begun|anew|whoever)\b", re.IGNORECASE)
+TRANSLATED = re.compile(
+    r"\b(?:lacking|mend|mends|mended|begun|anew|whoever|pictures?)\b", re.IGNORECASE
+)
+FORMER_NAMES = re.compile(
+    r"^_?(?:MOST|LARGEST|LONGEST|SHOWN)(?:_[A-Z_]+)?$|_AT_ONCE$"
+    r"|^_(?:said|told|tell|fitted|unlike)$|^(?:leftovers|stock|looking|making|giving|lacking)$"
+    r"|(?:^|_)(?:in_words|give_back|move_aside|read_if_there|may_be_variable)$"
+    r"|[Pp]icture|PICTURE"
+)
+"""Of functions, classes, constants and modules, which have the name that the field uses now."""
+KEPT_NAMES = {"ALLOW_PICTURE_HOSTS"}
+"""Of the setting that is read until 0.3."""
 QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'")
 PLACE = re.compile(r"`((?:sdg_core|sdg_assets|tests|docs|examples|benchmarks|deploy)/[\w/.-]+)`")
 
@@ -91,7 +103,27 @@ def test_messages_have_none_of_them_either() -> None:
     found = []
     for path in CODE:
         text = path.read_text(encoding="utf-8").replace('"lacking"', "")
+        text = text.replace("dataset_with_pictures", "").replace("allow_picture_hosts", "")
         found += [f"{path.relative_to(PROJECT)}: {match[0]}" for match in TRANSLATED.finditer(text)]
+    assert found == []
+
+
+def defined(path: Path) -> Iterator[str]:
+    """The name of a module, and those that it defines: functions, classes and constants."""
+    yield path.stem
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.Name(ctx=ast.Store()) if node.id.isupper():
+                yield node.id
+
+
+def test_no_former_name_is_left() -> None:
+    found = []
+    for path in CODE:
+        former = {name for name in defined(path) if FORMER_NAMES.search(name)} - KEPT_NAMES
+        found += [f"{path.relative_to(PROJECT)}: {name}" for name in sorted(former)]
     assert found == []
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_assets.checks.asset_checks import ALL_CURRENT, ROW_COUNT
-from sdg_assets.checks.rule_evaluation import measure
+from sdg_assets.checks.rule_evaluation import evaluate_rule
 from sdg_assets.checks.rules import (
     Bounds,
     CategoryShares,
@@ -97,7 +97,7 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     ids=repr,
 )
 def test_measures(rule: Rule, passed: bool, value: float) -> None:
-    found = measure(rule, FRAME)
+    found = evaluate_rule(rule, FRAME)
     assert (found.passed, found.value) == (passed, pytest.approx(value)), found.description
     assert found.bound
 
@@ -113,7 +113,7 @@ def test_measures(rule: Rule, passed: bool, value: float) -> None:
     ids=repr,
 )
 def test_a_rule_that_does_not_fit_its_column_fails_and_says_why(rule: Rule, expected: str) -> None:
-    found = measure(rule, FRAME)
+    found = evaluate_rule(rule, FRAME)
     assert not found.passed and expected in found.description
 
 
@@ -121,7 +121,7 @@ def test_a_rule_that_does_not_fit_its_column_fails_and_says_why(rule: Rule, expe
     "rule", [Mean(column="n", at_least=1), DistinctShare(column="n", at_least=0.1)], ids=repr
 )
 def test_a_number_that_there_is_none_of_is_out_of_bounds(rule: Rule) -> None:
-    assert not measure(rule, FRAME.filter(pl.col("n") > 10)).passed
+    assert not evaluate_rule(rule, FRAME.filter(pl.col("n") > 10)).passed
 
 
 @pytest.mark.parametrize(

@@ -261,4 +261,4 @@ def test_batches_are_used_with_the_installed_dagster(
     monkeypatch.setattr(EventLogStorage, "store_event_batch", count)
     location.materialize(instance, ASSET, tags=RANGE)
     assert sum(used) == GROUPS
-    assert max(used) <= recorder.MOST
+    assert max(used) <= recorder.MAX_EVENTS

@@ -107,7 +107,7 @@ SPOKEN_OF = [
     llm("ticket", "A ticket of {{ first }}"),
     REVIEW,
     *(category(name, 1, 20) for name in ("stars", "age", "spent", "income")),
-    {**category("picture", "https://example.com/a.png")},
+    {**category("photo", "https://example.com/a.png")},
     llm("answer", "answer {{ question }}"),
     {**JUDGE, "name": "judge"},
     JUDGE,

@@ -43,7 +43,7 @@ def test_documents(text: str, message: str) -> None:
 @pytest.mark.parametrize("is_json", [False, True])
 def test_many_values(monkeypatch: pytest.MonkeyPatch, is_json: bool) -> None:
     monkeypatch.setattr(yaml_document, "MAX_VALUES", 1_000)
-    monkeypatch.setattr(yaml_document, "_MOST_EVENTS", 2_004)
+    monkeypatch.setattr(yaml_document, "_MAX_EVENTS", 2_004)
     monkeypatch.setattr(yaml_document, "_MAX_STEPS", 10_000)
     for fitting in ("[" + "1, " * 998 + "1]", "[" * 80 + "1, " * 60 + "1" + "]" * 80):
         parse_document(fitting, is_json=is_json)

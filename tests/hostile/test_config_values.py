@@ -91,7 +91,7 @@ def test_many_columns_of_seed_data_are_looked_at_together(monkeypatch: pytest.Mo
 def test_validate_shows_so_many_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(show, "_MOST_COLUMNS", 3)
+    monkeypatch.setattr(show, "_MAX_COLUMNS", 3)
     names = [f"c{place}" for place in range(5)]
     (tmp_path / "rows.csv").write_text(f"{','.join(names)}\n1,2,3,4,5\n")
     source = {"seed_type": "local", "path": str(tmp_path / "rows.csv")}

@@ -8,12 +8,12 @@ import pytest
 
 from sdg_core import api
 from sdg_core.models.providers.openai_wire import usage_of
-from sdg_core.models.types import MOST_TOKENS, ChatRequest, ChatResponse, Usage
+from sdg_core.models.types import MAX_TOKENS, ChatRequest, ChatResponse, Usage
 from sdg_core.plan.usage import add_usage
 from tests.support.sdg import dataset_config, llm
 
 
-@pytest.mark.parametrize("count", [2**63, 2**64 - 1, 10**400, -1, True, None, MOST_TOKENS + 1])
+@pytest.mark.parametrize("count", [2**63, 2**64 - 1, 10**400, -1, True, None, MAX_TOKENS + 1])
 def test_counts_of_servers(count: Any) -> None:
     usage = usage_of({"prompt_tokens": count, "completion_tokens": 7})
     assert (usage.prompt_tokens, usage.completion_tokens) == (0, 7)

@@ -67,7 +67,7 @@ class CustomGenerator:
                 )
                 if error is not None:
                     raise error
-            main, *also = self._fitted(returned)
+            main, *also = self._coerced(returned)
         except (
             RunAbortedError
         ):  # of a model that the function asked: it is no failure of the record
@@ -79,10 +79,10 @@ class CustomGenerator:
         except BaseException as error:
             if is_interruption(error):
                 raise
-            raise CellFailedError(_said(error), kind="custom", usages=asked.usages) from error
+            raise CellFailedError(_error_text(error), kind="custom", usages=asked.usages) from error
         return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
 
-    def _fitted(self, returned: Any) -> list[Any]:
+    def _coerced(self, returned: Any) -> list[Any]:
         parts = returned_cells(
             returned, names=self._names, given=self._column.required_columns or ()
         )
@@ -148,7 +148,7 @@ def call_whole_column(
     except BaseException as error:
         if is_interruption(error):
             raise
-        raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
+        raise FunctionError(f"{where} {_error_text(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):
         raise FunctionError(
             f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT
@@ -227,7 +227,7 @@ def _outcome(
         return None, error if isinstance(error, SystemExit) else as_exception(error)
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"raised {type(error).__name__}{f': {text}' if text else ''}"
 

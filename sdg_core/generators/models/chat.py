@@ -118,7 +118,7 @@ class ChatGenerator:
         self._wanted = wanted
         self._prompt = Template(column.prompt)
         self._system = Template(column.system_prompt) if column.system_prompt else None
-        self._format = self._format_in_words()
+        self._format = self._format_prompt()
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
@@ -204,7 +204,7 @@ class ChatGenerator:
         question = Message("user", content)
         return (question,) if system is None else (Message("system", system), question)
 
-    def _format_in_words(self) -> str:
+    def _format_prompt(self) -> str:
         """The schema of the reply for the prompt. Where a model may call tools, that is all it hears of the schema, because
         servers that are given tools and a format at once let no tool be called (vllm-project/vllm#39929)."""
         if self._wanted.schema is None:
@@ -215,8 +215,8 @@ class ChatGenerator:
         return spoken(self._wanted.schema)
 
     def _schema_to_send(self) -> Mapping[str, Any] | None:
-        in_words = self._asked.toolbox is not None and self._asked.format_stops_tools
-        return None if in_words else self._wanted.schema
+        schema_in_prompt = self._asked.toolbox is not None and self._asked.format_stops_tools
+        return None if schema_in_prompt else self._wanted.schema
 
     async def _tools(self) -> tuple[Tool, ...]:
         """What the model may call. Raises CellFailedError if a server cannot be used."""

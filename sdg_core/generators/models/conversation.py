@@ -31,7 +31,7 @@ _ENDED_BADLY = {
     "error": "the server broke the reply off",
     "refusal": "the model refused to answer",
 }
-_SHOWN_TEXT = 200
+_MAX_SHOWN_TEXT = 200
 
 
 def incomplete(
@@ -59,7 +59,7 @@ def incomplete(
             f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
         )
     text = reply.text.strip()
-    shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
+    shown = text if len(text) <= _MAX_SHOWN_TEXT else f"{text[:_MAX_SHOWN_TEXT]}..."
     return f"{found} (finish_reason {reason}){advice}; the text so far: {shown!r}"
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import ExpressionColumn, SamplerColumn
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.expressions import evaluate_group
-from sdg_core.generators.samplers.rejection import Tally, draw_bound
+from sdg_core.generators.samplers.rejection import RejectionStats, draw_bound
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes
@@ -52,7 +52,7 @@ class Drawing:
 
     def bound(
         self, bound: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
-    ) -> tuple[dict[str, GroupColumn], Tally]:
+    ) -> tuple[dict[str, GroupColumn], RejectionStats]:
         """All samplers of a bound, and how many draws that took. Raises ConstraintError."""
         return draw_bound(
             bound, indices=indices, frame=frame, exact=self._exact, making=self._again

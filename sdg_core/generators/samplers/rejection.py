@@ -22,7 +22,7 @@ from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_c
 
 MAX_ATTEMPTS = 1000
 """Attempts per record. At an acceptance rate of 3 %, one record in 10**13 needs more."""
-_AT_ONCE = 1 << 13
+_BATCH_SIZE = 1 << 13
 _MAX_FRUITLESS_DRAWS = 200_000
 """Draws without a single accepted one after which nobody goes on."""
 
@@ -40,7 +40,7 @@ class Making(Protocol):
 
 
 @dataclass
-class Tally:
+class RejectionStats:
     """What was drawn for one bound: draws in all, accepted ones, and per constraint how many satisfied it."""
 
     drawn: int
@@ -64,7 +64,7 @@ class _Draws:
 
 def draw_bound(
     bound: ConstraintGroup, *, indices: Ints, frame: Frame, exact: Frame, making: Making
-) -> tuple[dict[str, GroupColumn], Tally]:
+) -> tuple[dict[str, GroupColumn], RejectionStats]:
     """The columns of `bound.samplers`. `frame` and `exact` hold its inputs.
 
     A record that no attempt satisfies fails, with the constraint and the acceptance rate as its reason; so does one whose
@@ -72,7 +72,7 @@ def draw_bound(
     was satisfied, the config is to blame: raises ConstraintError.
     """
     rejection = _Rejection(
-        bound, indices, frame, exact, making, Tally(0, 0, [0] * len(bound.constraints))
+        bound, indices, frame, exact, making, RejectionStats(0, 0, [0] * len(bound.constraints))
     )
     open_rows = np.arange(len(indices))
     without_bound = rejection.rows_without_bound()
@@ -83,7 +83,7 @@ def draw_bound(
         width = (
             1
             if attempt == 0
-            else min(max(1, _AT_ONCE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
+            else min(max(1, _BATCH_SIZE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
         )
         draws = rejection.draw(open_rows, range(attempt, attempt + width))
         settled = (draws.good | draws.failed).reshape(width, -1)
@@ -119,7 +119,7 @@ class _Rejection:
     frame: Frame
     exact: Frame
     making: Making
-    tally: Tally
+    tally: RejectionStats
 
     def rows_without_bound(self) -> dict[int, str]:
         """Rows in which a constraint compares with null, with the reason."""

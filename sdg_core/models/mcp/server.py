@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
 _MAX_PAGES = 100
-_LONGEST_REASON = 300
+_MAX_REASON_LENGTH = 300
 _BEARER = "Bearer "
 _NO_STREAM = 405
 """What a server answers that works, but sends nothing of its own accord."""
@@ -79,7 +79,7 @@ class McpServer:
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
             except (ValueError, RuntimeError) as error:  # what the SDK says of a malformed list
-                reason = " ".join(str(error).split())[:_LONGEST_REASON]
+                reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
                 words = self._words("lists tools that cannot be used", reason)
                 raise PermanentModelError(words, remedy=self._remedy()) from error
         return self._tools

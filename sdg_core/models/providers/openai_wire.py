@@ -31,7 +31,7 @@ from sdg_core.models.types import (
 from sdg_core.plan.foreign import check_value, dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
 
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200
 _COUNT = re.compile(r"[0-9]{1,15}(\.[0-9]+)?", re.ASCII)
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
 
@@ -180,7 +180,7 @@ def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
     meant = [_STATUS_OF_WORDS[code.lower()] for code in codes if code.lower() in _STATUS_OF_WORDS]
     status = next(iter([*numbers, *meant]), 500)
     words = {name: value for name, value in given.items() if isinstance(value, str)}
-    body = json.dumps({"error": words or repr(given)[:_LONGEST_NAME]}).encode()
+    body = json.dumps({"error": words or repr(given)[:_MAX_NAME_LENGTH]}).encode()
     return error_from_status(status, {}, body, caller=caller, model=model, now=0.0)
 
 
@@ -220,7 +220,7 @@ def text_or_none(value: object) -> str | None:
 def name_or_none(value: object) -> str | None:
     """A name that the server gives, such as that of a model; what is longer than any name is cut."""
     name = text_or_none(value)
-    return name if name is None else name[:_LONGEST_NAME]
+    return name if name is None else name[:_MAX_NAME_LENGTH]
 
 
 def _message(message: Message) -> dict[str, Any]:

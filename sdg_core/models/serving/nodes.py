@@ -35,7 +35,7 @@ from sdg_core.models.types import (
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _LOSSES = (*WORKER_DEATHS, ActorUnschedulableError, ObjectLostError)
 """What Ray raises where a node is gone, with its actor or with what that answered."""
-_AT_ONCE = 10_000
+_MAX_CONCURRENT = 10_000
 """Requests that a node takes at the same time; how many there are is decided by the driver."""
 _PAUSE = 10.0
 """Seconds between two looks at which nodes the cluster has: Ray announces none that joins."""
@@ -272,7 +272,7 @@ def _actor(
         "num_cpus": 0,
         "num_gpus": gpus,
         "max_restarts": 0,
-        "max_concurrency": _AT_ONCE,
+        "max_concurrency": _MAX_CONCURRENT,
         "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=False),
     }
     return ray.remote(NodeActor).options(**options).remote(served, env=env, base=base)

@@ -169,7 +169,7 @@ class SimulatedClient(ChatClient):
         parameters = request.parameters
         identity = [
             request.model,
-            [[message.role, _said(message)] for message in request.messages],
+            [[message.role, _message_text(message)] for message in request.messages],
             [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
             str(request.seed),
         ]
@@ -187,7 +187,7 @@ def _hash(identity: list[Any]) -> int:
     )
 
 
-def _said(message: Message) -> Any:
+def _message_text(message: Message) -> Any:
     if isinstance(message.content, str):
         return message.content
     return [part.text if isinstance(part, TextPart) else part.address for part in message.content]

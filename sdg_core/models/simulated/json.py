@@ -20,8 +20,8 @@ _TRIES = 20
 _DEEP = 5
 """From here on only what is required is made, so that schemas that contain themselves come to an end."""
 _TOO_DEEP = 40
-_MOST_VALUES = 20_000
-_MOST_CHARACTERS = 1_000_000
+_MAX_VALUES = 20_000
+_MAX_CHARACTERS = 1_000_000
 
 
 def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str]) -> Any:
@@ -62,9 +62,9 @@ class _Walk:
         if depth > _TOO_DEEP:
             raise ValueError("it contains itself without end")
         self._values += 1
-        if self._values > _MOST_VALUES:
+        if self._values > _MAX_VALUES:
             raise PermanentModelError(
-                f"the simulated provider makes at most {_MOST_VALUES:,} values for a schema"
+                f"the simulated provider makes at most {_MAX_VALUES:,} values for a schema"
             )
         if not isinstance(node, Mapping):
             return self._words()
@@ -177,9 +177,9 @@ class _Walk:
         text = formatted(str(node.get("format")), self._draws)
         if text is not None:
             return text
-        if least > _MOST_CHARACTERS:
+        if least > _MAX_CHARACTERS:
             raise PermanentModelError(
-                f"the simulated provider makes texts of at most {_MOST_CHARACTERS:,} characters"
+                f"the simulated provider makes texts of at most {_MAX_CHARACTERS:,} characters"
             )
         text = self._words()
         while len(text) < least:

@@ -11,7 +11,7 @@ from sdg_core.models.simulated.random_stream import DrawStream
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _MAX_REPEATS = 3
-_MOST_CHARACTERS = 1_000_000
+_MAX_CHARACTERS = 1_000_000
 _parser: Any = importlib.import_module("re._parser")
 """Python's own parser of regular expressions; it has no public name, and a second one would disagree with it."""
 
@@ -41,9 +41,9 @@ def matching(pattern: str, draws: DrawStream) -> str:
     """Text that matches a pattern. Raises ValueError for a pattern with parts that cannot be made (look-around)."""
     try:
         parsed = _parser.parse(pattern)
-        if parsed.getwidth()[0] > _MOST_CHARACTERS:
+        if parsed.getwidth()[0] > _MAX_CHARACTERS:
             raise ValueError(
-                f"the pattern {pattern[:60]!r} wants more than {_MOST_CHARACTERS:,} characters"
+                f"the pattern {pattern[:60]!r} wants more than {_MAX_CHARACTERS:,} characters"
             )
         return "".join(_made(part, draws) for part in parsed)
     except re.error as error:

@@ -115,7 +115,7 @@ class RayExecutor:
         """Set up a worker of every class, in order, so that one that cannot be set up stops the run before anything is made."""
         for pool in self._by_place.values():
             if pool.plan.own is not None:
-                await self._pools.give_back(pool, await self._pools.take(pool))
+                await self._pools.release(pool, await self._pools.take(pool))
 
     async def run(
         self, plan: StagePlan, tasks: Sequence[Task], *, handed_to_next: bool
@@ -165,7 +165,7 @@ class RayExecutor:
             try:
                 found: list[Verdict] | StageFault = await verdicts
             except ObjectLostError:
-                await self._pools.give_back(chunk.pool, worker)
+                await self._pools.release(chunk.pool, worker)
                 for payload, reference in zip(chunk.payloads, given, strict=True):
                     await self._restore(payload, lost=reference)
                 continue
@@ -180,7 +180,7 @@ class RayExecutor:
             except BaseException:  # interrupted: whatever the worker is doing is of no use any more
                 await self._pools.bury(chunk.pool, worker)
                 raise
-            await self._pools.give_back(chunk.pool, worker)
+            await self._pools.release(chunk.pool, worker)
             if isinstance(found, StageFault):
                 raise found.error()
             return _Payload(reference, chunk, found)

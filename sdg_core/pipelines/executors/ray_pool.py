@@ -68,7 +68,7 @@ class Pools:
 
     def __init__(self, *, patience: float, on_notice: Callable[[str], None]) -> None:
         self._patience = patience
-        self._tell = on_notice
+        self._notify = on_notice
         self._pools: list[Pool] = []
         self._changed = asyncio.Condition()
         self._starts: set[asyncio.Task[None]] = set()
@@ -102,7 +102,7 @@ class Pools:
         finally:
             pool.waiting -= 1
 
-    async def give_back(self, pool: Pool, worker: Any) -> None:
+    async def release(self, pool: Pool, worker: Any) -> None:
         """The worker has done its chunk."""
         self._progress = asyncio.get_running_loop().time()
         pool.deaths = 0
@@ -211,7 +211,7 @@ class Pools:
                 await self._make_room(pool)
             if waited > _NOTICE and not told and not pool.workers:
                 told = True
-                self._tell(f"{pool.plan.label} waits for a place: {_wish(pool.plan)}")
+                self._notify(f"{pool.plan.label} waits for a place: {_wish(pool.plan)}")
             if waited > self._patience and not self._is_at_work():
                 placed.cancel()
                 raise RunAbortedError(

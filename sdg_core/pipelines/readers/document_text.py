@@ -15,10 +15,10 @@ from typing import Any
 from sdg_core.custom import Filtered
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, SourceError
 
-Found = Mapping[str, Any] | Filtered
+Extracted = Mapping[str, Any] | Filtered
 _HYPHENATED = re.compile("\x02[ \t]*\r?\n?")
 """How PDFium marks the place where a word was divided at the end of a line."""
-_MOST_COLUMNS = 1_000
+_MAX_COLUMNS = 1_000
 """Of a table of a Word document, in which Word itself makes 63."""
 _HEAD = 2048
 _ENCODING = (
@@ -64,7 +64,7 @@ def document_record(request: Any, ask: object = None) -> dict[str, Any]:
     return {"values": dict(found)}
 
 
-def html_record(content: bytes, encoding: str | None) -> Found:
+def html_record(content: bytes, encoding: str | None) -> Extracted:
     """The main text as Markdown, without navigation, and the title. encoding: None for what the page says. Raises SourceError."""
     import trafilatura
 
@@ -108,7 +108,7 @@ def _check_html(content: bytes) -> None:
         raise SourceError("is not a web page: it holds NUL bytes; correct sources.path")
 
 
-def pdf_record(content: bytes, _: str | None = None) -> Found:
+def pdf_record(content: bytes, _: str | None = None) -> Extracted:
     """The text of all pages, a blank line between them; how many there are; the title. Raises SourceError."""
     import pypdfium2
 
@@ -149,7 +149,7 @@ def _not_pdf(content: bytes, reason: str) -> SourceError:
     return SourceError(f"is a damaged PDF: {reason}; replace it, or leave it out")
 
 
-def docx_record(content: bytes, _: str | None = None) -> Found:
+def docx_record(content: bytes, _: str | None = None) -> Extracted:
     """Paragraphs and tables in order, headings as Markdown, and the title. Raises SourceError."""
     import docx
     from docx.opc.exceptions import PackageNotFoundError
@@ -211,9 +211,9 @@ def _rows(table: Any) -> Iterator[list[str]]:
         texts: dict[int, str] = {}
         for cell in row._tr.tc_lst:
             span = cell.grid_span
-            if len(texts) + span > _MOST_COLUMNS:
+            if len(texts) + span > _MAX_COLUMNS:
                 raise SourceError(
-                    f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out"
+                    f"has a table with more than {_MAX_COLUMNS:,} columns; leave it out"
                 )
             is_below = cell.vMerge == "continue" and place in above
             text = above[place] if is_below else _cell_text(_Cell(cell, table))
@@ -240,7 +240,7 @@ def _block(block: Any) -> str:
     return f"- {text}" if text and is_item else text
 
 
-_KINDS: Mapping[str, Callable[[bytes, str | None], Found]] = {
+_KINDS: Mapping[str, Callable[[bytes, str | None], Extracted]] = {
     "html": html_record,
     "pdf": pdf_record,
     "docx": docx_record,

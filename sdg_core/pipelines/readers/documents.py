@@ -17,7 +17,7 @@ from sdg_core.pipelines.readers.text import read_whole
 from sdg_core.seeds.files import SeedFile
 from sdg_core.system.bounded_process import BoundedPool, WorkEndedError, shared_pool
 
-_MOST_PROCESSES = 4
+_MAX_PROCESSES = 4
 
 
 def read_document(file: SeedFile, config: DocumentSources | HtmlSources) -> Iterator[Record]:
@@ -40,6 +40,6 @@ def read_document(file: SeedFile, config: DocumentSources | HtmlSources) -> Iter
 
 
 def _pool(seconds: float, memory_mib: int) -> BoundedPool:
-    size = min(_MOST_PROCESSES, os.cpu_count() or 1)
+    size = min(_MAX_PROCESSES, os.cpu_count() or 1)
     function = "sdg_core.pipelines.readers.document_text:document_record"
     return shared_pool(function, size=size, seconds=seconds, memory=memory_mib * 2**20)

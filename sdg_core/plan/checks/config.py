@@ -36,7 +36,7 @@ from sdg_core.plan.templates.engine import (
     template_references,
 )
 
-_SHOWN_TEMPLATE = 80
+_MAX_SHOWN_TEMPLATE = 80
 _ELSE_IF = re.compile(r"\{%-?\s*else\s+if\b")
 
 
@@ -198,7 +198,7 @@ def _check_templates(column: Column) -> Problems:
 def _shown(source: str) -> str:
     """The beginning of a template, for messages."""
     text = " ".join(source.split())
-    return repr(text if len(text) <= _SHOWN_TEMPLATE else f"{text[:_SHOWN_TEMPLATE]}...")
+    return repr(text if len(text) <= _MAX_SHOWN_TEMPLATE else f"{text[:_MAX_SHOWN_TEMPLATE]}...")
 
 
 def _check_references(column: Column, known: set[str] | None) -> Problems:

@@ -68,7 +68,7 @@ def check_constraint_types(config: DatasetConfig, schema: pa.Schema) -> list[tup
         if len(kinds) == 1:
             kinds.append(frozenset({"number"}))
         if kinds[0].isdisjoint(kinds[1]):
-            found.append((("constraints", place), _unlike(constraint, kinds)))
+            found.append((("constraints", place), _incomparable(constraint, kinds)))
     return found
 
 
@@ -114,7 +114,7 @@ def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str
     )
 
 
-def _unlike(constraint: Constraint, kinds: list[frozenset[str]]) -> str:
+def _incomparable(constraint: Constraint, kinds: list[frozenset[str]]) -> str:
     left, right = ("a " + "/".join(sorted(kind)) if kind else "nothing" for kind in kinds)
     return (
         f"{describe_constraint(constraint)} compares {left} with {right}; both sides must be numbers, or times "

@@ -10,7 +10,7 @@ from typing import Any
 from sdg_core.plan.names import did_you_mean
 from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
 
-_LARGEST = 2.0**63
+_MAX = 2.0**63
 _SECONDS = 60.0
 """Until the process that tries a distribution is given up. Its own bound, of CPU time, comes first unless the machine is busy."""
 _QUICK = frozenset(
@@ -96,7 +96,7 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
 
     if name == "zipf" and 1 < params["a"] < 2:
         a = params["a"]
-        tail = _LARGEST ** (1 - a) / ((a - 1) * float(special.zeta(a)))
+        tail = _MAX ** (1 - a) / ((a - 1) * float(special.zeta(a)))
         return bool(tail > _MAX_OVERFLOW)
     return name == "logser" and 1 - 1e-6 < params["p"] < 1
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-_LARGEST = 2.0**63
+_MAX = 2.0**63
 _CPU_SECONDS = 2.0
 _PROBES = (0.25, 0.5, 0.75)
 
@@ -24,7 +24,7 @@ def have_quantiles(request: Any, ask: object = None) -> bool:
         except (ValueError, ArithmeticError, RuntimeError, MemoryError):
             return False
     is_whole = isinstance(kind, stats.rv_discrete)
-    return bool(np.isfinite(values).all() and (not is_whole or (np.abs(values) < _LARGEST).all()))
+    return bool(np.isfinite(values).all() and (not is_whole or (np.abs(values) < _MAX).all()))
 
 
 def have_quantiles_soon(request: Any, ask: object = None) -> bool:

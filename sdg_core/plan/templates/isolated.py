@@ -42,7 +42,7 @@ def render(source: str, values: Mapping[str, Any], *, nested: bool, choices: Cho
 def serve_one(request: Any, ask: Answer) -> Any:
     """What the process does for one rendering."""
     try:
-        with drawing(_Asked(ask)):
+        with drawing(_AskedChoices(ask)):
             text = _variants(request["source"]).text(request["values"], nested=request["nested"])
     except CellError as error:
         return {"error": error.message}
@@ -53,7 +53,7 @@ def serve_one(request: Any, ask: Answer) -> Any:
     return {"text": text}
 
 
-class _Asked:
+class _AskedChoices:
     """Choices of the process that sent the template."""
 
     def __init__(self, ask: Answer) -> None:

@@ -21,9 +21,9 @@ from jinja2 import nodes
 from sdg_core.plan.templates.bounds import NUMBER, SCALAR_SIZE, Bound, UnboundedError, either
 from sdg_core.plan.templates.expression_sizes import ITERATIONS, ExpressionSizes, Spaces
 
-_MOST_WORK = 2**24
+_MAX_WORK = 2**24
 """Characters that all expressions of a rendering together may make in this process."""
-_MOST_PER_CHARACTER = 64
+_MAX_PER_CHARACTER = 64
 """The same for each character of its values, where their sizes are not looked at."""
 _TIERS = tuple(
     (float(2**exponent), float(2 ** (exponent - 6))) for exponent in (20, 17, 15, 13, 10, 6)
@@ -87,14 +87,14 @@ def room_of(source: str) -> Room:
         RecursionError,
     ):  # the engine takes a little more than Jinja2
         return _NO_ROOM
-    free = _room(body, *_UNLIMITED, most=_UNLIMITED[0] * _MOST_PER_CHARACTER)
+    free = _room(body, *_UNLIMITED, most=_UNLIMITED[0] * _MAX_PER_CHARACTER)
     if (
         free is not None
         and not free.numbers
-        and _room(body, *_MANY_SMALL, most=4 * _MOST_WORK) is not None
+        and _room(body, *_MANY_SMALL, most=4 * _MAX_WORK) is not None
     ):
         return Room(math.inf)
-    rooms = (_room(body, *tier, most=_MOST_WORK) for tier in _TIERS)
+    rooms = (_room(body, *tier, most=_MAX_WORK) for tier in _TIERS)
     return next((room for room in rooms if room is not None), _NO_ROOM)
 
 

@@ -24,11 +24,11 @@ MAX_VIOLATIONS = 1_000
 MAX_MESSAGE = 2_000
 """Characters of what is wrong at one place; the checker repeats the whole value."""
 _SECONDS = 3.0
-_MOST_STEPS = 10**6
+_MAX_STEPS = 10**6
 """Steps of a check in this process that says yes or no: a few milliseconds."""
-_MOST_ERROR_STEPS = 5_000
+_MAX_ERROR_STEPS = 5_000
 """The same for a list of errors, each of which takes a hundred times as long."""
-_MOST_PAIRS = 20_000
+_MAX_PAIRS = 20_000
 """Pairs of schema and value that are looked at to count steps."""
 _LARGE = 2**16
 """Bytes of a value that errors may repeat in this process."""
@@ -52,12 +52,12 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
     """What is wrong with a JSON value, the first MAX_VIOLATIONS. Raises ValueError if checking it takes longer than it may."""
     key = orjson.dumps(dict(schema))
     steps = None if _is_linear(key) else _steps(value, schema)
-    if steps is None or steps <= _MOST_STEPS:
+    if steps is None or steps <= _MAX_STEPS:
         if _compiled(key).is_valid(value):
             return []
         if steps is None:
             steps = _steps(value, schema)
-        if steps <= _MOST_ERROR_STEPS and len(dump_exactly(value)) <= _LARGE:
+        if steps <= _MAX_ERROR_STEPS and len(dump_exactly(value)) <= _LARGE:
             return _listed(_compiled(key), value)
     try:
         pool = shared_pool(f"{__name__}:list_violations", seconds=_SECONDS)
@@ -158,7 +158,7 @@ class _Counter:
         leads_elsewhere = not _ELSEWHERE.isdisjoint(schema) or (
             "$id" in schema and schema is not self._root
         )
-        if leads_elsewhere or len(self._known) >= _MOST_PAIRS:
+        if leads_elsewhere or len(self._known) >= _MAX_PAIRS:
             raise _TooManyError
         self._known[pair] = _ENDLESS  # of what leads back to it without going into the value
         found = self._known[pair] = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sdg_core.filters.deduplicate import (
-    SIGNATURES_AT_ONCE,
+    SIGNATURES_PER_BATCH,
     MinhashDuplicates,
     rensa_signatures,
     rensa_version,
@@ -33,7 +33,7 @@ def plain_signatures(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=3 * SIGNATURES_AT_ONCE),
+    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=3 * SIGNATURES_PER_BATCH),
     seed=st.integers(0, 2**32 - 1),
     width=st.sampled_from([1, 7, 128]),
 )

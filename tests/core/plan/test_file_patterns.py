@@ -61,7 +61,7 @@ def test_links_that_lead_back_give_no_file_a_second_name(tree: Path) -> None:
 def test_links_that_cross_without_end_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_patterns, "MOST_BEHIND_LINKS", 500)
+    monkeypatch.setattr(file_patterns, "MAX_BEHIND_LINKS", 500)
     for name in "abcdefgh":
         (tmp_path / name).mkdir()
     for place in "abcdefgh":

@@ -41,7 +41,7 @@ from sdg_core.plan.types.arrow_values import text_series
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_AT_ONCE = 1 << 16
+_BATCH_SIZE = 1 << 16
 """Records per round: what a round needs fits into the processor's cache."""
 _UUID = 0
 _SEX = 2
@@ -101,8 +101,8 @@ def _with_further(params: PeopleParams, draws: Draws, written: pa.StructType) ->
 
 
 def _rounds(name: str, indices: Ints, random: RandomSource) -> Iterator[Draws]:
-    for start in range(0, len(indices), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
+    for start in range(0, len(indices), _BATCH_SIZE):
+        some = slice(start, start + _BATCH_SIZE)
         attempts = None if random.attempts is None else random.attempts[some]
         yield Draws(replace(random, attempts=attempts), name, indices[some])
 

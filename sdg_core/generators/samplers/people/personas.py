@@ -38,7 +38,7 @@ _LOWEST, _HIGHEST = 20, 80
 _READ = ("first_name", "full_name", "age", "city", "country", "occupation")
 """What the texts say of the base fields."""
 _HOME = pl.coalesce("city", "country")
-_AT_ONCE = 3
+_BATCH_SIZE = 3
 """Hobbies and skills of one person."""
 _INCOMES = (1_100, 6_500)
 """Euro a month, between which most households of France have their income (INSEE, rounded)."""
@@ -219,7 +219,7 @@ def _backgrounds(name: pl.Expr) -> dict[str, pl.Expr]:
 
 
 def _lists() -> dict[str, pl.Expr]:
-    places = range(_AT_ONCE)
+    places = range(_BATCH_SIZE)
     return {
         "hobbies_and_interests_list": pl.concat_list([f"hobby_{place}" for place in places]),
         "skills_and_expertise_list": pl.concat_list([f"skill_{place}" for place in places]),

@@ -110,7 +110,7 @@ def test_how_many_are_made_at_once_changes_nothing(
     locale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = frame(PersonFromFakerParams(locale=locale))
-    monkeypatch.setattr(people, "_AT_ONCE", 7)
+    monkeypatch.setattr(people, "_BATCH_SIZE", 7)
     assert frame(PersonFromFakerParams(locale=locale)).equals(whole)
 
 
