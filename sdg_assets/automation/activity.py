@@ -91,10 +91,5 @@ def _last_runs(
             yield entry.asset_key, runs[entry.last_run_id]
 
 
-def _in_backfills(instance: dg.DagsterInstance) -> Iterator[dg.AssetKey]:
-    for backfill in unfinished_backfills(instance):
-        yield from backfill.asset_selection or ()
-
-
 def _utc(at: datetime) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
