@@ -30,28 +30,27 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     """Compile a dataset. Raises ConfigError where the config asks for seed columns that do not exist, PlanError if it has no
     `num_records`."""
     config = dataset.config
-    seed_columns = tuple(seed.schema.names) if seed is not None else ()
-    problems = _problems_after_loading(dataset, seed_columns)
-    if problems:
-        raise ConfigError(
-            dataset.source, [dataset.parsed.problem(path, message) for path, message in problems]
-        )
+    seed_columns: tuple[str, ...] = ()
+    seed_digest = None
+    seed_content = None
+    if seed is not None:
+        seed_columns = tuple(seed.schema.names)
+        seed_digest = seed.digest
+        seed_content = SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices)
+    _raise_problems(dataset, _problems_after_loading(dataset, seed_columns))
     num_records = _number_of_records(dataset, seed)
     config = config.model_copy(update={"num_records": num_records})
-    graph = dataset.graph if dataset.graph is not None else build_graph(config)
+    graph = dataset.graph
+    if graph is None:
+        graph = build_graph(config)
     schema = _schema(config, seed)
     types = {field.name: field.type for field in schema}
     unfit = [*check_constraint_types(config, schema), *check_processor_types(config, types)]
-    if unfit:
-        raise ConfigError(
-            dataset.source, [dataset.parsed.problem(path, message) for path, message in unfit]
-        )
+    _raise_problems(dataset, unfit)
     models = used_models(config)
+    simulated = any(provider.provider_type == "simulated" for _, provider in models.values())
     fingerprint = compute_fingerprint(
-        config,
-        graph,
-        seed_columns=seed_columns,
-        seed_digest=seed.digest if seed is not None else None,
+        config, graph, seed_columns=seed_columns, seed_digest=seed_digest
     )
     dropped = dropped_columns(config, schema.names)
     if len(dropped) == len(schema.names):
@@ -66,14 +65,18 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         dropped=dropped,
         row_groups=plan_row_groups(num_records, config.row_group_size),
         models=models,
-        simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
+        simulated=simulated,
         functions=dataset.functions,
-        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices)
-        if seed is not None
-        else None,
+        seed_content=seed_content,
         clients=dataset.clients,
         tools=used_tools(config, base=dataset.base),
     )
+
+
+def _raise_problems(dataset: LoadedDataset, problems: Sequence[tuple[Path, str]]) -> None:
+    if problems:
+        placed = [dataset.parsed.problem(path, message) for path, message in problems]
+        raise ConfigError(dataset.source, placed)
 
 
 def _problems_after_loading(
@@ -105,11 +108,15 @@ def config_part(config: DatasetConfig) -> str:
 
 
 def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
-    listed = {column.name for column in config.columns if isinstance(column, SeedColumn)}
+    """The seed columns that no column lists, and then the columns in order."""
     seed_fields = {field.name: field for field in seed.schema} if seed is not None else {}
+    listed = {column.name for column in config.columns if isinstance(column, SeedColumn)}
     fields = [field for name, field in seed_fields.items() if name not in listed]
     for column in config.columns:
-        fields += [seed_fields[column.name]] if column.name in listed else _fields_of(column)
+        if column.name in listed:
+            fields.append(seed_fields[column.name])
+        else:
+            fields += _fields_of(column)
     return pa.schema(fields)
 
 
@@ -125,26 +132,25 @@ def planned_schema(config: DatasetConfig) -> pa.Schema:
         if not isinstance(column, SeedColumn):
             fields += _fields_of(column)
     dropped = dropped_columns(config, [field.name for field in fields])
-    return pa.schema([field for field in fields if field.name not in dropped])
+    kept = [field for field in fields if field.name not in dropped]
+    return pa.schema(kept)
 
 
 def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:
     """The columns among `names` that a column's own `drop` or a processor keeps out of the rows."""
-    dropped = {
-        name
-        for column in config.columns
-        if column.drop
-        for name in (column.name, *side_columns(column))
-    }
-    return frozenset(dropped) | columns_dropped_by(config.processors, names)
+    dropped: set[str] = set()
+    for column in config.columns:
+        if column.drop:
+            dropped.add(column.name)
+            dropped.update(side_columns(column))
+    return columns_dropped_by(config.processors, names) | dropped
 
 
 def columns_dropped_by(processors: Sequence[Processor], names: Sequence[str]) -> frozenset[str]:
     """The columns among `names` that processors keep out of the rows."""
-    patterns = [
-        pattern
-        for processor in processors
-        if isinstance(processor, DropColumnsProcessor)
-        for pattern in processor.column_names
-    ]
-    return frozenset(name for pattern in patterns for name in matching_columns(pattern, names))
+    dropped: set[str] = set()
+    for processor in processors:
+        if isinstance(processor, DropColumnsProcessor):
+            for pattern in processor.column_names:
+                dropped.update(matching_columns(pattern, names))
+    return frozenset(dropped)

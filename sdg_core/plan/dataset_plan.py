@@ -111,7 +111,7 @@ class DatasetPlan:
     @cached_property
     def resizes(self) -> bool:
         """Whether a row group's rows may be other than its records, in number and in kind."""
-        return any(resizes(column) for column in self.config.columns)
+        return any(map(resizes, self.config.columns))
 
     @property
     def all_or_nothing(self) -> bool:
@@ -121,18 +121,23 @@ class DatasetPlan:
         apart afterwards (resized), there is no choice; where no cell is paid for, it costs nothing. Otherwise the function
         sees the remaining records only, because nothing is paid for twice.
         """
-        whole = any(is_whole_column(column) for column in self.config.columns)
-        return self.resizes or (whole and not self.graph.per_record)
+        if self.resizes:
+            return True
+        if self.graph.per_record:
+            return False
+        return any(map(is_whole_column, self.config.columns))
 
     @property
     def kept_schema(self) -> pa.Schema:
         """The schema of the finished dataset."""
-        return pa.schema([field for field in self.schema if field.name not in self.dropped])
+        kept = [field for field in self.schema if field.name not in self.dropped]
+        return pa.schema(kept)
 
     @property
     def dropped_schema(self) -> pa.Schema:
         """The schema of the dropped columns; empty when none is dropped."""
-        return pa.schema([field for field in self.schema if field.name in self.dropped])
+        dropped = [field for field in self.schema if field.name in self.dropped]
+        return pa.schema(dropped)
 
     def column(self, name: str) -> Column:
         """The config of a column that is generated."""

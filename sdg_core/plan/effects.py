@@ -49,32 +49,34 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str)
     base = path.resolve().parent
     state = hashlib.sha256(path.read_bytes())
     code = _lines_of_code(_code(config), base, state)
-    sets = _evaluation_sources(config)
-    processing = _lines_of_code(
-        [source.reader for source in sets if isinstance(source, CustomSeedSource)], base, state
-    )
-    processing += [line for source in sets for line in outside(source, base, root=root)]
+    evaluation_sources = _evaluation_sources(config)
+    readers = [
+        source.reader for source in evaluation_sources if isinstance(source, CustomSeedSource)
+    ]
+    processing = _lines_of_code(readers, base, state)
+    for source in evaluation_sources:
+        processing += outside(source, base, root=root)
     lines = [*code, *processing]
     for server in config.mcp_providers:
         if isinstance(server, StdioMcpProvider):
-            lines.append(f"starts the process {' '.join((server.command, *server.args))}")
+            command = " ".join((server.command, *server.args))
+            lines.append(f"starts the process {command}")
             lines += [f"gives it the variable {variable}" for variable in server.env.values()]
     for provider in config.model_providers:
-        if provider.serve is not None:
-            lines.append(f"starts the process {' '.join(provider.serve.command)}")
-            lines += [
-                f"gives it the variable {variable}" for variable in provider.serve.env.values()
-            ]
+        serve = provider.serve
+        if serve is not None:
+            lines.append(f"starts the process {' '.join(serve.command)}")
+            lines += [f"gives it the variable {variable}" for variable in serve.env.values()]
     if any(line.startswith("starts") for line in lines):
         _add_code(base, state)
-    sent = [
-        (where, f"sends the variable {variable} to {host_of(url)}")
-        for where, variable, url in sent_variables(config)
-    ]
-    lines += [line for _, line in sent]
-    processing += [line for where, line in sent if where[0] == "processors"]
-    lines += [line for source in _sources(config) for line in outside(source, base, root=root)]
-    lines = [*dict.fromkeys(lines)]
+    for where, variable, url in sent_variables(config):
+        line = f"sends the variable {variable} to {host_of(url)}"
+        lines.append(line)
+        if where[0] == "processors":
+            processing.append(line)
+    for source in _sources(config):
+        lines += outside(source, base, root=root)
+    lines = list(dict.fromkeys(lines))
     state.update("\n".join(lines).encode("utf-8", "surrogateescape"))
     return Effects(tuple(lines), state.hexdigest(), tuple(dict.fromkeys(processing)))
 
@@ -100,28 +102,29 @@ def _add_code(directory: Path, state: Any) -> None:
     """Add the Python files below a directory to the digest. Of a huge one none is remembered, so every run asks."""
     found: list[str] = []
     for walked, (place, directories, names) in enumerate(os.walk(directory)):
-        directories[:] = sorted(
-            name for name in directories if not name.startswith(".") and name not in INSTALLED
-        )
-        paths = [os.path.join(place, name) for name in sorted(names) if name.endswith(".py")]
-        found += [path for path in paths if os.path.isfile(path)]
+        own = [name for name in directories if not name.startswith(".") and name not in INSTALLED]
+        directories[:] = sorted(own)
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            if name.endswith(".py") and os.path.isfile(path):
+                found.append(path)
         if max(len(found), walked) > _MAX_FILES:
             state.update(os.urandom(16))
             return
     for path in found:
         content = Path(path).read_bytes()
-        state.update(f"{path} {len(content)} ".encode("utf-8", "surrogateescape") + content)
+        heading = f"{path} {len(content)} ".encode("utf-8", "surrogateescape")
+        state.update(heading + content)
 
 
 def _columns(config: DatasetConfig | PipelineConfig) -> list[Column]:
     if isinstance(config, DatasetConfig):
         return [*config.columns]
-    return [
-        column
-        for stage in config.stages
-        if isinstance(stage, ColumnsStage)
-        for column in stage.columns
-    ]
+    columns: list[Column] = []
+    for stage in config.stages:
+        if isinstance(stage, ColumnsStage):
+            columns += stage.columns
+    return columns
 
 
 def _sources(config: DatasetConfig | PipelineConfig) -> list[Any]:

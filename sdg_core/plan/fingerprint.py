@@ -184,33 +184,27 @@ def compute_fingerprint(
 def _dataset_hash(
     config: DatasetConfig, column_hashes: Mapping[str, str], seed_digest: str | None
 ) -> str:
-    placed = [
-        [column.name, column_hashes.get(column.name, "seed"), getattr(column, "drop", False)]
-        for column in config.columns
-    ]
-    seed = (
-        {"config": hashed_fields(config.seed_config), "digest": seed_digest}
-        if config.seed_config
-        else None
-    )
-    processors = [
-        hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)
-    ]
-    return digest(
-        {
-            "config_hash_version": CONFIG_HASH_VERSION,
-            "columns": placed,
-            "processors": processors,
-            "seed": config.seed,
-            "seed_config": seed,
-            **(
-                {"constraints": _hashed_constraints(config.constraints)}
-                if config.constraints
-                else {}
-            ),
-            **({"select": hashed_fields(config.select)} if config.select is not None else {}),
-        }
-    )
+    columns = []
+    for column in config.columns:
+        column_hash = column_hashes.get(column.name, "seed")
+        columns.append([column.name, column_hash, getattr(column, "drop", False)])
+    drops = [each for each in config.processors if isinstance(each, DropColumnsProcessor)]
+    seed = None
+    if config.seed_config:
+        seed = {"config": hashed_fields(config.seed_config), "digest": seed_digest}
+    hashed: dict[str, Any] = {
+        "config_hash_version": CONFIG_HASH_VERSION,
+        "columns": columns,
+        "processors": [hashed_fields(processor) for processor in drops],
+        "seed": config.seed,
+        "seed_config": seed,
+    }
+    # Absent where unused: so the hashes of files without them are those of releases that did not know them.
+    if config.constraints:
+        hashed["constraints"] = _hashed_constraints(config.constraints)
+    if config.select is not None:
+        hashed["select"] = hashed_fields(config.select)
+    return digest(hashed)
 
 
 def _hashed_constraints(constraints: Iterable[Constraint]) -> list[dict[str, Any]]:
@@ -249,7 +243,8 @@ def _column_hashes(
 
 def _choices(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What the filter `random` draws from, for columns whose templates use it."""
-    if not any(map(chooses, templates_of(column).values())):
+    templates = templates_of(column).values()
+    if not any(map(chooses, templates)):
         return {}
     return {"choices": {"name": column.name, "seed": config.seed}}
 
@@ -281,37 +276,40 @@ def _branch_order(column: Column) -> dict[str, Any]:
 
 def _rule(column: SamplerColumn) -> dict[str, Any]:
     """Which rule a sampler follows, where a release changed it: whole numbers of reals with decimal places are rounded once."""
-    rounds = any(
-        getattr(params, "decimal_places", None) is not None for params in column.every_params
-    )
-    return {"rule": 2} if column.convert_to == "int" and rounds else {}
+    if column.convert_to != "int":
+        return {}
+    for params in column.every_params:
+        if getattr(params, "decimal_places", None) is not None:
+            return {"rule": 2}
+    return {}
 
 
 def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What a column's values depend on besides its own parameters and the columns it reads."""
+    context: dict[str, Any] = {}
     match column:
         case SamplerColumn():
-            return {
-                "name": column.name,
-                "seed": config.seed,
-                **_branch_order(column),
-                **_rule(column),
-            }
+            context["name"] = column.name
+            context["seed"] = config.seed
+            context |= _branch_order(column)
+            context |= _rule(column)
         case ModelColumn():
+            context |= _model_context(column, column.model_alias, config)
             order = order_sensitive_part(column)
-            return {
-                **_model_context(column, column.model_alias, config),
-                **({"order": order} if order else {}),
-                **_tool_context(column, config),
-            }
+            if order:
+                context["order"] = order
+            context |= _tool_context(column, config)
         case CustomColumn():
-            models = {
-                alias: _model_context(column, alias, config) for alias in column.model_aliases or ()
-            }
-            size = {"row_group_size": config.row_group_size} if is_whole_column(column) else {}
-            return {**({"models": models} if models else {}), **size}
+            models = {}
+            for alias in column.model_aliases or ():
+                models[alias] = _model_context(column, alias, config)
+            if models:
+                context["models"] = models
+            if is_whole_column(column):
+                context["row_group_size"] = config.row_group_size
         case ExpressionColumn() | ValidationColumn() | SeedColumn():
-            return {}
+            pass
+    return context
 
 
 def _tool_context(column: Column, config: DatasetConfig) -> dict[str, Any]:
@@ -326,32 +324,39 @@ def _tool_context(column: Column, config: DatasetConfig) -> dict[str, Any]:
 def _model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:
     """A model and those that step in for it."""
     fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    context = _one_model_context(column, alias, config)
     later = [_one_model_context(column, other, config) for other in later_aliases(alias, fallbacks)]
-    return {**_one_model_context(column, alias, config), **({"fallbacks": later} if later else {})}
+    if later:
+        context["fallbacks"] = later
+    return context
 
 
 def _one_model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:
-    model = next(m for m in config.model_configs if m.alias == alias)
-    provider = next(p for p in config.model_providers if p.name == model.provider)
+    models = {model.alias: model for model in config.model_configs}
+    providers = {provider.name: provider for provider in config.model_providers}
+    model = models[alias]
+    provider = providers[model.provider]
+    simulated = provider.provider_type == "simulated"
+    context: dict[str, Any] = {"model": hashed_fields(model)}
+    context["provider"] = hashed_fields(provider)
     # Replies of the simulated provider, and parameters that are drawn, also depend on the record's own random words.
-    random = provider.provider_type == "simulated" or is_drawn(model.inference_parameters)
-    drawn: dict[str, Any] = {"name": column.name, "seed": config.seed} if random else {}
+    if simulated or is_drawn(model.inference_parameters):
+        context |= {"name": column.name, "seed": config.seed}
     length = provider.simulation.tokens_of(column.name)
-    if length is not None and provider.provider_type == "simulated":
-        drawn["reply_tokens"] = hashed_fields(length)
-    return {"model": hashed_fields(model), "provider": hashed_fields(provider), **drawn}
+    if length is not None and simulated:
+        context["reply_tokens"] = hashed_fields(length)
+    return context
 
 
 def _seed_column_hash(config: DatasetConfig, name: str, seed_digest: str | None) -> str:
-    seed_config = config.seed_config
-    shuffled = seed_config is not None and seed_config.sampling_strategy == "shuffle"
+    hashed_config = None
+    seed = None
+    if config.seed_config is not None:
+        hashed_config = hashed_fields(config.seed_config)
+        if config.seed_config.sampling_strategy == "shuffle":
+            seed = config.seed
     return digest(
-        {
-            "seed_column": name,
-            "seed_config": hashed_fields(seed_config) if seed_config else None,
-            "digest": seed_digest,
-            "seed": config.seed if shuffled else None,
-        }
+        {"seed_column": name, "seed_config": hashed_config, "digest": seed_digest, "seed": seed}
     )
 
 
@@ -401,4 +406,5 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """`sha256:` and the hex digest of the canonical JSON of a value."""
-    return f"{CONFIG_HASH_ALGO}:{hashlib.sha256(canonical_json(value).encode()).hexdigest()}"
+    content = canonical_json(value).encode()
+    return f"{CONFIG_HASH_ALGO}:{hashlib.sha256(content).hexdigest()}"

@@ -91,7 +91,8 @@ def read_json(text: str | bytes) -> Any:
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if not _may_have_long_numbers(data):
+    may_have_long_numbers = _LONG_NUMBER.search(data) is not None
+    if not may_have_long_numbers:
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -104,10 +105,6 @@ def read_json(text: str | bytes) -> Any:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
-
-
-def _may_have_long_numbers(data: bytes) -> bool:
-    return _LONG_NUMBER.search(data) is not None
 
 
 _SAFE = frozenset((str, int, bool, type(None)))

@@ -48,7 +48,8 @@ class ColumnGraph:
     @cached_property
     def phases(self) -> int:
         """How many phases a row group goes through."""
-        return 1 + max((slot.phase for slot in self.slots.values()), default=0)
+        phases = [slot.phase for slot in self.slots.values()]
+        return 1 + max(phases, default=0)
 
     def columns_of(self, phase: int, *, per_record: bool) -> list[str]:
         """The columns of one half of a phase, in computable order."""
@@ -72,22 +73,26 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
     generated = {
         column.name: column for column in config.columns if not isinstance(column, SeedColumn)
     }
-    dependencies = {name: tuple(references_of(column)) for name, column in generated.items()}
     producers = producers_of(config.columns)
-    inner = {
-        name: _generated_reads(reads, producers, generated) for name, reads in dependencies.items()
-    }
+    dependencies: dict[str, tuple[str, ...]] = {}
+    inner: dict[str, list[str]] = {}
+    skip_sources: dict[str, frozenset[str]] = {}
+    for name, column in generated.items():
+        dependencies[name] = tuple(references_of(column))
+        inner[name] = _generated_reads(dependencies[name], producers, generated)
+        skip_sources[name] = _skip_sources(column)
     bounds = find_bounds(config.constraints, generated, dependencies)
     after = with_resize_edges(with_bound_edges(inner, bounds, producers), generated)
     order = _stable_order(after)
     slots = assign_slots(order, after, generated)
+    per_record = frozenset(name for name, slot in slots.items() if slot.per_record)
     return ColumnGraph(
         dependencies=dependencies,
         order=order,
-        per_record=frozenset(name for name, slot in slots.items() if slot.per_record),
+        per_record=per_record,
         slots=slots,
         producers=producers,
-        skip_sources={name: _skip_sources(column) for name, column in generated.items()},
+        skip_sources=skip_sources,
         bounds=in_order(bounds, order),
     )
 
@@ -103,8 +108,12 @@ def _generated_reads(
     reads: Iterable[str], producers: Mapping[str, str], generated: Collection[str]
 ) -> list[str]:
     """The generated columns that make what a column reads, each once, in the order of reading."""
-    made = [producers.get(name, name) for name in reads]
-    return list(dict.fromkeys(name for name in made if name in generated))
+    found: dict[str, None] = {}
+    for name in reads:
+        made_by = producers.get(name, name)
+        if made_by in generated:
+            found[made_by] = None
+    return list(found)
 
 
 def find_cycles(config: DatasetConfig) -> list[list[str]]:
@@ -117,16 +126,16 @@ def find_cycles(config: DatasetConfig) -> list[list[str]]:
         reads[column.name] = made_by - {column.name}
     cycles: list[list[str]] = []
     while len(cycles) < _MAX_CYCLES:
+        present = {name: sorted(others & reads.keys()) for name, others in reads.items()}
         try:
-            present = reads.keys()
-            TopologicalSorter(
-                {name: sorted(deps & present) for name, deps in reads.items()}
-            ).prepare()
+            TopologicalSorter(present).prepare()
         except CycleError as error:
             members = [str(name) for name in reversed(error.args[1][1:])]
-            first = members.index(next(name for name in reads if name in members))
+            first_member = next(name for name in reads if name in members)
+            first = members.index(first_member)
             cycles.append([*members[first:], *members[: first + 1]])
-            reads = {name: deps for name, deps in reads.items() if name not in members}
+            for name in members:
+                del reads[name]
         else:
             break
     return cycles

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +67,16 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     if config.seed_config is not None:
         yield "seed values stay as they are in templates: 1.10 is not 1.1, and null prints None, not nan"
     samplers = [column for column in config.columns if isinstance(column, SamplerColumn)]
-    if any(isinstance(column.params, PersonParams) for column in samplers):
+    kinds = {type(column.params) for column in samplers}
+    if PersonParams in kinds:
         yield "people are drawn from public name lists; persona texts are short sketches, not NVIDIA's portraits"
-    if any(isinstance(column.params, DatetimeParams) for column in samplers):
+    if DatetimeParams in kinds:
         yield "datetimes never lie before `start`; Data Designer cuts them off to the unit"
     if config.constraints:
         yield "constrained columns are drawn again together; Data Designer keeps one and draws the other again"
     for column in samplers:
-        spoilt = next(
-            (value for params in column.every_params for value in _read_as_numbers(params)), None
-        )
+        read_as_numbers = chain.from_iterable(map(_read_as_numbers, column.every_params))
+        spoilt = next(read_as_numbers, None)
         if spoilt is not None:
             yield f"column {column.name!r}: {spoilt!r} stays text in templates; Data Designer reads it as JSON"
         if len(column.conditional_params) > 1:

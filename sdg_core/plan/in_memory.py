@@ -76,39 +76,34 @@ def _mapping_of(config: object) -> Mapping[Any, Any]:
 
 def _given_fields(model: ConfigModel) -> dict[str, Any]:
     """What somebody gave, and the tags that tell one kind from another."""
-    names = [
-        name
-        for name in type(model).model_fields
-        if name in model.model_fields_set or name.endswith("_type")
-    ]
-    given = {name: getattr(model, name) for name in names if name not in _FOUND_WHEN_LOADED}
-    return {
-        name: value
-        for name, value in given.items()
-        if value is not None or name in model.model_fields_set
-    }
+    given: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        if name in _FOUND_WHEN_LOADED:
+            continue
+        value = getattr(model, name)
+        is_tag = name.endswith("_type") and value is not None
+        if name in model.model_fields_set or is_tag:
+            given[name] = value
+    return given
 
 
 def _take_frame(part: dict[str, Any], found: InMemoryConfig) -> None:
     """Take the data frame out of the seed config, where it stands for the whole, for its source, or as the source's `df`."""
     seed = part.get("seed_config")
-    source = seed.get("source") if isinstance(seed, Mapping) else None
     if is_data_frame(seed):
         found.frame = seed
         part["seed_config"] = {"source": {"seed_type": "df"}}
-    elif isinstance(seed, Mapping) and is_data_frame(source):
+        return
+    if not isinstance(seed, Mapping):
+        return
+    source = seed.get("source")
+    if is_data_frame(source):
         found.frame = source
         part["seed_config"] = {**seed, "source": {"seed_type": "df"}}
-    elif (
-        isinstance(seed, Mapping)
-        and isinstance(source, Mapping)
-        and is_data_frame(source.get("df"))
-    ):
+    elif isinstance(source, Mapping) and is_data_frame(source.get("df")):
         found.frame = source["df"]
-        part["seed_config"] = {
-            **seed,
-            "source": {key: value for key, value in source.items() if key != "df"},
-        }
+        without_frame = {key: value for key, value in source.items() if key != "df"}
+        part["seed_config"] = {**seed, "source": without_frame}
 
 
 def _take_clients(part: dict[str, Any], found: InMemoryConfig) -> None:
@@ -116,9 +111,8 @@ def _take_clients(part: dict[str, Any], found: InMemoryConfig) -> None:
     if not isinstance(providers, list | tuple):
         return
     kept = []
-    for provider in mappings(
-        [dict(each) if isinstance(each, Mapping) else each for each in providers]
-    ):
+    copies = [dict(each) if isinstance(each, Mapping) else each for each in providers]
+    for provider in mappings(copies):
         if provider.get("client") is not None and not isinstance(provider["client"], str):
             found.clients[str(provider.get("name"))] = provider.pop("client")
         kept.append(provider)
@@ -145,7 +139,10 @@ def _plain(value: Any, found: InMemoryConfig) -> Any:
 def _named(value: Callable[..., Any], known: dict[str, Callable[..., Any]]) -> str:
     """The name that stands for a function or a class, the same for the same one."""
     own = getattr(inspect.unwrap(value), "__name__", type(value).__name__)
-    names = (own, *(f"{own}_{number}" for number in range(2, len(known) + 3)))
-    name = next(name for name in names if known.get(name, value) is value)
+    name = own
+    number = 1
+    while known.get(name, value) is not value:
+        number += 1
+        name = f"{own}_{number}"
     known[name] = value
     return name

@@ -137,7 +137,8 @@ def values_read(column: Column) -> dict[str, Path]:
 def references_of(column: Column) -> dict[str, Path]:
     """Every column that a column reads: those that go into its value, and those that only `skip.when` looks at."""
     found = values_read(column)
-    for name in sorted(template_references(templates_of(column).get(SKIP_WHEN, ""))):
+    condition = templates_of(column).get(SKIP_WHEN, "")
+    for name in sorted(template_references(condition)):
         found.setdefault(name, SKIP_WHEN)
     return found
 
@@ -153,14 +154,16 @@ def side_effects_of(column: Column) -> tuple[str, ...]:
 
 
 def side_effect_fields(column: Column) -> list[pa.Field]:
-    """The same with their types (text unless declared)."""
-    if not isinstance(column, CustomColumn):
-        return [pa.field(name, data_type) for name, data_type in side_columns(column).items()]
-    types = column.side_effect_types or {}
-    return [
-        pa.field(name, declared_type(types.get(name, "str")))
-        for name in column.side_effect_columns or ()
-    ]
+    """The side columns of a column with their types (text unless declared)."""
+    fields = []
+    if isinstance(column, CustomColumn):
+        types = column.side_effect_types or {}
+        for name in column.side_effect_columns or ():
+            fields.append(pa.field(name, declared_type(types.get(name, "str"))))
+    else:
+        for name, data_type in side_columns(column).items():
+            fields.append(pa.field(name, data_type))
+    return fields
 
 
 def producers_of(columns: Iterable[Column]) -> dict[str, str]:
@@ -196,8 +199,10 @@ def derived_type(column: DerivedColumn) -> pa.DataType:
             | ImageColumn()
         ):
             return reply_type(column)
+        case CustomColumn(output_type=None):
+            return SCALAR_TYPES["str"]
         case CustomColumn():
-            return declared_type(column.output_type if column.output_type is not None else "str")
+            return declared_type(column.output_type)
         case ValidationColumn():
             return verdict_type(column)
         case _:

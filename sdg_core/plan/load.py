@@ -133,16 +133,15 @@ def _check(
         *check_before_graph(resolved.config, also_known=parsed.dropped_columns),
         *_check_executor(resolved.config),
     ]
-    problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
+    problems = [*parsed.problems]
+    problems += [parsed.problem(where, message) for where, message in found]
     if problems:
         raise ConfigError(parsed.source, _by_line(problems))
     graph = build_graph(resolved.config)
-    in_graph = [
-        parsed.problem(where, message)
-        for where, message in check_samplers_in_graph(resolved.config, graph)
-    ]
-    if in_graph:
-        raise ConfigError(parsed.source, _by_line(in_graph))
+    found_in_graph = check_samplers_in_graph(resolved.config, graph)
+    problems = [parsed.problem(where, message) for where, message in found_in_graph]
+    if problems:
+        raise ConfigError(parsed.source, _by_line(problems))
     return LoadedDataset(
         resolved.config, parsed, base, resolved.functions, asked.clients, graph=graph
     )

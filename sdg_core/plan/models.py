@@ -23,13 +23,14 @@ class UsedTools:
 def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
     """What the columns use; the rest of the file's tools is not looked at."""
     aliases = {tool_alias_of(column) for column in config.columns}
-    configs = {
-        tools.tool_alias: tools for tools in config.tool_configs if tools.tool_alias in aliases
-    }
-    named = {name for tools in configs.values() for name in tools.providers}
-    return UsedTools(
-        configs, {item.name: item for item in config.mcp_providers if item.name in named}, base
-    )
+    configs: dict[str, ToolConfig] = {}
+    provider_names: set[str] = set()
+    for tools in config.tool_configs:
+        if tools.tool_alias in aliases:
+            configs[tools.tool_alias] = tools
+            provider_names.update(tools.providers)
+    providers = {item.name: item for item in config.mcp_providers if item.name in provider_names}
+    return UsedTools(configs, providers, base)
 
 
 def simulated_models(
@@ -57,7 +58,10 @@ def _simulated(provider: ModelProvider) -> ModelProvider:
 def tool_config_of(column: Column, config: DatasetConfig) -> ToolConfig | None:
     """The tools of one column; None for a column without."""
     alias = tool_alias_of(column)
-    return next((tools for tools in config.tool_configs if tools.tool_alias == alias), None)
+    for tools in config.tool_configs:
+        if tools.tool_alias == alias:
+            return tools
+    return None
 
 
 def later_aliases(alias: str, fallbacks: Mapping[str, str | None]) -> list[str]:
@@ -83,11 +87,14 @@ def _later(alias: str, fallbacks: Mapping[str, str | None]) -> Iterator[str]:
 def used_models(config: DatasetConfig) -> dict[str, tuple[ModelConfig, ModelProvider]]:
     """Alias to model and provider, for the aliases that columns use and those that step in for them."""
     fallbacks = {model.alias: model.fallback for model in config.model_configs}
-    used = {alias for column in config.columns for alias in aliases_of(column)}
-    used |= {later for alias in used for later in later_aliases(alias, fallbacks)}
+    used: set[str] = set()
+    for column in config.columns:
+        for alias in aliases_of(column):
+            used.add(alias)
+            used.update(later_aliases(alias, fallbacks))
     providers = {provider.name: provider for provider in config.model_providers}
-    return {
-        model.alias: (model, providers[model.provider])
-        for model in config.model_configs
-        if model.alias in used
-    }
+    models = {}
+    for model in config.model_configs:
+        if model.alias in used:
+            models[model.alias] = (model, providers[model.provider])
+    return models

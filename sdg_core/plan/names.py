@@ -42,5 +42,9 @@ def looks_like_env_var(text: str) -> bool:
     without an underscore, or mix cases."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:
         return False
-    mixed = text not in (text.upper(), text.lower())
-    return len(text) < 20 or not (mixed or max(map(len, text.split("_"))) >= 20)
+    if len(text) < 20:
+        return True
+    if text not in (text.upper(), text.lower()):
+        return False
+    longest_word = max(map(len, text.split("_")))
+    return longest_word < 20

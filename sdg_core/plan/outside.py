@@ -56,11 +56,11 @@ def outside(source: Any, base: Path, *, root: str) -> list[str]:
             return _files([source.path], base, root)
         case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
             named = f"that {variable} names" if variable is not None else _without_login(url or "")
+            lines = [f"reads the database {named}"]
             may_read_files = url is None or url.startswith("duckdb")
-            return [
-                f"reads the database {named}",
-                *(_of_query(source.query or "", base) if may_read_files else ()),
-            ]
+            if may_read_files:
+                lines += _of_query(source.query or "", base)
+            return lines
         case HuggingFaceSeedSource(endpoint=endpoint) | HubSources(endpoint=endpoint):
             return [f"downloads from {host_of(endpoint)}"]
         case DatasetSeedSource(dataset=name) | DatasetSources(dataset=name):
@@ -85,7 +85,9 @@ def files_in_query(query: str) -> list[Path]:
 
 
 def _of_query(query: str, base: Path) -> list[str]:
-    return _lines([*map(Path, filter(glob.has_magic, quoted(query))), *files_in_query(query)], base)
+    patterns = filter(glob.has_magic, quoted(query))
+    places = [*map(Path, patterns), *files_in_query(query)]
+    return _lines(places, base)
 
 
 def _files(patterns: list[str], base: Path, root: str) -> list[str]:
@@ -97,8 +99,9 @@ def _files(patterns: list[str], base: Path, root: str) -> list[str]:
         if _URL.match(text):
             lines.append(f"reads {text}")
             continue
-        places.append(base / text)
-        if glob.has_magic(text) and _is_inside(places[-1], base):
+        place = base / text
+        places.append(place)
+        if glob.has_magic(text) and _is_inside(place, base):
             found = matching(os.path.join(glob.escape(str(base)), text))
             names = list(islice(found, _MAX_FILES))
             places += map(Path, names)
@@ -116,34 +119,32 @@ def _directory(path: str, base: Path, root: str) -> list[str]:
     if not _is_inside(directory, base):
         return _lines([directory], base)
     names = list(islice(_below(directory), _MAX_FILES))
-    lines = _lines([Path(name) for name in names if os.path.islink(name)], base)
-    return (
-        [*lines, f"reads {path}: too many files to look for links to elsewhere"]
-        if len(names) == _MAX_FILES
-        else lines
-    )
+    links = [Path(name) for name in names if os.path.islink(name)]
+    lines = _lines(links, base)
+    if len(names) == _MAX_FILES:
+        lines.append(f"reads {path}: too many files to look for links to elsewhere")
+    return lines
 
 
 def _below(directory: Path) -> Iterator[str]:
     for place, _, names in os.walk(directory):
-        yield from (os.path.join(place, name) for name in names)
+        for name in names:
+            yield os.path.join(place, name)
 
 
 def _lines(places: list[Path], base: Path) -> list[str]:
-    found = dict.fromkeys(
-        os.path.realpath(place) for place in places if not _is_inside(place, base)
-    )
+    elsewhere = [place for place in places if not _is_inside(place, base)]
+    found = dict.fromkeys(map(os.path.realpath, elsewhere))
     lines = [f"reads {place}" for place in islice(found, _MAX_SHOWN)]
-    return (
-        [*lines, f"reads {counted(len(found) - _MAX_SHOWN, 'more file')}"]
-        if len(found) > _MAX_SHOWN
-        else lines
-    )
+    more = len(found) - _MAX_SHOWN
+    if more > 0:
+        lines.append(f"reads {counted(more, 'more file')}")
+    return lines
 
 
 def _is_inside(place: Path, base: Path) -> bool:
     real = Path(os.path.realpath(place))
-    return any(real.is_relative_to(own) for own in (os.path.realpath(base), project_of(base)))
+    return real.is_relative_to(os.path.realpath(base)) or real.is_relative_to(project_of(base))
 
 
 def _without_login(url: str) -> str:

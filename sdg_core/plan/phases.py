@@ -25,11 +25,12 @@ def with_resize_edges(
     """What each column comes after: what it reads; and a column that changes the rows comes after all that do not read it,
     because it carries their values along."""
     after = {name: list(others) for name, others in reads.items()}
-    for name in reversed([name for name, column in columns.items() if resizes(column)]):
+    resizing = [name for name, column in columns.items() if resizes(column)]
+    for name in reversed(resizing):
         readers = _descendants(name, after)
-        after[name] += [
-            other for other in columns if other not in readers and other not in after[name]
-        ]
+        for other in columns:
+            if other not in readers and other not in after[name]:
+                after[name].append(other)
     return after
 
 
@@ -39,7 +40,8 @@ def assign_slots(
     """The slot of each column. `order` names a column after everything that it comes after."""
     slots: dict[str, Slot] = {}
     for name in order:
-        earliest = max((slots[other] for other in after[name]), default=Slot(0, False))
+        earlier = [slots[other] for other in after[name]]
+        earliest = max(earlier, default=Slot(0, False))
         if always_per_record(columns[name]):
             slots[name] = Slot(earliest.phase, True)
         elif is_whole_column(columns[name]) and earliest.per_record:

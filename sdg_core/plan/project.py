@@ -17,10 +17,9 @@ def project_of(directory: Path) -> Path:
     for place in (start, *start.parents):
         if place in too_wide:
             break
-        if any(
-            os.path.exists(place / mark) for mark in _MARKS
-        ):  # what may not be looked at is no mark
-            return place
+        for mark in _MARKS:
+            if os.path.exists(place / mark):  # what may not be looked at is no mark
+                return place
     return start
 
 

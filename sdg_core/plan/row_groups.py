@@ -48,12 +48,12 @@ def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ..
     count = row_group_count(num_records, row_group_size)
     if count > MAX_ROW_GROUPS:
         raise PlanError(too_many_row_groups(num_records, row_group_size))
-    return tuple(
-        RowGroup(
-            index, index * row_group_size, min(row_group_size, num_records - index * row_group_size)
-        )
-        for index in range(count)
-    )
+    row_groups = []
+    for index in range(count):
+        first = index * row_group_size
+        size = min(row_group_size, num_records - first)
+        row_groups.append(RowGroup(index, first, size))
+    return tuple(row_groups)
 
 
 def too_many_row_groups(num_records: int, row_group_size: int) -> str:
@@ -152,9 +152,10 @@ def contiguous_ranges(
 
 def format_ranges(indices: Sequence[int]) -> str:
     """Indices as short text, `0-9, 12`."""
-    return (
-        ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in contiguous_ranges(indices)) or "none"
-    )
+    ranges = []
+    for first, last in contiguous_ranges(indices):
+        ranges.append(str(first) if first == last else f"{first}-{last}")
+    return ", ".join(ranges) or "none"
 
 
 def chosen_row_groups(groups: Sequence[RowGroup], wanted: Sequence[int] | None) -> list[int]:

@@ -167,9 +167,12 @@ def allowed_pairs(
         section = tomllib.loads(text).get("tool", {}).get("sdg", {}).get("allow_variables", {})
     except (OSError, ValueError, AttributeError):
         section = {}
-    for name, hosts in section.items() if isinstance(section, dict) else ():
+    if not isinstance(section, dict):
+        section = {}
+    for name, hosts in section.items():
         listed = [hosts] if isinstance(hosts, str) else hosts
-        found[name] = tuple(host.lower() for host in listed if isinstance(host, str))
+        texts = [host for host in listed if isinstance(host, str)]
+        found[name] = tuple(map(str.lower, texts))
     for pair in env.get(SETTING, "").split():
         name, _, host = pair.partition("=")
         found[name] = (*found.get(name, ()), host.lower())
@@ -181,6 +184,6 @@ _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def _matches(host: str, patterns: tuple[str, ...]) -> bool:
-    return _HOST.fullmatch(host) is not None and any(
-        fnmatchcase(host, pattern) for pattern in patterns
-    )
+    if _HOST.fullmatch(host) is None:
+        return False
+    return any(fnmatchcase(host, pattern) for pattern in patterns)

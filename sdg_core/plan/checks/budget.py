@@ -12,15 +12,16 @@ def budget_faults(settings: RunSettings, used: Iterable[ModelConfig]) -> Sequenc
     if settings.max_cost is None or not models:
         return ()
     faults = []
-    free = [model.alias for model in models if model.prices is None]
-    if free:
+    unpriced = [repr(model.alias) for model in models if model.prices is None]
+    if unpriced:
         faults.append(
-            f"run.max_cost is {settings.max_cost:g}, but what {', '.join(map(repr, free))} costs is not known: "
+            f"run.max_cost is {settings.max_cost:g}, but what {', '.join(unpriced)} costs is not known: "
             "give the model prices in model_configs (all 0 if it is free), or use run.max_tokens"
         )
-    currencies = sorted({model.prices.currency for model in models if model.prices is not None})
+    currencies = {model.prices.currency for model in models if model.prices is not None}
     if len(currencies) > 1:
+        listed = " and ".join(sorted(currencies))
         faults.append(
-            f"run.max_cost is {settings.max_cost:g}, but prices are in {' and '.join(currencies)}: use one currency"
+            f"run.max_cost is {settings.max_cost:g}, but prices are in {listed}: use one currency"
         )
     return faults

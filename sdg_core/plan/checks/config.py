@@ -55,7 +55,9 @@ def check_config(
     problems = check_before_graph(config, seed_columns=seed_columns, also_known=also_known)
     if problems:
         return problems
-    return [*check_samplers_in_graph(config, graph if graph is not None else build_graph(config))]
+    if graph is None:
+        graph = build_graph(config)
+    return list(check_samplers_in_graph(config, graph))
 
 
 def check_before_graph(
@@ -66,18 +68,19 @@ def check_before_graph(
 ) -> list[tuple[Path, str]]:
     """The problems without which the columns have a graph. Arguments as in `check_config`."""
     names = [column.name for column in config.columns]
+    made = [*names, *producers_of(config.columns)]
     also_known = frozenset(also_known)
     open_ended = config.seed_config is not None and seed_columns is None
-    known = {*names, *producers_of(config.columns), *(seed_columns or ()), *also_known}
+    known = None if open_ended else {*made, *(seed_columns or ()), *also_known}
     problems = [
         *check_size(config),
         *_check_names(config, seed_columns),
         *check_seeds(config),
         *_check_models(config),
         *check_tools(config),
-        *check_processors(config, None if open_ended else known),
+        *check_processors(config, known),
         *_check_budget(config),
-        *check_select(config, None if open_ended else known),
+        *check_select(config, known),
     ]
     structs = struct_types(config.columns)
     columns = {column.name: column for column in config.columns if column.name not in also_known}
@@ -92,15 +95,17 @@ def check_before_graph(
         faults += check_validation(column)
         faults += check_model_column(column)
         if not faults:
-            faults += _check_references(column, None if open_ended else known)
+            faults += _check_references(column, known)
             faults += check_fields(column, structs)
-        problems += [(("columns", index, *path), message) for path, message in faults]
-    made = [*names, *producers_of(config.columns)]
-    if templates_ok and len(set(made)) == len(made):
+        for path, message in faults:
+            problems.append((("columns", index, *path), message))
+    names_are_unique = len(set(made)) == len(made)
+    if templates_ok and names_are_unique:
         for cycle in find_cycles(config):
-            path = ("columns", names.index(cycle[0]))
-            problems.append((path, f"dependency cycle: {' -> '.join(cycle)}"))
-    return [*problems, *check_constraint_names(config, None if open_ended else known, also_known)]
+            place = names.index(cycle[0])
+            problems.append((("columns", place), f"dependency cycle: {' -> '.join(cycle)}"))
+    problems += check_constraint_names(config, known, also_known)
+    return problems
 
 
 def check_size(config: DatasetConfig) -> Problems:
@@ -138,9 +143,10 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
                     f"{column.name!r} is a seed column, but there is no seed_config",
                 )
             elif seed_columns is not None and column.name not in seed_columns:
+                there = ", ".join(map(repr, seed_columns))
                 yield (
                     ("columns", index, "name"),
-                    f"the seed data has no column {column.name!r}; {_has(seed_columns)}",
+                    f"the seed data has no column {column.name!r}; it has {there}",
                 )
         elif column.name in (seed_columns or ()):
             yield (
@@ -160,12 +166,9 @@ def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:
     taken = set(names)
     for index, column in enumerate(config.columns):
         for place, name in enumerate(side_effects_of(column)):
-            made_by_function = isinstance(column, CustomColumn)
-            path: Path = (
-                "columns",
-                index,
-                *(("side_effect_columns", place) if made_by_function else ("name",)),
-            )
+            path: Path = ("columns", index, "name")
+            if isinstance(column, CustomColumn):
+                path = ("columns", index, "side_effect_columns", place)
             if name in taken:
                 yield path, f"another column is named {name!r}; rename one"
             elif name in RESERVED:
@@ -198,7 +201,9 @@ def _check_templates(column: Column) -> Problems:
 def _shown(source: str) -> str:
     """The beginning of a template, for messages."""
     text = " ".join(source.split())
-    return repr(text if len(text) <= _MAX_SHOWN_TEMPLATE else f"{text[:_MAX_SHOWN_TEMPLATE]}...")
+    if len(text) > _MAX_SHOWN_TEMPLATE:
+        text = f"{text[:_MAX_SHOWN_TEMPLATE]}..."
+    return repr(text)
 
 
 def _check_references(column: Column, known: set[str] | None) -> Problems:
@@ -251,11 +256,11 @@ def _check_reply_tokens(config: DatasetConfig) -> Problems:
 
 def _check_budget(config: DatasetConfig) -> Problems:
     providers = {provider.name for provider in config.model_providers}
-    if all(model.provider in providers for model in config.model_configs):
-        for fault in budget_faults(
-            config.run, [model for model, _ in used_models(config).values()]
-        ):
-            yield ("run", "max_cost"), fault
+    if any(model.provider not in providers for model in config.model_configs):
+        return
+    models = [model for model, _ in used_models(config).values()]
+    for fault in budget_faults(config.run, models):
+        yield ("run", "max_cost"), fault
 
 
 def _check_fallbacks(config: DatasetConfig) -> Problems:
@@ -282,7 +287,3 @@ def _aliases(column: Column) -> list[tuple[Path, str]]:
             ]
         case _:
             return []
-
-
-def _has(names: Iterable[str]) -> str:
-    return f"it has {', '.join(map(repr, names))}"

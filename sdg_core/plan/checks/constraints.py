@@ -33,12 +33,14 @@ def check_constraint_names(
                 yield ("constraints", place, key), message
         if len(sides) == 2 and sides[0] == sides[1]:
             yield ("constraints", place, "rhs"), f"compares {sides[0]!r} with itself"
-        elif known is not None and not any(
-            isinstance(columns.get(name), SamplerColumn) for name in sides
-        ):
-            if not also_known.intersection(sides) and all(name in known for name in sides):
-                message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
-                yield ("constraints", place), message
+            continue
+        if known is None or also_known.intersection(sides):
+            continue
+        all_known = all(name in known for name in sides)
+        has_sampler = any(isinstance(columns.get(name), SamplerColumn) for name in sides)
+        if all_known and not has_sampler:
+            message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
+            yield ("constraints", place), message
 
 
 def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Problems:
@@ -95,9 +97,12 @@ def _bound_faults(
 
 
 def _skipping(columns: dict[str, Column]) -> frozenset[str]:
-    return frozenset(
-        name for name, column in columns.items() if getattr(column, "skip", None) is not None
-    )
+    """The columns that have a condition to be skipped."""
+    names = set()
+    for name, column in columns.items():
+        if getattr(column, "skip", None) is not None:
+            names.add(name)
+    return frozenset(names)
 
 
 def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str]:
@@ -115,7 +120,10 @@ def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str
 
 
 def _incomparable(constraint: Constraint, kinds: list[frozenset[str]]) -> str:
-    left, right = ("a " + "/".join(sorted(kind)) if kind else "nothing" for kind in kinds)
+    sides = []
+    for kind in kinds:
+        sides.append("a " + "/".join(sorted(kind)) if kind else "nothing")
+    left, right = sides
     return (
         f"{describe_constraint(constraint)} compares {left} with {right}; both sides must be numbers, or times "
         "(datetime, timedelta, or seed data with dates)"

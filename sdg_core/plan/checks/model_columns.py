@@ -52,34 +52,33 @@ def check_model_column(column: Column) -> Problems:
     """Problems of a column if it is a model column, by path inside the column."""
     if not isinstance(column, LlmStructuredColumn | LlmJudgeColumn):
         return
-    if isinstance(column, LlmStructuredColumn) and isinstance(column.output_format, str):
-        return  # a class that could not be loaded, which has been said
+    path: Path = ("scores",)
+    if isinstance(column, LlmStructuredColumn):
+        path = ("output_format",)
+        if isinstance(column.output_format, str):
+            return  # a class that could not be loaded, which has been said
+        names = _names_taken_for_a_schema(column.output_format)
+        if names:
+            properties = ", ".join(f"{name}: {{type: string}}" for name in names)
+            required = ", ".join(names)
+            yield (
+                path,
+                "not a JSON schema: it says nothing of the reply; write a schema, as in "
+                f"{{type: object, properties: {{{properties}}}, required: [{required}]}}",
+            )
+            return
     from sdg_core.plan.types.json_schema import compile_schema
 
-    path: Path = ("output_format",) if isinstance(column, LlmStructuredColumn) else ("scores",)
-    if isinstance(column, LlmStructuredColumn) and (
-        names := _names_taken_for_a_schema(column.output_format)
-    ):
-        written = ", ".join(f"{name}: {{type: string}}" for name in names)
-        message = "not a JSON schema: it says nothing of the reply; write a schema, as in "
-        yield (
-            path,
-            f"{message}{{type: object, properties: {{{written}}}, required: [{', '.join(names)}]}}",
-        )
-        return
     try:
-        schema = orjson.loads(
-            orjson.dumps(reply_schema(column))
-        )  # so far nobody has said how large a number may be
+        # so far nobody has said how large a number may be
+        schema = orjson.loads(orjson.dumps(reply_schema(column)))
         compile_schema(schema)
         reply_shape(column)
     except (ValueError, TypeError) as error:
         named = _TYPE_NAMED.match(str(error))
-        meant = (
-            f"; did you mean {_JSON_TYPES[named[1]]!r}?"
-            if named is not None and named[1] in _JSON_TYPES
-            else ""
-        )
+        meant = ""
+        if named is not None and named[1] in _JSON_TYPES:
+            meant = f"; did you mean {_JSON_TYPES[named[1]]!r}?"
         yield path, f"not a JSON schema that can be used: {error}{meant}"
 
 

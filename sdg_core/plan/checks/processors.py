@@ -38,7 +38,8 @@ def check_processors(
     may be dropped, where they are others."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
     images = {column.name for column in config.columns if isinstance(column, ImageColumn)}
-    for index, name in duplicates([processor.name for processor in config.processors]):
+    names = [processor.name for processor in config.processors]
+    for index, name in duplicates(names):
         yield ("processors", index, "name"), f"another processor is named {name!r}"
     for index, processor in enumerate(config.processors):
         if processor.name == FINISHED:
@@ -56,15 +57,12 @@ def check_processors(
                 ("processors", index, "name"),
                 f"{WITH_IMAGES!r} is where images go; rename this processor",
             )
-        there = (
-            droppable
-            if droppable is not None and isinstance(processor, DropColumnsProcessor)
-            else known
-        )
-        for path, message in (
-            *_check_processor(processor, there),
-            *_check_images(processor, images),
-        ):
+        there = known
+        if droppable is not None and isinstance(processor, DropColumnsProcessor):
+            there = droppable
+        for path, message in _check_processor(processor, there):
+            yield ("processors", index, *path), message
+        for path, message in _check_images(processor, images):
             yield ("processors", index, *path), message
 
 
@@ -130,34 +128,26 @@ def check_processor_types(config: DatasetConfig, types: Mapping[str, pa.DataType
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    texts = (
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_string_view,
-        pa.types.is_null,
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
     )
-    return any(test(kind) for test in texts)
 
 
 def _is_vector(kind: pa.DataType) -> bool:
     """Whether a column holds lists of numbers, or what an embedding column does."""
-    if pa.types.is_struct(kind):
+    types = pa.types
+    if types.is_struct(kind):
         return bool(kind.get_field_index("embeddings") >= 0)
-    if pa.types.is_null(kind):
+    if types.is_null(kind):
         return True
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(test(kind) for test in lists):
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
         return False
-    inner = kind.value_type
-    return any(
-        test(inner)
-        for test in (
-            pa.types.is_integer,
-            pa.types.is_floating,
-            pa.types.is_decimal,
-            pa.types.is_null,
-        )
-    )
+    item = kind.value_type
+    is_number = types.is_integer(item) or types.is_floating(item) or types.is_decimal(item)
+    return bool(is_number or types.is_null(item))
 
 
 def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Problems:
@@ -245,7 +235,8 @@ def _mixed_lists(value: object, path: Path = ()) -> Iterator[Path]:
         for key, child in value.items():
             yield from _mixed_lists(child, (*path, key))
     elif isinstance(value, list):
-        if len({type(item) for item in value if item is not None}) > 1:
+        kinds = {type(item) for item in value if item is not None}
+        if len(kinds) > 1:
             yield path
         for index, child in enumerate(value):
             yield from _mixed_lists(child, (*path, index))

@@ -1,6 +1,6 @@
 """Checks of sampler columns that their parameter models cannot make by themselves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
@@ -42,13 +42,15 @@ def check_sampler(column: Column, around: Around) -> Problems:
     if not isinstance(column, SamplerColumn):
         return
     branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
-    branches += [
-        (("conditional_params", text), params) for text, params in column.conditional_params.items()
-    ]
+    for text, params in column.conditional_params.items():
+        branches.append((("conditional_params", text), params))
+    types_of_values = set()
     for where, params in branches:
         for path, message in _check_params(params, around):
             yield (*where, *path), message
-    if _mixes_text([value for _, params in branches for value in listed_values(params)]):
+        for value in listed_values(params):
+            types_of_values.add("text" if isinstance(value, str) else "number")
+    if len(types_of_values) > 1:
         path = ("values",) if len(branches) == 1 else ()
         yield (
             ("params", *path),
@@ -101,15 +103,14 @@ def _check_parent(
         message = f"{params.category!r} is not a category sampler{did_you_mean(params.category, categories)}"
         yield ("category",), message
         return
-    values = dict.fromkeys(
-        str(value) for branch in parent.every_params for value in listed_values(branch)
-    )
-    remaining = [value for value in values if value not in params.values]
+    remaining: dict[str, None] = {}
+    for branch in parent.every_params:
+        for value in map(str, listed_values(branch)):
+            if value not in params.values:
+                remaining[value] = None
     if remaining:
-        yield (
-            ("values",),
-            f"no values for {', '.join(map(repr, remaining))} of category {params.category!r}",
-        )
+        listed = ", ".join(map(repr, remaining))
+        yield ("values",), f"no values for {listed} of category {params.category!r}"
 
 
 def _check_reference(
@@ -131,32 +132,24 @@ def _is_kind(column: Column | None, *kinds: str) -> bool:
 
 
 def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
+    path: Path = ("convert_to",)
     kind = column.sampler_type
     if kind in ("datetime", "timedelta"):
         if not is_time_format(convert_to):
             yield (
-                ("convert_to",),
+                path,
                 f"{convert_to!r} is not a date format; use strftime directives, as in %Y-%m-%d %H:%M",
             )
     elif kind in ("uuid", "person", "person_from_faker"):
-        yield ("convert_to",), f"{kind} samplers have no conversion; remove it"
+        yield path, f"{kind} samplers have no conversion; remove it"
     elif convert_to not in CONVERSIONS:
-        yield (
-            ("convert_to",),
-            f"{convert_to!r} is not a conversion of a number; one of int, float, str",
-        )
+        yield path, f"{convert_to!r} is not a conversion of a number; one of int, float, str"
     elif convert_to != "str":
-        texts = [
-            value
-            for params in column.every_params
-            for value in listed_values(params)
-            if isinstance(value, str)
-        ]
-        if texts:
-            yield (
-                ("convert_to",),
-                f"{texts[0]!r} is text; only numbers can be converted to {convert_to}",
-            )
+        for params in column.every_params:
+            for value in listed_values(params):
+                if isinstance(value, str):
+                    yield path, f"{value!r} is text; only numbers can be converted to {convert_to}"
+                    return
 
 
 def _check_datetime(params: DatetimeParams) -> Problems:
@@ -170,7 +163,3 @@ def _check_datetime(params: DatetimeParams) -> Problems:
             yield (key,), message
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
         yield ("end",), f"{params.end} (excluded) is not after start {params.start} (included)"
-
-
-def _mixes_text(values: Iterable[object]) -> bool:
-    return len({isinstance(value, str) for value in values}) > 1

@@ -42,15 +42,13 @@ def check_seeds(config: DatasetConfig) -> Problems:
             (*_SOURCE, "encoding"),
             f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8",
         )
-    if (
-        isinstance(source, TextFileKeys)
-        and source.separator is not None
-        and not _separates(source.separator)
-    ):
-        yield (
-            (*_SOURCE, "separator"),
-            f"{source.separator!r} cannot separate columns; one ASCII character such as ';'",
-        )
+    if isinstance(source, TextFileKeys) and source.separator is not None:
+        separator = source.separator
+        if not separator.isascii() or separator in '"\r\n\0':
+            yield (
+                (*_SOURCE, "separator"),
+                f"{separator!r} cannot separate columns; one ASCII character such as ';'",
+            )
     match source:
         case SqlSeedSource():
             yield from check_sql(source)
@@ -76,11 +74,14 @@ def check_seeds(config: DatasetConfig) -> Problems:
 def ordered_at_top_level(query: str) -> bool:
     """Whether the outermost SELECT has an ORDER BY: one that stands outside strings, comments and parentheses."""
     depth = 0
-    top = []
+    outermost = ""
     for character in _OPAQUE.sub(" ", query):
-        depth += (character == "(") - (character == ")")
-        top.append(character if depth == 0 else " ")
-    return re.search(r"\border\s+by\b", "".join(top), re.IGNORECASE) is not None
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+        outermost += character if depth == 0 else " "
+    return re.search(r"\border\s+by\b", outermost, re.IGNORECASE) is not None
 
 
 def check_sql(source: SqlSeedSource) -> Problems:
@@ -98,10 +99,6 @@ def check_sql(source: SqlSeedSource) -> Problems:
     elif not ordered_at_top_level(source.query):
         message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"
         yield (*_SOURCE, "query"), message
-
-
-def _separates(character: str) -> bool:
-    return character.isascii() and character not in '"\r\n\0'
 
 
 def _is_encoding(name: str) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Set
 from contextlib import suppress
 
 from sdg_core.config.columns import (
-    CustomColumn,
     EmbeddingColumn,
     ExpressionColumn,
     LlmJudgeColumn,
@@ -26,12 +25,13 @@ def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
     select = config.select
     if select is None:
         return
-    templates = {
-        "keep": select.keep,
-        "best": as_template(select.best) if select.best is not None else None,
-    }
+    templates = {"keep": select.keep}
+    if select.best is not None:
+        templates["best"] = as_template(select.best)
     for field, source in templates.items():
-        for path, message in check_condition(source, field, known) if source is not None else ():
+        if source is None:
+            continue
+        for path, message in check_condition(source, field, known):
             yield ("select", *path), message
     for index, column in enumerate(config.columns):
         if is_whole_column(column) or resizes(column):
@@ -50,11 +50,15 @@ def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
 
 def names_in_select(select: SelectConfig) -> list[str]:
     """The columns that the templates of `select` read; none of a template that cannot be read."""
-    sources = [select.keep, as_template(select.best) if select.best is not None else None]
+    sources = []
+    if select.keep is not None:
+        sources.append(select.keep)
+    if select.best is not None:
+        sources.append(as_template(select.best))
     names = set[str]()
     for source in sources:
         with suppress(TemplateSyntaxError):
-            names |= template_references(source) if source is not None else set()
+            names |= template_references(source)
     return sorted(names)
 
 
@@ -81,21 +85,23 @@ def select_notices(config: DatasetConfig) -> Iterator[str]:
 
 def _is_drawn(column: ModelColumn, config: DatasetConfig) -> bool:
     """Whether a model may reply differently to the same request."""
-    model = next(model for model in config.model_configs if model.alias == column.model_alias)
-    provider = next(
-        provider for provider in config.model_providers if provider.name == model.provider
-    )
+    models = {model.alias: model for model in config.model_configs}
+    providers = {provider.name: provider for provider in config.model_providers}
+    model = models[column.model_alias]
+    provider = providers[model.provider]
     if provider.provider_type == "simulated":
         return True
     parameters = model.inference_parameters
-    fixed = {**(provider.extra_body or {}), **(getattr(parameters, "extra_body", None) or {})}
-    return getattr(parameters, "temperature", None) != 0 and "seed" not in fixed
+    fixed = dict(provider.extra_body or {})
+    fixed.update(getattr(parameters, "extra_body", None) or {})
+    if "seed" in fixed:
+        return False
+    return getattr(parameters, "temperature", None) != 0
 
 
 def _varies(column: object) -> bool:
     """Whether a column's cell may be another one in the next candidate by the column's own doing."""
     if isinstance(column, ExpressionColumn):
-        return any(map(chooses, templates_of(column).values()))
-    if isinstance(column, CustomColumn):
-        return True
+        templates = templates_of(column).values()
+        return any(map(chooses, templates))
     return not isinstance(column, SeedColumn | ValidationColumn)

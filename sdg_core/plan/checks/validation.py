@@ -50,6 +50,7 @@ def check_validation(column: Column) -> Problems:
 def _reason(error: Exception) -> str:
     """What the pattern's compiler says, without its drawing of the place."""
     lines = str(error).strip().splitlines()
-    return next(
-        (line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0]
-    )
+    for line in lines:
+        if line.startswith("error: "):
+            return line.removeprefix("error: ")
+    return lines[0]

@@ -49,24 +49,16 @@ def find_bounds(
     """Constraints grouped by the samplers they share; those that no sampler has a part in are left out."""
     found: list[ConstraintGroup] = []
     for place, constraint in enumerate(constraints):
-        steps = _steps_above(operands(constraint), generated, reads)
-        samplers = tuple(
-            name
-            for name in generated
-            if name in steps and isinstance(generated[name], SamplerColumn)
-        )
+        above = _steps_above(operands(constraint), generated, reads)
+        steps = tuple(name for name in generated if name in above)
+        samplers = tuple(name for name in steps if isinstance(generated[name], SamplerColumn))
         if not samplers:
             continue
-        joined = ConstraintGroup(
-            (constraint,),
-            (place,),
-            samplers,
-            tuple(name for name in generated if name in steps),
-            (),
-        )
-        for other in [other for other in found if not set(other.samplers).isdisjoint(samplers)]:
-            found.remove(other)
-            joined = _union(other, joined)
+        joined = ConstraintGroup((constraint,), (place,), samplers, steps, ())
+        for other in [*found]:
+            if not set(other.samplers).isdisjoint(samplers):
+                found.remove(other)
+                joined = _union(other, joined)
         found.append(joined)
     return [replace(bound, inputs=_inputs(bound, reads)) for bound in found]
 
@@ -87,14 +79,12 @@ def in_order(
     bounds: Iterable[ConstraintGroup], order: Sequence[str]
 ) -> tuple[ConstraintGroup, ...]:
     """Bounds with their columns in computable order."""
-    return tuple(
-        replace(
-            bound,
-            samplers=tuple(sorted(bound.samplers, key=order.index)),
-            steps=tuple(sorted(bound.steps, key=order.index)),
-        )
-        for bound in bounds
-    )
+    ordered = []
+    for bound in bounds:
+        samplers = tuple(sorted(bound.samplers, key=order.index))
+        steps = tuple(sorted(bound.steps, key=order.index))
+        ordered.append(replace(bound, samplers=samplers, steps=steps))
+    return tuple(ordered)
 
 
 def _steps_above(
@@ -124,20 +114,28 @@ def _steps_above(
 
 
 def _union(one: ConstraintGroup, other: ConstraintGroup) -> ConstraintGroup:
-    pairs = sorted(
-        zip((*one.places, *other.places), (*one.constraints, *other.constraints), strict=True),
-        key=lambda pair: pair[0],
-    )
+    constraints = {
+        **dict(zip(one.places, one.constraints, strict=True)),
+        **dict(zip(other.places, other.constraints, strict=True)),
+    }
+    places = tuple(sorted(constraints))
+    samplers = dict.fromkeys((*one.samplers, *other.samplers))
+    steps = dict.fromkeys((*one.steps, *other.steps))
     return ConstraintGroup(
-        constraints=tuple(constraint for _, constraint in pairs),
-        places=tuple(place for place, _ in pairs),
-        samplers=tuple(dict.fromkeys((*one.samplers, *other.samplers))),
-        steps=tuple(dict.fromkeys((*one.steps, *other.steps))),
+        constraints=tuple(constraints[place] for place in places),
+        places=places,
+        samplers=tuple(samplers),
+        steps=tuple(steps),
         inputs=(),
     )
 
 
 def _inputs(bound: ConstraintGroup, reads: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    named = [name for constraint in bound.constraints for name in operands(constraint)]
-    read = [other for name in bound.steps for other in reads[name]]
-    return tuple(dict.fromkeys(name for name in (*named, *read) if name not in bound.steps))
+    """The columns that the constraints and the steps read and that are no steps themselves."""
+    read: list[str] = []
+    for constraint in bound.constraints:
+        read += operands(constraint)
+    for name in bound.steps:
+        read += reads[name]
+    inputs = dict.fromkeys(name for name in read if name not in bound.steps)
+    return tuple(inputs)

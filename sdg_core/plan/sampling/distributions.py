@@ -69,18 +69,18 @@ def distribution_fault(
             f"scipy.stats has no distribution {name!r}{did_you_mean(name, _names())}",
         )
     shapes = [shape.strip() for shape in kind.shapes.split(",")] if kind.shapes else []
-    known = [*shapes, "loc", *(["scale"] if isinstance(kind, stats.rv_continuous) else [])]
+    known = [*shapes, "loc"]
+    if isinstance(kind, stats.rv_continuous):
+        known.append("scale")
     for given in params:
         if given not in known:
             return "dist_params", f"{name} has no parameter {given!r}{did_you_mean(given, known)}"
     remaining = [shape for shape in shapes if shape not in params]
     if remaining:
         return "dist_params", f"{name} needs {', '.join(remaining)} as well"
-    if isinstance(kind, stats.rv_discrete) and not float(params.get("loc", 0)).is_integer():
-        return (
-            "dist_params",
-            f"{name} has whole values, so loc must be whole, not {params['loc']:g}",
-        )
+    loc = float(params.get("loc", 0))
+    if isinstance(kind, stats.rv_discrete) and not loc.is_integer():
+        return "dist_params", f"{name} has whole values, so loc must be whole, not {loc:g}"
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
         return (
@@ -104,12 +104,12 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
 def _quantile_fault(
     name: str, params: Mapping[str, float], patience: Patience
 ) -> tuple[str, str] | None:
-    listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
     if not patience.left and not _is_quick(name, params):
         return (
             "dist_params",
             f"{name} is not tried, because those of other columns take too long; correct these first",
         )
+    listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
     try:
         found = _have_quantiles(name, tuple(sorted(params.items())))
     except WorkEndedError:
@@ -118,7 +118,9 @@ def _quantile_fault(
             "dist_params",
             f"{name} with {listed} takes more time or memory than a draw may; choose smaller parameters",
         )
-    return None if found else ("dist_params", f"{name} is not defined for {listed}")
+    if not found:
+        return "dist_params", f"{name} is not defined for {listed}"
+    return None
 
 
 @lru_cache(maxsize=256)
@@ -139,9 +141,10 @@ def _have_quantiles(name: str, params: tuple[tuple[str, float], ...]) -> bool:
 
 def _is_quick(name: str, params: Mapping[str, float]) -> bool:
     """Whether quantiles are found in no time, whatever the parameters are."""
-    if name in _QUICK_IF_MODERATE:
-        return all(1 / _MODERATE <= abs(value) <= _MODERATE for value in params.values() if value)
-    return name in _QUICK
+    if name not in _QUICK_IF_MODERATE:
+        return name in _QUICK
+    sizes = [abs(value) for value in params.values() if value]
+    return all(1 / _MODERATE <= size <= _MODERATE for size in sizes)
 
 
 def _names() -> list[str]:

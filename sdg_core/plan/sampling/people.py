@@ -98,7 +98,9 @@ def selected(params: PeopleParams, field: str) -> tuple[str, ...]:
     values = (own,) if isinstance(own, str) else own
     if values is None and isinstance(params, PersonParams):
         chosen = params.select_field_values or {}
-        values = chosen.get(field) or (chosen.get("region") if field == "state" else None)
+        values = chosen.get(field)
+        if not values and field == "state":
+            values = chosen.get("region")
     return tuple(dict.fromkeys(values or ()))
 
 
@@ -110,11 +112,15 @@ def education_levels(params: PeopleParams) -> dict[str, int]:
     known = {**EDUCATION_LEVELS, **_CENSUS_LEVELS}
     levels = selected(params, "education_level") or tuple(EDUCATION_LEVELS)
     fields = selected(params, "bachelors_field")
-    if fields and NO_DEGREE not in fields:
-        levels = tuple(level for level in levels if level in _COLLEGE)
-    elif fields == (NO_DEGREE,):
-        levels = tuple(level for level in levels if level not in _COLLEGE)
-    return {level: known[level] for level in sorted(levels, key=known.__getitem__)}
+    needs_degree = bool(fields) and NO_DEGREE not in fields
+    forbids_degree = fields == (NO_DEGREE,)
+    found = {}
+    for level in sorted(levels, key=known.__getitem__):
+        has_degree = level in _COLLEGE
+        if needs_degree and not has_degree or forbids_degree and has_degree:
+            continue
+        found[level] = known[level]
+    return found
 
 
 def needs_degree(level: str) -> bool:
@@ -126,9 +132,11 @@ def ages(params: PeopleParams) -> tuple[int, int]:
     """The youngest and the oldest age, given that the selected fields fit it; the first above the second if none does."""
     youngest, oldest = params.age_range
     if selected(params, "education_level") or selected(params, "bachelors_field"):
-        youngest = max(youngest, min(education_levels(params).values(), default=oldest + 1))
+        youngest_educated = min(education_levels(params).values(), default=oldest + 1)
+        youngest = max(youngest, youngest_educated)
     status = selected(params, "marital_status")
-    if selected(params, "occupation") or (status and NEVER_MARRIED not in status):
+    was_married = bool(status) and NEVER_MARRIED not in status
+    if was_married or selected(params, "occupation"):
         youngest = max(youngest, ADULT)
     return youngest, oldest
 
@@ -136,13 +144,12 @@ def ages(params: PeopleParams) -> tuple[int, int]:
 def check_person(column: SamplerColumn) -> Problems:
     """Problems of a column if it samples people, by path inside the column."""
     branches: dict[Path, SamplerParams] = {("params",): column.params}
-    branches |= {
-        ("conditional_params", condition): params
-        for condition, params in column.conditional_params.items()
-    }
+    for condition, params in column.conditional_params.items():
+        branches["conditional_params", condition] = params
     for path, params in branches.items():
         if isinstance(params, PersonParams | PersonFromFakerParams):
-            yield from (((*path, *inner), message) for inner, message in _check_people(params))
+            for inner, message in _check_people(params):
+                yield (*path, *inner), message
 
 
 def _check_people(params: PersonParams | PersonFromFakerParams) -> Problems:
@@ -210,10 +217,10 @@ def _check_selection(params: PersonParams) -> Problems:
 
 def _known_values(params: PersonParams, field: str) -> Collection[str]:
     """The values that a field can have; empty where people may have others than those that are known."""
-    if field in ("state", "region") and not {"state", "region"} <= {
-        *(params.select_field_values or ())
-    }:
-        return _states(params)
+    if field in ("state", "region"):
+        chosen = params.select_field_values or {}
+        if "state" not in chosen or "region" not in chosen:
+            return _states(params)
     return _VOCABULARY.get(field, ())
 
 
@@ -223,12 +230,17 @@ def _states(params: PersonParams) -> frozenset[str]:
         address = import_module(f"faker.providers.address.{faker_locale(params)}").Provider
     except ImportError:
         return frozenset()
-    names = [name for attribute in _STATE_LISTS for name in getattr(address, attribute, ())]
-    known = frozenset(name for name in names if isinstance(name, str))
-    return known | _NO_STATES if known else known
+    known: set[str] = set()
+    for attribute in _STATE_LISTS:
+        names = getattr(address, attribute, ())
+        known.update(name for name in names if isinstance(name, str))
+    if not known:
+        return frozenset()
+    return _NO_STATES | known
 
 
 def _levels_fit(params: PersonParams) -> bool:
     """Whether a level can be drawn, as far as the selected ones are levels at all."""
     levels = set(selected(params, "education_level"))
-    return not levels <= set(_VOCABULARY["education_level"]) or bool(education_levels(params))
+    are_known = levels <= set(_VOCABULARY["education_level"])
+    return not are_known or bool(education_levels(params))

@@ -23,8 +23,11 @@ def have_quantiles(request: Any, ask: object = None) -> bool:
             values = np.asarray(kind(**request["params"]).ppf(_PROBES), np.float64)
         except (ValueError, ArithmeticError, RuntimeError, MemoryError):
             return False
-    is_whole = isinstance(kind, stats.rv_discrete)
-    return bool(np.isfinite(values).all() and (not is_whole or (np.abs(values) < _MAX).all()))
+    if not np.isfinite(values).all():
+        return False
+    if isinstance(kind, stats.rv_discrete):
+        return bool((np.abs(values) < _MAX).all())
+    return True
 
 
 def have_quantiles_soon(request: Any, ask: object = None) -> bool:

@@ -9,6 +9,7 @@ numpy increments the counter before it generates, hence the minus one.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,13 @@ class RandomSource:
             return _words(key, indices, block=block, attempt=attempt)
         if len(self.attempts) != len(indices):
             raise ValueError(f"{len(indices)} records with attempts of {len(self.attempts)}")
-        bounds = [0, *(np.flatnonzero(np.diff(self.attempts)) + 1).tolist(), len(indices)]
-        return np.concatenate(
-            [
-                _words(key, indices[start:stop], block=block, attempt=int(self.attempts[start]))
-                for start, stop in zip(bounds, bounds[1:], strict=False)
-            ]
-        )
+        changes = np.flatnonzero(np.diff(self.attempts)) + 1
+        bounds = [0, *changes.tolist(), len(indices)]
+        parts = []
+        for start, stop in pairwise(bounds):
+            attempt = int(self.attempts[start])
+            parts.append(_words(key, indices[start:stop], block=block, attempt=attempt))
+        return np.concatenate(parts)
 
     def uniforms(
         self, column: str, indices: NDArray[np.int64], *, attempt: int = 0

@@ -63,12 +63,13 @@ def either(first: Bound, second: Bound) -> Bound:
 
 def together(parts: Sequence[Bound]) -> Bound:
     """All of the values in one text or list."""
-    return Bound(
-        sum(part.size for part in parts) + SCALAR_SIZE,
-        sum(part.count for part in parts) + len(parts),
-        sum(part.whole for part in parts) + SCALAR_SIZE,
-        roots=frozenset().union(*(part.roots for part in parts)),
-    )
+    size = sum(part.size for part in parts)
+    count = sum(part.count for part in parts)
+    whole = sum(part.whole for part in parts)
+    roots = frozenset[str]()
+    for part in parts:
+        roots |= part.roots
+    return Bound(size + SCALAR_SIZE, count + len(parts), whole + SCALAR_SIZE, roots=roots)
 
 
 def scaled(bound: Bound, factor: float, more: float = 0.0) -> Bound:
@@ -85,22 +86,25 @@ def formatted(text: Bound, arguments: Sequence[Bound], sign: str) -> Bound:
     given = sum(argument.whole for argument in arguments)
     if text.text is None:
         return Bound(text.size * (_WIDEST + given))
-    widths = sum(min(float(digits), _WIDEST) for digits in _INTEGER.findall(text.text))
-    size = text.size + widths + text.text.count(sign) * 4 * (given + SCALAR_SIZE)
+    written_widths = map(float, _INTEGER.findall(text.text))
+    widths = sum(min(width, _WIDEST) for width in written_widths)
+    places = text.text.count(sign) * 4
+    size = text.size + widths + places * (given + SCALAR_SIZE)
     return Bound(size, size)
 
 
 def filter_bound(name: str, value: Bound, arguments: Sequence[Bound]) -> Bound:
     """What a filter or method returns at most. Raises UnboundedError for one that is not known."""
+    if name in ("length", "count", "wordcount"):
+        return replace(NUMBER, largest=value.size)
     if name in _NUMBERS:
-        return replace(
-            NUMBER, largest=value.size if name in ("length", "count", "wordcount") else math.inf
-        )
+        return replace(NUMBER, largest=math.inf)
     if name in _SAME:
         return replace(value, is_number=False, text=None)
     factor = _FACTORS.get(name)
     if factor is not None:
-        return scaled(value, factor, SCALAR_SIZE + sum(argument.size for argument in arguments))
+        given = sum(argument.size for argument in arguments)
+        return scaled(value, factor, SCALAR_SIZE + given)
     special = _SPECIAL.get(name)
     if special is None:
         raise UnboundedError(name)
@@ -112,9 +116,9 @@ def _number(argument: Bound) -> float:
 
 
 def _wide(value: Bound, arguments: Sequence[Bound]) -> Bound:
-    return scaled(
-        value, 1, sum(map(_number, arguments)) + sum(argument.size for argument in arguments)
-    )
+    width = sum(map(_number, arguments))
+    filled = sum(argument.size for argument in arguments)
+    return scaled(value, 1, width + filled)
 
 
 def _indented(value: Bound, arguments: Sequence[Bound]) -> Bound:
@@ -124,7 +128,8 @@ def _indented(value: Bound, arguments: Sequence[Bound]) -> Bound:
 
 def _json(value: Bound, arguments: Sequence[Bound]) -> Bound:
     indent = max(map(_number, arguments), default=0.0)
-    return scaled(value, 8 + indent * (_DEPTH if indent > 8 else 8), SCALAR_SIZE)
+    levels = _DEPTH if indent > 8 else 8
+    return scaled(value, 8 + indent * levels, SCALAR_SIZE)
 
 
 def _characters(bound: Bound) -> float:
@@ -138,10 +143,9 @@ def _inserted(value: Bound, arguments: Sequence[Bound]) -> Bound:
 
 
 def _spread(value: Bound, arguments: Sequence[Bound]) -> Bound:
-    filled = sum(map(_number, arguments)) * max(
-        (argument.size for argument in arguments), default=0.0
-    )
-    return scaled(value, 2, filled)
+    times = sum(map(_number, arguments))
+    widest = max((argument.size for argument in arguments), default=0.0)
+    return scaled(value, 2, times * widest)
 
 
 def _or_given(value: Bound, arguments: Sequence[Bound]) -> Bound:
@@ -159,7 +163,9 @@ def _found(value: Bound, arguments: Sequence[Bound]) -> Bound:
     path = arguments[0].text if arguments else None
     if path is None:
         raise UnboundedError("jsonpath")
-    named = math.prod(step.count(",") + 1 for step in path.split("["))
+    named = 1
+    for step in path.split("["):
+        named *= step.count(",") + 1
     return scaled(value, 2 * named * _DEPTH ** path.count(".."))
 
 

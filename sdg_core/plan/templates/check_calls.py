@@ -5,7 +5,7 @@ neither. Whether arguments are of the right kind depends on the record and is le
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import minijinja
@@ -44,29 +44,37 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
     own = ADDED.get(_own_name(call))
     if kind == "filter" and own is not None:
         return _unbound(call.name, own, count=len(call.args), names=names)
-    given = ", ".join(
-        [*(f"a{place}" for place in range(len(call.args))), *(f"{name}=k_{name}" for name in names)]
-    )
-    values = {f"a{place}": _sample(argument) for place, argument in enumerate(call.args)}
-    values |= {f"k_{pair.key}": _sample(pair.value, otherwise=1) for pair in call.kwargs}
-    operator = "|" if kind == "filter" else " is "
-    errors = [
-        _error(
-            env,
-            f"value{operator}{call.name}" + (f"({given})" if given else ""),
-            value=sample,
-            **values,
-        )
-        for sample in _SAMPLES
-    ]
-    unknown = "UnknownFilter" if kind == "filter" else "UnknownTest"
-    if errors[0] is not None and errors[0].kind == unknown:
-        public = {name for name in ADDED if not name.endswith("_")}
-        known = {*FILTERS, *public, "split", "lines"} - _NOT_HERE if kind == "filter" else TESTS
+    errors = _errors_of_samples(call, env, keywords=names)
+    first = errors[0]
+    if first is not None and first.kind in ("UnknownFilter", "UnknownTest"):
+        known = set(TESTS)
+        if kind == "filter":
+            public = {name for name in ADDED if not name.endswith("_")}
+            known = {*FILTERS, *public, "split", "lines"} - _NOT_HERE
         return f"unknown {kind}: {kind} {call.name} is unknown{did_you_mean(call.name, known)}"
     if all(error is not None and error.kind in _ABOUT_ARGUMENTS for error in errors):
-        return f"{kind} {call.name}: {str(errors[0]).splitlines()[0].replace(' (in <expression>:1)', '')}"
+        line = str(first).splitlines()[0]
+        return f"{kind} {call.name}: {line.replace(' (in <expression>:1)', '')}"
     return None
+
+
+def _errors_of_samples(
+    call: nodes.Filter | nodes.Test, env: minijinja.Environment, *, keywords: Sequence[str]
+) -> list[minijinja.TemplateError | None]:
+    """What the engine says of the call for each kind of value, with samples for its arguments."""
+    written = []
+    values = {}
+    for place, argument in enumerate(call.args):
+        written.append(f"a{place}")
+        values[f"a{place}"] = _sample(argument)
+    written += [f"{name}=k_{name}" for name in keywords]
+    for pair in call.kwargs:
+        values[f"k_{pair.key}"] = _sample(pair.value, otherwise=1)
+    operator = "|" if isinstance(call, nodes.Filter) else " is "
+    expression = f"value{operator}{call.name}"
+    if written:
+        expression += f"({', '.join(written)})"
+    return [_error(env, expression, value=sample, **values) for sample in _SAMPLES]
 
 
 def _own_name(call: nodes.Filter | nodes.Test) -> str:

@@ -63,7 +63,8 @@ def _without_backticks(source: str) -> str:
         if opening[0] in _TAGS:
             place = _tag(source, place, closing=_TAGS[opening[0]], parts=parts)
             continue
-        end = (_END_OF_COMMENT if opening[0] == "{#" else _END_OF_RAW).search(source, place)
+        end_pattern = _END_OF_COMMENT if opening[0] == "{#" else _END_OF_RAW
+        end = end_pattern.search(source, place)
         if end is None:
             break  # it never ends, which parsing will say
         parts.append(source[place : end.end()])
@@ -93,7 +94,9 @@ def _joined(tokens: list[Token]) -> list[str]:
     while place < len(tokens):
         end = _end_of_name(tokens, place)
         text = "".join(token.text for token in tokens[place:end])
-        made.append(identifier(text) if end > place + 1 or _names_a_column(tokens, place) else text)
+        if end > place + 1 or _names_a_column(tokens, place):
+            text = identifier(text)
+        made.append(text)
         place = end
     return made
 

@@ -23,12 +23,9 @@ def conjuncts(when: str) -> tuple[str, ...]:
     """
     whole = (truth_template(when),)
     tokens = tokens_of(spelled(when.strip()))
-    if (
-        tokens is None
-        or len(tokens) < 2
-        or tokens[0].kind != "variable_begin"
-        or tokens[-1].kind != "variable_end"
-    ):
+    if tokens is None or len(tokens) < 2:
+        return whole
+    if tokens[0].kind != "variable_begin" or tokens[-1].kind != "variable_end":
         return whole
     inside = tokens[1:-1]
     if any(token.kind.endswith(("_begin", "_end")) for token in inside):
@@ -37,9 +34,11 @@ def conjuncts(when: str) -> tuple[str, ...]:
     if len(parts) < 2:
         return whole
     *others, last = map(_source_of, parts)
-    tested = [_TRUTH.replace("EXPRESSION", part) for part in others]
-    found = (*tested, truth_template(f"{{{{{last}}}}}"))
-    return found if all(map(_is_template, found)) else whole
+    found = [_TRUTH.replace("EXPRESSION", part) for part in others]
+    found.append(truth_template(f"{{{{{last}}}}}"))
+    if not all(map(_is_template, found)):
+        return whole
+    return tuple(found)
 
 
 def _split_at_and(tokens: list[Token]) -> list[list[Token]]:

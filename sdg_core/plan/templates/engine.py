@@ -85,10 +85,10 @@ def template_references(source: str) -> frozenset[str]:
 
 def chooses(source: str) -> bool:
     """Whether a template draws with the filter `random`. Raises TemplateSyntaxError."""
-    return (
-        "random" in source
-        and _RANDOM.search("".join(_read_by_engine(checked_tokens(source)))) is not None
-    )
+    if "random" not in source:
+        return False
+    read = "".join(_read_by_engine(checked_tokens(source)))
+    return _RANDOM.search(read) is not None
 
 
 def _read_by_engine(tokens: Iterable[Token]) -> Iterator[str]:
@@ -171,7 +171,8 @@ def _lenient() -> minijinja.Environment:
 
 def first_line(error: minijinja.TemplateError) -> str:
     """The reason of a template error, without the source listing that follows it."""
-    return as_named(str(error).splitlines()[0].replace(" (in <string>:1)", ""))
+    line = str(error).splitlines()[0]
+    return as_named(line.replace(" (in <string>:1)", ""))
 
 
 def condition_template(condition: str) -> str:

@@ -126,12 +126,9 @@ class ExpressionSizes:
                 return formatted(left, [right], "%")
             case nodes.Mul():
                 return self._product(left, right)
-        return replace(
-            NUMBER,
-            largest=left.largest + right.largest
-            if isinstance(node, nodes.Add | nodes.Sub)
-            else math.inf,
-        )
+            case nodes.Add() | nodes.Sub():
+                return replace(NUMBER, largest=left.largest + right.largest)
+        return replace(NUMBER, largest=math.inf)
 
     def _product(self, left: Bound, right: Bound) -> Bound:
         """A number, or a text or list that is repeated."""
@@ -139,11 +136,10 @@ class ExpressionSizes:
         if len(plain) == 2 or left.is_number and right.is_number:
             self._take_for_numbers(*plain)
             return replace(NUMBER, largest=left.largest * right.largest)
-        if left.is_number or right.is_number:
-            number, other = (left, right) if left.is_number else (right, left)
-            return scaled(
-                replace(other, is_number=False, text=None), max(number.largest, 1.0), SCALAR_SIZE
-            )
+        if left.is_number:
+            return _repeated(right, left.largest)
+        if right.is_number:
+            return _repeated(left, right.largest)
         if not plain:
             raise UnboundedError("*")
         self._take_for_numbers(plain[0])
@@ -190,11 +186,16 @@ class ExpressionSizes:
             case nodes.Name(name=name) if name in self.macros and name not in self.scope:
                 return self.call_macro(self.macros[name], self._arguments(call))
             case nodes.Name(name="range") if "range" not in self.scope:
-                rounds = min(sum(map(self._rounds, self._arguments(call))), ITERATIONS)
+                given = sum(map(self._rounds, self._arguments(call)))
+                rounds = min(given, ITERATIONS)
                 return Bound(8 * rounds, count=rounds)
             case nodes.Name(name="dict") if "dict" not in self.scope:
                 return together(self._arguments(call))
         raise UnboundedError("a call of what is not known")
+
+
+def _repeated(bound: Bound, times: float) -> Bound:
+    return scaled(replace(bound, is_number=False, text=None), max(times, 1.0), SCALAR_SIZE)
 
 
 def _parts(node: nodes.Node) -> Iterable[nodes.Node | None]:
@@ -204,7 +205,10 @@ def _parts(node: nodes.Node) -> Iterable[nodes.Node | None]:
         case nodes.List(items=parts) | nodes.Tuple(items=parts):
             return parts
         case nodes.Dict(items=pairs):
-            return [part for pair in pairs for part in (pair.key, pair.value)]
+            parts = []
+            for pair in pairs:
+                parts += [pair.key, pair.value]
+            return parts
         case nodes.Slice(start=start, stop=stop, step=step):
             return [start, stop, step]
         case nodes.Not(node=inner) | nodes.Neg(node=inner) | nodes.Pos(node=inner):

@@ -116,10 +116,15 @@ def _format(value: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _original(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What the engine's own filter makes of it."""
-    given = [f"a{place}" for place in range(len(args))] + [f"{key}=k_{key}" for key in kwargs]
-    names = {f"a{place}": argument for place, argument in enumerate(args)}
-    names |= {f"k_{key}": argument for key, argument in kwargs.items()}
-    return _engine().eval_expr(f"value|{name}({', '.join(given)})", value=value, **names)
+    written = []
+    values = {}
+    for place, argument in enumerate(args):
+        written.append(f"a{place}")
+        values[f"a{place}"] = argument
+    for key, argument in kwargs.items():
+        written.append(f"{key}=k_{key}")
+        values[f"k_{key}"] = argument
+    return _engine().eval_expr(f"value|{name}({', '.join(written)})", value=value, **values)
 
 
 @lru_cache(maxsize=1)
@@ -275,8 +280,9 @@ def _jsonpath(value: Any, path: str) -> list[Any]:
 def _percent(value: str, *args: Any) -> str:
     if _WIDE_PERCENT.search(value):
         raise TooLargeError(f"%: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed")
+    by_name = len(args) == 1 and isinstance(args[0], dict)
     try:
-        return str(value % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args))
+        return str(value % (args[0] if by_name else args))
     except (TypeError, KeyError) as error:
         raise ValueError(f"{value!r} % ...: {error}") from None
 
@@ -318,7 +324,8 @@ def _from_printed(text: str) -> Any:
 def _is_plain(value: Any) -> bool:
     """Whether JSON has a form for it: sets, tuples, bytes and complex numbers are Python's alone."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+        has_text_keys = all(isinstance(key, str) for key in value)
+        return has_text_keys and all(map(_is_plain, value.values()))
     if isinstance(value, list):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, str | int | float)

@@ -71,4 +71,5 @@ class _AskedChoices:
 
 @lru_cache(maxsize=256)
 def _variants(source: str) -> Variants:
-    return Variants(source, tuple(sorted(template_references(source))))
+    names = sorted(template_references(source))
+    return Variants(source, tuple(names))

@@ -5,6 +5,7 @@ https://www.rfc-editor.org/rfc/rfc9535
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 _STEP = re.compile(
@@ -19,17 +20,18 @@ _STEP = re.compile(
 
 def find(value: Any, path: str) -> list[Any]:
     """What a path finds, in document order. Raises ValueError for a path that is none, or that has a filter expression."""
-    found = [value]
-    place = 1
     if not path.startswith("$"):
         raise ValueError(f"a JSONPath begins with $, got {path!r}")
+    found = [value]
+    place = 1
     while place < len(path):
         step = _STEP.match(path, place)
         if step is None or step.end() == place:
             raise ValueError(f"not a JSONPath that can be used: {path!r}, at {path[place:]!r}")
         if step["deep"]:
-            found = [inner for item in found for inner in _descendants(item)]
-        found = [child for item in found for child in _children(item, step)]
+            found = list(chain.from_iterable(map(_descendants, found)))
+        children = [_children(item, step) for item in found]
+        found = list(chain.from_iterable(children))
         place = step.end()
     return found
 

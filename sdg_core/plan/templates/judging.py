@@ -36,11 +36,9 @@ def stands_in_the_way(
     keep: str, error: CellError, values: Mapping[str, Any], *, names: Sequence[str]
 ) -> str | None:
     """The reason of a row whose condition cannot be evaluated because a column is null; None if that is not why."""
-    return (
-        f"{not_true(keep)} ({error.message})"
-        if any(values[name] is None for name in names)
-        else None
-    )
+    if all(values[name] is not None for name in names):
+        return None
+    return f"{not_true(keep)} ({error.message})"
 
 
 def score_of(template: Template, values: Mapping[str, Any]) -> float | None:

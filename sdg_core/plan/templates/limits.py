@@ -58,7 +58,8 @@ def checked_tokens(source: str) -> tuple[Token, ...]:
 
 
 def _check_code(tokens: tuple[Token, ...]) -> None:
-    length = sum(len(token.text) for token in tokens if token.kind not in ("data", "comment"))
+    code = [token.text for token in tokens if token.kind not in ("data", "comment")]
+    length = sum(map(len, code))
     if length > MAX_CODE:
         raise TemplateSyntaxError(
             f"the tags of the template hold {length:,} characters; at most {MAX_CODE:,} are possible"

@@ -73,7 +73,8 @@ def reading_json(source: str, names: Collection[str]) -> str | None:
         return None
     roots = {*map(identifier, names), *_loop_names(tokens)} - {"loop"}
     result = "".join(token.text for token in _with_json(tokens, roots))
-    return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
+    reads_json = f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result
+    return result if reads_json else None
 
 
 def printing_json(source: str) -> str:
@@ -81,17 +82,19 @@ def printing_json(source: str) -> str:
     tokens = tokens_of(spelled(source))
     if tokens is None:
         return source
-    made: list[Token] = []
+    made = ""
     place = 0
     while place < len(tokens):
-        made.append(tokens[place])
-        if tokens[place].kind == "variable_begin":
-            end = next(i for i in range(place, len(tokens)) if tokens[i].kind == "variable_end")
-            expression = "".join(token.text for token in tokens[place + 1 : end])
-            made.append(_op(_PRINTED.replace("EXPRESSION", expression.strip())))
-            place = end - 1
+        token = tokens[place]
+        made += token.text
         place += 1
-    return "".join(token.text for token in made)
+        if token.kind == "variable_begin":
+            expression = ""
+            while tokens[place].kind != "variable_end":
+                expression += tokens[place].text
+                place += 1
+            made += _PRINTED.replace("EXPRESSION", expression.strip())
+    return made
 
 
 def as_written(expression: str) -> str:
@@ -105,16 +108,19 @@ def _rewrite_filters(tokens: list[Token]) -> None:
     """`|truncate(8)` to `|truncate_(8)`: the engine takes the length by name only, and no count for `replace`."""
     for place, token in enumerate(tokens):
         call = following(tokens, place)
-        if (
-            token.text not in POSITIONAL
-            or not _is(tokens, preceding(tokens, place), "|")
-            or not _is(tokens, call, "(")
-        ):
+        if token.text not in POSITIONAL:
+            continue
+        if not _is(tokens, preceding(tokens, place), "|") or not _is(tokens, call, "("):
             continue
         given = tokens[call + 1 : _closing(tokens, call)]
-        named = _is(tokens, following(tokens, following(tokens, call)), "=")
-        enough = _count_at_top(given, ",") > 1 if token.text == "replace" else not named
-        if enough and any(other.kind != "whitespace" for other in given):
+        if all(other.kind == "whitespace" for other in given):
+            continue
+        if token.text == "replace":
+            is_positional = _count_at_top(given, ",") > 1
+        else:
+            first = following(tokens, call)
+            is_positional = not _is(tokens, following(tokens, first), "=")
+        if is_positional:
             tokens[place] = _name(POSITIONAL[token.text])
 
 
@@ -127,8 +133,9 @@ def _rewrite_methods(tokens: list[Token]) -> None:
         if _is(tokens, place, ".") and _is(tokens, call, "(") and tokens[name].text in TEXT_METHODS:
             end = _closing(tokens, call)
             start = _expression_start(tokens, preceding(tokens, place))
-            empty = following(tokens, call) == end
-            arguments = f"('{tokens[name].text}'" + ("" if empty else ", ")
+            arguments = f"('{tokens[name].text}'"
+            if following(tokens, call) != end:
+                arguments += ", "
             tokens[place : call + 1] = [_op("|"), _name(METHOD), _op(arguments)]
             end += 3 - (call + 1 - place)
             tokens.insert(end + 1, _op(")"))
@@ -183,30 +190,23 @@ def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[lis
     expression = [tokens[place]]
     place += 1
     while True:
-        sign = (
-            place
-            if place < len(tokens) and tokens[place].kind != "whitespace"
-            else following(tokens, place - 1)
-        )
+        sign = place
+        if place >= len(tokens) or tokens[place].kind == "whitespace":
+            sign = following(tokens, place - 1)
         name = following(tokens, sign)
         if _is(tokens, sign, "."):
-            is_method = (
-                _is(tokens, following(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
-            )
-            expression = [
-                *(expression if is_method else _read(expression, FROM_JSON)),
-                _op("."),
-                tokens[name],
-            ]
+            is_call = _is(tokens, following(tokens, name), "(")
+            if not (is_call and tokens[name].text in _ENGINE_METHODS):
+                expression = _read(expression, FROM_JSON)
+            expression = [*expression, _op("."), tokens[name]]
             place = name + 1
         elif _is(tokens, sign, "[", "("):
             end = _closing(tokens, sign)
-            inner = _with_json(tokens[sign + 1 : end], roots)
+            inside = tokens[sign + 1 : end]
             if tokens[sign].text == "[":
-                expression = _read(
-                    expression, FROM_JSON_LIST if _is_slice(tokens[sign + 1 : end]) else FROM_JSON
-                )
-            expression = [*expression, tokens[sign], *inner, tokens[end]]
+                is_slice = _count_at_top(inside, ":") > 0
+                expression = _read(expression, FROM_JSON_LIST if is_slice else FROM_JSON)
+            expression = [*expression, tokens[sign], *_with_json(inside, roots), tokens[end]]
             place = end + 1
         elif _is(tokens, sign, "|") and name < len(tokens) and tokens[name].text in _OF_COLLECTIONS:
             return _read(expression, FROM_JSON), place
@@ -286,10 +286,6 @@ def _is_tuple(operand: list[Token]) -> bool:
     )
 
 
-def _is_slice(index: list[Token]) -> bool:
-    return _count_at_top(index, ":") > 0
-
-
 def _count_at_top(tokens: list[Token], sign: str) -> int:
     depth = count = 0
     for token in tokens:
@@ -304,8 +300,7 @@ def _closing(tokens: list[Token], place: int) -> int:
     depth = 0
     for end in range(place, len(tokens)):
         if tokens[end].kind == "operator":
-            depth += sum(sign in _OPEN for sign in tokens[end].text if sign in "([{)]}")
-            depth -= sum(sign in _CLOSE for sign in tokens[end].text if sign in "([{)]}")
+            depth += _depth_change(tokens[end])
             if depth <= 0:
                 return end
     return len(tokens) - 1
@@ -315,11 +310,21 @@ def _opening(tokens: list[Token], place: int) -> int:
     depth = 0
     for start in range(place, -1, -1):
         if tokens[start].kind == "operator":
-            depth += sum(sign in _CLOSE for sign in tokens[start].text if sign in "([{)]}")
-            depth -= sum(sign in _OPEN for sign in tokens[start].text if sign in "([{)]}")
+            depth -= _depth_change(tokens[start])
             if depth <= 0:
                 return start
     return 0
+
+
+def _depth_change(operator: Token) -> int:
+    """How many more brackets are open after an operator."""
+    change = 0
+    for sign in operator.text:
+        if sign in "([{":
+            change += 1
+        elif sign in ")]}":
+            change -= 1
+    return change
 
 
 def _is(tokens: list[Token], place: int, *signs: str) -> bool:

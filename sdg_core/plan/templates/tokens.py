@@ -54,6 +54,8 @@ def split(source: str) -> list[Token]:
     if "\r" not in source:
         return tokens
     newlines = iter(_NEWLINE.findall(source))
-    return [
-        Token(token.kind, re.sub("\n", lambda _: next(newlines), token.text)) for token in tokens
-    ]
+    restored = []
+    for token in tokens:
+        text = re.sub("\n", lambda _: next(newlines), token.text)
+        restored.append(Token(token.kind, text))
+    return restored

@@ -82,20 +82,18 @@ def room_of(source: str) -> Room:
     """The values that fit a template whose tokens are within limits."""
     try:
         body = _JINJA.parse(source).body
-    except (
-        jinja2.TemplateSyntaxError,
-        RecursionError,
-    ):  # the engine takes a little more than Jinja2
-        return _NO_ROOM
+    except (jinja2.TemplateSyntaxError, RecursionError):
+        return _NO_ROOM  # the engine takes a little more than Jinja2
     free = _room(body, *_UNLIMITED, most=_UNLIMITED[0] * _MAX_PER_CHARACTER)
-    if (
-        free is not None
-        and not free.numbers
-        and _room(body, *_MANY_SMALL, most=4 * _MAX_WORK) is not None
-    ):
-        return Room(math.inf)
-    rooms = (_room(body, *tier, most=_MAX_WORK) for tier in _TIERS)
-    return next((room for room in rooms if room is not None), _NO_ROOM)
+    if free is not None and not free.numbers:
+        many_small = _room(body, *_MANY_SMALL, most=4 * _MAX_WORK)
+        if many_small is not None:
+            return Room(math.inf)
+    for tier in _TIERS:
+        room = _room(body, *tier, most=_MAX_WORK)
+        if room is not None:
+            return room
+    return _NO_ROOM
 
 
 def _room(body: list[nodes.Node], size: float, count: float, *, most: float) -> Room | None:
@@ -220,13 +218,12 @@ class _Walk(ExpressionSizes):
     def _branches(self, node: nodes.If) -> float:
         before = dict(self.scope)
         spaces = _copied(self.spaces)
+        branches: list[tuple[nodes.Node | None, list[nodes.Node]]] = [(node.test, node.body)]
+        branches += [(part.test, part.body) for part in node.elif_]
+        branches.append((None, node.else_))
         ends = []
         printed = 0.0
-        for test, body in [
-            (node.test, node.body),
-            *((part.test, part.body) for part in node.elif_),
-            (None, node.else_),
-        ]:
+        for test, body in branches:
             if test is not None:
                 self.value(test)
             printed = max(printed, self.output(body))
@@ -235,9 +232,8 @@ class _Walk(ExpressionSizes):
             self.spaces = _copied(spaces)
         for scope, places in ends:
             self.scope = _either_of(self.scope, scope)
-            self.spaces |= {
-                name: _either_of(self.spaces.get(name, {}), place) for name, place in places.items()
-            }
+            for name, place in places.items():
+                self.spaces[name] = _either_of(self.spaces.get(name, {}), place)
         return printed
 
     def _loop(self, node: nodes.For) -> float:
@@ -293,7 +289,8 @@ class _Walk(ExpressionSizes):
         """What a macro prints. Raises UnboundedError if it calls itself."""
         if macro.name in self._calling:
             raise UnboundedError(f"{macro.name} calls itself")
-        given = _any_of([*arguments, *(self.value(default) for default in macro.defaults)])
+        defaults = [self.value(default) for default in macro.defaults]
+        given = _any_of([*arguments, *defaults])
         self._calling.append(macro.name)
         size = self._inside([(argument, given) for argument in macro.args], macro.body)
         self._calling.pop()
@@ -302,7 +299,9 @@ class _Walk(ExpressionSizes):
 
 def _printed(bound: Bound) -> float:
     """Characters of a value in print: texts inside lists are printed with escapes."""
-    return bound.size if bound.is_number or bound.text is not None else 4 * bound.size
+    if bound.is_number or bound.text is not None:
+        return bound.size
+    return 4 * bound.size
 
 
 def _any_of(bounds: Sequence[Bound]) -> Bound:

@@ -36,9 +36,8 @@ def declared_type(declared: Any) -> pa.DataType:
         case [item] if isinstance(declared, list | tuple):
             return pa.list_(declared_type(item))
         case dict() if declared:
-            return pa.struct(
-                [pa.field(name, declared_type(item)) for name, item in declared.items()]
-            )
+            fields = [pa.field(name, declared_type(item)) for name, item in declared.items()]
+            return pa.struct(fields)
         case _:
             names = ", ".join(SCALAR_TYPES)
             raise ValueError(
@@ -58,9 +57,8 @@ def json_schema_type(schema: Mapping[str, Any]) -> pa.DataType:
         return pa.list_(json_schema_type(schema["items"]))
     properties = schema.get("properties")
     if kind in ("object", None) and isinstance(properties, dict) and properties:
-        return pa.struct(
-            [pa.field(name, json_schema_type(item)) for name, item in properties.items()]
-        )
+        fields = [pa.field(name, json_schema_type(item)) for name, item in properties.items()]
+        return pa.struct(fields)
     raise ValueError(
         f"{dict(schema)!r} leaves the type open; give string, integer, number, boolean, array with items, or object with "
         "properties"
@@ -143,11 +141,14 @@ def _whole(value: Any) -> bool:
 
 def _misfit(value: Any, data_type: pa.DataType) -> str:
     text = repr(value)
-    return f"{text if len(text) <= 60 else f'{text[:57]}...'} is {type(value).__name__}, not {type_name(data_type)}"
+    if len(text) > 60:
+        text = f"{text[:57]}..."
+    return f"{text} is {type(value).__name__}, not {type_name(data_type)}"
 
 
 def type_name(data_type: pa.DataType) -> str:
     """A type as it is written in a dataset file, as far as there is such a name."""
-    return next(
-        (name for name, known in SCALAR_TYPES.items() if known == data_type), str(data_type)
-    )
+    for name, known in SCALAR_TYPES.items():
+        if known == data_type:
+            return name
+    return str(data_type)

@@ -26,8 +26,10 @@ _FEW = 64
 
 def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array | pa.ChunkedArray:
     """Python values as an array of a type, or of the one that they have. Raises what `pyarrow.array` raises."""
-    found = _plain_array(values, kind if kind is not None else _type_of(values))
-    return found if found is not None else pa.array(values, type=kind)
+    found = _plain_array(values, _type_of(values) if kind is None else kind)
+    if found is None:
+        return pa.array(values, type=kind)
+    return found
 
 
 def _type_of(values: Sequence[Any]) -> pa.DataType:
@@ -70,12 +72,12 @@ def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _is_mapping_of(array: pa.Array, kind: pa.DataType) -> bool:
     """Whether an array holds mappings with the keys of a type, from its beginning on."""
-    return (
-        pa.types.is_struct(kind)
-        and pa.types.is_struct(array.type)
-        and array.offset == 0
-        and [field.name for field in array.type] == [field.name for field in kind]
-    )
+    if not pa.types.is_struct(kind) or not pa.types.is_struct(array.type):
+        return False
+    if array.offset != 0:
+        return False
+    keys = [field.name for field in kind]
+    return [field.name for field in array.type] == keys
 
 
 class _CArray:
@@ -124,8 +126,11 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
     for leaf, its_class, polars_type in _LEAVES:
         if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
             try:
-                if len(values) <= _FEW and its_class in (str, int) and None not in values:
-                    return _few_texts(values) if its_class is str else _few_integers(values)
+                if len(values) <= _FEW and None not in values:
+                    if its_class is str:
+                        return _few_texts(values)
+                    if its_class is int:
+                        return integers_of(np.array(values, dtype=np.int64))
                 return narrowed(pl.Series(values, dtype=polars_type).to_arrow(), kind)
             except (
                 pl.exceptions.PolarsError,
@@ -145,24 +150,18 @@ def _few_texts(values: Sequence[str]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), characters)
 
 
-def _few_integers(values: Sequence[int]) -> pa.Int64Array:
-    return integers_of(np.array(values, dtype=np.int64))
-
-
 def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:
     if not kind.num_fields or not {dict, type(None)}.issuperset(map(type, values)):
         return None
     children = []
     for field in kind:
-        child = _plain_array(
-            [None if value is None else value.get(field.name) for value in values], field.type
-        )
+        parts = [None if value is None else value.get(field.name) for value in values]
+        child = _plain_array(parts, field.type)
         if child is None:
             return None
         children.append(child)
-    missing = _nulls(
-        values
-    )  # as buffers, because `StructArray.from_arrays` imports `pyarrow.compute` for a mask
+    # as buffers, because `StructArray.from_arrays` imports `pyarrow.compute` for a mask
+    missing = _nulls(values)
     return pa.Array.from_buffers(
         kind, len(values), [_validity(missing)], int(missing.sum()), children=children
     )
@@ -171,10 +170,10 @@ def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:
 def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
     if not {list, type(None)}.issuperset(map(type, values)):
         return None
-    items = _plain_array(
-        [item for value in values if value is not None for item in value], kind.value_type
-    )
-    ends = np.cumsum([0, *(0 if value is None else len(value) for value in values)])
+    flat = [item for value in values if value is not None for item in value]
+    items = _plain_array(flat, kind.value_type)
+    lengths = [0 if value is None else len(value) for value in values]
+    ends = np.cumsum([0, *lengths])
     if items is None or ends[-1] > np.iinfo(np.int32).max:
         return None
     missing = _nulls(values)
@@ -183,7 +182,7 @@ def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
 
 
 def _nulls(values: Sequence[Any]) -> NDArray[np.bool_]:
-    return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+    return np.array([value is None for value in values], dtype=np.bool_)
 
 
 def _validity(missing: NDArray[np.bool_]) -> pa.Buffer | None:

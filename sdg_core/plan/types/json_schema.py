@@ -60,7 +60,8 @@ class Fields:
     @property
     def type(self) -> pa.DataType:
         """A struct."""
-        return pa.struct([pa.field(name, shape.type) for name, shape in self.fields])
+        fields = [pa.field(name, shape.type) for name, shape in self.fields]
+        return pa.struct(fields)
 
 
 Shape = Leaf | Open | ListOf | Fields
@@ -99,7 +100,8 @@ def _as_text(shape: Shape) -> Shape:
         case ListOf(item):
             return ListOf(_as_text(item))
         case Fields(fields):
-            return Fields(tuple((name, _as_text(part)) for name, part in fields))
+            as_text = [(name, _as_text(part)) for name, part in fields]
+            return Fields(tuple(as_text))
         case _:
             return shape
 
@@ -121,13 +123,14 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
         case Fields(fields):
             if not isinstance(value, dict):
                 raise ValueError(f"{where or 'the value'}: expected an object")
+            prefix = f"{where}." if where else ""
             return {
-                name: fit(value.get(name), part, where=f"{where}.{name}" if where else name)
-                for name, part in fields
+                name: fit(value.get(name), part, where=f"{prefix}{name}") for name, part in fields
             }
         case Leaf(data_type, reads_text):
             try:
-                return conform(_number_of(value) if reads_text else value, data_type)
+                given = _number_of(value) if reads_text else value
+                return conform(given, data_type)
             except ValueError as error:
                 raise ValueError(f"{where or 'the value'}: {error}") from None
 
@@ -150,7 +153,8 @@ def _closed(shape: Shape | None) -> Shape:
         case ListOf(item):
             return ListOf(_closed(item))
         case Fields(fields):
-            return Fields(tuple((name, _closed(part)) for name, part in fields))
+            closed = [(name, _closed(part)) for name, part in fields]
+            return Fields(tuple(closed))
         case Leaf() if shape == _NULL:
             return _TEXT
         case _:
@@ -179,10 +183,12 @@ class _Reader:
 
     def _claims(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Iterator[Shape | None]:
         """What each keyword says; all of it holds."""
-        if isinstance(reference := schema.get("$ref"), str):
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
             target = self._target(reference)
             yield OPEN if reference in inside else self.read(target, inside | {reference})
-        if isinstance(values := schema.get("enum"), list):
+        values = schema.get("enum")
+        if isinstance(values, list):
             yield _either([_LEAVES.get(type(value)) for value in values])
         if "const" in schema:
             yield _LEAVES.get(type(schema["const"]), OPEN)
@@ -190,14 +196,15 @@ class _Reader:
         for part in _list(schema.get("allOf")):
             yield self.read(part, inside)
         for keyword in ("anyOf", "oneOf"):
-            if parts := _list(schema.get(keyword)):
+            parts = _list(schema.get(keyword))
+            if parts:
                 yield self._alternatives(parts, inside)
 
     def _alternatives(self, parts: list[Any], inside: frozenset[str]) -> Shape | None:
-        if self._decimals and any(map(_is_decimal_text, parts)):
-            rest = _either(
-                [self.read(part, inside) for part in parts if not _is_decimal_text(part)]
-            )
+        others = [part for part in parts if not _is_decimal_text(part)]
+        has_decimal_text = len(others) < len(parts)
+        if self._decimals and has_decimal_text:
+            rest = _either([self.read(part, inside) for part in others])
             if rest in (_NUMBER, _INTEGER):
                 return _DECIMAL
         return _either([self.read(part, inside) for part in parts])
@@ -205,15 +212,13 @@ class _Reader:
     def _by_type(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Shape | None:
         named = schema.get("type")
         kinds = [named] if isinstance(named, str) else _list(named)
-        if not kinds:
-            if schema.get("properties"):
-                return self._of_kind("object", schema, inside)
-            return (
-                self._of_kind("array", schema, inside)
-                if {"items", "prefixItems"} & schema.keys()
-                else None
-            )
-        return _either([self._of_kind(kind, schema, inside) for kind in kinds])
+        if kinds:
+            return _either([self._of_kind(kind, schema, inside) for kind in kinds])
+        if schema.get("properties"):
+            return self._of_kind("object", schema, inside)
+        if "items" in schema or "prefixItems" in schema:
+            return self._of_kind("array", schema, inside)
+        return None
 
     def _of_kind(
         self, kind: Any, schema: Mapping[str, Any], inside: frozenset[str]
@@ -222,9 +227,11 @@ class _Reader:
             properties = schema.get("properties")
             if not isinstance(properties, Mapping) or not properties:
                 return None
-            return Fields(
-                tuple((name, _closed(self.read(part, inside))) for name, part in properties.items())
-            )
+            fields = []
+            for name, part in properties.items():
+                shape = self.read(part, inside)
+                fields.append((name, _closed(shape)))
+            return Fields(tuple(fields))
         if kind == "array":
             return self._array(schema, inside)
         return _LEAVES.get(kind)
@@ -237,9 +244,11 @@ class _Reader:
             items = schema.get("additionalItems")
         shapes = [self.read(part, inside) for part in first]
         length = schema.get("maxItems")
-        if items is not False and not (first and isinstance(length, int) and length <= len(first)):
+        has_no_more = bool(first) and isinstance(length, int) and length <= len(first)
+        if items is not False and not has_no_more:
             shapes.append(self.read(items, inside))
-        return ListOf(_closed(_either(shapes) if shapes else None))
+        item = _either(shapes) if shapes else None
+        return ListOf(_closed(item))
 
     def _target(self, reference: str) -> Any:
         """What a reference inside the schema points at; None if it is written in another way than as a path."""
@@ -303,7 +312,8 @@ def _merged(one: Any, other: Any, combine: Any) -> Fields:
     shapes: dict[str, list[Shape]] = {}
     for name, shape in (*one, *other):
         shapes.setdefault(name, []).append(shape)
-    return Fields(tuple((name, combine(found)) for name, found in shapes.items()))
+    merged = [(name, combine(found)) for name, found in shapes.items()]
+    return Fields(tuple(merged))
 
 
 def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
@@ -311,8 +321,11 @@ def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
     try:
         return jsonschema_rs.validator_for(dict(schema), retriever=_refuse)
     except jsonschema_rs.ValidationError as error:
+        message = error.message
         where = "/".join(map(str, error.instance_path))
-        raise ValueError(f"{error.message}{f' (at {where})' if where else ''}") from error
+        if where:
+            message = f"{message} (at {where})"
+        raise ValueError(message) from error
 
 
 def _refuse(uri: str) -> Any:

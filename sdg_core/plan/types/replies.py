@@ -97,7 +97,8 @@ def judge_schema(scores: tuple[Score, ...]) -> dict[str, Any]:
     """Per score the reasons first, so that the model thinks before it decides."""
     properties = {}
     for score in scores:
-        kind = "integer" if all(isinstance(option, int) for option in score.options) else "string"
+        are_whole = all(isinstance(option, int) for option in score.options)
+        kind = "integer" if are_whole else "string"
         properties[score.name] = {
             "type": "object",
             "description": score.description,
@@ -130,9 +131,8 @@ def side_columns(column: Column) -> dict[str, pa.DataType]:
 
 def is_drawn(parameters: InferenceParameters) -> bool:
     """Whether some parameters are drawn for every record."""
-    return any(
-        isinstance(value, Distribution) for value in (parameters.temperature, parameters.top_p)
-    )
+    draws_temperature = isinstance(parameters.temperature, Distribution)
+    return draws_temperature or isinstance(parameters.top_p, Distribution)
 
 
 def order_sensitive_part(column: Column) -> Any:

@@ -41,7 +41,10 @@ def sampler_type(column: SamplerColumn) -> pa.DataType:
 def drawn_type(column: SamplerColumn) -> pa.DataType:
     """The type before `convert_to`; times count as text."""
     types = [_params_type(params) for params in column.every_params]
-    return next((kind for kind in _WIDEST_FIRST if kind in types), pa.int64())
+    for kind in _WIDEST_FIRST:
+        if kind in types:
+            return kind
+    return pa.int64()
 
 
 def sampler_kind(column: SamplerColumn) -> Kind:
@@ -81,4 +84,6 @@ def _params_type(params: SamplerParams) -> pa.DataType:
 def _values_type(values: Sequence[str | int | float]) -> pa.DataType:
     if all(isinstance(value, str) for value in values):
         return pa.string()
-    return pa.int64() if all(isinstance(value, int) for value in values) else pa.float64()
+    if all(isinstance(value, int) for value in values):
+        return pa.int64()
+    return pa.float64()

@@ -6,7 +6,6 @@ steps are counted first, each pair of schema and value once; a check of many ste
 bounded. A schema that uses no definition twice needs no counting: most do not, and their valid values cost nothing more.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -76,7 +75,9 @@ def list_violations(request: Any, ask: object = None) -> list[dict[str, Any]]:
     """What the process does for one value."""
     compiled = _compiled(request["schema"].encode())
     value = request["value"]
-    return [] if compiled.is_valid(value) else [asdict(each) for each in _listed(compiled, value)]
+    if compiled.is_valid(value):
+        return []
+    return [asdict(violation) for violation in _listed(compiled, value)]
 
 
 def is_linear(schema: Mapping[str, Any]) -> bool:
@@ -87,12 +88,19 @@ def is_linear(schema: Mapping[str, Any]) -> bool:
 @lru_cache(maxsize=256)
 def _is_linear(schema: bytes) -> bool:
     nodes = [*_mappings(orjson.loads(schema))]
-    references = Counter(node["$ref"] for node in nodes if isinstance(node.get("$ref"), str))
-    are_plain = all(_is_definition(reference) for reference in references)
-    is_one = not any("$id" in node for node in nodes[1:]) and not any(
-        _ELSEWHERE & node.keys() for node in nodes
-    )
-    return are_plain and is_one and max(references.values(), default=0) <= 1
+    if any("$id" in node for node in nodes[1:]):
+        return False
+    references = set()
+    for node in nodes:
+        if not _ELSEWHERE.isdisjoint(node):
+            return False
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            continue
+        if reference in references or not _is_definition(reference):
+            return False
+        references.add(reference)
+    return True
 
 
 def _is_definition(reference: str) -> bool:
@@ -168,28 +176,30 @@ class _Counter:
 
     def _of_the_same(self, schema: Mapping[str, Any], value: Any) -> float:
         """Steps of schemas that hold for the value itself. Alternatives are tried, and again for what is wrong with them."""
-        steps = sum(self.count(part, value) for part in _parts(schema.get("allOf")))
+        steps = 0.0
+        for keyword in ("allOf", "dependentSchemas", "dependencies"):
+            for part in _parts(schema.get(keyword)):
+                steps += self.count(part, value)
         for keyword in ("anyOf", "oneOf"):
-            steps += 2 * sum(self.count(part, value) for part in _parts(schema.get(keyword)))
+            for part in _parts(schema.get(keyword)):
+                steps += 2 * self.count(part, value)
         for keyword in ("not", "if", "then", "else"):
-            steps += 2 * self.count(schema[keyword], value) if keyword in schema else 0.0
-        for keyword in ("dependentSchemas", "dependencies"):
-            steps += sum(self.count(part, value) for part in _parts(schema.get(keyword)))
+            if keyword in schema:
+                steps += 2 * self.count(schema[keyword], value)
         if isinstance(schema.get("$ref"), str):
-            steps += self.count(self._target(schema["$ref"]), value)
+            target = self._target(schema["$ref"])
+            steps += self.count(target, value)
         return steps
 
     def _of_parts(self, schema: Mapping[str, Any], value: Any) -> Iterator[float]:
         """Steps of schemas that hold for parts of the value; a part is taken for one of each schema that may apply to it."""
         if isinstance(value, Mapping):
             properties = schema.get("properties")
+            others = [*_parts(schema.get("patternProperties")), schema.get("additionalProperties")]
             for name, part in value.items():
                 if isinstance(properties, Mapping) and name in properties:
                     yield self.count(properties[name], part)
-                for other in (
-                    *_parts(schema.get("patternProperties")),
-                    schema.get("additionalProperties"),
-                ):
+                for other in others:
                     yield self.count(other, part)
                 yield self.count(schema.get("propertyNames"), name)
         elif isinstance(value, list):
@@ -198,7 +208,8 @@ class _Counter:
             for place, part in enumerate(value):
                 for other in given:
                     at_place = other[place : place + 1] if isinstance(other, list) else [other]
-                    yield from (self.count(each, part) for each in at_place)
+                    for each in at_place:
+                        yield self.count(each, part)
 
     def _target(self, reference: str) -> Any:
         """What a reference inside the schema points at. Raises _TooManyError if it is not a path."""

@@ -50,7 +50,8 @@ def verdict_type(column: ValidationColumn) -> pa.DataType:
     single = single_verdict_type(column.validator_params)
     if judges_rows(column) or len(column.target_columns) == 1:
         return single
-    return pa.struct([_VALID, *(pa.field(target, single) for target in column.target_columns)])
+    targets = [pa.field(target, single) for target in column.target_columns]
+    return pa.struct([_VALID, *targets])
 
 
 def single_verdict_type(params: ValidatorParams) -> pa.StructType:

@@ -92,8 +92,10 @@ def _resolved(
         client = find_callable(provider.client, key, base=base, given={}, what="class")
         source_hash = source_hash_of(client, key, version=None)
     if not callable(getattr(client, METHOD, None)):
+        its_class = client if isinstance(client, type) else type(client)
         raise UserFunctionError(
-            key, f"{_name(client)} has no method `async def {METHOD}(self, request)`; add one"
+            key,
+            f"{its_class.__qualname__} has no method `async def {METHOD}(self, request)`; add one",
         )
     return provider.model_copy(update={"source_hash": source_hash}), client
 
@@ -108,7 +110,3 @@ def _read(provider: ModelProvider, reference: str, *, base: FilePath) -> tuple[M
     except (StaticError, UnfitClassError) as error:
         raise UserFunctionError(key, str(error)) from error
     return provider.model_copy(update={"source_hash": hash_of_text(source)}), None
-
-
-def _name(client: Any) -> str:
-    return client.__qualname__ if isinstance(client, type) else type(client).__qualname__

@@ -88,24 +88,25 @@ def resolve_functions(
     columns: list[Any] = []
     functions: dict[str, UserFunction] = {}
     problems: list[tuple[Path, str]] = []
-    for place, column in enumerate(config.columns):
+    changed = False
+    for place, original in enumerate(config.columns):
+        column: Any = original
         try:
-            match column:
+            match original:
                 case CustomColumn():
-                    column, functions[column.name] = _custom(column, finder)
-                case LlmStructuredColumn(output_format=str()):
-                    column = _with(
-                        column, output_format=_schema_of_class(column.output_format, finder)
-                    )
+                    column, functions[original.name] = _custom(original, finder)
+                case LlmStructuredColumn(output_format=str(reference)):
+                    schema = _schema_of_class(reference, finder)
+                    column = _with(original, output_format=schema)
                 case ValidationColumn(validator_params=LocalCallableParams()):
-                    column, functions[column.name] = _validator(column, finder)
+                    column, functions[original.name] = _validator(original, finder)
         except UserFunctionError as problem:
             problems.append((("columns", place, *problem.key.split(".")), str(problem)))
         columns.append(column)
-    changed = any(new is not old for new, old in zip(columns, config.columns, strict=True))
-    return Resolved(
-        _with(config, columns=tuple(columns)) if changed else config, functions, tuple(problems)
-    )
+        changed |= column is not original
+    if changed:
+        config = _with(config, columns=tuple(columns))
+    return Resolved(config, functions, tuple(problems))
 
 
 def _with(model: Any, **values: Any) -> Any:
@@ -208,12 +209,15 @@ def _declared(
     source_hash: str | None,
 ) -> CustomColumn:
     """The column with what its function declares, where the file does not say otherwise."""
+    output_type = column.output_type
+    if output_type is None:
+        output_type = returned
     resolved: CustomColumn = _with(
         column,
         required_columns=_first(column.required_columns, declared.get("required_columns")),
         side_effect_columns=_first(column.side_effect_columns, declared.get("side_effect_columns")),
         model_aliases=_first(column.model_aliases, declared.get("model_aliases")),
-        output_type=column.output_type if column.output_type is not None else returned,
+        output_type=output_type,
         version=version,
         source_hash=source_hash,
     )
@@ -224,30 +228,25 @@ def _validator(column: ValidationColumn, finder: _Finder) -> tuple[ValidationCol
     params = column.validator_params
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
-    static = finder.read(params.validation_function, key)
-    call = (
-        finder.load(params.validation_function, key)
-        if static is None
-        else unloaded(params.validation_function)
-    )
-    is_async = (
-        inspect.iscoroutinefunction(inspect.unwrap(call)) if static is None else static.is_async
-    )
+    name = params.validation_function
+    static = finder.read(name, key)
+    if static is None:
+        call = finder.load(name, key)
+        is_async = inspect.iscoroutinefunction(inspect.unwrap(call))
+        declared = getattr(call, METADATA, {})
+    else:
+        call = unloaded(name)
+        is_async = static.is_async
+        declared = static.metadata
     if is_async:
-        raise UserFunctionError(
-            key, f"{params.validation_function!r} is async; a validation function is not"
-        )
-    declared = getattr(call, METADATA, {}) if static is None else static.metadata
+        raise UserFunctionError(key, f"{name!r} is async; a validation function is not")
     version = params.version if params.version is not None else declared.get("version")
-    source_hash = (
-        source_hash_of(call, key, version=version)
-        if static is None
-        else hash_of_text(static.source)
-    )
+    if static is None:
+        source_hash = source_hash_of(call, key, version=version)
+    else:
+        source_hash = hash_of_text(static.source)
     params = _with(params, version=version, source_hash=source_hash)
-    return _with(column, validator_params=params), UserFunction(
-        params.validation_function, call, False
-    )
+    return _with(column, validator_params=params), UserFunction(name, call, False)
 
 
 def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
@@ -269,8 +268,9 @@ def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
         ) from error
 
 
-def _first(*candidates: Any) -> tuple[str, ...]:
-    return next((tuple(item) for item in candidates if item is not None), ())
+def _first(given: Any, declared: Any) -> tuple[str, ...]:
+    names = declared if given is None else given
+    return () if names is None else tuple(names)
 
 
 def find_callable(
@@ -342,7 +342,9 @@ def hash_of_text(source: str) -> str:
 
 def _returned_type(call: Callable[..., Any]) -> str | None:
     returned = _hints(call).get("return")
-    return _ANNOTATED_TYPES.get(returned) if isinstance(returned, type) else None
+    if not isinstance(returned, type):
+        return None
+    return _ANNOTATED_TYPES.get(returned)
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
@@ -354,8 +356,10 @@ def _hints(call: Callable[..., Any]) -> dict[str, Any]:
 
 def _inspected(column: CustomColumn, call: Callable[..., Any]) -> UserFunction:
     function = inspect.unwrap(call)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        parameters = [p for p in inspect.signature(function).parameters.values() if _positional(p)]
+        every = inspect.signature(function).parameters.values()
+        parameters = [parameter for parameter in every if parameter.kind in positional]
     except (TypeError, ValueError):
         parameters = [inspect.Parameter("row", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     names = [parameter.name for parameter in parameters]
@@ -368,7 +372,8 @@ def _inspected(column: CustomColumn, call: Callable[..., Any]) -> UserFunction:
 
 
 def _check_parameters(column: CustomColumn, names: Sequence[str]) -> None:
-    if not 1 <= len(names) <= 3 or [*names[1:]] != ["generator_params", "models"][: len(names) - 1]:
+    after_row = [*names[1:]]
+    if not names or after_row not in ([], ["generator_params"], ["generator_params", "models"]):
         raise UserFunctionError(
             "generator_function",
             f"{column.generator_function!r} takes ({', '.join(names)}); a custom function takes ({' or '.join(_ROW_NAMES)}), "
@@ -376,30 +381,23 @@ def _check_parameters(column: CustomColumn, names: Sequence[str]) -> None:
         )
 
 
-def _positional(parameter: inspect.Parameter) -> bool:
-    return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-
-
 def _checked_params(
     column: CustomColumn, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
 ) -> Any:
+    key = "generator_params"
     given = column.generator_params
     if len(parameters) < 2:
         if given:
-            raise UserFunctionError(
-                "generator_params", _NO_PARAMS.format(column.generator_function)
-            )
+            raise UserFunctionError(key, _NO_PARAMS.format(column.generator_function))
         return None
-    model = hints.get("generator_params")
+    model = hints.get(key)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return given or {}
     try:
         return model.model_validate(given or {})
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or model.__name__}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise UserFunctionError(
-            "generator_params", f"do not fit {model.__name__}: {faults}"
-        ) from error
+        faults = []
+        for item in error.errors():
+            where = ".".join(map(str, item["loc"])) or model.__name__
+            faults.append(f"{where}: {item['msg']}")
+        raise UserFunctionError(key, f"do not fit {model.__name__}: {'; '.join(faults)}") from error

@@ -59,7 +59,8 @@ class Definition:
         assert self.node is not None
         first = min([self.node.lineno, *(item.lineno for item in self.decorators)])
         lines = io.StringIO(self.text).readlines()
-        return textwrap.dedent("".join(inspect.getblock(lines[first - 1 :]))).strip()
+        block = inspect.getblock(lines[first - 1 :])
+        return textwrap.dedent("".join(block)).strip()
 
     @property
     def decorators(self) -> tuple[ast.expr, ...]:
@@ -86,7 +87,8 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
             names = [each for each, _ in _defined(tree) if not each.startswith("_")]
             raise UserCodeError(f"{where} has no {what} {name!r}{did_you_mean(name, names)}")
         found = Definition(where, name, path, text, tree, None, own, text)
-    if not found.own and not any(decorator_name(item) in DECORATORS for item in found.decorators):
+    decorators = set(map(decorator_name, found.decorators))
+    if not found.own and decorators.isdisjoint(DECORATORS):
         raise UserCodeError(
             f"{reference!r} is neither defined in the dataset's project nor meant for dataset files; write a {what} of your "
             "own beside the dataset file that calls it, or decorate it with sdg_core.custom.dataset_callable"
@@ -188,8 +190,10 @@ def _top_level(name: str) -> Any:
 
 def _below(directory: FilePath, parts: list[str]) -> FilePath | None:
     path = directory.joinpath(*parts)
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((each.resolve() for each in candidates if os.path.isfile(each)), None)
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if os.path.isfile(candidate):
+            return candidate.resolve()
+    return None
 
 
 def _is_own(path: FilePath, *, base: FilePath) -> bool:
@@ -202,15 +206,12 @@ def _is_own(path: FilePath, *, base: FilePath) -> bool:
 
 @lru_cache(maxsize=256)
 def _parsed_text(path: FilePath, size: int, mtime_ns: int) -> tuple[str, ast.Module]:
-    data = path.read_bytes()
-    text = data.decode(_encoding(data)).replace("\r\n", "\n").replace("\r", "\n")
-    return text, parse_python(data, str(path))
-
-
-def _encoding(data: bytes) -> str:
     import tokenize
 
-    return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    data = path.read_bytes()
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    return text, parse_python(data, str(path))
 
 
 def _parsed(where: str, path: FilePath) -> tuple[str, ast.Module]:
@@ -240,7 +241,8 @@ def _definition(
         return Definition(where, name, path, text, tree, node, own, text)
     if depth == _MAX_REEXPORTS:
         raise UserCodeError(f"{where}: {name!r} is imported in a cycle")
-    original = next(item.name for item in node.names if (item.asname or item.name) == name)
+    originals = {item.asname or item.name: item.name for item in reversed(node.names)}
+    original = originals[name]
     module, target = _imported_from(node, where, path, base=base)
     found = _definition(
         module, original, target, base=base, own=_is_own(target, base=base), depth=depth + 1
@@ -274,11 +276,14 @@ def _defined(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name, node
             case ast.Assign(targets=targets):
-                yield from ((item.id, node) for item in targets if isinstance(item, ast.Name))
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                for name in names:
+                    yield name, node
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
                 yield name, node
-            case ast.ImportFrom(names=names):
-                yield from ((item.asname or item.name, node) for item in names)
+            case ast.ImportFrom(names=items):
+                for item in items:
+                    yield item.asname or item.name, node
             case ast.If() | ast.Try() | ast.With():
                 inner = [*node.body, *getattr(node, "orelse", ()), *getattr(node, "finalbody", ())]
                 for handler in getattr(node, "handlers", ()):

@@ -7,7 +7,6 @@ anything else `StaticError` says what is in the way.
 import ast
 import builtins
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +34,14 @@ class StaticFunction:
 def read_function(found: Definition) -> StaticFunction:
     """What a function says of itself. Raises StaticError."""
     node, metadata = _plain_function(found)
-    arguments = node.args
-    names = tuple(item.arg for item in (*arguments.posonlyargs, *arguments.args))
-    annotations = [
-        item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-    ]
+    positional = [*node.args.posonlyargs, *node.args.args]
+    annotations = [item.annotation for item in (*positional, *node.args.kwonlyargs)]
     known = _bound_names(found.tree)
     for annotation in (*annotations, node.returns):
         _check_annotation(annotation, known, found)
-    return StaticFunction(
-        names, isinstance(node, ast.AsyncFunctionDef), metadata, _name(node.returns), found.source
-    )
+    names = tuple(item.arg for item in positional)
+    is_async = isinstance(node, ast.AsyncFunctionDef)
+    return StaticFunction(names, is_async, metadata, _name(node.returns), found.source)
 
 
 def _plain_function(found: Definition) -> tuple[Function, dict[str, Any]]:
@@ -73,14 +69,15 @@ def read_source(found: Definition) -> str:
 def read_constructor(found: Definition, *, base: str) -> inspect.Signature | None:
     """What a class that extends `base` takes, where its own `__init__` says so; None where that cannot be seen."""
     node = found.node
-    if not isinstance(node, ast.ClassDef) or base not in [
-        decorator_name(each) for each in node.bases
-    ]:
+    if not isinstance(node, ast.ClassDef):
         return None
-    made = [
-        item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"
-    ]
-    if node.decorator_list or node.keywords or len(made) != 1 or made[0].decorator_list:
+    if base not in map(decorator_name, node.bases):
+        return None
+    if node.decorator_list or node.keywords:
+        return None
+    functions = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    made = [item for item in functions if item.name == "__init__"]
+    if len(made) != 1 or made[0].decorator_list:
         return None
     return _signature(made[0].args)
 
@@ -92,17 +89,13 @@ def _signature(arguments: ast.arguments) -> inspect.Signature:
     found: list[inspect.Parameter] = []
 
     def add(name: str, kind: inspect._ParameterKind, has_default: bool = False) -> None:
-        found.append(
-            inspect.Parameter(name, kind, default=None if has_default else inspect.Parameter.empty)
-        )
+        default = None if has_default else inspect.Parameter.empty
+        found.append(inspect.Parameter(name, kind, default=default))
 
     for place, item in enumerate(plain):
-        positional = place < len(arguments.posonlyargs)
-        kind = (
-            inspect.Parameter.POSITIONAL_ONLY
-            if positional
-            else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        )
+        kind: inspect._ParameterKind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if place < len(arguments.posonlyargs):
+            kind = inspect.Parameter.POSITIONAL_ONLY
         add(item.arg, kind, place >= first_default)
     if arguments.vararg is not None:
         add(arguments.vararg.arg, inspect.Parameter.VAR_POSITIONAL)
@@ -173,11 +166,12 @@ def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
                     if bound == root:
                         sources.append(item.name)
             case ast.ImportFrom(module=str(module), names=items):
-                if any((item.asname or item.name) == root for item in items):
+                if root in [item.asname or item.name for item in items]:
                     sources.append(module)
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) if name == root:
                 return False
-    return bool(sources) and all(source.split(".")[0] == "sdg_core" for source in sources)
+    packages = {source.split(".")[0] for source in sources}
+    return packages == {"sdg_core"}
 
 
 def _check_annotation(
@@ -198,24 +192,26 @@ def _check_annotation(
 
 
 def _name(returns: ast.expr | None) -> str | None:
-    return returns.id if isinstance(returns, ast.Name) and returns.id in _RETURNED else None
+    if isinstance(returns, ast.Name) and returns.id in _RETURNED:
+        return returns.id
+    return None
 
 
 def _bound_names(tree: ast.Module) -> frozenset[str]:
     """Names that are bound for sure once a file has run."""
-
-    def names() -> Iterator[str]:
-        for node in tree.body:
-            match node:
-                case ast.Import(names=items) | ast.ImportFrom(names=items):
-                    yield from ((item.asname or item.name).split(".")[0] for item in items)
-                case (
-                    ast.FunctionDef(name=name)
-                    | ast.AsyncFunctionDef(name=name)
-                    | ast.ClassDef(name=name)
-                ):
-                    yield name
-                case ast.Assign(targets=targets):
-                    yield from (item.id for item in targets if isinstance(item, ast.Name))
-
-    return frozenset(names())
+    names: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.Import(names=items) | ast.ImportFrom(names=items):
+                for item in items:
+                    bound = item.asname or item.name
+                    names.add(bound.split(".")[0])
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names.update(item.id for item in targets if isinstance(item, ast.Name))
+    return frozenset(names)
