@@ -31,12 +31,9 @@ def _tag(data: Any) -> Any:
     """`constraint_type` may be left out: a number or a name on the right tells the kinds apart."""
     if not isinstance(data, dict) or "constraint_type" in data:
         return data
-    return {
-        **data,
-        "constraint_type": "column_inequality"
-        if isinstance(data.get("rhs"), str)
-        else "scalar_inequality",
-    }
+    compares_columns = isinstance(data.get("rhs"), str)
+    kind = "column_inequality" if compares_columns else "scalar_inequality"
+    return {**data, "constraint_type": kind}
 
 
 Constraint = Annotated[

@@ -49,34 +49,42 @@ def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     wanted = [model.get("provider") for model in mappings(raw.get("model_configs"))]
     missing = _undefined(wanted, raw.get("model_providers"))
     if missing:
-        blocks = [{"name": name, "endpoint": "http://127.0.0.1:8000/v1"} for name in missing]
-        completed["model_providers"] = [*(raw.get("model_providers") or []), *blocks]
-        added += [
-            f"model provider {name!r}, with a placeholder: write its endpoint and api_key"
-            for name in missing
-        ]
-    lists = [tools.get("providers") for tools in mappings(raw.get("tool_configs"))]
-    wanted = [name for names in lists if isinstance(names, list) for name in names]
+        providers = list(raw.get("model_providers") or [])
+        for name in missing:
+            providers.append({"name": name, "endpoint": "http://127.0.0.1:8000/v1"})
+            added.append(
+                f"model provider {name!r}, with a placeholder: write its endpoint and api_key"
+            )
+        completed["model_providers"] = providers
+    wanted = []
+    for tools in mappings(raw.get("tool_configs")):
+        names = tools.get("providers")
+        if isinstance(names, list):
+            wanted += names
     missing = _undefined(wanted, raw.get("mcp_providers"))
     if missing:
-        servers = [
-            {"name": name, "provider_type": "stdio", "command": "command-of-the-server"}
-            for name in missing
-        ]
-        completed["mcp_providers"] = [*(raw.get("mcp_providers") or []), *servers]
-        added += [
-            f"MCP provider {name!r}, with a placeholder: write its command or endpoint"
-            for name in missing
-        ]
+        servers = list(raw.get("mcp_providers") or [])
+        for name in missing:
+            servers.append(
+                {"name": name, "provider_type": "stdio", "command": "command-of-the-server"}
+            )
+            added.append(
+                f"MCP provider {name!r}, with a placeholder: write its command or endpoint"
+            )
+        completed["mcp_providers"] = servers
     return completed, added
 
 
 def _undefined(wanted: list[Any], given: Any) -> list[str]:
+    """The wanted names that no given block defines, each once."""
     if given is not None and not isinstance(given, list):
         return []
     defined = [item.get("name") for item in mappings(given or [])]
-    names = dict.fromkeys(name for name in wanted if isinstance(name, str))
-    return [name for name in names if name not in defined]
+    undefined: dict[str, None] = {}
+    for name in wanted:
+        if isinstance(name, str) and name not in defined:
+            undefined[name] = None
+    return list(undefined)
 
 
 def _is_inert(key: str, value: Any, known: frozenset[str]) -> bool:
@@ -109,7 +117,11 @@ def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[st
 
 
 def _off(key: str, value: Any) -> bool:
-    return key in OFF and any(value == off and type(value) is type(off) for off in OFF[key])
+    """Whether a key is turned off by its value; 0 and false are told apart."""
+    for off in OFF.get(key, ()):
+        if value == off and type(value) is type(off):
+            return True
+    return False
 
 
 def _column(column: dict[str, Any]) -> dict[str, Any]:
@@ -135,18 +147,17 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
     parameters = model.get("inference_parameters")
     if not isinstance(parameters, dict):
         return model
-    return {
-        **model,
-        "inference_parameters": {
-            k: v for k, v in parameters.items() if not (k == "timeout" and v is None)
-        },
-    }
+    given = dict(parameters)
+    if "timeout" in given and given["timeout"] is None:
+        del given["timeout"]
+    return {**model, "inference_parameters": given}
 
 
 def _tools(tools: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value for key, value in tools.items() if not (key == "timeout_sec" and value is None)
-    }
+    given = dict(tools)
+    if "timeout_sec" in given and given["timeout_sec"] is None:
+        del given["timeout_sec"]
+    return given
 
 
 def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:

@@ -39,28 +39,30 @@ def with_their_meaning(raw: dict[str, Any]) -> dict[str, Any]:
     columns = raw.get("columns")
     if not isinstance(columns, list):
         return raw
-    return {
-        **raw,
-        "columns": [
-            _as_meant(column) if isinstance(column, dict) else column for column in columns
-        ],
-    }
+    meant = []
+    for column in columns:
+        meant.append(_as_meant(column) if isinstance(column, dict) else column)
+    return {**raw, "columns": meant}
 
 
 def _as_meant(column: dict[str, Any]) -> dict[str, Any]:
     meant = dict(column)
     for key in _TEXTS:
-        if isinstance(text := meant.get(key), str):
+        text = meant.get(key)
+        if isinstance(text, str):
             meant[key] = text.removesuffix("\n")
-    kind = str(meant.get("sampler_type"))
-    change = _PARAMS.get(kind, dict)
-    if kind in _PARAMS and isinstance(params := meant.get("params") or {}, dict):
+    change = _PARAMS.get(str(meant.get("sampler_type")))
+    params = meant.get("params") or {}
+    if change is not None and isinstance(params, dict):
         meant["params"] = change(params)
-    if isinstance(branches := meant.get("conditional_params"), dict):
-        meant["conditional_params"] = {
-            condition: change(params) if isinstance(params, dict) else params
-            for condition, params in reversed(branches.items())
-        }
+    branches = meant.get("conditional_params")
+    if isinstance(branches, dict):
+        turned_round = {}
+        for condition, params in reversed(branches.items()):
+            if change is not None and isinstance(params, dict):
+                params = change(params)
+            turned_round[condition] = params
+        meant["conditional_params"] = turned_round
     if meant.get("column_type") == "llm-structured":
         meant.setdefault("open_values", "text")
     if meant.get("column_type") == "expression" and meant.get("dtype", "str") != "str":
@@ -73,13 +75,17 @@ def _without_hyphens(params: Params) -> Params:
 
 
 def _with_census_fields(params: Params) -> Params:
-    return {"census_fields": True, **params} if params.get("locale") in CENSUS_LOCALES else params
+    if params.get("locale") not in CENSUS_LOCALES:
+        return params
+    return {"census_fields": True, **params}
 
 
 def _with_iso_times(params: Params) -> Params:
-    return {
-        name: _iso(value) if name in ("start", "end") else value for name, value in params.items()
-    }
+    changed = dict(params)
+    for name in ("start", "end"):
+        if name in changed:
+            changed[name] = _iso(changed[name])
+    return changed
 
 
 def _iso(text: Any) -> Any:
@@ -88,11 +94,9 @@ def _iso(text: Any) -> Any:
         return text
     with suppress(ValueError):
         moment = datetime.fromisoformat(text.strip())
-        return (
-            (moment.astimezone(UTC) if moment.tzinfo else moment)
-            .replace(tzinfo=None, microsecond=0)
-            .isoformat()
-        )
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+        return moment.replace(tzinfo=None, microsecond=0).isoformat()
     for notation in _NOTATIONS:
         for clock in _CLOCKS:
             with suppress(ValueError):
@@ -105,21 +109,24 @@ def _with_one_type(params: Params) -> Params:
     """Values of a category of one type: truth values are 0 and 1, and numbers beside texts are texts."""
     values = params.get("values")
     if isinstance(values, list):
-        return {**params, "values": _of_one_type(values, [values])}
+        return {**params, "values": _of_one_type(values, beside=[values])}
     if isinstance(values, dict) and all(isinstance(part, list) for part in values.values()):
-        parts = list(values.values())
-        return {
-            **params,
-            "values": {key: _of_one_type(part, parts) for key, part in values.items()},
-        }
+        parts = [*values.values()]
+        of_one_type = {key: _of_one_type(part, beside=parts) for key, part in values.items()}
+        return {**params, "values": of_one_type}
     return params
 
 
-def _of_one_type(values: list[Any], every: list[list[Any]]) -> list[Any]:
-    numbers = [int(value) if isinstance(value, bool) else value for value in values]
-    if any(isinstance(value, str) for part in every for value in part):
-        return [str(value) if isinstance(value, int | float) else value for value in numbers]
-    return numbers
+def _of_one_type(values: list[Any], *, beside: list[list[Any]]) -> list[Any]:
+    has_text = any(isinstance(value, str) for part in beside for value in part)
+    changed = []
+    for value in values:
+        if isinstance(value, bool):
+            value = int(value)
+        if has_text and isinstance(value, int | float):
+            value = str(value)
+        changed.append(value)
+    return changed
 
 
 _PARAMS: Mapping[str, Callable[[Params], Params]] = {

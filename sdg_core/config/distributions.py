@@ -71,16 +71,17 @@ Distribution = UniformDistribution | ManualDistribution
 def _kind(value: Any) -> str:
     if isinstance(value, Distribution):
         return value.distribution_type
-    return str(value.get("distribution_type")) if isinstance(value, dict) else "number"
+    if isinstance(value, dict):
+        return str(value.get("distribution_type"))
+    return "number"
 
 
 def _between(low: float, high: float) -> Callable[[float | Distribution], float | Distribution]:
     def checked(value: float | Distribution) -> float | Distribution:
         least, most = value.bounds if isinstance(value, Distribution) else (value, value)
         if not low <= least <= most <= high:
-            raise ValueError(
-                f"from {low:g} to {high:g} is possible, got {least if least < low else most:g}"
-            )
+            outside = least if least < low else most
+            raise ValueError(f"from {low:g} to {high:g} is possible, got {outside:g}")
         return value
 
     return checked

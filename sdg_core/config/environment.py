@@ -56,6 +56,8 @@ def _switch_providers(
 
 def mappings(value: Any) -> list[dict[str, Any]]:
     """The value if it is a list of mappings, else nothing; what else it may be is reported elsewhere."""
-    return (
-        value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
-    )
+    if not isinstance(value, list):
+        return []
+    if not all(isinstance(item, dict) for item in value):
+        return []
+    return value

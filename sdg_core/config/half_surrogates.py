@@ -16,7 +16,8 @@ def half_surrogates(data: Any) -> Iterator[tuple[Place, str]]:
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, str):
-            if (message := _fault(value)) is not None:
+            message = _fault(value)
+            if message is not None:
                 yield place, message
         elif isinstance(value, dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))

@@ -33,8 +33,9 @@ _UNTAGGED = ("LocalSeedSource", "ImageContext", "ScalarInequality", "ColumnInequ
 def json_schema(kind: FileKind | None = None) -> Schema:
     """The schema of one kind of file; without a kind, of both, told apart by `kind: pipeline`."""
     models = {model.__name__: model for model in _reachable(*_ROOTS.values())}
+    roots = _ROOTS.values()
     _, made = models_json_schema(
-        [(root, "validation") for root in _ROOTS.values()], ref_template=f"{_PLACE}{{model}}"
+        [(root, "validation") for root in roots], ref_template=f"{_PLACE}{{model}}"
     )
     definitions: dict[str, Schema] = made["$defs"]
     for name, definition in definitions.items():
@@ -102,21 +103,20 @@ def _adapt(definition: Schema, model: type[BaseModel], definitions: Mapping[str,
     texts = _descriptions(model)
     for name, field in model.model_fields.items():
         names = _names(name, field.validation_alias)
-        schema = properties[names[0]]
+        usual_name = names[0]
+        schema = properties[usual_name]
         if name in texts:
             schema["description"] = texts[name]
-        if None in OFF.get(name, ()) and {"type": "null"} not in schema.get("anyOf", ()):
-            properties[names[0]] = schema = {
-                "anyOf": [schema, {"type": "null"}],
-                **_annotations(schema),
-            }
+        null = {"type": "null"}
+        if None in OFF.get(name, ()) and null not in schema.get("anyOf", ()):
+            schema = {"anyOf": [schema, null], **_annotations(schema)}
+            properties[usual_name] = schema
         for other in names[1:]:
-            properties[other] = {**schema, "description": f"Another name of {names[0]}."}
-        if len(names) > 1 and names[0] in definition.get("required", ()):
-            definition["required"].remove(names[0])
-            definition.setdefault("allOf", []).append(
-                {"anyOf": [{"required": [name]} for name in names]}
-            )
+            properties[other] = {**schema, "description": f"Another name of {usual_name}."}
+        if len(names) > 1 and usual_name in definition.get("required", ()):
+            definition["required"].remove(usual_name)
+            one_of_them = {"anyOf": [{"required": [name]} for name in names]}
+            definition.setdefault("allOf", []).append(one_of_them)
     for node in _nodes(properties):
         _as_editors_read_it(node)
     if model.__name__ in _TAGGED_BESIDE:
@@ -125,7 +125,9 @@ def _adapt(definition: Schema, model: type[BaseModel], definitions: Mapping[str,
 
 def _names(name: str, alias: Any) -> list[str]:
     """How a file may spell a field, the usual name first."""
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
+    if isinstance(alias, AliasChoices):
+        return list(map(str, alias.choices))
+    return [name]
 
 
 def _annotations(schema: Schema) -> Schema:
@@ -151,10 +153,13 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
     name = "|".join(sorted(model.model_fields, key=len, reverse=True))
     entry = re.compile(rf"(?:^|(?<=[.\s]))((?:{name})(?:, (?:{name}))*): ")
     for base in reversed(model.__mro__):
-        parts = entry.split(" ".join((base.__dict__.get("__doc__") or "").split()))
+        docstring = base.__dict__.get("__doc__") or ""
+        parts = entry.split(" ".join(docstring.split()))
         for names, text in zip(parts[1::2], parts[2::2], strict=True):
             sentence = text.strip()
-            found.update(dict.fromkeys(names.split(", "), sentence[:1].upper() + sentence[1:]))
+            sentence = sentence[:1].upper() + sentence[1:]
+            for each in names.split(", "):
+                found[each] = sentence
     return found
 
 

@@ -167,7 +167,8 @@ def interpret(
 
 def _ordered(raw: dict[str, Any]) -> str:
     """What equality of mappings does not tell: the order of conditions."""
-    return str([column.get("conditional_params") for column in mappings(raw.get("columns"))])
+    columns = mappings(raw.get("columns"))
+    return str([column.get("conditional_params") for column in columns])
 
 
 def read_config(
@@ -214,21 +215,19 @@ def is_pipeline(path: str | FilePath) -> bool:
 
 def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     """Read a pipeline file. Raises ConfigError with every fault of its structure."""
+    source = str(path)
     try:
         document = parse_document(document_text(path), is_json=path.suffix == ".json")
     except OSError as error:
-        raise ConfigError(
-            str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]
-        ) from error
+        problem = Problem("file", f"cannot be read: {error.strerror or error}")
+        raise ConfigError(source, [problem]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]
-        ) from error
+        problem = Problem("file", f"cannot be read as UTF-8 text: {error}")
+        raise ConfigError(source, [problem]) from error
     except DocumentSyntaxError as error:
-        raise ConfigError(
-            str(path), [Problem(_language(str(path)), error.message, error.line)]
-        ) from error
-    return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)
+        problem = Problem(_language(source), error.message, error.line)
+        raise ConfigError(source, [problem]) from error
+    return parse_pipeline(document, source=source, default_name=_default_name(path), env=env)
 
 
 def parse_pipeline(
@@ -236,10 +235,9 @@ def parse_pipeline(
 ) -> ParsedPipeline:
     """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
-    if halves := [*half_surrogates(data)]:
-        raise ConfigError(
-            source, [Problem(format_path(place), message) for place, message in halves]
-        )
+    halves = [Problem(format_path(place), message) for place, message in half_surrogates(data)]
+    if halves:
+        raise ConfigError(source, halves)
     parsed = ParsedConfig(source, document, (), frozenset(), None, ())
     raw, faults = apply_environment({"name": default_name, **data}, env)
     problems = [parsed.problem(place, message) for place, message in faults]
@@ -306,23 +304,24 @@ def _validate(raw: dict[str, Any], parsed: ParsedConfig) -> ParsedConfig:
 
 def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) -> ParsedConfig:
     """What validates of `raw` without its faulty columns and those faulty top-level keys that no column refers to."""
-    locations = [item["loc"] for item in error.errors()]
-    bad_columns = {loc[1] for loc in locations if loc[0] == "columns" and len(loc) > 1}
-    bad_keys = {loc[0] for loc in locations} - _REFERRED_TO
-    salvaged = {
-        "name": "dataset",
-        **{key: value for key, value in raw.items() if key not in bad_keys},
-    }
+    bad_columns: set[int | str] = set()
+    bad_keys: set[int | str] = set()
+    for item in error.errors():
+        key, *inside = item["loc"]
+        bad_keys.add(key)
+        if key == "columns" and inside:
+            bad_columns.add(inside[0])
+    bad_keys -= _REFERRED_TO
+    salvaged: dict[str, Any] = {"name": "dataset"}
+    salvaged |= {key: value for key, value in raw.items() if key not in bad_keys}
     names: set[str] = set()
     places: tuple[int, ...] | None = None
-    if bad_columns and isinstance(raw.get("columns"), list):
-        places = tuple(index for index in range(len(raw["columns"])) if index not in bad_columns)
-        salvaged["columns"] = [raw["columns"][index] for index in places]
-        names = {
-            str(raw["columns"][i].get("name"))
-            for i in bad_columns
-            if isinstance(raw["columns"][i], dict)
-        }
+    columns = raw.get("columns")
+    if bad_columns and isinstance(columns, list):
+        places = tuple(place for place in range(len(columns)) if place not in bad_columns)
+        salvaged["columns"] = [columns[place] for place in places]
+        bad = [column for place, column in enumerate(columns) if place in bad_columns]
+        names = {str(column.get("name")) for column in bad if isinstance(column, dict)}
     try:
         config = DatasetConfig.model_validate(salvaged)
     except ValidationError:

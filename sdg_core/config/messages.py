@@ -123,8 +123,10 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
     if kind == "missing":
         return _MESSAGES[kind]
     if kind in _MESSAGES:
-        example = _EXAMPLES.get((str(path[-1]) if path else "", kind))
-        return f"{_MESSAGES[kind]}{_got(value, path)}{f'; {example}' if example else ''}"
+        key = str(path[-1]) if path else ""
+        example = _EXAMPLES.get((key, kind))
+        advice = f"; {example}" if example else ""
+        return f"{_MESSAGES[kind]}{_got(value, path)}{advice}"
     if kind == "extra_forbidden":
         return _unknown_key(str(path[-1]), item["loc"], around=around, missing=missing)
     if kind == "union_tag_invalid":
@@ -147,18 +149,27 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
 def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
     """Locations of required keys that are there under a word that is almost theirs, or whose content is there one level too high:
     one message about that is enough."""
-    by_parent: dict[tuple[Any, ...], tuple[list[str], list[str]]] = {}
+    missing_in: dict[tuple[Any, ...], list[str]] = {}
+    unknown_in: dict[tuple[Any, ...], list[str]] = {}
+    by_type = {"missing": missing_in, "extra_forbidden": unknown_in}
     for item in faults:
-        if item["type"] in ("missing", "extra_forbidden"):
-            missing, unknown = by_parent.setdefault(item["loc"][:-1], ([], []))
-            (missing if item["type"] == "missing" else unknown).append(str(item["loc"][-1]))
+        keys_in = by_type.get(item["type"])
+        if keys_in is not None:
+            *parent_parts, key = item["loc"]
+            keys_in.setdefault(tuple(parent_parts), []).append(str(key))
     found: set[tuple[Any, ...]] = set()
-    for parent, (missing, unknown) in by_parent.items():
-        meant = {_meant(key, missing) for key in unknown} - {None}
-        meant |= {key for key in missing if not _keys_below(parent, key).isdisjoint(unknown)}
-        found.update((*parent, key) for key in meant)
-        for other, (below, _) in by_parent.items():
-            if len(other) > len(parent) and other[: len(parent)] == parent:
+    for parent, unknown in unknown_in.items():
+        missing = missing_in.get(parent, [])
+        for key in unknown:
+            meant = _meant(key, missing)
+            if meant is not None:
+                found.add((*parent, meant))
+        for key in missing:
+            if not _keys_below(parent, key).isdisjoint(unknown):
+                found.add((*parent, key))
+        for other, below in missing_in.items():
+            is_inside = len(other) > len(parent) and other[: len(parent)] == parent
+            if is_inside:
                 found.update((*other, key) for key in below if key in unknown)
     return found
 
@@ -175,8 +186,10 @@ def _keys_below(parent: tuple[Any, ...], key: str) -> set[str]:
 
 def _meant(key: str, known: Collection[str]) -> str | None:
     """The key that a wrong one stands for."""
-    ours = next((word for word in _WORDS_OF_OTHERS.get(key, ()) if word in known), None)
-    return ours or _nearest(key, known, cutoff=0.75)
+    for word in _WORDS_OF_OTHERS.get(key, ()):
+        if word in known:
+            return word
+    return _nearest(key, known, cutoff=0.75)
 
 
 def _unknown_key(
@@ -184,25 +197,47 @@ def _unknown_key(
 ) -> str:
     if loc == ("buffer_size",):
         return "an alias of row_group_size, which is given as well; keep one"
-    if (meant := _meant(key, missing)) is not None:
+    meant = _meant(key, missing)
+    if meant is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
     models = _models_at(loc[:-1]) or _models_of(around)
-    here = {name: None for model in models for name in model.model_fields if name != key}
+    here: dict[str, None] = {}
+    for model in models:
+        here |= dict.fromkeys(name for name in model.model_fields if name != key)
     if key in _OF_SERVERS and "extra_body" in here:
         return f"unknown key {key!r}; what only a server knows goes into extra_body, as in extra_body: {{{key}: ...}}"
-    if (meant := _meant(key, here)) is not None:
+    meant = _meant(key, here)
+    if meant is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
+    parent = _parent_of(key, models)
+    if parent is not None:
+        return (
+            f"unknown key {key!r} here; it belongs under {parent}, as in {parent}: {{{key}: ...}}"
+        )
+    if len(loc) > 1:
+        sections = [name for name in _SECTIONS if key in _keys_in(name)]
+        if len(sections) == 1 and loc[0] != sections[0]:
+            return f"unknown key {key!r} here; it belongs in {sections[0]}"
+    return _unknown_anywhere(key, here)
+
+
+def _parent_of(key: str, models: Iterable[type[BaseModel]]) -> str | None:
+    """The field of the models whose own fields have the key."""
     for model in models:
         for name, field in model.model_fields.items():
             if any(key in part.model_fields for part in _models_in(field.annotation)):
-                return f"unknown key {key!r} here; it belongs under {name}, as in {name}: {{{key}: ...}}"
-    sections = [name for name in _SECTIONS if len(loc) > 1 and key in _keys_in(name)]
-    if len(sections) == 1 and loc[0] != sections[0]:
-        return f"unknown key {key!r} here; it belongs in {sections[0]}"
+                return name
+    return None
+
+
+def _unknown_anywhere(key: str, here: Collection[str]) -> str:
     everywhere = {name for model in _every_model() for name in model.model_fields}
-    if key not in everywhere and (meant := _nearest(key, everywhere, cutoff=0.75)) is not None:
+    if key in everywhere:
+        return f"unknown key {key!r} here{_listed(here)}"
+    meant = _nearest(key, everywhere, cutoff=0.75)
+    if meant is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
-    return f"unknown key {key!r}{' here' if key in everywhere else ''}{_listed(here)}"
+    return f"unknown key {key!r}{_listed(here)}"
 
 
 def _keys_in(section: str) -> set[str]:
@@ -245,13 +280,15 @@ def _models_of(around: object) -> list[type[BaseModel]]:
     """The models that a mapping seems to be of: those that have most of its keys, and its tags."""
     if not isinstance(around, Mapping) or len(around) < 2:
         return []
-
-    def fit(model: type[BaseModel]) -> int:
-        fitting = [key for key, tag in _tags(model).items() if around.get(key) == tag]
-        return len(model.model_fields.keys() & around.keys()) + len(fitting)
-
-    best = max(map(fit, _every_model()))
-    return [model for model in _every_model() if fit(model) == best] if best else []
+    fits: dict[type[BaseModel], int] = {}
+    for model in _every_model():
+        shared = model.model_fields.keys() & around.keys()
+        fitting_tags = [key for key, tag in _tags(model).items() if around.get(key) == tag]
+        fits[model] = len(shared) + len(fitting_tags)
+    best = max(fits.values())
+    if best == 0:
+        return []
+    return [model for model, fit in fits.items() if fit == best]
 
 
 def _tags(model: type[BaseModel]) -> dict[str, object]:
@@ -270,11 +307,8 @@ def _every_model() -> tuple[type[BaseModel], ...]:
         model = todo.pop()
         if model not in seen:
             seen[model] = None
-            todo.extend(
-                part
-                for field in model.model_fields.values()
-                for part in _models_in(field.annotation)
-            )
+            for field in model.model_fields.values():
+                todo.extend(_models_in(field.annotation))
     return tuple(seen)
 
 
@@ -286,18 +320,20 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _tag_required(tag: str, value: Any) -> str:
     """A mapping that does not say of what kind it is; perhaps under another key."""
-    others = [
-        key
-        for key, ours in _WORDS_OF_OTHERS.items()
-        if tag in ours and isinstance(value, dict) and key in value
-    ]
-    return f"{tag} is required" + (f"; write {tag} in place of {others[0]!r}" if others else "")
+    message = f"{tag} is required"
+    if isinstance(value, dict):
+        for key, ours in _WORDS_OF_OTHERS.items():
+            if tag in ours and key in value:
+                return f"{message}; write {tag} in place of {key!r}"
+    return message
 
 
 def _valid_name(value: Any) -> str:
     """The name that is meant, where names are lower case."""
-    name = re.sub(r"[^a-z0-9]+", "_", str(value).lower()).strip("_0123456789")
-    return f"; as in {name}" if isinstance(value, str) and name else ""
+    if not isinstance(value, str):
+        return ""
+    name = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")
+    return f"; as in {name}" if name else ""
 
 
 def _quoted(text: str) -> list[str]:
@@ -327,4 +363,6 @@ def _got(value: Any, path: Path) -> str:
     if value is None or path[0] in ("model_providers", "mcp_providers") or path[-1] == "model_env":
         return ""
     text = repr(value)
-    return f", got {text if len(text) <= 60 else f'{text[:57]}...'}"
+    if len(text) > 60:
+        text = f"{text[:57]}..."
+    return f", got {text}"

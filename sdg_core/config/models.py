@@ -33,7 +33,9 @@ def _latency(value: Any) -> Any:
     """One message for what is neither a number nor a distribution."""
     if isinstance(value, bool) or not isinstance(value, int | float | dict | Latency):
         raise ValueError("expected seconds, or {mean: seconds, stddev: seconds}")
-    return {"mean": value} if isinstance(value, int | float) else value
+    if isinstance(value, int | float):
+        return {"mean": value}
+    return value
 
 
 class ReplyTokens(ConfigModel):

@@ -13,11 +13,8 @@ CENSUS_LOCALES = frozenset({"en_IN", "hi_Deva_IN", "hi_Latn_IN", "pt_BR", "fr_FR
 
 def _age_range(value: Any) -> Any:
     """One message for whatever is no pair of ages, instead of one per element."""
-    if (
-        not isinstance(value, list | tuple)
-        or len(value) != 2
-        or any(type(age) is not int for age in value)
-    ):
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    if not is_pair or any(type(age) is not int for age in value):
         raise ValueError(
             "expected two whole numbers, the lowest and the highest age, such as [18, 65]"
         )

@@ -68,10 +68,14 @@ def _options(value: Any) -> Any:
         return value
     if any(isinstance(key, bool) for key in value):
         raise ValueError(f"an option must be text or a whole number; {QUOTE_TRUTH}")
-    if all(_INTEGER.fullmatch(str(key)) for key in value):
-        options: dict[Any, Any] = {int(key): words for key, words in value.items()}
-    else:
-        options = {str(key) if isinstance(key, int) else key: words for key, words in value.items()}
+    are_numbers = all(_INTEGER.fullmatch(str(key)) for key in value)
+    options: dict[Any, Any] = {}
+    for key, words in value.items():
+        if are_numbers:
+            key = int(key)
+        elif isinstance(key, int):
+            key = str(key)
+        options[key] = words
     if len(options) < len(value):
         raise ValueError("an option is given twice, as a number and as text")
     return options

@@ -217,7 +217,9 @@ def _row(setting: RunSetting) -> str:
 def _shown_default(setting: RunSetting) -> str:
     if setting.default is None:
         return "none"
-    return f"`{setting.default}`" if isinstance(setting.default, str) else f"{setting.default:g}"
+    if isinstance(setting.default, str):
+        return f"`{setting.default}`"
+    return f"{setting.default:g}"
 
 
 def _doors(setting: RunSetting) -> str:

@@ -144,8 +144,11 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
             f"a number of {len(text):,} digits; quote it to keep it as text",
             node.start_mark,
         )
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text.removeprefix("0o").removeprefix("0x") if base != 10 else text, base)
+    if text.startswith("0o"):
+        return int(text[2:], 8)
+    if text.startswith("0x"):
+        return int(text[2:], 16)
+    return int(text)
 
 
 def _real(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> float:
@@ -198,36 +201,39 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
     if is_json:
         return _parse_json(text)
     loader = _Loader(text)
+    lines = _Lines(text)
+    data = None
     try:
         node = loader.get_single_node()
-        lines = _Lines(text)
         if node is not None:
             _walk(node, (), lines, frozenset())
-        data = loader.construct_document(node) if node is not None else None
+            data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        message = " ".join(part for part in (error.context, error.problem) if part)
-        lines_of_text = text.split("\n")
-        near = (
-            lines_of_text[mark.line] if mark is not None and mark.line < len(lines_of_text) else ""
-        )
-        message += advice_on(message, near)
-        raise DocumentSyntaxError(message, mark.line + 1 if mark else None) from error
+        raise _marked_error(error, text) from error
     except DocumentSyntaxError as error:
-        line_of_text = _LINE_BREAK.split(text)[error.line - 1] if error.line is not None else ""
-        raise DocumentSyntaxError(
-            error.message + advice_on(error.message, line_of_text), error.line
-        ) from error
+        near = _LINE_BREAK.split(text)[error.line - 1] if error.line is not None else ""
+        message = error.message + advice_on(error.message, near)
+        raise DocumentSyntaxError(message, error.line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise DocumentSyntaxError(
-            f"character #x{ord_of(error.character):04x} is not allowed", line
-        ) from error
+        message = f"character #x{ord_of(error.character):04x} is not allowed"
+        raise DocumentSyntaxError(message, line) from error
     except RecursionError as error:
         raise DocumentSyntaxError("nested too deeply", None) from error
     finally:
         loader.dispose()
     return Document(data, lines.by_path)
+
+
+def _marked_error(error: yaml.MarkedYAMLError, text: str) -> DocumentSyntaxError:
+    """What the parser says of a place, with advice on the line there."""
+    message = " ".join(part for part in (error.context, error.problem) if part)
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return DocumentSyntaxError(message + advice_on(message, ""), None)
+    lines = text.split("\n")
+    near = lines[mark.line] if mark.line < len(lines) else ""
+    return DocumentSyntaxError(message + advice_on(message, near), mark.line + 1)
 
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|\n')
