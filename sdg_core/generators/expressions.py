@@ -73,19 +73,20 @@ class Chooser:
 
 def _leniently(text: str, dtype: Dtype) -> str:
     """A text in a form that the type takes, where Data Designer takes it: 1.87 as 1, `maybe` as false, `nan` as null."""
+    stripped = text.strip()
     try:
         number = float(text)
     except ValueError:
-        return "false" if dtype == "bool" and text.strip().lower() not in ("true", "yes") else text
+        if dtype == "bool" and stripped.lower() not in ("true", "yes"):
+            return "false"
+        return text
     if not math.isfinite(number):
         return {"float": _NULL, "bool": "false"}.get(dtype, text)
     if dtype == "bool":
         return str(math.trunc(number) != 0)
-    return (
-        str(math.trunc(number))
-        if dtype == "int" and not text.strip().lstrip("+-").isdigit()
-        else text
-    )
+    if dtype == "int" and not stripped.lstrip("+-").isdigit():
+        return str(math.trunc(number))
+    return text
 
 
 def evaluate_cell(
@@ -111,9 +112,9 @@ def _of_one_record(
     column: ExpressionColumn, chooser: Chooser | None
 ) -> tuple[Template, RecordChoices | None]:
     template = compiled(column.expr)
-    return template, chooser.choices(
-        column.name, 0
-    ) if chooser is not None and template.chooses else None
+    if chooser is None or not template.chooses:
+        return template, None
+    return template, chooser.choices(column.name, 0)
 
 
 def evaluate_group(
@@ -186,20 +187,21 @@ def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Ser
 
     Only for types where equal values have equal text (0.0 and -0.0 do not).
     """
-    columns = {name: frame[name] for name in template.names if name in frame}
-    if not columns or any(
-        series.dtype != pl.String and series.dtype not in _INTEGERS for series in columns.values()
-    ):
+    columns = [frame[name].alias(name) for name in template.names if name in frame]
+    if not columns:
         return None
-    table = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-    if any(2 * series.n_unique() > table.height for series in table):
+    for series in columns:
+        if series.dtype != pl.String and series.dtype not in _INTEGERS:
+            return None
+    table = pl.DataFrame(columns)
+    if any(2 * series.n_unique() > table.height for series in columns):
         return None
     smaller = table.unique(maintain_order=True)
     if 2 * smaller.height > table.height:
         return None
     places = table.join(
         smaller.with_row_index("#"),
-        on=list(columns),
+        on=table.columns,
         how="left",
         nulls_equal=True,
         maintain_order="left",
@@ -209,12 +211,13 @@ def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Ser
 
 def _spread(group: GroupColumn, places: pl.Series) -> GroupColumn:
     """The values of distinct combinations, and their failures, at every record that has them."""
+    values = group.values.gather(places)
+    if not group.failed:
+        return GroupColumn(values, {})
     failing = pl.Series(list(group.failed), dtype=places.dtype)
-    found = places.is_in(failing.implode()).arg_true().to_list() if group.failed else []
-    return GroupColumn(
-        group.values.gather(places),
-        {position: group.failed[places[position]] for position in found},
-    )
+    positions = places.is_in(failing.implode()).arg_true()
+    failed = {position: group.failed[places[position]] for position in positions.to_list()}
+    return GroupColumn(values, failed)
 
 
 def _rows(
@@ -259,7 +262,8 @@ def _resolve(reference: str, frame: Frame) -> pl.Series | None:
     for field in fields:
         if series is None or not isinstance(series.dtype, pl.Struct) or series.null_count():
             return None
-        if field not in {inner.name for inner in series.dtype.fields}:
+        known = {inner.name for inner in series.dtype.fields}
+        if field not in known:
             return None
         series = series.struct.field(field)
     return series
@@ -272,11 +276,14 @@ def _plain_parts(template: Template) -> list[str] | None:
     belong to another tag.
     """
     parts = _REFERENCE.split(template.source)
-    literals = parts[::2]
-    if any(tag in literal for literal in literals for tag in ("{{", "{%", "{#")):
+    *before_references, last = parts[::2]
+    for literal in (*before_references, last):
+        if "{{" in literal or "{%" in literal or "{#" in literal:
+            return None
+    if any(literal.endswith("{") for literal in before_references):
         return None
     roots = {reference.partition(".")[0] for reference in parts[1::2]}
-    if any(literal.endswith("{") for literal in literals[:-1]) or not roots <= set(template.names):
+    if not roots <= set(template.names):
         return None
     return parts
 
@@ -285,9 +292,8 @@ def _texts(series: pl.Series) -> pl.Series | None:
     """A column as the text that the template engine gives its values, None where that is not certain."""
     dtype = series.dtype
     if dtype == pl.Boolean:
-        text = pl.select(
-            pl.when(series).then(pl.lit("True")).when(~series).then(pl.lit("False"))
-        ).to_series()
+        words = pl.when(series).then(pl.lit("True")).when(~series).then(pl.lit("False"))
+        text = pl.select(words).to_series()
     elif dtype == pl.String or dtype in _INTEGERS:
         text = series.cast(pl.String)
     elif dtype == pl.Float64:
@@ -305,16 +311,15 @@ def _float_texts(series: pl.Series) -> pl.Series | None:
     more there may be two (983512413520.2812 and ...13), and exponents differ: those numbers go to the engine.
     """
     text = series.cast(pl.String)
-    unsure = (
-        (text.str.len_bytes() > 1 + _UNAMBIGUOUS_DIGITS) | text.str.contains("[a-zA-Z]")
-    ).fill_null(False)
-    places = unsure.arg_true()
+    is_long = text.str.len_bytes() > 1 + _UNAMBIGUOUS_DIGITS
+    has_exponent = text.str.contains("[a-zA-Z]")
+    places = (is_long | has_exponent).fill_null(False).arg_true()
     if 2 * len(places) > len(series):
         return None
     single = compiled("{{ number }}")
-    return text.scatter(
-        places, [single.render({"number": number}) for number in series.gather(places).to_list()]
-    )
+    unsure = series.gather(places).to_list()
+    written = [single.render({"number": number}) for number in unsure]
+    return text.scatter(places, written)
 
 
 def _cast_int(text: str) -> int:
@@ -351,4 +356,6 @@ def _cast_float(text: str) -> float:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    if len(text) > 60:
+        text = f"{text[:57]}..."
+    return repr(text)

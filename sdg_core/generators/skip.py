@@ -87,7 +87,8 @@ def skip_flags(
 def _holds(rule: SkipRule, values: Mapping[str, Any], known: dict[tuple[Any, ...], bool]) -> bool:
     """`rule.holds`, asked once for values that many rows share. Equal values have equal text, save for real numbers."""
     key = tuple(values.values())
-    if len(known) == _REMEMBERED or any(type(value) not in _ALIKE for value in key):
+    can_be_shared = all(type(value) in _ALIKE for value in key)
+    if len(known) == _REMEMBERED or not can_be_shared:
         return rule.holds(values)
     if key not in known:
         known[key] = rule.holds(values)

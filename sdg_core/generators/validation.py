@@ -43,15 +43,16 @@ def validate_group(
             outcomes += validate_targets(judge, table.to_dicts(), column.target_columns)
         except ValidatorError as error:
             outcomes = [error] * length
-    failed = {
-        place: item.message
-        for place, item in enumerate(outcomes)
-        if isinstance(item, ValidatorError)
-    }
-    values = [None if isinstance(item, ValidatorError) else item for item in outcomes]
-    return GroupColumn(
-        typed_series(column.name, values, derived_type(column)), failed, kind="validation"
-    )
+    values: list[Any] = []
+    failed: dict[int, str] = {}
+    for place, outcome in enumerate(outcomes):
+        if isinstance(outcome, ValidatorError):
+            failed[place] = outcome.message
+            values.append(None)
+        else:
+            values.append(outcome)
+    series = typed_series(column.name, values, derived_type(column))
+    return GroupColumn(series, failed, kind="validation")
 
 
 def _by_function(

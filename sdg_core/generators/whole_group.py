@@ -125,11 +125,9 @@ class GroupPhases:
         if rule is not None and skipped is not None and skipped.any():
             if rule.value is not None:
                 value = pl.lit(rule.value, dtype=made.values.dtype)
-                filled = pl.select(
-                    pl.when(pl.Series(skipped)).then(value).otherwise(made.values)
-                ).to_series()
+                filled = pl.when(pl.Series(skipped)).then(value).otherwise(made.values)
                 made = GroupColumn(
-                    filled.alias(name),
+                    pl.select(filled).to_series().alias(name),
                     made.failed,
                     kind=made.kind,
                     also=made.also,
@@ -141,11 +139,8 @@ class GroupPhases:
     def _skipped(self, name: str, rule: SkipRule, rows: Rows, todo: Mask) -> Mask:
         """Which of the rows `todo` skip the column; rows whose condition cannot be evaluated fail."""
         places = np.flatnonzero(todo)
-        names = [
-            other
-            for other in (rule.when.names if rule.when is not None else ())
-            if other in rows.frame
-        ]
+        condition_names = rule.when.names if rule.when is not None else ()
+        names = [other for other in condition_names if other in rows.frame]
         columns = [python_values(rows.frame[other].gather(places)) for other in names]
         reaching = {other: mask for other, mask in rows.skipped.items() if other in rule.spreads}
         inputs = []
@@ -168,11 +163,8 @@ class GroupPhases:
         frame = rows.frame
         if not every:
             mask = pl.Series(todo)
-            frame = {
-                other: rows.frame[other].filter(mask)
-                for other in self._reads(name)
-                if other in rows.frame
-            }
+            read = [other for other in self._plan.graph.dependencies[name] if other in rows.frame]
+            frame = {other: rows.frame[other].filter(mask) for other in read}
         if isinstance(column, CustomColumn):
             return self._whole_column(column, frame, indices)
         return group_column(self._plan, name, indices=indices, frame=frame, drawing=rows.drawing)
@@ -212,9 +204,6 @@ class GroupPhases:
 
     def _empty(self, name: str) -> pl.Series:
         return typed_series(name, [], self._plan.schema.field(name).type)
-
-    def _reads(self, name: str) -> tuple[str, ...]:
-        return self._plan.graph.dependencies[name]
 
     def _keep(self, name: str, made: GroupColumn, rows: Rows) -> None:
         rows.frame[name] = made.values

@@ -138,11 +138,9 @@ def call_whole_column(
     arguments = _arguments(function, frame, models)
     try:
         with under_way(), waiting_for(where):
-            returned = (
-                asyncio.run(function.call(*arguments))
-                if function.is_async
-                else function.call(*arguments)
-            )
+            returned = function.call(*arguments)
+            if function.is_async:
+                returned = asyncio.run(returned)
     except RunAbortedError:
         raise
     except BaseException as error:
@@ -165,9 +163,10 @@ def call_whole_column(
         raise FunctionError(
             f"{where} returned no column {remaining[0]!r}; it returned {', '.join(returned.columns)}"
         )
-    return pl.DataFrame(
-        [_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted]
-    )
+    typed = []
+    for name in wanted:
+        typed.append(_typed(returned[name], plan.schema.field(name).type, where=where))
+    return pl.DataFrame(typed)
 
 
 _KEPT = "finished row groups are kept; fix the function and rerun the same command to resume"
@@ -186,9 +185,8 @@ def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Serie
                 f"{where} returned for {series.name!r}: {str(error).splitlines()[0]}"
             ) from error
     try:
-        return typed_series(
-            series.name, [conform(value, data_type) for value in series.to_list()], data_type
-        )
+        values = [conform(value, data_type) for value in series.to_list()]
+        return typed_series(series.name, values, data_type)
     except ValueError as error:
         message = f"{where} returned for {series.name!r}: {error}"
         raise FunctionError(
@@ -223,15 +221,20 @@ def _outcome(
     try:
         with under_way(), waiting_for(what):
             return function.call(*arguments), None
+    except SystemExit as error:
+        return None, error
     except BaseException as error:  # noqa: BLE001 - handed over, and raised there
-        return None, error if isinstance(error, SystemExit) else as_exception(error)
+        return None, as_exception(error)
 
 
 def _error_text(error: BaseException) -> str:
+    said = f"raised {type(error).__name__}"
     text = " ".join(str(error).split())
-    return f"raised {type(error).__name__}{f': {text}' if text else ''}"
+    return f"{said}: {text}" if text else said
 
 
 def _copied(value: Any) -> Any:
     """A copy of what can be changed in place."""
-    return copy.deepcopy(value) if isinstance(value, dict | list) else value
+    if isinstance(value, dict | list):
+        return copy.deepcopy(value)
+    return value

@@ -143,9 +143,12 @@ class ChatGenerator:
     def _conversation(
         self, messages: tuple[Message, ...], *, record: int, tools: tuple[Tool, ...]
     ) -> Conversation:
+        def request(attempt: int) -> ChatRequest:
+            return self._request(messages, record=record, attempt=attempt, tools=tools)
+
         toolbox = self._asked.toolbox
         return Conversation(
-            lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
+            request,
             self._wanted.read,
             alias=self._column.model_alias,
             limits=self._asked.limits,
@@ -231,13 +234,16 @@ class ChatGenerator:
         self, messages: tuple[Message, ...], *, record: int, attempt: int, tools: tuple[Tool, ...]
     ) -> ChatRequest:
         name = self._column.name
+        schema_name = name
+        if any(tool.name == name for tool in tools):
+            schema_name = f"{name}_reply"
         return ChatRequest(
             self._asked.model.model,
             messages,
             self._asked.parameters(name, record),
             seed=self._asked.seed(name, record, attempt=attempt),
             response_schema=self._schema_to_send(),
-            schema_name=name if all(tool.name != name for tool in tools) else f"{name}_reply",
+            schema_name=schema_name,
             tools=tools,
             code_language=self._wanted.code_language,
         )
@@ -247,12 +253,10 @@ def media_of(
     column: ChatColumn | ImageColumn, values: Mapping[str, Any], images: ImageStore | None
 ) -> tuple[Media, ...]:
     """The media that go with a record's prompt. Raises CellError."""
-    contexts = column.multi_modal_context or ()
-    return tuple(
-        part
-        for context in contexts
-        for part in media_parts(context, values[context.column_name], images)
-    )
+    media: list[Media] = []
+    for context in column.multi_modal_context or ():
+        media += media_parts(context, values[context.column_name], images)
+    return tuple(media)
 
 
 def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
@@ -267,15 +271,12 @@ def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
 
 def _traced(message: Message) -> dict[str, Any]:
     """A message as traces show it; media by what they are, because their data would be there a second time."""
-    parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
-    calls = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call in message.tool_calls
-    ]
+    content = message.content
+    parts = (TextPart(content),) if isinstance(content, str) else content
+    calls = []
+    for call in message.tool_calls:
+        function = {"name": call.name, "arguments": call.arguments}
+        calls.append({"id": call.id, "type": "function", "function": function})
     return {
         "role": message.role,
         "content": [_block(part) for part in parts],
@@ -289,23 +290,22 @@ def message_text(message: Message) -> str:
     """A message as people read it; media by what they are."""
     if isinstance(message.content, str):
         return message.content
-    blocks = map(_block, message.content)
-    return "\n".join(
-        block["text"] if block["type"] == "text" else f"[{block['type']}: {block['text']}]"
-        for block in blocks
-    )
+    texts = []
+    for block in map(_block, message.content):
+        if block["type"] == "text":
+            texts.append(block["text"])
+        else:
+            texts.append(f"[{block['type']}: {block['text']}]")
+    return "\n".join(texts)
 
 
 def _block(part: Part) -> dict[str, str]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
-    kind = (
-        "image" if isinstance(part, ImagePart) else type(part).__name__.removesuffix("Part").lower()
-    )
+    kind = type(part).__name__.removesuffix("Part").lower()
+    if isinstance(part, ImagePart):
+        kind = "image"
+    if part.url is not None:
+        return {"type": kind, "text": part.url}
     size = len(part.data or "")
-    return {
-        "type": kind,
-        "text": part.url
-        if part.url is not None
-        else f"{part.media_type}, {size} characters of base64",
-    }
+    return {"type": kind, "text": f"{part.media_type}, {size} characters of base64"}

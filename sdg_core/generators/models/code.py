@@ -60,16 +60,18 @@ def extract_code(text: str, *, language: str) -> str:
         return _unfenced(text)
     names = {language, *_ALSO.get(language, ())}
     fitting = [code for tag, code in blocks if tag in names]
-    if not fitting and not any(tag for tag, _ in blocks):
-        fitting = [code for _, code in blocks]  # nothing is marked at all
+    is_marked = any(tag for tag, _ in blocks)
+    if not fitting and not is_marked:
+        fitting = [code for _, code in blocks]
     if not fitting:
-        found = ", ".join(dict.fromkeys(tag or "with nothing" for tag, _ in blocks))
+        marks = dict.fromkeys(tag or "with nothing" for tag, _ in blocks)
         raise UnusableResponseError(
-            f"there is no fenced block marked {language}; those that are there are marked {found}"
+            f"there is no fenced block marked {language}; those that are there are marked {', '.join(marks)}"
         )
-    if not fitting[-1].strip():
+    last = fitting[-1]
+    if not last.strip():
         raise UnusableResponseError(f"the last fenced block marked {language} is empty")
-    return _BLANK_AROUND.sub("", fitting[-1])
+    return _BLANK_AROUND.sub("", last)
 
 
 def _unfenced(text: str) -> str:

@@ -232,12 +232,14 @@ class Conversation:
         return self.max_tool_turns is not None and state.tool_turns <= self.max_tool_turns
 
     def _call_tools(self, state: Standing, reply: ChatResponse) -> Step:
-        asked = replace(state.request, messages=(*state.request.messages, assistant_message(reply)))
+        messages = (*state.request.messages, assistant_message(reply))
+        asked = replace(state.request, messages=messages)
         state = replace(state, request=asked, tool_turns=state.tool_turns + 1)
         if self._tools_are_open(state):
             return CallTools(state, reply.tool_calls)
         why = f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
-        return self._ask_with(state, tuple(refusal(call, why) for call in reply.tool_calls))
+        refusals = [refusal(call, why) for call in reply.tool_calls]
+        return self._ask_with(state, tuple(refusals))
 
     def _ask_with(self, state: Standing, results: tuple[Message, ...]) -> Ask:
         """Ask again with what the tools have answered."""

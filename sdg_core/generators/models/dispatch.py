@@ -19,7 +19,6 @@ from sdg_core.generators.models.judge import judge_generator
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.models.structured import structured_generator
 from sdg_core.generators.models.text import text_generator
-from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
@@ -30,6 +29,9 @@ def model_generator(
 ) -> ChatGenerator | EmbeddingGenerator | ImageGenerator:
     """The generator of a model column."""
     model, provider = plan.models[column.model_alias]
+    toolbox = None
+    if isinstance(column, ChatColumn) and column.tool_alias is not None:
+        toolbox = models.toolboxes[column.tool_alias]
     asked = ModelBinding(
         model=model,
         endpoint=models[column.model_alias],
@@ -38,7 +40,7 @@ def model_generator(
         simulated=provider.provider_type == "simulated",
         format_stops_tools=provider.provider_type == "openai",
         images=images,
-        toolbox=_toolbox(column, models),
+        toolbox=toolbox,
     )
     match column:
         case LlmTextColumn():
@@ -55,8 +57,3 @@ def model_generator(
             return ImageGenerator(column, asked)
         case _:
             raise TypeError(f"column {column.name!r} ({type(column).__name__}) has no generator")
-
-
-def _toolbox(column: ModelColumn, models: ModelPool) -> Toolbox | None:
-    alias = column.tool_alias if isinstance(column, ChatColumn) else None
-    return models.toolboxes[alias] if alias is not None else None

@@ -75,9 +75,8 @@ def texts_of(value: Any) -> tuple[str, ...]:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             pass
-    texts = (
-        tuple(_text(item) for item in value) if isinstance(value, list | tuple) else (_text(value),)
-    )
+    items = value if isinstance(value, list | tuple) else [value]
+    texts = tuple(map(_text, items))
     if not all(text.strip() for text in texts):
         raise CellError("there is an empty text, of which no embedding can be made")
     return texts

@@ -62,9 +62,11 @@ def _opened(line: str) -> _Block | None:
     if opening is None or (opening[2][0] == "`" and "`" in opening[3]):
         return None
     container = opening[1]
-    inner = _without_quotes(container, container.count(">")) or ""
-    tag = _TAG.match(opening[3].strip())
-    return _Block(opening[2], tag[1].lower() if tag else "", _width(inner), container.count(">"))
+    depth = container.count(">")
+    inner = _without_quotes(container, depth) or ""
+    found = _TAG.match(opening[3].strip())
+    tag = found[1].lower() if found else ""
+    return _Block(opening[2], tag, _width(inner), depth)
 
 
 def _without_quotes(line: str, depth: int) -> str | None:

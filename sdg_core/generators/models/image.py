@@ -64,16 +64,18 @@ class ImageGenerator:
         return self._asked.choices(self._prompt, self._column.name, record)
 
     async def _request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
+        name = self._column.name
         context = media_of(self._column, values, self._asked.images)
         images = tuple(part for part in context if isinstance(part, ImagePart))
         if len(images) < len(context):
             raise CellError(
                 "an image is made from a prompt and images only; multi_modal_context has something else"
             )
+        prompt = await self._prompt.render_in_loop(values, self._choices(record))
         return ImageRequest(
             self._asked.model.model,
-            await self._prompt.render_in_loop(values, self._choices(record)),
-            self._asked.parameters(self._column.name, record),
+            prompt,
+            self._asked.parameters(name, record),
             images,
-            self._asked.seed(self._column.name, record),
+            self._asked.seed(name, record),
         )

@@ -1,5 +1,6 @@
 """Scores with reasons. A score counts as the option that it spells: in any case, as text or as a number."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -52,15 +53,14 @@ def with_options(value: Any, scores: tuple[Score, ...]) -> Any:
 
 
 def _spellings(options: Mapping[int | str, str]) -> dict[str, int | str]:
-    """Options by how they are spelt; one that is spelt like an earlier one is reached only as it is written."""
+    """Options by how they are spelt; of those that are spelt alike, none."""
+    counts = Counter(map(_spelling, options))
     found: dict[str, int | str] = {}
     for option in options:
-        found.setdefault(_spelling(option), option)
-    return {spelling: option for spelling, option in found.items() if _only(option, options)}
-
-
-def _only(option: int | str, options: Mapping[int | str, str]) -> bool:
-    return sum(_spelling(other) == _spelling(option) for other in options) == 1
+        spelling = _spelling(option)
+        if counts[spelling] == 1:
+            found[spelling] = option
+    return found
 
 
 def _spelling(given: Any) -> str:

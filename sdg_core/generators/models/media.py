@@ -58,10 +58,10 @@ def media_parts(context: MediaContext, value: Any, images: ImageStore | None) ->
 
 def media_type(content: bytes) -> str | None:
     """What the first bytes say that content is."""
-    return next(
-        (kind for magic, place, kind in _MAGIC if content[place : place + len(magic)] == magic),
-        None,
-    )
+    for magic, place, kind in _MAGIC:
+        if content.startswith(magic, place):
+            return kind
+    return None
 
 
 def _items(value: Any) -> list[Any]:
@@ -70,11 +70,8 @@ def _items(value: Any) -> list[Any]:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             pass
-    if value is None:
-        return []
-    return (
-        [item for item in value if item is not None] if isinstance(value, list | tuple) else [value]
-    )
+    items = value if isinstance(value, list | tuple) else [value]
+    return [item for item in items if item is not None]
 
 
 def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media:

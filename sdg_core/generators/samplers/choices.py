@@ -42,18 +42,22 @@ def draw_subcategory(
     All lists lie end to end in one table; a parent's code gives where its list starts and how long it is.
     """
     table = _listed(column, listed_values(params))
-    counts = np.array([len(values) for values in params.values.values()], np.int64)
+    lengths = [len(values) for values in params.values.values()]
+    counts = np.array(lengths, np.int64)
+    starts = np.cumsum(counts) - counts
     codes = _parent_codes(params, parent)
     known = codes.fill_null(0).to_numpy()
-    starts = np.cumsum(counts) - counts
-    rows = pl.Series(starts[known] + pick(to_unit(words[:, 0]), counts[known]), dtype=pl.Int64)
+    picked = pick(to_unit(words[:, 0]), counts[known])
+    rows = pl.Series(starts[known] + picked, dtype=pl.Int64)
     if not codes.null_count():
         return table.gather(rows), {}
-    failed = {
-        position: f"{params.category} is {parent[position]!r}, for which {column.name!r} lists no values"
-        for position in codes.is_null().arg_true().to_list()
-    }
-    return table.gather(pl.select(pl.when(codes.is_not_null()).then(rows)).to_series()), failed
+    failed = {}
+    for position in codes.is_null().arg_true().to_list():
+        failed[position] = (
+            f"{params.category} is {parent[position]!r}, for which {column.name!r} lists no values"
+        )
+    known_rows = pl.select(pl.when(codes.is_not_null()).then(rows)).to_series()
+    return table.gather(known_rows), failed
 
 
 def draw_uuid(column: SamplerColumn, params: UuidParams, words: Words) -> pl.Series:
@@ -65,10 +69,10 @@ def _listed(column: SamplerColumn, values: Sequence[str | int | float]) -> pl.Se
     """Values of the config as a series of the column's type; whole numbers among real ones become real."""
     drawn = drawn_type(column)
     if column.convert_to == "int" and drawn != pa.int64():
-        numbers = np.array([float(value) for value in values])
+        numbers = np.array(list(map(float, values)))
         return pl.Series(column.name, to_int64(numbers))
     if column.convert_to == "float" or drawn == pa.float64():
-        return pl.Series(column.name, [float(value) for value in values], dtype=pl.Float64)
+        return pl.Series(column.name, list(map(float, values)), dtype=pl.Float64)
     return pl.Series(column.name, values, dtype=_POLARS[drawn])
 
 
@@ -83,7 +87,9 @@ def _parent_codes(params: SubcategoryParams, parent: pl.Series) -> pl.Series:
 
 def _whole(value: object) -> str:
     """The text of a number that the config wrote as whole and its column holds as real: 1 for 1.0."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _uuid_bytes(params: UuidParams, words: Words) -> NDArray[np.uint8]:
@@ -92,7 +98,8 @@ def _uuid_bytes(params: UuidParams, words: Words) -> NDArray[np.uint8]:
     bits[:, 0] = (words[:, 0] & np.uint64(0xFFFF_FFFF_FFFF_0FFF)) | np.uint64(0x4000)
     bits[:, 1] = (words[:, 1] >> np.uint64(2)) | np.uint64(1 << 63)
     digits = _HEX_UPPER if params.uppercase else _HEX
-    pairs = np.stack([np.repeat(digits, 16), np.tile(digits, 16)], axis=1).view(np.uint16).ravel()
+    both_digits = np.stack([np.repeat(digits, 16), np.tile(digits, 16)], axis=1)
+    pairs = both_digits.view(np.uint16).ravel()
     hexadecimal = pairs[bits.view(np.uint8)].view(np.uint8)
     prefix = np.frombuffer((params.prefix or "").encode(), np.uint8)
     width = _SHORT if params.short_form else 36
@@ -100,13 +107,16 @@ def _uuid_bytes(params: UuidParams, words: Words) -> NDArray[np.uint8]:
     text[:, : len(prefix)] = prefix
     body = text[:, len(prefix) :]
     taken = 0
-    for start, stop in zip((0, *(place + 1 for place in _HYPHENS)), (*_HYPHENS, 36), strict=True):
+    starts = [0, *(hyphen + 1 for hyphen in _HYPHENS)]
+    stops = [*_HYPHENS, 36]
+    for start, stop in zip(starts, stops, strict=True):
         if start < width:
             body[:, start:stop] = hexadecimal[:, taken : taken + stop - start]
             taken += stop - start
     if params.short_form:
         return text
     if not params.hyphens:
-        return np.delete(text, [len(prefix) + place for place in _HYPHENS], axis=1)
+        hyphens = [len(prefix) + hyphen for hyphen in _HYPHENS]
+        return np.delete(text, hyphens, axis=1)
     body[:, list(_HYPHENS)] = ord("-")
     return text

@@ -123,32 +123,32 @@ def _check_comparable(kind: _Kind, other: _Kind, *, left: Any, right: Any, frame
         return
     if {kind, other} != {"int", "float"}:
         raise _NotSimpleError
-    whole = (
-        left if kind == "int" else right
-    )  # beyond 2**53 a whole number changes when it is compared as a real one
-    largest = max(map(abs, _range(frame[whole.name]))) if isinstance(whole, nodes.Name) else 0
-    if (
-        not isinstance(whole, nodes.Name)
-        and abs(getattr(whole, "value", _EXACT)) >= _EXACT
-        or largest >= _EXACT
-    ):
+    # beyond 2**53 a whole number changes when it is compared as a real one
+    whole = left if kind == "int" else right
+    if isinstance(whole, nodes.Name):
+        largest = max(map(abs, _range(frame[whole.name])))
+    else:
+        largest = abs(getattr(whole, "value", _EXACT))
+    if largest >= _EXACT:
         raise _NotSimpleError
 
 
 def _range(series: pl.Series) -> tuple[int, int]:
-    return (int(series.min()), int(series.max())) if len(series) else (0, 0)  # type: ignore[arg-type]
+    if not len(series):
+        return 0, 0
+    return int(series.min()), int(series.max())  # type: ignore[arg-type]
 
 
 def _constants(node: Any, kind: _Kind) -> list[Any]:
-    if (
-        not isinstance(node, nodes.List | nodes.Tuple)
-        or not node.items
-        or kind not in ("int", "text")
-    ):
+    if not isinstance(node, nodes.List | nodes.Tuple) or not node.items:
         raise _NotSimpleError
-    values = [item.value for item in node.items if isinstance(item, nodes.Const)]
-    if len(values) < len(node.items) or any(_constant_kind(value) != kind for value in values):
+    if kind not in ("int", "text"):
         raise _NotSimpleError
+    values = []
+    for item in node.items:
+        if not isinstance(item, nodes.Const) or _constant_kind(item.value) != kind:
+            raise _NotSimpleError
+        values.append(item.value)
     return values
 
 

@@ -39,13 +39,17 @@ def draw_timedelta(
     """Text, exact time, and the reasons of records whose reference is no time, or too near the end of the calendar."""
     start = exact_times(reference)
     steps = params.dt_min + pick(to_unit(words[:, 0]), params.dt_max - params.dt_min)
-    offset = pl.Series((steps * (1_000_000 * UNIT_SECONDS[params.unit])).astype("m8[us]"))
+    microseconds = steps * (1_000_000 * UNIT_SECONDS[params.unit])
+    offset = pl.Series(microseconds.astype("m8[us]"))
     exact = (start + offset).alias(column.name)
-    failed = {
-        position: f"{params.reference_column_name} is {reference[position]!r}, which is not an ISO 8601 date or time"
-        for position in (start.is_null().arg_true().to_list() if start.null_count() else ())
-    }
-    for position in ((exact < _FIRST) | (exact > _LAST)).arg_true().to_list():
+    failed = {}
+    if start.null_count():
+        for position in start.is_null().arg_true().to_list():
+            failed[position] = (
+                f"{params.reference_column_name} is {reference[position]!r}, which is not an ISO 8601 date or time"
+            )
+    is_outside = (exact < _FIRST) | (exact > _LAST)
+    for position in is_outside.arg_true().to_list():
         failed[position] = (
             f"{params.reference_column_name} is {reference[position]!r}, from where {int(steps[position])} {params.unit} "
             "lead out of the years 1 to 9999"
@@ -73,17 +77,16 @@ def exact_times(series: pl.Series) -> pl.Series:
     if series.dtype == EXACT:
         return series
     if isinstance(series.dtype, pl.Datetime):
-        return (
-            (series.dt.convert_time_zone("UTC") if series.dtype.time_zone else series)
-            .dt.replace_time_zone(None)
-            .cast(EXACT)
-        )
+        if series.dtype.time_zone:
+            series = series.dt.convert_time_zone("UTC")
+        return series.dt.replace_time_zone(None).cast(EXACT)
     if series.dtype == pl.Date:
         return series.cast(EXACT)
     if series.dtype != pl.String:
         return pl.Series(series.name, [None] * len(series), dtype=EXACT)
     distinct = series.unique().drop_nulls()
-    parsed = pl.Series([_parsed(text) for text in distinct.to_list()], dtype=EXACT)
+    moments = list(map(_parsed, distinct.to_list()))
+    parsed = pl.Series(moments, dtype=EXACT)
     return series.replace_strict(distinct, parsed, default=None, return_dtype=EXACT)
 
 

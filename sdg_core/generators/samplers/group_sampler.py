@@ -35,16 +35,15 @@ class Drawing:
         self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame
     ) -> GroupColumn:
         """The sampler's values for the records `indices`; `frame` holds what it reads. Raises ConstraintError."""
-        bound = next(
-            (bound for bound in self._plan.graph.bounds if column.name in bound.samplers), None
-        )
-        if bound is None:
+        bounds = [bound for bound in self._plan.graph.bounds if column.name in bound.samplers]
+        if not bounds:
             drawn = sample(
                 column, indices=indices, frame=frame, random=self._random, exact=self._exact
             )
         else:
             if column.name not in self._ahead:
-                self._ahead.update(self.bound(bound, indices=indices, frame=frame)[0])
+                columns, _ = self.bound(bounds[0], indices=indices, frame=frame)
+                self._ahead.update(columns)
             drawn = self._ahead.pop(column.name)
         if self._keeps and drawn.exact is not None and drawn.exact.dtype.is_temporal():
             self._exact[column.name] = drawn.exact
@@ -104,16 +103,16 @@ def measure_acceptance(
     wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
     for name in plan.graph.order:  # inputs that are no seed columns: expressions of seed columns
         column = plan.column(name)
-        if (
-            name in wanted
-            and isinstance(column, ExpressionColumn)
-            and set(plan.graph.dependencies[name]) <= set(frame)
-        ):
+        if name not in wanted or not isinstance(column, ExpressionColumn):
+            continue
+        if set(plan.graph.dependencies[name]) <= set(frame):
             frame[name] = evaluate_group(column, frame=frame, length=len(indices)).values
     for bound in plan.graph.bounds:
         if set(bound.inputs) <= set(frame):
             columns, tally = drawing.bound(bound, indices=indices, frame=frame)
-            failing = len({row for column in columns.values() for row in column.failed})
+            failing: set[int] = set()
+            for made in columns.values():
+                failing.update(made.failed)
             what = tuple(map(describe_constraint, bound.constraints))
-            found.append(Acceptance(what, tally.rate, len(indices), failing))
+            found.append(Acceptance(what, tally.rate, len(indices), len(failing)))
     return tuple(found)

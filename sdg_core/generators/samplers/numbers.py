@@ -66,7 +66,8 @@ def draw_numbers(params: NumberParams, words: Words) -> Floats | Ints:
         case UniformParams():
             return _uniform(params, to_unit(words[:, 0]))
         case GaussianParams():
-            return _gaussian(params, words[:, 0])
+            standard = standard_normal(to_open_unit(words[:, 0]))
+            return params.mean + params.stddev * standard
         case BernoulliParams():
             return (to_unit(words[:, 0]) >= 1 - params.p).astype(np.int64)
         case BinomialParams():
@@ -124,13 +125,11 @@ def _uniform(params: UniformParams, unit: Floats) -> Floats:
     return np.minimum(values, np.nextafter(high, low))
 
 
-def _gaussian(params: GaussianParams, words: Words) -> Floats:
-    return params.mean + params.stddev * standard_normal(to_open_unit(words))
-
-
 def _binomial(params: BinomialParams, unit: Floats) -> Ints:
-    if params.n == 0 or params.p in (0, 1):
-        return np.full(len(unit), params.n if params.p == 1 else 0, np.int64)
+    if params.n == 0 or params.p == 0:
+        return np.full(len(unit), 0, np.int64)
+    if params.p == 1:
+        return np.full(len(unit), params.n, np.int64)
     return _whole("binom", {"n": float(params.n), "p": params.p}, unit)
 
 
@@ -166,9 +165,8 @@ def _whole(name: str, params: dict[str, float], unit: Floats) -> Ints:
         if name == "zipf":
             values[beyond] = _zipf_tail(params, unit[beyond])
         else:
-            values[beyond] = to_int64(
-                np.asarray(distribution(name, params).ppf(unit[beyond]), np.float64)
-            )
+            quantiles = distribution(name, params).ppf(unit[beyond])
+            values[beyond] = to_int64(np.asarray(quantiles, np.float64))
     return values
 
 
@@ -202,19 +200,22 @@ def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Flo
     if name == "binom" and params.keys() == {"n", "p"}:
         n = params["n"]
         p = params["p"]
-        below = _far_below(n * p, n * p * (1 - p))
-        return (
-            below,
-            lambda k: np.where(k < n, special.betaincc(k + 1, np.maximum(n - k, 1), p), 1.0),
-            False,
-        )
+
+        def binomial_cdf(k: Ints) -> Floats:
+            below_n = special.betaincc(k + 1, np.maximum(n - k, 1), p)
+            return np.where(k < n, below_n, 1.0)
+
+        return _far_below(n * p, n * p * (1 - p)), binomial_cdf, False
     from scipy import stats
 
     known = distribution(name, params)
+    first = float(known.ppf(_SMALLEST_UNIT))
+    if not math.isfinite(first):
+        first = known.support()[0]
     sums_up = type(getattr(stats, name))._cdf is stats.rv_discrete._cdf
-    lowest = float(known.ppf(_SMALLEST_UNIT))
-    first = int(lowest if math.isfinite(lowest) else known.support()[0])
-    return first, known.pmf if sums_up else known.cdf, sums_up
+    if sums_up:
+        return int(first), known.pmf, True
+    return int(first), known.cdf, False
 
 
 def _far_below(mean: float, variance: float) -> int:

@@ -128,7 +128,8 @@ class _Rejection:
             for name in operands(constraint):
                 if name in self.bound.inputs and name in self.frame:
                     reason = f"constraint {describe_constraint(constraint)}: {name!r} is null in this record"
-                    found |= dict.fromkeys(self.frame[name].is_null().arg_true().to_list(), reason)
+                    rows = self.frame[name].is_null().arg_true()
+                    found |= dict.fromkeys(rows.to_list(), reason)
         return found
 
     def draw(self, open_rows: Ints, attempts: range) -> _Draws:

@@ -52,14 +52,12 @@ class _Request:
 
     def rows(self, rows: NDArray[np.int64], read: set[str]) -> "_Request":
         """Some of the records, with the columns that are still read."""
-        attempts = None if self.random.attempts is None else self.random.attempts[rows]
-        return replace(
-            self,
-            indices=self.indices[rows],
-            frame={name: self.frame[name].gather(rows) for name in read},
-            exact={name: self.exact[name].gather(rows) for name in read},
-            random=replace(self.random, attempts=attempts),
-        )
+        random = self.random
+        if random.attempts is not None:
+            random = replace(random, attempts=random.attempts[rows])
+        frame = {name: self.frame[name].gather(rows) for name in read}
+        exact = {name: self.exact[name].gather(rows) for name in read}
+        return replace(self, indices=self.indices[rows], frame=frame, exact=exact, random=random)
 
 
 def sample(
@@ -84,22 +82,26 @@ def sample(
     for branch, params in enumerate(column.every_params):
         rows = np.flatnonzero(branches == branch)
         if len(rows) or branch == len(column.conditional_params):
-            pieces.append(_draw(column, params, request.rows(rows, _read_by_params(params))))
+            of_branch = request.rows(rows, _read_by_params(params))
+            pieces.append(_draw(column, params, of_branch))
             places.append(rows)
-    return _without(_converted(column, merge_pieces(pieces, places)), failed)
+    merged = merge_pieces(pieces, places)
+    return _without(_converted(column, merged), failed)
 
 
 def merge_pieces(pieces: list[GroupColumn], places: list[NDArray[np.int64]]) -> GroupColumn:
     """Parts of a column, each with the positions it is for, as one column in order of position."""
     order = np.argsort(np.concatenate(places), kind="stable")
     values = pl.concat([piece.values for piece in pieces]).gather(order)
-    exacts = [piece.exact for piece in pieces if piece.exact is not None]
-    failed = {
-        int(rows[position]): reason
-        for piece, rows in zip(pieces, places, strict=True)
-        for position, reason in piece.failed.items()
-    }
-    return GroupColumn(values, failed, exact=pl.concat(exacts).gather(order) if exacts else None)
+    failed: dict[int, str] = {}
+    exacts = []
+    for piece, rows in zip(pieces, places, strict=True):
+        for position, reason in piece.failed.items():
+            failed[int(rows[position])] = reason
+        if piece.exact is not None:
+            exacts.append(piece.exact)
+    exact = pl.concat(exacts).gather(order) if exacts else None
+    return GroupColumn(values, failed, exact=exact)
 
 
 def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> GroupColumn:

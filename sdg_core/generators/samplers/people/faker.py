@@ -81,7 +81,9 @@ class _NoRandom:
 
 
 def _all_texts(row: Any) -> bool:
-    return isinstance(row, tuple | list) and all(isinstance(text, str) for text in row)
+    if not isinstance(row, tuple | list):
+        return False
+    return all(isinstance(text, str) for text in row)
 
 
 class Source:
@@ -107,9 +109,10 @@ class Source:
 
     def provider(self, name: str) -> Any:
         """Faker's provider of that name."""
-        return next(
-            p for p in self._faker.get_providers() if p.__provider__ == f"faker.providers.{name}"
-        )
+        for provider in self._faker.get_providers():
+            if provider.__provider__ == f"faker.providers.{name}":
+                return provider
+        raise LookupError(f"Faker has no provider {name!r}")
 
     def grammar(self, *methods: str) -> Node | None:
         """The grammar of the first of the methods that the locale has; None if it has none of them, or nothing to give."""
@@ -131,38 +134,37 @@ class Source:
         """What a method returned as a grammar: fixed text and marks."""
         if not isinstance(text, str):
             raise _CannotFollow
-        parts = _MARK.split(str.__str__(text))
-        return join(
-            self._nodes[int(part)] if place % 2 else Literal(part)
-            for place, part in enumerate(parts)
-        )
+        nodes: list[Node] = []
+        for place, part in enumerate(_MARK.split(str.__str__(text))):
+            is_mark = place % 2 == 1
+            nodes.append(self._nodes[int(part)] if is_mark else Literal(part))
+        return join(nodes)
 
     def _mark(self, node: Node) -> _Mark:
+        def in_capitals(text: str) -> _Mark:
+            return self._mark(upper(self._node(text)))
+
+        place = len(self._nodes)
         self._nodes.append(node)
-        return _Mark(
-            f"\ue000{len(self._nodes) - 1}\ue001", lambda text: self._mark(upper(self._node(text)))
-        )
+        return _Mark(f"\ue000{place}\ue001", in_capitals)
 
     def _pick(self, elements: Sequence[Any] | Mapping[Any, float] = ("a", "b", "c")) -> Any:
         options = list(elements)
         weights = list(elements.values()) if isinstance(elements, Mapping) else [1.0] * len(options)
-        if options and all(_all_texts(row) for row in options):
-            columns = zip(
-                *options, strict=True
-            )  # a pick of several texts that belong together; methods return one of them
+        if options and all(map(_all_texts, options)):
+            # a pick of several texts that belong together; methods return one of them
+            columns = zip(*options, strict=True)
             return tuple(self._mark(self._weighted(column, weights)) for column in columns)
-        if all(
-            type(option) is str for option in options
-        ):  # some of Faker's lists were sets, with another order each time
+        if all(type(option) is str for option in options):
+            # some of Faker's lists were sets, with another order each time
             weighted = sorted(zip(options, weights, strict=True))
             options = [text for text, _ in weighted]
             weights = [weight for _, weight in weighted]
         return self._mark(self._weighted(options, weights))
 
     def _weighted(self, texts: Iterable[Any], weights: Iterable[float]) -> Node:
-        return choice(
-            (self._node(text), float(weight)) for text, weight in zip(texts, weights, strict=True)
-        )
+        nodes = map(self._node, texts)
+        return choice(zip(nodes, map(float, weights), strict=True))
 
     def _masked(self, text: str, *, letters: bool = True, digits: bool = True) -> _Mark:
         return self._mark(
@@ -190,8 +192,9 @@ def _unfinished(node: Node) -> bool:
             return any(sign in node.text for sign in _LEFT_OVER)
         case Mask():
             drawn = {place for place, _ in node.drawn}
-            kept = bytes(byte for place, byte in enumerate(node.template) if place not in drawn)
-            return any(sign.encode() in kept for sign in _LEFT_OVER)
+            kept = [byte for place, byte in enumerate(node.template) if place not in drawn]
+            text = bytes(kept)
+            return any(sign.encode() in text for sign in _LEFT_OVER)
         case Join():
             return any(map(_unfinished, node.parts))
         case Choice():

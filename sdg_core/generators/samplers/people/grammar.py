@@ -90,17 +90,16 @@ def choice(options: Iterable[tuple[Node, float]]) -> Node:
             weights[option] = weights.get(option, 0.0) + weight
     if not weights:
         raise ValueError("no option has a weight")
-    return (
-        next(iter(weights))
-        if len(weights) == 1
-        else Choice(tuple(weights), tuple(weights.values()))
-    )
+    if len(weights) == 1:
+        return next(iter(weights))
+    return Choice(tuple(weights), tuple(weights.values()))
 
 
 def listed(texts: Sequence[str] | Mapping[str, float]) -> Node:
     """One of the texts, by weight if they are a mapping to weights."""
-    weighted = texts.items() if isinstance(texts, Mapping) else ((text, 1.0) for text in texts)
-    return choice((Literal(text), float(weight)) for text, weight in weighted)
+    if isinstance(texts, Mapping):
+        return choice((Literal(text), float(weight)) for text, weight in texts.items())
+    return choice((Literal(text), 1.0) for text in texts)
 
 
 def join(parts: Iterable[Node]) -> Node:
@@ -108,21 +107,25 @@ def join(parts: Iterable[Node]) -> Node:
     kept = tuple(part for part in parts if part != Literal(""))
     if not kept:
         return Literal("")
-    return kept[0] if len(kept) == 1 else Join(kept)
+    if len(kept) == 1:
+        return kept[0]
+    return Join(kept)
 
 
 def mask(text: str, *, letters: bool = True, digits: bool = True) -> Node:
     """Faker's placeholders: # digit, % 1 to 9, $ 2 to 9, ! and @ a digit or nothing, ? a letter."""
-    alphabets = {**(_ALPHABETS if digits else {}), **({"?": _LETTERS} if letters else {})}
+    alphabets: dict[str, str] = {}
+    if digits:
+        alphabets |= _ALPHABETS
+    if letters:
+        alphabets["?"] = _LETTERS
     parts: list[Node] = []
     template = b""
     drawn = list[tuple[int, bytes]]()
     for character in text:
         if digits and character in _OPTIONAL:
-            parts += [
-                _masked(template, drawn),
-                choice([(Literal(""), 1), (mask(_OPTIONAL[character]), 1)]),
-            ]
+            parts.append(_masked(template, drawn))
+            parts.append(choice([(Literal(""), 1), (mask(_OPTIONAL[character]), 1)]))
             template = b""
             drawn = []
             continue
@@ -159,13 +162,13 @@ def upper(node: Node) -> Node:
             return Literal(node.text.upper())
         case Mask():
             template = node.template.decode().upper().encode()
-            return Mask(
-                template, tuple((place, alphabet.upper()) for place, alphabet in node.drawn)
-            )
+            drawn = [(place, alphabet.upper()) for place, alphabet in node.drawn]
+            return Mask(template, tuple(drawn))
         case Join():
             return join(map(upper, node.parts))
         case Choice():
-            return choice(zip(map(upper, node.options), node.weights, strict=True))
+            options = map(upper, node.options)
+            return choice(zip(options, node.weights, strict=True))
         case _:
             assert_never(node)
 
@@ -193,7 +196,8 @@ def texts_of(node: Node, *, limit: int) -> dict[str, float] | None:
         case Mask():
             return None
         case Join():
-            return _products([texts_of(part, limit=limit) for part in node.parts], limit)
+            texts = [texts_of(part, limit=limit) for part in node.parts]
+            return _products(texts, limit)
         case Choice():
             return _sums(node, limit)
         case _:
@@ -252,11 +256,21 @@ class _Spaces:
 
     def followed_by(self, other: "_Spaces") -> "_Spaces":
         """Those of one text after the other."""
+        meet = self.end and other.start
         return _Spaces(
             start=self.start or (self.empty and other.start),
             end=other.end or (other.empty and self.end),
-            twice=self.twice or other.twice or (self.end and other.start),
+            twice=self.twice or other.twice or meet,
             empty=self.empty and other.empty,
+        )
+
+    def or_those_of(self, other: "_Spaces") -> "_Spaces":
+        """Those of one of two texts."""
+        return _Spaces(
+            start=self.start or other.start,
+            end=self.end or other.end,
+            twice=self.twice or other.twice,
+            empty=self.empty or other.empty,
         )
 
 
@@ -273,13 +287,10 @@ def _spaces(node: Node) -> _Spaces:
         case Mask(template=template):
             return _spaces(Literal(template.decode(errors="replace")))
         case Choice(options=options):
-            found = [_spaces(option) for option in options]
-            return _Spaces(
-                start=any(spaces.start for spaces in found),
-                end=any(spaces.end for spaces in found),
-                twice=any(spaces.twice for spaces in found),
-                empty=any(spaces.empty for spaces in found),
-            )
+            found = _Spaces(start=False, end=False, twice=False, empty=False)
+            for option in options:
+                found = found.or_those_of(_spaces(option))
+            return found
         case Join(parts=parts):
             joined = _Spaces(start=False, end=False, twice=False, empty=True)
             for part in parts:
@@ -312,7 +323,10 @@ def draw(node: Node, draws: Draws, slot: int) -> pl.Series:
 def _draw_join(node: Join, draws: Draws, slot: int) -> pl.Series:
     pieces: list[pl.Series | pl.Expr] = []
     for part in node.parts:
-        pieces.append(pl.lit(part.text) if isinstance(part, Literal) else draw(part, draws, slot))
+        if isinstance(part, Literal):
+            pieces.append(pl.lit(part.text))
+        else:
+            pieces.append(draw(part, draws, slot))
         slot += slots(part)
     return pl.select(pl.concat_str(pieces)).to_series()
 

@@ -53,12 +53,12 @@ class SexedTexts:
     def __init__(
         self, women: Weights, men: Weights, *, spelt: Mapping[str, str] | None = None
     ) -> None:
-        self.texts = pl.Series([*women, *men], dtype=pl.String)
-        self._find = InverseCdf(np.concatenate([_cumulative(women), 1 + _cumulative(men)]))
+        texts = [*women, *men]
         spelt = spelt or {}
-        self.ascii = pl.Series(
-            [ascii_name(spelt.get(text, text)) for text in self.texts], dtype=pl.String
-        )
+        ascii_names = [ascii_name(spelt.get(text, text)) for text in texts]
+        self.texts = pl.Series(texts, dtype=pl.String)
+        self.ascii = pl.Series(ascii_names, dtype=pl.String)
+        self._find = InverseCdf(np.concatenate([_cumulative(women), 1 + _cumulative(men)]))
 
     def codes(self, draws: Draws, slot: int, male: Bools) -> Ints:
         """Where each record's text is in `texts`."""
@@ -66,8 +66,10 @@ class SexedTexts:
 
 
 def _cumulative(weights: Weights) -> NDArray[np.float64]:
-    cumulative = np.cumsum(np.array(list(weights.values()), np.float64))
-    return cumulative / cumulative[-1] if len(cumulative) else cumulative
+    cumulative: NDArray[np.float64] = np.cumsum(np.array(list(weights.values()), np.float64))
+    if len(cumulative):
+        cumulative /= cumulative[-1]
+    return cumulative
 
 
 def ascii_name(name: str) -> str:
@@ -120,6 +122,7 @@ def lists(locale: str) -> Lists:
     if _own(source, "phone_number", locale):
         grammars["phone_number"] = source.grammar(*_PHONE)
     known = {field: node for field, node in grammars.items() if node is not None}
+    untidy = [field for field, node in known.items() if is_untidy(node)]
     person = people.provider("person")
     language = person.__lang__ if _own(people, "person", locale) else locale
     abbreviations = _abbreviations(address, states)
@@ -132,7 +135,7 @@ def lists(locale: str) -> Lists:
         abbreviations=abbreviations,
         postcodes=_postcodes(address, abbreviations),
         grammars=known,
-        untidy=frozenset(field for field, node in known.items() if is_untidy(node)),
+        untidy=frozenset(untidy),
         country=_country(locale, language),
     )
 
@@ -151,7 +154,10 @@ def _names_locale(locale: str) -> str:
     named = set(list_module(person))
     if locale in named or locale not in AVAILABLE_LOCALES or language == "en":
         return locale
-    return next((other for other in sorted(named) if other.startswith(f"{language}_")), locale)
+    for other in sorted(named):
+        if other.startswith(f"{language}_"):
+            return other
+    return locale
 
 
 def _names(people: Source, source: Source) -> dict[str, dict[str, Weights]]:
@@ -176,13 +182,13 @@ def _weights(node: Node) -> Weights:
     """The texts of a grammar; of a very large one, those of a few thousand draws."""
     texts = texts_of(node, limit=_MAX_TEXTS)
     if texts is None:
-        draws = Draws(
-            RandomSource(0), "sdg/people", np.arange(max(_CITIES, slots(node)), dtype=np.int64)
-        )
+        count = max(_CITIES, slots(node))
+        draws = Draws(RandomSource(0), "sdg/people", np.arange(count, dtype=np.int64))
         return dict.fromkeys(tidied(draw(node, draws, 0)), 1.0)
     weights: dict[str, float] = {}
     for text, weight in texts.items():
-        weights[tidy(text)] = weights.get(tidy(text), 0.0) + weight
+        tidy_text = tidy(text)
+        weights[tidy_text] = weights.get(tidy_text, 0.0) + weight
     return weights
 
 
@@ -192,28 +198,33 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 
 def _spelt(person: Any) -> dict[str, str]:
     """Japanese names come with their reading."""
-    tables = ("first_name_female_pairs", "first_name_male_pairs", "last_name_pairs")
-    return {
-        tidy(row[0]): tidy(row[-1])
-        for table in tables
-        for row in getattr(person, table, ())
-        if isinstance(row, tuple)
-    }
+    readings = {}
+    for table in ("first_name_female_pairs", "first_name_male_pairs", "last_name_pairs"):
+        for row in getattr(person, table, ()):
+            if isinstance(row, tuple):
+                readings[tidy(row[0])] = tidy(row[-1])
+    return readings
 
 
 def _orders(person: Any, sex: str) -> Weights:
     """How Faker writes the full name, without titles and second surnames: `{last} {first}` in Hungary."""
     formats = getattr(person, f"formats_{sex.lower()}", person.formats)
-    weighted = (
-        formats.items() if isinstance(formats, Mapping) else ((text, 1.0) for text in formats)
-    )
+    if isinstance(formats, Mapping):
+        weighted = [*formats.items()]
+    else:
+        weighted = [(text, 1.0) for text in formats]
     found: dict[str, float] = {}
     for text, weight in weighted:
         parts = [_PARTS.get(token.split("_")[0], "") for token in _TOKEN.findall(text)]
         if sorted(parts) in (["first", "last"], ["first", "last", "middle"]):
-            order = _TOKEN.sub(lambda token: f"{{{_PARTS[token[1].split('_')[0]]}}}", text)
+            order = _TOKEN.sub(_part_in_braces, text)
             found[order] = found.get(order, 0.0) + float(weight)
     return found or {_NAME_ORDER: 1.0}
+
+
+def _part_in_braces(token: re.Match[str]) -> str:
+    kind = token[1].split("_")[0]
+    return f"{{{_PARTS[kind]}}}"
 
 
 def _abbreviations(address: Any, states: Sequence[str]) -> dict[str, str]:
@@ -235,13 +246,15 @@ def _postcodes(address: Any, abbreviations: Mapping[str, str]) -> dict[str, tupl
 
 
 def _country(locale: str, language: str) -> str | None:
-    code = (locale if "_" in locale else language).rpartition("_")[2]
-    return next(
-        (country.name for country in DateTimeProvider.countries if country.alpha_2_code == code),
-        None,
-    )
+    named = locale if "_" in locale else language
+    code = named.rpartition("_")[2]
+    for country in DateTimeProvider.countries:
+        if country.alpha_2_code == code:
+            return country.name
+    return None
 
 
 def state_place(city: str, count: int) -> int:
     """Which of `count` states a city is in: the same for every record, as Faker does not say."""
-    return int.from_bytes(hashlib.blake2b(city.encode(), digest_size=8).digest(), "little") % count
+    digest = hashlib.blake2b(city.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % count

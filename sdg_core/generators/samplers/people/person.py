@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -85,8 +86,9 @@ def sample_people(
     written: the type of the column, whose fields beyond those of every person are null where the parameters ask for none.
     """
     rounds = [_with_further(params, draws, written) for draws in _rounds(name, indices, random)]
-    frame = pl.concat(rounds) if rounds else pl.DataFrame(pa.schema(list(written)).empty_table())
-    return frame.to_struct(name)
+    if not rounds:
+        rounds = [pl.DataFrame(pa.schema(list(written)).empty_table())]
+    return pl.concat(rounds).to_struct(name)
 
 
 def _with_further(params: PeopleParams, draws: Draws, written: pa.StructType) -> pl.DataFrame:
@@ -139,7 +141,8 @@ def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
     sexes = selected(params, "sex") or SEXES
     first = selected(params, "first_name")
     if first:
-        sexes = tuple(sex for sex in sexes if _fitting(parts, sex, first)) or sexes
+        fitting = [sex for sex in sexes if _fitting(parts, sex, first)]
+        sexes = tuple(fitting) or sexes
     if len(sexes) == 1:
         return np.full(len(draws), sexes[0] == "Male")
     male: Bools = draws.pick(_SEX, 2) == 1
@@ -149,7 +152,9 @@ def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
 def _fitting(parts: Lists, sex: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names that people of that sex have, or that Faker's lists give to nobody."""
     own = parts.names["first"][sex]
-    taken: set[str] = set().union(*parts.names["first"].values())
+    taken: set[str] = set()
+    for first_names in parts.names["first"].values():
+        taken.update(first_names)
     return tuple(name for name in names if name in own or name not in taken)
 
 
@@ -175,9 +180,10 @@ def _draw_name(
     last_codes = last.codes(draws, _LAST, male)
     names = {"first": first.texts.gather(first_codes), "last": last.texts.gather(last_codes)}
     middle, full = _draw_full_name(params, parts, draws, male=male, names=names)
-    at = _mailboxes().gather(draws.pick(_EMAIL, len(_mailboxes())))
+    mailboxes = _mailboxes()
+    mailbox = mailboxes.gather(draws.pick(_EMAIL, len(mailboxes)))
     email = pl.concat_str(
-        [first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), at]
+        [first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), mailbox]
     )
     return {
         "first_name": names["first"],
@@ -204,21 +210,18 @@ def _draw_full_name(
     if parts.names["middle"]:
         texts = _sexed(faker_locale(params), "middle", ())
         names["middle"] = texts.texts.gather(texts.codes(draws, _MIDDLE, male))
-    distinct = [
-        order
-        for order in dict.fromkeys(orders.texts)
-        if "middle" in names or "{middle}" not in order
-    ]
+    middle = names.get("middle", _nothing(draws))
+    distinct = list(dict.fromkeys(orders.texts))
+    if "middle" not in names:
+        distinct = [order for order in distinct if "{middle}" not in order]
     if len(distinct) < 2:
         order = distinct[0] if distinct else "{first} {last}"
-        return names.get("middle", _nothing(draws)), pl.select(_written(order, names)).to_series()
+        return middle, pl.select(_written(order, names)).to_series()
     chosen = orders.texts.gather(orders.codes(draws, _ORDER, male))
-    full = pl.coalesce(
-        [pl.when(chosen == order).then(_written(order, names)) for order in distinct]
-    )
-    middle = names.get("middle", _nothing(draws))
+    written = [pl.when(chosen == order).then(_written(order, names)) for order in distinct]
+    full = pl.select(pl.coalesce(written)).to_series()
     with_middle = chosen.str.contains("{middle}", literal=True)
-    return pl.select(pl.when(with_middle).then(middle)).to_series(), pl.select(full).to_series()
+    return pl.select(pl.when(with_middle).then(middle)).to_series(), full
 
 
 def _written(order: str, names: dict[str, pl.Series]) -> pl.Expr:
@@ -246,13 +249,11 @@ def _birthdays() -> tuple[Ints, Ints, pl.Series]:
     """By age: the place of the first possible birth date among all of them, and how many there are; then those dates."""
     last = [_years_before(age) for age in range(MAX_AGE + 2)]
     start = last[-1] + timedelta(days=1)
-    first_day = np.array([(day - start).days + 1 for day in last[1:]])
-    days = np.array([(after - before).days for before, after in zip(last[1:], last, strict=False)])
-    every = [
-        (start + timedelta(days=day)).isoformat()
-        for day in range((REFERENCE_DATE - start).days + 1)
-    ]
-    return first_day, days, pl.Series(every)
+    first_day = [(day - start).days + 1 for day in last[1:]]
+    days = [(after - before).days for after, before in pairwise(last)]
+    count = (REFERENCE_DATE - start).days + 1
+    every = [(start + timedelta(days=day)).isoformat() for day in range(count)]
+    return np.array(first_day), np.array(days), pl.Series(every)
 
 
 def _years_before(years: int) -> date:
@@ -266,9 +267,9 @@ def _draw_life(
     status = selected(params, "marital_status") or MARITAL_STATUS
     marital = pl.Series(status).gather(draws.pick(_MARITAL, len(status)))
     if ages(params)[0] < ADULT:
-        marital = pl.select(
-            pl.when(pl.Series(age >= ADULT)).then(marital).otherwise(pl.lit(NEVER_MARRIED))
-        ).to_series()
+        grown = pl.Series(age >= ADULT)
+        unmarried_children = pl.when(grown).then(marital).otherwise(pl.lit(NEVER_MARRIED))
+        marital = pl.select(unmarried_children).to_series()
     jobs = _sexed(faker_locale(params), "job", selected(params, "occupation"))
     return {
         "marital_status": marital,
@@ -280,10 +281,11 @@ def _draw_life(
 def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, pl.Series]:
     """A level that people of the age have, null for those too young for any; and what they studied."""
     levels = education_levels(params)
-    reached = np.searchsorted(
-        np.array(list(levels.values())), np.arange(MAX_AGE + 1), side="right"
-    )[age]
-    codes = np.where(reached > 0, 1 + draws.pick(_EDUCATION, np.maximum(reached, 1)), 0)
+    needed = np.array(list(levels.values()))
+    reached_by_age = np.searchsorted(needed, np.arange(MAX_AGE + 1), side="right")
+    reached = reached_by_age[age]
+    picked = draws.pick(_EDUCATION, np.maximum(reached, 1))
+    codes = np.where(reached > 0, 1 + picked, 0)
     chosen = selected(params, "bachelors_field")
     studies = tuple(field for field in chosen if field != NO_DEGREE) or BACHELORS_FIELDS
     degree = np.array([False, *map(needs_degree, levels)])[codes]
@@ -295,21 +297,22 @@ def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, 
 
 
 def _draw_address(params: PeopleParams, parts: Lists, draws: Draws) -> dict[str, pl.Series]:
-    found: Places = places(
-        faker_locale(params), selected(params, "city"), selected(params, "state")
-    )
+    cities = selected(params, "city")
+    states = selected(params, "state")
+    found: Places = places(faker_locale(params), cities, states)
     city, state, postcode = draw_places(found, draws)
-    unit = _draw_grammar(parts, "unit", draws)
+    if postcode is None:
+        postcode = _draw_grammar(parts, "postcode", draws)
+    has_unit = pl.Series(draws.unit(_HAS_UNIT) < _UNIT_SHARE)
+    unit = pl.when(has_unit).then(_draw_grammar(parts, "unit", draws))
     return {
         "street_number": _draw_grammar(parts, "street_number", draws),
         "street_name": _draw_grammar(parts, "street_name", draws),
-        "unit": pl.select(
-            pl.when(pl.Series(draws.unit(_HAS_UNIT) < _UNIT_SHARE)).then(unit)
-        ).to_series(),
+        "unit": pl.select(unit).to_series(),
         "city": city,
         "state": state,
         "region": state,
-        "postcode": _draw_grammar(parts, "postcode", draws) if postcode is None else postcode,
+        "postcode": postcode,
     }
 
 

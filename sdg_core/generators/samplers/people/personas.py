@@ -219,15 +219,17 @@ def _backgrounds(name: pl.Expr) -> dict[str, pl.Expr]:
 
 
 def _lists() -> dict[str, pl.Expr]:
-    places = range(_BATCH_SIZE)
+    hobbies = [f"hobby_{place}" for place in range(_BATCH_SIZE)]
+    skills = [f"skill_{place}" for place in range(_BATCH_SIZE)]
     return {
-        "hobbies_and_interests_list": pl.concat_list([f"hobby_{place}" for place in places]),
-        "skills_and_expertise_list": pl.concat_list([f"skill_{place}" for place in places]),
+        "hobbies_and_interests_list": pl.concat_list(hobbies),
+        "skills_and_expertise_list": pl.concat_list(skills),
     }
 
 
 def _text(*parts: pl.Expr | str) -> pl.Expr:
-    return pl.concat_str([pl.lit(part) if isinstance(part, str) else part for part in parts])
+    pieces = [pl.lit(part) if isinstance(part, str) else part for part in parts]
+    return pl.concat_str(pieces)
 
 
 def _enumerated(kind: str) -> pl.Expr:

@@ -43,19 +43,25 @@ class Places:
 @lru_cache(maxsize=256)
 def places(locale: str, cities: tuple[str, ...], states: tuple[str, ...]) -> Places:
     """The places of a locale, held to some cities and states if there are any."""
-    groups = _groups(lists(locale), cities, states)
-    names = [state for state, _ in groups]
-    count = np.array([len(members) for _, members in groups])
-    postcodes = lists(locale).postcodes
-    bounds = np.array([postcodes.get(name or "", _ALL_POSTCODES) for name in names])
+    known = lists(locale)
+    names: list[str | None] = []
+    counts = []
+    all_cities: list[str | None] = []
+    postcodes = []
+    for state, members in _groups(known, cities, states):
+        names.append(state)
+        counts.append(len(members))
+        all_cities += members
+        postcodes.append(known.postcodes.get(state or "", _ALL_POSTCODES))
+    count = np.array(counts)
     return Places(
-        cities=pl.Series([city for _, members in groups for city in members], dtype=pl.String),
+        cities=pl.Series(all_cities, dtype=pl.String),
         states=pl.Series(names, dtype=pl.String),
         first=np.cumsum(count) - count,
         count=count,
-        state_of=np.repeat(np.arange(len(groups)), count),
+        state_of=np.repeat(np.arange(len(names)), count),
         given=bool(cities),
-        postcodes=bounds if postcodes else None,
+        postcodes=np.array(postcodes) if known.postcodes else None,
     )
 
 
