@@ -79,14 +79,11 @@ class Gate:
             return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._drop_cancelled()
+                while self._waiters and self._waiters[0].done():
+                    self._waiters.popleft()
             else:
                 self.abandoned(waiter.result())
             raise
-
-    def _drop_cancelled(self) -> None:
-        while self._waiters and self._waiters[0].done():
-            self._waiters.popleft()
 
     def _admit(self) -> None:
         """Hand out what is free; set an alarm if only the clock stands in the way."""

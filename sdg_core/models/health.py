@@ -52,9 +52,8 @@ async def check_health(
     endpoints: Mapping[str, ModelEndpoint], models: Mapping[str, ModelConfig]
 ) -> tuple[ModelHealth, ...]:
     """One row per alias, in the order of the config, fallbacks left aside."""
-    return tuple(
-        await asyncio.gather(*(_row(endpoints[alias], models[alias]) for alias in endpoints))
-    )
+    rows = [_row(endpoint, models[alias]) for alias, endpoint in endpoints.items()]
+    return tuple(await asyncio.gather(*rows))
 
 
 async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:

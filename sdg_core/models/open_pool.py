@@ -78,13 +78,11 @@ async def open_models(
             start = _how_to_start(settings)
             started = start([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
             running = await cleanup.enter_async_context(started)
-        placed = {
-            alias: (
-                model,
-                running[provider.name].provider if provider.name in running else provider,
-            )
-            for alias, (model, provider) in models.items()
-        }
+        placed = {}
+        for alias, (model, provider) in models.items():
+            if provider.name in running:
+                provider = running[provider.name].provider
+            placed[alias] = (model, provider)
         yield await cleanup.enter_async_context(
             _open_pool(
                 placed,
@@ -143,8 +141,9 @@ async def _open_pool(
         cleanup.push_async_callback(_close, servers.values())
         for gate in gates:
             cleanup.callback(gate.close)
-        endpoints = {
-            alias: ModelEndpoint(
+        endpoints: dict[str, ModelEndpoint] = {}
+        for alias, (_, provider) in models.items():
+            endpoints[alias] = ModelEndpoint(
                 opened[provider.name],
                 shared[alias].gate,
                 policy=RetryPolicy(num_retries=settings.num_retries),
@@ -155,16 +154,15 @@ async def _open_pool(
                 alias=alias,
                 spending=spending,
             )
-            for alias, (_, provider) in models.items()
-        }
         _link_fallbacks(models, endpoints)
+        toolboxes = {alias: Toolbox(config, servers) for alias, config in tools.configs.items()}
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
             capacity=sum(gate.admission.ceiling for gate in gates),
             checked=[opened[name] for name in _names_to_check(models)],
             servers=servers,
-            toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
+            toolboxes=toolboxes,
             served=running.values(),
             spending=spending,
         )
@@ -241,8 +239,10 @@ def _how_to_start(settings: RunSettings) -> "Callable[..., AbstractAsyncContextM
 
 def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:
     for alias, (model, _) in models.items():
-        if model.fallback is not None and model.fallback in endpoints:
-            endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
+        fallback = model.fallback
+        if fallback is not None and fallback in endpoints:
+            fallback_model, _ = models[fallback]
+            endpoints[alias].fall_back_on(fallback_model, endpoints[fallback])
 
 
 async def _close(servers: Iterable[McpServer]) -> None:

@@ -89,18 +89,16 @@ class ParameterSupport:
             return True
         largest = _MAX.search(words)
         if "max_tokens" in words and largest is not None:
-            limit = int(next(group for group in largest.groups() if group is not None))
+            numbers = [group for group in largest.groups() if group is not None]
+            limit = int(numbers[0])
             if sent.max_tokens is None or limit < sent.max_tokens:
                 self._largest = limit
                 self._limits_the_default |= sent.max_tokens is None
                 wanted = sent.max_tokens if sent.max_tokens is not None else "of the API's default"
                 self._notice(f"max_tokens {wanted} is more than the model takes; {limit} is sent")
                 return True
-        refused = [
-            name
-            for name in _SAMPLING
-            if getattr(sent, name) is not None and re.search(rf"\b{name}\b", words)
-        ]
+        set_names = [name for name in _SAMPLING if getattr(sent, name) is not None]
+        refused = [name for name in set_names if re.search(rf"\b{name}\b", words)]
         if not refused or _NOT_TAKEN.search(words) is None:
             return False
         if "cannot both" in words:

@@ -69,11 +69,11 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
     @property
     def last_fault(self) -> str | None:
         """What a model refused or broke off with since it last answered; None if all answer."""
-        faults = ((alias, endpoint.last_fault) for alias, endpoint in self._endpoints.items())
-        return next(
-            (f"model {alias!r}: {fault.message}" for alias, fault in faults if fault is not None),
-            None,
-        )
+        for alias, endpoint in self._endpoints.items():
+            fault = endpoint.last_fault
+            if fault is not None:
+                return f"model {alias!r}: {fault.message}"
+        return None
 
     async def check_models(self) -> "tuple[ModelHealth, ...]":
         """Ask each alias once, with a tiny request: what `sdg check-models` shows. Failures are rows, not errors."""
@@ -94,23 +94,15 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
         """
         work = [client.check() for client in self._checked]
         tools = [box.tools() for box in self.toolboxes.values()]
-        outcomes = [
-            None if isinstance(outcome, tuple) else outcome
-            for outcome in await asyncio.gather(*work, *tools, return_exceptions=True)
-        ]
-        failures = [outcome for outcome in outcomes if outcome is not None]
+        outcomes = await asyncio.gather(*work, *tools, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
             if len(failures) == 1 or not isinstance(failure, ModelError):
                 raise failure
         if failures:
-            raise PermanentModelError(
-                "\n".join(
-                    [
-                        f"{counted(len(failures), 'provider')} cannot be used",
-                        *dict.fromkeys(map(str, failures)),
-                    ]
-                )
-            )
+            lines = [f"{counted(len(failures), 'provider')} cannot be used"]
+            lines += dict.fromkeys(map(str, failures))
+            raise PermanentModelError("\n".join(lines))
 
 
 @asynccontextmanager

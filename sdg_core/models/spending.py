@@ -201,9 +201,8 @@ class Spending:
     def _release(self, hold: Hold) -> None:
         self._under_way -= 1
         self._unbounded -= hold.unbounded
-        self._held = add_usage(
-            self._held, {hold.alias: {name: -count for name, count in vars(hold.bound).items()}}
-        )
+        given_back = {name: -count for name, count in vars(hold.bound).items()}
+        self._held = add_usage(self._held, {hold.alias: given_back})
 
     def _look(self) -> None:
         """Admit whom there is room for, first come first served; end the run if all that is under way waits for room."""
@@ -253,7 +252,10 @@ class Spending:
 
     def _cost(self, usage: Mapping[str, Mapping[str, int]]) -> Decimal:
         models = (model for model, _ in self._models.values())
-        return sum((cost for cost, _ in exact_costs(usage, models).values()), Decimal(0))
+        total = Decimal(0)
+        for cost, _ in exact_costs(usage, models).values():
+            total += cost
+        return total
 
     def _reached(self, hold: Hold) -> BudgetReachedError:
         budget = self._budget
@@ -278,16 +280,19 @@ class Spending:
     def _hold(self, alias: str, request: Request) -> Hold:
         seen = self._seen.setdefault(alias, _Seen())
         size = _prompt_bound(request)
-        longest = self._longest_reply(alias, request)
+        prompt = size + seen.excess
         pieces = _pieces(request, self._extra_body(alias, request))
-        counts_reply = not isinstance(request, EmbeddingRequest) and self._reply_counts(alias)
-        unbounded = counts_reply and longest is None and not seen.longest
-        completion = longest if longest is not None else 2 * seen.longest
+        completion = 0
+        unbounded = False
+        if not isinstance(request, EmbeddingRequest) and self._reply_counts(alias):
+            longest = self._longest_reply(alias, request)
+            unbounded = longest is None and not seen.longest
+            completion = pieces * (longest if longest is not None else 2 * seen.longest)
         bound = Usage(
             requests=1,
-            prompt_tokens=size + seen.excess,
-            cached_tokens=size + seen.excess if self._cache_costs_more(alias) else 0,
-            completion_tokens=completion * pieces if counts_reply else 0,
+            prompt_tokens=prompt,
+            cached_tokens=prompt if self._cache_costs_more(alias) else 0,
+            completion_tokens=completion,
             images=pieces if isinstance(request, ImageRequest) else 0,
         )
         return Hold(alias, bound, size, unbounded)
@@ -335,10 +340,10 @@ class Spending:
 
 def tokens_of(usage: Mapping[str, Mapping[str, int]]) -> int:
     """The tokens that `run.max_tokens` counts: those of prompts and of replies, over all models."""
-    return sum(
-        counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
-        for counts in usage.values()
-    )
+    tokens = 0
+    for counts in usage.values():
+        tokens += counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
+    return tokens
 
 
 def _prompt_bound(request: Request) -> int:
@@ -347,26 +352,26 @@ def _prompt_bound(request: Request) -> int:
         case EmbeddingRequest():
             return sum(_size(text) + TOKENS_PER_MESSAGE for text in request.inputs)
         case ImageRequest():
-            return (
-                _size(request.prompt) + TOKENS_PER_MESSAGE + TOKENS_PER_MEDIA * len(request.context)
-            )
+            media = TOKENS_PER_MEDIA * len(request.context)
+            return _size(request.prompt) + TOKENS_PER_MESSAGE + media
         case ChatRequest():
-            messages = sum(map(_message_bound, request.messages))
-            tools = sum(TOKENS_PER_MESSAGE + _size(str(vars(tool))) for tool in request.tools)
-            schema = (
-                _size(str(request.response_schema)) if request.response_schema is not None else 0
-            )
-            return TOKENS_PER_MESSAGE + messages + tools + schema
+            bound = TOKENS_PER_MESSAGE + sum(map(_message_bound, request.messages))
+            for tool in request.tools:
+                bound += TOKENS_PER_MESSAGE + _size(str(vars(tool)))
+            if request.response_schema is not None:
+                bound += _size(str(request.response_schema))
+            return bound
 
 
 def _message_bound(message: Message) -> int:
     bound = TOKENS_PER_MESSAGE + _size(message.text)
     if not isinstance(message.content, str):
-        media = sum(not isinstance(part, TextPart) for part in message.content)
-        bound += media * TOKENS_PER_MEDIA
+        media = [part for part in message.content if not isinstance(part, TextPart)]
+        bound += len(media) * TOKENS_PER_MEDIA
     for call in message.tool_calls:
         bound += TOKENS_PER_MESSAGE + _size(call.name) + _size(call.arguments)
-    bound += sum(_size(str(block)) for block in message.signed)
+    for block in message.signed:
+        bound += _size(str(block))
     return bound
 
 
@@ -377,7 +382,9 @@ def _size(text: str) -> int:
 def _pieces(request: Request, body: Mapping[str, Any]) -> int:
     """How many replies or images are asked for at once."""
     count = body.get("n", 1)
-    return count if isinstance(count, int) and count > 0 else 1
+    if isinstance(count, int) and count > 0:
+        return count
+    return 1
 
 
 def _money(amount: Decimal) -> str:

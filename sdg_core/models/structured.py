@@ -71,12 +71,13 @@ def schema_in_prompt(request: ChatRequest) -> ChatRequest:
     """The request with its schema moved into the last message of the user."""
     if request.response_schema is None:
         return request
-    known = any(_OPENING in message.text for message in request.messages if message.role == "user")
-    told = _FENCED if known else instructions(request.response_schema)
     messages = list(request.messages)
     places = [place for place, message in enumerate(messages) if message.role == "user"]
+    is_known = any(_OPENING in messages[place].text for place in places)
+    told = _FENCED if is_known else instructions(request.response_schema)
     if places:
-        messages[places[-1]] = _with_text(messages[places[-1]], told)
+        last = places[-1]
+        messages[last] = _with_text(messages[last], told)
     else:
         messages.append(Message("user", told))
     return replace(request, messages=tuple(messages), response_schema=None)
@@ -221,9 +222,14 @@ def _repaired(text: str, *, may_end_early: bool) -> tuple[int, Any]:
 
 def _fenced(text: str) -> list[str]:
     """The contents of fenced blocks, in order of preference: those marked json, the last first."""
-    blocks = [(language.lower(), content.strip()) for language, content in _FENCE.findall(text)]
-    marked = [content for language, content in blocks if language.startswith("json")]
-    return [*reversed(marked), *(content for language, content in reversed(blocks) if not language)]
+    marked = []
+    unmarked = []
+    for language, content in reversed(_FENCE.findall(text)):
+        if language.lower().startswith("json"):
+            marked.append(content.strip())
+        elif not language:
+            unmarked.append(content.strip())
+    return marked + unmarked
 
 
 def _inside(text: str) -> tuple[int, Any]:
@@ -247,9 +253,9 @@ def _inside(text: str) -> tuple[int, Any]:
 
 def _unclosed(text: str, start: int) -> bool:
     """Whether the bracket at `start` looks like the beginning of JSON that never ends."""
-    rest = text[start + 1 :].lstrip()
-    begins = rest[:1] in ('"', "}", "") if text[start] == "{" else rest[:1] in tuple('{["]')
-    return begins and _depth(text[start:]) > 0
+    after = text[start + 1 :].lstrip()[:1]
+    expected = ('"', "}", "") if text[start] == "{" else ("{", "[", '"', "]")
+    return after in expected and _depth(text[start:]) > 0
 
 
 def _never_ends(text: str) -> bool:
@@ -260,9 +266,9 @@ def _never_ends(text: str) -> bool:
 def _depth(text: str) -> int:
     """How many brackets are open at the end, outside strings."""
     without_strings = re.sub(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', "", text, flags=re.DOTALL)
-    return sum(without_strings.count(bracket) for bracket in "{[") - sum(
-        without_strings.count(b) for b in "}]"
-    )
+    opened = without_strings.count("{") + without_strings.count("[")
+    closed = without_strings.count("}") + without_strings.count("]")
+    return opened - closed
 
 
 def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
@@ -284,14 +290,17 @@ def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
 
 
 def _path(parts: Sequence[str | int]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "(the whole)"
 
 
 def _closed(node: Any) -> tuple[Any, bool]:
     if isinstance(node, list):
-        items = [_closed(item) for item in node]
-        return [item for item, _ in items], all(strict for _, strict in items)
+        closed_items = [_closed(item) for item in node]
+        items = [item for item, _ in closed_items]
+        return items, all(strict for _, strict in closed_items)
     if not isinstance(node, Mapping):
         return node, True
     made: dict[str, Any] = {}
@@ -300,12 +309,13 @@ def _closed(node: Any) -> tuple[Any, bool]:
         if key in ("enum", "const", "default", "examples", "required"):
             made[key] = value
         elif key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
-            parts = {name: _closed(part) for name, part in value.items()}
-            made[key] = {name: part for name, (part, _) in parts.items()}
-            strict &= all(fits for _, fits in parts.values())
+            made[key] = {}
+            for name, part in value.items():
+                made[key][name], part_is_strict = _closed(part)
+                strict &= part_is_strict
         else:
-            made[key], fits = _closed(value)
-            strict &= fits
+            made[key], value_is_strict = _closed(value)
+            strict &= value_is_strict
     if "properties" in made:
         strict &= made.setdefault("additionalProperties", False) is False
         made["required"] = list(made["properties"])

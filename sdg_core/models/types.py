@@ -101,7 +101,8 @@ class Message:
         """The textual parts."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+        texts = [part.text for part in self.content if isinstance(part, TextPart)]
+        return "\n".join(texts)
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,10 @@ def says_something(text: str) -> bool:
     """Whether a reply has more than blanks and characters without width."""
     if text.isascii():
         return not text.isspace() and text != ""
-    return any(not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text)
+    for mark in text:
+        if not mark.isspace() and unicodedata.category(mark) != "Cf":
+            return True
+    return False
 
 
 def is_count(value: object) -> TypeGuard[int]:
@@ -210,9 +214,9 @@ class Usage:
     repaired: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        mine = vars(self)
         theirs = vars(other)
-        return Usage(**{name: count + theirs[name] for name, count in mine.items()})
+        counts = {name: count + theirs[name] for name, count in vars(self).items()}
+        return Usage(**counts)
 
 
 class Response:

@@ -4,7 +4,6 @@ Invariant: nothing is called that is not allowed; every call that a model asks f
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,14 +65,11 @@ class Toolbox:
 
     async def _offered(self) -> Mapping[str, tuple[Tool, McpServer]]:
         if self._offers is None:
-            offered = await asyncio.gather(*(server.tools() for server in self._servers))
-            self._offers = self._allowed(
-                [
-                    (tool, server)
-                    for tools, server in zip(offered, self._servers, strict=True)
-                    for tool in tools
-                ]
-            )
+            tools_by_server = await asyncio.gather(*(server.tools() for server in self._servers))
+            offered = []
+            for server, tools in zip(self._servers, tools_by_server, strict=True):
+                offered += [(tool, server) for tool in tools]
+            self._offers = self._allowed(offered)
         return self._offers
 
     def _allowed(
@@ -89,16 +85,18 @@ class Toolbox:
                 f"tool_configs[{alias}]: no provider offers {', '.join(map(repr, unknown))}{did_you_mean(unknown[0], names)}",
                 remedy="correct allow_tools; `sdg check-models` lists the tools",
             )
-        chosen = [(tool, server) for tool, server in offered if allow is None or tool.name in allow]
-        counts = Counter(tool.name for tool, _ in chosen)
-        twice = next((name for name, count in counts.items() if count > 1), None)
-        if twice is not None:
-            both = [server.name for tool, server in chosen if tool.name == twice]
-            raise PermanentModelError(
-                f"tool_configs[{alias}]: tool {twice!r} is offered by {' and '.join(map(repr, both))}",
-                remedy="name the tools you need in allow_tools, or put the providers into two tool configs",
-            )
-        return {tool.name: (tool, server) for tool, server in chosen}
+        offers: dict[str, list[tuple[Tool, McpServer]]] = {}
+        for tool, server in offered:
+            if allow is None or tool.name in allow:
+                offers.setdefault(tool.name, []).append((tool, server))
+        for name, same_name in offers.items():
+            if len(same_name) > 1:
+                servers = " and ".join(repr(server.name) for _, server in same_name)
+                raise PermanentModelError(
+                    f"tool_configs[{alias}]: tool {name!r} is offered by {servers}",
+                    remedy="name the tools you need in allow_tools, or put the providers into two tool configs",
+                )
+        return {name: same_name[0] for name, same_name in offers.items()}
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,9 @@ async def _health(kind: str, name: str, source: "McpServer | Toolbox") -> ToolHe
         tools = await source.tools()
     except ModelError as error:
         return ToolHealth(kind, name, error=error.message, remedy=error.remedy)
+    tool_names = tuple(tool.name for tool in tools)
     latency = source.latency if isinstance(source, McpServer) else None
-    return ToolHealth(kind, name, tuple(tool.name for tool in tools), latency)
+    return ToolHealth(kind, name, tool_names, latency)
 
 
 def refusal(call: ToolCall, why: str) -> Message:
@@ -153,7 +152,9 @@ def refusal(call: ToolCall, why: str) -> Message:
 
 def _tool_result_message(call: ToolCall, result: ToolResult) -> Message:
     text = result.text or "(no output)"
-    return Message("tool", f"Error: {text}" if result.failed else text, tool_call_id=call.id)
+    if result.failed:
+        text = f"Error: {text}"
+    return Message("tool", text, tool_call_id=call.id)
 
 
 def _arguments(call: ToolCall) -> dict[str, Any] | None:

@@ -27,9 +27,13 @@ class AnthropicClient(ChatClient):
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
-        own = extra_headers if extra_headers is not None else provider.extra_headers or {}
-        self._version_is_given = any(name.lower() == "anthropic-version" for name in own)
-        headers = {"anthropic-version": _VERSION, **({"x-api-key": api_key} if api_key else {})}
+        own: Mapping[str, str] = provider.extra_headers or {}
+        if extra_headers is not None:
+            own = extra_headers
+        self._version_is_given = "anthropic-version" in map(str.lower, own)
+        headers = {"anthropic-version": _VERSION}
+        if api_key:
+            headers["x-api-key"] = api_key
         self._http = HttpSender(
             provider,
             _with_version(base_url(provider)),
@@ -69,4 +73,6 @@ class AnthropicClient(ChatClient):
 def _with_version(base: URL) -> URL:
     """People write the address with and without `/v1`."""
     parts = [part for part in base.path.split("/") if part]
-    return base if parts[-1:] == ["v1"] else base.joinpath("v1").with_query(base.query)
+    if parts[-1:] == ["v1"]:
+        return base
+    return base.joinpath("v1").with_query(base.query)

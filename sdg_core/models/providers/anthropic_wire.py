@@ -78,7 +78,8 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
         "max_tokens": parameters.max_tokens or _MAX_TOKENS,
         "messages": _turns(request),
     }
-    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+    system_texts = [message.text for message in request.messages if message.role == "system"]
+    system = "\n\n".join(system_texts)
     if system:
         body["system"] = system
     for name in ("temperature", "top_p"):
@@ -111,8 +112,10 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
 def sets_sampling(request: ChatRequest, provider: ModelProvider) -> bool:
     """Whether a request sets a sampling parameter, which the current version of the API refuses."""
     parameters = request.parameters
-    given = parameters.temperature is not None or parameters.top_p is not None
-    return given or any(name in _extra(request, provider) for name in _SAMPLING)
+    if parameters.temperature is not None or parameters.top_p is not None:
+        return True
+    extra = _extra(request, provider)
+    return any(name in extra for name in _SAMPLING)
 
 
 def _extra(request: ChatRequest, provider: ModelProvider) -> dict[str, Any]:
@@ -166,10 +169,10 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     text = _of_type(blocks, "text", "text", caller=caller)
     calls = _calls(blocks)
     if request.response_schema is not None:
-        given = next((call for call in calls if call.name == request.schema_name), None)
+        answers = [call for call in calls if call.name == request.schema_name]
         calls = tuple(call for call in calls if call.name != request.schema_name)
-        if given is not None:
-            text = given.arguments
+        if answers:
+            text = answers[0].arguments
             if finish_reason == "tool_calls" and not calls:
                 finish_reason = "stop"
     if finish_reason == "refusal":
@@ -232,14 +235,13 @@ def _part(part: Part, model: str) -> dict[str, Any]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
     if isinstance(part, ImagePart):
-        if part.data is None:
-            return {"type": "image", "source": {"type": "url", "url": part.url}}
-        return {
-            "type": "image",
-            "source": {"type": "base64", "media_type": part.media_type, "data": part.data},
-        }
+        source = {"type": "url", "url": part.url}
+        if part.data is not None:
+            source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+        return {"type": "image", "source": source}
+    kind = type(part).__name__.removesuffix("Part").lower()
     raise PermanentModelError(
-        f"model {model!r} takes text and images only, not {type(part).__name__.removesuffix('Part').lower()}",
+        f"model {model!r} takes text and images only, not {kind}",
         remedy="leave that context out, or use a provider of type openai",
     )
 
@@ -264,26 +266,25 @@ def _arguments(text: str) -> Any:
 def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
     calls = []
     for place, block in enumerate(blocks):
-        if (
-            isinstance(block, dict)
-            and block.get("type") == "tool_use"
-            and isinstance(block.get("name"), str)
-        ):
+        if not isinstance(block, dict) or block.get("type") != "tool_use":
+            continue
+        name = block.get("name")
+        if isinstance(name, str):
+            call_id = text_or_none(block.get("id")) or f"call_{place}"
             arguments = dump_exactly(block.get("input") or {}).decode().strip()
-            calls.append(
-                ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments)
-            )
+            calls.append(ToolCall(call_id, name, arguments))
     return tuple(calls)
 
 
 def _of_type(blocks: list[Any], kind: str, field: str, *, caller: Caller) -> str:
     """The texts of such blocks as one. A secret may have been in two of them."""
-    texts = [
-        block.get(field)
-        for block in blocks
-        if isinstance(block, dict) and block.get("type") == kind
-    ]
-    return caller.redaction.reply("".join(text for text in texts if isinstance(text, str)))
+    texts = []
+    for block in blocks:
+        if isinstance(block, dict) and block.get("type") == kind:
+            text = block.get(field)
+            if isinstance(text, str):
+                texts.append(text)
+    return caller.redaction.reply("".join(texts))
 
 
 def _usage(raw: object) -> Usage:

@@ -39,7 +39,8 @@ class CustomClient(ChatClient):
     """
 
     def __init__(self, provider: ModelProvider, given: Any) -> None:
-        self._where = f"client {_name(given)} of provider {provider.name!r}"
+        its_class = given if isinstance(given, type) else type(given)
+        self._where = f"client {its_class.__qualname__} of provider {provider.name!r}"
         self._owned = isinstance(given, type)
         self._client = self._instantiated(given, provider) if self._owned else given
 
@@ -138,7 +139,3 @@ class CustomClient(ChatClient):
             raise PermanentModelError(
                 words, remedy="its constructor takes no argument, or the provider"
             ) from error
-
-
-def _name(given: Any) -> str:
-    return given.__qualname__ if isinstance(given, type) else type(given).__qualname__

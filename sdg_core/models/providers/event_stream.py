@@ -41,12 +41,13 @@ def _events(body: bytes) -> Iterable[bytes]:
     """The data of each event."""
     lines: list[bytes] = []
     for line in [*_LINE_END.split(body.removeprefix(b"\xef\xbb\xbf")), b""]:
-        if not line.strip():
+        text = line.lstrip()
+        if not text:
             if lines:
                 yield b"\n".join(lines).strip()
             lines = []
-        elif line.lstrip().startswith(b"data:"):
-            lines.append(line.lstrip().removeprefix(b"data:").removeprefix(b" "))
+        elif text.startswith(b"data:"):
+            lines.append(text.removeprefix(b"data:").removeprefix(b" "))
 
 
 def _openai(chunks: list[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
@@ -79,9 +80,8 @@ def _add_texts(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
     for name in _TEXTS:
         piece = delta.get(name)
         if isinstance(piece, list):
-            piece = "".join(
-                part["text"] for part in _dicts(piece) if isinstance(part.get("text"), str)
-            )
+            texts = [part.get("text") for part in _dicts(piece)]
+            piece = "".join(text for text in texts if isinstance(text, str))
         if isinstance(piece, str):
             message[name] = (message.get(name) or "") + piece
 
@@ -89,10 +89,10 @@ def _add_texts(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
 def _add_calls(calls: dict[int, dict[str, Any]], delta: Mapping[str, Any]) -> None:
     """The first piece of a call has its name, all of them pieces of its arguments."""
     for piece in _dicts(delta.get("tool_calls")):
-        given = piece.get("index")
-        call = calls.setdefault(
-            given if isinstance(given, int) else len(calls), {"function": {"arguments": ""}}
-        )
+        index = piece.get("index")
+        if not isinstance(index, int):
+            index = len(calls)
+        call = calls.setdefault(index, {"function": {"arguments": ""}})
         function = piece.get("function")
         if piece.get("id"):
             call["id"] = piece["id"]
@@ -108,7 +108,8 @@ def _anthropic(chunks: list[dict[str, Any]]) -> dict[str, Any]:
     blocks: dict[int, dict[str, Any]] = {}
     ended = False
     for chunk in chunks:
-        block = blocks.setdefault(chunk["index"], {}) if isinstance(chunk.get("index"), int) else {}
+        index = chunk.get("index")
+        block = blocks.setdefault(index, {}) if isinstance(index, int) else {}
         match chunk:
             case {"type": "message_start", "message": dict(message)}:
                 answer = message
@@ -117,12 +118,11 @@ def _anthropic(chunks: list[dict[str, Any]]) -> dict[str, Any]:
             case {"type": "content_block_delta", "delta": dict(delta)}:
                 _add_to_block(block, delta)
             case {"type": "message_delta", "delta": dict(delta)}:
-                usage = chunk.get("usage")
                 answer |= delta
-                answer["usage"] = {
-                    **(answer.get("usage") or {}),
-                    **(usage if isinstance(usage, dict) else {}),
-                }
+                before = answer.get("usage") or {}
+                usage = chunk.get("usage")
+                now = usage if isinstance(usage, dict) else {}
+                answer["usage"] = {**before, **now}
             case {"type": "message_stop"}:
                 ended = True
     if not ended and not answer.get("stop_reason"):
@@ -140,4 +140,6 @@ def _add_to_block(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [item for item in value if isinstance(item, dict)]

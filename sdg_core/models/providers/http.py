@@ -63,6 +63,7 @@ class HttpSender:
     ) -> None:
         configured = provider.extra_headers or {}
         extra = configured if extra_headers is None else extra_headers
+        secrets = [extra[name] for name, value in configured.items() if is_variable(value)]
         self._wall_clock = wall_clock
         self._base = base
         self.caller = Caller(
@@ -70,7 +71,7 @@ class HttpSender:
             endpoint=str(base.with_query(None)),
             key_variable=provider.api_key or None,
             key=api_key,
-            secrets=tuple(extra[name] for name, value in configured.items() if is_variable(value)),
+            secrets=tuple(secrets),
         )
         self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
         self._headers.update(extra)

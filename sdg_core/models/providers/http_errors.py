@@ -48,12 +48,10 @@ class Caller:
     @cached_property
     def redaction(self) -> Redaction:
         """What takes the API key and the other secrets out of answers."""
-        return Redaction(
-            {
-                **dict.fromkeys(self.secrets, "[secret]"),
-                **({self.key: "[API key]"} if self.key else {}),
-            }
-        )
+        stand_ins = dict.fromkeys(self.secrets, "[secret]")
+        if self.key:
+            stand_ins[self.key] = "[API key]"
+        return Redaction(stand_ins)
 
     def redact(self, text: str) -> str:
         """The text without the API key and the other secrets."""
@@ -185,7 +183,8 @@ def server_words(body: bytes, caller: Caller) -> str:
 def error_code(body: bytes) -> str:
     """The code and the type that the server gives its error, as far as it does."""
     error = error_object(body)
-    return " ".join(str(error[name]) for name in ("code", "type") if error.get(name) is not None)
+    given = [error.get("code"), error.get("type")]
+    return " ".join(str(value) for value in given if value is not None)
 
 
 def error_object(body: bytes) -> Mapping[str, Any]:
@@ -201,5 +200,6 @@ def error_object(body: bytes) -> Mapping[str, Any]:
 def excerpt(body: bytes, caller: Caller) -> str:
     """The beginning of a body, for a message."""
     # Redact before cutting: a key that straddles the cut must not leave its first half behind.
-    text = " ".join(caller.redact(body.decode("utf-8", errors="replace")).split())
+    redacted = caller.redact(body.decode("utf-8", errors="replace"))
+    text = " ".join(redacted.split())
     return text[:_EXCERPT] or "(empty body)"

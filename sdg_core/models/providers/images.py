@@ -57,11 +57,12 @@ def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None 
     if _is_same_place(origin, endpoint.origin()):
         return url
     host = host_of(str(origin))
+    own_host = host_of(str(endpoint))
     allowed = allowed_hosts(os.environ if env is None else env, Path.cwd())
-    patterns = (*_GO_WITH.get(host_of(str(endpoint)), ()), *allowed)
+    patterns = (*_GO_WITH.get(own_host, ()), *allowed)
     if not any(fnmatchcase(host, pattern) for pattern in patterns):
         raise PermanentModelError(
-            f"the server at {host_of(str(endpoint))} answered with an image at another host, {host}, which is not fetched",
+            f"the server at {own_host} answered with an image at another host, {host}, which is not fetched",
             remedy=f'if that is meant, allow the host in pyproject.toml ([tool.sdg] allow_image_hosts = ["{host}"]) or by '
             f"{_VARIABLES[0]}={host}",
         )
@@ -96,12 +97,13 @@ def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str,
         sections = []
     hosts: list[str] = []
     for section in sections:
-        listed = [section] if isinstance(section, str) else section
-        if isinstance(listed, list):
-            hosts += [host for host in listed if isinstance(host, str)]
+        if isinstance(section, str):
+            hosts.append(section)
+        elif isinstance(section, list):
+            hosts += [host for host in section if isinstance(host, str)]
     for variable in _VARIABLES:
         hosts += env.get(variable, "").split()
-    return tuple(host.lower() for host in hosts)
+    return tuple(map(str.lower, hosts))
 
 
 class PublicResolver(aiohttp.ThreadedResolver):
@@ -118,11 +120,12 @@ class PublicResolver(aiohttp.ThreadedResolver):
 
 def check_content(content: bytes, *, where: str) -> None:
     """Raise TransientModelError for what is no image, or one that ends too early."""
-    kind = next((name for name, starts in _STARTS.items() if starts(content)), None)
-    if kind is None:
+    kinds = [name for name, starts in _STARTS.items() if starts(content)]
+    if not kinds:
         raise TransientModelError(
             f"{where} answered with something that is not an image: {content[:40]!r}"
         )
+    kind = kinds[0]
     if not _is_whole(kind, content):
         raise TransientModelError(
             f"{where} answered with an image ({kind}, {len(content):,} bytes) that ends too early"

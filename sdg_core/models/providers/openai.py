@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import TransientModelError
@@ -72,14 +73,15 @@ class OpenAIClient(ChatClient):
         """Ask the image service, or the chat service of a model that draws; images at a URL are fetched."""
         model = request.model
         seconds = request.parameters.timeout
+        caller = self._http.caller
         if prefers_chat(request):
             body = encode_image_chat(request, self._provider)
             reply = await self._chat(body, model=model, timeout=seconds)
             urls = reply.image_urls
-            usage = replace(reply.usage, images=len(reply.image_urls))
+            usage = replace(reply.usage, images=len(urls))
             if not urls:
                 raise TransientModelError(
-                    f"{self._http.caller.where(model)} answered without an image: {reply.text[:200]}"
+                    f"{caller.where(model)} answered without an image: {reply.text[:200]}"
                 )
         else:
             body = encode_image_generation(request, self._provider)
@@ -88,9 +90,7 @@ class OpenAIClient(ChatClient):
                 body,
                 model=model,
                 timeout=seconds,
-                decode=lambda answer: decode_generated(
-                    answer, caller=self._http.caller, model=model
-                ),
+                decode=partial(decode_generated, caller=caller, model=model),
             )
         images = tuple([await self._image(url, model=model, timeout=seconds) for url in urls])
         return ImageResponse(images, usage)

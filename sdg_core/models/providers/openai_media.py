@@ -67,27 +67,37 @@ def decode_embeddings(
     body: bytes, request: EmbeddingRequest, *, caller: Caller
 ) -> EmbeddingResponse:
     """The vectors, in the order of the inputs. Raises TransientModelError unless there is one for each, alike in length."""
+    where = caller.where(request.model)
     answer = read_json(body, caller=caller, model=request.model)
-    data = answer.get("data") if isinstance(answer, dict) else None
-    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    rows = _rows(answer)
     if all(isinstance(row.get("index"), int) for row in rows):
-        rows = sorted(rows, key=lambda row: int(row["index"]))
-    if any(_is_unpooled(row.get("embedding")) for row in rows):
+        rows.sort(key=_index_of)
+    embeddings = [row.get("embedding") for row in rows]
+    if any(map(_is_unpooled, embeddings)):
         raise PermanentModelError(
-            f"{caller.where(request.model)} answered with a vector for each token, not with one for each text",
+            f"{where} answered with a vector for each token, not with one for each text",
             remedy="start the server with pooling (llama-server: --pooling mean)",
         )
-    vectors = tuple(_vector(row.get("embedding")) for row in rows)
-    if any(not math.isfinite(number) for vector in vectors for number in vector):
-        raise PermanentModelError(
-            f"{caller.where(request.model)} answered with a vector that holds NaN or infinity"
-        )
+    vectors = tuple(map(_vector, embeddings))
+    for vector in vectors:
+        if not all(map(math.isfinite, vector)):
+            raise PermanentModelError(f"{where} answered with a vector that holds NaN or infinity")
     fault = _fault_of(vectors, len(request.inputs)) if rows else server_words(body, caller)
     if fault is not None:
-        raise TransientModelError(
-            f"{caller.where(request.model)} answered 200 without usable embeddings: {fault}"
-        )
+        raise TransientModelError(f"{where} answered 200 without usable embeddings: {fault}")
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
+
+
+def _rows(answer: object) -> list[dict[str, Any]]:
+    """The mappings in the `data` of an answer."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list):
+        return []
+    return [row for row in data if isinstance(row, dict)]
+
+
+def _index_of(row: dict[str, Any]) -> int:
+    return int(row["index"])
 
 
 def _fault_of(vectors: Sequence[Sequence[float]], expected: int) -> str | None:
@@ -106,7 +116,8 @@ def prefers_chat(request: ImageRequest) -> bool:
     """Whether an image is asked for over chat: by the model's name, or because images go in, or `modalities` is set."""
     if request.context or "modalities" in (request.parameters.extra_body or {}):
         return True
-    return not any(part in request.model.lower() for part in _GENERATES)
+    name = request.model.lower()
+    return not any(part in name for part in _GENERATES)
 
 
 def encode_image_chat(request: ImageRequest, provider: ModelProvider) -> bytes:
@@ -130,9 +141,7 @@ def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> b
 def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[str, ...], Usage]:
     """URLs or `data:` URLs of the images, and the usage. Raises TransientModelError if there is none."""
     answer = read_json(body, caller=caller, model=model)
-    data = answer.get("data") if isinstance(answer, dict) else None
-    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-    urls = [_address(row) for row in rows]
+    urls = map(_address, _rows(answer))
     found = tuple(url for url in urls if url is not None)
     if not found:
         raise TransientModelError(
@@ -155,23 +164,27 @@ def image_of_data_url(url: str, *, caller: Caller, model: str) -> Image:
 
 
 def _media_type(content: bytes) -> str | None:
-    return next((media_type for magic, media_type in _MAGIC if content.startswith(magic)), None)
+    for magic, media_type in _MAGIC:
+        if content.startswith(magic):
+            return media_type
+    return None
 
 
 def _address(row: dict[str, Any]) -> str | None:
     data = text_or_none(row.get("b64_json"))
-    return f"data:;base64,{data}" if data is not None else text_or_none(row.get("url"))
+    if data is not None:
+        return f"data:;base64,{data}"
+    return text_or_none(row.get("url"))
 
 
 def _image_usage(raw: object, images: int) -> Usage:
     """The image service calls its tokens input and output."""
-    usage = raw if isinstance(raw, dict) else {}
-    prompt = usage.get("input_tokens")
-    completion = usage.get("output_tokens")
-    tokens = {"prompt_tokens": prompt, "completion_tokens": completion}
-    return replace(
-        usage_of({key: value for key, value in tokens.items() if value is not None}), images=images
-    )
+    given = raw if isinstance(raw, dict) else {}
+    usage = {}
+    for name, ours in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")):
+        if given.get(name) is not None:
+            usage[ours] = given[name]
+    return replace(usage_of(usage), images=images)
 
 
 def _is_unpooled(value: object) -> bool:
@@ -182,17 +195,16 @@ def _vector(value: object) -> tuple[float, ...]:
     """Numbers, or base64 of little-endian 32-bit floats."""
     if isinstance(value, str):
         try:
-            return tuple(
-                np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
-                .astype(float)
-                .tolist()
-            )
+            content = base64.b64decode(value, validate=True)
+            numbers = np.frombuffer(content, dtype="<f4")
         except (binascii.Error, ValueError):
             return ()
-    numbers = value if isinstance(value, list) else []
-    if any(type(number) not in (int, float) for number in numbers):
+        return tuple(numbers.astype(float).tolist())
+    if not isinstance(value, list):
+        return ()
+    if any(type(number) not in (int, float) for number in value):
         return ()
     try:
-        return tuple(map(float, numbers))
+        return tuple(map(float, value))
     except OverflowError:
         return ()

@@ -58,9 +58,9 @@ def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
         body["tools"] = [_tool(tool) for tool in request.tools]
         if request.tool_choice_none:
             body["tool_choice"] = "none"
-    return write_json(
-        body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model
-    )
+    body |= provider.extra_body or {}
+    body |= parameters.extra_body or {}
+    return write_json(body, model=request.model)
 
 
 def write_json(body: dict[str, Any], *, model: str) -> bytes:
@@ -104,7 +104,8 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
     is no reply.
     """
     answer = read_json(body, caller=caller, model=model)
-    choice = _first(answer.get("choices")) if isinstance(answer, dict) else None
+    choices = _list(answer.get("choices")) if isinstance(answer, dict) else []
+    choice = choices[0] if choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     for place in (answer, choice):
         if isinstance(place, dict) and place.get("error"):
@@ -224,22 +225,17 @@ def name_or_none(value: object) -> str | None:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    content = (
-        message.content
-        if isinstance(message.content, str)
-        else [_part(part) for part in message.content]
-    )
+    content: Any = message.content
+    if not isinstance(content, str):
+        content = [_part(part) for part in content]
     encoded: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
+        calls = []
+        for call in message.tool_calls:
+            function = {"name": call.name, "arguments": call.arguments}
+            calls.append({"id": call.id, "type": "function", "function": function})
         encoded["content"] = content or None
-        encoded["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
+        encoded["tool_calls"] = calls
     if message.tool_call_id is not None:
         encoded["tool_call_id"] = message.tool_call_id
     return encoded
@@ -277,15 +273,18 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 def _calls(raw: object) -> tuple[ToolCall, ...]:
     calls = []
-    for place, call in enumerate(raw if isinstance(raw, list) else []):
+    for place, call in enumerate(_list(raw)):
         function = call.get("function") if isinstance(call, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if isinstance(function, dict) and isinstance(name, str):
-            given = function.get("arguments")
-            arguments = (
-                given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
-            )
-            calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
+        if not isinstance(function, dict):
+            continue
+        name = function.get("name")
+        if not isinstance(name, str):
+            continue
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str):
+            arguments = dump_exactly(arguments or {}).decode().strip()
+        call_id = text_or_none(call.get("id")) or f"call_{place}"
+        calls.append(ToolCall(call_id, name, arguments))
     return tuple(calls)
 
 
@@ -297,7 +296,9 @@ def _image_urls(message: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _url(value: object) -> str | None:
-    return text_or_none(value.get("url") if isinstance(value, dict) else value)
+    if isinstance(value, dict):
+        value = value.get("url")
+    return text_or_none(value)
 
 
 def _text(content: object, *, caller: Caller) -> str:
@@ -310,7 +311,3 @@ def _text(content: object, *, caller: Caller) -> str:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, list) and value else None

@@ -71,5 +71,9 @@ def _of_channels(text: str) -> tuple[str | None, str]:
     thought: list[str] = []
     said: list[str] = []
     for channel in _CHANNEL.finditer(text):
-        (said if channel["name"] == "final" else thought).append(channel["text"].strip())
-    return "\n".join(part for part in thought if part) or None, "\n".join(said)
+        content = channel["text"].strip()
+        if channel["name"] == "final":
+            said.append(content)
+        elif content:
+            thought.append(content)
+    return "\n".join(thought) or None, "\n".join(said)

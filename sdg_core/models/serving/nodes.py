@@ -175,14 +175,15 @@ async def servers_on_nodes(
     Raises PermanentModelError if a server cannot be started or no node has what it needs, StoreError without a cluster.
     """
     served = [provider for provider in providers if provider.serve is not None]
-    named = {name: env[name] for provider in served for name in _variables(provider) if name in env}
+    named = {}
+    for provider in served:
+        for name in _variables(provider):
+            if name in env:
+                named[name] = env[name]
 
     def place(node: Mapping[str, Any], gpus: float) -> _Node:
-        return _Node(
-            node["NodeID"],
-            node["NodeManagerAddress"],
-            _actor(node["NodeID"], gpus, served, named, base),
-        )
+        actor = _actor(node["NodeID"], gpus, served, named, base)
+        return _Node(node["NodeID"], node["NodeManagerAddress"], actor)
 
     async with connected():
         nodes = [place(node, gpus) for node, gpus in chosen_nodes(served, ray.nodes())]  # type: ignore[no-untyped-call]
@@ -252,12 +253,13 @@ def _numbers(served: Sequence[ModelProvider]) -> list[int]:
 def _variables(provider: ModelProvider) -> list[str]:
     """The variables of the environment that a served provider names."""
     assert provider.serve is not None
-    headers = [value[1:] for value in (provider.extra_headers or {}).values() if is_variable(value)]
-    return [
-        *provider.serve.env.values(),
-        *([provider.api_key] if provider.api_key else []),
-        *headers,
-    ]
+    variables = [*provider.serve.env.values()]
+    if provider.api_key:
+        variables.append(provider.api_key)
+    for value in (provider.extra_headers or {}).values():
+        if is_variable(value):
+            variables.append(value[1:])
+    return variables
 
 
 def _actor(

@@ -49,10 +49,9 @@ async def model_servers(
     base: where they run. Raises PermanentModelError if one cannot be started.
     """
     served = [provider for provider in providers if provider.serve is not None]
+    serves = [provider.serve for provider in providers if provider.serve is not None]
     try:
-        devices = visible_devices(
-            [provider.serve for provider in served if provider.serve is not None], env
-        )
+        devices = visible_devices(serves, env)
     except ValueError as error:
         raise PermanentModelError(
             str(error), remedy="ask for fewer in serve.gpus, or name devices there"
@@ -65,9 +64,8 @@ async def model_servers(
                 provider, visible, port=port, env=env, base=base, on_notice=on_notice
             )
             cleanup.push_async_callback(running[provider.name].server.aclose)
-        outcomes = await asyncio.gather(
-            *(each.server.start() for each in running.values()), return_exceptions=True
-        )
+        starts = [each.server.start() for each in running.values()]
+        outcomes = await asyncio.gather(*starts, return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
@@ -86,22 +84,27 @@ def _prepared(
     """A provider at its port, and its server, which is not started yet."""
     assert provider.serve is not None and provider.endpoint is not None
     placed = provider.model_copy(update={"endpoint": provider.endpoint.replace(PORT, str(port))})
-    given = {
-        name: secret(
-            env, variable, place=f"{name} of serve of provider {provider.name!r}", header=False
-        )
-        for name, variable in provider.serve.env.items()
-    }
-    own = {name: value for name, value in os.environ.items() if not is_credential(name)}
-    gpus = {"CUDA_VISIBLE_DEVICES": visible} if visible is not None else {}
+    given = {}
+    for name, variable in provider.serve.env.items():
+        place = f"{name} of serve of provider {provider.name!r}"
+        given[name] = secret(env, variable, place=place, header=False)
+    environment = {name: value for name, value in os.environ.items() if not is_credential(name)}
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    environment |= given
+    secrets = [*given.values()]
+    headers = {}
     key = api_key(provider, env)
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+        secrets.append(key)
     server = ModelServerProcess(
         placed,
         command=[part.replace(PORT, str(port)) for part in provider.serve.command],
-        env={**own, **gpus, **given},
+        env=environment,
         base=base,
-        headers={"Authorization": f"Bearer {key}"} if key is not None else {},
-        secrets=[*given.values(), *([key] if key is not None else [])],
+        headers=headers,
+        secrets=secrets,
         on_notice=on_notice,
     )
     return Served(placed, server)
@@ -119,7 +122,8 @@ def _port(provider: ModelProvider) -> Iterator[int]:
         return
     url = URL(provider.endpoint)
     assert url.host is not None and url.port is not None
-    with socket.socket(socket.AF_INET6 if ":" in url.host else socket.AF_INET) as probe:
+    family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.settimeout(5.0)
         if probe.connect_ex((url.host, url.port)) == 0:
             raise PermanentModelError(

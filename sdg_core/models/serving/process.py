@@ -219,16 +219,16 @@ class ModelServerProcess:
 
     def _end_of_log(self) -> str:
         with self._log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LOG_BYTES))
             text = file.read().decode(errors="replace")
         for secret in self._secrets:
             text = text.replace(secret, "***")
         lines = text.splitlines()[-_LOG_LINES:]
-        return (
-            "\n".join(["the end of its log:", *(f"  | {line}" for line in lines)])
-            if lines
-            else "its log is empty"
-        )
+        if not lines:
+            return "its log is empty"
+        quoted = [f"  | {line}" for line in lines]
+        return "\n".join(["the end of its log:", *quoted])
 
 
 def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str | None]:
@@ -268,4 +268,5 @@ def _words(status: int | None) -> str:
 
 
 def _for_files(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
+    letters = [letter if letter.isalnum() else "-" for letter in name[:40]]
+    return "".join(letters)

@@ -95,17 +95,15 @@ class SimulatedClient(ChatClient):
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """A direction per text; equal texts have equal vectors, whatever the record, as those of real models."""
         parameters = request.parameters
-        digests = [
-            _hash([request.model, text, self._extra_body, parameters.extra_body])
-            for text in request.inputs
-        ]
         await self._meet(_hash([request.model, list(request.inputs), str(request.seed)]))
         dimensions = parameters.dimensions or DIMENSIONS
+        vectors = []
+        for text in request.inputs:
+            digest = _hash([request.model, text, self._extra_body, parameters.extra_body])
+            vectors.append(unit_vector(digest, dimensions))
         sent = sum(map(len, request.inputs))
         usage = Usage(requests=1, prompt_tokens=_tokens(sent))
-        return EmbeddingResponse(
-            tuple(unit_vector(digest, dimensions) for digest in digests), usage
-        )
+        return EmbeddingResponse(tuple(vectors), usage)
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """A small PNG of coloured squares, with the word simulated in its comment."""
@@ -150,15 +148,16 @@ class SimulatedClient(ChatClient):
 
         if request.code_language is not None:
             code = fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
-            return (
-                code
-                if characters is None
-                else code_of(code, request.code_language, characters, sentence)
-            )
+            if characters is None:
+                return code
+            return code_of(code, request.code_language, characters, sentence)
         if request.response_schema is None:
             prompt = request.messages[-1].text if request.messages else ""
-            text = _compose(_Draws(digest), echo=_long_words(prompt))
-            return text if characters is None else text_of(text, characters, sentence)
+            long_words = dict.fromkeys(_LONG_WORD.findall(prompt))
+            text = _compose(_Draws(digest), echo=list(long_words))
+            if characters is None:
+                return text
+            return text_of(text, characters, sentence)
         schema = request.response_schema
         value = _json_value(schema, digest)
         if characters is not None:
@@ -167,17 +166,15 @@ class SimulatedClient(ChatClient):
 
     def _digest(self, request: ChatRequest) -> int:
         parameters = request.parameters
-        identity = [
+        identity: list[Any] = [
             request.model,
             [[message.role, _message_text(message)] for message in request.messages],
             [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
             str(request.seed),
         ]
-        return _hash(
-            identity
-            if request.response_schema is None
-            else [*identity, dict(request.response_schema)]
-        )
+        if request.response_schema is not None:
+            identity.append(dict(request.response_schema))
+        return _hash(identity)
 
 
 def _hash(identity: list[Any]) -> int:
@@ -190,7 +187,10 @@ def _hash(identity: list[Any]) -> int:
 def _message_text(message: Message) -> Any:
     if isinstance(message.content, str):
         return message.content
-    return [part.text if isinstance(part, TextPart) else part.address for part in message.content]
+    said = []
+    for part in message.content:
+        said.append(part.text if isinstance(part, TextPart) else part.address)
+    return said
 
 
 def _seconds(latency: Latency, draws: DrawStream) -> float:
@@ -223,8 +223,11 @@ class _Draws:
 
 
 def _compose(draws: _Draws, *, echo: Sequence[str]) -> str:
-    first = f"About {_enumerate(_echoed(draws, echo))}: {_clause(draws)}."
-    return " ".join([first, *(f"{_clause(draws).capitalize()}." for _ in range(draws.below(4)))])
+    subject = _enumerate(_echoed(draws, echo))
+    sentences = [f"About {subject}: {_clause(draws)}."]
+    for _ in range(draws.below(4)):
+        sentences.append(f"{_clause(draws).capitalize()}.")
+    return " ".join(sentences)
 
 
 def _clause(draws: "_Draws | DrawStream") -> str:
@@ -243,11 +246,10 @@ def _echoed(draws: _Draws, words: Sequence[str]) -> Sequence[str]:
 
 
 def _enumerate(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _long_words(text: str) -> list[str]:
-    return list(dict.fromkeys(_LONG_WORD.findall(text)))
+    *first, last = words
+    if not first:
+        return last
+    return f"{', '.join(first)} and {last}"
 
 
 def _tokens(characters: int) -> int:

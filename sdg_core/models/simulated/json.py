@@ -76,9 +76,8 @@ class _Walk:
         for choice in ("anyOf", "oneOf"):
             if choice in node:
                 rest = {key: value for key, value in node.items() if key != choice}
-                return self.value(
-                    _merged(rest, self._plain(self._chosen(node[choice], depth))), depth
-                )
+                chosen = self._plain(self._chosen(node[choice], depth))
+                return self.value(_merged(rest, chosen), depth)
         return self._makers[self._type(node, depth)](node, depth)
 
     def _plain(self, node: Any) -> dict[str, Any]:
@@ -109,15 +108,14 @@ class _Walk:
         """Deep inside, the option that needs least: null if there is one, else the first without a reference."""
         if depth < _DEEP:
             return self._draws.pick(options)
-        plain = [
-            option for option in options if not (isinstance(option, Mapping) and "$ref" in option)
-        ]
-        nulls = [
-            option
-            for option in plain
-            if isinstance(option, Mapping) and option.get("type") == "null"
-        ]
-        return (nulls or plain or options)[0]
+        plain = []
+        for option in options:
+            keywords = option if isinstance(option, Mapping) else {}
+            if keywords.get("type") == "null" and "$ref" not in keywords:
+                return option
+            if "$ref" not in keywords:
+                plain.append(option)
+        return plain[0] if plain else options[0]
 
     def _type(self, node: Mapping[str, Any], depth: int) -> str:
         kinds = node.get("type")
@@ -145,28 +143,28 @@ class _Walk:
 
     def _array(self, node: Mapping[str, Any], depth: int) -> list[Any]:
         firsts = node.get("prefixItems", [])
+        others = node.get("items", {"type": "string"})
         least = max(node.get("minItems", 0), 0)
-        most = min(node.get("maxItems", max(least, 1) + 2), max(least, 1) + 2)
-        if depth >= _DEEP or node.get("items") is False:
+        usual_most = max(least, 1) + 2
+        most = min(node.get("maxItems", usual_most), usual_most)
+        if depth >= _DEEP or others is False:
             most = least
-        count = max(self._draws.between(max(least, min(1, most)), max(least, most)), len(firsts))
+        usual_least = max(least, min(1, most))
+        drawn = self._draws.between(usual_least, max(least, most))
+        count = max(drawn, len(firsts))
         made: list[Any] = []
         seen: set[bytes] = set()
         for _ in range(count * 8):
             if len(made) >= count:
                 break
-            part = (
-                firsts[len(made)]
-                if len(made) < len(firsts)
-                else node.get("items", {"type": "string"})
-            )
+            part = firsts[len(made)] if len(made) < len(firsts) else others
             item = self.value(part, depth + 1)
-            text = (
-                orjson.dumps(item, option=orjson.OPT_SORT_KEYS) if node.get("uniqueItems") else b""
-            )
-            if not (text and text in seen):
-                made.append(item)
+            if node.get("uniqueItems"):
+                text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+                if text in seen:
+                    continue
                 seen.add(text)
+            made.append(item)
         return made
 
     def _string(self, node: Mapping[str, Any], depth: int) -> str:
@@ -211,17 +209,22 @@ class _Walk:
 
 def _bounds(node: Mapping[str, Any], margin: int) -> tuple[float, float]:
     """The least and the greatest number. `margin` is what an exclusive bound of whole numbers takes away."""
-    low = node.get("minimum")
-    high = node.get("maximum")
-    above = node.get("exclusiveMinimum")
-    under = node.get("exclusiveMaximum")
-    if above is not None:
-        low = max(above + margin, above + margin if low is None else low)
-    if under is not None:
-        high = min(under - margin, under - margin if high is None else high)
-    if low is None:
-        low = 0 if high is None or high > 0 else high - 100
-    return low, low + 100 if high is None else high
+    lows = [node["minimum"]] if node.get("minimum") is not None else []
+    highs = [node["maximum"]] if node.get("maximum") is not None else []
+    if node.get("exclusiveMinimum") is not None:
+        lows.append(node["exclusiveMinimum"] + margin)
+    if node.get("exclusiveMaximum") is not None:
+        highs.append(node["exclusiveMaximum"] - margin)
+    high = min(highs, default=None)
+    if lows:
+        low = max(lows)
+    elif high is None or high > 0:
+        low = 0
+    else:
+        low = high - 100
+    if high is None:
+        high = low + 100
+    return low, high
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

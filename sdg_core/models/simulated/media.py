@@ -16,10 +16,10 @@ _CELLS = 4
 def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
     """A direction, uniformly distributed, that is a function of the digest."""
     words = [digest >> shift & 0xFFFFFFFF for shift in range(0, 512, 32)]
-    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence(words))).standard_normal(
-        dimensions
-    )
-    return tuple((drawn / np.linalg.norm(drawn)).tolist())
+    bits = np.random.Philox(np.random.SeedSequence(words))
+    drawn = np.random.Generator(bits).standard_normal(dimensions)
+    direction = drawn / np.linalg.norm(drawn)
+    return tuple(direction.tolist())
 
 
 def small_image(draws: DrawStream) -> Image:

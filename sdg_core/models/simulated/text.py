@@ -62,16 +62,21 @@ def _made(part: Any, draws: DrawStream) -> str:
             return draws.pick(_members(value))
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             least, most, items = value
-            times = draws.between(least, min(int(most), max(least, _MAX_REPEATS)))
-            return "".join(_made(item, draws) for _ in range(times) for item in items)
+            most = min(int(most), max(least, _MAX_REPEATS))
+            times = draws.between(least, most)
+            return "".join(_all_made(items, draws) for _ in range(times))
         case "SUBPATTERN":
-            return "".join(_made(item, draws) for item in value[3])
+            return _all_made(value[3], draws)
         case "BRANCH":
-            return "".join(_made(item, draws) for item in draws.pick(value[1]))
+            return _all_made(draws.pick(value[1]), draws)
         case "AT":
             return ""
         case _:
             raise ValueError(f"a pattern with {operation.lower()} is beyond the simulated provider")
+
+
+def _all_made(parts: Any, draws: DrawStream) -> str:
+    return "".join(_made(part, draws) for part in parts)
 
 
 def _members(items: Any) -> str:
@@ -87,14 +92,13 @@ def _members(items: Any) -> str:
             case "LITERAL":
                 found += chr(value)
             case "RANGE":
-                found += "".join(map(chr, range(value[0], min(value[1], value[0] + 127) + 1)))
+                first, last = value
+                last = min(last, first + 127)
+                found += "".join(map(chr, range(first, last + 1)))
             case "CATEGORY":
                 found += sets.get(str(value), string.ascii_lowercase)
             case "NEGATE":
                 excluded = _members(items[1:])
-                return "".join(
-                    char
-                    for char in string.ascii_letters + string.digits + " -_"
-                    if char not in excluded
-                )
+                usual = string.ascii_letters + string.digits + " -_"
+                return "".join(character for character in usual if character not in excluded)
     return found
