@@ -131,10 +131,9 @@ class Records:
 
 def as_scores(scores: Sequence[float | None]) -> NDArray[np.float64]:
     """Scores as numbers; a missing one and NaN become minus infinity. Raises FilterError for what is not a number."""
+    numbers = [math.nan if score is None else score for score in scores]
     try:
-        values = np.array(
-            [math.nan if score is None else score for score in scores], dtype=np.float64
-        )
+        values = np.array(numbers, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise FilterError(f"scores are numbers: {error}") from error
     return np.where(np.isnan(values), -np.inf, values)

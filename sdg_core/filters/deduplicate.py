@@ -235,15 +235,15 @@ def unit_vectors(
 
     size: that of vectors seen before. ids: of the records, for errors; default their places.
     """
+    sizes = np.zeros(0)
     try:
-        column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
+        if isinstance(vectors, pl.Series):
+            vectors = vectors.to_arrow()
+        column = pa.array(vectors)
         nulls = np.asarray(column.is_null())
         column = column.drop_null()
-        sizes = (
-            np.asarray(column.value_lengths())
-            if len(column) and pa.types.is_nested(column.type)
-            else np.zeros(0)
-        )
+        if len(column) and pa.types.is_nested(column.type):
+            sizes = np.asarray(column.value_lengths())
     except (pa.ArrowException, TypeError, AttributeError) as error:
         raise FilterError(f"these values are not vectors: {error}") from error
     if len(column) and not len(sizes):
@@ -252,19 +252,16 @@ def unit_vectors(
         return np.zeros((0, size or 0), dtype=np.float32), nulls
     records = np.flatnonzero(~nulls) if ids is None else np.asarray(ids)[~nulls]
     usual = size if size is not None else int(sizes[0])
-    if (sizes != usual).any():
-        place = int(np.flatnonzero(sizes != usual)[0])
+    unusual = np.flatnonzero(sizes != usual)
+    if len(unusual):
+        place = int(unusual[0])
         raise FilterError(
             f"vectors of several sizes: {usual}, and {sizes[place]} of record {records[place]}",
             remedy="use one embedding model for all records",
         )
     try:
-        flat = (
-            column.flatten()
-            .cast(pa.float64())
-            .to_numpy(zero_copy_only=False)
-            .reshape(len(column), usual)
-        )
+        numbers = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+        flat = numbers.reshape(len(column), usual)
     except pa.ArrowException as error:
         raise FilterError(f"expected vectors of numbers, got {column.type}") from error
     largest = np.abs(flat).max(axis=1, initial=0.0)
@@ -299,8 +296,7 @@ def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.
     """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
     words = _compared_words(texts.str.to_lowercase())
     if n == 1:
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(words.row, minlength=len(texts)))])
-        return words.hash, offsets.astype(np.uint64)
+        return words.hash, _offsets(words.row, len(texts))
     places, hashes = ngrams(words, n)
     rows = words.row[places]
     short = np.bincount(rows, minlength=len(texts))[words.row] == 0
@@ -308,18 +304,21 @@ def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.
         # A text with too few words: one hash for all of them, in their order.
         whole, starts = np.unique(words.row[short], return_index=True)
         ends = np.append(starts[1:], short.sum())
-        sums = [
-            _hash_of(words.hash[short][start:end]) for start, end in zip(starts, ends, strict=True)
-        ]
+        hashes_of_short = words.hash[short]
+        sums = []
+        for start, end in zip(starts, ends, strict=True):
+            sums.append(_hash_of(hashes_of_short[start:end]))
         rows = np.concatenate([rows, whole])
-        hashes = np.concatenate([hashes, np.array(sums, dtype=np.uint64)])[
-            np.argsort(rows, kind="stable")
-        ]
-        rows = np.sort(rows, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))]).astype(
-        np.uint64
-    )
-    return hashes, offsets
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
+        hashes = np.concatenate([hashes, np.array(sums, dtype=np.uint64)])[order]
+    return hashes, _offsets(rows, len(texts))
+
+
+def _offsets(rows: NDArray[np.int64], count: int) -> NDArray[np.uint64]:
+    """Where the values of each of `count` rows begin, with the end of the last; `rows` ascend."""
+    ends = np.cumsum(np.bincount(rows, minlength=count))
+    return np.concatenate([[0], ends]).astype(np.uint64)
 
 
 def _compared_words(texts: pl.Series) -> Words:
@@ -331,8 +330,9 @@ def _compared_words(texts: pl.Series) -> Words:
         return words
     rows = np.concatenate([words.row, bare[signs.row]])
     order = np.argsort(rows, kind="stable")
-    found = zip((words.hash, words.length), (signs.hash, signs.length), strict=True)
-    return Words(rows[order], *(np.concatenate(pair)[order] for pair in found))
+    hashes = np.concatenate([words.hash, signs.hash])
+    lengths = np.concatenate([words.length, signs.length])
+    return Words(rows[order], hashes[order], lengths[order])
 
 
 def _hash_of(words: NDArray[np.uint64]) -> np.uint64:

@@ -33,8 +33,11 @@ def distinct_n(texts: Any, n: int) -> float | None:
     """
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 100:
         raise FilterError(f"distinct-n: n is {n!r}, not a whole number from 1 to 100")
-    _, hashes = ngrams(words_of(as_texts(texts).str.to_lowercase(), pattern=LETTERS_AND_DIGITS), n)
-    return len(np.unique(hashes)) / len(hashes) if len(hashes) else None
+    lower_case = as_texts(texts).str.to_lowercase()
+    _, hashes = ngrams(words_of(lower_case, pattern=LETTERS_AND_DIGITS), n)
+    if not len(hashes):
+        return None
+    return len(np.unique(hashes)) / len(hashes)
 
 
 def nearest_neighbours(vectors: Any) -> Nearest | None:

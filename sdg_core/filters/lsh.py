@@ -148,10 +148,12 @@ def _in_open_groups(keys: NDArray[np.uint64], left: Labels, right: Labels) -> ND
     """Which of some pairs, sorted by key, are of groups whose pairs are not all of one component."""
     if not len(keys):
         return np.zeros(0, dtype=np.bool_)
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
+    starts = np.flatnonzero(is_first)
+    sizes = np.diff(np.append(starts, len(keys)))
     low = np.minimum.reduceat(np.minimum(left, right), starts)
     high = np.maximum.reduceat(np.maximum(left, right), starts)
-    return np.repeat(low != high, np.diff(np.append(starts, len(keys))))
+    return np.repeat(low != high, sizes)
 
 
 def _similar(

@@ -75,13 +75,9 @@ def rule_value(rule: QualityRule, texts: Any) -> Values:
         assert rule.language is not None
         values = language_probability(series, rule.language)
     else:
-        expression = _RULES[rule.name](pl.col("text")).cast(pl.Float64)
-        values = (
-            pl.DataFrame({"text": series})
-            .select(expression.alias("value"))["value"]
-            .fill_null(0.0)
-            .to_numpy()
-        )
+        number = _RULES[rule.name](pl.col("text")).cast(pl.Float64)
+        numbers = pl.DataFrame({"text": series}).select(number.alias("value"))["value"]
+        values = numbers.fill_null(0.0).to_numpy()
     return np.where(series.is_null().to_numpy(), np.nan, values)
 
 
@@ -238,7 +234,17 @@ def _repeated(text: pl.Expr, pattern: str) -> pl.Expr:
 
 
 def _any_of(characters: str) -> str:
-    return "[" + "".join(f"\\x{{{ord(character):x}}}" for character in characters) + "]"
+    codes = [f"\\x{{{ord(character):x}}}" for character in characters]
+    return f"[{''.join(codes)}]"
+
+
+def _most(rule_name: str) -> float:
+    """The largest number that a rule can give."""
+    if rule_name == "stop_words":
+        return float(len(STOP_WORDS))
+    if rule_name in _UNBOUNDED:
+        return math.inf
+    return 1.0
 
 
 def _check(rule: QualityRule) -> None:
@@ -251,9 +257,7 @@ def _check(rule: QualityRule) -> None:
         raise FilterError(
             f"quality rule {rule.name!r} has no bound", remedy="give `at_least`, `at_most` or both"
         )
-    most = {"stop_words": float(len(STOP_WORDS))}.get(
-        rule.name, math.inf if rule.name in _UNBOUNDED else 1.0
-    )
+    most = _most(rule.name)
     for bound, value in (("at_least", rule.at_least), ("at_most", rule.at_most)):
         if value is not None and not _between(value, 0, most):
             raise FilterError(

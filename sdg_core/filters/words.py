@@ -6,6 +6,7 @@ Invariant: the words of a text stand together and in order, so that an n-gram is
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,8 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
 
     Memory: 24 bytes a word, and a megabyte, or 20 times the longest text, while it is computed.
     """
-    column = (
-        (texts.fill_null("") + _BETWEEN)
-        .rechunk()
-        .to_arrow(compat_level=pl.CompatLevel.oldest())
-        .cast(pa.large_string())
-    )
+    separated = (texts.fill_null("") + _BETWEEN).rechunk()
+    column = separated.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
     _, offsets, content = column.buffers()
     if content is None or not len(column):
         return Words(
@@ -80,10 +77,10 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
     text = np.frombuffer(content, dtype=np.uint8)
     blocks = np.searchsorted(bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_PER_BATCH))
     edges = np.unique([0, *blocks.tolist(), len(column)])
-    parts = [
-        _words_between(bounds[first : last + 1], text, first=first, pattern=pattern)
-        for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    ]
+    parts = []
+    for first, last in pairwise(edges.tolist()):
+        within = bounds[first : last + 1]
+        parts.append(_words_between(within, text, first=first, pattern=pattern))
     return Words(*(np.concatenate(found) for found in zip(*parts, strict=True)))
 
 
@@ -155,7 +152,8 @@ def _classified(codes: NDArray[Any], pattern: str) -> NDArray[np.uint8]:
     whole = rf"\A(?:{pattern})\z"
     inside = characters.str.contains(whole).to_numpy()
     joins = (characters + characters).str.contains(whole).to_numpy()
-    return np.where(inside, np.where(joins, _YES, _ALONE), _NO).astype(np.uint8)
+    kinds = np.where(joins, _YES, _ALONE)
+    return np.where(inside, kinds, _NO).astype(np.uint8)
 
 
 def _is_first_byte(block: NDArray[np.uint8]) -> NDArray[np.bool_]:

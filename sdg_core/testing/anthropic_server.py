@@ -61,9 +61,9 @@ class AnthropicServer:
         body = orjson.loads(await request.read())
         self.requests.append(body)
         self.headers.append(request.headers)
-        refused = self._refuse_key(request) or _refuse_body(
-            body, request.headers, older=self._older
-        )
+        refused = self._refuse_key(request)
+        if refused is None:
+            refused = _refuse_body(body, request.headers, older=self._older)
         if refused is not None:
             return refused
         fault = self.script.popleft() if self.script else None
@@ -73,7 +73,8 @@ class AnthropicServer:
         if fault is not None and fault.kind == "html":
             return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
         blocks = self._blocks(body)
-        reason = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
+        calls_tools = any(block["type"] == "tool_use" for block in blocks)
+        reason = "tool_use" if calls_tools else "end_turn"
         if fault is not None and fault.kind == "length":
             reason = "max_tokens"
         usage = {
@@ -103,20 +104,14 @@ class AnthropicServer:
 
 def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Text, JSON of the schema that is asked for, or a call of the tool that has to be called."""
-    prompt = "".join(block.get("text", "") for block in body["messages"][-1]["content"])
+    texts = [block.get("text", "") for block in body["messages"][-1]["content"]]
+    prompt = "".join(texts)
     choice = body.get("tool_choice", {})
     if choice.get("type") == "tool":
-        schema = next(
-            tool["input_schema"] for tool in body["tools"] if tool["name"] == choice["name"]
-        )
-        return [
-            {
-                "type": "tool_use",
-                "id": "t1",
-                "name": choice["name"],
-                "input": orjson.loads(json_of(schema, prompt)),
-            }
-        ]
+        schemas = {tool["name"]: tool["input_schema"] for tool in body["tools"]}
+        name = choice["name"]
+        arguments = orjson.loads(json_of(schemas[name], prompt))
+        return [{"type": "tool_use", "id": "t1", "name": name, "input": arguments}]
     wanted = body.get("output_config", {}).get("format")
     if wanted is not None:
         return [{"type": "text", "text": json_of(wanted["schema"], prompt)}]
@@ -137,6 +132,7 @@ def _refuse_body(
     roles = [turn["role"] for turn in body["messages"]]
     blocks = [block for turn in body["messages"] for block in turn["content"]]
     texts = [block["text"] for block in blocks if block["type"] == "text"]
+    has_empty_text = not all(text.strip() for text in texts)
     schema = body.get("output_config", {}).get("format", {}).get("schema")
     known_versions = _VERSIONS[:1] if older else _VERSIONS[:2]
     repeats = any(first == second for first, second in pairwise(roles))
@@ -149,10 +145,12 @@ def _refuse_body(
         "max_tokens: Field required": "max_tokens" not in body,
         "messages: roles must alternate": repeats,
         "messages: first message must use the user role": roles[:1] != ["user"],
-        "messages: text content blocks must be non-empty": any(not t.strip() for t in texts),
+        "messages: text content blocks must be non-empty": has_empty_text,
     }
-    message = next((message for message, wrong in faults.items() if wrong), None)
-    return None if message is None else _error("invalid_request_error", message, status=400)
+    for message, wrong in faults.items():
+        if wrong:
+            return _error("invalid_request_error", message, status=400)
+    return None
 
 
 def _is_open(node: Any) -> bool:

@@ -17,9 +17,10 @@ PNG = small_image(DrawStream(7, "test")).content
 def text_of(message: dict[str, Any]) -> str:
     """The text of a message, whatever else is in it."""
     content = message["content"]
-    if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if part["type"] == "text")
-    return content or ""
+    if not isinstance(content, list):
+        return content or ""
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    return "\n".join(texts)
 
 
 def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
@@ -35,14 +36,14 @@ def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
 def json_of(schema: dict[str, Any], prompt: str) -> str:
     """A value that is a function of the prompt."""
     draws = DrawStream(number_of(prompt), "server")
-    return orjson.dumps(
-        conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")
-    ).decode()
+    value = conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")
+    return orjson.dumps(value).decode()
 
 
 def number_of(text: str) -> int:
     """A number that is a function of a text."""
-    return int.from_bytes(hashlib.blake2b(text.encode()).digest(), "little")
+    digest = hashlib.blake2b(text.encode()).digest()
+    return int.from_bytes(digest, "little")
 
 
 def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +52,8 @@ def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
     for index, text in enumerate(body["input"]):
         vector: Any = unit_vector(number_of(text), body.get("dimensions", 8))
         if body.get("encoding_format") == "base64":
-            vector = base64.b64encode(np.array(vector, dtype="<f4").tobytes()).decode()
+            content = np.array(vector, dtype="<f4").tobytes()
+            vector = base64.b64encode(content).decode()
         rows.append({"object": "embedding", "index": index, "embedding": vector})
     return {
         "data": rows[::-1],

@@ -35,11 +35,10 @@ class Fault:
 
 def limited(retry_after: str | None = None) -> Fault:
     """A 429, with that value of Retry-After."""
-    return Fault(
-        "limited",
-        headers={} if retry_after is None else {"Retry-After": retry_after},
-        message="slow down",
-    )
+    headers = {}
+    if retry_after is not None:
+        headers["Retry-After"] = retry_after
+    return Fault("limited", headers=headers, message="slow down")
 
 
 def status(

@@ -203,8 +203,9 @@ class ModelServer:
         prompt = text_of(body["messages"][-1])
         text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
         message = self._message(body) or {"role": "assistant", "content": text}
-        prompt_tokens = sum(len(text_of(message).split()) for message in body["messages"])
-        self.billed.update(prompt_tokens=prompt_tokens, completion_tokens=len(text.split()))
+        prompt_tokens = sum(len(text_of(each).split()) for each in body["messages"])
+        completion_tokens = len(text.split())
+        self.billed.update(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",
@@ -212,8 +213,8 @@ class ModelServer:
             "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
             "usage": {
                 "prompt_tokens": prompt_tokens,
-                "completion_tokens": len(text.split()),
-                "total_tokens": prompt_tokens + len(text.split()),
+                "completion_tokens": completion_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
                 "prompt_tokens_details": {"cached_tokens": 1},
                 "completion_tokens_details": {"reasoning_tokens": 2},
             },

@@ -15,7 +15,11 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
     compile_schema(schema)  # a schema that is none is refused here
 
     def judge(values: Sequence[Any]) -> list[Verdict]:
-        return [_verdict(list(_faults(value))) for value in values]
+        verdicts = []
+        for value in values:
+            faults = _faults(value)
+            verdicts.append({"is_valid": not faults, "errors": faults})
+        return verdicts
 
     def _faults(value: Any) -> list[dict[str, str]]:
         if isinstance(value, str):
@@ -34,11 +38,9 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
     return judge
 
 
-def _verdict(faults: list[dict[str, str]]) -> Verdict:
-    return {"is_valid": not faults, "errors": faults}
-
-
 def _path(parts: Sequence[str | int]) -> str:
     """`items[0].name`; empty for the document itself."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".")

@@ -45,6 +45,7 @@ def validate_targets(
     verdicts = []
     for place in range(len(rows)):
         of_row = given[place :: len(rows)]
-        is_valid = all(verdict[IS_VALID] for verdict in of_row)
-        verdicts.append({IS_VALID: is_valid, **dict(zip(targets, of_row, strict=True))})
+        verdict: Verdict = {IS_VALID: all(each[IS_VALID] for each in of_row)}
+        verdict.update(zip(targets, of_row, strict=True))
+        verdicts.append(verdict)
     return verdicts

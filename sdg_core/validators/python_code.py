@@ -99,13 +99,13 @@ def _run(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ValidatorError(f"ruff: {error}") from error
         if done.returncode != 0:
-            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise ValidatorError(
-                f"ruff ended with status {done.returncode}: {reason[-1] if reason else 'no reason given'}"
-            )
+            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else "no reason given"
+            raise ValidatorError(f"ruff ended with status {done.returncode}: {reason}")
         found: list[list[dict[str, Any]]] = [[] for _ in texts]
         for item in orjson.loads(done.stdout):
-            found[int(Path(item["filename"]).stem)].append(item)
+            number = int(Path(item["filename"]).stem)
+            found[number].append(item)
         return found
 
 
@@ -133,20 +133,23 @@ def _verdict(text: str | None, found: Sequence[dict[str, Any]]) -> Verdict:
 
 
 def _of(messages: list[dict[str, Any]], *, statements: int) -> Verdict:
-    messages = sorted(
-        messages, key=lambda m: (_SEVERITIES.index(m["type"]), m["line"], m["column"])
-    )
+    messages = sorted(messages, key=_worst_first)
     counts = Counter(message["type"] for message in messages)
-    lost = 5 * counts["error"] + counts["warning"] + counts["refactor"] + counts["convention"]
     severity = messages[0]["type"] if messages else "none"
+    score = 0.0
+    if not counts["fatal"]:
+        lost = 5 * counts["error"] + counts["warning"] + counts["refactor"] + counts["convention"]
+        score = max(0.0, 10.0 - 10.0 * lost / max(1, statements))
     return {
         "is_valid": severity not in _INVALID,
-        "python_linter_score": 0.0
-        if counts["fatal"]
-        else max(0.0, 10.0 - 10.0 * lost / max(1, statements)),
+        "python_linter_score": score,
         "python_linter_severity": severity,
         "python_linter_messages": messages,
     }
+
+
+def _worst_first(message: dict[str, Any]) -> tuple[int, int, int]:
+    return _SEVERITIES.index(message["type"]), message["line"], message["column"]
 
 
 def _message(kind: str, symbol: str, line: int, column: int, message: str) -> dict[str, Any]:
@@ -159,16 +162,16 @@ def _kind(code: str | None) -> str:
         return "fatal"
     if code.startswith("E9"):
         return "error"
-    prefix = "".join(letter for letter in code if letter.isalpha() and letter.isupper())
-    return _TYPES.get(prefix, "warning")
+    capitals = [letter for letter in code if letter.isalpha() and letter.isupper()]
+    return _TYPES.get("".join(capitals), "warning")
 
 
 def _statements(text: str) -> int:
     """Statements in a text, 0 where this Python cannot read it."""
-    warnings.filterwarnings(
-        "ignore", module=_UNPARSED
-    )  # what the parser thinks of escapes is not ours to print
+    # what the parser thinks of escapes is not ours to print
+    warnings.filterwarnings("ignore", module=_UNPARSED)
     try:
-        return sum(isinstance(node, ast.stmt) for node in ast.walk(parse_python(text, _UNPARSED)))
+        nodes = ast.walk(parse_python(text, _UNPARSED))
+        return sum(isinstance(node, ast.stmt) for node in nodes)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return 0

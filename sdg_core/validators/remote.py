@@ -65,7 +65,7 @@ class RemoteValidator:
                 return await self._post(body)
             except _RetryableError as error:
                 if attempt == params.max_retries:
-                    tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
+                    tries = "1 try" if attempt == 0 else f"{attempt + 1} tries"
                     raise ValidatorError(
                         f"{params.endpoint_url}: {error} (after {tries})"
                     ) from error

@@ -47,21 +47,17 @@ def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> lis
 
 
 def _coerced(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
-    if (
-        not isinstance(answer, Mapping)
-        or not isinstance(answer.get(IS_VALID), bool | None)
-        or IS_VALID not in answer
-    ):
+    is_verdict = isinstance(answer, Mapping) and IS_VALID in answer
+    if not is_verdict or not isinstance(answer[IS_VALID], bool | None):
         raise ValidatorError(f"{who} answered without a true or false {IS_VALID!r}")
     names = [field.name for field in verdict]
     try:
         if names == [IS_VALID, DETAILS] and DETAILS not in answer:
             rest = {key: value for key, value in answer.items() if key != IS_VALID}
-            return {
-                IS_VALID: answer[IS_VALID],
-                DETAILS: orjson.dumps(rest, default=str).decode() if rest else None,
-            }
-        return dict(conform({name: answer.get(name) for name in names}, verdict))
+            details = orjson.dumps(rest, default=str).decode() if rest else None
+            return {IS_VALID: answer[IS_VALID], DETAILS: details}
+        fields = {name: answer.get(name) for name in names}
+        return dict(conform(fields, verdict))
     except (ValueError, TypeError) as error:
         raise ValidatorError(
             f"{who} answered what does not fit its output_schema: {error}"

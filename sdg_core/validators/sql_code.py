@@ -23,30 +23,31 @@ def sql_judge(code_lang: str) -> Validator:
     dialect = _DIALECTS.get(name, name)
 
     def judge(values: Sequence[Any]) -> list[Verdict]:
-        return [_verdict(_fault(as_text(value), dialect)) for value in values]
+        verdicts = []
+        for value in values:
+            fault = _fault(as_text(value), dialect)
+            verdicts.append({"is_valid": fault is None, "error_messages": fault or ""})
+        return verdicts
 
     return judge
-
-
-def _verdict(fault: str | None) -> Verdict:
-    return {"is_valid": fault is None, "error_messages": fault or ""}
 
 
 def _fault(text: str | None, dialect: str) -> str | None:
     if text is None:
         return "there is no text"
     try:
-        statements = [
-            statement for statement in sqlglot.parse(text, dialect=dialect) if statement is not None
-        ]
+        parsed = sqlglot.parse(text, dialect=dialect)
     except SqlglotError as error:
         return _readable(str(error))
     except RecursionError:
         return "nested too deeply to be parsed"
+    statements = [statement for statement in parsed if statement is not None]
     if not statements:
         return "there is no statement"
-    strays = [statement for statement in statements if isinstance(statement, _NO_STATEMENT)]
-    return f"{strays[0].sql(dialect)[:60]!r} is not a statement" if strays else None
+    for statement in statements:
+        if isinstance(statement, _NO_STATEMENT):
+            return f"{statement.sql(dialect)[:60]!r} is not a statement"
+    return None
 
 
 def _readable(message: str) -> str:
