@@ -32,8 +32,9 @@ from sdg_core.store.row_groups import damage_errors, read_parquet_metadata, with
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000
-_FORMULA = r"\A[=+\-@\t\r]"
-_NUMBER = r"\A[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
+_FORMULA = r"\A(?:[\t\r]|[\s\p{C}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
+"""What spreadsheets take for the beginning of a formula, also in full width; some pass over what is invisible before it."""
+_NUMBER = r"\A *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
 Write = Callable[[pa.RecordBatch], None]
 
 

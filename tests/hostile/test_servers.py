@@ -368,6 +368,12 @@ def test_pictures(content: bytes) -> None:
         SVG[:30],
         b"GIF89a....",
         b"RIFF1234WAVE",
+        b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82",
+        PNG[:40] + b"IEND\xaeB`\x82",
+        b"\0\0\0\x18ftypmp42" + b"\0" * 64,
+        b"soo ftyp of error",
+        b'<?xml version="1.0"?><html><svg width="1"></svg></html>',
+        b"<svg ></svg><html></html>",
         b"%PDF-1.7",
     ],
 )

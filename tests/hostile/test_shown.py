@@ -88,12 +88,17 @@ def test_formulas_in_csv(tmp_path: Path, defuse: bool) -> None:
         "-1e3",
         "@SUM(A1)",
         "\t=1",
+        " =1",
+        "\n=1",
+        "\u200b\u202e=1",
+        "\uff1dcmd|x",
+        " -2",
         "a=b",
         None,
         "",
         "- item",
     ]
-    table = pa.table({"=head": texts, "n": range(-5, 5)})
+    table = pa.table({"=head": texts, "n": range(-5, 10)})
     pq.write_table(table, tmp_path / "part.parquet")
     export_rows(
         [tmp_path / "part.parquet"], table.schema, tmp_path / "out.csv", defuse_formulas=defuse
@@ -108,11 +113,16 @@ def test_formulas_in_csv(tmp_path: Path, defuse: bool) -> None:
         "-1e3",
         "'@SUM(A1)",
         "'\t=1",
+        "' =1",
+        "'\n=1",
+        "'\u200b\u202e=1",
+        "'\uff1dcmd|x",
+        " -2",
         "a=b",
         "",
         "",
         "'- item",
     ]
     assert [row[0] for row in rows] == (wanted if defuse else [text or "" for text in texts])
-    assert [row[1] for row in rows] == [str(n) for n in range(-5, 5)]
+    assert [row[1] for row in rows] == [str(n) for n in range(-5, 10)]
     assert head[0] == ("'=head" if defuse else "=head")

@@ -8,6 +8,7 @@ endpoint itself.
 import errno
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -139,20 +140,28 @@ _STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "WebP": lambda content: content[:4] == b"RIFF" and content[8:12] == b"WEBP",
     "BMP": lambda content: content.startswith(b"BM"),
     "TIFF": lambda content: content.startswith((b"II*\0", b"MM\0*")),
-    "AVIF or HEIF": lambda content: content[4:8] == b"ftyp",
+    "AVIF or HEIF": lambda content: content[4:8] == b"ftyp" and content[8:12] in _BRANDS,
     "JPEG XL": lambda content: content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")),
-    "SVG": lambda content: (
-        content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5] in (b"<svg ", b"<?xml") and b"<svg" in content
-    ),
+    "SVG": lambda content: _BEFORE_SVG.match(content) is not None,
 }
-_END_OF_PNG = b"IEND\xaeB`\x82"
+_BRANDS = frozenset(
+    (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+)
+"""Those of images; films have the same container."""
+_BEFORE_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|<\?[^>]{0,999}>|<!--(?:(?!-->).){0,9999}-->|<!DOCTYPE svg[^>\[]{0,999}>){0,99}<svg[\s>]",
+    re.DOTALL,
+)
+"""An SVG image as a whole: a page with one in it begins with another element."""
+_PNG_HEADER = b"\0\0\0\rIHDR"
+_CHUNK_OVERHEAD = 12
 
 
 def _is_whole(kind: str, content: bytes) -> bool:
     """Whether an image has its end, for kinds that say so; padding behind the end does no harm."""
     match kind:
         case "PNG":
-            return _END_OF_PNG in content
+            return _is_whole_png(content)
         case "JPEG":
             return b"\xff\xd9" in content[-1024:]
         case "GIF":
@@ -162,9 +171,24 @@ def _is_whole(kind: str, content: bytes) -> bool:
         case "BMP":
             return len(content) >= int.from_bytes(content[2:6], "little")
         case "SVG":
-            return b"</svg>" in content
+            return content.rstrip().endswith((b"</svg>", b"-->"))
         case _:
             return True
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Whether its chunks lead from the header over data to the end."""
+    place = 8
+    if content[place : place + len(_PNG_HEADER)] != _PNG_HEADER:
+        return False
+    has_data = False
+    while place + _CHUNK_OVERHEAD <= len(content):
+        kind = content[place + 4 : place + 8]
+        if kind == b"IEND":
+            return has_data
+        has_data = has_data or kind == b"IDAT"
+        place += _CHUNK_OVERHEAD + int.from_bytes(content[place : place + 4], "big")
+    return False
 
 
 def _is_address(host: str) -> bool:
