@@ -135,13 +135,12 @@ def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: RunCo
 
 @contextmanager
 def _checkpoint_of_failure(checkpointer: Checkpointer, models: ModelPool) -> Iterator[None]:
-    """Take checkpointer if the block fails."""
+    """Take a checkpoint if the block fails."""
     try:
         yield
     except BaseException:
-        with suppress(
-            StoreError
-        ):  # the files are the truth, and the reason for stopping matters more
+        # The files are the truth, and the reason for stopping matters more.
+        with suppress(StoreError):
             checkpointer.take(models.spending)
         raise
 
