@@ -350,7 +350,10 @@ WEBP = b"RIFF" + (20).to_bytes(4, "little") + b"WEBP" + b"x" * 16
 SVG = b'<?xml version="1.0"?><svg xmlns="x"></svg>\n'
 
 
-@pytest.mark.parametrize("content", [PNG, JPEG, WEBP, SVG, b"GIF89a....;", JPEG + b"\0" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [PNG, JPEG, WEBP, SVG, b" \n" * 500 + SVG, b"GIF89a....;", JPEG + b"\0" * 9],
+)
 def test_pictures(content: bytes) -> None:
     check_content(content, where="x")
 

@@ -133,6 +133,15 @@ def check_content(content: bytes, *, where: str) -> None:
         )
 
 
+_BRANDS = frozenset(
+    (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+)
+"""Those of images; videos have the same container."""
+_BEFORE_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s++|<\?[^>]{0,999}>|<!--(?:(?!-->).){0,9999}-->|<!DOCTYPE svg[^>\[]{0,999}>){0,99}<svg[\s>]",
+    re.DOTALL,
+)
+"""An SVG image as a whole: a page with one in it begins with another element."""
 _STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "PNG": lambda content: content.startswith(b"\x89PNG\r\n\x1a\n"),
     "JPEG": lambda content: content.startswith(b"\xff\xd8\xff"),
@@ -144,15 +153,6 @@ _STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "JPEG XL": lambda content: content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")),
     "SVG": lambda content: _BEFORE_SVG.match(content) is not None,
 }
-_BRANDS = frozenset(
-    (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-)
-"""Those of images; films have the same container."""
-_BEFORE_SVG = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\s|<\?[^>]{0,999}>|<!--(?:(?!-->).){0,9999}-->|<!DOCTYPE svg[^>\[]{0,999}>){0,99}<svg[\s>]",
-    re.DOTALL,
-)
-"""An SVG image as a whole: a page with one in it begins with another element."""
 _PNG_HEADER = b"\0\0\0\rIHDR"
 _CHUNK_OVERHEAD = 12
 
