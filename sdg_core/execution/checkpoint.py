@@ -96,20 +96,27 @@ class Checkpointer:
             await sleep(random.uniform(0.5, 1.5) * INDEX_EVERY)
             indexing = asyncio.ensure_future(asyncio.to_thread(self._index_for_all))
             try:
-                await asyncio.shield(indexing)
+                problem = await asyncio.shield(indexing)
             except asyncio.CancelledError:
                 await asyncio.wait([indexing])  # so that nothing is written after the run
+                indexing.result()
                 raise
-            except (StoreError, LedgerError) as error:
-                # Files are the truth; the index only saves the next run the trouble of opening them.
-                observer(Notice(f"the index of row-group files could not be written: {error}"))
+            if problem is not None:
+                observer(Notice(f"the index of row-group files could not be written: {problem}"))
 
-    def _index_for_all(self) -> None:
-        """Write the index, unless it is another run's turn."""
-        mine, _ = self._turns.take([INDEX])
-        if mine:
-            self._turn = mine[0]
-            self._index()
+    def _index_for_all(self) -> str | None:
+        """Write the index, unless it is another run's turn. Returns why it could not be written.
+
+        Files are the truth; the index only saves the next run the trouble of opening them.
+        """
+        try:
+            mine, _ = self._turns.take([INDEX])
+            if mine:
+                self._turn = mine[0]
+                self._index()
+        except (StoreError, LedgerError) as error:
+            return str(error)
+        return None
 
     def _release(self, observer: Observer) -> None:
         """Let others have the turn at once; above all those that want the whole version."""

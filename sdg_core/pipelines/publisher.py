@@ -7,6 +7,7 @@ published without it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ TICK = 0.005
 """Seconds that a finished partition waits for company."""
 PARALLEL = 2
 """Groups that are written at once."""
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,12 @@ class Publisher:
 
         Raises StoreError, ClaimLostError, LedgerError.
         """
-        await asyncio.shield(self._groups.submit(partition))
+        publishing = asyncio.ensure_future(self._groups.submit(partition))
+        try:
+            await asyncio.shield(publishing)
+        except asyncio.CancelledError:
+            publishing.add_done_callback(_warn_if_failed)  # `drain` waits for it
+            raise
 
     async def drain(self) -> None:
         """Wait until everything that was finished is published, or has failed."""
@@ -158,3 +167,10 @@ class Publisher:
         write_together(files, commit_guard=lambda: self._held.commit_guard(*units, release=True))
         if self._cells is not None:
             self._cells.forget([one.partition.results for one in built])
+
+
+def _warn_if_failed(publishing: "asyncio.Future[None]") -> None:
+    """Nobody waits any more for a partition whose run ends, but people should know why it is missing."""
+    error = None if publishing.cancelled() else publishing.exception()
+    if error is not None:
+        _LOG.warning("a partition that was finished could not be published: %s", error)

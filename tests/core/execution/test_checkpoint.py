@@ -1,9 +1,12 @@
 """The index of row-group files is written while a run goes on, so that a run after a killed one opens few files."""
 
 import asyncio
-from collections.abc import Iterator
+import gc
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +14,9 @@ from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ClaimedError
 from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
+from sdg_core.ledger import sqlite
 from sdg_core.ledger.claims import STOCK, WHOLE, Claims
-from sdg_core.ledger.database import Ledger, open_ledger
+from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger
 from sdg_core.models.spending import Spending
 from sdg_core.store.footer_index import find_files
 from tests.support.sdg import category, dataset_config, open_dataset, snapshot
@@ -146,3 +150,39 @@ async def test_nothing_is_written_once_the_run_is_over(
     assert snapshot(Path(str(version.directory))) == after and not list(
         Path(str(version.directory)).glob(".tmp*")
     )
+
+
+async def test_a_ledger_that_is_locked_while_the_run_ends_loses_no_exception(
+    dataset: api.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may stand still inside a transaction, and the attempt to write the index wait for it."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.3)
+    never_retrieved: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, found: never_retrieved.append(found)
+    )
+    with (
+        closing(open_ledger(None, root=tmp_path / "data")) as ledger,
+        closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as other,
+    ):
+        index = checkpointer(dataset, ledger)
+        attempted = asyncio.Event()
+        take = index._turns.take
+
+        def take_when_seen(units: Sequence[str]) -> Any:
+            loop.call_soon_threadsafe(attempted.set)
+            return take(units)
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(index._turns, "take", take_when_seen)
+        other.execute("BEGIN IMMEDIATE")
+
+        async def sleep(seconds: float) -> None:
+            """No time passes."""
+
+        async with index.kept(sleep=sleep, observer=lambda event: None):
+            await attempted.wait()
+    del index
+    gc.collect()
+    await asyncio.sleep(0)
+    assert never_retrieved == []
