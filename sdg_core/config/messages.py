@@ -111,6 +111,8 @@ _OF_SERVERS = frozenset(
 )
 """Parameters that servers have and files hand on as they are."""
 _MAX_SHOWN_KEYS = 12
+_MAX_SUGGESTION = 60
+"""Characters of a name that is worth suggesting."""
 _SECTIONS = ("model_providers", "model_configs", "run", "seed_config")
 
 
@@ -333,7 +335,9 @@ def _valid_name(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     name = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")
-    return f"; as in {name}" if name else ""
+    if not name or len(name) > _MAX_SUGGESTION:
+        return ""
+    return f"; as in {name}"
 
 
 def _quoted(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.profiling.model import Tokens
 from sdg_core.profiling.samples import plain
 from sdg_core.profiling.tokens import measure_tokens
@@ -67,7 +68,7 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
         if not rows:
             break
         content = pl.element().struct.field("content").cast(pl.String)
-        text = pl.col(column).list.eval(content).list.join("\n", ignore_nulls=True)
+        text = exact_column(column).list.eval(content).list.join("\n", ignore_nulls=True)
         measured = measure_tokens(frame, text, rows=rows, mean_length=4_000)
         if measured is not None:
             tokens[column] = measured

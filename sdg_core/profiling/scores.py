@@ -8,6 +8,7 @@ import polars as pl
 
 from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
 from sdg_core.config.replies import Score
+from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
 from sdg_core.profiling.counting import MAX_TEXT_LENGTH, count_texts, shown, value_counts
 from sdg_core.profiling.measure import ROW, collected, rows_at
@@ -47,7 +48,7 @@ def seed_scores(
         return ()
     counts = []
     for place, name in enumerate(judged):
-        score = pl.col(column).struct.field(name).struct.field("score")
+        score = exact_column(column).struct.field(name).struct.field("score")
         counts.append(score.n_unique().alias(str(place)))
     counted = collected(frame.select(counts))
     if max(counted.row(0)) > _MAX_OPTIONS:
@@ -68,7 +69,7 @@ def _score_profile(
     frame: pl.LazyFrame, column: str, score: "Score | SeedScore", *, rows: int
 ) -> ScoreProfile:
     """How often each option was given, and reasons for the lowest, the highest and one in between."""
-    judged = pl.col(column).struct.field(score.name)
+    judged = exact_column(column).struct.field(score.name)
     given = frame.with_row_index(ROW).select(
         pl.col(ROW),
         judged.struct.field("score").alias("score"),
@@ -111,7 +112,7 @@ def _examples(
     wanted = list(firsts)
     if len(firsts) > _EXAMPLES:
         wanted = [firsts[0], firsts[len(firsts) // 2], firsts[-1]]
-    in_order = rows_at(frame.select(column), wanted)
+    in_order = rows_at(frame.select(exact_column(column)), wanted)
     cells = dict(zip(sorted(wanted), in_order, strict=True))
     examples = []
     for number in wanted:
@@ -123,7 +124,7 @@ def _examples(
 
 def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
     """How many values a validator found valid, and why it did not find the others so."""
-    value = pl.col(column.name)
+    value = exact_column(column.name)
     fields = _fields(data_type)
     targets = [name for name in column.target_columns if isinstance(fields.get(name), pl.Struct)]
     valid = value.struct.field(IS_VALID)

@@ -16,6 +16,7 @@ from sdg_core.config.columns import (
 )
 from sdg_core.config.samplers import CategoryParams, DatetimeParams, TimedeltaParams
 from sdg_core.plan.sampling.datetimes import chrono_format
+from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.profiling.counting import count_values, value_counts
 from sdg_core.profiling.measure import Limits, Measured, collected, measure
 from sdg_core.profiling.model import (
@@ -90,7 +91,7 @@ def expected_shares(column: Column) -> dict[str, float] | None:
 
 def _parts(frame: pl.LazyFrame, column: Described, data_type: pl.DataType) -> list[Part]:
     """What of a column is measured, besides what only its kind has."""
-    value = pl.col(column.name)
+    value = exact_column(column.name)
     match column.column:
         case LlmJudgeColumn() | ValidationColumn():
             return [Part(column.name, value, data_type, "other")]
@@ -165,7 +166,7 @@ def _without_skipped(
     skip = getattr(column.column, "skip", None)
     if profile.duplicates is None or skip is None or not isinstance(skip.value, str):
         return profile
-    is_skipped = pl.col(column.name) == skip.value
+    is_skipped = exact_column(column.name) == skip.value
     skipped = int(collected(frame.select(is_skipped.sum())).item() or 0)
     repeats = max(0, skipped - 1)
     duplicates = max(0, profile.duplicates - repeats)

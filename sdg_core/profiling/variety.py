@@ -17,6 +17,7 @@ from sdg_core.config.columns import EmbeddingColumn, SamplerColumn
 from sdg_core.errors import FilterError
 from sdg_core.filters.deduplicate import duplicates_by
 from sdg_core.filters.diversity import distinct_n, nearest_neighbours
+from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.profiling.measure import ROW, collected
 from sdg_core.profiling.model import ColumnProfile
 from sdg_core.profiling.table import Described
@@ -134,8 +135,10 @@ def sample_column(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl
     Texts are copied: they would keep alive the memory of those around them, which is the whole column.
     """
     step = -(-rows // most)
-    chosen = frame.select(name).with_row_index(ROW).filter(pl.col(ROW) % step == 0).select(name)
+    column = exact_column(name)
+    chosen = frame.select(column).with_row_index(ROW).filter(pl.col(ROW) % step == 0)
+    chosen = chosen.select(column)
     if frame.collect_schema()[name] == pl.String:
-        copied = pl.concat_str([name, pl.lit("")])
+        copied = pl.concat_str([column, pl.lit("")])
         chosen = chosen.select(copied.alias(name))
     return collected(chosen)[name]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from sdg_core.config.seeds import TextFileKeys
 from sdg_core.errors import SeedError
 from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.seeds.base import Rows, SeedReader, gather
 from sdg_core.seeds.columns import plain_schema
 from sdg_core.seeds.files import SeedFile
@@ -122,7 +123,7 @@ class ConcatReader(SeedReader):
             if only_nulls and frame.schema[name] != data_type:
                 columns.append(pl.lit(None, dtype=data_type).alias(name))
             else:
-                columns.append(pl.col(name))
+                columns.append(exact_column(name))
         return frame.select(columns)
 
 

@@ -102,7 +102,7 @@ class WhereReader(SeedReader):
         for start in range(0, total, BATCH_ROWS):
             stop = min(start + BATCH_ROWS, total)
             frame = self._source.read(np.arange(start, stop, dtype=np.int64))
-            for place, row in enumerate(frame.select(names).iter_rows(named=True)):
+            for place, row in enumerate(frame[[*names]].iter_rows(named=True)):
                 yield self._is_true(row, start + place)
 
     def _is_true(self, row: Mapping[str, object], number: int) -> bool:

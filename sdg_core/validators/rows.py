@@ -32,7 +32,7 @@ def judge_by_function(
     extra = [
         column for column in answer.columns if column not in frame.columns or column == IS_VALID
     ]
-    return verdicts(answer.select(extra).to_dicts(), who=name, verdict=verdict)
+    return verdicts(answer[extra].to_dicts(), who=name, verdict=verdict)
 
 
 def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> list[Outcome]:
