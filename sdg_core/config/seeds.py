@@ -16,7 +16,20 @@ from sdg_core.config.base import (
     PositiveInt,
 )
 
-FilePath = Annotated[NonEmptyStr, AfterValidator(file_path)]
+
+def _no_addresses(given: Any) -> Any:
+    """Before one path or a list of them is told apart, so that a mistake is one message, without the value."""
+    for path in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(path, str):
+            file_path(path)
+    return given
+
+
+FilePath = Annotated[NonEmptyStr, BeforeValidator(_no_addresses)]
+FilePaths = Annotated[
+    NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)],
+    BeforeValidator(_no_addresses),
+]
 
 
 class TextFileKeys(ConfigModel):
@@ -40,7 +53,7 @@ class LocalSeedSource(TextFileKeys):
     """
 
     seed_type: Literal["local"] = "local"
-    path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)]
+    path: FilePaths
     upstream_asset: NonEmptyStr | None = None
 
 

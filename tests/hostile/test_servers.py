@@ -24,6 +24,7 @@ from sdg_core.config.sources import HubSources
 from sdg_core.config.tools import HttpMcpProvider
 from sdg_core.config.validators import RemoteParams
 from sdg_core.errors import (
+    ConfigError,
     HubError,
     LedgerError,
     ModelError,
@@ -465,6 +466,15 @@ def test_no_address_in_a_file_holds_a_secret(url: str) -> None:
         with pytest.raises(ValidationError) as caught:
             made()
         assert not [problem for problem in caught.value.errors() if "hunter22" in problem["msg"]]
+
+
+@pytest.mark.parametrize("path", ["s3://k:hunter22@b/x.csv", ["a.csv", "https://u:hunter22@h/x"]])
+def test_an_address_in_place_of_a_path_is_not_repeated(path: Any, tmp_path: Path) -> None:
+    source = {"seed_type": "local", "path": path}
+    config = dataset_config(category("plan", "a")) | {"seed_config": {"source": source}}
+    with pytest.raises(ConfigError, match="not a path of files here") as caught:
+        api.open_dataset(config, root=tmp_path)
+    assert "hunter22" not in str(caught.value)
 
 
 def test_an_at_sign_in_a_password_of_a_database_is_not_taken_for_a_host(tmp_path: Path) -> None:
