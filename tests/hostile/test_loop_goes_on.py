@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from sdg_core import api
 from sdg_core.api import pipelines
+from sdg_core.config.models import ModelProvider
 from sdg_core.models.providers import openai
+from sdg_core.models.providers.http import HttpSender
 from sdg_core.models.providers.openai_wire import decode_reply
 from sdg_core.models.types import ChatResponse
 from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.plan.templates import isolated
 from sdg_core.plan.templates.render import Template
+from sdg_core.redaction import Redaction
 from sdg_core.testing import ModelServer
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import category, dataset_config
@@ -130,3 +135,28 @@ async def test_long_answers_are_decoded_apart(
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
     assert summary.remaining == 0
     assert len(decoded) == 2 and min(decoded) >= 1_000_000
+
+
+async def test_long_images_are_searched_for_secrets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    image = b"\x89PNG\r\n\x1a\n" + bytes(2**20)
+
+    def body(self: Redaction, content: bytes) -> bytes:
+        answered = threading.Event()
+        loop.call_soon_threadsafe(answered.set)
+        assert answered.wait(PATIENCE), "the loop stood still"
+        return content
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=image, content_type="image/png")
+
+    app = web.Application()
+    app.router.add_get("/image.png", answer)
+    async with TestServer(app) as server:
+        base = server.make_url("/v1")
+        provider = ModelProvider(name="p", endpoint=str(base))
+        sender = HttpSender(provider, base, headers={}, api_key="sk-0123456789abcdef")
+        monkeypatch.setattr(Redaction, "body", body)
+        address = str(server.make_url("/image.png"))
+        assert await sender.fetch(address, model="m", timeout=PATIENCE) == (image, "image/png")
+        await sender.aclose()

@@ -24,6 +24,7 @@ from sdg_core.models.secrets import secret
 from sdg_core.models.types import Tool
 from sdg_core.plan.foreign import dump_exactly, read_json
 from sdg_core.redaction import Redaction
+from sdg_core.system.bounded_body import work_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,7 +97,8 @@ class McpServer:
             return await _call(client, name, arguments, timeout=timeout)
 
         result = await self._with_session(call)
-        return ToolResult(self._redaction.reply(result.text), result.failed)
+        text = await work_on(result.text, self._redaction.reply)
+        return ToolResult(text, result.failed)
 
     async def aclose(self) -> None:
         """End the connection, and the process if there is one; a later call opens it again."""

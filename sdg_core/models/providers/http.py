@@ -7,7 +7,6 @@ Invariant: whatever goes wrong leaves as a ModelError, and no error text, repr o
 causes of the HTTP library, which carry request headers, are not chained.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,13 +23,11 @@ from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
 from sdg_core.models.providers.images import PublicResolver, check_address
 from sdg_core.plan.variables import is_this_machine
-from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
+from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded, work_on
 
 _CHECK_TIMEOUT = 10.0
 _HEADER_BYTES = 2**16
 """What one header of an answer may have: gateways put policies and traces there, beyond the 8 KB that aiohttp allows."""
-_LONG_BODY = 2**18
-"""Bytes of an answer above which it is decoded in a thread: 64 MiB are possible, and take seconds."""
 
 Decoded = TypeVar("Decoded")
 
@@ -120,7 +117,7 @@ class HttpSender:
                 error, caller=self.caller, model=model, timeout=timeout
             ) from None
 
-        def read() -> Decoded:
+        def read(content: bytes) -> Decoded:
             if not 200 <= status < 300:
                 now = self._wall_clock()
                 raise error_from_status(
@@ -137,7 +134,7 @@ class HttpSender:
                     f"{self.caller.where(model)} answered with what cannot be used: {reason}"
                 ) from None
 
-        return read() if len(content) <= _LONG_BODY else await asyncio.to_thread(read)
+        return await work_on(content, read)
 
     async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
         """The content at a URL that a server answered with, and its media type. The key is not sent.
@@ -154,7 +151,7 @@ class HttpSender:
             async with session.get(
                 address, timeout=limit, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
             ) as response:
-                content = self.caller.redaction.body(await read_bounded(response.content))
+                content = await read_bounded(response.content)
                 status = response.status
                 media_type = response.content_type
         except BodyTooLargeError as error:
@@ -169,7 +166,7 @@ class HttpSender:
             raise TransientModelError(
                 f"the image that model {model!r} made could not be fetched: {status}"
             )
-        return content, media_type
+        return await work_on(content, self.caller.redaction.body), media_type
 
     async def check(self, path: str = "models") -> None:
         """GET of a cheap route: any answer but 401 and 403 shows a live server, as some lack the route."""
