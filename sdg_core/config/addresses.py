@@ -57,11 +57,10 @@ def validator_address(text: str) -> str:
     return web_address(text, what="the URL")
 
 
-def file_path(text: str) -> str:
-    """A path of files, which is no address of a server. Raises ValueError."""
+def check_file_path(text: str) -> None:
+    """Raise ValueError for a path that is the address of a server."""
     scheme = re.match(r"([a-z][a-z0-9+.-]+)://", text, re.IGNORECASE)
     if scheme is not None:
         raise ValueError(
             f"path is an address ({scheme[1]}://...), not a path of files here; download the files first"
         )
-    return text

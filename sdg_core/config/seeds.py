@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from sdg_core.config.addresses import file_path, hub_address
+from sdg_core.config.addresses import check_file_path, hub_address
 from sdg_core.config.base import (
     Bool,
     ConfigModel,
@@ -21,7 +21,7 @@ def _no_addresses(given: Any) -> Any:
     """Before one path or a list of them is told apart, so that a mistake is one message, without the value."""
     for path in given if isinstance(given, list | tuple) else [given]:
         if isinstance(path, str):
-            file_path(path)
+            check_file_path(path)
     return given
 
 

@@ -30,7 +30,7 @@ from sdg_core.pipelines.store import PartitionFooter, PipelineLayout, SourcesLay
 from sdg_core.pipelines.tasks import source_range
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.metadata import count_run, metadata_or_none, note_earlier_versions
-from sdg_core.store.spending import PaidReply, Spent, follow_carried, priced
+from sdg_core.store.spending import PaidReply, Spent, carried_from, follow_carried, priced
 from sdg_core.store.versions import Version
 
 
@@ -115,16 +115,9 @@ def _earlier(
     def look(name: str) -> tuple[Spent, set[str]]:
         earlier = layout.version(name)
         there = footers_in(earlier)
-        return _spent(earlier, there, models, replies), _carried_from(there)
+        return _spent(earlier, there, models, replies), carried_from(there)
 
-    return follow_carried(version, _carried_from(footers), look=look)
-
-
-def _carried_from(footers: Sequence[PartitionFooter]) -> set[str]:
-    names: set[str] = set()
-    for footer in footers:
-        names.update(footer.carried)
-    return names
+    return follow_carried(version, carried_from(footers), look=look)
 
 
 def footers_in(version: SourcesLayout) -> list[PartitionFooter]:

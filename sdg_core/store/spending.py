@@ -8,7 +8,7 @@ Prices are those of today's config where it still asks the same model under the 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from pydantic import ValidationError
@@ -158,12 +158,20 @@ def earlier_spending(
             usage = metadata.usage if metadata is not None else {}
             return priced(earlier, usage, models), set()
         spent = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
-        return spent, _carried_from(of_files)
+        return spent, carried_from(of_files)
 
-    return follow_carried(version, _carried_from(footers), look=look)
+    return follow_carried(version, carried_from(footers), look=look)
 
 
-def _carried_from(footers: Iterable[Footer]) -> set[str]:
+class NamesCarried(Protocol):
+    """A footer that says by version what was carried over into its file."""
+
+    @property
+    def carried(self) -> Mapping[str, Mapping[str, int]]:
+        """Cells by version and column."""
+
+
+def carried_from(footers: Iterable[NamesCarried]) -> set[str]:
     """The versions that cells of these files came from."""
     names: set[str] = set()
     for footer in footers:
