@@ -45,7 +45,9 @@ def main() -> None:
     for place, name in ((0, "seconds"), (1, "CPU seconds")):
         shares = sorted(100 * (one[place] / other[place] - 1) for one, other in pairs)
         spread = f"{shares[0]:.1f} to {shares[-1]:.1f} in {len(shares)} pairs"
-        print(f"the journal takes {statistics.median(shares):.1f} % more {name} ({spread})")
+        print(
+            f"the journal takes {statistics.median(shares):.1f} % more {name} ({spread})"
+        )
 
 
 def once(kind: str, *, records: int) -> tuple[float, float]:
@@ -53,7 +55,9 @@ def once(kind: str, *, records: int) -> tuple[float, float]:
     generate.open_journal = OPEN_JOURNAL if kind == "with" else no_journal  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as directory:
         began, cpu = time.perf_counter(), time.process_time()
-        summary = api.generate(api.open_dataset(DATASET, root=directory, num_records=records))
+        summary = api.generate(
+            api.open_dataset(DATASET, root=directory, num_records=records)
+        )
         assert summary.remaining == 0
         return time.perf_counter() - began, time.process_time() - cpu
 
@@ -64,7 +68,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--records", type=int, default=2000)
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds of a reply")
+    parser.add_argument(
+        "--latency", type=float, default=0.05, help="seconds of a reply"
+    )
     return parser.parse_args()
 
 

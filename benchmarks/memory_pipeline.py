@@ -21,7 +21,10 @@ CONFIG = {
     "stages": [
         {
             "stage": "filter",
-            "quality": [{"rule": "words", "at_least": 5}, {"rule": "uppercase", "at_most": 0.5}],
+            "quality": [
+                {"rule": "words", "at_least": 5},
+                {"rule": "uppercase", "at_most": 0.5},
+            ],
         },
     ],
 }
@@ -47,9 +50,15 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--per-file", type=int, default=10_000)
     options = parser.parse_args()
-    for documents in (options.documents // 4, options.documents // 2, options.documents):
+    for documents in (
+        options.documents // 4,
+        options.documents // 2,
+        options.documents,
+    ):
         with tempfile.TemporaryDirectory() as directory:
-            file = write_project(Path(directory), documents=documents, per_file=options.per_file)
+            file = write_project(
+                Path(directory), documents=documents, per_file=options.per_file
+            )
             found = in_a_process([*COMMAND, str(file)])
         print(
             f"  {found['rows']:9,} documents   {found['seconds']:7.1f} s   {found['peak_mb']:6.0f} MB",

@@ -18,9 +18,15 @@ from collections import Counter
 
 TEXT = "The export of last month's invoices stops half way, and nobody has answered the ticket since Tuesday."
 STRUCTURED = json.dumps(
-    {"title": "Export stops half way", "severity": "high", "tags": ["export", "billing"]}
+    {
+        "title": "Export stops half way",
+        "severity": "high",
+        "tags": ["export", "billing"],
+    }
 )
-JUDGED = json.dumps({"usefulness": {"reasoning": "It names the fault and since when.", "score": 3}})
+JUDGED = json.dumps(
+    {"usefulness": {"reasoning": "It names the fault and since when.", "score": 3}}
+)
 
 DROPPED = 0
 """The status that stands for a lost connection."""
@@ -86,7 +92,11 @@ class Answers:
         text = reply_to(body)
         if text not in self._bodies:
             self._bodies[text] = completion(text)
-        return 200, self._bodies[text], options.slow_latency if slow else options.latency
+        return (
+            200,
+            self._bodies[text],
+            options.slow_latency if slow else options.latency,
+        )
 
     def _take_token(self) -> bool:
         """Whether the bucket, which holds the requests of one second, has one left."""
@@ -131,7 +141,9 @@ class Connection(asyncio.Protocol):
             status, content, delay = self._answers.answer(body)
             self._answers.statuses[status] += 1
             closes = b"\r\nconnection: close" in head
-            asyncio.get_running_loop().call_later(delay, self._send, status, content, closes)
+            asyncio.get_running_loop().call_later(
+                delay, self._send, status, content, closes
+            )
         elif head.startswith(b"get /stats"):
             self._send(200, json.dumps(self._answers.statuses).encode())
         else:

@@ -56,20 +56,32 @@ BUCKET = (*FAST, "--bucket", "500")
 WORKS = {
     "W2": Work("2,000 one-call records, 50 ms", 2000, 1, ("--latency", "0.05")),
     "W2-0ms": Work("2,000 one-call records, 0 ms", 2000, 1, ("--latency", "0")),
-    "W3": Work("1,000 records, text -> structured -> judge, 50 ms", 1000, 3, ("--latency", "0.05")),
+    "W3": Work(
+        "1,000 records, text -> structured -> judge, 50 ms",
+        1000,
+        3,
+        ("--latency", "0.05"),
+    ),
     "W4": Work(
-        "W2 with 1 % of the replies taking 5 s", 2000, 1, ("--latency", "0.05", "--slow", "0.01")
+        "W2 with 1 % of the replies taking 5 s",
+        2000,
+        1,
+        ("--latency", "0.05", "--slow", "0.01"),
     ),
     "W4-small": Work(
         "W4 in row groups of 50", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 50
     ),
-    "W4-one": Work("W4 in one row group", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 2000),
+    "W4-one": Work(
+        "W4 in one row group", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 2000
+    ),
     "W5": Work("W2 with 10 % 429 and 2 % 500", 2000, 1, FAULTS),
     "W5-fast": Work(
         "W2 with every fault, refused in 2 ms with Retry-After: 1", 2000, 1, FAST_FAULTS
     ),
     "W5-bucket": Work("W2 with a true limit of 500 requests a second", 2000, 1, BUCKET),
-    "W5-retry-after": Work("W5 with Retry-After: 1", 2000, 1, (*FAULTS, "--retry-after", "1")),
+    "W5-retry-after": Work(
+        "W5 with Retry-After: 1", 2000, 1, (*FAULTS, "--retry-after", "1")
+    ),
 }
 
 
@@ -90,7 +102,11 @@ def in_a_process(command: list[str], **variables: str) -> dict[str, Any]:
     `whole_cpu`."""
     whole = timed(command, variables=variables)
     start = whole.printed.rfind("\n{") + 1
-    return {**json.loads(whole.printed[start:]), "whole": whole.seconds, "whole_cpu": whole.cpu}
+    return {
+        **json.loads(whole.printed[start:]),
+        "whole": whole.seconds,
+        "whole_cpu": whole.cpu,
+    }
 
 
 def requests_of(url: str) -> int:
@@ -140,7 +156,9 @@ def other(python: str, script: str, work: Work, *options: str) -> dict[str, Any]
 
 def show(name: str, result: dict[str, Any], ratio: str = "") -> None:
     per_thousand = 1000 * result["cpu"] / max(1, result["requests"])
-    remaining = f", {result['remaining']} records lost" if result.get("remaining") else ""
+    remaining = (
+        f", {result['remaining']} records lost" if result.get("remaining") else ""
+    )
     print(
         f"  {name:14} {result['seconds']:8.2f} s   {result['requests']:6d} requests   "
         f"{per_thousand:6.2f} CPU-s per 1,000{remaining}   {ratio}",
@@ -168,7 +186,9 @@ def main() -> None:
             mine.append(ours(work))
             commands.append(our_command(work))
             bare.append(other(sys.executable, "model_calls_bare.py", work))
-            with_packages.append(other(sys.executable, "model_calls_bare.py", work, "--packages"))
+            with_packages.append(
+                other(sys.executable, "model_calls_bare.py", work, "--packages")
+            )
         best = middle(mine)
         floor = middle(bare)
         higher_floor = middle(with_packages)
@@ -193,7 +213,11 @@ def main() -> None:
         )
         if options.peer_python:
             peer = other(options.peer_python, "model_calls_data_designer.py", work)
-            show("Data Designer", peer, f"{peer['seconds'] / best['seconds']:.1f} x our time")
+            show(
+                "Data Designer",
+                peer,
+                f"{peer['seconds'] / best['seconds']:.1f} x our time",
+            )
 
 
 if __name__ == "__main__":

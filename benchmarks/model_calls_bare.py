@@ -33,7 +33,9 @@ PACKAGES = (
 
 
 async def main(url: str, records: int, calls: int) -> None:
-    prompts = ["Write a support ticket.", "STRUCTURE the ticket.", "JUDGE the ticket."][:calls]
+    prompts = ["Write a support ticket.", "STRUCTURE the ticket.", "JUDGE the ticket."][
+        :calls
+    ]
     room = asyncio.Semaphore(BATCH_SIZE)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
@@ -52,7 +54,10 @@ async def main(url: str, records: int, calls: int) -> None:
         async def attempt(data: bytes) -> float | None:
             """None once there is an answer, else how long to wait."""
             try:
-                async with room, session.post(f"{url}/chat/completions", data=data) as response:
+                async with (
+                    room,
+                    session.post(f"{url}/chat/completions", data=data) as response,
+                ):
                     content = await response.read()
                     if response.status == 429:
                         return float(response.headers.get("retry-after", PAUSE))
@@ -69,7 +74,12 @@ async def main(url: str, records: int, calls: int) -> None:
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(record(number) for number in range(records)))
         print(
-            json.dumps({"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu})
+            json.dumps(
+                {
+                    "seconds": time.perf_counter() - began,
+                    "cpu": time.process_time() - cpu,
+                }
+            )
         )
 
 

@@ -19,11 +19,15 @@ def main(url: str, records: int, calls: int) -> None:
     )
     builder = dd.DataDesignerConfigBuilder(model_configs=[model])
     builder.add_column(
-        dd.SamplerColumnConfig(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams())
+        dd.SamplerColumnConfig(
+            name="id", sampler_type="uuid", params=dd.UUIDSamplerParams()
+        )
     )
     builder.add_column(
         dd.LLMTextColumnConfig(
-            name="ticket", model_alias="writer", prompt="Write a support ticket. Number {{ id }}."
+            name="ticket",
+            model_alias="writer",
+            prompt="Write a support ticket. Number {{ id }}.",
         )
     )
     if calls == 3:
@@ -57,7 +61,9 @@ def main(url: str, records: int, calls: int) -> None:
                 scores=[usefulness],
             )
         )
-    provider = dd.ModelProvider(name="mock", endpoint=url, provider_type="openai", api_key="none")
+    provider = dd.ModelProvider(
+        name="mock", endpoint=url, provider_type="openai", api_key="none"
+    )
     with tempfile.TemporaryDirectory() as directory:
         designer = DataDesigner(artifact_path=directory, model_providers=[provider])
         began, cpu = time.perf_counter(), time.process_time()

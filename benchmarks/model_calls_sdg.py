@@ -21,13 +21,20 @@ def main(config: str, records: int, row_group_size: int) -> None:
             encoding="utf-8",
         )
         began, cpu = time.perf_counter(), time.process_time()
-        dataset = api.open_dataset(path, root=str(Path(directory, "data")), num_records=records)
+        dataset = api.open_dataset(
+            path, root=str(Path(directory, "data")), num_records=records
+        )
         summary = api.generate(dataset)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
-            {"seconds": seconds, "cpu": cpu, "remaining": summary.remaining, "peak_mb": peak}
+            {
+                "seconds": seconds,
+                "cpu": cpu,
+                "remaining": summary.remaining,
+                "peak_mb": peak,
+            }
         )
     )
 

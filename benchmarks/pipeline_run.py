@@ -29,7 +29,9 @@ def main() -> None:
     file = Path(sys.argv[1])
     began = time.perf_counter()
     cpu = time.process_time()
-    summary = pipelines.generate(pipelines.open_pipeline(file, root=file.parent / "data"))
+    summary = pipelines.generate(
+        pipelines.open_pipeline(file, root=file.parent / "data")
+    )
     found = {
         "rows": summary.rows,
         "remaining": summary.remaining,

@@ -35,7 +35,9 @@ def write_seed(path: Path, *, records: int, words: int, method: str) -> None:
                 writer.write_table(pa.table([texts], schema=schema))
             return
         for start in range(0, records, BATCH):
-            rows = random_.integers(0, len(vocabulary), size=(min(BATCH, records - start), words))
+            rows = random_.integers(
+                0, len(vocabulary), size=(min(BATCH, records - start), words)
+            )
             rows[2::3] = rows[1::3][: len(rows[2::3])]
             writer.write_table(
                 pa.table([[" ".join(row) for row in vocabulary[rows]]], schema=schema)
@@ -92,10 +94,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--method", choices=("exact", "minhash"), default="exact")
     parser.add_argument(
-        "--words", type=int, default=6, help="of a text, for exact; for minhash it is 100"
+        "--words",
+        type=int,
+        default=6,
+        help="of a text, for exact; for minhash it is 100",
     )
     parser.add_argument(
-        "--directory", default=None, help="where the data goes; it is removed in the end"
+        "--directory",
+        default=None,
+        help="where the data goes; it is removed in the end",
     )
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -111,12 +118,18 @@ def main() -> None:
             words=given.words,
             method=given.method,
         )
-        (directory / "large.yaml").write_text(yaml.safe_dump(config_of(given)), encoding="utf-8")
+        (directory / "large.yaml").write_text(
+            yaml.safe_dump(config_of(given)), encoding="utf-8"
+        )
         for name in ("generate", "process"):
-            took = timed([sys.executable, "-m", "benchmarks.processors", "--step", name, made])
+            took = timed(
+                [sys.executable, "-m", "benchmarks.processors", "--step", name, made]
+            )
             times = f"{took.seconds:8.1f} s {took.cpu:8.1f} CPU-s"
             rows = f"{int(took.printed):>12,} rows"
-            print(f"  {name:9} {times}  peak {took.peak_mb:7.0f} MB  {rows}", flush=True)
+            print(
+                f"  {name:9} {times}  peak {took.peak_mb:7.0f} MB  {rows}", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -39,14 +39,19 @@ class Side:
     fault: str | None = None
 
     def __str__(self) -> str:
-        return self.fault or f"{self.rows} rows, {len(self.columns)} columns, {self.seconds:.1f} s"
+        return (
+            self.fault
+            or f"{self.rows} rows, {len(self.columns)} columns, {self.seconds:.1f} s"
+        )
 
 
 async def ours(recipe: Path, place: Path, endpoint: str) -> Side:
     """The recipe with sdg, providers beside it."""
     began = time.monotonic()
     raw = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    names = sorted({model["provider"] for model in raw["data_designer"]["model_configs"]})
+    names = sorted(
+        {model["provider"] for model in raw["data_designer"]["model_configs"]}
+    )
     raw["model_providers"] = [{"name": name, "endpoint": endpoint} for name in names]
     file = place / f"{recipe.stem}.sdg.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -56,7 +61,9 @@ async def ours(recipe: Path, place: Path, endpoint: str) -> Side:
     except api.SdgError as error:
         return Side(time.monotonic() - began, fault=str(error).splitlines()[0])
     columns = tuple(sorted(dataset.plan.kept_schema.names))
-    return Side(time.monotonic() - began, summary.generated, columns, summary.first_failure)
+    return Side(
+        time.monotonic() - began, summary.generated, columns, summary.first_failure
+    )
 
 
 async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -> Side:
@@ -80,9 +87,11 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
     )
     out, err = await process.communicate()
     if process.returncode != 0:
-        said = [line for line in err.decode(errors="replace").splitlines() if "Error" in line] or [
-            "it said nothing"
-        ]
+        said = [
+            line
+            for line in err.decode(errors="replace").splitlines()
+            if "Error" in line
+        ] or ["it said nothing"]
         return Side(time.monotonic() - began, fault=said[-1].strip()[:120])
     made: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
     return Side(time.monotonic() - began, made["rows"], tuple(made["columns"]))
@@ -91,10 +100,16 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
 def server_for(config: dict[str, Any]) -> ModelServer:
     """A server whose models that draw answer with a picture."""
     drawing = {
-        column["model_alias"] for column in config["columns"] if column["column_type"] == "image"
+        column["model_alias"]
+        for column in config["columns"]
+        if column["column_type"] == "image"
     }
-    models = {model["model"] for model in config["model_configs"] if model["alias"] in drawing}
-    picture = {"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
+    models = {
+        model["model"] for model in config["model_configs"] if model["alias"] in drawing
+    }
+    picture = {
+        "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}
+    }
     drawn = {"role": "assistant", "content": "", "images": [picture]}
     return ModelServer(message=lambda body: drawn if body["model"] in models else None)
 

@@ -13,7 +13,9 @@ def main(recipe: Path, endpoint: str, records: int) -> None:
     """Load the builder config as it is, ask `endpoint` for every provider, and keep nothing."""
     builder = dd.DataDesignerConfigBuilder.from_config(recipe)
     names = sorted({model.provider for model in builder.model_configs})
-    providers = [dd.ModelProvider(name=name, endpoint=endpoint, api_key="none") for name in names]
+    providers = [
+        dd.ModelProvider(name=name, endpoint=endpoint, api_key="none") for name in names
+    ]
     with tempfile.TemporaryDirectory() as directory:
         designer = DataDesigner(artifact_path=directory, model_providers=providers)
         frame = designer.create(builder, num_records=records).load_dataset()

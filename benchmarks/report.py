@@ -72,11 +72,14 @@ def main() -> None:
             file.write_text(yaml.safe_dump(dataset(millions)), encoding="utf-8")
             sdg = [sys.executable, "-m", "sdg_core.cli.main"]
             subprocess.run(
-                [*sdg, "generate", str(file), "--root", directory], check=True, capture_output=True
+                [*sdg, "generate", str(file), "--root", directory],
+                check=True,
+                capture_output=True,
             )
             taken = timed([*sdg, "report", str(file), "--root", directory])
         print(
-            f"{millions} million rows: {taken.peak_mb:6.0f} MB   {taken.seconds:6.2f} s", flush=True
+            f"{millions} million rows: {taken.peak_mb:6.0f} MB   {taken.seconds:6.2f} s",
+            flush=True,
         )
 
 

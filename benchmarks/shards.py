@@ -47,13 +47,18 @@ Slice = Callable[[int], None]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=4800)
-    parser.add_argument("--parallel", type=int, default=1, help="requests of one process")
+    parser.add_argument(
+        "--parallel", type=int, default=1, help="requests of one process"
+    )
     parser.add_argument(
         "--latency", type=float, default=0.05, help="seconds in which the model answers"
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES, help="measure the overhead of these instead"
+        "--engines",
+        nargs="+",
+        choices=ENGINES,
+        help="measure the overhead of these instead",
     )
     parser.add_argument("--repeat", type=int, default=5, help="slices of each engine")
     options = parser.parse_args()
@@ -91,7 +96,9 @@ def main() -> None:
         server.wait()
 
 
-def scale(processes: list[int], *, url: str, records: int, parallel: int, waited: float) -> None:
+def scale(
+    processes: list[int], *, url: str, records: int, parallel: int, waited: float
+) -> None:
     """waited: seconds of waiting, one request after the other in each place for one."""
     print("processes  seconds  ideal  records a second  speed-up")
     first = None
@@ -107,7 +114,8 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "shards.yaml"
         file.write_text(
-            DATASET.format(url=url, records=records, parallel=parallel), encoding="utf-8"
+            DATASET.format(url=url, records=records, parallel=parallel),
+            encoding="utf-8",
         )
         command = _generate(file, Path(directory))
         began = time.perf_counter()
@@ -124,7 +132,9 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
         return time.perf_counter() - began
 
 
-def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: int) -> None:
+def compare_engines(
+    engines: list[str], *, url: str, repeat: int, model_server: int
+) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(
             ctypes.get_errno(),
@@ -146,7 +156,9 @@ def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: 
                 make(number)
                 elapsed = time.perf_counter() - began
                 times.append(elapsed)
-                used.append(cpu_of_descendants(without=model_server) - before - idle * elapsed)
+                used.append(
+                    cpu_of_descendants(without=model_server) - before - idle * elapsed
+                )
         found = (min(times), min(used))
         bare = bare or found
         columns = [
@@ -174,7 +186,11 @@ def cpu_of_descendants(*, without: int) -> float:
     parents, ticks = {}, {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = place.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            fields = (
+                place.read_text(encoding="utf-8", errors="replace")
+                .rpartition(")")[2]
+                .split()
+            )
         except (FileNotFoundError, ProcessLookupError):
             continue
         pid = int(place.parent.name)
@@ -184,7 +200,9 @@ def cpu_of_descendants(*, without: int) -> float:
         )  # its own, and those of children that it has waited for
     found = {os.getpid()}
     while (
-        more := {pid for pid, parent in parents.items() if parent in found and pid != without}
+        more := {
+            pid for pid, parent in parents.items() if parent in found and pid != without
+        }
         - found
     ):
         found |= more
@@ -199,7 +217,15 @@ def _written(directory: Path, text: str) -> Path:
 
 
 def _generate(file: Path, root: Path) -> list[str]:
-    return [sys.executable, "-m", "sdg_core.cli.main", "generate", str(file), "--root", str(root)]
+    return [
+        sys.executable,
+        "-m",
+        "sdg_core.cli.main",
+        "generate",
+        str(file),
+        "--root",
+        str(root),
+    ]
 
 
 @contextmanager
@@ -208,7 +234,9 @@ def bare(directory: Path, text: str, slices: int) -> Iterator[Slice]:
     command = _generate(file, directory)
 
     def make(number: int) -> None:
-        subprocess.run([*command, "--shard", f"{number}/{slices}"], check=True, capture_output=True)
+        subprocess.run(
+            [*command, "--shard", f"{number}/{slices}"], check=True, capture_output=True
+        )
 
     yield make
 
@@ -226,10 +254,17 @@ def slurm(directory: Path, text: str, slices: int) -> Iterator[Slice]:
 
         def make(number: int) -> None:
             job = cluster.run(
-                "sbatch", "--parsable", f"--array={number}", script, file, env=env, cwd=directory
+                "sbatch",
+                "--parsable",
+                f"--array={number}",
+                script,
+                file,
+                env=env,
+                cwd=directory,
             )
             wait_until(
-                lambda: cluster.states(job).get(str(number)) == "COMPLETED", "the slice is done"
+                lambda: cluster.states(job).get(str(number)) == "COMPLETED",
+                "the slice is done",
             )
 
         yield make
@@ -252,7 +287,8 @@ def ray(directory: Path, text: str, slices: int) -> Iterator[Slice]:
                 entrypoint=f"sdg generate {file} --root {directory} --shard {number}/{slices}"
             )
             wait_until(
-                lambda: client.get_job_status(job) == JobStatus.SUCCEEDED, "the slice is done"
+                lambda: client.get_job_status(job) == JobStatus.SUCCEEDED,
+                "the slice is done",
             )
 
         yield make
@@ -273,11 +309,15 @@ def celery(directory: Path, text: str, slices: int) -> Iterator[Slice]:
     with (
         redis_server(directory) as redis,
         _dagster_home(
-            directory, text, instance=PROJECT / "deploy" / "celery" / "dagster.yaml", **redis.env
+            directory,
+            text,
+            instance=PROJECT / "deploy" / "celery" / "dagster.yaml",
+            **redis.env,
         ) as home,
     ):
         workers = Workers(
-            home.directory, {**home.env, "PYTHONPATH": f"{PROJECT}{os.pathsep}{home.directory}"}
+            home.directory,
+            {**home.env, "PYTHONPATH": f"{PROJECT}{os.pathsep}{home.directory}"},
         )
         try:
             workers.start("a")
@@ -317,7 +357,13 @@ def _runs(home: "DagsterHome") -> Iterator[Slice]:
         yield make
 
 
-_STARTED = {"bare": bare, "dagster": dagster, "celery": celery, "slurm": slurm, "ray": ray}
+_STARTED = {
+    "bare": bare,
+    "dagster": dagster,
+    "celery": celery,
+    "slurm": slurm,
+    "ray": ray,
+}
 
 
 if __name__ == "__main__":

@@ -51,11 +51,17 @@ def timed(
 
     variables: set for it. without: prefixes of variables of this process that it does not get.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(without)
+    }
     env = {**inherited, **(variables or {}), "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, env=env
+        )
         assert process.stdout is not None
         printed = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
@@ -64,7 +70,9 @@ def timed(
         if process.returncode != 0:
             errors.seek(0)
             sys.exit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
-    return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, printed)
+    return Timed(
+        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, printed
+    )
 
 
 def as_installed() -> str:

@@ -64,13 +64,21 @@ def main() -> None:
 def ours_at(records: int) -> Timed:
     with tempfile.TemporaryDirectory() as root:
         config = str(HERE / "datasets" / "w1.yaml")
-        command = [str(Path(sys.executable).parent / "sdg"), "generate", config, "--root", root]
+        command = [
+            str(Path(sys.executable).parent / "sdg"),
+            "generate",
+            config,
+            "--root",
+            root,
+        ]
         return timed([*command, "--num-records", str(records)])
 
 
 def by_hand_at(records: int) -> Timed:
     with tempfile.TemporaryDirectory() as directory:
-        return timed([sys.executable, str(HERE / "w1_by_hand.py"), directory, str(records)])
+        return timed(
+            [sys.executable, str(HERE / "w1_by_hand.py"), directory, str(records)]
+        )
 
 
 if __name__ == "__main__":

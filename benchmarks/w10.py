@@ -41,12 +41,18 @@ def write_documents(folder: Path, count: int) -> None:
         with (folder / f"{start:09d}.jsonl").open("wb") as file:
             for number in range(start, min(start + PER_FILE, count)):
                 kind = number % 6
-                length = int(random_.integers(20, 40) if kind == 1 else random_.integers(60, 120))
+                length = int(
+                    random_.integers(20, 40) if kind == 1 else random_.integers(60, 120)
+                )
                 chosen = words[random_.integers(0, len(words), size=length)]
                 chosen[::9] = random_.choice(COMMON, size=len(chosen[::9]))
                 lines = [" ".join(chosen[at : at + 12]) for at in range(0, length, 12)]
                 text = "...\n".join(lines) + "..." if kind == 3 else "\n".join(lines)
-                text = " ".join(f"#{word}" for word in text.split(" ")) if kind == 5 else text
+                text = (
+                    " ".join(f"#{word}" for word in text.split(" "))
+                    if kind == 5
+                    else text
+                )
                 file.write(orjson.dumps({"id": str(number), "text": text}) + b"\n")
 
 
@@ -73,7 +79,9 @@ def floor(documents: Path, output: Path) -> int:
 WAYS = {"project": this_project, "floor": floor}
 
 
-def measure(way: str, documents: Path, *, peer: str | None) -> tuple[float, float, float, int]:
+def measure(
+    way: str, documents: Path, *, peer: str | None
+) -> tuple[float, float, float, int]:
     """Seconds by the clock and of the processors, peak MB, documents that are left."""
     with tempfile.TemporaryDirectory() as output:
         own = [
@@ -120,17 +128,26 @@ def main() -> None:
         results = {}
         for way in [*WAYS, *(["datatrove"] if options.peer_python else [])]:
             runs = [
-                measure(way, documents, peer=options.peer_python) for _ in range(options.repeat)
+                measure(way, documents, peer=options.peer_python)
+                for _ in range(options.repeat)
             ]
-            results[way] = [statistics.median(column) for column in zip(*runs, strict=True)]
+            results[way] = [
+                statistics.median(column) for column in zip(*runs, strict=True)
+            ]
         ours = results["project"]
         for way, (seconds, processors, memory, left) in results.items():
-            ratio = f"{processors / ours[1]:5.2f} x our processor time" if way != "project" else ""
+            ratio = (
+                f"{processors / ours[1]:5.2f} x our processor time"
+                if way != "project"
+                else ""
+            )
             print(
                 f"  {way:10} {seconds:7.1f} s  {processors:7.1f} CPU-s  {memory:6.0f} MB  {int(left):8,} left  {ratio}"
             )
         if options.peer_python is None:
-            print("  datatrove  left out: --peer-python names none, see benchmarks/README.md")
+            print(
+                "  datatrove  left out: --peer-python names none, see benchmarks/README.md"
+            )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,12 @@ def main(documents: str, output: str) -> None:
         start_method="spawn",  # so that their processor time counts
         logging_dir=f"{output}/logs",
     ).run()
-    print(sum(pq.read_metadata(file).num_rows for file in Path(output, "made").rglob("*.parquet")))
+    print(
+        sum(
+            pq.read_metadata(file).num_rows
+            for file in Path(output, "made").rglob("*.parquet")
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,16 @@ from typing import Any
 
 import orjson
 
-from benchmarks.model_calls import HERE, Work, middle, other, requests_of, run, server, show
+from benchmarks.model_calls import (
+    HERE,
+    Work,
+    middle,
+    other,
+    requests_of,
+    run,
+    server,
+    show,
+)
 from benchmarks.pipeline_run import COMMAND
 from benchmarks.timed import as_installed
 
@@ -30,7 +39,9 @@ LATENCY = ("--latency", "0.05")
 AT_ONCE = 64
 
 
-def write_project(directory: Path, url: str, *, sources: int, per_partition: int) -> Path:
+def write_project(
+    directory: Path, url: str, *, sources: int, per_partition: int
+) -> Path:
     docs = directory / "docs"
     docs.mkdir()
     for number in range(sources):
@@ -58,7 +69,12 @@ def write_project(directory: Path, url: str, *, sources: int, per_partition: int
         ],
         "model_providers": [{"name": "p", "provider_type": "openai", "endpoint": url}],
         "model_configs": [
-            {"alias": "m", "model": "mock", "provider": "p", "inference_parameters": inference}
+            {
+                "alias": "m",
+                "model": "mock",
+                "provider": "p",
+                "inference_parameters": inference,
+            }
         ],
     }
     file = directory / "pipeline.yaml"
@@ -85,7 +101,9 @@ def our_command(place: Path, sources: int) -> dict[str, Any]:
 
 def datatrove(python: str, sources: int, keeps: str) -> dict[str, Any]:
     with server(LATENCY) as url:
-        return run([python, str(HERE / "w11_datatrove.py"), url, str(sources), keeps], url=url)
+        return run(
+            [python, str(HERE / "w11_datatrove.py"), url, str(sources), keeps], url=url
+        )
 
 
 def killed(place: Path, sources: int) -> None:
@@ -132,14 +150,25 @@ def compare(place: Path, options: argparse.Namespace) -> None:
     together = ours(place, options.sources, options.sources)
     ratio = f"{best['seconds'] / floor['seconds']:.2f} x the bare loop, {best['whole'] / floor['whole']:.2f} with start-up"
     show("this project", best, f"{ratio}, {best['peak_mb']:.0f} MB")
-    show("sdg generate", command, f"{command['whole'] / floor['whole']:.2f} with start-up")
-    show("one partition", together, f"{together['seconds'] / floor['seconds']:.2f} x the bare loop")
+    show(
+        "sdg generate",
+        command,
+        f"{command['whole'] / floor['whole']:.2f} with start-up",
+    )
+    show(
+        "one partition",
+        together,
+        f"{together['seconds'] / floor['seconds']:.2f} x the bare loop",
+    )
     show("bare loop", floor)
     if options.peer_python is None:
-        print("  datatrove      left out: --peer-python names none, see benchmarks/README.md")
+        print(
+            "  datatrove      left out: --peer-python names none, see benchmarks/README.md"
+        )
     for keeps in ("plain", "checkpoints") if options.peer_python is not None else ():
         runs = [
-            datatrove(options.peer_python, options.sources, keeps) for _ in range(options.repeat)
+            datatrove(options.peer_python, options.sources, keeps)
+            for _ in range(options.repeat)
         ]
         peer = middle(runs)
         ratio = f"{peer['seconds'] / floor['seconds']:.2f} x the bare loop, {peer['seconds'] / best['seconds']:.2f} x our time"

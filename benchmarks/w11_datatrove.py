@@ -34,7 +34,10 @@ class Clock:
         """Seconds by the clock and of the processor since then."""
         assert self.began is not None
         began, cpu = self.began
-        return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+        return {
+            "seconds": time.perf_counter() - began,
+            "cpu": time.process_time() - cpu,
+        }
 
 
 def main(url: str, documents: int, keeps: str) -> None:
@@ -59,7 +62,9 @@ def main(url: str, documents: int, keeps: str) -> None:
         async def ask(document: Document, generate: Any) -> Any:
             if clock.began is None:
                 clock.began = time.perf_counter(), time.process_time()
-            return await generate({"messages": [{"role": "user", "content": document.text}]})
+            return await generate(
+                {"messages": [{"role": "user", "content": document.text}]}
+            )
 
         runner = InferenceRunner(
             ask,
@@ -69,10 +74,14 @@ def main(url: str, documents: int, keeps: str) -> None:
             records_per_chunk=PER_CHUNK,
         )
         pipeline = [JsonlReader(str(given)), runner]
-        LocalPipelineExecutor(pipeline=pipeline, logging_dir=f"{folder}/logs", tasks=1).run()
+        LocalPipelineExecutor(
+            pipeline=pipeline, logging_dir=f"{folder}/logs", tasks=1
+        ).run()
         found = clock.seconds()
         made = Path(folder, "made").glob("*.gz")
-        rows = sum(len(gzip.decompress(file.read_bytes()).splitlines()) for file in made)
+        rows = sum(
+            len(gzip.decompress(file.read_bytes()).splitlines()) for file in made
+        )
         print("\n" + json.dumps({**found, "remaining": documents - rows}))
 
 

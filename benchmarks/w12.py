@@ -48,7 +48,9 @@ def by_hand(count: int, watch: Stopwatch) -> int:
     kept = 0
     for place, texts in enumerate(batches_of(count)):
         with watch.running():
-            pairs = ((f"{place} {number}", text.split()) for number, text in enumerate(texts))
+            pairs = (
+                (f"{place} {number}", text.split()) for number, text in enumerate(texts)
+            )
             kept += sum(deduplicator.add_pairs(pairs))
     return kept
 
@@ -87,7 +89,10 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, help="time one way in this process")
     parser.add_argument("--peer-python", help="a Python that has datatrove")
     parser.add_argument(
-        "--peer-texts", type=int, default=10_000, help="how many texts datatrove is given"
+        "--peer-texts",
+        type=int,
+        default=10_000,
+        help="how many texts datatrove is given",
     )
     given = parser.parse_args()
     if given.way is not None:
@@ -106,11 +111,17 @@ def main() -> None:
     show("this project", found["project"], texts=given.texts)
     show("rensa by hand", found["hand"], texts=given.texts)
     ratios = [
-        ours / theirs for ours, theirs in zip(found["project"][:2], found["hand"][:2], strict=True)
+        ours / theirs
+        for ours, theirs in zip(found["project"][:2], found["hand"][:2], strict=True)
     ]
     print(f"  ratio          {ratios[0]:8.2f} x {ratios[1]:8.2f} x rensa by hand")
     if given.peer_python:
-        peer = [given.peer_python, "-m", "benchmarks.w12_datatrove", str(given.peer_texts)]
+        peer = [
+            given.peer_python,
+            "-m",
+            "benchmarks.w12_datatrove",
+            str(given.peer_texts),
+        ]
         print(f"datatrove, {given.peer_texts:,} of these texts")
         show("datatrove", measure(peer, repeat=given.repeat), texts=given.peer_texts)
 

@@ -44,12 +44,14 @@ def main(count: int, directory: Path) -> None:
         n_grams=1,
         num_buckets=BANDS,
         hashes_per_bucket=ROWS,
-        norm_config=TextNormConfig(norm_numbers=False),  # the words differ by their numbers
+        # the words differ by their numbers
+        norm_config=TextNormConfig(norm_numbers=False),
         hash_config=HashConfig(precision=64, hash_fc="xxhash"),
     )
     reader = JsonlReader(str(documents))
     folder = {
-        name: str(directory / name) for name in ("signatures", "buckets", "removed", "kept", "logs")
+        name: str(directory / name)
+        for name in ("signatures", "buckets", "removed", "kept", "logs")
     }
     steps = [
         [reader, MinhashDedupSignature(folder["signatures"], config=config)],
@@ -61,11 +63,17 @@ def main(count: int, directory: Path) -> None:
     for number, pipeline in enumerate(steps):
         tasks = BANDS if number == 1 else 1
         executor = LocalPipelineExecutor(
-            pipeline=pipeline, tasks=tasks, workers=1, logging_dir=f"{folder['logs']}/{number}"
+            pipeline=pipeline,
+            tasks=tasks,
+            workers=1,
+            logging_dir=f"{folder['logs']}/{number}",
         )
         executor.run()
     spent = time.perf_counter() - began[0], time.process_time() - began[1]
-    kept = sum(pq.read_metadata(file).num_rows for file in Path(folder["kept"]).rglob("*.parquet"))
+    kept = sum(
+        pq.read_metadata(file).num_rows
+        for file in Path(folder["kept"]).rglob("*.parquet")
+    )
     print(*spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, kept)
 
 

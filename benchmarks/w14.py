@@ -83,7 +83,9 @@ def measure(directory: Path, *, datasets: int, row_groups: int) -> None:
     print(
         f"  of which components {inside:.2f}; with_operations {operations:.2f}; repository {rest:.2f}"
     )
-    hand, _ = clocked(lambda: [by_hand(dg, f"reviews_{number:04d}") for number in range(datasets)])
+    hand, _ = clocked(
+        lambda: [by_hand(dg, f"reviews_{number:04d}") for number in range(datasets)]
+    )
     print(
         f"  by hand in Dagster {hand:.2f}; ours beyond that {imports + inside - hand + operations:.2f} CPU-s"
     )
@@ -123,13 +125,22 @@ def by_hand(dg: Any, name: str) -> Any:
         kinds={"parquet", "polars"},
         **shared,
     )(row_groups)
-    finished = dg.asset(key=[name, "dataset"], deps=[made], kinds={"parquet"}, **shared)(dataset)
-    specs = [dg.AssetCheckSpec(check, asset=[name, "dataset"]) for check in ("complete", "count")]
-    checked = dg.multi_asset_check(name=f"{name}__checks", specs=specs, can_subset=True)(checks)
+    finished = dg.asset(
+        key=[name, "dataset"], deps=[made], kinds={"parquet"}, **shared
+    )(dataset)
+    specs = [
+        dg.AssetCheckSpec(check, asset=[name, "dataset"])
+        for check in ("complete", "count")
+    ]
+    checked = dg.multi_asset_check(
+        name=f"{name}__checks", specs=specs, can_subset=True
+    )(checks)
     schedule = dg.ScheduleDefinition(
         name=f"{name}_schedule", cron_schedule="0 2 * * *", target=made
     )
-    return dg.Definitions(assets=[made, finished], asset_checks=[checked], schedules=[schedule])
+    return dg.Definitions(
+        assets=[made, finished], asset_checks=[checked], schedules=[schedule]
+    )
 
 
 def ticks(dg: Any, repository: Any, directory: Path, *, row_groups: int) -> None:

@@ -14,13 +14,15 @@ from faker.providers.person.en_US import Provider
 CHUNK = 100_000
 
 
-def weighted(rng: np.random.Generator, table: dict[str, float], count: int) -> np.ndarray:
+def weighted(
+    rng: np.random.Generator, table: dict[str, float], count: int
+) -> np.ndarray:
     names = np.array(list(table))
     weights = np.array(list(table.values()), dtype=float)
     return names[
-        np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(
-            max=len(names) - 1
-        )
+        np.searchsorted(
+            np.cumsum(weights / weights.sum()), rng.random(count), side="right"
+        ).clip(max=len(names) - 1)
     ]
 
 
@@ -52,9 +54,15 @@ def chunk(rng: np.random.Generator, count: int) -> pa.Table:
     )
     last = weighted(rng, dict(Provider.last_names), count)
     age = rng.integers(18, 115, count)
-    birth = (np.datetime64("2026-01-01", "D") - age * 365 - rng.integers(0, 365, count)).astype(str)
-    domain = np.array(["example.com", "example.org", "example.net"])[rng.integers(0, 3, count)]
-    email = [f"{f}.{n}@{d}".lower() for f, n, d in zip(first, last, domain, strict=True)]
+    birth = (
+        np.datetime64("2026-01-01", "D") - age * 365 - rng.integers(0, 365, count)
+    ).astype(str)
+    domain = np.array(["example.com", "example.org", "example.net"])[
+        rng.integers(0, 3, count)
+    ]
+    email = [
+        f"{f}.{n}@{d}".lower() for f, n, d in zip(first, last, domain, strict=True)
+    ]
     person = {
         "first_name": first, "last_name": last, "sex": np.where(female, "Female", "Male"), "age": age,
         "birth_date": birth, "email_address": email,
@@ -82,7 +90,9 @@ def main(out: Path, records: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     for number, start in enumerate(range(0, records, CHUNK)):
-        pq.write_table(chunk(rng, min(CHUNK, records - start)), out / f"batch_{number:05d}.parquet")
+        pq.write_table(
+            chunk(rng, min(CHUNK, records - start)), out / f"batch_{number:05d}.parquet"
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from data_designer.interface import DataDesigner
 def main(records: int) -> None:
     builder = dd.DataDesignerConfigBuilder(model_configs=[])
     sampler = dd.SamplerColumnConfig
-    builder.add_column(sampler(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams()))
+    builder.add_column(
+        sampler(name="id", sampler_type="uuid", params=dd.UUIDSamplerParams())
+    )
     plans = dd.CategorySamplerParams(values=["free", "pro", "team"], weights=[6, 3, 1])
     builder.add_column(sampler(name="plan", sampler_type="category", params=plans))
     topics = {
@@ -32,12 +34,22 @@ def main(records: int) -> None:
     opened = dd.DatetimeSamplerParams(start="2024-01-01", end="2026-01-01", unit="s")
     builder.add_column(sampler(name="opened", sampler_type="datetime", params=opened))
     builder.add_column(
-        sampler(name="visits", sampler_type="poisson", params=dd.PoissonSamplerParams(mean=4))
+        sampler(
+            name="visits",
+            sampler_type="poisson",
+            params=dd.PoissonSamplerParams(mean=4),
+        )
     )
     person = dd.PersonFromFakerSamplerParams(locale="en_US")
-    builder.add_column(sampler(name="customer", sampler_type="person_from_faker", params=person))
-    builder.add_column(dd.ExpressionColumnConfig(name="title", expr="{{ plan }}: {{ topic }}"))
-    builder.add_column(dd.ExpressionColumnConfig(name="label", expr="{{ id }} at {{ price }}"))
+    builder.add_column(
+        sampler(name="customer", sampler_type="person_from_faker", params=person)
+    )
+    builder.add_column(
+        dd.ExpressionColumnConfig(name="title", expr="{{ plan }}: {{ topic }}")
+    )
+    builder.add_column(
+        dd.ExpressionColumnConfig(name="label", expr="{{ id }} at {{ price }}")
+    )
     greeting = "Dear {{ customer.first_name }} {{ customer.last_name }}"
     builder.add_column(dd.ExpressionColumnConfig(name="greeting", expr=greeting))
     with tempfile.TemporaryDirectory() as directory:

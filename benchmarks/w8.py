@@ -55,7 +55,9 @@ def main() -> None:
     print(("{:>10}" * len(HEADER)).format(*HEADER))
     for storage in options.storage:
         for recording in options.recording:
-            found = in_a_process(storage, recording=recording, row_groups=options.row_groups)
+            found = in_a_process(
+                storage, recording=recording, row_groups=options.row_groups
+            )
             print(row(storage, recording, found), flush=True)
 
 
@@ -64,7 +66,13 @@ def row(storage: str, recording: str, found: dict[str, float]) -> str:
     ours = found["metadata"] + found["events"]
     each = [
         1000 * share / groups
-        for share in (found["planned"], found["metadata"], found["events"], ours, found["cpu"])
+        for share in (
+            found["planned"],
+            found["metadata"],
+            found["events"],
+            ours,
+            found["cpu"],
+        )
     ]
     cells = [
         f"{found['total']:.1f}",
@@ -78,7 +86,15 @@ def in_a_process(storage: str, *, recording: str, row_groups: int) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="sdg-w8-") as home, server(storage) as url:
         write_home(Path(home), storage=storage, recording=recording)
         variables = {"DAGSTER_HOME": home, "SDG_POSTGRES_URL": url}
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.w8", "--child", home]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "benchmarks.w8",
+            "--child",
+            home,
+        ]
         command += ["--recording", recording, "--row-groups", str(row_groups)]
         done = timed(command, variables=variables, without=("DAGSTER_", "SDG_"))
         found: dict[str, float] = json.loads(done.printed.splitlines()[-1])
@@ -145,11 +161,20 @@ def write_dataset(home: Path, *, row_groups: int) -> Path:
             "sampler_type": "gaussian",
             "params": {"mean": 40, "stddev": 9},
         },
-        {"column_type": "expression", "name": "note", "expr": "{{ plan }} at {{ age }}"},
+        {
+            "column_type": "expression",
+            "name": "note",
+            "expr": "{{ plan }} at {{ age }}",
+        },
     ]
-    sizes = {"num_records": row_groups * RECORDS_PER_GROUP, "row_group_size": RECORDS_PER_GROUP}
+    sizes = {
+        "num_records": row_groups * RECORDS_PER_GROUP,
+        "row_group_size": RECORDS_PER_GROUP,
+    }
     path = home / "tiny.yaml"
-    path.write_text(json.dumps({"name": "tiny", **sizes, "columns": columns}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"name": "tiny", **sizes, "columns": columns}), encoding="utf-8"
+    )
     return path
 
 
@@ -179,7 +204,8 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
     context = dg.ComponentTree.for_test().load_context
     resources = {"store": StoreResource(root=str(home / "data"))}
     definitions = dg.Definitions.merge(
-        Dataset(config=str(path)).build_defs(context), dg.Definitions(resources=resources)
+        Dataset(config=str(path)).build_defs(context),
+        dg.Definitions(resources=resources),
     )
     job = definitions.resolve_implicit_global_asset_job_def()
     last = f"{row_groups - 1:05d}"
@@ -196,7 +222,9 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
             raise_on_error=True,
         )
         total = time.perf_counter() - began
-        recorded = len(instance.get_materialized_partitions(dg.AssetKey(KEY.split("/"))))
+        recorded = len(
+            instance.get_materialized_partitions(dg.AssetKey(KEY.split("/")))
+        )
         assert recorded == row_groups, f"{recorded} of {row_groups} recorded"
         planned = planned_seconds(instance, result.run_id)
     return {
@@ -245,8 +273,12 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--row-groups", type=int, default=1000)
-    parser.add_argument("--storage", nargs="+", choices=STORAGES, default=list(STORAGES))
-    parser.add_argument("--recording", nargs="+", choices=RECORDINGS, default=list(RECORDINGS))
+    parser.add_argument(
+        "--storage", nargs="+", choices=STORAGES, default=list(STORAGES)
+    )
+    parser.add_argument(
+        "--recording", nargs="+", choices=RECORDINGS, default=list(RECORDINGS)
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -25,7 +25,11 @@ from sdg_core.dataset.resume import choose_version, create_or_resume
 from sdg_core.store.access import storage_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import utc_now
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, index_row_groups
+from sdg_core.store.row_group_state import (
+    RowGroupState,
+    RowGroupStatus,
+    index_row_groups,
+)
 from sdg_core.store.row_groups import SCHEMA_VERSION, Footer, write_row_group
 from tests.support.ceph import ceph_server
 
@@ -80,7 +84,9 @@ def plan_a_resume(dataset: api.Dataset) -> list[RowGroupStatus]:
     return scan_version(dataset, version.layout)
 
 
-def timed(dataset: api.Dataset, found: list[RowGroupStatus], *, repeat: int) -> tuple[float, float]:
+def timed(
+    dataset: api.Dataset, found: list[RowGroupStatus], *, repeat: int
+) -> tuple[float, float]:
     """Median seconds, by the clock and of this process's CPU; `found` takes what the last time found."""
     walls, cpus = [], []
     for _ in range(repeat):
@@ -101,16 +107,20 @@ def floor(version: VersionLayout) -> float:
     return time.perf_counter() - began
 
 
-def measure(name: str, root: str, directory: Path, *, row_groups: int, repeat: int) -> None:
+def measure(
+    name: str, root: str, directory: Path, *, row_groups: int, repeat: int
+) -> None:
     file = directory / "many.yaml"
     file.write_text(
-        yaml.safe_dump(CONFIG | {"num_records": row_groups, "row_group_size": 1}), encoding="utf-8"
+        yaml.safe_dump(CONFIG | {"num_records": row_groups, "row_group_size": 1}),
+        encoding="utf-8",
     )
     dataset = api.open_dataset(file, root=root)
     began = time.perf_counter()
     build(dataset)
     print(
-        f"{name}: {row_groups} row groups built in {time.perf_counter() - began:.0f} s", flush=True
+        f"{name}: {row_groups} row groups built in {time.perf_counter() - began:.0f} s",
+        flush=True,
     )
     version = choose_version(dataset.layout, dataset.plan, mode="if_possible").layout
     least = floor(version)
@@ -138,7 +148,11 @@ def main() -> None:
         directory = Path(temporary)
         if given.root is not None:
             measure(
-                given.root, given.root, directory, row_groups=given.row_groups, repeat=given.repeat
+                given.root,
+                given.root,
+                directory,
+                row_groups=given.row_groups,
+                repeat=given.repeat,
             )
             return
         measure(

@@ -46,7 +46,9 @@ def generate(dataset: api.Dataset) -> bool:
     status = api.status(dataset)
     total = len(dataset.plan.row_groups)
     complete = len(status.states[RowGroupState.COMPLETE])
-    if complete == total and (status.sealed or recorded("python_qa/row_groups") == total):
+    if complete == total and (
+        status.sealed or recorded("python_qa/row_groups") == total
+    ):
         say(f"[2/3] row groups: all {total} are complete")
         return False
     done = f", {complete} are complete already" if complete else ""
@@ -59,7 +61,9 @@ def generate(dataset: api.Dataset) -> bool:
 
 def finish(dataset: api.Dataset) -> None:
     """Materialize the finished dataset unless it is sealed already."""
-    if api.status(dataset).post_generation_state == "complete" and recorded("python_qa/dataset"):
+    if api.status(dataset).post_generation_state == "complete" and recorded(
+        "python_qa/dataset"
+    ):
         say("[3/3] dataset: processed and sealed already")
         return
     say("[3/3] dataset: post-generation processing ...")
@@ -74,7 +78,9 @@ def recorded(key: str) -> int:
     with dg.DagsterInstance.from_config(str(PROJECT)) as instance:
         asset = dg.AssetKey(key.split("/"))
         partitions = instance.get_materialized_partitions(asset)
-        return len(partitions) or int(instance.get_latest_materialization_event(asset) is not None)
+        return len(partitions) or int(
+            instance.get_latest_materialization_event(asset) is not None
+        )
 
 
 def materialize(key: str, *options: str) -> None:
@@ -106,13 +112,21 @@ def materialize(key: str, *options: str) -> None:
             log.write(line)
             if "ASSET_MATERIALIZATION - " in line:
                 count += 1
-                say(f"      {count} materialized", end="\r" if sys.stdout.isatty() else "\n")
+                say(
+                    f"      {count} materialized",
+                    end="\r" if sys.stdout.isatty() else "\n",
+                )
     if sys.stdout.isatty():
         say("")
     if process.wait() != 0:
         tail = LOG.read_text(encoding="utf-8").splitlines()[-12:]
         sys.exit(
-            "\n".join([f"`{' '.join(command[1:])}` failed; the end of its log ({LOG}):", *tail])
+            "\n".join(
+                [
+                    f"`{' '.join(command[1:])}` failed; the end of its log ({LOG}):",
+                    *tail,
+                ]
+            )
         )
 
 

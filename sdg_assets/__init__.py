@@ -3,7 +3,8 @@
 import gc
 
 _collects = gc.isenabled()
-gc.disable()  # imports make no garbage, and looking for it among all of Dagster's objects takes a quarter of their time
+# imports make no garbage, and looking for it among all of Dagster's objects takes a quarter of their time
+gc.disable()
 try:
     from sdg_assets.assets.row_groups import row_group_partitions
     from sdg_assets.automation.stale_or_missing import stale_or_missing

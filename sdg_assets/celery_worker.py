@@ -22,7 +22,9 @@ app = make_app(  # type: ignore[no-untyped-call]
             "broker_connection_retry_on_startup": True,
             "worker_cancel_long_running_tasks_on_connection_loss": False,
             "worker_prefetch_multiplier": 1,
-            "worker_disable_prefetch": os.environ["SDG_CELERY_BROKER"].startswith("redis"),
+            "worker_disable_prefetch": os.environ["SDG_CELERY_BROKER"].startswith(
+                "redis"
+            ),
         },
     }
 )

@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-    from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
+    from dagster._core.definitions.data_version import (
+        CachingStaleStatusResolver,
+        StaleStatus,
+    )
+    from dagster._core.events import (
+        AssetMaterializationPlannedData,
+        StepMaterializationData,
+    )
     from dagster._core.execution.backfill import (
         BulkActionsFilter,
         BulkActionStatus,
         PartitionBackfill,
     )
-    from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
+    from dagster._core.storage.event_log import (
+        SqlEventLogStorage,
+        SqliteEventLogStorage,
+    )
     from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
     from dagster._core.storage.root import LocalArtifactStorage
     from dagster._core.storage.runs import SqliteRunStorage
@@ -123,14 +132,21 @@ def __getattr__(name: str) -> Any:
 
 def missing() -> dict[str, str]:
     """Names that the code location uses and Dagster no longer has, each with what happens without it."""
-    return {name: consequence for name, (_, consequence) in NAMES.items() if not available(name)}
+    return {
+        name: consequence
+        for name, (_, consequence) in NAMES.items()
+        if not available(name)
+    }
 
 
 def warn_of_missing() -> None:
     """Log what is slower or plainer with the installed Dagster; nothing if it has everything."""
     for name, consequence in missing().items():
         _LOG.warning(
-            "the installed Dagster %s no longer has %s: %s", dg.__version__, name, consequence
+            "the installed Dagster %s no longer has %s: %s",
+            dg.__version__,
+            name,
+            consequence,
         )
 
 
@@ -149,7 +165,9 @@ def unfinished_backfills(instance: dg.DagsterInstance) -> "Iterator[PartitionBac
     """Backfills that still make runs."""
     if available("BulkActionsFilter", "BulkActionStatus"):
         statuses = [_find("BulkActionStatus")[name] for name in UNFINISHED_BACKFILLS]
-        yield from instance.get_backfills(filters=_find("BulkActionsFilter")(statuses=statuses))
+        yield from instance.get_backfills(
+            filters=_find("BulkActionsFilter")(statuses=statuses)
+        )
     else:
         for backfill in instance.get_backfills():
             if backfill.status.name in UNFINISHED_BACKFILLS:

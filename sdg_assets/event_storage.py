@@ -31,7 +31,10 @@ BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster hands over batches only if this environment variable says how large."""
 DEFAULT_BATCH_SIZE = "500"
 BATCHED_EVENTS = frozenset(
-    {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
+    {
+        DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        DagsterEventType.ASSET_MATERIALIZATION,
+    }
 )
 SEAMS = (
     "prepare_insert_event",
@@ -77,7 +80,9 @@ class BatchingSqliteEventLogStorage(BatchingEventLogStorage, SqliteEventLogStora
     """One transaction per batch in the run's file, and one in the index."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> Self:
         """What Dagster calls for a class named in dagster.yaml."""
         require_storages()
         turn_batches_on()
@@ -104,7 +109,11 @@ def missing_seams(storage: type) -> list[str]:
     return [name for name in SEAMS if not callable(getattr(storage, name, None))]
 
 
-def _neighbours(events: Iterable[EventLogEntry]) -> list[tuple[bool, list[EventLogEntry]]]:
+def _neighbours(
+    events: Iterable[EventLogEntry],
+) -> list[tuple[bool, list[EventLogEntry]]]:
     """Events of one type and run in a row, and whether they can be written at once."""
-    grouped = groupby(events, key=lambda event: (event.dagster_event_type, event.run_id))
+    grouped = groupby(
+        events, key=lambda event: (event.dagster_event_type, event.run_id)
+    )
     return [(kind in BATCHED_EVENTS, list(group)) for (kind, _), group in grouped]

@@ -39,13 +39,15 @@ class DatasetIOManager(dg.ConfigurableIOManagerFactory[dg.IOManager]):
         description="The storage root, if it is neither SDG_ROOT nor `data` in the project of the dataset.",
     )
     base_dir: str | None = Field(
-        default=None, description="Where outputs of other assets are stored. Default: Dagster's."
+        default=None,
+        description="Where outputs of other assets are stored. Default: Dagster's.",
     )
 
     def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:
         """The manager of one process."""
         return _Loader(
-            self.root, dg.FilesystemIOManager(base_dir=self.base_dir).create_io_manager(context)
+            self.root,
+            dg.FilesystemIOManager(base_dir=self.base_dir).create_io_manager(context),
         )
 
 
@@ -69,7 +71,8 @@ class _Loader(dg.IOManager):
             return self._load(context, place)
         except SdgError as error:
             raise dg.Failure(
-                description=f"input {context.name}: {in_dagster(error)}", allow_retries=False
+                description=f"input {context.name}: {in_dagster(error)}",
+                allow_retries=False,
             ) from None
 
     def _load(self, context: dg.InputContext, place: Place) -> Any:
@@ -129,7 +132,9 @@ def _loader(wanted: Any, *, argument: str) -> "Callable[[StoredFiles], Any]":
     if wanted in (None, Any):
         wanted = next(iter(loaders))
     if wanted not in loaders:
-        names = [f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders]
+        names = [
+            f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders
+        ]
         raise dg.Failure(
             f"argument {argument}: a dataset cannot be loaded as {wanted}\n"
             f"  -> annotate it as {', '.join(names)}, or dict[str, ...] of one",
@@ -159,8 +164,14 @@ def _place_of_input(context: dg.InputContext, *, root: str | None) -> Place | No
         return None
     key = context.asset_key
     output = context.upstream_output
-    known = place_of(key, output.definition_metadata or {}) if output is not None else None
-    if known is not None or len(key.path) < 2 or key.path[-1] not in (FINISHED, *PARTITIONED):
+    known = (
+        place_of(key, output.definition_metadata or {}) if output is not None else None
+    )
+    if (
+        known is not None
+        or len(key.path) < 2
+        or key.path[-1] not in (FINISHED, *PARTITIONED)
+    ):
         return known
     guessed = Place(key.path[-2])
     return guessed if _layout(guessed, root=root).versions() else None

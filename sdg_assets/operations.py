@@ -7,7 +7,14 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import ROOT, DatasetRef, PipelineRef, Ref, is_ours, refs_in
+from sdg_assets.assets.catalog import (
+    ROOT,
+    DatasetRef,
+    PipelineRef,
+    Ref,
+    is_ours,
+    refs_in,
+)
 from sdg_assets.automation.discover_sources import NAME as DISCOVER
 from sdg_assets.automation.discover_sources import (
     build_discovery_job,
@@ -82,7 +89,9 @@ def with_operations(
     return dg.Definitions.merge(_with_store(definitions, store), parts)
 
 
-def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str) -> dg.Definitions:
+def _parts(
+    definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str
+) -> dg.Definitions:
     """names: of the parts that there shall be."""
     refs = refs_in(definitions)
     pipelines = [ref for ref in refs if isinstance(ref, PipelineRef)]
@@ -92,20 +101,30 @@ def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str
     if REOPEN in names:
         jobs[REOPEN] = build_reopen_job(refs, name=names[REOPEN], own=bool(prefix))
     if RECONCILE in names:
-        jobs[RECONCILE] = build_reconcile_job(refs, name=names[RECONCILE], own=bool(prefix))
+        jobs[RECONCILE] = build_reconcile_job(
+            refs, name=names[RECONCILE], own=bool(prefix)
+        )
     if DISCOVER in names:
-        jobs[DISCOVER] = build_discovery_job(pipelines, name=names[DISCOVER], own=bool(prefix))
+        jobs[DISCOVER] = build_discovery_job(
+            pipelines, name=names[DISCOVER], own=bool(prefix)
+        )
     sensors = dict(_sensors(definitions, refs, names, prefix=prefix))
     return dg.Definitions(sensors=list(sensors.values()), jobs=list(jobs.values()))
 
 
 def _sensors(
-    definitions: dg.Definitions, refs: Sequence[Ref], names: Mapping[str, str], *, prefix: str
+    definitions: dg.Definitions,
+    refs: Sequence[Ref],
+    names: Mapping[str, str],
+    *,
+    prefix: str,
 ) -> Iterable[tuple[str, dg.SensorDefinition]]:
     """One without a prefix of its own is the same object wherever it is added, so that definitions with it can be merged."""
 
     def sensor(
-        part: str, shared: dg.SensorDefinition, build: Callable[[str], dg.SensorDefinition]
+        part: str,
+        shared: dg.SensorDefinition,
+        build: Callable[[str], dg.SensorDefinition],
     ) -> dg.SensorDefinition:
         """The shared object under its usual name, else one of its own."""
         name = names[part]
@@ -115,7 +134,10 @@ def _sensors(
         yield REJECT, sensor(REJECT, reject_post_processed, build_reject_sensor)
     if RESUME in names:
         keys = _keys_to_look_after(refs, DatasetRef, prefix=prefix)
-        yield RESUME, sensor(RESUME, resume_row_groups, partial(build_resume_sensor, keys=keys))
+        yield (
+            RESUME,
+            sensor(RESUME, resume_row_groups, partial(build_resume_sensor, keys=keys)),
+        )
     if RECONCILE_SENSOR in names:
         name = names[RECONCILE_SENSOR]
         job_name = names[RECONCILE]
@@ -152,7 +174,9 @@ def _automation(definitions: dg.Definitions, name: str) -> dg.SensorDefinition:
     return automation_sensor(name, apart_from=others)
 
 
-def _with_store(definitions: dg.Definitions, store: StoreResource | None) -> dg.Definitions:
+def _with_store(
+    definitions: dg.Definitions, store: StoreResource | None
+) -> dg.Definitions:
     """The definitions with this store, and its root on their datasets, where conditions find it."""
     resources = dict(definitions.resources or {})
     if store is not None:
@@ -167,7 +191,11 @@ def _with_store(definitions: dg.Definitions, store: StoreResource | None) -> dg.
         root = root.get_value()
     if root:
         assets = [_with_root(asset, root) for asset in assets]
-    kept = {field: getattr(definitions, field) for field in FIELDS if hasattr(definitions, field)}
+    kept = {
+        field: getattr(definitions, field)
+        for field in FIELDS
+        if hasattr(definitions, field)
+    }
     return dg.Definitions(**{**kept, "resources": resources, "assets": assets})
 
 

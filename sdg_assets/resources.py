@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 KEY = "sdg_store"
 FORMER_KEY = "store"
 """The key before 0.2: looked at too, if what it holds is a StoreResource."""
-Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext
+Context = (
+    dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext
+)
 
 
 class Stored(Protocol):
@@ -66,7 +68,9 @@ class StoreResource(dg.ConfigurableResource[None]):
         """
         folder = file.parent if file is not None else Path.cwd()
         return api.resolve_root(
-            self.root_for(folder / "file"), env=os.environ, base=api.project_of_data(folder)
+            self.root_for(folder / "file"),
+            env=os.environ,
+            base=api.project_of_data(folder),
         )
 
 
@@ -83,7 +87,11 @@ def store_key(resources: Mapping[str, Any]) -> str | None:
     if KEY in resources:
         return KEY
     kind = getattr(resources.get(FORMER_KEY), "configurable_resource_cls", None)
-    return FORMER_KEY if isinstance(kind, type) and issubclass(kind, StoreResource) else None
+    return (
+        FORMER_KEY
+        if isinstance(kind, type) and issubclass(kind, StoreResource)
+        else None
+    )
 
 
 def store_among(
@@ -115,7 +123,9 @@ def store_among(
 def store_of_run(context: Context) -> StoreResource:
     """The store of a step's run."""
     return store_among(
-        context.job_def.resource_defs, instance=context.instance, run_config=context.run.run_config
+        context.job_def.resource_defs,
+        instance=context.instance,
+        run_config=context.run.run_config,
     )
 
 

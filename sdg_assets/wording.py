@@ -17,12 +17,24 @@ _WORDS = (
         "the job `reopen_dataset`, then materialize it again",
     ),
     (r"`sdg reopen FILE`", "the job `reopen_dataset`"),
-    (r"`sdg process FILE` finishes it", "materializing the finished dataset completes it"),
+    (
+        r"`sdg process FILE` finishes it",
+        "materializing the finished dataset completes it",
+    ),
     (r"process again", "materialize it again"),
-    (r"`sdg status FILE` shows why they failed", "the pages of the row groups say why they failed"),
-    (r"generate again to retry them", "materialize their row groups again to retry them"),
+    (
+        r"`sdg status FILE` shows why they failed",
+        "the pages of the row groups say why they failed",
+    ),
+    (
+        r"generate again to retry them",
+        "materialize their row groups again to retry them",
+    ),
     (r"generate them first", "materialize them first"),
-    (r"`?--root, or SDG_ROOT`?", "the `root` of the store or the component, or SDG_ROOT"),
+    (
+        r"`?--root, or SDG_ROOT`?",
+        "the `root` of the store or the component, or SDG_ROOT",
+    ),
     (r"`?--root (\S+)`?", r"`root: \1` of the store or the component"),
 )
 

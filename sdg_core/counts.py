@@ -9,7 +9,9 @@ def counted(count: int, noun: str, verb: str | None = None) -> str:
     noun: in the singular, with regular plural. verb: in the plural.
     """
     if count == 1:
-        words = noun if verb is None else f"{noun} {_THIRD_PERSON.get(verb, f'{verb}s')}"
+        words = (
+            noun if verb is None else f"{noun} {_THIRD_PERSON.get(verb, f'{verb}s')}"
+        )
     else:
         words = _plural(noun) if verb is None else f"{_plural(noun)} {verb}"
     return f"{count:,} {words}"

@@ -29,12 +29,20 @@ class CustomModel(Protocol):
     """A language model in the hands of a custom function: `models["alias"]`."""
 
     def generate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] = str,
     ) -> tuple[Any, list[dict[str, str]]]:
         """Ask from a function that is not async. Returns the parsed reply and the messages that led to it."""
 
     async def agenerate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] = str,
     ) -> tuple[Any, list[dict[str, str]]]:
         """Ask from an async function."""
 

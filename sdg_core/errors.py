@@ -92,7 +92,9 @@ class ConfigError(SdgError):
         shown = [f"  {problem}" for problem in self.problems[:_MAX_SHOWN_PROBLEMS]]
         if len(self.problems) > _MAX_SHOWN_PROBLEMS:
             shown.append(f"  and {len(self.problems) - _MAX_SHOWN_PROBLEMS} more")
-        super().__init__("\n".join([f"{source}: {counted(len(self.problems), 'problem')}", *shown]))
+        super().__init__(
+            "\n".join([f"{source}: {counted(len(self.problems), 'problem')}", *shown])
+        )
 
 
 class SeedError(SdgError):

@@ -30,12 +30,18 @@ class Redaction:
 
     def __init__(self, marks: Mapping[str, str]) -> None:
         self._marks = {secret: mark for secret, mark in marks.items() if secret}
-        known = {secret: mark for secret, mark in self._marks.items() if is_unmistakable(secret)}
+        known = {
+            secret: mark
+            for secret, mark in self._marks.items()
+            if is_unmistakable(secret)
+        }
         forms: dict[str, bytes] = {}
         self._spellings: list[tuple[re.Pattern[bytes], bytes]] = []
         for secret, mark in known.items():
             encoded = dict.fromkeys(_encoded(secret))
-            forms |= dict.fromkeys((secret, json.dumps(secret)[1:-1], *encoded), mark.encode())
+            forms |= dict.fromkeys(
+                (secret, json.dumps(secret)[1:-1], *encoded), mark.encode()
+            )
             self._spellings.append((_spellings(secret, every=True), mark.encode()))
             self._spellings += [
                 (_spellings(form, every=False), mark.encode())
@@ -56,7 +62,9 @@ class Redaction:
         """A text without the secrets that cannot be mistaken for ordinary text, such as one whose parts came one by one."""
         if not self._forms:
             return text
-        return self.body(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self.body(text.encode("utf-8", "surrogatepass")).decode(
+            "utf-8", "surrogatepass"
+        )
 
     def body(self, body: bytes) -> bytes:
         """The same for the body of an answer; JSON stays JSON."""
@@ -64,7 +72,10 @@ class Redaction:
             return body
         for form, mark in self._forms:
             body = body.replace(form, mark)
-        if not any(sign in body for sign in _ESCAPES) or self._escaped.search(body) is None:
+        if (
+            not any(sign in body for sign in _ESCAPES)
+            or self._escaped.search(body) is None
+        ):
             return body
         for pattern, mark in self._spellings:
             body = _replaced(pattern, mark, body)
@@ -108,7 +119,9 @@ def _replaced(pattern: re.Pattern[bytes], mark: bytes, body: bytes) -> bytes:
     done = 0
     for start in range(0, len(body), _PIECE):
         end = start + _PIECE
-        for found in pattern.finditer(body, max(start, done), end + _MAX_SPELLING_LENGTH):
+        for found in pattern.finditer(
+            body, max(start, done), end + _MAX_SPELLING_LENGTH
+        ):
             if found.start() >= end:
                 break
             kept += (body[done : found.start()], mark)
@@ -137,7 +150,9 @@ def _written(character: str) -> Sequence[bytes]:
     elif not character.isalnum():
         plain = rb"\\{0,31}" + plain
     digits = _any_case(f"{code:x}")
-    octets = (rb"%(?:25){0,3}" + _any_case(f"{octet:02x}") for octet in character.encode())
+    octets = (
+        rb"%(?:25){0,3}" + _any_case(f"{octet:02x}") for octet in character.encode()
+    )
     entity = rb"&(?:amp;){0,3}"
     written = [
         plain,

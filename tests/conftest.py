@@ -20,7 +20,10 @@ for _name in SETTINGS:
 
 # The same examples on every run: one that fails is found by the change that brings it. The long form looks for new ones.
 settings.register_profile(
-    "sdg", deadline=None, derandomize=not LONG, suppress_health_check=[HealthCheck.too_slow]
+    "sdg",
+    deadline=None,
+    derandomize=not LONG,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("sdg")
 
@@ -47,12 +50,16 @@ LONGEST_FIRST = (
 Ray cluster are far apart, because there is one at a time."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Leave out what only the long form has, and start with the files that take longest."""
     items.sort(key=_rank)
     if LONG:
         return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    config.hook.pytest_deselected(
+        items=[item for item in items if item.get_closest_marker("long")]
+    )
     items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 

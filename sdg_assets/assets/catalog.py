@@ -84,7 +84,10 @@ class Ref(ABC):
 
     def to_metadata(self) -> dict[str, Any]:
         """The metadata of the partitioned asset by which it is found again."""
-        return {**place_metadata(self.FILE, self.path, root=self.root), self.MAX: self.max_per_run}
+        return {
+            **place_metadata(self.FILE, self.path, root=self.root),
+            self.MAX: self.max_per_run,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,9 +248,13 @@ def ref_by_metadata(
     if (path := _path_in(metadata, CONFIG)) is not None:
         at_most = _number_in(metadata, MAX_ROW_GROUPS)
         num_row_groups = len(partitions.get_partition_keys())
-        return DatasetRef(**common, path=path, max_per_run=at_most, num_row_groups=num_row_groups)
+        return DatasetRef(
+            **common, path=path, max_per_run=at_most, num_row_groups=num_row_groups
+        )
     if (path := _path_in(metadata, PIPELINE)) is not None:
-        return PipelineRef(**common, path=path, max_per_run=_number_in(metadata, MAX_PARTITIONS))
+        return PipelineRef(
+            **common, path=path, max_per_run=_number_in(metadata, MAX_PARTITIONS)
+        )
     return None
 
 
@@ -274,7 +281,9 @@ def root_in(metadata: Mapping[str, Any]) -> str | None:
 
 def _number_in(metadata: Mapping[str, Any], name: str) -> int:
     value = metadata[name]
-    return int(value.value or 0) if isinstance(value, dg.IntMetadataValue) else int(value)
+    return (
+        int(value.value or 0) if isinstance(value, dg.IntMetadataValue) else int(value)
+    )
 
 
 def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:
@@ -284,7 +293,9 @@ def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:
     return Path(value.path)
 
 
-def selected_keys(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:
+def selected_keys(
+    run: dg.DagsterRun, repository: dg.RepositoryDefinition
+) -> Iterable[dg.AssetKey]:
     """The assets of a run; one that was launched as a job names none, and then they are all of its job's."""
     if run.asset_selection is not None:
         return run.asset_selection

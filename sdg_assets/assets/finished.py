@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class FinishConfig(CheckedConfig):
     """Settings of post-generation."""
 
-    allow_missing: bool = Field(default=False, description="Leave out what failed for good.")
+    allow_missing: bool = Field(
+        default=False, description="Leave out what failed for good."
+    )
 
 
 class ProcessConfig(FinishConfig):
@@ -41,13 +43,20 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         config.check(context)
         try:
-            opened = open_file(spec.path, root=store_of_run(context).root_of(spec), offline=False)
-            result = opened.process(
-                **config.model_dump(), on_event=lambda event: log_notice(context.log, event)
+            opened = open_file(
+                spec.path, root=store_of_run(context).root_of(spec), offline=False
             )
-            metadata = opened.finished_metadata(result, partitioned=spec.partitioned_key)
+            result = opened.process(
+                **config.model_dump(),
+                on_event=lambda event: log_notice(context.log, event),
+            )
+            metadata = opened.finished_metadata(
+                result, partitioned=spec.partitioned_key
+            )
         except SdgError as error:
-            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
+            raise dg.Failure(
+                description=in_dagster(error), allow_retries=False
+            ) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
         version = dg.DataVersion(finished_data_version(result.version))
@@ -60,11 +69,15 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
     return dg.asset(
         key=spec.dataset_key,
         deps=[spec.partitioned_key],
-        backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of partitions
+        # else no command could select it with a range of partitions
+        backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=spec.code_version,
         description=f"The finished dataset {spec.name}. Materializing it runs post-generation and seals it. {described}".strip(),
         kinds=set(spec.kinds or {"parquet"}),
-        metadata={**place_metadata(FINISHED_OF, spec.path, root=spec.root), **spec.columns},
+        metadata={
+            **place_metadata(FINISHED_OF, spec.path, root=spec.root),
+            **spec.columns,
+        },
         **spec.asset_attributes,
     )(dataset)
 

@@ -51,7 +51,11 @@ class Maker(ABC, Generic[Spec, Config, Data]):
         """What records materializations as files become durable."""
 
     def chosen(
-        self, context: dg.AssetExecutionContext, config: Config, opened: Data, takers: Sequence[str]
+        self,
+        context: dg.AssetExecutionContext,
+        config: Config,
+        opened: Data,
+        takers: Sequence[str],
     ) -> Sequence[str]:
         """Keys of the partitions to work at. takers: what takes the output in the same run."""
         return context.partition_keys
@@ -87,7 +91,12 @@ def build_partitioned(maker: Maker[Any, Any, Any]) -> dg.AssetsDefinition:
             recorder = maker.recorder(context, opened, keep=bool(takers))
             with recorder:
                 said = maker.generate(
-                    context, config, opened, partitions=chosen, resume=resume, recorder=recorder
+                    context,
+                    config,
+                    opened,
+                    partitions=chosen,
+                    resume=resume,
+                    recorder=recorder,
                 )
         except SdgError as error:
             touched = recorder is not None and recorder.has_made
@@ -121,7 +130,10 @@ def consumers(context: dg.AssetExecutionContext) -> list[str]:
     graph = layer.asset_graph
     selected = context.run.asset_selection or layer.selected_asset_keys
     assets = selected & graph.get(context.asset_key).child_keys
-    checks = graph.get_check_keys_for_assets({context.asset_key}) - context.assets_def.check_keys
+    checks = (
+        graph.get_check_keys_for_assets({context.asset_key})
+        - context.assets_def.check_keys
+    )
     chosen = context.run.asset_check_selection
     if chosen is not None:
         checks &= chosen

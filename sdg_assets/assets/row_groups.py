@@ -46,7 +46,9 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
         super().__init__(spec)
         self.check = row_groups_check(spec.partitioned_key)
 
-    def open(self, context: dg.AssetExecutionContext, config: GenerateConfig) -> OpenedDataset:
+    def open(
+        self, context: dg.AssetExecutionContext, config: GenerateConfig
+    ) -> OpenedDataset:
         """See the base class."""
         root = store_of_run(context).root_of(self.spec)
         return OpenedDataset(api.open_dataset(self.spec.path, root=root))
@@ -55,7 +57,9 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
         self, context: dg.AssetExecutionContext, opened: OpenedDataset, *, keep: bool
     ) -> RowGroupRecorder:
         """See the base class."""
-        return RowGroupRecorder(context, spec=self.spec, plan=opened.dataset.plan, keep=keep)
+        return RowGroupRecorder(
+            context, spec=self.spec, plan=opened.dataset.plan, keep=keep
+        )
 
     def chosen(
         self,
@@ -67,7 +71,9 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
         """See the base class. Cancels the run for a subset that cannot be."""
         partitions = [int(key) for key in context.partition_keys]
         try:
-            chosen = config.row_groups(partitions, count=len(opened.dataset.plan.row_groups))
+            chosen = config.row_groups(
+                partitions, count=len(opened.dataset.plan.row_groups)
+            )
             if takers and len(chosen) < len(partitions):
                 # The output that lets those steps run makes Dagster record every partition of the run.
                 raise PlanError(

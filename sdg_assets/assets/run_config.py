@@ -78,7 +78,9 @@ class RunConfig(CheckedConfig):
     num_retries: int | None = run_setting("num_retries")
     max_failure_rate: float | None = run_setting("max_failure_rate")
     stall_timeout: float | None = run_setting("stall_timeout")
-    max_conversation_correction_steps: int | None = run_setting("max_conversation_correction_steps")
+    max_conversation_correction_steps: int | None = run_setting(
+        "max_conversation_correction_steps"
+    )
     max_conversation_restarts: int | None = run_setting("max_conversation_restarts")
     max_cost: float | None = run_setting("max_cost")
     max_tokens: int | None = run_setting("max_tokens")
@@ -102,7 +104,8 @@ class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
     retry: bool = Field(
-        default=False, description="Retry sources that were given up after too many attempts."
+        default=False,
+        description="Retry sources that were given up after too many attempts.",
     )
     executor: ExecutorChoice | None = run_setting("executor")
 
@@ -127,7 +130,9 @@ class GenerateConfig(RunConfig):
         try:
             chosen = api.parse_row_groups(self.subset, count)
         except PlanError as error:
-            raise PlanError(f"run config, subset: {error.message}", remedy=error.remedy) from None
+            raise PlanError(
+                f"run config, subset: {error.message}", remedy=error.remedy
+            ) from None
         outside = sorted(set(chosen) - set(partitions))
         if outside:
             raise PlanError(
@@ -163,4 +168,6 @@ def _with_defaults(
         field = copy(config.model_fields[name])
         field.default = value
         fields[name] = (field.annotation, field)
-    return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields)
+    return create_model(
+        config.__name__, __base__=config, __doc__=config.__doc__, **fields
+    )

@@ -38,7 +38,9 @@ REFUSED = ("config drift", "shrunk", "row group size", "refused")
 """Reasons that stay until the dataset file changes."""
 
 
-def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) -> dict[str, str]:
+def rejected_tags(
+    reason: str, *, kind: str = SEALED, file: Path | None = None
+) -> dict[str, str]:
     """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
     mark = file_mark(file)
     tags = {REJECTED_TAG: kind, REASON_TAG: reason}
@@ -69,7 +71,9 @@ def refuse(
 ) -> NoReturn:
     """Cancel the run. Raises DagsterExecutionInterruptedError."""
     context.log.error(reason)
-    context.instance.add_run_tags(context.run.run_id, rejected_tags(reason, kind=kind, file=file))
+    context.instance.add_run_tags(
+        context.run.run_id, rejected_tags(reason, kind=kind, file=file)
+    )
     context.instance.report_run_canceling(context.run, message=reason)
     raise dg.DagsterExecutionInterruptedError(reason)
 
@@ -79,14 +83,20 @@ def ending_of(
 ) -> dg.Failure:
     """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
     if not touched and isinstance(error, RefusedError | PlanError):
-        refuse(context, f"Run rejected: {in_dagster(error)}", kind=_kind(error), file=file)
+        refuse(
+            context, f"Run rejected: {in_dagster(error)}", kind=_kind(error), file=file
+        )
     return dg.Failure(description=in_dagster(error), allow_retries=False)
 
 
 def file_mark(file: Path | None) -> str | None:
     """Stands for what a file says now; None without one."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else None
+        return (
+            hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            if file is not None
+            else None
+        )
     except OSError:
         return None
 

@@ -38,7 +38,9 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         super().__init__(spec)
         self.check = sources_check(spec.partitioned_key)
 
-    def open(self, context: dg.AssetExecutionContext, config: SourcesConfig) -> OpenedPipeline:
+    def open(
+        self, context: dg.AssetExecutionContext, config: SourcesConfig
+    ) -> OpenedPipeline:
         """See the base class."""
         opened = api.pipelines.open_pipeline(
             self.spec.path, root=store_of_run(context).root_of(self.spec)
@@ -49,7 +51,9 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         self, context: dg.AssetExecutionContext, opened: OpenedPipeline, *, keep: bool
     ) -> SourcesRecorder:
         """See the base class."""
-        return SourcesRecorder(context, spec=self.spec, pipeline=opened.pipeline, keep=keep)
+        return SourcesRecorder(
+            context, spec=self.spec, pipeline=opened.pipeline, keep=keep
+        )
 
     def generate(
         self,
@@ -73,7 +77,9 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
             begun_by=beginner_of(context.run),
         )
         for locator, failure in summary.failures[:MAX_LOGGED]:
-            context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
+            context.log.warning(
+                f"{locator}, task {failure.task or 'all'}: {failure.message}"
+            )
         if len(summary.failures) > MAX_LOGGED:
             more = counted(len(summary.failures) - MAX_LOGGED, "more failure")
             context.log.warning(f"and {more}; see the files")

@@ -122,7 +122,9 @@ class DatasetSpec(FileSpec):
         return DatasetRef(
             name=self.name,
             path=self.path,
-            num_row_groups=api.row_group_count(self.num_records, self.config.row_group_size),
+            num_row_groups=api.row_group_count(
+                self.num_records, self.config.row_group_size
+            ),
             max_per_run=self.max_per_run or MAX_PER_RUN,
             key_prefix=self.key_prefix,
             root=self.root,
@@ -206,7 +208,9 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
             f"{path}: num_records is not set",
             remedy="an asset needs it for its partitions; add it to the file",
         )
-    spec = DatasetSpec(path=path, config=config, code_version=api.config_part(config), **attributes)
+    spec = DatasetSpec(
+        path=path, config=config, code_version=api.config_part(config), **attributes
+    )
     _check_rule_columns(spec)
     return spec
 
@@ -215,7 +219,10 @@ def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
     """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
     plan = api.pipelines.load_pipeline(path, env=os.environ, offline=True)
     return PipelineSpec(
-        path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes
+        path=path,
+        config=plan.config,
+        code_version=plan.fingerprint.config_part,
+        **attributes,
     )
 
 

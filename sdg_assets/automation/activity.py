@@ -41,7 +41,10 @@ def keys_at_work(
 
 
 def runs_at_work(
-    instance: dg.DagsterInstance, *, job_name: str | None = None, now: datetime | None = None
+    instance: dg.DagsterInstance,
+    *,
+    job_name: str | None = None,
+    now: datetime | None = None,
 ) -> list[dg.DagsterRun]:
     """Queued and running runs but for those that were left behind. job_name: of this job only."""
     oldest = (now or datetime.now(UTC)) - LEFT_BEHIND
@@ -68,7 +71,9 @@ def stopped(
         short = run.run_id[:8]
         rejected = run.tags.get(REJECTED_TAG)
         if rejected is None:
-            found[key] = f"{name}: run {short} was terminated; launch a run yourself to continue"
+            found[key] = (
+                f"{name}: run {short} was terminated; launch a run yourself to continue"
+            )
         elif rejected in REFUSED and run.tags.get(FILE_TAG) == file_mark(files[key]):
             found[key] = (
                 f"{name}: run {short} was refused ({rejected}), and {files[key]} has not changed since"

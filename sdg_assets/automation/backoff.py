@@ -53,7 +53,9 @@ class BackoffState:
             if equal and runs[-1][1] == index - 1:
                 runs[-1][1] = index
             else:
-                runs.append([index, index, attempt.remaining, attempt.count, attempt.at])
+                runs.append(
+                    [index, index, attempt.remaining, attempt.count, attempt.at]
+                )
             before = attempt
         return {"fingerprint": self.fingerprint, "groups": runs}
 
@@ -82,7 +84,11 @@ class Choice:
 
 
 def choose(
-    found: Incomplete, before: BackoffState, *, now: datetime, at_most: int | None = None
+    found: Incomplete,
+    before: BackoffState,
+    *,
+    now: datetime,
+    at_most: int | None = None,
 ) -> Choice:
     """Which of the incomplete partitions to ask for now, the first `at_most` of them."""
     seconds = int(now.timestamp())
@@ -133,7 +139,10 @@ def _with_equal_attempts(
 
 def load_cursor(cursor: str | None) -> dict[str, BackoffState]:
     """The attempts of every dataset or pipeline; none for an empty cursor."""
-    return {name: BackoffState.from_json(data) for name, data in json.loads(cursor or "{}").items()}
+    return {
+        name: BackoffState.from_json(data)
+        for name, data in json.loads(cursor or "{}").items()
+    }
 
 
 def dump_cursor(attempts: Mapping[str, BackoffState]) -> str:

@@ -23,7 +23,10 @@ def build_discovery_job(
 ) -> dg.JobDefinition:
     """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing. own: of these and no others."""
 
-    @dg.op(name=op_of(name), description="Looks for sources and adds the partitions of new ones.")
+    @dg.op(
+        name=op_of(name),
+        description="Looks for sources and adds the partitions of new ones.",
+    )
     def look(context: dg.OpExecutionContext) -> None:
         store = store_of_run(context)
         faults = []
@@ -32,9 +35,8 @@ def build_discovery_job(
                 continue
             try:
                 found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
-            except (
-                SdgError
-            ) as error:  # one whose sources cannot be found does not keep the others from theirs
+            # one whose sources cannot be found does not keep the others from theirs
+            except SdgError as error:
                 faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
@@ -43,7 +45,9 @@ def build_discovery_job(
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
-    described = "Looks for the sources of every pipeline and adds partitions for new ones."
+    described = (
+        "Looks for the sources of every pipeline and adds partitions for new ones."
+    )
     return location_job(look, name=name, description=described)
 
 
@@ -70,7 +74,9 @@ def build_discovery_sensor(
         assert context.repository_def is not None
         store = store_of_location(context.repository_def, context.instance)
         seen: dict[str, Discovered] = {}
-        additions: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+        additions: list[
+            dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
+        ] = []
         found: list[PipelineRef] = []
         reasons: list[str] = []
         for ref in refs_for(NAME, context.repository_def, keys):
@@ -88,13 +94,20 @@ def build_discovery_sensor(
             if new.empty:
                 additions.append(ref.partitions_def.build_delete_request(new.empty))
         result = resume_refs(
-            context, found, requested_by=NAME, seen=seen, at_most=lambda ref: ref.max_per_run
+            context,
+            found,
+            requested_by=NAME,
+            seen=seen,
+            at_most=lambda ref: ref.max_per_run,
         )
         skip = None
         if not result.run_requests and not additions:
             skip = dg.SkipReason(
                 "\n".join(
-                    [*reasons, (result.skip_reason and result.skip_reason.skip_message) or ""]
+                    [
+                        *reasons,
+                        (result.skip_reason and result.skip_reason.skip_message) or "",
+                    ]
                 ).strip()
             )
         return dg.SensorResult(

@@ -24,12 +24,16 @@ class Discovered:
     total: int
 
 
-def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:
+def discover(
+    instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None
+) -> Discovered:
     """Write down the partitions of new sources, and compare them with Dagster's. Raises SdgError."""
     pipeline = api.pipelines.open_pipeline(ref.path, root=root)
     known = set(ref.known_partitions(instance))
     found = api.pipelines.discover(pipeline)
-    vacant = {partition.key for partition in api.pipelines.without_anything(pipeline, found)}
+    vacant = {
+        partition.key for partition in api.pipelines.without_anything(pipeline, found)
+    }
     kept = [partition.key for partition in found if partition.key not in vacant]
     new = [key for key in kept if key not in known]
     return Discovered(OpenedPipeline(pipeline), new, sorted(vacant & known), len(kept))

@@ -63,7 +63,9 @@ def find_incomplete(
     return Incomplete(opened.config_hash, found, len(partitions))
 
 
-def _all_of_it(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | None:
+def _all_of_it(
+    ref: Ref, *, root: str | None, known: Collection[str]
+) -> Incomplete | None:
     """Every partition, where nothing was ever made: the run reads the seed data, which no sensor does if that runs code or
     opens a connection."""
     layout = api.stored_layout(ref.name, root=root, folder=ref.path.parent)
@@ -79,7 +81,11 @@ def ranges_of(ref: Ref, indices: Iterable[int]) -> list[Range]:
 
 
 def range_requests(
-    ref: Ref, ranges: Iterable[Range], *, tick: str, tags: Mapping[str, str] | None = None
+    ref: Ref,
+    ranges: Iterable[Range],
+    *,
+    tick: str,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[dg.RunRequest]:
     """One run request per range. `tick` tells the requests of one evaluation from those of the next."""
     for first, last in ranges:

@@ -51,7 +51,9 @@ def _claimed(part: str | None, sensor: dg.SensorDefinition) -> Sequence[str]:
     """The keys that a sensor names. part: only of such a sensor."""
     named = sensor.metadata.get(PART)
     keys = sensor.metadata.get(KEYS)
-    if not isinstance(named, dg.TextMetadataValue) or not isinstance(keys, dg.JsonMetadataValue):
+    if not isinstance(named, dg.TextMetadataValue) or not isinstance(
+        keys, dg.JsonMetadataValue
+    ):
         return ()
     if part is not None and named.value != part:
         return ()

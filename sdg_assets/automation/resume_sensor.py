@@ -10,7 +10,13 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.automation.activity import keys_at_work, stopped
-from sdg_assets.automation.backoff import BackoffState, Choice, choose, dump_cursor, load_cursor
+from sdg_assets.automation.backoff import (
+    BackoffState,
+    Choice,
+    choose,
+    dump_cursor,
+    load_cursor,
+)
 from sdg_assets.automation.discovery import Discovered
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
 from sdg_assets.automation.parts import claim, refs_for
@@ -120,7 +126,9 @@ def resume_all(
         if ref.partitioned_key in held:
             reasons.append(held[ref.partitioned_key])
             continue
-        found = find_incomplete(ref, root=store.root_of(ref), known=known(ref), opened=opened(ref))
+        found = find_incomplete(
+            ref, root=store.root_of(ref), known=known(ref), opened=opened(ref)
+        )
         if isinstance(found, str):
             reasons.append(found)
             continue
@@ -136,8 +144,14 @@ def resume_all(
     if requests:
         for reason in reasons:
             log(reason)
-    skip = None if requests else dg.SkipReason("\n".join(reasons) or "there are no datasets")
-    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=dump_cursor(after))
+    skip = (
+        None
+        if requests
+        else dg.SkipReason("\n".join(reasons) or "there are no datasets")
+    )
+    return dg.SensorResult(
+        run_requests=requests, skip_reason=skip, cursor=dump_cursor(after)
+    )
 
 
 def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:

@@ -19,14 +19,20 @@ from sdg_core.errors import SdgError
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
-def build_schedule(spec: FileSpec, *, with_prefix: bool = False) -> dg.ScheduleDefinition:
+def build_schedule(
+    spec: FileSpec, *, with_prefix: bool = False
+) -> dg.ScheduleDefinition:
     """A schedule on `spec.schedule`, stopped until someone starts it unless that says otherwise.
 
     with_prefix: its name begins with the key prefix, as another schedule is named after a dataset of this name.
     """
     when = spec.schedule
     assert when is not None
-    status = dg.DefaultScheduleStatus.RUNNING if when.running else dg.DefaultScheduleStatus.STOPPED
+    status = (
+        dg.DefaultScheduleStatus.RUNNING
+        if when.running
+        else dg.DefaultScheduleStatus.STOPPED
+    )
     ref = spec.ref
 
     @dg.schedule(
@@ -40,7 +46,9 @@ def build_schedule(spec: FileSpec, *, with_prefix: bool = False) -> dg.ScheduleD
     def schedule(context: dg.ScheduleEvaluationContext) -> Requests:
         store = store_of_location(context.repository_def, context.instance)
         assert context.repository_def is not None
-        if ref.partitioned_key in keys_at_work(context.instance, context.repository_def):
+        if ref.partitioned_key in keys_at_work(
+            context.instance, context.repository_def
+        ):
             yield dg.SkipReason(f"{ref.label}: a run is queued or in progress")
             return
         tick = context.scheduled_execution_time.isoformat()
@@ -53,13 +61,20 @@ def build_schedule(spec: FileSpec, *, with_prefix: bool = False) -> dg.ScheduleD
                 yield dg.SkipReason(f"{ref.label}: {in_dagster(error)}")
                 return
         known = ref.known_partitions(context.instance)
-        yield from request_incomplete(ref, root=root, tick=tick, known=known, opened=opened)
+        yield from request_incomplete(
+            ref, root=root, tick=tick, known=known, opened=opened
+        )
 
     return schedule
 
 
 def request_incomplete(
-    ref: Ref, *, root: str | None, tick: str, known: Collection[str], opened: Opened | None = None
+    ref: Ref,
+    *,
+    root: str | None,
+    tick: str,
+    known: Collection[str],
+    opened: Opened | None = None,
 ) -> Requests:
     """Run requests for contiguous ranges of partitions that are not complete, or why there is nothing to ask for."""
     found = find_incomplete(ref, root=root, known=known, opened=opened)

@@ -13,7 +13,13 @@ from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
-from sdg_assets.resources import FORMER_KEY, KEY, StoreResource, resolve_for, store_of_location
+from sdg_assets.resources import (
+    FORMER_KEY,
+    KEY,
+    StoreResource,
+    resolve_for,
+    store_of_location,
+)
 from sdg_core.errors import SdgError
 
 REJECT = "reject_post_processed"
@@ -48,7 +54,9 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
     instance = context.instance
     assert repository is not None
     reported = instance.get_run_by_id(context.dagster_run.run_id)
-    queued = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    queued = instance.get_runs(
+        filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+    )
     if reported is None:
         return []
     store = store_of_location(repository, instance)
@@ -64,7 +72,11 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
             )
             continue
         now = instance.get_run_by_id(run.run_id)
-        if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
+        if (
+            reason is not None
+            and now is not None
+            and now.status is dg.DagsterRunStatus.QUEUED
+        ):
             instance.add_run_tags(run.run_id, rejected_tags(reason))
             instance.report_run_canceling(run, message=reason)
             instance.report_run_canceled(run, message=reason)
@@ -82,7 +94,9 @@ def why_rejected(
     unknown: SdgError | None = None
     for key in selected_keys(run, repository):
         definition = repository.assets_defs_by_key.get(key)
-        metadata = definition.specs_by_key[key].metadata if definition is not None else {}
+        metadata = (
+            definition.specs_by_key[key].metadata if definition is not None else {}
+        )
         try:
             path = partitioned_path_of(metadata)
             if path is None:
@@ -103,11 +117,18 @@ def why_rejected(
 
 def _location(run: dg.DagsterRun) -> object:
     """Which repository of which code location a run belongs to."""
-    return run.remote_job_origin.repository_origin if run.remote_job_origin is not None else None
+    return (
+        run.remote_job_origin.repository_origin
+        if run.remote_job_origin is not None
+        else None
+    )
 
 
 def build_reconcile_sensor(
-    name: str = RECONCILE_SENSOR, *, job_name: str = JOB, keys: Sequence[dg.AssetKey] | None = None
+    name: str = RECONCILE_SENSOR,
+    *,
+    job_name: str = JOB,
+    keys: Sequence[dg.AssetKey] | None = None,
 ) -> dg.SensorDefinition:
     """The sensor `reconcile_events_with_files`. keys: as in `build_resume_sensor`."""
 
@@ -120,7 +141,9 @@ def build_reconcile_sensor(
         description=f"Starts the job `{job_name}` for datasets and pipelines whose events and files disagree: after "
         "`sdg generate` outside Dagster, or when files were removed.",
     )
-    def reconcile_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def reconcile_sensor(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
         repository = context.repository_def
         assert repository is not None
         return request_reconciliation(

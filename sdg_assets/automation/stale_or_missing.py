@@ -43,7 +43,9 @@ def stale_or_missing(*, root: str | None = None) -> dg.AutomationCondition[dg.As
         & ~dg.AutomationCondition.any_deps_in_progress()
         & Possible(root)
     )
-    return ((dg.AutomationCondition.missing() | Stale(root)) & ready).with_label("stale_or_missing")
+    return ((dg.AutomationCondition.missing() | Stale(root)) & ready).with_label(
+        "stale_or_missing"
+    )
 
 
 class Stale(dg.AutomationCondition[dg.AssetKey]):
@@ -72,13 +74,17 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
             stale = stale_partitions(view.instance, context.key, path, root=root)
         elif (path := finished_path_of(metadata)) is not None:
             root = resolve_for(self._root or root_in(metadata), path)
-            is_stale = is_finished_otherwise(view.instance, context.key, path, root=root)
+            is_stale = is_finished_otherwise(
+                view.instance, context.key, path, root=root
+            )
             stale = [None] if is_stale else []
         else:
             stale = self._stale_by_dagster(context)
         partitions = context.partitions_def
         if partitions is not None:
-            keys = set(partitions.get_partition_keys(dynamic_partitions_store=view.instance))
+            keys = set(
+                partitions.get_partition_keys(dynamic_partitions_store=view.instance)
+            )
             known = {key for key in stale if key in keys}
             found = view.get_subset_from_partition_keys(context.key, partitions, known)
         elif stale:
@@ -99,7 +105,9 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         if context.partitions_def is not None:
             partitions = sorted(view.instance.get_materialized_partitions(context.key))
         stale = dagster_private.StaleStatus.STALE
-        return [key for key in partitions if resolver.get_status(context.key, key) is stale]
+        return [
+            key for key in partitions if resolver.get_status(context.key, key) is stale
+        ]
 
 
 class Possible(dg.AutomationCondition[dg.AssetKey]):
@@ -111,7 +119,9 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
     @property
     def name(self) -> str:
         """As evaluations show it."""
-        return "can be made: not sealed, not stopped by a person, made of what is complete"
+        return (
+            "can be made: not sealed, not stopped by a person, made of what is complete"
+        )
 
     def evaluate(self, context: Context) -> Result:
         """All of the candidates, or none."""
@@ -120,7 +130,9 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
         if reason is None:
             return dg.AutomationResult(context=context, true_subset=candidates)
         context.log.info(f"{context.key.to_user_string()} is not requested: {reason}")
-        return dg.AutomationResult(context=context, true_subset=context.get_empty_subset())
+        return dg.AutomationResult(
+            context=context, true_subset=context.get_empty_subset()
+        )
 
     def _hindrance(self, context: Context) -> str | None:
         view = context.asset_graph_view
@@ -147,7 +159,8 @@ def stale_partitions(
     try:
         return open_file(path, root=root).stale(recorded_versions(instance, key))
     except SdgError:
-        return []  # nothing can be made either; the run, the sensors and `dg check defs` say why
+        # nothing can be made either; the run, the sensors and `dg check defs` say why
+        return []
 
 
 def is_finished_otherwise(
@@ -174,7 +187,8 @@ def why_not_generated(path: Path, *, root: str | None) -> str | None:
         sealed = api.seal_of(opened)
         api.measured_version(opened)
     except SdgError:
-        return None  # a run reads the seed data, or says what is wrong, once: what failed is not asked for again
+        # a run reads the seed data, or says what is wrong, once: what failed is not asked for again
+        return None
     if sealed is not None:
         return f"{opened.name} is sealed: version {sealed.layout.name} has been post-processed"
     return None
@@ -218,7 +232,9 @@ def _asks_us(condition: dg.AutomationCondition[dg.AssetKey] | None) -> bool:
 
 
 def automation_sensor(
-    name: str = NAME, *, apart_from: Sequence[dg.AutomationConditionSensorDefinition] = ()
+    name: str = NAME,
+    *,
+    apart_from: Sequence[dg.AutomationConditionSensorDefinition] = (),
 ) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates `stale_or_missing()` of all assets that have it, and no other condition.
 

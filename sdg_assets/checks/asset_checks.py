@@ -49,7 +49,9 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
             description="A row for everything that was made, except what is listed as failed or was removed by a processor.",
         ),
         *(
-            dg.AssetCheckSpec(name, asset=key, description=_describe(rule), blocking=rule.blocking)
+            dg.AssetCheckSpec(
+                name, asset=key, description=_describe(rule), blocking=rule.blocking
+            )
             for name, rule in rules.items()
         ),
     ]
@@ -57,13 +59,17 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{spec.ref.identifier}__dataset_checks", specs=specs, can_subset=True
     )
-    def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def dataset_checks(
+        context: dg.AssetCheckExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         root = store_of_run(context).root_of(spec)
         try:
             found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=root))
         except SdgError as error:
-            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
+            raise dg.Failure(
+                description=in_dagster(error), allow_retries=False
+            ) from None
         for name, measured in found.items():
             metadata: dict[str, Any] = {}
             if measured.value is not None:

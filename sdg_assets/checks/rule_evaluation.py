@@ -50,7 +50,9 @@ def column_type(schema: pl.Schema, column: str) -> pl.DataType | None:
     name, *fields = column.split(".")
     found = schema.get(name)
     for part in fields:
-        found = dict(found.to_schema()).get(part) if isinstance(found, pl.Struct) else None  # type: ignore[assignment]
+        if not isinstance(found, pl.Struct):
+            return None
+        found = found.to_schema().get(part)  # type: ignore[assignment]
     return found
 
 
@@ -58,11 +60,17 @@ def _fault(rule: Rule, schema: pl.Schema) -> str | None:
     for column in rule.columns_read:
         found = column_type(schema, column)
         if found is None:
-            return f"there is no column {column!r}; there are {', '.join(schema.names())}"
-        if isinstance(rule, Length) and not (found == pl.String or isinstance(found, pl.List)):
+            return (
+                f"there is no column {column!r}; there are {', '.join(schema.names())}"
+            )
+        if isinstance(rule, Length) and not (
+            found == pl.String or isinstance(found, pl.List)
+        ):
             return f"column {column!r} holds {found}, which has no length; expected text or a list"
         if isinstance(rule, Mean) and not (found.is_numeric() or found == pl.Boolean):
-            return f"column {column!r} holds {found}, which has no mean; expected numbers"
+            return (
+                f"column {column!r} holds {found}, which has no mean; expected numbers"
+            )
     return None
 
 
@@ -92,7 +100,9 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> RuleResult:
     counts = keys.group_by("key").agg(pl.len().alias("records"))
     repeats = pl.col("records").sum() - pl.len()
     most_alike = pl.col("records").max()
-    found = _row(counts.select(repeats.alias("duplicates"), most_alike.alias("most alike")))
+    found = _row(
+        counts.select(repeats.alias("duplicates"), most_alike.alias("most alike"))
+    )
     duplicates = int(found["duplicates"])
     return RuleResult(
         passed=duplicates <= rule.at_most,
@@ -120,7 +130,9 @@ def _null_share(rule: NullShare, frame: pl.LazyFrame) -> RuleResult:
 def _length(rule: Length, frame: pl.LazyFrame) -> RuleResult:
     values = _values(frame, [rule.column])
     text = values.collect_schema()[rule.column] == pl.String
-    length = pl.col(rule.column).str.len_chars() if text else pl.col(rule.column).list.len()
+    length = (
+        pl.col(rule.column).str.len_chars() if text else pl.col(rule.column).list.len()
+    )
     outside = pl.lit(value=False)
     if rule.at_least is not None:
         outside |= length < rule.at_least
@@ -166,8 +178,16 @@ def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> RuleResult:
 
 
 def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> RuleResult:
-    values = _values(frame, [rule.column]).drop_nulls().select(pl.col(rule.column).cast(pl.String))
-    counts = values.group_by(rule.column).agg(pl.len().alias("records")).collect(engine="streaming")
+    values = (
+        _values(frame, [rule.column])
+        .drop_nulls()
+        .select(pl.col(rule.column).cast(pl.String))
+    )
+    counts = (
+        values.group_by(rule.column)
+        .agg(pl.len().alias("records"))
+        .collect(engine="streaming")
+    )
     total = int(counts["records"].sum())
     ordered = counts.sort("records", descending=True)
     shares = {name: count / total for name, count in ordered.iter_rows()}

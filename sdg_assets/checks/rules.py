@@ -38,8 +38,14 @@ class Bounds(dg.Model, dg.Resolvable):
     def _some_bound(self) -> "Bounds":
         if self.at_least is None and self.at_most is None:
             raise ValueError("give at_least, at_most, or both")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}")
+        if (
+            self.at_least is not None
+            and self.at_most is not None
+            and self.at_least > self.at_most
+        ):
+            raise ValueError(
+                f"at_least {self.at_least:g} is above at_most {self.at_most:g}"
+            )
         return self
 
     def allow(self, value: float | None) -> bool:
@@ -86,7 +92,9 @@ class Rule(dg.Model, dg.Resolvable):
 class ColumnRule(Rule):
     """A rule for one column; fields of structured columns are written with dots."""
 
-    column: str = Field(description="A column, or a field of a structured one: judge.helpful.score")
+    column: str = Field(
+        description="A column, or a field of a structured one: judge.helpful.score"
+    )
 
     @property
     def columns_read(self) -> Sequence[str]:
@@ -118,7 +126,10 @@ class Length(ColumnRule, Bounds):
     """Characters of each text, or items of each list."""
 
     share_outside: float = Field(
-        default=0.0, ge=0, le=1, description="Share of values that may be out of bounds."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of values that may be out of bounds.",
     )
 
 
@@ -129,7 +140,9 @@ class DistinctShare(ColumnRule, Bounds):
 class CategoryShares(ColumnRule):
     """The shares of values among all values."""
 
-    shares: dict[str, Bounds] = Field(description="The bounds of each value's share.", min_length=1)
+    shares: dict[str, Bounds] = Field(
+        description="The bounds of each value's share.", min_length=1
+    )
     only: bool = Field(default=False, description="Whether other values are a fault.")
 
 
@@ -155,7 +168,9 @@ class Checks(dg.Model, dg.Resolvable):
     category_shares: list[CategoryShares] = Field(
         default_factory=list, description="Bounds on shares of categories."
     )
-    mean: list[Mean] = Field(default_factory=list, description="Bounds on the mean of numbers.")
+    mean: list[Mean] = Field(
+        default_factory=list, description="Bounds on the mean of numbers."
+    )
 
     @field_validator("*")
     @classmethod

@@ -124,7 +124,9 @@ class RowGroupsCheck(RunCheck):
         }
         for name, (found, expected) in wanted.items():
             if found != expected:
-                self._faults.append(f"row group {group.key}: {name} is {found}, not {expected}")
+                self._faults.append(
+                    f"row group {group.key}: {name} is {found}, not {expected}"
+                )
         if not schema.remove_metadata().equals(self._plan.kept_schema):
             columns = ", ".join(map(str, schema))
             self._faults.append(f"row group {group.key}: its columns are {columns}")

@@ -47,7 +47,10 @@ def broken(
         group_name=group or name,
         owners=list(owners),
         tags={BROKEN_TAG: "true"},
-        metadata={"error": dg.MetadataValue.text(reason), "file": dg.MetadataValue.path(str(file))},
+        metadata={
+            "error": dg.MetadataValue.text(reason),
+            "file": dg.MetadataValue.path(str(file)),
+        },
     )
     def broken_dataset() -> None:
         raise dg.Failure(

@@ -32,9 +32,13 @@ class Dataset(FileComponent):
         default=None,
         description="Kinds that the UI shows on the assets. Default: parquet, and polars on the row groups.",
     )
-    group: str | None = Field(default=None, description="Asset group. Default: the dataset's name.")
+    group: str | None = Field(
+        default=None, description="Asset group. Default: the dataset's name."
+    )
 
     def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
         """See the base class."""
-        spec = load_spec(path, max_per_run=self.max_row_groups_per_run, **self.spec_attributes())
+        spec = load_spec(
+            path, max_per_run=self.max_row_groups_per_run, **self.spec_attributes()
+        )
         return self.assemble(spec, build_row_groups, is_second=is_second)

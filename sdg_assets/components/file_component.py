@@ -29,7 +29,9 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     key_prefix: str | list[str] | None = Field(
         default=None, description="Prefix of the asset keys."
     )
-    pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
+    pool: str | None = Field(
+        default=None, description="Concurrency pool of the generating asset."
+    )
     op_tags: dict[str, Any] = Field(
         default_factory=dict,
         description="Tags of the steps, such as dagster/priority or dagster-k8s/config.",
@@ -38,14 +40,16 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         default=None, description="Cron expression; each tick requests what is missing."
     )
     schedule_timezone: str | None = Field(
-        default=None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
+        default=None,
+        description="Time zone of the schedule, such as Europe/Berlin. Default: UTC.",
     )
     schedule_status: Literal["stopped", "running"] = Field(
         default="stopped",
         description="Whether the schedule is on until somebody changes it in the UI.",
     )
     checks: Checks | None = Field(
-        default=None, description="Rules for the finished dataset; each is an asset check."
+        default=None,
+        description="Rules for the finished dataset; each is an asset check.",
     )
     automation: Literal["stale_or_missing"] | None = Field(
         default=None,
@@ -61,8 +65,12 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     group: str | None = Field(
         default=None, description="Asset group. Default: the name in the file."
     )
-    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
+    owners: list[str] = Field(
+        default_factory=list, description="E-mail addresses, or team:<name>."
+    )
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="Tags of the assets."
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of one file; where it cannot be used, one asset that says why, if the project has others.
@@ -72,14 +80,22 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         path = Path(os.path.realpath(context.path / self.config))
         prefix = prefix_of(self.key_prefix)
         try:
-            made = self.definitions_of(path, is_second=is_second(context, path, prefix=prefix))
+            made = self.definitions_of(
+                path, is_second=is_second(context, path, prefix=prefix)
+            )
             if taken := name_taken(context, path, prefix=prefix):
                 raise taken
             return made
         except SdgError as error:
             name = shown_as(context, path, prefix=prefix)
             return broken(
-                context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name
+                context,
+                path,
+                error,
+                prefix=prefix,
+                group=self.group,
+                owners=self.owners,
+                name=name,
             )
 
     @abstractmethod

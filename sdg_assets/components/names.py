@@ -40,7 +40,9 @@ _LATEST: list[tuple[dg.ComponentTree, _Names]] = []
 """The tree of components that was loaded last, and its names: looked up once for all components."""
 
 
-def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> PlanError | None:
+def name_taken(
+    context: dg.ComponentLoadContext, file: Path, *, prefix: Key
+) -> PlanError | None:
     """What is wrong if another component of the project, one that comes before, describes something of the same name."""
     name = api.projects.name_in(file)
     if name is None or not _is_in_project(context):
@@ -66,7 +68,9 @@ def _data_taken(names: _Names, mine: _Component, name: str) -> PlanError | None:
     if mine not in names.roots:
         return None
     root = names.roots[mine]
-    together = (found for found in _namesakes(names, name) if names.roots[found] == root)
+    together = (
+        found for found in _namesakes(names, name) if names.roots[found] == root
+    )
     first = next(together, mine)
     if first.file == mine.file:
         return None
@@ -102,10 +106,14 @@ def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> st
 
 def _is_in_project(context: dg.ComponentLoadContext) -> bool:
     """Whether it is not built from Python."""
-    return (context.path / DEFS).is_file() and context.path.is_relative_to(context.defs_module_path)
+    return (context.path / DEFS).is_file() and context.path.is_relative_to(
+        context.defs_module_path
+    )
 
 
-def _component(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> _Component:
+def _component(
+    context: dg.ComponentLoadContext, file: Path, *, prefix: Key
+) -> _Component:
     return _Component(Path(os.path.realpath(context.path)), file, tuple(prefix))
 
 
@@ -119,7 +127,9 @@ def _names(context: dg.ComponentLoadContext) -> _Names:
 
 def _find_names(components: dict[_Component, str | None]) -> _Names:
     """components: each with a root of its own, if it has one."""
-    named = [(component, api.projects.name_in(component.file)) for component in components]
+    named = [
+        (component, api.projects.name_in(component.file)) for component in components
+    ]
     first: dict[Key, _Component] = {}
     for component, name in named:
         if name is not None:

@@ -27,7 +27,8 @@ class SourcePipeline(FileComponent):
         "all in a backfill.",
     )
     kinds: list[str] | None = Field(
-        default=None, description="Kinds that the UI shows on the assets. Default: parquet."
+        default=None,
+        description="Kinds that the UI shows on the assets. Default: parquet.",
     )
     group: str | None = Field(
         default=None, description="Asset group. Default: the pipeline's name."

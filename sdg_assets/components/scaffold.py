@@ -40,7 +40,9 @@ class PipelineScaffolder(dg.Scaffolder):
 
 
 def _scaffold(
-    request: dg.ScaffoldRequest[Any], attributes: dict[str, Any], files: Mapping[str, str]
+    request: dg.ScaffoldRequest[Any],
+    attributes: dict[str, Any],
+    files: Mapping[str, str],
 ) -> None:
     """Write files; where the config is there already, nothing beside it."""
     dg.scaffold_component(request, attributes)

@@ -127,7 +127,9 @@ class Opened(ABC):
         """The files of the finished dataset. Raises IncompleteError if the version of this config is not finished."""
         sealed = self.seal
         parts = api.finished_parts(self.dataset.layout) if sealed is not None else ()
-        if sealed is None or not str(parts[0]).startswith(str(sealed.layout.processed_dataset)):
+        if sealed is None or not str(parts[0]).startswith(
+            str(sealed.layout.processed_dataset)
+        ):
             raise IncompleteError(
                 f"{self.dataset.layout.directory} holds no finished dataset of this config",
                 remedy=f"materialize {self.name}/dataset",

@@ -27,7 +27,13 @@ from sdg_core import api
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
-    from sdg_core.api import Failure, Observer, ProcessingResult, RowGroupStatus, VersionLayout
+    from sdg_core.api import (
+        Failure,
+        Observer,
+        ProcessingResult,
+        RowGroupStatus,
+        VersionLayout,
+    )
 
 
 class OpenedDataset(Opened):
@@ -157,4 +163,6 @@ class OpenedDataset(Opened):
         if removed:
             words += f", {removed} removed by processors"
             details["records_removed"] = removed
-        return RowCounts(rows - removed, unlisted=unlisted, words=words, details=details)
+        return RowCounts(
+            rows - removed, unlisted=unlisted, words=words, details=details
+        )

@@ -11,7 +11,9 @@ from sdg_core import api
 def open_file(path: Path, *, root: str | None, offline: bool = True) -> Opened:
     """What a file describes, for looking at it. offline: run none of its code and open no connection. Raises SdgError."""
     if api.is_pipeline(path):
-        return OpenedPipeline(api.pipelines.open_pipeline(path, root=root, offline=offline))
+        return OpenedPipeline(
+            api.pipelines.open_pipeline(path, root=root, offline=offline)
+        )
     return OpenedDataset(api.open_dataset(path, root=root, offline=offline))
 
 

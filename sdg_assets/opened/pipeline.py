@@ -68,7 +68,10 @@ class OpenedPipeline(Opened):
         """See the base class."""
         path = self.version.row_group(partition.index)
         return sources_metadata(
-            partition.footer, api.read_head(path, api.HEAD_ROWS), self.pipeline, uri=path.as_uri()
+            partition.footer,
+            api.read_head(path, api.HEAD_ROWS),
+            self.pipeline,
+            uri=path.as_uri(),
         )
 
     def check_complete(self) -> None:
@@ -83,7 +86,9 @@ class OpenedPipeline(Opened):
         on_event: "Observer",
     ) -> "ProcessingResult":
         """See the base class; pipelines have no `max_missing_rate`."""
-        return api.pipelines.process(self.pipeline, allow_missing=allow_missing, on_event=on_event)
+        return api.pipelines.process(
+            self.pipeline, allow_missing=allow_missing, on_event=on_event
+        )
 
     def finished_metadata(
         self, result: "ProcessingResult", *, partitioned: dg.AssetKey
@@ -93,10 +98,21 @@ class OpenedPipeline(Opened):
         states = status.source_states()
         models = self.pipeline.plan.config.model_configs
         descriptions = pipeline_descriptions(self.pipeline.plan.config)
-        rows = api.read_head(api.part_files(result.version.processed_dataset)[0], api.HEAD_ROWS)
-        lineage = {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
-        sources = [name for state, names in states.items() if state != "removed" for name in names]
-        partitions = [status for status in self._measured() if status.footer is not None]
+        rows = api.read_head(
+            api.part_files(result.version.processed_dataset)[0], api.HEAD_ROWS
+        )
+        lineage = {
+            name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names
+        }
+        sources = [
+            name
+            for state, names in states.items()
+            if state != "removed"
+            for name in names
+        ]
+        partitions = [
+            status for status in self._measured() if status.footer is not None
+        ]
         return {
             "dagster/row_count": result.num_rows,
             "sources": len(sources),

@@ -8,7 +8,13 @@ from pydantic import Field
 from sdg_assets.assets.catalog import Ref, named
 from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.location_job import location_job, refs_at_run
-from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
+from sdg_assets.reconcile.reconcile import (
+    JOB,
+    Differences,
+    compare,
+    mark_missing,
+    repair,
+)
 from sdg_assets.resources import store_of_run
 from sdg_core import api
 from sdg_core.counts import counted
@@ -31,7 +37,8 @@ class ReopenConfig(dg.Config):
         description="The dataset or pipeline whose seal and finished output are removed; the rest stays."
     )
     confirm: str = Field(
-        default="", description="The dataset's name again, to confirm. Nothing happens without it."
+        default="",
+        description="The dataset's name again, to confirm. Nothing happens without it.",
     )
 
 
@@ -42,7 +49,9 @@ class ReconcileConfig(dg.Config):
         default_factory=list,
         description="Names of datasets and pipelines. Default: all of the code location.",
     )
-    dry_run: bool = Field(default=False, description="Only report where events and files disagree.")
+    dry_run: bool = Field(
+        default=False, description="Only report where events and files disagree."
+    )
 
 
 def build_reopen_job(
@@ -63,7 +72,9 @@ def build_reopen_job(
                 "and its finished output."
             )
         try:
-            opened = open_unread(dataset.path, root=store_of_run(context).root_of(dataset))
+            opened = open_unread(
+                dataset.path, root=store_of_run(context).root_of(dataset)
+            )
             reopened = api.reopen(opened)
         except SdgError as error:
             raise _refused(str(error)) from None
@@ -73,7 +84,10 @@ def build_reopen_job(
         kept = dataset.PARTITIONS
         reason = f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, its {kept} stay"
         context.log.info(reason)
-        if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
+        if (
+            context.instance.get_latest_materialization_event(dataset.dataset_key)
+            is not None
+        ):
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
 
     return location_job(
@@ -93,7 +107,9 @@ def build_reconcile_job(
         description="Compares Dagster's events with the files of datasets, which are the truth. Files without a current event "
         "are recorded as adopted; partitions that show green without a current file are made to show as failed.",
     )
-    def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig) -> None:
+    def reconcile_events(
+        context: dg.OpExecutionContext, config: ReconcileConfig
+    ) -> None:
         store = store_of_run(context)
         there = refs_at_run(context, refs, own=own)
         chosen = [_named(there, name) for name in config.datasets] or there
@@ -102,7 +118,9 @@ def build_reconcile_job(
         for ref in chosen:
             root = store.root_of(ref)
             try:
-                found.append(_reconcile(context, ref, root=root, dry_run=config.dry_run))
+                found.append(
+                    _reconcile(context, ref, root=root, dry_run=config.dry_run)
+                )
             except (
                 SdgError
             ) as error:  # one that cannot be compared does not keep the others from it
@@ -124,7 +142,9 @@ def build_reconcile_job(
             datasets = counted(len(faults), "dataset")
             raise _refused(f"{datasets} could not be compared: {'; '.join(faults)}")
 
-    described = "Brings Dagster's events in line with the files of all datasets and pipelines."
+    described = (
+        "Brings Dagster's events in line with the files of all datasets and pipelines."
+    )
     return location_job(reconcile_events, name=name, description=described)
 
 

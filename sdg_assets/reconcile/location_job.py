@@ -22,7 +22,9 @@ class LocationJob(dg.JobDefinition):
         return hash(self.name)
 
 
-def location_job(op: dg.OpDefinition, *, name: str, description: str) -> dg.JobDefinition:
+def location_job(
+    op: dg.OpDefinition, *, name: str, description: str
+) -> dg.JobDefinition:
     """A job of one op."""
 
     @dg.graph(name=name, description=description)
@@ -32,7 +34,9 @@ def location_job(op: dg.OpDefinition, *, name: str, description: str) -> dg.JobD
     return LocationJob(graph_def=job, name=name, description=description)
 
 
-def refs_at_run(context: dg.OpExecutionContext, refs: Sequence[Ref], *, own: bool) -> Sequence[Ref]:
+def refs_at_run(
+    context: dg.OpExecutionContext, refs: Sequence[Ref], *, own: bool
+) -> Sequence[Ref]:
     """What a job works on: all of its code location but what an operation with a prefix looks after, else what it was built with.
 
     own: it works on what it was built with and nothing else.

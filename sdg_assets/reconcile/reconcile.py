@@ -89,7 +89,9 @@ def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Diff
         elif shown.get(one.key) == "MATERIALIZED" and not one.is_settled:
             lost.append(one)
     finished_unrecorded, finished_lost = _compare_finished(instance, ref, opened)
-    return Differences(ref, opened, unrecorded, lost, unknown, finished_unrecorded, finished_lost)
+    return Differences(
+        ref, opened, unrecorded, lost, unknown, finished_unrecorded, finished_lost
+    )
 
 
 def repair(context: dg.OpExecutionContext, found: Differences) -> None:
@@ -100,7 +102,9 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     read = upstream_tags(context.instance, ref.upstream) if found.unrecorded else {}
     lineage = opened.lineage(ref.upstream)
     if found.unknown and isinstance(ref, PipelineRef):
-        context.instance.add_dynamic_partitions(ref.partitions_name, list(found.unknown))
+        context.instance.add_dynamic_partitions(
+            ref.partitions_name, list(found.unknown)
+        )
     for one in found.unrecorded:
         data_version = str(opened.data_version(one))
         materialization = dg.AssetMaterialization(
@@ -118,14 +122,20 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         result = opened.process(on_event=lambda event: log_notice(context.log, event))
         metadata = opened.finished_metadata(result, partitioned=ref.partitioned_key)
         tags["dagster/data_version"] = finished_data_version(result.version)
-        context.log_event(dg.AssetMaterialization(ref.dataset_key, metadata=metadata, tags=tags))
+        context.log_event(
+            dg.AssetMaterialization(ref.dataset_key, metadata=metadata, tags=tags)
+        )
     if found.finished_lost is not None:
         reason = f"{ref.label}: {found.finished_lost}"
         mark_missing(context.instance, ref.dataset_key, [None], reason=reason)
 
 
 def mark_missing(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str | None], *, reason: str
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: Sequence[str | None],
+    *,
+    reason: str,
 ) -> dg.DagsterRun:
     """Make an asset, or partitions of it, show as failed, by a run of which `reason` is the failure."""
     step = "__".join(key.path)
@@ -141,14 +151,20 @@ def mark_missing(
     for partition in partitions:
         if not planable:
             break
-        planned = dagster_private.AssetMaterializationPlannedData(key, partition=partition)
-        event = dg.DagsterEvent.build_asset_materialization_planned_event(JOB, step, planned)
+        planned = dagster_private.AssetMaterializationPlannedData(
+            key, partition=partition
+        )
+        event = dg.DagsterEvent.build_asset_materialization_planned_event(
+            JOB, step, planned
+        )
         instance.report_dagster_event(event, run.run_id)
     instance.report_run_failed(run, message=reason)
     return run
 
 
-def recorded_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str | None]:
+def recorded_versions(
+    instance: dg.DagsterInstance, key: dg.AssetKey
+) -> dict[str, str | None]:
     """The data version of each partition's latest materialization, by one query."""
     tag = "dagster/data_version"
     found = instance.event_log_storage.get_latest_tags_by_partition(
@@ -184,7 +200,11 @@ def _compare_finished(
     complete = False
     if sealed is not None and sealed.metadata is not None:
         complete = sealed.metadata.post_generation_processed
-    if complete and sealed is not None and api.part_files(sealed.layout.processed_dataset):
+    if (
+        complete
+        and sealed is not None
+        and api.part_files(sealed.layout.processed_dataset)
+    ):
         recorded = None
         if materialization is not None:
             recorded = (materialization.tags or {}).get("dagster/data_version")

@@ -18,7 +18,9 @@ EVENT_COLUMNS = 16
 """Columns up to which the event of a row group has their types and lineage; each takes about 200 bytes."""
 
 
-def descriptions_of(config: "DatasetConfig", seed_columns: Iterable[str] = ()) -> dict[str, str]:
+def descriptions_of(
+    config: "DatasetConfig", seed_columns: Iterable[str] = ()
+) -> dict[str, str]:
     """What the config says of each column; of a seed column, where it comes from."""
     said = dict.fromkeys(seed_columns, _seed_data(config))
     for column in config.columns:
@@ -48,7 +50,9 @@ def table_schema(
     columns = []
     for field in schema:
         description = described.get(field.name)
-        columns.append(dg.TableColumn(field.name, type=str(field.type), description=description))
+        columns.append(
+            dg.TableColumn(field.name, type=str(field.type), description=description)
+        )
     return dg.TableSchema(columns)
 
 
@@ -73,7 +77,11 @@ def markdown_table(
     header: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> dg.MarkdownMetadataValue:
     """A table; cells are one line each, and text whatever they hold."""
-    lines = [_line(header), f"| {' | '.join(['---'] * len(header))} |", *map(_line, rows)]
+    lines = [
+        _line(header),
+        f"| {' | '.join(['---'] * len(header))} |",
+        *map(_line, rows),
+    ]
     return dg.MetadataValue.md("\n".join(lines))
 
 
@@ -105,9 +113,13 @@ def lineage_metadata(
     return {"dagster/column_lineage": dg.TableColumnLineage(lineage)}
 
 
-def row_groups_lineage(plan: "DatasetPlan", row_groups: dg.AssetKey) -> dg.TableColumnLineage:
+def row_groups_lineage(
+    plan: "DatasetPlan", row_groups: dg.AssetKey
+) -> dg.TableColumnLineage:
     """The finished dataset has the columns of the row groups."""
-    deps = {name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names}
+    deps = {
+        name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names
+    }
     return dg.TableColumnLineage(deps)
 
 

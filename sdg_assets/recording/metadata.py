@@ -70,19 +70,25 @@ def data_version(footer: "Footer", *, version: str) -> str:
 
 def is_made_in(recorded: str | None, *, version: str, group: "RowGroup") -> bool:
     """Whether a recorded data version is that of a row group of this range in this version, whatever records it is missing."""
-    return recorded is not None and recorded.startswith(_made_in(version, group.start, group.size))
+    return recorded is not None and recorded.startswith(
+        _made_in(version, group.start, group.size)
+    )
 
 
 def finished_data_version(version: "VersionLayout") -> str:
     """Identifies what a finished dataset holds: its version directory and the content of its files."""
-    return hashlib.sha256(f"{version.name}:{api.finished_digest(version)}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{version.name}:{api.finished_digest(version)}".encode()
+    ).hexdigest()
 
 
 def is_made(footer: "Footer", plan: "DatasetPlan") -> bool:
     """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`). What only waits may not."""
     if not footer.nothing_made:
         return True
-    return plan.config.run.max_missing_rate > 0 and footer.waiting < len(footer.unfinished)
+    return plan.config.run.max_missing_rate > 0 and footer.waiting < len(
+        footer.unfinished
+    )
 
 
 def _made_in(version: str, start: int, size: int) -> str:
@@ -94,7 +100,9 @@ def _half_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[str, str]:
+def upstream_tags(
+    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]
+) -> dict[str, str]:
     """What Dagster adds to the event of an output, and the events that we log ourselves lack: which data they were made from.
 
     Without these tags a partition shows as unsynced for having "a new dependency".
@@ -126,7 +134,9 @@ def row_group_metadata(
         "records_generated": event.generated,
         "records_failed": event.failed,
         "seconds": round(event.seconds, 3),
-        **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
+        **cost_metadata(
+            footer.usage, plan.config.model_configs, simulated=footer.simulated
+        ),
         **failures,
         "adopted": event.adopted,
         "carried": event.carried,
@@ -153,7 +163,9 @@ def file_metadata(
         "records_missing": len(footer.unfinished),
         **waiting,
         **selection_metadata(api.count_selection([footer]), plan.config.model_configs),
-        **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
+        **cost_metadata(
+            footer.usage, plan.config.model_configs, simulated=footer.simulated
+        ),
         **usage_metadata(footer.usage),
         **first_rows,
         "simulated": footer.simulated,
@@ -188,7 +200,9 @@ def usage_metadata(usage: "UsageByModel") -> dict[str, int]:
         for name, count in counts.items():
             total[name] = total.get(name, 0) + count
     return {
-        f"usage/{name}": count for name, count in total.items() if count or name in ALWAYS_COUNTED
+        f"usage/{name}": count
+        for name, count in total.items()
+        if count or name in ALWAYS_COUNTED
     }
 
 
@@ -214,7 +228,9 @@ def cost_metadata(
     return _money(name, api.totals(api.costs(usage, models)))
 
 
-def spending_metadata(spending: "DatasetSpending", *, simulated: bool) -> dict[str, float]:
+def spending_metadata(
+    spending: "DatasetSpending", *, simulated: bool
+) -> dict[str, float]:
     """What a dataset has cost over all versions that its cells came from, and what the datasets above it have cost."""
     name = "would_cost_in_all" if simulated else "cost_in_all"
     total = spending.total if spending.earlier else {}
@@ -222,7 +238,9 @@ def spending_metadata(spending: "DatasetSpending", *, simulated: bool) -> dict[s
 
 
 def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    return {f"{name}/{currency}": round(amount, 6) for currency, amount in amounts.items()}
+    return {
+        f"{name}/{currency}": round(amount, 6) for currency, amount in amounts.items()
+    }
 
 
 def failure_table(failures: "Iterable[Failure]") -> dg.MarkdownMetadataValue:
@@ -290,7 +308,9 @@ def report_metadata(version: "VersionLayout") -> dict[str, Any]:
                 means[f"mean/{column['name']}.{score['name']}"] = float(score["mean"])
     return {
         "report": link,
-        "report_summary": markdown_table(("column", "summary", "null", "distinct", "type"), rows),
+        "report_summary": markdown_table(
+            ("column", "summary", "null", "distinct", "type"), rows
+        ),
         **dict(list(means.items())[:PLOTTED_MEANS]),
         **_variety(report.get("variety", ())),
     }
@@ -337,7 +357,9 @@ def preview(table: "pa.Table") -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(text)
 
 
-def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
+def _blocks(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Iterator[str]:
     """A record each, as long as there is room for it; the first is always there."""
     left = PREVIEW_CHARACTERS
     for number, record in enumerate(records, start=1):
@@ -366,5 +388,7 @@ def _shown(value: object) -> object:
 def _failures_of(event: "RowGroupFinished") -> dict[str, Any]:
     """The failures of records that a row group still lacks."""
     version = api.VersionLayout(event.path.parent.parent)
-    found = api.failures_of(version.failure_list(event.group.index), event.footer.unfinished)
+    found = api.failures_of(
+        version.failure_list(event.group.index), event.footer.unfinished
+    )
     return {"failures": failure_table(found)} if found else {}

@@ -60,14 +60,20 @@ class Recorder(ABC, Generic[Made]):
     verdict: Verdict
 
     def __init__(
-        self, context: dg.AssetExecutionContext, *, tags: Mapping[str, str], keep: bool = False
+        self,
+        context: dg.AssetExecutionContext,
+        *,
+        tags: Mapping[str, str],
+        keep: bool = False,
     ) -> None:
         self.has_made = False
         self._context = context
         self._tags = tags
         self._kept: list[Finished] | None = [] if keep else None
         self._write = batch_writer(context) or single_writer(context)
-        self._finished: queue.SimpleQueue[tuple[Made, float] | None] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[tuple[Made, float] | None] = (
+            queue.SimpleQueue()
+        )
         self._error: Exception | None = None
         self._returned: list[dg.DagsterEvent] = []
         # Not a daemon: a process that is told to end waits for it, even if an interruption breaks the wait in __exit__.
@@ -89,7 +95,9 @@ class Recorder(ABC, Generic[Made]):
         if error is None:
             self._raise_error()
         elif self._error is not None:
-            self._context.log.error(f"files that are on disk could not be recorded: {self._error}")
+            self._context.log.error(
+                f"files that are on disk could not be recorded: {self._error}"
+            )
 
     def nothing_made(self) -> str | None:
         """Why the run fails although it came to its end; None where it does not."""
@@ -140,7 +148,9 @@ class Recorder(ABC, Generic[Made]):
             if not batch or self._error is not None:
                 continue  # after a failure the rest is only taken off the queue
             try:
-                finished = [Finished(self._materialization(made), at) for made, at in batch]
+                finished = [
+                    Finished(self._materialization(made), at) for made, at in batch
+                ]
                 self._hand_on(self._write(finished))
                 if self._kept is not None:
                     self._kept += finished
@@ -202,7 +212,9 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
             event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
             job_name=run.job_name,
             node_handle=handle,
-            event_specific_data=dagster_private.StepMaterializationData(finished.materialization),
+            event_specific_data=dagster_private.StepMaterializationData(
+                finished.materialization
+            ),
             message=f"Materialized partition {finished.materialization.partition}.",
             step_key=str(handle),
             pid=os.getpid(),

@@ -9,13 +9,24 @@ import dagster as dg
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.run_check import RowGroupsCheck
 from sdg_assets.recording.columns import lineage_metadata
-from sdg_assets.recording.metadata import data_version, is_made, row_group_metadata, upstream_tags
+from sdg_assets.recording.metadata import (
+    data_version,
+    is_made,
+    row_group_metadata,
+    upstream_tags,
+)
 from sdg_assets.recording.recorder import Recorder
 from sdg_core import api
 from sdg_core.counts import counted
 
 if TYPE_CHECKING:
-    from sdg_core.api import DatasetPlan, Event, RecordsSettled, RowGroupFinished, RunStarted
+    from sdg_core.api import (
+        DatasetPlan,
+        Event,
+        RecordsSettled,
+        RowGroupFinished,
+        RunStarted,
+    )
 
 PROGRESS_EVERY = 15.0
 """Seconds between two lines of the run's log that say how far it is."""
@@ -96,7 +107,11 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
             self.verdict.add(event, self._plan.kept_schema)
 
     def _described(self, made: "RowGroupFinished") -> dg.AssetMaterialization:
-        rows = made.head if made.head is not None else api.read_head(made.path, api.HEAD_ROWS)
+        rows = (
+            made.head
+            if made.head is not None
+            else api.read_head(made.path, api.HEAD_ROWS)
+        )
         self.verdict.add(made, rows.schema)
         version = made.path.parent.parent.name
         return dg.AssetMaterialization(
@@ -108,7 +123,9 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
 
 
 def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
-    failures = [event.first_failure for event in empty if event.first_failure is not None]
+    failures = [
+        event.first_failure for event in empty if event.first_failure is not None
+    ]
     first = failures[0] if failures else "unknown"
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"

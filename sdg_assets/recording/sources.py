@@ -57,7 +57,11 @@ def partition_metadata(
     """The metadata of one partition's materialization."""
     found = sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri())
     first = {name: found[name] for name in FIRST if name in found}
-    made = {"sources_made": len(event.made), "adopted": event.adopted, "replayed": event.replayed}
+    made = {
+        "sources_made": len(event.made),
+        "adopted": event.adopted,
+        "replayed": event.replayed,
+    }
     return {**first, **made, **found}
 
 
@@ -72,13 +76,18 @@ def sources_metadata(
         filtered.update(entry.filtered)
     models = pipeline.plan.config.model_configs
     states = [entry.state for entry in footer.sources]
-    versions = {entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]}
+    versions = {
+        entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]
+    }
     more = len(footer.sources) - len(versions)
     if more:
         versions["…"] = f"and {counted(more, 'more source')}"
     failures: dict[str, Any] = {}
     if failed:
-        failures = {"first_failure": failed[0].message, "failures": _failure_table(footer)}
+        failures = {
+            "first_failure": failed[0].message,
+            "failures": _failure_table(footer),
+        }
     columns: dict[str, Any] = {"columns": str(len(rows.schema.names))}
     if len(rows.schema.names) <= EVENT_COLUMNS:
         descriptions = pipeline_descriptions(pipeline.plan.config)

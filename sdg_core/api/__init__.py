@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api import pipelines, projects, stored
-    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
+    from sdg_core.api.finish import (
+        PushPlan,
+        export,
+        finished_digest,
+        process,
+        push,
+        reopen,
+        report,
+    )
     from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
@@ -165,14 +173,23 @@ if TYPE_CHECKING:
     from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
-    from sdg_core.store.failures import Failure, FailureCount, count_failures, failures_of
+    from sdg_core.store.failures import (
+        Failure,
+        FailureCount,
+        count_failures,
+        failures_of,
+    )
     from sdg_core.store.layout import VersionLayout, part_files, resolve_root
     from sdg_core.store.metadata import to_the_second
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
     from sdg_core.store.roots import project_of_data
-    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, StoredPartition
+    from sdg_core.store.row_group_state import (
+        RowGroupState,
+        RowGroupStatus,
+        StoredPartition,
+    )
     from sdg_core.store.row_groups import (
         Footer,
         SelectionCounts,
@@ -462,7 +479,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOMES[name]
     value = (
-        import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
+        import_module(f"{home}.{name}")
+        if home == __name__
+        else getattr(import_module(home), name)
     )
     if isfunction(value):
         value = import_module("sdg_core.api.arguments").checked(value, name=name)

@@ -28,7 +28,10 @@ def checked(function: Function, *, name: str) -> Function:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             annotations[parameter.name] = parameter.annotation
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        if parameter.kind in (
+            parameter.POSITIONAL_ONLY,
+            parameter.POSITIONAL_OR_KEYWORD,
+        ):
             positional.append(parameter.name)
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -79,7 +82,9 @@ def _fits(value: object, annotation: Any) -> bool:
     ):
         return True
     stands_for = cast("type", _STANDS_FOR.get(kind, kind))
-    return isinstance(value, stands_for) and _items_fit(value, kind, get_args(annotation))
+    return isinstance(value, stands_for) and _items_fit(
+        value, kind, get_args(annotation)
+    )
 
 
 def _items_fit(value: Any, kind: type, parts: tuple[Any, ...]) -> bool:
@@ -89,7 +94,9 @@ def _items_fit(value: Any, kind: type, parts: tuple[Any, ...]) -> bool:
     if kind is Iterable and not isinstance(value, Collection | Iterator):
         return False  # a config object, whose items are its fields
     if isinstance(value, Mapping) and issubclass(kind, Mapping) and parts:
-        return all(_fits(key, parts[0]) and _fits(value[key], parts[1]) for key in [*value][:1])
+        return all(
+            _fits(key, parts[0]) and _fits(value[key], parts[1]) for key in [*value][:1]
+        )
     if isinstance(value, list | tuple | Mapping) and parts:
         return all(_fits(item, parts[0]) for item in [*value][:1])
     return True

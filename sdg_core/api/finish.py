@@ -14,7 +14,13 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import is_pipeline
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.generated_version import GeneratedVersion
-from sdg_core.dataset.handle import ConfigLike, Dataset, existing_version, open_source, opened
+from sdg_core.dataset.handle import (
+    ConfigLike,
+    Dataset,
+    existing_version,
+    open_source,
+    opened,
+)
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
@@ -69,11 +75,15 @@ class GeneratedDataset(GeneratedVersion):
 
     def check_complete(self, *, allow_missing: bool) -> None:
         """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
-        processing.check_complete(self.row_groups, self.plan, allow_missing=allow_missing)
+        processing.check_complete(
+            self.row_groups, self.plan, allow_missing=allow_missing
+        )
 
     def spending(self) -> DatasetSpending | None:
         """What files and journal say of all its versions."""
-        footers = [status.footer for status in self.row_groups if status.footer is not None]
+        footers = [
+            status.footer for status in self.row_groups if status.footer is not None
+        ]
         try:
             return spending_of(self.dataset, self.layout, footers)
         except LedgerError:
@@ -85,7 +95,9 @@ def _opened(data: "ConfigLike | Dataset | PipelineLike") -> "Dataset | OpenPipel
     if isinstance(data, Dataset):
         return data
     in_file = isinstance(data, str | Path) and is_pipeline(data)
-    if isinstance(data, DatasetConfig) or (isinstance(data, str | Path) and not in_file):
+    if isinstance(data, DatasetConfig) or (
+        isinstance(data, str | Path) and not in_file
+    ):
         return opened(data)
     from sdg_core.config.pipeline import PipelineConfig
     from sdg_core.pipelines.build import Pipeline
@@ -143,16 +155,17 @@ def process(
                 )
             _report_on_finished(version, result, on_event=on_event)
             return result
-    except (
-        LedgerError
-    ):  # where nothing can be written, there may be nothing to write, or a plainer reason not to
+    # where nothing can be written, there may be nothing to write, or a plainer reason not to
+    except LedgerError:
         result = _finished_before(_generated(data), allow_missing=allow_missing)
         if result is not None:
             return result
         raise
 
 
-def _finished_before(version: GeneratedVersion, *, allow_missing: bool) -> ProcessingResult | None:
+def _finished_before(
+    version: GeneratedVersion, *, allow_missing: bool
+) -> ProcessingResult | None:
     """The result of a version that is sealed; None if it is ready to be processed. Raises IncompleteError and others; writes
     nothing."""
     version.check_plan()
@@ -160,7 +173,9 @@ def _finished_before(version: GeneratedVersion, *, allow_missing: bool) -> Proce
         version.metadata.post_generation_state == "complete"
         and version.layout.processed_dataset.is_dir()
     ):
-        return processing.existing_result(version.layout, version.finished_plan, version.metadata)
+        return processing.existing_result(
+            version.layout, version.finished_plan, version.metadata
+        )
     version.check_complete(allow_missing=allow_missing)
     return None
 
@@ -207,7 +222,9 @@ def report(
     return _report(_generated(data), output=output)
 
 
-def _report(version: GeneratedVersion, *, output: str | Path | None = None) -> MadeReport:
+def _report(
+    version: GeneratedVersion, *, output: str | Path | None = None
+) -> MadeReport:
     runs, fault = runs_to_report(version.dataset)
     made = make_report(
         version.plan,
@@ -278,7 +295,9 @@ def export(
     version = _generated(data)
     check_exportable(version.layout, version.metadata, partial=partial)
     stored = resolve_parts(version.layout, version.metadata, version.row_groups)
-    return export_version(version.layout, stored, version.plan.kept_schema, target, options=options)
+    return export_version(
+        version.layout, stored, version.plan.kept_schema, target, options=options
+    )
 
 
 def finished_digest(version: VersionLayout) -> str:

@@ -117,8 +117,12 @@ def takes_pipeline(
     """Let a function of an open pipeline also take what `open_pipeline` takes."""
 
     @functools.wraps(function)
-    def call(pipeline: PipelineLike, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        opened = pipeline if isinstance(pipeline, OpenPipeline) else open_pipeline(pipeline)
+    def call(
+        pipeline: PipelineLike, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        opened = (
+            pipeline if isinstance(pipeline, OpenPipeline) else open_pipeline(pipeline)
+        )
         return function(opened, *args, **kwargs)
 
     signature = inspect.signature(function)
@@ -171,7 +175,9 @@ def preview(
     path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None
 ) -> PipelinePreview:
     """Make the first rows in memory. Asks models, stores nothing."""
-    pipeline = path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
+    pipeline = (
+        path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
+    )
 
     async def main() -> PipelinePreview:
         async with open_models_of(pipeline.plan.shell, env=pipeline.env) as models:
@@ -212,12 +218,16 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
     return write_down(
-        pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition
+        pipeline.layout,
+        [*pipeline.sources.values()],
+        per_partition=config.sources_per_partition,
     )
 
 
 @takes_pipeline
-def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) -> list[Partition]:
+def without_anything(
+    pipeline: OpenPipeline, partitions: Sequence[Partition]
+) -> list[Partition]:
     """Partitions that will stay empty: all their sources are gone, and this config's version has no file of them."""
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
     present: frozenset[int] = frozenset()

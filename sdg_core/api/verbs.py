@@ -112,7 +112,10 @@ def import_builder_config(
 
 
 def estimate(
-    dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observer = lambda event: None
+    dataset: ConfigLike | Dataset,
+    *,
+    sample: int = 5,
+    on_event: Observer = lambda event: None,
 ) -> "Estimate":
     """Estimate requests, tokens, cost and time for the remaining records from a sample of them.
 
@@ -144,12 +147,18 @@ def estimate(
                 samples=samples,
             )
 
-    footers = [found.footer for found in scan_version(dataset, version) if found.footer is not None]
+    footers = [
+        found.footer
+        for found in scan_version(dataset, version)
+        if found.footer is not None
+    ]
     spent = spending_of(dataset, version, footers).own
     made = _ask(dataset, work)
     if made.sampled:
         rows = sum(footer.num_rows for footer in footers)
-        keep_estimate(dataset.layout, version.name, made.kept_facts(), rows=rows, spent=spent)
+        keep_estimate(
+            dataset.layout, version.name, made.kept_facts(), rows=rows, spent=spent
+        )
     return made
 
 
@@ -160,7 +169,9 @@ def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
     """
     dataset = opened(dataset)
     processors = dataset.plan.config.processors
-    if not any(isinstance(processor, DecontaminateProcessor) for processor in processors):
+    if not any(
+        isinstance(processor, DecontaminateProcessor) for processor in processors
+    ):
         return []
     from sdg_core.processing.evaluation_sets import check_evaluation_sets as check
 
@@ -176,7 +187,11 @@ def check_models(dataset: ConfigLike | Dataset) -> "tuple[ModelHealth, ...]":
 def check_tools(dataset: ConfigLike | Dataset) -> "tuple[ToolHealth, ...]":
     """List the tools of each MCP provider of the dataset. A provider that fails is reported in its row; it is not an error."""
     dataset = opened(dataset)
-    return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
+    return (
+        _ask(dataset, ModelPool.check_tools, checked=False)
+        if dataset.plan.tools.configs
+        else ()
+    )
 
 
 def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...]":
@@ -192,7 +207,10 @@ def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...
 
 
 def _ask(
-    dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True
+    dataset: Dataset,
+    work: Callable[[ModelPool], Awaitable[Result]],
+    *,
+    checked: bool = True,
 ) -> Result:
     """Work that sends requests to models and touches no file."""
 

@@ -39,7 +39,9 @@ _json = False
 
 File = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False
+    ),
 ]
 Root = Annotated[
     str | None,
@@ -51,7 +53,8 @@ Root = Annotated[
 NumRecords = Annotated[
     int | None,
     typer.Option(
-        help="Number of records; may grow from run to run. Default: the file's.", show_default=False
+        help="Number of records; may grow from run to run. Default: the file's.",
+        show_default=False,
     ),
 ]
 
@@ -61,7 +64,9 @@ def _run_setting(name: str, **more: Any) -> Any:
     setting = RUN_SETTINGS[name]
     scope = f"Of a {setting.only_for}: " if setting.only_for is not None else ""
     text = f"{scope}{setting.text} Default: the file's run.{name}."
-    return typer.Option(setting.option, min=setting.at_least, help=text, show_default=False, **more)
+    return typer.Option(
+        setting.option, min=setting.at_least, help=text, show_default=False, **more
+    )
 
 
 ResumeOption = Annotated[ResumeChoice | None, _run_setting("resume")]
@@ -108,7 +113,8 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             message = "interrupted; finished records are saved, rerun the same command to resume"
             raise _ended(message, INTERRUPTED) from None
-        except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
+        except (typer.Exit, BrokenPipeError):
+            # nobody reads on, as in `sdg status FILE | head -1`
             raise
         except MemoryError:
             message = "error: out of memory; finished work is saved"
@@ -180,7 +186,10 @@ def options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+            "--version",
+            help="Show the version and exit.",
+            callback=_version,
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
@@ -201,7 +210,9 @@ def _invoked(arguments: list[str], commands: list[CommandInfo]) -> list[CommandI
 def run(arguments: list[str]) -> None:
     """Carry out a command line."""
     global _debug, _untrusted, _json
-    plain = [argument for argument in arguments if argument not in ("--debug", "--untrusted")]
+    plain = [
+        argument for argument in arguments if argument not in ("--debug", "--untrusted")
+    ]
     _debug = "--debug" in arguments
     _untrusted = "--untrusted" in arguments
     _json = "--json" in arguments
@@ -213,7 +224,8 @@ def run(arguments: list[str]) -> None:
         typer.echo("Aborted!", err=True)
         sys.exit(FAILED_RECORDS)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # only errors of the command line have one
+        # only errors of the command line have one
+        if not hasattr(error, "format_message"):
             raise
         from sdg_core.cli.output import print_json, say
 

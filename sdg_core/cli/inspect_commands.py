@@ -22,7 +22,10 @@ from sdg_core.cli.app import (
 
 @reports_errors
 def validate(
-    file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a dataset file and its seed data, and show what it would generate. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
@@ -39,13 +42,21 @@ def validate(
     except SeedNotReadError as error:
         if as_json:
             return print_json(
-                {"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]}
+                {
+                    "ok": True,
+                    "file": str(file),
+                    "seed_data_checked": False,
+                    "notices": [str(error)],
+                }
             )
         say(f"{file}: no problem found; not checked against its seed data: {error}")
         return
     unread = api.check_evaluation_sets(dataset)
     show.plan(
-        dataset, acceptances=api.measure_constraints(dataset), notices=unread, as_json=as_json
+        dataset,
+        acceptances=api.measure_constraints(dataset),
+        notices=unread,
+        as_json=as_json,
     )
 
 
@@ -55,7 +66,11 @@ def preview(
     num_records: Annotated[
         int | None,
         typer.Option(
-            "-n", "--num-records", min=1, help="Number of records. Default: 10.", show_default=False
+            "-n",
+            "--num-records",
+            min=1,
+            help="Number of records. Default: 10.",
+            show_default=False,
         ),
     ] = None,
     record: Annotated[
@@ -70,7 +85,9 @@ def preview(
     full: Annotated[
         bool, typer.Option("--full", help="Show long values and prompts in full.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of records.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON array of records.")
+    ] = False,
     root: Root = None,
 ) -> None:
     """Make a few records in memory and show them, with the prompts as they were sent. Asks models for these records; writes
@@ -79,7 +96,9 @@ def preview(
     count = num_records or default
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--record": record})
-        return pipeline.preview(file, num_records=count, as_json=as_json, full=full, root=root)
+        return pipeline.preview(
+            file, num_records=count, as_json=as_json, full=full, root=root
+        )
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import waiting
@@ -164,7 +183,9 @@ def plan(
     """Show what `generate` would do with the same options: which version it writes, what it reuses and makes, and which models it
     asks. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
+        pipeline.refuse(
+            file, **{"--num-records": num_records, "--row-groups": row_groups}
+        )
         return pipeline.plan(
             file, root=root, resume=resume_mode(resume), shard=shard, as_json=as_json
         )
@@ -174,7 +195,9 @@ def plan(
     from sdg_core.cli.trust import look_at
 
     dataset = look_at(file, root=root, num_records=num_records)
-    chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
+    chosen = chosen_row_groups(
+        len(dataset.plan.row_groups), row_groups=row_groups, shard=shard
+    )
     found = api.plan(dataset, row_groups=chosen, resume=resume_mode(resume))
     show_plan.run_plan(found, as_json=as_json)
     if found.refused is not None:
@@ -185,7 +208,9 @@ def plan(
 def check_models(
     file: File,
     root: Root = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON.")
+    ] = False,
 ) -> None:
     """Ask each model once for availability, latency and structured-output support, and list the tools that models may call. A few
     tokens each; writes nothing."""

@@ -58,15 +58,18 @@ def main() -> None:
     try:
         run(sys.argv[1:])
     except SystemExit as end:
-        user_calls = sys.modules.get("sdg_core.system.user_calls")  # not there: none was called
+        # not there: none was called
+        user_calls = sys.modules.get("sdg_core.system.user_calls")
         if user_calls is not None and user_calls.calls_under_way():
             sys.stdout.flush()
             sys.stderr.flush()
             status = end.code if isinstance(end.code, int) else 0
-            os._exit(status)  # the interpreter would wait for functions that do not return
+            # the interpreter would wait for functions that do not return
+            os._exit(status)
         raise
     finally:
-        gc.freeze()  # else the interpreter looks for garbage among all modules as it takes them apart: a fifth of a small run
+        # else the interpreter looks for garbage among all modules as it takes them apart: a fifth of a small run
+        gc.freeze()
 
 
 main.__code__ = main.__code__.replace(co_stacksize=_FRAME)

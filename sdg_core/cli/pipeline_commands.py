@@ -29,7 +29,9 @@ def retry(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            "--source", metavar="LOCATOR", help="Only this source (repeatable). Default: all."
+            "--source",
+            metavar="LOCATOR",
+            help="Only this source (repeatable). Default: all.",
         ),
     ] = None,
     resume: ResumeOption = None,
@@ -44,7 +46,12 @@ def retry(
             remedy="use `sdg generate`",
         )
     generate(
-        file, root=root, resume=resume_mode(resume), retry=True, sources=source, as_json=as_json
+        file,
+        root=root,
+        resume=resume_mode(resume),
+        retry=True,
+        sources=source,
+        as_json=as_json,
     )
 
 
@@ -89,7 +96,9 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     )
 
 
-def estimate(file: Path, *, sample: int | None, root: str | None, as_json: bool) -> None:
+def estimate(
+    file: Path, *, sample: int | None, root: str | None, as_json: bool
+) -> None:
     """`sdg estimate`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_estimate
@@ -118,7 +127,9 @@ def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     show_pipeline.validated(look_at_pipeline(file, root=root), as_json=as_json)
 
 
-def preview(file: Path, *, num_records: int, as_json: bool, full: bool, root: str | None) -> None:
+def preview(
+    file: Path, *, num_records: int, as_json: bool, full: bool, root: str | None
+) -> None:
     """`sdg preview`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
@@ -180,7 +191,12 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
 
 
 def plan(
-    file: Path, *, root: str | None, resume: ResumeMode | None, shard: str | None, as_json: bool
+    file: Path,
+    *,
+    root: str | None,
+    resume: ResumeMode | None,
+    shard: str | None,
+    as_json: bool,
 ) -> None:
     """`sdg plan`."""
     from sdg_core.api import Shard, pipelines

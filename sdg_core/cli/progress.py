@@ -79,7 +79,9 @@ class _Waiting:
     def text(self) -> str:
         parts = [f"{self._settled:,} of {counted(self._records, 'record')}"]
         if self._asking is not None:
-            parts.append(f"asking for {self._asking.column} of record {self._asking.record}")
+            parts.append(
+                f"asking for {self._asking.column} of record {self._asking.record}"
+            )
         if self._notice is not None:
             parts.append(self._notice)
         return ", ".join([*parts, f"{time.monotonic() - self._began:,.0f} s"])
@@ -116,7 +118,9 @@ class Counts:
     """What both displays keep count of."""
 
     def __init__(self) -> None:
-        self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
+        self.records = self.made = self.failed = self.elsewhere = self.groups = (
+            self.groups_done
+        ) = 0
         self.dropped = self.waiting = 0
         self.spent = ""
         self.sources: SourcesProgress | None = None
@@ -162,7 +166,10 @@ class Counts:
 def _spent(event: RecordsSettled | SourcesProgress) -> str:
     """What the run has cost so far, and how many requests it sent again."""
     would = "would cost " if event.simulated else ""
-    money = [f"{would}{money_text(amount)} {currency}" for currency, amount in event.cost.items()]
+    money = [
+        f"{would}{money_text(amount)} {currency}"
+        for currency, amount in event.cost.items()
+    ]
     if not event.retries:
         return ", ".join(money)
     return ", ".join([*money, counted(event.retries, "retry")])

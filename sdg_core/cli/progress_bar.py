@@ -57,11 +57,15 @@ class Bar:
         counts = self._counts
         counts.add(event)
         if isinstance(event, Notice):
-            self._progress.console.print(printable(event.message), highlight=False, markup=False)
+            self._progress.console.print(
+                printable(event.message), highlight=False, markup=False
+            )
         elif isinstance(event, RunStarted):
             announce(
                 event,
-                lambda text: self._progress.console.print(text, highlight=False, markup=False),
+                lambda text: self._progress.console.print(
+                    text, highlight=False, markup=False
+                ),
             )
             if event.records:
                 self._task = self._begin(event.records, "records")
@@ -74,7 +78,9 @@ class Bar:
             parts = f"{counts.groups_done:,}/{counted(counts.groups, 'row group')}"
         else:
             completed = counts.sources.settled
-            parts = counted(counts.sources.tasks, "task") if counts.sources.tasks else ""
+            parts = (
+                counted(counts.sources.tasks, "task") if counts.sources.tasks else ""
+            )
         self._progress.update(
             self._task,
             completed=completed,

@@ -64,7 +64,9 @@ def schema(
     kind: Annotated[
         FileKind | None,
         typer.Argument(
-            metavar="KIND", help="dataset or pipeline. Default: both in one.", show_default=False
+            metavar="KIND",
+            help="dataset or pipeline. Default: both in one.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -45,7 +45,9 @@ Output = Annotated[
 ]
 Partial = Annotated[
     bool,
-    typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far."),
+    typer.Option(
+        "--partial", help="Export an unfinished dataset: the rows generated so far."
+    ),
 ]
 ProcessorName = Annotated[
     str | None,
@@ -57,7 +59,9 @@ ProcessorName = Annotated[
 ]
 Columns = Annotated[
     str | None,
-    typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False),
+    typer.Option(
+        metavar="LIST", help="Only these columns, as in a,b.", show_default=False
+    ),
 ]
 Split = Annotated[
     str | None,
@@ -124,17 +128,25 @@ def push(
     file: File,
     repo: Annotated[
         str,
-        typer.Argument(metavar="REPO", help="A dataset repository, user/name.", show_default=False),
+        typer.Argument(
+            metavar="REPO", help="A dataset repository, user/name.", show_default=False
+        ),
     ],
     root: Root = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
     public: Annotated[
-        bool, typer.Option("--public", help="Create a new repository as public instead of private.")
+        bool,
+        typer.Option(
+            "--public", help="Create a new repository as public instead of private."
+        ),
     ] = False,
     endpoint: Annotated[
         str | None,
         typer.Option(
-            "--endpoint", metavar="URL", help="A hub other than huggingface.co.", show_default=False
+            "--endpoint",
+            metavar="URL",
+            help="A hub other than huggingface.co.",
+            show_default=False,
         ),
     ] = None,
     token_env: Annotated[
@@ -157,7 +169,8 @@ def push(
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
         raise api.HubError(
-            f"the variable {token_env} is not set", remedy="set it to a token with write access"
+            f"the variable {token_env} is not set",
+            remedy="set it to a token with write access",
         )
     address = api.push(
         pipeline.look_at_either(file, root=root),

@@ -43,10 +43,14 @@ def generate(
     from sdg_core.cli.options import chosen_row_groups, named_again, run_changes
 
     changes = run_changes(
-        when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor
+        when_claimed=when_claimed,
+        max_parallel_requests=max_parallel_requests,
+        executor=executor,
     )
     if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
+        pipeline.refuse(
+            file, **{"--num-records": num_records, "--row-groups": row_groups}
+        )
         return pipeline.generate(
             file,
             root=root,
@@ -64,7 +68,9 @@ def generate(
         pipeline.refuse_for_dataset(file, "--executor")
     ask_before_running(file, root=root)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
-    chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
+    chosen = chosen_row_groups(
+        len(dataset.plan.row_groups), row_groups=row_groups, shard=shard
+    )
     with watching(dataset.name) as on_event:
         summary = api.generate(
             dataset,
@@ -73,7 +79,9 @@ def generate(
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
-    following = named_again(file, root, num_records=num_records) if chosen is None else None
+    following = (
+        named_again(file, root, num_records=num_records) if chosen is None else None
+    )
     run_summary(summary, following=following, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
@@ -87,7 +95,8 @@ def process(
     root: Root = None,
     num_records: NumRecords = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Leave out records that failed for good.")
+        bool,
+        typer.Option("--allow-missing", help="Leave out records that failed for good."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +116,10 @@ def process(
 
 @reports_errors
 def reopen(
-    file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
     from sdg_core import api
@@ -115,7 +127,9 @@ def reopen(
 
     opened = pipeline.look_at_either(file, root=root, num_records=num_records)
     kept = "row groups" if isinstance(opened, api.Dataset) else "partitions"
-    show_results.reopened(opened.name, kept=kept, done=api.reopen(opened), as_json=as_json)
+    show_results.reopened(
+        opened.name, kept=kept, done=api.reopen(opened), as_json=as_json
+    )
 
 
 @reports_errors
@@ -178,12 +192,17 @@ def _confirm(question: str, *, yes: bool) -> None:
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer."),
+        typer.Argument(
+            metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer."
+        ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="File to write. Default: print it.", show_default=False
+            "-o",
+            "--output",
+            help="File to write. Default: print it.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -208,7 +227,9 @@ def import_(
             text = printable(text)
         typer.echo(text, nl=False)
     elif output.exists():
-        raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
+        raise RefusedError(
+            f"{output} exists", remedy="name another file; nothing was written"
+        )
     else:
         write_atomic(output.absolute(), imported.text.encode())
         say(f"written to {output}")

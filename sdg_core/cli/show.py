@@ -61,7 +61,9 @@ def plan(
         return print_json(_plan_as_data(dataset, acceptances, notices))
     compiled = dataset.plan
     console = stdout()
-    console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
+    console.print(
+        Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True
+    )
     table = two_columns()
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
@@ -85,7 +87,9 @@ def plan(
     for notice in (*compiled.seed_notices, *found, *notices):
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
-    columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
+    columns = Table(
+        "column", "type", "from", box=None, pad_edge=False, header_style="bold"
+    )
     shown = [*compiled.schema][-_MAX_COLUMNS:]
     left_out = len(compiled.schema) - len(shown)
     if left_out:
@@ -110,7 +114,9 @@ def _type_text(kind: "pa.DataType") -> str:
 
 
 def _acceptance_text(measured: "Acceptance") -> str:
-    text = f"{', '.join(measured.constraints)}: {measured.rate:.2%} of draws are accepted"
+    text = (
+        f"{', '.join(measured.constraints)}: {measured.rate:.2%} of draws are accepted"
+    )
     if measured.failing:
         records = counted(measured.records, "record")
         return f"{text}; {measured.failing:,} of {records} will find none and fail"
@@ -185,13 +191,18 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
             console.print(f"--- record {number}", style="dim")
             print_values(console, lines)
         for failure in result.failures:
-            if prompt := result.shown_prompt(failure.record, failure.column, longest=longest):
+            if prompt := result.shown_prompt(
+                failure.record, failure.column, longest=longest
+            ):
                 console.print(f"--- record {failure.record}, which failed", style="dim")
                 print_values(console, [(failure.column, "(failed)"), *prompt])
         for line in usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
-        say(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
+        say(
+            f"record {failure.record} failed, column {failure.column}: {failure.message}",
+            err=True,
+        )
 
 
 def status(current: "DatasetStatus", *, as_json: bool) -> None:
@@ -221,7 +232,9 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
         waiting = counted(count, "record", "wait")
-        table.add_row("waiting", f"{waiting} for deferred replies, in row groups {listing}")
+        table.add_row(
+            "waiting", f"{waiting} for deferred replies, in row groups {listing}"
+        )
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     sealed = "yes" if current.sealed else "no"
@@ -255,11 +268,15 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
             yield "", f"{reason.count:,} x {reason.column}: {reason.example}"
     yield from used_and_paid(current)
     if current.selection is not None:
-        yield from selection_lines(current.selection, current.rejected_cost, unit="record")
+        yield from selection_lines(
+            current.selection, current.rejected_cost, unit="record"
+        )
 
 
 def _place(provider: "ModelProvider") -> str:
     nowhere = (
-        "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
+        "a client of your own"
+        if provider.provider_type == "custom"
+        else "simulated (no network)"
     )
     return provider.endpoint or nowhere

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 def estimate(result: "Estimate", *, as_json: bool) -> None:
     """The outcome for a dataset."""
-    failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
-    kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
+    failed = (
+        f", {result.failed:,} of them failed ({result.first_failure})"
+        if result.failed
+        else ""
+    )
+    kept = (
+        "the replies are kept for the run"
+        if result.kept
+        else "requested now and not kept"
+    )
     expected = [
         ("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}"),
         *_used_and_paid(result),
@@ -28,7 +36,9 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
 def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
     """The outcome for a pipeline."""
     failed = (
-        f"; {result.failed:,} of them would fail ({result.first_failure})" if result.failed else ""
+        f"; {result.failed:,} of them would fail ({result.first_failure})"
+        if result.failed
+        else ""
     )
     how = "run through the stages with simulated replies; no model requests were sent"
     expected = [("judged by", f"{counted(result.sampled, 'source')}, {how}{failed}")]
@@ -50,7 +60,9 @@ def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
     _show(result, expected, unit="source", as_json=as_json)
 
 
-def _show(result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_json: bool) -> None:
+def _show(
+    result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_json: bool
+) -> None:
     if as_json:
         return print_json(result.to_dict())
     console = stdout()
@@ -60,10 +72,13 @@ def _show(result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_
     table.add_row("remaining", counted(result.remaining, unit))
     if result.reused:
         table.add_row(
-            "reused", f"{counted(result.reused, 'cell')} already made and not requested again"
+            "reused",
+            f"{counted(result.reused, 'cell')} already made and not requested again",
         )
     if not result.sampled:
-        expected = [("expected", "no requests: every cell that costs something already exists")]
+        expected = [
+            ("expected", "no requests: every cell that costs something already exists")
+        ]
     for name, line in expected:
         table.add_row(name, line)
     console.print(table)
@@ -83,7 +98,10 @@ def _used_and_paid(result: "Estimate") -> Iterator[tuple[str, str]]:
 def _times(result: "Estimate", rate: str) -> Iterator[tuple[str, str]]:
     yield "time", f"{_duration(result.seconds)} {rate}"
     if result.simulated:
-        yield "simulated", "replies are simulated: tokens and time of real models will differ"
+        yield (
+            "simulated",
+            "replies are simulated: tokens and time of real models will differ",
+        )
 
 
 def _duration(seconds: float) -> str:

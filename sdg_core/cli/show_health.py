@@ -10,7 +10,9 @@ from sdg_core.cli.output import print_json, say
 from sdg_core.cli.tables import stdout
 
 
-def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:
+def health(
+    models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool
+) -> None:
     """A table of each; errors below them, where there is room for them. Rows of tools have a `kind`."""
     if as_json:
         print_json([*map(asdict, models), *map(asdict, tools)])
@@ -42,7 +44,11 @@ def _models(rows: Sequence[ModelHealth]) -> Table:
 def _tools(rows: Sequence[ToolHealth]) -> Table:
     table = _table("tools of", "ready in", "how many", "names")
     for row in rows:
-        what = f"MCP provider {row.name}" if row.kind == "provider" else f"tool_alias {row.name}"
+        what = (
+            f"MCP provider {row.name}"
+            if row.kind == "provider"
+            else f"tool_alias {row.name}"
+        )
         ready = _seconds(row.latency) if row.kind == "provider" or not row.ok else ""
         table.add_row(what, ready, str(len(row.tools)), ", ".join(row.tools))
     return table
@@ -59,7 +65,9 @@ def _seconds(latency: float | None) -> str:
     return "failed" if latency is None else f"{latency:.2f} s"
 
 
-def _explain(name: str, error: str | None, remedy: str | None, *notes: str | None) -> None:
+def _explain(
+    name: str, error: str | None, remedy: str | None, *notes: str | None
+) -> None:
     if error is not None:
         say(f"{name}: {error}")
     if remedy:

@@ -25,13 +25,18 @@ WOULD = "simulated, would cost "
 
 def cost_lines(cost: "Mapping[str, Cost]") -> list[str]:
     """A line per model, and the sum of several."""
-    lines = [f"{alias}: {money_text(item.amount)} {item.currency}" for alias, item in cost.items()]
+    lines = [
+        f"{alias}: {money_text(item.amount)} {item.currency}"
+        for alias, item in cost.items()
+    ]
     if len(cost) > 1:
         lines.append(f"{sums(totals(cost))} in all")
     return lines
 
 
-def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[str, str]]:
+def used_and_paid(
+    current: "DatasetStatus | PipelineStatus",
+) -> Iterator[tuple[str, str]]:
     """What a dataset has used and cost: its files, replies that wait in the journal, earlier versions, its upstream; and what it
     was estimated to cost."""
     for version, columns in current.carried.items():
@@ -117,6 +122,9 @@ def selection_lines(
     """What selecting came to, and what rejected candidates used, as rows of a table. unit: what has a row."""
     best = f", {found.fallback:,} used the best one instead" if found.fallback else ""
     rejected = counted(found.rejected, "candidate")
-    yield "selected", f"{rejected} rejected; {counted(found.dropped, unit)} without a row{best}"
+    yield (
+        "selected",
+        f"{rejected} rejected; {counted(found.dropped, unit)} without a row{best}",
+    )
     for line in (*usage_lines(found.usage), *cost_lines(cost)):
         yield "", f"of that for rejected candidates: {line}"

@@ -18,7 +18,12 @@ from sdg_core.api.pipelines import (
     stage_label,
 )
 from sdg_core.cli.output import print_json, say
-from sdg_core.cli.show_money import run_costs, selection_lines, usage_lines, used_and_paid
+from sdg_core.cli.show_money import (
+    run_costs,
+    selection_lines,
+    usage_lines,
+    used_and_paid,
+)
 from sdg_core.cli.show_versions import run_table
 from sdg_core.cli.tables import print_values, stdout, two_columns
 from sdg_core.counts import all_of, counted
@@ -52,10 +57,14 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
             }
         )
     console = stdout()
-    console.print(Text.assemble(("ok", "green"), f" {compiled.parsed.source}"), soft_wrap=True)
+    console.print(
+        Text.assemble(("ok", "green"), f" {compiled.parsed.source}"), soft_wrap=True
+    )
     table = two_columns()
     table.add_row("pipeline", pipeline.name)
-    table.add_row("sources", f"{len(pipeline.sources):,} ({compiled.config.sources.reader})")
+    table.add_row(
+        "sources", f"{len(pipeline.sources):,} ({compiled.config.sources.reader})"
+    )
     for plan in compiled.stages:
         what: str = plan.stage.stage
         if plan.columns is not None:
@@ -91,7 +100,9 @@ def preview(result: PipelinePreview, *, as_json: bool, full: bool) -> None:
         for line in usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
         if not result.table.num_rows and not result.failures:
-            console.print("no rows: there are no sources yet, or stages filter all their tasks")
+            console.print(
+                "no rows: there are no sources yet, or stages filter all their tasks"
+            )
     for what, _ in result.shown_failures():
         say(f"failed: {what}", err=True)
 
@@ -103,9 +114,17 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
             {"source": locator, **vars(failure), "stage": stage_label(failure.stage)}
             for locator, failure in result.failures
         ]
-        place = {"version": result.version.name, "directory": str(result.version.directory)}
+        place = {
+            "version": result.version.name,
+            "directory": str(result.version.directory),
+        }
         return print_json(
-            {**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()}
+            {
+                **vars(result),
+                **place,
+                "failures": failures,
+                "spending": result.spending.to_dict(),
+            }
         )
     console = stdout()
     console.print(_what_was_made(result), soft_wrap=True)
@@ -117,14 +136,18 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
         table.add_row("filtered", f"{count:,} x {reason}")
     if result.replayed:
         table.add_row(
-            "replayed", f"{counted(result.replayed, 'reply')} from the journal, not paid for again"
+            "replayed",
+            f"{counted(result.replayed, 'reply')} from the journal, not paid for again",
         )
     for locator, failure in result.failures[:_MAX_SHOWN]:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-        table.add_row("failure", f"{where}, attempt {failure.attempts}: {failure.message}")
+        table.add_row(
+            "failure", f"{where}, attempt {failure.attempts}: {failure.message}"
+        )
     if len(result.failures) > _MAX_SHOWN:
         table.add_row(
-            "", f"and {len(result.failures) - _MAX_SHOWN:,} more; see `sdg status --json`"
+            "",
+            f"and {len(result.failures) - _MAX_SHOWN:,} more; see `sdg status --json`",
         )
     console.print(table)
     for line in run_costs(result):
@@ -148,10 +171,13 @@ def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[T
     failed = result.states.get("failed", 0)
     if partial:
         yield Text(
-            f"{counted(partial, 'source')} partial; run again to retry what failed", "yellow"
+            f"{counted(partial, 'source')} partial; run again to retry what failed",
+            "yellow",
         )
     if failed:
-        yield Text(f"{counted(failed, 'source')} given up; `sdg retry` tries them again", "red")
+        yield Text(
+            f"{counted(failed, 'source')} given up; `sdg retry` tries them again", "red"
+        )
     if following is not None and not result.remaining:
         yield Text(f"next: sdg process {following}")
 
@@ -200,15 +226,21 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
 
 def _troubles(data: Mapping[str, Any], table: Table) -> None:
     for failure in data["failures"]["tasks"][:_MAX_SHOWN]:
-        where = f"{failure['source']}, task {failure['task'] or 'all'}, {failure['stage']}"
-        table.add_row("failure", f"{where}, attempt {failure['attempts']}: {failure['message']}")
+        where = (
+            f"{failure['source']}, task {failure['task'] or 'all'}, {failure['stage']}"
+        )
+        table.add_row(
+            "failure", f"{where}, attempt {failure['attempts']}: {failure['message']}"
+        )
     for fault in data["faults"]:
         table.add_row("", fault)
 
 
 def _add_selection(current: PipelineStatus, table: Table) -> None:
     if current.selection is not None:
-        for name, line in selection_lines(current.selection, current.rejected_cost, unit="task"):
+        for name, line in selection_lines(
+            current.selection, current.rejected_cost, unit="task"
+        ):
             table.add_row(name, line)
 
 
@@ -229,10 +261,14 @@ def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
     partitions = counted(len(found.to_make), "partition")
     table.add_row("to make", f"{sources} in {partitions}")
     for key, names in [*found.to_make.items()][:_MAX_SHOWN]:
-        more = f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
+        more = (
+            f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
+        )
         table.add_row("", f"{key}: {', '.join(names[:_MAX_SHOWN])}{more}")
     if len(found.to_make) > _MAX_SHOWN:
-        table.add_row("", f"and {len(found.to_make) - _MAX_SHOWN:,} more; see `sdg plan --json`")
+        table.add_row(
+            "", f"and {len(found.to_make) - _MAX_SHOWN:,} more; see `sdg plan --json`"
+        )
     for key, names in found.removed.items():
         table.add_row("removed", f"{key}: {', '.join(names)}")
     console.print(table)

@@ -25,7 +25,9 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
         print_json(plan.to_dict())
         return
     if plan.refused is not None:
-        stdout().print(f"a run would be refused: {plan.refused.message}", soft_wrap=True)
+        stdout().print(
+            f"a run would be refused: {plan.refused.message}", soft_wrap=True
+        )
         if plan.refused.remedy:
             stdout().print(f"  -> {plan.refused.remedy}", soft_wrap=True)
         return
@@ -39,7 +41,8 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
         stdout().print(f"requests: {line}", soft_wrap=True)
     if plan.candidates > 1:
         stdout().print(
-            f"up to {plan.candidates} times as many, if candidates are rejected", soft_wrap=True
+            f"up to {plan.candidates} times as many, if candidates are rejected",
+            soft_wrap=True,
         )
 
 
@@ -81,13 +84,22 @@ def _requests(plan: RunPlan) -> Iterator[str]:
 
 def _columns(plan: RunPlan) -> Table:
     table = Table(
-        "column", "kind", "to make", "reused", box=None, pad_edge=False, header_style="bold"
+        "column",
+        "kind",
+        "to make",
+        "reused",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for column in plan.columns:
         models = f" ({', '.join(column.models)})" if column.models else ""
         most = "up to " if column.skippable and column.to_make else ""
         table.add_row(
-            column.column, column.column_type + models, f"{most}{column.to_make:,}", _reused(column)
+            column.column,
+            column.column_type + models,
+            f"{most}{column.to_make:,}",
+            _reused(column),
         )
     return table
 

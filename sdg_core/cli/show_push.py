@@ -17,16 +17,22 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     """Show an upload and ask for it. Raises RefusedError where nobody can be asked."""
     console = stdout()
     visibility = "private" if private else "public"
-    created = f", which does not exist yet and will be {visibility}" if plan.creates else ""
+    created = (
+        f", which does not exist yet and will be {visibility}" if plan.creates else ""
+    )
     console.print(f"to {plan.endpoint}/datasets/{plan.repo}{created}:", soft_wrap=True)
     for file in plan.files[:MAX_SHOWN]:
         console.print(f"  {file.name}  {_size(file.size)}", soft_wrap=True)
     if len(plan.files) > MAX_SHOWN:
         console.print(f"  and {counted(len(plan.files) - MAX_SHOWN, 'more file')}")
     for name in plan.stale[:MAX_SHOWN]:
-        console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
+        console.print(
+            f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True
+        )
     if len(plan.stale) > MAX_SHOWN:
-        console.print(f"  and {counted(len(plan.stale) - MAX_SHOWN, 'more file', 'are')} removed")
+        console.print(
+            f"  and {counted(len(plan.stale) - MAX_SHOWN, 'more file', 'are')} removed"
+        )
     files = counted(len(plan.files), "file")
     unchanged = counted(plan.unchanged, "file", "are")
     console.print(f"{files}, {_size(plan.size)}; {unchanged} up to date")

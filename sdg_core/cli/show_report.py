@@ -21,7 +21,14 @@ def report(made: MadeReport, *, as_json: bool) -> None:
         soft_wrap=True,
     )
     table = Table(
-        "column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold"
+        "column",
+        "made by",
+        "null",
+        "distinct",
+        "",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for column in made.report.columns:
         table.add_row(

@@ -37,7 +37,9 @@ def processed(result: ProcessingResult, *, following: str, as_json: bool) -> Non
         console.print(f"  {path}", soft_wrap=True)
     if report.exists():
         console.print(f"report: {report}", soft_wrap=True)
-    names = [path.name for path in result.outputs if path != result.version.processed_dataset]
+    names = [
+        path.name for path in result.outputs if path != result.version.processed_dataset
+    ]
     option = f" (or --processor {names[0]})" if names else ""
     console.print(f"next: sdg export {following} out.jsonl{option}", soft_wrap=True)
 
@@ -47,7 +49,9 @@ def reopened(name: str, *, kept: str, done: bool, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "reopened": done})
     elif done:
-        typer.echo(f"{name}: reopened; the processed output is removed, {kept} are kept")
+        typer.echo(
+            f"{name}: reopened; the processed output is removed, {kept} are kept"
+        )
     else:
         typer.echo(f"{name}: was not sealed; nothing to do")
 
@@ -67,6 +71,8 @@ def _arguments(files: Mapping[str, Path]) -> str:
     """The arguments with which `datasets` loads these files."""
     names = {name: str(path) for name, path in files.items()}
     some_path, *others = files.values()  # all have one format
-    [kind] = [loader for ending, loader in _LOADERS.items() if ending in some_path.suffixes]
+    [kind] = [
+        loader for ending, loader in _LOADERS.items() if ending in some_path.suffixes
+    ]
     data_files = names if others else names["train"]
     return f"{kind!r}, data_files={data_files!r}"

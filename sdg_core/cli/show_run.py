@@ -39,7 +39,9 @@ def _say_what_remains(summary: "RunSummary") -> None:
 
     from sdg_core.cli.tables import stdout
 
-    first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
+    first = (
+        f" (first failure: {summary.first_failure})" if summary.first_failure else ""
+    )
     remaining = (
         f"{counted(summary.remaining - summary.waiting, 'record', 'remain')}; run again to retry them",
         "yellow",

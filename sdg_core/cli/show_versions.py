@@ -77,10 +77,21 @@ def version_table(versions: "Sequence[VersionInfo]") -> Table:
 
 def run_table(runs: "Sequence[RunRecord]") -> Table:
     """One line per run."""
-    headings = ("run", "version", "resume", "outcome", "generated", "replayed", "failed", "adopted")
+    headings = (
+        "run",
+        "version",
+        "resume",
+        "outcome",
+        "generated",
+        "replayed",
+        "failed",
+        "adopted",
+    )
     table = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for run in runs:
-        started = datetime.fromtimestamp(run.started_at, UTC).isoformat(timespec="seconds")
+        started = datetime.fromtimestamp(run.started_at, UTC).isoformat(
+            timespec="seconds"
+        )
         table.add_row(
             started,
             run.version,

@@ -55,7 +55,9 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     _remember(effects.digest)
 
 
-def look_at(file: Path, *, root: str | None, num_records: int | None = None) -> "api.Dataset":
+def look_at(
+    file: Path, *, root: str | None, num_records: int | None = None
+) -> "api.Dataset":
     """A dataset of which no code is run, and for which no connection is opened."""
     return api.open_dataset(
         file, root=root, num_records=num_records, offline=True, untrusted=is_untrusted()

@@ -7,7 +7,8 @@ PORT = "{port}"
 """Stands for a free port in the endpoint and command of a server that is started for the run."""
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 _SECRET_PARAMETER = re.compile(
-    r"(.*[_-])?(key|apikey|token|secret|signature|sig|password|passwd|pwd)", re.IGNORECASE
+    r"(.*[_-])?(key|apikey|token|secret|signature|sig|password|passwd|pwd)",
+    re.IGNORECASE,
 )
 """Names of parameters of a URL that hold what nobody else may know."""
 
@@ -24,7 +25,9 @@ def web_address(text: str, *, what: str = "endpoint", instead: str = "") -> str:
             f"{what} holds a user name or password, which do not belong in a file{instead}"
         )
     if _NOT_IN_URLS.search(text):
-        raise ValueError(f"{what} is not a URL; it holds a blank or a control character")
+        raise ValueError(
+            f"{what} is not a URL; it holds a blank or a control character"
+        )
     try:
         parts = urlsplit(text.replace(PORT, "1"))
         port = parts.port

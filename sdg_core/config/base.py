@@ -61,7 +61,9 @@ def check_json(value: Any) -> None:
         raise ValueError(f"a {type(value).__name__} has no JSON form")
 
 
-QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it"
+QUOTE_TRUTH = (
+    "YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it"
+)
 """What to do about a truth value in the place of text; `in_language` says it of other files than YAML."""
 
 
@@ -71,8 +73,12 @@ def in_language(message: str, language: str) -> str:
         return message
     written = {"True": "true", "False": "false"} if language == "JSON" else {}
     for word, here in written.items():
-        message = message.replace(f"got {word}; {QUOTE_TRUTH}", f"got {here}; {QUOTE_TRUTH}")
-    return message.replace(QUOTE_TRUTH, "a boolean is not text: quote it to make it text")
+        message = message.replace(
+            f"got {word}; {QUOTE_TRUTH}", f"got {here}; {QUOTE_TRUTH}"
+        )
+    return message.replace(
+        QUOTE_TRUTH, "a boolean is not text: quote it to make it text"
+    )
 
 
 MAX_NAME_LENGTH = 200
@@ -89,7 +95,9 @@ def _for_files(name: str) -> str:
 
 def _without_zeros(text: str) -> str:
     if "\0" in text:
-        raise ValueError("a NUL character, which no name, path or text can contain; remove it")
+        raise ValueError(
+            "a NUL character, which no name, path or text can contain; remove it"
+        )
     return text
 
 
@@ -97,8 +105,12 @@ FileName = AfterValidator(_for_files)
 """Says that a name becomes the name of a file or directory."""
 Name = Annotated[StrictStr, StringConstraints(pattern=r"^\w(?:[\w -]*\w)?$")]
 """Letters of any alphabet, digits, `_`, and inside also blanks and hyphens."""
-DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), FileName]
-NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1), AfterValidator(_without_zeros)]
+DatasetName = Annotated[
+    StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), FileName
+]
+NonEmptyStr = Annotated[
+    StrictStr, StringConstraints(min_length=1), AfterValidator(_without_zeros)
+]
 Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A real number: `0` and `0.0` in a file are the same."""

@@ -14,7 +14,13 @@ from sdg_core.config.base import (
     PositiveInt,
     Scalar,
 )
-from sdg_core.config.replies import AnyMediaContext, CodeLanguage, OutputFormat, Scores, Trace
+from sdg_core.config.replies import (
+    AnyMediaContext,
+    CodeLanguage,
+    OutputFormat,
+    Scores,
+    Trace,
+)
 from sdg_core.config.samplers import SamplerParams, SamplerType
 from sdg_core.config.skip import SkipConfig, without_skip
 from sdg_core.config.validators import ValidatorParams, ValidatorType
@@ -72,7 +78,8 @@ class SamplerColumn(UnskippableColumn):
             del tagged["conditional_params"]
         if isinstance(branches, dict):
             tagged["conditional_params"] = {
-                condition: _tagged(params, kind) for condition, params in branches.items()
+                condition: _tagged(params, kind)
+                for condition, params in branches.items()
             }
         return tagged
 
@@ -86,7 +93,9 @@ def _tagged(params: Any, kind: Any) -> Any:
     if not isinstance(params, dict):
         return params
     if params.get("sampler_type", kind) != kind:
-        raise ValueError(f"params.sampler_type {params['sampler_type']!r} differs from {kind!r}")
+        raise ValueError(
+            f"params.sampler_type {params['sampler_type']!r} differs from {kind!r}"
+        )
     return {**params, "sampler_type": kind}
 
 

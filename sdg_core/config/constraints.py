@@ -37,6 +37,8 @@ def _tag(data: Any) -> Any:
 
 
 Constraint = Annotated[
-    Annotated[ScalarInequality | ColumnInequality, Field(discriminator="constraint_type")],
+    Annotated[
+        ScalarInequality | ColumnInequality, Field(discriminator="constraint_type")
+    ],
     BeforeValidator(_tag),
 ]

@@ -66,7 +66,11 @@ def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         servers = list(raw.get("mcp_providers") or [])
         for name in missing:
             servers.append(
-                {"name": name, "provider_type": "stdio", "command": "command-of-the-server"}
+                {
+                    "name": name,
+                    "provider_type": "stdio",
+                    "command": "command-of-the-server",
+                }
             )
             added.append(
                 f"MCP provider {name!r}, with a placeholder: write its command or endpoint"
@@ -96,7 +100,9 @@ def _is_inert(key: str, value: Any, known: frozenset[str]) -> bool:
     return key not in known and _off(key, value)
 
 
-def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
+def drop_inert_keys(
+    raw: dict[str, Any], known: frozenset[str]
+) -> tuple[dict[str, Any], list[str]]:
     """The raw config without keys that say nothing here, and the names of those that said something to the other library.
 
     known: the keys that the top level has here.
@@ -129,12 +135,19 @@ def _column(column: dict[str, Any]) -> dict[str, Any]:
     fields = _fields_of(column.get("column_type"))
     if fields is None:
         return column
-    return {key: value for key, value in column.items() if key in fields or not _off(key, value)}
+    return {
+        key: value
+        for key, value in column.items()
+        if key in fields or not _off(key, value)
+    }
 
 
 def _fields_of(kind: Any) -> frozenset[str] | None:
     for model in get_args(get_args(Column)[0]):
-        if issubclass(model, BaseModel) and model.model_fields["column_type"].default == kind:
+        if (
+            issubclass(model, BaseModel)
+            and model.model_fields["column_type"].default == kind
+        ):
             return frozenset(model.model_fields)
     return None
 

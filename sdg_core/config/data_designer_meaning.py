@@ -100,7 +100,9 @@ def _iso(text: Any) -> Any:
     for notation in _NOTATIONS:
         for clock in _CLOCKS:
             with suppress(ValueError):
-                moment = datetime.strptime(f"{text.strip()} +0000", f"{notation}{clock} %z")
+                moment = datetime.strptime(
+                    f"{text.strip()} +0000", f"{notation}{clock} %z"
+                )
                 return moment.replace(tzinfo=None).isoformat()
     return text
 
@@ -110,9 +112,13 @@ def _with_one_type(params: Params) -> Params:
     values = params.get("values")
     if isinstance(values, list):
         return {**params, "values": _of_one_type(values, beside=[values])}
-    if isinstance(values, dict) and all(isinstance(part, list) for part in values.values()):
+    if isinstance(values, dict) and all(
+        isinstance(part, list) for part in values.values()
+    ):
         parts = [*values.values()]
-        of_one_type = {key: _of_one_type(part, beside=parts) for key, part in values.items()}
+        of_one_type = {
+            key: _of_one_type(part, beside=parts) for key, part in values.items()
+        }
         return {**params, "values": of_one_type}
     return params
 

@@ -4,7 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
-from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt, Seed
+from sdg_core.config.base import (
+    ConfigModel,
+    DatasetName,
+    NonEmptyStr,
+    PositiveInt,
+    Seed,
+)
 from sdg_core.config.columns import Column
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.models import ModelConfig, ModelProvider
@@ -44,7 +50,8 @@ class DatasetConfig(ConfigModel):
     license: NonEmptyStr | None = None
     num_records: NumRecords | None = None
     row_group_size: Annotated[
-        PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))
+        PositiveInt,
+        Field(validation_alias=AliasChoices("row_group_size", "buffer_size")),
     ] = DEFAULT_ROW_GROUP_SIZE
     seed: Seed = 0
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]

@@ -26,9 +26,10 @@ class ManualChoice(ConfigModel):
     """One of `values`, each as often as its weight says; all alike without weights."""
 
     values: Annotated[tuple[Number, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = (
-        None
-    )
+    weights: (
+        tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _weighable(self) -> "ManualChoice":
@@ -76,9 +77,13 @@ def _kind(value: Any) -> str:
     return "number"
 
 
-def _between(low: float, high: float) -> Callable[[float | Distribution], float | Distribution]:
+def _between(
+    low: float, high: float
+) -> Callable[[float | Distribution], float | Distribution]:
     def checked(value: float | Distribution) -> float | Distribution:
-        least, most = value.bounds if isinstance(value, Distribution) else (value, value)
+        least, most = (
+            value.bounds if isinstance(value, Distribution) else (value, value)
+        )
         if not low <= least <= most <= high:
             outside = least if least < low else most
             raise ValueError(f"from {low:g} to {high:g} is possible, got {outside:g}")

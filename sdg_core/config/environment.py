@@ -13,7 +13,9 @@ def apply_environment(
 ) -> tuple[dict[str, Any], Problems]:
     """The raw config with its simulated providers switched to servers, and what is wrong with the variables."""
     problems: Problems = []
-    providers, switched = _switch_providers(mappings(raw.get("model_providers")), env, problems)
+    providers, switched = _switch_providers(
+        mappings(raw.get("model_providers")), env, problems
+    )
     if not switched:
         return raw, problems
     models = []
@@ -43,7 +45,9 @@ def _switch_providers(
         endpoint = env.get(str(variable))
         where: Path = ("model_providers", index, "endpoint_env")
         if variable is not None and provider.get("provider_type") != "simulated":
-            problems.append((where, "goes with provider_type: simulated only; remove it"))
+            problems.append(
+                (where, "goes with provider_type: simulated only; remove it")
+            )
         elif endpoint and not endpoint.startswith(("http://", "https://")):
             message = f"environment variable {variable} does not hold a URL; it starts with http:// or https://"
             problems.append((where, message))

@@ -22,7 +22,9 @@ def half_surrogates(data: Any) -> Iterator[tuple[Place, str]]:
         elif isinstance(value, dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             if not isinstance(value, dict):
-                waiting += [((*place, index), part) for index, part in enumerate(value)][::-1]
+                waiting += [
+                    ((*place, index), part) for index, part in enumerate(value)
+                ][::-1]
                 continue
             for key in value:
                 if isinstance(key, str) and (message := _fault(key)) is not None:

@@ -19,7 +19,10 @@ from sdg_core.config.pipeline import PipelineConfig
 FileKind = Literal["dataset", "pipeline"]
 Schema = dict[str, Any]
 
-_ROOTS: Mapping[FileKind, type[BaseModel]] = {"dataset": DatasetConfig, "pipeline": PipelineConfig}
+_ROOTS: Mapping[FileKind, type[BaseModel]] = {
+    "dataset": DatasetConfig,
+    "pipeline": PipelineConfig,
+}
 _PLACE = "#/definitions/"
 _TAGGED_BESIDE = {
     "SamplerColumn": ("sampler_type", "params"),
@@ -51,9 +54,16 @@ def json_schema(kind: FileKind | None = None) -> Schema:
             "else": {"$ref": f"{_PLACE}DatasetConfig"},
         }
     else:
-        top = {"title": f"A {kind} file of sdg", **definitions.pop(_ROOTS[kind].__name__)}
+        top = {
+            "title": f"A {kind} file of sdg",
+            **definitions.pop(_ROOTS[kind].__name__),
+        }
         definitions = _used(top, definitions)
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **top, "definitions": definitions}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        **top,
+        "definitions": definitions,
+    }
 
 
 def _reachable(*roots: Any) -> Iterator[type[BaseModel]]:
@@ -80,7 +90,9 @@ def _used(top: Schema, definitions: Mapping[str, Schema]) -> dict[str, Schema]:
             if name and name not in used:
                 used.add(name)
                 todo.append(definitions[name])
-    return {name: definition for name, definition in definitions.items() if name in used}
+    return {
+        name: definition for name, definition in definitions.items() if name in used
+    }
 
 
 def _nodes(value: Any) -> Iterator[Schema]:
@@ -94,7 +106,9 @@ def _nodes(value: Any) -> Iterator[Schema]:
             yield from _nodes(item)
 
 
-def _adapt(definition: Schema, model: type[BaseModel], definitions: Mapping[str, Schema]) -> None:
+def _adapt(
+    definition: Schema, model: type[BaseModel], definitions: Mapping[str, Schema]
+) -> None:
     """What a model's own schema does not say: the keys' descriptions, their other names, parameters told by a key beside them."""
     properties: dict[str, Schema] = definition["properties"]
     definition.pop("title", None)
@@ -112,7 +126,10 @@ def _adapt(definition: Schema, model: type[BaseModel], definitions: Mapping[str,
             schema = {"anyOf": [schema, null], **_annotations(schema)}
             properties[usual_name] = schema
         for other in names[1:]:
-            properties[other] = {**schema, "description": f"Another name of {usual_name}."}
+            properties[other] = {
+                **schema,
+                "description": f"Another name of {usual_name}.",
+            }
         if len(names) > 1 and usual_name in definition.get("required", ()):
             definition["required"].remove(usual_name)
             one_of_them = {"anyOf": [{"required": [name]} for name in names]}
@@ -180,7 +197,9 @@ def _tag_beside(
     for kind, reference in kinds.items():
         then: Schema = {"properties": {place: {"$ref": reference}}}
         if branches is not None:
-            then["properties"]["conditional_params"] = {"additionalProperties": {"$ref": reference}}
+            then["properties"]["conditional_params"] = {
+                "additionalProperties": {"$ref": reference}
+            }
         if definitions[reference.removeprefix(_PLACE)].get("required"):
             then["required"] = [place]
         condition = {"properties": {tag: {"const": kind}}, "required": [tag]}
@@ -191,7 +210,9 @@ def _require_tags(definition: Schema, definitions: Mapping[str, Schema]) -> None
     """Unions by their tag, which each member then needs."""
     for node in _nodes(definition):
         union = (
-            node.pop("discriminator", None) if isinstance(node.get("discriminator"), dict) else None
+            node.pop("discriminator", None)
+            if isinstance(node.get("discriminator"), dict)
+            else None
         )
         if union is not None:
             for reference in union["mapping"].values():
@@ -218,7 +239,9 @@ def _accept_builder_configs(definitions: Mapping[str, Schema]) -> None:
     for model in get_args(get_args(Column)[0]):
         definition = definitions[model.__name__]
         others = {
-            key: list(values) for key, values in OFF.items() if key not in definition["properties"]
+            key: list(values)
+            for key, values in OFF.items()
+            if key not in definition["properties"]
         }
         definition["patternProperties"] = {
             f"^{key}$": {"enum": values} for key, values in others.items()

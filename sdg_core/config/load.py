@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sdg_core.config.base import in_language
 from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders
 from sdg_core.config.data_designer_meaning import with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
 from sdg_core.config.half_surrogates import half_surrogates
-from sdg_core.config.messages import message_of, renamed_keys
+from sdg_core.config.parsed_config import ParsedConfig, language_of
 from sdg_core.config.pipeline import PipelineConfig
+from sdg_core.config.validation_problems import validation_problems
 from sdg_core.config.yaml_document import (
     Document,
     DocumentSyntaxError,
@@ -32,48 +32,16 @@ from sdg_core.config.yaml_document import (
 from sdg_core.errors import ConfigError, Problem
 
 _REFERRED_TO = frozenset(
-    {"columns", "seed_config", "model_providers", "model_configs", "mcp_providers", "tool_configs"}
+    {
+        "columns",
+        "seed_config",
+        "model_providers",
+        "model_configs",
+        "mcp_providers",
+        "tool_configs",
+    }
 )
 """Parts without which a reference in a column may seem wrong although it is not."""
-
-
-@dataclass(frozen=True)
-class ParsedConfig:
-    """The outcome of reading a dataset file.
-
-    config: what could be understood; None when too little could.
-    prefix: where the config stands in the file. beside: top-level keys that stand outside it all the same.
-    problems: faults of structure; the config may be used only when there are none.
-    dropped_columns: names of columns left out of `config` because they are faulty themselves.
-    column_places: where each column of `config` stands in the file.
-    ignored: keys that matter only to Data Designer and said something there. added: placeholders for what it did not say.
-    reinterpreted: a builder config that was read in another way by earlier releases (see `as_before`).
-    """
-
-    source: str
-    document: Document
-    prefix: Path
-    beside: frozenset[str]
-    config: DatasetConfig | None
-    problems: tuple[Problem, ...]
-    dropped_columns: frozenset[str] = frozenset()
-    column_places: tuple[int, ...] | None = None
-    ignored: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-    reinterpreted: bool = False
-
-    def problem(self, path: Path, message: str) -> Problem:
-        """A problem at `path` of `config`, with its line in the file."""
-        if (
-            self.column_places is not None
-            and len(path) > 1
-            and path[0] == "columns"
-            and isinstance(path[1], int)
-        ):
-            path = ("columns", self.column_places[path[1]], *path[2:])
-        if not path or path[0] not in self.beside:
-            path = (*self.prefix, *path)
-        return Problem(format_path(path), message, self.document.line(path))
 
 
 @dataclass(frozen=True)
@@ -104,9 +72,11 @@ def parse_config(
         document = parse_document(text, is_json=source.endswith(".json"))
     except DocumentSyntaxError as error:
         raise ConfigError(
-            source, [Problem(_language(source), error.message, error.line)]
+            source, [Problem(language_of(source), error.message, error.line)]
         ) from error
-    return interpret(document, source=source, default_name=default_name, env=env, reading=reading)
+    return interpret(
+        document, source=source, default_name=default_name, env=env, reading=reading
+    )
 
 
 def interpret(
@@ -123,9 +93,18 @@ def interpret(
     env: looked up for `endpoint_env` and `model_env` only. Raises ConfigError if the data is not a mapping.
     """
     if not isinstance(document.data, dict):
-        found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
+        found = (
+            "an empty file"
+            if document.data is None
+            else f"a {type(document.data).__name__}"
+        )
         raise ConfigError(
-            source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")]
+            source,
+            [
+                Problem(
+                    "(top level)", f"expected a mapping with `columns`, found {found}"
+                )
+            ],
         )
     if halves := [*half_surrogates(document.data)]:
         raise ConfigError(
@@ -158,7 +137,9 @@ def interpret(
         parsed = replace(parsed, added=tuple(added))
     if BLOCK in document.data or "library_version" in document.data:
         meant = with_their_meaning(raw)
-        parsed = replace(parsed, reinterpreted=meant != raw or _ordered(meant) != _ordered(raw))
+        parsed = replace(
+            parsed, reinterpreted=meant != raw or _ordered(meant) != _ordered(raw)
+        )
         raw = raw if reading.as_before else meant
     raw, faults = apply_environment(raw, env)
     problems = (*(parsed.problem(path, message) for path, message in faults), *twice)
@@ -178,7 +159,9 @@ def read_config(
     try:
         text = document_text(path)
     except FileNotFoundError as error:
-        raise ConfigError(str(path), [Problem("file", f"does not exist{_near(path)}")]) from error
+        raise ConfigError(
+            str(path), [Problem("file", f"does not exist{_near(path)}")]
+        ) from error
     except OSError as error:
         raise ConfigError(
             str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]
@@ -188,7 +171,11 @@ def read_config(
             str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]
         ) from error
     return parse_config(
-        text, source=str(path), default_name=_default_name(path), env=env, reading=reading
+        text,
+        source=str(path),
+        default_name=_default_name(path),
+        env=env,
+        reading=reading,
     )
 
 
@@ -205,7 +192,8 @@ def is_pipeline(path: str | FilePath) -> bool:
     path = FilePath(path)
     try:
         text = document_text(path)
-        if "kind" not in text and "\\" not in text:  # as an escape it could be written otherwise
+        # as an escape it could be written otherwise
+        if "kind" not in text and "\\" not in text:
             return False
         data = parse_document(text, is_json=path.suffix == ".json").data
     except (OSError, UnicodeDecodeError, DocumentSyntaxError):
@@ -225,9 +213,11 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
         problem = Problem("file", f"cannot be read as UTF-8 text: {error}")
         raise ConfigError(source, [problem]) from error
     except DocumentSyntaxError as error:
-        problem = Problem(_language(source), error.message, error.line)
+        problem = Problem(language_of(source), error.message, error.line)
         raise ConfigError(source, [problem]) from error
-    return parse_pipeline(document, source=source, default_name=_default_name(path), env=env)
+    return parse_pipeline(
+        document, source=source, default_name=_default_name(path), env=env
+    )
 
 
 def parse_pipeline(
@@ -235,7 +225,9 @@ def parse_pipeline(
 ) -> ParsedPipeline:
     """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
-    halves = [Problem(format_path(place), message) for place, message in half_surrogates(data)]
+    halves = [
+        Problem(format_path(place), message) for place, message in half_surrogates(data)
+    ]
     if halves:
         raise ConfigError(source, halves)
     parsed = ParsedConfig(source, document, (), frozenset(), None, ())
@@ -244,7 +236,9 @@ def parse_pipeline(
     try:
         config = PipelineConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(source, [*problems, *_problems(error, raw, parsed)]) from error
+        raise ConfigError(
+            source, [*problems, *validation_problems(error, raw, parsed)]
+        ) from error
     if problems:
         raise ConfigError(source, problems)
     return ParsedPipeline(config, parsed)
@@ -263,9 +257,7 @@ def _near(path: FilePath) -> str:
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {path.with_name(close[0])}?"
-    return (
-        f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
-    )
+    return f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
 
 
 def name_in(path: FilePath) -> str | None:
@@ -277,11 +269,9 @@ def name_in(path: FilePath) -> str | None:
     return found[1] if found is not None else _default_name(path)
 
 
-def _language(source: str) -> str:
-    return "JSON" if source.endswith(".json") else "YAML"
-
-
-_NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
+_NAME = re.compile(
+    r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE
+)
 
 
 def _default_name(path: FilePath) -> str:
@@ -298,11 +288,16 @@ def _validate(raw: dict[str, Any], parsed: ParsedConfig) -> ParsedConfig:
     try:
         return replace(parsed, config=DatasetConfig.model_validate(raw))
     except ValidationError as error:
-        parsed = replace(parsed, problems=(*parsed.problems, *_problems(error, raw, parsed)))
+        parsed = replace(
+            parsed,
+            problems=(*parsed.problems, *validation_problems(error, raw, parsed)),
+        )
         return _salvage(raw, error, parsed)
 
 
-def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) -> ParsedConfig:
+def _salvage(
+    raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig
+) -> ParsedConfig:
     """What validates of `raw` without its faulty columns and those faulty top-level keys that no column refers to."""
     bad_columns: set[int | str] = set()
     bad_keys: set[int | str] = set()
@@ -318,7 +313,9 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
     places: tuple[int, ...] | None = None
     columns = raw.get("columns")
     if bad_columns and isinstance(columns, list):
-        places = tuple(place for place in range(len(columns)) if place not in bad_columns)
+        places = tuple(
+            place for place in range(len(columns)) if place not in bad_columns
+        )
         salvaged["columns"] = [columns[place] for place in places]
         bad = [column for place, column in enumerate(columns) if place in bad_columns]
         names = {str(column.get("name")) for column in bad if isinstance(column, dict)}
@@ -326,82 +323,6 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
         config = DatasetConfig.model_validate(salvaged)
     except ValidationError:
         return parsed
-    return replace(parsed, config=config, dropped_columns=frozenset(names), column_places=places)
-
-
-_MAX_FAULTS = 1_000
-"""Faults of a file that are looked into; each is compared with what else there is."""
-
-
-def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
-    found: dict[str, Problem] = {}
-    faults = error.errors()[:_MAX_FAULTS]
-    renamed = renamed_keys(faults)
-    language = _language(parsed.source) if parsed.document.lines else "Python"
-    for item in faults:
-        if item["type"] == "too_short" and item["input"]:
-            continue  # only because its items are faulty, and they are reported themselves
-        if item["type"] == "missing" and item["loc"] in renamed:
-            continue
-        path = _yaml_path(
-            item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden")
-        )
-        missing = [loc[-1] for loc in renamed if loc[:-1] == item["loc"][:-1]]
-        message = message_of(item, path, around=_at(raw, path[:-1]), missing=missing)
-        problem = parsed.problem(path, in_language(message, language))
-        previous = found.get(problem.path)
-        if previous is not None and previous.message != problem.message:
-            problem = Problem(
-                problem.path, f"{previous.message}; or: {problem.message}", problem.line
-            )
-        found[problem.path] = problem
-    return [problem for path, problem in found.items() if not _follows_from_other(path, found)]
-
-
-def _at(raw: Any, path: Path) -> Any:
-    """The value at a path that is there, and None for what is not."""
-    for part in path:
-        try:
-            raw = raw[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return raw
-
-
-def _follows_from_other(path: str, found: Mapping[str, Problem]) -> bool:
-    """An unknown `sampler_type` also leaves `params` without a matching model; one message is enough."""
-    column, _, key = path.rpartition(".")
-    tag = {"params": "sampler_type", "validator_params": "validator_type"}.get(key)
-    return tag is not None and f"{column}.{tag}" in found
-
-
-_FILLED_IN = ("params", "validator_params")
-"""Keys that are looked into where the file leaves them out."""
-
-
-def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Path:
-    """A pydantic location without the union tags that pydantic adds to it.
-
-    names_a_key: the last part is a key that is missing or too much, rather than a tag.
-    """
-    path: list[str | int] = []
-    value = raw
-    tag = None
-    for place, part in enumerate(loc):
-        if tag is not None and part == tag:
-            tag = None  # the seed source `dataset` has a key of that name, too
-            continue
-        if isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
-            value = value[part]
-            path.append(part)
-            tag = value.get("stage") if isinstance(value, dict) else None
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-            path.append(str(part))
-            tag = value.get("seed_type", value.get("reader")) if isinstance(value, dict) else None
-        elif part in _FILLED_IN and isinstance(value, dict):
-            value = {}
-            path.append(part)
-        elif names_a_key and place == len(loc) - 1:
-            path.append(part)
-    return tuple(path)
+    return replace(
+        parsed, config=config, dropped_columns=frozenset(names), column_places=places
+    )

@@ -32,7 +32,10 @@ _MESSAGES = {
     "too_short": "expected at least one item",
 }
 _EXAMPLES = {
-    ("options", "dict_type"): "give each option with its meaning, as in {1: bad, 2: good}",
+    (
+        "options",
+        "dict_type",
+    ): "give each option with its meaning, as in {1: bad, 2: good}",
     (
         "columns",
         "tuple_type",
@@ -41,9 +44,18 @@ _EXAMPLES = {
         "scores",
         "tuple_type",
     ): "write each score as an item, with its name in it, as in - {name: quality, ...}",
-    ("skip", "model_type"): 'write the condition below when, as in {when: "{{ plan }}"}',
-    ("seed_config", "model_type"): "say where it comes from, as in {source: {path: data.csv}}",
-    ("seed", "int_type"): "this is the seed of the random numbers; seed data goes into seed_config",
+    (
+        "skip",
+        "model_type",
+    ): 'write the condition below when, as in {when: "{{ plan }}"}',
+    (
+        "seed_config",
+        "model_type",
+    ): "say where it comes from, as in {source: {path: data.csv}}",
+    (
+        "seed",
+        "int_type",
+    ): "this is the seed of the random numbers; seed data goes into seed_config",
     ("prompt", "string_type"): "write one text; what goes before it is system_prompt",
 }
 """How a key is written, by its name and what was wrong with its value."""
@@ -77,7 +89,9 @@ _WORDS_OF_OTHERS: dict[str, tuple[str, ...]] = {
     "batch_size": ("row_group_size",),
     "rows": ("num_records",),
     "count": ("num_records",),
-    **dict.fromkeys(("seed_path", "seed_file", "seed_data", "seed_dataset"), ("seed_config",)),
+    **dict.fromkeys(
+        ("seed_path", "seed_file", "seed_data", "seed_dataset"), ("seed_config",)
+    ),
 }
 """Keys that people write for ours, the likeliest first."""
 _VALUES_OF_OTHERS = {
@@ -116,7 +130,9 @@ _MAX_SUGGESTION = 60
 _SECTIONS = ("model_providers", "model_configs", "run", "seed_config")
 
 
-def message_of(item: Any, path: Path, *, around: object, missing: Collection[str] = ()) -> str:
+def message_of(
+    item: Any, path: Path, *, around: object, missing: Collection[str] = ()
+) -> str:
     """What a fault of pydantic means. around: the mapping that holds the value. missing: its required keys that are not there."""
     kind = item["type"]
     value = item.get("input")
@@ -144,7 +160,11 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
     message = message[:1].lower() + message[1:]
     if kind == "value_error":
         return message
-    likely = _likely(str(value), _quoted(message)) if kind in ("literal_error", "enum") else ""
+    likely = (
+        _likely(str(value), _quoted(message))
+        if kind in ("literal_error", "enum")
+        else ""
+    )
     return f"{message}{_got(value, path)}{likely}"
 
 
@@ -213,9 +233,7 @@ def _unknown_key(
         return f"unknown key {key!r}; did you mean {meant!r}?"
     parent = _parent_of(key, models)
     if parent is not None:
-        return (
-            f"unknown key {key!r} here; it belongs under {parent}, as in {parent}: {{{key}: ...}}"
-        )
+        return f"unknown key {key!r} here; it belongs under {parent}, as in {parent}: {{{key}: ...}}"
     if len(loc) > 1:
         sections = [name for name in _SECTIONS if key in _keys_in(name)]
         if len(sections) == 1 and loc[0] != sections[0]:
@@ -267,11 +285,15 @@ def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [DatasetConfig, PipelineConfig]
     for part in loc:
         inside = [
-            model.model_fields[part].annotation for model in models if part in model.model_fields
+            model.model_fields[part].annotation
+            for model in models
+            if part in model.model_fields
         ]
         tagged = [model for model in models if part in _tags(model).values()]
         if not tagged and inside:
-            models = [found for annotation in inside for found in _models_in(annotation)]
+            models = [
+                found for annotation in inside for found in _models_in(annotation)
+            ]
         else:
             models = tagged or models
     found = list(dict.fromkeys(models))
@@ -285,7 +307,9 @@ def _models_of(around: object) -> list[type[BaseModel]]:
     fits: dict[type[BaseModel], int] = {}
     for model in _every_model():
         shared = model.model_fields.keys() & around.keys()
-        fitting_tags = [key for key, tag in _tags(model).items() if around.get(key) == tag]
+        fitting_tags = [
+            key for key, tag in _tags(model).items() if around.get(key) == tag
+        ]
         fits[model] = len(shared) + len(fitting_tags)
     best = max(fits.values())
     if best == 0:
@@ -296,7 +320,9 @@ def _models_of(around: object) -> list[type[BaseModel]]:
 def _tags(model: type[BaseModel]) -> dict[str, object]:
     """The fields that say of which kind a mapping is, with what they say of this one."""
     return {
-        name: field.default for name, field in model.model_fields.items() if name.endswith("_type")
+        name: field.default
+        for name, field in model.model_fields.items()
+        if name.endswith("_type")
     }
 
 
@@ -352,7 +378,9 @@ def _likely(word: str, known: Collection[str]) -> str:
 
 def _nearest(word: str, known: Iterable[str], *, cutoff: float) -> str | None:
     names = {name.lower().replace("-", "_"): name for name in known}
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=cutoff)
+    found = difflib.get_close_matches(
+        word.lower().replace("-", "_"), names, n=1, cutoff=cutoff
+    )
     return names[found[0]] if found else None
 
 
@@ -364,7 +392,11 @@ def _got(value: Any, path: Path) -> str:
         return ", got a list"
     if isinstance(value, dict):
         return ", got a mapping"
-    if value is None or path[0] in ("model_providers", "mcp_providers") or path[-1] == "model_env":
+    if (
+        value is None
+        or path[0] in ("model_providers", "mcp_providers")
+        or path[-1] == "model_env"
+    ):
         return ""
     text = repr(value)
     if len(text) > 60:

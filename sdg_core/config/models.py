@@ -14,7 +14,14 @@ from pydantic import (
 )
 
 from sdg_core.config.addresses import PORT, endpoint_address
-from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt, Rate
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    JsonObject,
+    NonEmptyStr,
+    PositiveInt,
+    Rate,
+)
 from sdg_core.config.distributions import Temperature, TopP
 
 EnvVar = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -51,16 +58,20 @@ ANY_COLUMN = "*"
 def _reply_tokens(value: Any) -> Any:
     """A length for all columns, or one for each; a number stands for a distribution without spread."""
     given = (
-        {ANY_COLUMN: value} if not isinstance(value, dict) or {"mean"} <= value.keys() else value
+        {ANY_COLUMN: value}
+        if not isinstance(value, dict) or {"mean"} <= value.keys()
+        else value
     )
-    wanted = (
-        "expected tokens, {mean: tokens, stddev: tokens}, or one of these for each column by name"
-    )
+    wanted = "expected tokens, {mean: tokens, stddev: tokens}, or one of these for each column by name"
     found: dict[str, Any] = {}
     for name, length in given.items():
-        if isinstance(length, bool) or not isinstance(length, int | float | dict | ReplyTokens):
+        if isinstance(length, bool) or not isinstance(
+            length, int | float | dict | ReplyTokens
+        ):
             raise ValueError(wanted)
-        found[str(name)] = {"mean": length} if isinstance(length, int | float) else length
+        found[str(name)] = (
+            {"mean": length} if isinstance(length, int | float) else length
+        )
     return found
 
 
@@ -83,7 +94,9 @@ class Simulation(ConfigModel):
             dict[str, ReplyTokens],
             BeforeValidator(
                 _reply_tokens,
-                json_schema_input_type=Price | ReplyTokens | dict[str, Price | ReplyTokens],
+                json_schema_input_type=Price
+                | ReplyTokens
+                | dict[str, Price | ReplyTokens],
             ),
         ]
         | None
@@ -146,7 +159,9 @@ class Serve(ConfigModel):
     ready_timeout: seconds. env: variables of the server; each value is the name of the variable here that holds the content.
     """
 
-    command: Annotated[tuple[NonEmptyStr, ...], BeforeValidator(_command), Field(min_length=1)]
+    command: Annotated[
+        tuple[NonEmptyStr, ...], BeforeValidator(_command), Field(min_length=1)
+    ]
     health: Annotated[NonEmptyStr, AfterValidator(_path)] | None = None
     gpus: (
         Annotated[int, Field(ge=0, strict=True)]
@@ -174,7 +189,9 @@ class ModelProvider(ConfigModel):
     endpoint_env: EnvVar | None = None
     api_key: StrictStr | None = None
     extra_body: JsonObject | None = None
-    extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = None
+    extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = (
+        None
+    )
     simulation: Simulation = Simulation()
     client: NonEmptyStr | None = None
     serve: Serve | None = None
@@ -185,7 +202,10 @@ class ModelProvider(ConfigModel):
     def _known_endpoint(cls, data: Any) -> Any:
         if not isinstance(data, dict) or data.get("endpoint") is not None:
             return data
-        if data.get("serve") is not None and data.get("provider_type", "openai") in _SERVED:
+        if (
+            data.get("serve") is not None
+            and data.get("provider_type", "openai") in _SERVED
+        ):
             return {**data, "endpoint": SERVED_ENDPOINT}
         if data.get("provider_type") == "anthropic":
             return {**data, "endpoint": ANTHROPIC_ENDPOINT}
@@ -207,7 +227,9 @@ class ModelProvider(ConfigModel):
     def _check_serve(self) -> None:
         if self.serve is None:
             if self.endpoint is not None and PORT in self.endpoint:
-                raise ValueError(f"{PORT} in endpoint goes with serve only; write the port")
+                raise ValueError(
+                    f"{PORT} in endpoint goes with serve only; write the port"
+                )
             return
         if self.provider_type not in _SERVED:
             raise ValueError(
@@ -241,7 +263,9 @@ class InferenceParameters(ConfigModel):
     encoding_format, dimensions: of embeddings.
     """
 
-    generation_type: Literal["chat-completion", "embedding", "image"] = "chat-completion"
+    generation_type: Literal["chat-completion", "embedding", "image"] = (
+        "chat-completion"
+    )
     temperature: Temperature | None = None
     top_p: TopP | None = None
     max_tokens: PositiveInt | None = None
@@ -255,7 +279,11 @@ class InferenceParameters(ConfigModel):
     def _of_one_kind(self) -> "InferenceParameters":
         chat = ("temperature", "top_p", "max_tokens")
         embedding = ("encoding_format", "dimensions")
-        misfits = {"chat-completion": embedding, "embedding": chat, "image": (*chat, *embedding)}
+        misfits = {
+            "chat-completion": embedding,
+            "embedding": chat,
+            "image": (*chat, *embedding),
+        }
         for name in misfits[self.generation_type]:
             if getattr(self, name) is not None:
                 raise ValueError(

@@ -7,7 +7,9 @@ from pydantic import BeforeValidator, Field
 from sdg_core.config.base import Bool, ConfigModel, NonEmptyStr, NonNegativeInt
 
 MAX_AGE = 114
-CENSUS_LOCALES = frozenset({"en_IN", "hi_Deva_IN", "hi_Latn_IN", "pt_BR", "fr_FR", "ja_JP"})
+CENSUS_LOCALES = frozenset(
+    {"en_IN", "hi_Deva_IN", "hi_Latn_IN", "pt_BR", "fr_FR", "ja_JP"}
+)
 """Locales for which Data Designer's people have census fields without being asked."""
 
 
@@ -31,8 +33,12 @@ class PeopleParams(ConfigModel):
 
     locale: NonEmptyStr = "en_US"
     sex: Literal["Male", "Female"] | None = None
-    city: NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)] | None = None
-    age_range: Annotated[tuple[NonNegativeInt, NonNegativeInt], BeforeValidator(_age_range)] = (
+    city: (
+        NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)] | None
+    ) = None
+    age_range: Annotated[
+        tuple[NonNegativeInt, NonNegativeInt], BeforeValidator(_age_range)
+    ] = (
         18,
         MAX_AGE,
     )
@@ -53,7 +59,8 @@ class PersonParams(PeopleParams):
 
     sampler_type: Literal["person"] = "person"
     select_field_values: (
-        dict[NonEmptyStr, Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]] | None
+        dict[NonEmptyStr, Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]]
+        | None
     ) = None
     with_synthetic_personas: Bool = False
     census_fields: Bool = False

@@ -41,7 +41,9 @@ class SplitStage(StageBase):
 
     stage: Literal["split"]
     column: Name
-    unit: Literal["characters", "words", "tokens", "sentences", "markdown"] = "characters"
+    unit: Literal["characters", "words", "tokens", "sentences", "markdown"] = (
+        "characters"
+    )
     size: PositiveInt | None = None
     overlap: NonNegativeInt = 0
     tokenizer: NonEmptyStr | None = None
@@ -92,7 +94,10 @@ class ExplodeStage(StageBase):
 
     stage: Literal["explode"]
     column: Annotated[
-        str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
+        str,
+        Field(
+            strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+        ),
     ]
 
 

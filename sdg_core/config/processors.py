@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictStr, StringConstraints, model_validator
 
-from sdg_core.config.base import ConfigModel, FileName, JsonObject, NonEmptyStr, Number, PositiveInt
+from sdg_core.config.base import (
+    ConfigModel,
+    FileName,
+    JsonObject,
+    NonEmptyStr,
+    Number,
+    PositiveInt,
+)
 from sdg_core.config.seeds import SeedSource
 
 ProcessorName = Annotated[
@@ -71,7 +78,11 @@ class QualityBounds(ConfigModel):
     def _usable(self) -> "QualityBounds":
         if self.at_least is None and self.at_most is None:
             raise ValueError("give at_least, at_most or both")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+        if (
+            self.at_least is not None
+            and self.at_most is not None
+            and self.at_least > self.at_most
+        ):
             raise ValueError(
                 f"at_least {self.at_least:g} is above at_most {self.at_most:g}: no text could pass"
             )

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
 
-from sdg_core.config.base import QUOTE_TRUTH, ConfigModel, JsonObject, Name, NonEmptyStr, check_json
+from sdg_core.config.base import (
+    QUOTE_TRUTH,
+    ConfigModel,
+    JsonObject,
+    Name,
+    NonEmptyStr,
+    check_json,
+)
 
 CodeLanguage = Literal[
     "bash",
@@ -44,7 +51,9 @@ def _traced(value: Any) -> Any:
 
 
 _TraceName = Literal["none", "last_message", "all_messages"]
-Trace = Annotated[_TraceName, BeforeValidator(_traced, json_schema_input_type=_TraceName | bool)]
+Trace = Annotated[
+    _TraceName, BeforeValidator(_traced, json_schema_input_type=_TraceName | bool)
+]
 
 
 def _output_format(value: Any) -> Any:
@@ -82,7 +91,9 @@ def _options(value: Any) -> Any:
 
 
 Options = Annotated[
-    dict[StrictInt | NonEmptyStr, StrictStr], Field(min_length=1), BeforeValidator(_options)
+    dict[StrictInt | NonEmptyStr, StrictStr],
+    Field(min_length=1),
+    BeforeValidator(_options),
 ]
 
 
@@ -142,6 +153,8 @@ def _an_image(value: Any) -> Any:
 
 
 AnyMediaContext = Annotated[
-    Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")],
+    Annotated[
+        ImageContext | AudioContext | VideoContext, Field(discriminator="modality")
+    ],
     BeforeValidator(_an_image),
 ]

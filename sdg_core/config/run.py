@@ -32,7 +32,9 @@ class RunSettings(ConfigModel):
     max_failure_rate: Real = _setting("max_failure_rate")
     max_missing_rate: Real = _setting("max_missing_rate")
     stall_timeout: Real = _setting("stall_timeout")
-    max_conversation_correction_steps: StrictInt = _setting("max_conversation_correction_steps")
+    max_conversation_correction_steps: StrictInt = _setting(
+        "max_conversation_correction_steps"
+    )
     max_conversation_restarts: StrictInt = _setting("max_conversation_restarts")
     max_cost: Number | None = _setting("max_cost")
     max_tokens: StrictInt | None = _setting("max_tokens")

@@ -191,7 +191,9 @@ _SETTINGS = (
         more="[Where stages run](pipelines.md#where-stages-run)",
     ),
 )
-RUN_SETTINGS: Mapping[str, RunSetting] = {setting.name: setting for setting in _SETTINGS}
+RUN_SETTINGS: Mapping[str, RunSetting] = {
+    setting.name: setting for setting in _SETTINGS
+}
 """Every run setting by its name, in the order in which people need them."""
 
 

@@ -21,7 +21,12 @@ from sdg_core.counts import counted
 
 _MAX_EXPECTED = 10**9
 """Counts beyond this have no exact quantiles within reach; a gaussian with `convert_to: int` tells no difference there."""
-_UNITS_IN_9999_YEARS = {"D": 3_652_059, "h": 87_649_416, "m": 5_258_964_960, "s": 315_537_897_600}
+_UNITS_IN_9999_YEARS = {
+    "D": 3_652_059,
+    "h": 87_649_416,
+    "m": 5_258_964_960,
+    "s": 315_537_897_600,
+}
 DecimalPlaces = Annotated[int, Field(ge=0, le=15, strict=True)]
 DistributionParams = dict[NonEmptyStr, Number]
 
@@ -31,9 +36,10 @@ class CategoryParams(ConfigModel):
 
     sampler_type: Literal["category"] = "category"
     values: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...] | None = (
-        None
-    )
+    weights: (
+        tuple[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)], ...]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _weights_fit(self) -> "CategoryParams":
@@ -157,7 +163,9 @@ class TimedeltaParams(ConfigModel):
                 f"dt_min {self.dt_min} (included) is not below dt_max {self.dt_max} (excluded)"
             )
         if self.dt_max > _UNITS_IN_9999_YEARS[self.unit]:
-            raise ValueError(f"dt_max {self.dt_max} {self.unit} is beyond the year 9999")
+            raise ValueError(
+                f"dt_max {self.dt_max} {self.unit} is beyond the year 9999"
+            )
         return self
 
 

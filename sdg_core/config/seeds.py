@@ -3,7 +3,14 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from sdg_core.config.addresses import check_file_path, hub_address
 from sdg_core.config.base import (
@@ -88,7 +95,9 @@ class AgentRolloutSeedSource(DirectorySeedSource):
     """Sessions of coding agents below a directory, a row each. file_pattern: that of the format by default."""
 
     seed_type: Literal["agent_rollout"] = "agent_rollout"  # type: ignore[assignment]
-    format: Annotated[Literal["atif", "claude_code", "codex"], BeforeValidator(_rollout_format)]
+    format: Annotated[
+        Literal["atif", "claude_code", "codex"], BeforeValidator(_rollout_format)
+    ]
     file_pattern: NonEmptyStr | None = None  # type: ignore[assignment]
 
 
@@ -140,7 +149,9 @@ class HuggingFaceSeedSource(TextFileKeys):
     seed_type: Literal["hf"] = "hf"
     path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
-    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = "https://huggingface.co"
+    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = (
+        "https://huggingface.co"
+    )
 
 
 class DatasetSeedSource(ConfigModel):
@@ -201,7 +212,9 @@ class IndexRange(ConfigModel):
     @model_validator(mode="after")
     def _ordered(self) -> "IndexRange":
         if self.start > self.end:
-            raise ValueError(f"start {self.start} is above end {self.end}; both ends are included")
+            raise ValueError(
+                f"start {self.start} is above end {self.end}; both ends are included"
+            )
         return self
 
 

@@ -38,4 +38,8 @@ def without_skip(data: Any) -> Any:
         raise ValueError(
             f"a {data.get('column_type')} column is never skipped: remove `propagate_skip`"
         )
-    return {key: value for key, value in data.items() if key not in ("skip", "propagate_skip")}
+    return {
+        key: value
+        for key, value in data.items()
+        if key not in ("skip", "propagate_skip")
+    }

@@ -63,9 +63,13 @@ class FileSources(SourcesBase):
     @model_validator(mode="after")
     def _only_of_text(self) -> "FileSources":
         if self.front_matter and self.reader != "files":
-            raise ValueError(f"front_matter belongs to the reader files; {self.reader} has none")
+            raise ValueError(
+                f"front_matter belongs to the reader files; {self.reader} has none"
+            )
         if self.separator is not None and self.reader != "csv":
-            raise ValueError(f"separator belongs to the reader csv; {self.reader} has none")
+            raise ValueError(
+                f"separator belongs to the reader csv; {self.reader} has none"
+            )
         return self
 
 
@@ -124,7 +128,9 @@ class HubSources(SourcesBase):
     reader: Literal["hf"]
     path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
-    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = "https://huggingface.co"
+    endpoint: Annotated[NonEmptyStr, AfterValidator(hub_address)] = (
+        "https://huggingface.co"
+    )
 
 
 class DatasetSources(SourcesBase):

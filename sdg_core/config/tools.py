@@ -39,7 +39,9 @@ class HttpMcpProvider(ConfigModel):
     startup_timeout_sec: Seconds = _STARTUP_TIMEOUT
 
 
-McpProvider = Annotated[StdioMcpProvider | HttpMcpProvider, Field(discriminator="provider_type")]
+McpProvider = Annotated[
+    StdioMcpProvider | HttpMcpProvider, Field(discriminator="provider_type")
+]
 
 
 class ToolConfig(ConfigModel):

@@ -20,7 +20,13 @@ from sdg_core.config.base import (
 
 ValidatorType = Literal["code", "local_callable", "remote", "json_schema", "regex"]
 CodeLang = Literal[
-    "python", "sql:sqlite", "sql:tsql", "sql:bigquery", "sql:mysql", "sql:postgres", "sql:ansi"
+    "python",
+    "sql:sqlite",
+    "sql:tsql",
+    "sql:bigquery",
+    "sql:mysql",
+    "sql:postgres",
+    "sql:ansi",
 ]
 
 

@@ -29,11 +29,11 @@ def advice_on(message: str, line: str) -> str:
         return sign
     if "mapping values are not allowed" in message:
         if _SECOND_COLON.search(line):
-            return (
-                "; quote text that has a colon and a blank in it, or write it below `|`, indented"
-            )
+            return "; quote text that has a colon and a blank in it, or write it below `|`, indented"
         return "; check the indentation: keys of one mapping begin in one column"
-    if "tab character" in message or ("cannot start any token" in message and "\t" in line):
+    if "tab character" in message or (
+        "cannot start any token" in message and "\t" in line
+    ):
         return "; indent with spaces, YAML does not allow tabs"
     found = _STARTS_WITH.search(line)
     if found is not None and (
@@ -44,9 +44,7 @@ def advice_on(message: str, line: str) -> str:
         if part in message:
             return remedy
     if "did not find expected" in message and _QUOTE_INSIDE.search(line):
-        return (
-            "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
-        )
+        return "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
     if "did not find expected" in message:
         return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
     return ""

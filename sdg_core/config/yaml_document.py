@@ -99,7 +99,9 @@ class _Lines:
                 f"more than {self.most:,} values; do aliases multiply them?", line
             )
         if self._steps < 0:
-            raise DocumentSyntaxError("too many values that are nested too deeply", line)
+            raise DocumentSyntaxError(
+                "too many values that are nested too deeply", line
+            )
         self.by_path[path] = line
 
 
@@ -121,7 +123,9 @@ class _Loader(yaml.CSafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            shown = node.value[:60] if isinstance(node.value, str) else "a list or mapping"
+            shown = (
+                node.value[:60] if isinstance(node.value, str) else "a list or mapping"
+            )
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(
                 None, None, f"{shown!r} is no {kind}, as its tag says", node.start_mark
@@ -158,8 +162,12 @@ def _real(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> float:
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-_Loader.add_implicit_resolver(_INT, re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), list("-+0123456789."))
+_Loader.add_implicit_resolver(
+    _INT, re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    _FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), list("-+0123456789.")
+)
 _Loader.add_constructor(_INT, _integer)
 _Loader.add_constructor(_FLOAT, _real)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
@@ -321,7 +329,9 @@ def _walk(node: yaml.Node, path: Path, lines: _Lines, inside: frozenset[int]) ->
                 continue
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise DocumentSyntaxError("a key must be text, not a list or mapping", line)
+                raise DocumentSyntaxError(
+                    "a key must be text, not a list or mapping", line
+                )
             child_path = (*path, key.value)
             if child_path in lines.by_path:
                 raise DocumentSyntaxError(f"key {key.value!r} is given twice", line)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.fingerprint import hashed_fields
+from sdg_core.plan.hashed_fields import hashed_fields
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.seed_manifest import describe_seed_change, read_seed_content
@@ -35,9 +35,17 @@ def describe_drift(old: VersionLayout, plan: DatasetPlan) -> list[str]:
     try:
         before = DatasetConfig.model_validate(parse_document(text).data)
     except (DocumentSyntaxError, ValidationError):
-        return [f"({old.config} cannot be understood, so the changes cannot be named)", *seeds]
-    lines = [*_differences(hashed_fields(before), hashed_fields(plan.config), ""), *seeds]
-    more = [f"... and {len(lines) - _MAX_SHOWN} more"] if len(lines) > _MAX_SHOWN else []
+        return [
+            f"({old.config} cannot be understood, so the changes cannot be named)",
+            *seeds,
+        ]
+    lines = [
+        *_differences(hashed_fields(before), hashed_fields(plan.config), ""),
+        *seeds,
+    ]
+    more = (
+        [f"... and {len(lines) - _MAX_SHOWN} more"] if len(lines) > _MAX_SHOWN else []
+    )
     return [*lines[:_MAX_SHOWN], *more] or ["seed data: its content changed"]
 
 

@@ -48,11 +48,21 @@ class Comparison:
 
 
 def keep_estimate(
-    layout: DatasetLayout, version: str, estimate: Mapping[str, Any], *, rows: int, spent: Spent
+    layout: DatasetLayout,
+    version: str,
+    estimate: Mapping[str, Any],
+    *,
+    rows: int,
+    spent: Spent,
 ) -> None:
     """Keep an estimate for the version that it is of. rows, spent: what was there before. Where it cannot be written, the run is
     not compared with it."""
-    kept = {"made_at": utc_now(), **estimate, "rows_before": rows, "spent_before": spent.to_dict()}
+    kept = {
+        "made_at": utc_now(),
+        **estimate,
+        "rows_before": rows,
+        "spent_before": spent.to_dict(),
+    }
     path = _waiting(layout, version)
     try:
         ensure_writable(path.parent)
@@ -110,7 +120,10 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
             ends = ends_text(compared.cost_range.get(currency, ()))
             sums.append(f"{money_text(amount)} {currency} ({ends})")
         expected = ", ".join(sums)
-        paid = [f"{money_text(amount)} {name}" for name, amount in compared.used_cost.items()]
+        paid = [
+            f"{money_text(amount)} {name}"
+            for name, amount in compared.used_cost.items()
+        ]
         used = ", ".join(paid) or "nothing"
         verb = "cost"
         spent = "would have cost" if simulated else "cost"

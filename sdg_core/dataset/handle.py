@@ -66,7 +66,8 @@ class Dataset:
             column.name: column.column_type for column in self.plan.config.columns
         }
         rows = [
-            (field.name, kinds.get(field.name, ""), str(field.type)) for field in self.plan.schema
+            (field.name, kinds.get(field.name, ""), str(field.type))
+            for field in self.plan.schema
         ]
         return as_html(("column", "made by", "type"), enumerate(rows), [repr(self)])
 
@@ -79,7 +80,9 @@ class Dataset:
 
         version = existing_version(self)
         assert version.metadata is not None
-        stored = resolve_parts(version.layout, version.metadata, scan_version(self, version.layout))
+        stored = resolve_parts(
+            version.layout, version.metadata, scan_version(self, version.layout)
+        )
         local = [part for part in stored.parts if isinstance(part, Path)]
         if len(local) == len(stored.parts):
             return pl.scan_parquet(local, glob=False, hive_partitioning=False)
@@ -135,13 +138,17 @@ def open_dataset(
     loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
-            raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
+            raise PlanError(
+                f"num_records is {num_records}", remedy="ask for at least 1 record"
+            )
         loaded = _with_num_records(loaded, num_records)
     chosen = choose_root(root, env=env, folder=loaded.base)
     layout = DatasetLayout(chosen.path, loaded.config.name, chosen.given, chosen.others)
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = _open_seeds(loaded, loaded.config.seed_config, layout, env, offline=offline)
+        seeds = _open_seeds(
+            loaded, loaded.config.seed_config, layout, env, offline=offline
+        )
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
@@ -210,7 +217,9 @@ def opened(dataset: ConfigLike | Dataset) -> Dataset:
 
 def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
     """Open a seed source that a dataset names beside its seed data. Raises SeedError."""
-    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout, dataset.env)
+    return _open_seeds(
+        dataset.loaded, SeedConfig(source=source), dataset.layout, dataset.env
+    )
 
 
 def _open_seeds(
@@ -254,11 +263,15 @@ def seal_of(dataset: ConfigLike | Dataset) -> Version | None:
     """The version that a run of this dataset would be refused for, because it is sealed; None if there is none."""
     dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
-    sealed = version is not None and version.metadata is not None and version.metadata.sealed
+    sealed = (
+        version is not None and version.metadata is not None and version.metadata.sealed
+    )
     return version if sealed else None
 
 
-def measured_version(dataset: ConfigLike | Dataset) -> tuple[VersionLayout, Metadata | None]:
+def measured_version(
+    dataset: ConfigLike | Dataset,
+) -> tuple[VersionLayout, Metadata | None]:
     """The version to measure the plan against. Raises a MetadataError, or RowGroupSizeError if the two cannot be compared."""
     dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
@@ -285,4 +298,6 @@ def existing_version(dataset: Dataset) -> Version:
 
 def scan_version(dataset: Dataset, layout: VersionLayout) -> list[RowGroupStatus]:
     """The status of every planned row group in a version."""
-    return scan_row_groups(layout, dataset.plan, earlier=earlier_versions(dataset.layout, layout))
+    return scan_row_groups(
+        layout, dataset.plan, earlier=earlier_versions(dataset.layout, layout)
+    )

@@ -87,5 +87,7 @@ def latest_runs(dataset: Dataset, *, at_most: int) -> list[RunRecord]:
     """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
     with open_ledger_readonly(dataset) as ledger:
         return (
-            recent_runs(ledger, dataset=dataset.name, at_most=at_most) if ledger is not None else []
+            recent_runs(ledger, dataset=dataset.name, at_most=at_most)
+            if ledger is not None
+            else []
         )

@@ -27,7 +27,9 @@ def _note_costs(dataset: Dataset, ledger: Ledger | None) -> None:
     for name in dataset.layout.versions():
         version = dataset.layout.version(name)
         footers = [
-            found for found in find_row_groups(version).values() if isinstance(found, Footer)
+            found
+            for found in find_row_groups(version).values()
+            if isinstance(found, Footer)
         ]
         earlier = earlier_spending(version, footers, models, replies=replies)
         if earlier and metadata_or_none(version) is not None:
@@ -50,7 +52,9 @@ def prunable(dataset: Dataset, *, keep: int = 0) -> tuple[VersionInfo, ...]:
     version is the current one: then none may go."""
     matching = matching_name(dataset.layout, dataset.plan)
     versions = list_versions(dataset.layout, matching=matching)
-    old = [version for version in versions if not version.current and not version.matches]
+    old = [
+        version for version in versions if not version.current and not version.matches
+    ]
     return tuple(old[keep:])
 
 

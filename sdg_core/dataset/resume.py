@@ -56,7 +56,11 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
 
 
 def choose_version(
-    layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode, begun_by: str | None = None
+    layout: DatasetLayout,
+    plan: DatasetPlan,
+    *,
+    mode: ResumeMode,
+    begun_by: str | None = None,
 ) -> Version:
     """The version to generate into, by the table above; writes nothing.
 
@@ -140,7 +144,9 @@ def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
         )
 
 
-def last_row_groups(version: VersionLayout, plan: DatasetPlan) -> Mapping[int, FooterOrError]:
+def last_row_groups(
+    version: VersionLayout, plan: DatasetPlan
+) -> Mapping[int, FooterOrError]:
     """The files of the plan's last row group and of those beyond it, by index."""
     return find_row_groups(version, first=len(plan.row_groups) - 1)
 
@@ -156,7 +162,9 @@ def records_reached(last: Mapping[int, FooterOrError], plan: DatasetPlan) -> int
     return reach
 
 
-def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:
+def create_or_resume(
+    layout: DatasetLayout, version: Version, plan: DatasetPlan
+) -> Version:
     """Make the version's directory and metadata if they are not there, and record it as the current one.
 
     `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it; what `never`
@@ -170,16 +178,21 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     paths = version.layout
     if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(
-            paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups)
+            paths,
+            target_num_records=plan.num_records,
+            total_num_batches=len(plan.row_groups),
         )
-    if read_or_none(paths.config) != config:  # other settings or prices, which make no other data
+    # other settings or prices, which make no other data
+    if read_or_none(paths.config) != config:
         write_atomic(paths.config, config)
     if read_current_or_none(layout) != paths.name:
         write_current(layout.current, paths.name)
     return replace(version, metadata=metadata)
 
 
-def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan, config: bytes) -> Metadata:
+def _begin(
+    layout: DatasetLayout, version: Version, plan: DatasetPlan, config: bytes
+) -> Metadata:
     """The metadata of a version, which is made if there is none. config: the resolved one."""
     paths = version.layout
 
@@ -203,7 +216,9 @@ def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayou
     if version.is_forced:
         return ()
     others = [
-        layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name
+        layout.version(name)
+        for name in reversed(layout.versions())
+        if name != version.layout.name
     ]
     return tuple(sorted(others, key=_changed_at, reverse=True))
 
@@ -214,17 +229,25 @@ def _changed_at(version: VersionLayout) -> str:
     return metadata.updated_at if metadata is not None else ""
 
 
-def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None) -> Version:
+def _forced_version(
+    layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None
+) -> Version:
     base = plan.fingerprint.version
     existing = layout.versions()
     same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
     for paths in same:
         metadata = metadata_or_none(paths)
-        if begun_by is not None and metadata is not None and metadata.begun_by == begun_by:
+        if (
+            begun_by is not None
+            and metadata is not None
+            and metadata.begun_by == begun_by
+        ):
             own = Version(paths, metadata, forced=metadata.forced, begun_by=begun_by)
             check_generation_allowed(own, plan)
             return own
     numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
     notice = f"starting version {name}; existing data is kept"
-    return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)
+    return Version(
+        layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by
+    )

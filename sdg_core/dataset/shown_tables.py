@@ -11,14 +11,20 @@ MAX_LENGTH = 300
 
 def shown_value(value: Any, *, longest: int | None = MAX_LENGTH) -> str:
     """A value for people: text as it is, structs and lists as JSON; cut off at `longest` characters."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
     if longest is None or len(text) <= longest:
         return text
     return f"{text[:longest].rstrip()} … ({len(text):,} characters)"
 
 
 def as_html(
-    columns: Sequence[str], records: Iterable[tuple[int, Sequence[Any]]], remarks: Iterable[str]
+    columns: Sequence[str],
+    records: Iterable[tuple[int, Sequence[Any]]],
+    remarks: Iterable[str],
 ) -> str:
     """A table of numbered records, and remarks below it. Everything that comes from data is escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)

@@ -99,8 +99,12 @@ def paid_replies(ledger: Ledger | None, dataset: str) -> Replies:
     """What the journal has of every version of a dataset."""
     found: Replies = {}
     if ledger is not None:
-        for version, run_id, column, record, usage in journaled_usage(ledger, dataset=dataset):
-            found.setdefault(version, []).append(PaidReply(run_id, column, record, usage))
+        for version, run_id, column, record, usage in journaled_usage(
+            ledger, dataset=dataset
+        ):
+            found.setdefault(version, []).append(
+                PaidReply(run_id, column, record, usage)
+            )
     return found
 
 
@@ -133,7 +137,9 @@ def upstream_cost(dataset: Dataset) -> dict[str, dict[str, float]]:
 def _seed_datasets(config: Any) -> list[str]:
     """The datasets that a config names as its seed data or its sources."""
     match config:
-        case {"seed_config": {"source": {"seed_type": "dataset", "dataset": str(name)}}}:
+        case {
+            "seed_config": {"source": {"seed_type": "dataset", "dataset": str(name)}}
+        }:
             return [name]
         case {"sources": {"reader": "dataset", "dataset": str(name)}}:
             return [name]
@@ -184,7 +190,9 @@ def is_limited(run: RunSettings) -> bool:
     return run.max_cost is not None or run.max_tokens is not None
 
 
-def budget_after(run: RunSettings, models: Sequence[ModelConfig], spent: Sequence[Spent]) -> Budget:
+def budget_after(
+    run: RunSettings, models: Sequence[ModelConfig], spent: Sequence[Spent]
+) -> Budget:
     """The limits of a run, with what was used of them before. models: those that it asks; their prices say the currency."""
     currencies = [model.prices.currency for model in models if model.prices is not None]
     currency = currencies[0] if currencies else ""
@@ -196,7 +204,11 @@ def budget_after(run: RunSettings, models: Sequence[ModelConfig], spent: Sequenc
             if cost.currency == currency:
                 money += exact_amount(cost.amount)
     return Budget(
-        run.max_cost, run.max_tokens, spent_tokens=tokens, spent_cost=money, currency=currency
+        run.max_cost,
+        run.max_tokens,
+        spent_tokens=tokens,
+        spent_cost=money,
+        currency=currency,
     )
 
 

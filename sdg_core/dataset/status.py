@@ -83,7 +83,9 @@ class StoredStatus:
         """The fields of every status as plain data."""
         data = {item.name: getattr(self, item.name) for item in fields(StoredStatus)}
         data["versions"] = list(self.versions)
-        data["version_details"] = [version.to_dict() for version in self.version_details]
+        data["version_details"] = [
+            version.to_dict() for version in self.version_details
+        ]
         data["runs"] = [dict(vars(run)) for run in self.runs]
         data["faults"] = list(self.faults)
         data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
@@ -129,7 +131,9 @@ class DatasetStatus(StoredStatus):
     @property
     def records_text(self) -> str:
         """How many records there are of how many, and what to do where there are more."""
-        text = records_text(self.records, target=self.target_num_records, resized=self.resized)
+        text = records_text(
+            self.records, target=self.target_num_records, resized=self.resized
+        )
         if self.least_num_records is None or self.sealed:
             return text
         return f"{text}; to generate, set it to {self.least_num_records:,} or more, or use --resume never"
@@ -141,7 +145,9 @@ class DatasetStatus(StoredStatus):
         for state in RowGroupState:
             keys = list(self.states[state])
             data["states"][state.value] = {"count": len(keys), "keys": keys}
-        rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
+        rejected_cost = {
+            alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()
+        }
         data["selection"] = None
         if self.selection is not None:
             data["selection"] = {**vars(self.selection), "cost": rejected_cost}
@@ -154,7 +160,9 @@ class DatasetStatus(StoredStatus):
         data["waiting"] = {"count": len(self.waiting), "keys": list(self.waiting)}
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
         data |= data.pop("spending").to_dict()
-        data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
+        data["estimate"] = (
+            self.estimate.to_dict() if self.estimate is not None else None
+        )
         messages = []
         for found in self.failure_counts:
             text = f"{found.column}: {found.message}"
@@ -172,7 +180,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
     for status in statuses:
         listed = version.failure_list(status.group.index)
         failures += failures_of(listed, status.remaining)
-    reasons = count_failures((each.column, each.kind, each.message) for each in failures)
+    reasons = count_failures(
+        (each.column, each.kind, each.message) for each in failures
+    )
     footers = [status.footer for status in statuses if status.footer is not None]
     usage, by_column = total_usage(footers)
     selection = count_selection(footers)
@@ -183,7 +193,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
         if index >= len(plan.row_groups) and isinstance(found, Footer):
             records += found.num_rows
     remaining = sum(len(status.remaining) for status in statuses)
-    waiting = {each.group.key: each.num_waiting for each in statuses if each.num_waiting}
+    waiting = {
+        each.group.key: each.num_waiting for each in statuses if each.num_waiting
+    }
     faults = []
     for status in statuses:
         if status.reason is not None:

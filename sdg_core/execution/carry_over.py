@@ -92,11 +92,17 @@ def carried_columns(plan: DatasetPlan) -> tuple[str, ...]:
 
 def carried_hashes(plan: DatasetPlan) -> dict[str, str]:
     """The columns worth carrying, with their fingerprints."""
-    return {name: plan.fingerprint.column_hashes[name] for name in carried_columns(plan)}
+    return {
+        name: plan.fingerprint.column_hashes[name] for name in carried_columns(plan)
+    }
 
 
 def unchanged(
-    hashes: Mapping[str, str], footer: Footer, *, dataset: str, reseeded: Collection[str] = ()
+    hashes: Mapping[str, str],
+    footer: Footer,
+    *,
+    dataset: str,
+    reseeded: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Those columns whose cells a row-group file has under the same fingerprint, or the same but for seed data (`reseeded`)."""
     if footer.resized or footer.dataset != dataset:
@@ -108,7 +114,9 @@ def unchanged(
     return tuple(names)
 
 
-def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> frozenset[str]:
+def same_but_for_seed_data(
+    plan: DatasetPlan, metadata: Metadata | None
+) -> frozenset[str]:
     """The columns made from seed data whose fingerprint in another version (by its metadata) differs by that data's content at
     most, and whose cells depend on nothing but the values they read."""
     if metadata is None:
@@ -121,7 +129,9 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
     for name in carried_columns(plan):
         if name in rules and rules[name].spreads:
             continue  # whether others were skipped is not written down
-        if theirs.get(name) == ours[name] != whole[name] and _sees_only_values(name, plan):
+        if theirs.get(name) == ours[name] != whole[name] and _sees_only_values(
+            name, plan
+        ):
             found.add(name)
     return frozenset(found)
 
@@ -132,7 +142,10 @@ def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
     Functions, tools and clients may open the file that a seed row names; an image is drawn again under its old path.
     """
     column = plan.column(name)
-    if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:
+    if (
+        not isinstance(column, ModelColumn)
+        or tool_config_of(column, plan.config) is not None
+    ):
         return False
     fallbacks = {alias: model.fallback for alias, (model, _) in plan.models.items()}
     for alias in (column.model_alias, *later_aliases(column.model_alias, fallbacks)):
@@ -160,14 +173,22 @@ class CarryOver:
         self._journal = journal
         self._hashes = carried_hashes(plan)
         self._also = {name: side_effects_of(plan.column(name)) for name in self._hashes}
-        made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
+        made = {
+            column.name
+            for column in plan.config.columns
+            if isinstance(column, ImageColumn)
+        }
         self._image_inputs = {}
         for name in self._hashes:
-            read = tuple(other for other in plan.graph.dependencies[name] if other in made)
+            read = tuple(
+                other for other in plan.graph.dependencies[name] if other in made
+            )
             self._image_inputs[name] = (name in made, read)
         self._versions: list[_EarlierFiles] = []
         if self._hashes:
-            self._versions = [_EarlierFiles(version, plan, self._hashes) for version in versions]
+            self._versions = [
+                _EarlierFiles(version, plan, self._hashes) for version in versions
+            ]
         self._journaled: frozenset[str] = frozenset()
         if journal is not None and self._versions:
             self._journaled = journal.other_versions()
@@ -195,7 +216,8 @@ class CarryOver:
             reads = self._plan.graph.dependencies[name]
             is_image, reads_images = self._image_inputs[name]
             for place, record in enumerate(rows.numbers.tolist()):
-                if rows.rejected and rows.values[name][place] is None:  # it may not have been made
+                # it may not have been made
+                if rows.rejected and rows.values[name][place] is None:
                     continue
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
@@ -220,7 +242,10 @@ class CarryOver:
         start = int(remaining[0])
         stop = int(remaining[-1]) + 1
         cells = self._journal.load(
-            start=start, stop=stop, column_hashes=self._hashes, version=files.version.name
+            start=start,
+            stop=stop,
+            column_hashes=self._hashes,
+            version=files.version.name,
         )
         wanted = frozenset(remaining.tolist())
         for cell in cells:
@@ -274,17 +299,24 @@ class _EarlierFiles:
         self._footers: dict[int, Footer | None] = {}
         self._last: tuple[Footer, pa.Table] | None = None
 
-    def rows(self, remaining: Records, *, candidate: int) -> Iterator[tuple[Sequence[str], _Rows]]:
+    def rows(
+        self, remaining: Records, *, candidate: int
+    ) -> Iterator[tuple[Sequence[str], _Rows]]:
         """From each file that has this candidate of some of the records, kept or rejected: the columns that can be carried, and
         those rows."""
         for footer in self._overlapping(int(remaining[0]), int(remaining[-1])):
             names = unchanged(
-                self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded
+                self._hashes,
+                footer,
+                dataset=self._plan.config.name,
+                reseeded=self._reseeded,
             )
             if not names:
                 continue
             for there in self._candidates(footer):
-                mask = np.isin(there.records, remaining) & (there.candidates == candidate)
+                mask = np.isin(there.records, remaining) & (
+                    there.candidates == candidate
+                )
                 if not mask.any():
                     continue
                 whole = there.table()
@@ -310,7 +342,10 @@ class _EarlierFiles:
             except CorruptFileError:
                 return
             yield _Candidates(
-                rejected.records, rejected.candidates, lambda: rejected.table, rejected=True
+                rejected.records,
+                rejected.candidates,
+                lambda: rejected.table,
+                rejected=True,
             )
 
     def _rows(
@@ -345,7 +380,9 @@ class _EarlierFiles:
             try:
                 table = read_rows(self.version.row_group(footer.row_group))
                 if not set(footer.column_hashes) <= set(table.schema.names):
-                    dropped = read_dropped(self.version.dropped(footer.row_group), footer.records())
+                    dropped = read_dropped(
+                        self.version.dropped(footer.row_group), footer.records()
+                    )
                     for name in dropped.schema.names:
                         table = table.append_column(name, dropped.column(name))
             except CorruptFileError:
@@ -359,11 +396,17 @@ class _EarlierFiles:
         size = self._size
         if size is not None:
             everything = everything[
-                bisect_left(everything, first // size) : bisect_right(everything, last // size)
+                bisect_left(everything, first // size) : bisect_right(
+                    everything, last // size
+                )
             ]
         for index in everything:
             footer = self._footer(index)
-            if footer is not None and footer.start <= last and first < footer.start + footer.size:
+            if (
+                footer is not None
+                and footer.start <= last
+                and first < footer.start + footer.size
+            ):
                 yield footer
 
     def _footer(self, index: int) -> Footer | None:

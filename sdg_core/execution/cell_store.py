@@ -31,7 +31,9 @@ class PaidCells:
     @staticmethod
     def of(journaled: Iterable[JournaledCell], carried: CarriedCells) -> "PaidCells":
         """The cells of the journal by their places, and those of earlier versions."""
-        return PaidCells({(cell.record, cell.column): cell for cell in journaled}, carried)
+        return PaidCells(
+            {(cell.record, cell.column): cell for cell in journaled}, carried
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ class CellStore:
     ) -> None:
         """`kept` is, by default, every column that a model writes."""
         if kept is None:
-            kept = [each.name for each in plan.config.columns if isinstance(each, ModelColumn)]
+            kept = [
+                each.name
+                for each in plan.config.columns
+                if isinstance(each, ModelColumn)
+            ]
         self._kept = frozenset(kept)
         self._journal = journal
         self._images = images
@@ -79,7 +85,13 @@ class CellStore:
         return _digest([values.get(other) for other in self._reads[column]])
 
     async def look_up(
-        self, paid: PaidCells, *, record: int, column: str, values: Mapping[str, Any], inputs: str
+        self,
+        paid: PaidCells,
+        *,
+        record: int,
+        column: str,
+        values: Mapping[str, Any],
+        inputs: str,
     ) -> FoundCell | None:
         """The cell if it was paid for before and made from these values, whose mark is `inputs`."""
         journaled = paid.journaled.get((record, column))
@@ -89,13 +101,21 @@ class CellStore:
                 return FoundCell(kept, journaled)
         for carried in paid.carried.get((record, column), ()):
             if carried.fits(values, inputs=inputs):
-                cell = await self._with_images(carried, record=record, column=column, values=values)
+                cell = await self._with_images(
+                    carried, record=record, column=column, values=values
+                )
                 if cell is not None:
                     return FoundCell(cell, version=carried.version)
         return None
 
     def put(
-        self, cell: Cell, *, record: int, column: str, usages: Mapping[str, Usage], inputs: str
+        self,
+        cell: Cell,
+        *,
+        record: int,
+        column: str,
+        usages: Mapping[str, Usage],
+        inputs: str,
     ) -> "asyncio.Future[None]":
         """Keep a cell that was paid for; done once it is durable. Raises ValueError at once for a value that cannot be kept; the
         future raises LedgerError."""
@@ -119,7 +139,9 @@ class CellStore:
             if not await asyncio.to_thread(_are_same, found.images, images, paths):
                 return None
         if images is not None and found.is_image and value:
-            value = await asyncio.to_thread(_copied, found.images, images, column, record, value)
+            value = await asyncio.to_thread(
+                _copied, found.images, images, column, record, value
+            )
             if value is None:
                 return None
         return Cell(value, also=found.also)
@@ -135,7 +157,11 @@ def _digest(values: Sequence[Any]) -> str:
 
 
 def _copied(
-    source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]
+    source: ImageStore,
+    target: ImageStore,
+    column: str,
+    record: int,
+    paths: Sequence[str],
 ) -> list[str] | None:
     """Copy the images of a cell; their paths, or None if one is gone."""
     images: list[bytes] = []
@@ -156,7 +182,9 @@ def _kept(journaled: JournaledCell) -> Cell | None:
     """The cell that the journal holds; None for what cannot be understood, which counts as absent."""
     try:
         usages = {alias: Usage(**counts) for alias, counts in journaled.usage.items()}
-        found = Cell(journaled.value["value"], usages=usages, also=journaled.value["also"])
+        found = Cell(
+            journaled.value["value"], usages=usages, also=journaled.value["also"]
+        )
     except (AttributeError, KeyError, TypeError):
         return None
     return found if isinstance(found.also, dict) else None

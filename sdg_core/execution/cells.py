@@ -114,13 +114,21 @@ class RecordMaker:
         self._generators = cell_generators(plan, models, images=images)
         self._made_from = {name: _producers(plan, name) for name in self._generators}
         rules = skip_rules(plan)
-        self._rules = {name: rule for name, rule in rules.items() if name in self._generators}
-        asking = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
+        self._rules = {
+            name: rule for name, rule in rules.items() if name in self._generators
+        }
+        asking = [
+            column for column in plan.config.columns if isinstance(column, ModelColumn)
+        ]
         self._aliases = {column.name: column.model_alias for column in asking}
         made = [plan.column(name) for name in self._generators]
-        self.calls_out = any(isinstance(each, CustomColumn | ValidationColumn) for each in made)
+        self.calls_out = any(
+            isinstance(each, CustomColumn | ValidationColumn) for each in made
+        )
         criteria = early_criteria(plan)
-        self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
+        self._phases = [
+            _steps(plan, number, criteria) for number in range(plan.graph.phases)
+        ]
         self.columns_read = tuple(_columns_read(plan, steps) for steps in self._phases)
 
     async def make(
@@ -128,7 +136,9 @@ class RecordMaker:
     ) -> MadeRecord | FailedRecord | WaitingRecord:
         """The record's cells of the group's present phase, or why there are none."""
         skipped = group.skipped(position)
-        record = _Record(group, position, group.index_of(position), group.values(position), skipped)
+        record = _Record(
+            group, position, group.index_of(position), group.values(position), skipped
+        )
         try:
             for step in self._phases[group.phase]:
                 await self._make_cells(step, record)
@@ -175,7 +185,8 @@ class RecordMaker:
         rule = self._rules.get(name)
         try:
             if rule is not None and (
-                rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)
+                rule.inherits_skip(record.skipped)
+                or await rule.holds_in_loop(record.values)
             ):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
@@ -201,23 +212,33 @@ class RecordMaker:
     async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            messages = await generator.prompt_in_loop(record=record.index, values=record.values)
+            messages = await generator.prompt_in_loop(
+                record=record.index, values=record.values
+            )
             self._on_prompt(record.index, name, messages)
 
     async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""
         inputs = self._store.mark(name, record.values)
         found = await self._store.look_up(
-            record.group.paid, record=record.index, column=name, values=record.values, inputs=inputs
+            record.group.paid,
+            record=record.index,
+            column=name,
+            values=record.values,
+            inputs=inputs,
         )
         if found is not None:
             return record.group.take(found, record.position, name)
         with self._spending.cell():
             return await self._made(name, record, inputs)
 
-    async def _made(self, name: str, record: _Record, inputs: str) -> Cell | DeferredCell:
+    async def _made(
+        self, name: str, record: _Record, inputs: str
+    ) -> Cell | DeferredCell:
         """The cell, made now and kept in the store."""
-        cell = await self._generators[name].generate(record=record.index, values=record.values)
+        cell = await self._generators[name].generate(
+            record=record.index, values=record.values
+        )
         if isinstance(cell, DeferredCell):
             return cell
         _check(cell, name)
@@ -238,7 +259,9 @@ class RecordMaker:
         """A usage as that of the column's own model."""
         return {self._aliases[name]: usage} if usage.requests else {}
 
-    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record) -> None:
+    def _count(
+        self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record
+    ) -> None:
         """Count what a cell used, for its row group and its row."""
         both = [*usages.items()]
         if usage.requests:
@@ -261,7 +284,9 @@ def _check(cell: Cell, name: str) -> None:
 
 
 def _unstorable(cell: Cell, reason: str) -> CellFailedError:
-    requests = cell.usage.requests + sum(usage.requests for usage in cell.usages.values())
+    requests = cell.usage.requests + sum(
+        usage.requests for usage in cell.usages.values()
+    )
     said = cell.value if isinstance(cell.value, str) else repr(cell.value)
     return CellFailedError(
         reason,
@@ -273,7 +298,9 @@ def _unstorable(cell: Cell, reason: str) -> CellFailedError:
     )
 
 
-def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> list[_Step]:
+def _steps(
+    plan: DatasetPlan, number: int, criteria: Sequence[Criterion]
+) -> list[_Step]:
     """A phase, in the order of work: what each criterion needs that those before it did not, at last everything else."""
     graph = plan.graph
     left = tuple(graph.columns_of(number, per_record=True))
@@ -296,7 +323,9 @@ def _columns_read(plan: DatasetPlan, steps: Sequence[_Step]) -> frozenset[str]:
     return frozenset(read)
 
 
-def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None) -> _Step:
+def _step(
+    plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None
+) -> _Step:
     waits_for = {}
     for name in names:
         waits_for[name] = [other for other in _producers(plan, name) if other in names]
@@ -308,4 +337,6 @@ def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None
 def _producers(plan: DatasetPlan, name: str) -> tuple[str, ...]:
     """The columns whose making gives a column what it reads."""
     graph = plan.graph
-    return tuple(graph.producers.get(other, other) for other in graph.dependencies[name])
+    return tuple(
+        graph.producers.get(other, other) for other in graph.dependencies[name]
+    )

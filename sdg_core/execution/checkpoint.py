@@ -19,7 +19,11 @@ from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import count_run
-from sdg_core.store.row_group_state import RowGroupStatus, index_row_groups, scan_row_groups
+from sdg_core.store.row_group_state import (
+    RowGroupStatus,
+    index_row_groups,
+    scan_row_groups,
+)
 from sdg_core.store.versions import record_progress
 
 INDEX_EVERY = 60.0
@@ -91,18 +95,25 @@ class Checkpointer:
             if not keeping.cancelled():
                 keeping.result()
 
-    async def _keep(self, sleep: Callable[[float], Awaitable[None]], observer: Observer) -> None:
+    async def _keep(
+        self, sleep: Callable[[float], Awaitable[None]], observer: Observer
+    ) -> None:
         while True:
             await sleep(random.uniform(0.5, 1.5) * INDEX_EVERY)
             indexing = asyncio.ensure_future(asyncio.to_thread(self._index_for_all))
             try:
                 problem = await asyncio.shield(indexing)
             except asyncio.CancelledError:
-                await asyncio.wait([indexing])  # so that nothing is written after the run
+                # so that nothing is written after the run
+                await asyncio.wait([indexing])
                 indexing.result()
                 raise
             if problem is not None:
-                observer(Notice(f"the index of row-group files could not be written: {problem}"))
+                observer(
+                    Notice(
+                        f"the index of row-group files could not be written: {problem}"
+                    )
+                )
 
     def _index_for_all(self) -> str | None:
         """Write the index, unless it is another run's turn. Returns why it could not be written.

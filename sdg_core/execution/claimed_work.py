@@ -91,9 +91,13 @@ class ClaimedWork:
         assert self._held is not None
         keys = [row_group_key(index) for index in indices]
         others = await asyncio.to_thread(self._held.others, keys)
-        free = [index for index, key in zip(indices, keys, strict=True) if key not in others]
+        free = [
+            index for index, key in zip(indices, keys, strict=True) if key not in others
+        ]
         if free:
-            self._notify(Notice(f"row groups {format_ranges(free)} are free: continuing"))
+            self._notify(
+                Notice(f"row groups {format_ranges(free)} are free: continuing")
+            )
         else:
             self._name([*others.values()])
         return free
@@ -103,7 +107,9 @@ class ClaimedWork:
         for other in others:
             if other.holder not in self._named:
                 self._named.add(other.holder)
-                self._notify(Notice(f"{other}; doing the rest first, then waiting for it"))
+                self._notify(
+                    Notice(f"{other}; doing the rest first, then waiting for it")
+                )
 
     def _look_again(self, statuses: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
         """What is on disk of row groups now that they are claimed."""
@@ -141,7 +147,9 @@ def on_lease_error(
 
     def in_loop(trouble: LedgerError) -> None:
         if not isinstance(trouble, ClaimLostError):
-            observer(Notice(f"claims could not be renewed, trying again: {trouble.message}"))
+            observer(
+                Notice(f"claims could not be renewed, trying again: {trouble.message}")
+            )
         elif not lost.done():
             lost.set_exception(trouble)
 
@@ -149,7 +157,9 @@ def on_lease_error(
 
 
 def _call(
-    loop: asyncio.AbstractEventLoop, function: Callable[[LedgerError], None], trouble: LedgerError
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[[LedgerError], None],
+    trouble: LedgerError,
 ) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(function, trouble)

@@ -37,7 +37,9 @@ class Criterion:
         """Why a row with these values is rejected, whatever its other columns are; None if it may be kept."""
         try:
             return (
-                None if is_true(await self.template.render_in_loop(values)) else not_true(self.keep)
+                None
+                if is_true(await self.template.render_in_loop(values))
+                else not_true(self.keep)
             )
         except CellError as error:
             return stands_in_the_way(self.keep, error, values, names=self.reads)
@@ -62,6 +64,8 @@ def early_criteria(plan: DatasetPlan) -> Sequence[Criterion]:
 def _criterion(part: str, keep: str, plan: DatasetPlan) -> Criterion:
     template = compiled(part)
     graph = plan.graph
-    read = {graph.producers.get(name, name) for name in template.names} & graph.slots.keys()
+    read = {
+        graph.producers.get(name, name) for name in template.names
+    } & graph.slots.keys()
     above = [graph.ancestors(name) for name in read]
     return Criterion(keep, template, frozenset(read.union(*above)))

@@ -91,7 +91,9 @@ class RunPlan:
         if self.refused is not None:
             return False
         to_make = [
-            keys for state, keys in self.states.items() if state is not RowGroupState.COMPLETE
+            keys
+            for state, keys in self.states.items()
+            if state is not RowGroupState.COMPLETE
         ]
         return not any(to_make)
 
@@ -111,7 +113,10 @@ class RunPlan:
 
 
 def plan_run(
-    dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None
+    dataset: Dataset,
+    *,
+    row_groups: Sequence[int] | None = None,
+    resume: ResumeMode | None = None,
 ) -> RunPlan:
     """What `generate` with the same arguments would do. A refusal is part of the answer, not an error.
 
@@ -142,7 +147,9 @@ def plan_run(
     candidates = 1
     if plan.config.select is not None:
         candidates = plan.config.select.candidates
-    to_make = [each.group.key for each in work if each.state is not RowGroupState.COMPLETE]
+    to_make = [
+        each.group.key for each in work if each.state is not RowGroupState.COMPLETE
+    ]
     return RunPlan(
         dataset=dataset.name,
         action=_action(version, started=previous is not None),
@@ -161,11 +168,15 @@ def plan_run(
     )
 
 
-def _held(dataset: Dataset, version: Version, row_groups: Sequence[str]) -> tuple[str, ...]:
+def _held(
+    dataset: Dataset, version: Version, row_groups: Sequence[str]
+) -> tuple[str, ...]:
     with open_ledger_readonly(dataset) as ledger:
         if ledger is None or not row_groups:
             return ()
-        claims = Claims(ledger, dataset=dataset.name, version=version.layout.name, run_id="plan")
+        claims = Claims(
+            ledger, dataset=dataset.name, version=version.layout.name, run_id="plan"
+        )
         holders = [str(claim) for claim in claims.others(row_groups).values()]
         return tuple(dict.fromkeys(holders))
 
@@ -174,7 +185,8 @@ def _check_foreign(work: Iterable[RowGroupStatus]) -> None:
     for status in work:
         if status.foreign:
             raise UnrecognizedFileError(
-                str(status.reason), remedy="move it out of this directory; then plan again"
+                str(status.reason),
+                remedy="move it out of this directory; then plan again",
             )
 
 
@@ -204,7 +216,9 @@ def _action(version: Version, *, started: bool) -> Action:
     return "new version" if started else "start"
 
 
-def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:
+def _reseeded(
+    dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]
+) -> list[str]:
     """That fewer cells may have to be made than are counted, because seed rows are as before."""
     to_make = [item.column for item in columns if item.to_make]
     if not to_make or dataset.seeds is None:
@@ -225,7 +239,10 @@ def _drift(dataset: Dataset, version: Version) -> list[str]:
     if version.metadata is not None:
         return []
     previous = previous_version(dataset.layout, read_current_or_none(dataset.layout))
-    if previous is None or previous.name.partition("-")[0] == dataset.plan.fingerprint.version:
+    if (
+        previous is None
+        or previous.name.partition("-")[0] == dataset.plan.fingerprint.version
+    ):
         return []
     return describe_drift(previous, dataset.plan)
 
@@ -242,7 +259,8 @@ def plan_columns(
             continue
         cells = reused.get(name, Reused(0, {}))
         skippable = isinstance(column, SkippableColumn) and (
-            column.skip is not None or bool(plan.graph.skip_sources[name] & _can_be_skipped(plan))
+            column.skip is not None
+            or bool(plan.graph.skip_sources[name] & _can_be_skipped(plan))
         )
         yield ColumnPlan(
             name,
@@ -256,7 +274,9 @@ def plan_columns(
 
 
 def _can_be_skipped(plan: DatasetPlan) -> frozenset[str]:
-    columns = [column for column in plan.config.columns if isinstance(column, SkippableColumn)]
+    columns = [
+        column for column in plan.config.columns if isinstance(column, SkippableColumn)
+    ]
     return frozenset(column.name for column in columns if column.skip is not None)
 
 

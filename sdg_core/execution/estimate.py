@@ -61,13 +61,18 @@ def remaining_work(dataset: Dataset) -> tuple[VersionLayout, RemainingWork]:
     Raises RefusedError, a MetadataError or LedgerError where it could not begin."""
     plan = dataset.plan
     version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
-    work = [expand_to_whole_group(status, plan) for status in scan_version(dataset, version.layout)]
+    work = [
+        expand_to_whole_group(status, plan)
+        for status in scan_version(dataset, version.layout)
+    ]
     remaining: list[int] = []
     for status in work:
         remaining += status.remaining
     to_make: dict[str, int] = {}
     if remaining:
-        for column in plan_columns(dataset, version, np.array(remaining, dtype=np.int64)):
+        for column in plan_columns(
+            dataset, version, np.array(remaining, dtype=np.int64)
+        ):
             to_make[column.column] = column.to_make
     return version.layout, RemainingWork(remaining, to_make)
 
@@ -124,7 +129,9 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg estimate --json` prints it."""
         cost = {alias: vars(cost) for alias, cost in self.cost.items()}
-        cost_range = {currency: list(ends) for currency, ends in self.cost_range.items()}
+        cost_range = {
+            currency: list(ends) for currency, ends in self.cost_range.items()
+        }
         return {
             **vars(self),
             "cost": cost,
@@ -166,7 +173,9 @@ async def make_estimate(
     """Make a sample of the remaining records and reckon what all of them will take. Nothing is asked if nothing has to be."""
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
-        return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
+        return Estimate(
+            len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused
+        )
     looked_at = sorted({*spread(remaining, MAX_RECORDS), *spread(remaining, sample)})
     loop = asyncio.get_running_loop()
     skips = await asyncio.to_thread(
@@ -174,7 +183,13 @@ async def make_estimate(
     )
     chosen = chosen_sample(remaining, skips, sample=sample, columns=ahead.to_make)
     made = await make_sample(
-        plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event, samples=samples
+        plan,
+        chosen,
+        seeds=seeds,
+        models=models,
+        clock=clock,
+        on_event=on_event,
+        samples=samples,
     )
     group = made.group
     work = {column: _cells(ahead, skips, column) for column in made.used}
@@ -186,7 +201,9 @@ async def make_estimate(
     prices = plan.config.model_configs
     lowest = totals(costs(expected.low, prices))
     highest = totals(costs(expected.high, prices))
-    cost_range = {name: (lowest.get(name, 0.0), amount) for name, amount in highest.items()}
+    cost_range = {
+        name: (lowest.get(name, 0.0), amount) for name, amount in highest.items()
+    }
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
@@ -195,7 +212,9 @@ async def make_estimate(
         used=models.spending.used,
         usage=expected.usage,
         cost=costs(expected.usage, prices),
-        seconds=_seconds(made, ahead, skips, work, sampled=len(chosen), capacity=models.capacity),
+        seconds=_seconds(
+            made, ahead, skips, work, sampled=len(chosen), capacity=models.capacity
+        ),
         simulated=plan.simulated,
         reused=ahead.reused,
         replayed=group.replayed,
@@ -262,7 +281,10 @@ def _busy_share(
     made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int
 ) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
-    asked = {column: _requests_of(by_record.values()) for column, by_record in made.used.items()}
+    asked = {
+        column: _requests_of(by_record.values())
+        for column, by_record in made.used.items()
+    }
     if any(asked.values()):
         to_come = 0.0
         for column, cells in work.items():

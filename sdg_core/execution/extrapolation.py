@@ -34,7 +34,11 @@ _Terms = dict[tuple[str, str], list[tuple[Sequence[float], int]]]
 
 
 def scaled(
-    used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chosen: Sequence[int]
+    used: UsedByCell,
+    work: Mapping[str, int],
+    skips: SkipsAhead,
+    *,
+    chosen: Sequence[int],
 ) -> Scaled:
     """What a sample used, column by column, scaled to the cells ahead (`work`).
 
@@ -97,4 +101,6 @@ def _total(values: Sequence[float], cells: int) -> tuple[float, float]:
         return mean * cells, 0.0
     spread = stdev(values) if count > 1 else _UNKNOWN_SPREAD * mean
     t = _T_90[count - 2] if 2 <= count <= len(_T_90) + 1 else _T_90_MANY
-    return mean * cells, t * spread / math.sqrt(count) * math.sqrt(1 - count / cells) * cells
+    return mean * cells, t * spread / math.sqrt(count) * math.sqrt(
+        1 - count / cells
+    ) * cells

@@ -13,7 +13,12 @@ from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import ConfigLike, Dataset, opened, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import (
+    carry_sources,
+    choose_version,
+    create_or_resume,
+    notices,
+)
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
 from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
 from sdg_core.execution.carry_over import CarryOver
@@ -66,14 +71,19 @@ async def agenerate(
     indices = chosen_row_groups(plan.row_groups, row_groups)
     mode = resume or settings.resume
     run_id = run_id or uuid.uuid4().hex
-    version = choose_version(dataset.layout, plan, mode=mode, begun_by=begun_by or run_id)
+    version = choose_version(
+        dataset.layout, plan, mode=mode, begun_by=begun_by or run_id
+    )
     before = scan_version(dataset, version.layout)
     work = _plan_work(before, indices)
     await _check_constraints(version, plan, dataset.seeds)
     tally = RunCounter(on_event)
     lacks = any(status.remaining for status in work)
     async with open_models_of(
-        plan, env=dataset.env, needed=lacks, on_notice=lambda message: tally(Notice(message))
+        plan,
+        env=dataset.env,
+        needed=lacks,
+        on_notice=lambda message: tally(Notice(message)),
     ) as models:
         if lacks:
             await models.check()
@@ -92,7 +102,11 @@ async def agenerate(
                 on_row_group=on_row_group,
                 takes_samples=not version.is_forced,
             )
-            place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+            place = {
+                "dataset": dataset.name,
+                "version": version.layout.name,
+                "run_id": run_id,
+            }
             checkpointer = Checkpointer(
                 version.layout, plan, before, turns=index_turns(ledger, **place)
             )
@@ -101,40 +115,58 @@ async def agenerate(
                 _checkpoint_of_failure(checkpointer, models),
             ):
                 async with checkpointer.kept(sleep=context.sleep, observer=tally):
-                    await _run(context, work, ledger, carry_sources(dataset.layout, version))
-            statuses = await checkpointer.take_in_turn(models.spending, sleep=context.sleep)
+                    await _run(
+                        context, work, ledger, carry_sources(dataset.layout, version)
+                    )
+            statuses = await checkpointer.take_in_turn(
+                models.spending, sleep=context.sleep
+            )
     remaining = sum(len(statuses[index].remaining) for index in indices)
     summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
     return _with_costs(summary, dataset, statuses, models)
 
 
 def _with_costs(
-    summary: RunSummary, dataset: Dataset, statuses: Sequence[RowGroupStatus], models: ModelPool
+    summary: RunSummary,
+    dataset: Dataset,
+    statuses: Sequence[RowGroupStatus],
+    models: ModelPool,
 ) -> RunSummary:
     """The summary with what the run and the dataset have cost."""
     footers = [status.footer for status in statuses if status.footer is not None]
     try:
         spending = spending_of(dataset, summary.version, footers)
-    except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
+    except (LedgerError, StoreError) as error:
+        # no failure of a run whose data is there
         _LOG.warning("what the dataset has cost is not known: %s", error)
         spending = DatasetSpending()
     return replace(
-        summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated
+        summary,
+        cost=models.spending.cost,
+        spending=spending,
+        simulated=dataset.plan.simulated,
     )
 
 
-def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: RunCounter) -> Version:
+def _started(
+    dataset: Dataset, version: Version, plan: DatasetPlan, tally: RunCounter
+) -> Version:
     """The version, made if it is not there; says what people should know of it."""
     version = create_or_resume(dataset.layout, version, plan)
     adopt_estimate(dataset.layout, version.layout)
     remove_stale_temp_files(dataset.layout, version.layout)
-    for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
+    for message in (
+        *notices(version, plan),
+        *ledger_notices(dataset.layout.root, env=dataset.env),
+    ):
         tally(Notice(message))
     return version
 
 
 @contextmanager
-def _checkpoint_of_failure(checkpointer: Checkpointer, models: ModelPool) -> Iterator[None]:
+def _checkpoint_of_failure(
+    checkpointer: Checkpointer, models: ModelPool
+) -> Iterator[None]:
     """Take a checkpoint if the block fails."""
     try:
         yield
@@ -145,7 +177,9 @@ def _checkpoint_of_failure(checkpointer: Checkpointer, models: ModelPool) -> Ite
         raise
 
 
-async def _check_constraints(version: Version, plan: DatasetPlan, seeds: Seeds | None) -> None:
+async def _check_constraints(
+    version: Version, plan: DatasetPlan, seeds: Seeds | None
+) -> None:
     """Raise ConstraintError for what no draw satisfies, before there is a version of it."""
     if version.metadata is None:
         await asyncio.to_thread(measure_acceptance, plan, seeds)
@@ -163,15 +197,25 @@ async def _run(
     loop = asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
     on_trouble = on_lease_error(loop, lost=lost, observer=context.observer)
-    claims = Claims(ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id)
-    async with open_journal(ledger, plan, version, work, run_id=context.run_id) as journal:
+    claims = Claims(
+        ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id
+    )
+    async with open_journal(
+        ledger, plan, version, work, run_id=context.run_id
+    ) as journal:
         carry = CarryOver(plan, earlier, journal=journal)
-        with LeaseKeeper(claims, on_trouble=on_trouble, strict=bool(plan.models)) as held:
-            context = replace(context, journal=journal, carry=carry, claims=held, lost_claims=lost)
+        with LeaseKeeper(
+            claims, on_trouble=on_trouble, strict=bool(plan.models)
+        ) as held:
+            context = replace(
+                context, journal=journal, carry=carry, claims=held, lost_claims=lost
+            )
             await RowGroupRun(context).run(work)
 
 
-def _plan_work(statuses: Sequence[RowGroupStatus], indices: Sequence[int]) -> list[RowGroupStatus]:
+def _plan_work(
+    statuses: Sequence[RowGroupStatus], indices: Sequence[int]
+) -> list[RowGroupStatus]:
     """The statuses of the chosen row groups. Raises UnrecognizedFileError before anything is touched."""
     work = [statuses[index] for index in indices]
     for item in work:

@@ -45,7 +45,9 @@ def journal_spans(
     Where a function changes the rows, those of the columns that come after it are counted again.
     """
     late = post_resize_columns(plan)
-    journaled = {each.name for each in plan.config.columns if isinstance(each, ModelColumn)}
+    journaled = {
+        each.name for each in plan.config.columns if isinstance(each, ModelColumn)
+    }
     spans = []
     if early := frozenset(journaled - late):
         behind = candidate * CANDIDATE_STRIDE

@@ -21,4 +21,6 @@ async def watch_for_long_calls(
         for what in long_calls(SECONDS):
             if what not in told:
                 told.add(what)
-                observer(Notice(f"waiting for {what}, which has run for over {SECONDS:g} s"))
+                observer(
+                    Notice(f"waiting for {what}, which has run for over {SECONDS:g} s")
+                )

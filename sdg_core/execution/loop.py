@@ -68,7 +68,9 @@ class RowGroupRun:
         self._work: dict[int, RowGroupStatus] = {}
         self._open: dict[int, _Progress] = {}
         self._budget = FailureBudget(context.settings, began=context.clock())
-        self._phases = GroupPhases(context.plan, context.models, loop=asyncio.get_running_loop())
+        self._phases = GroupPhases(
+            context.plan, context.models, loop=asyncio.get_running_loop()
+        )
         self._records: RecordMaker
         self._claims: ClaimedWork
         self._state: RunState
@@ -83,11 +85,15 @@ class RowGroupRun:
         """
         context = self._context
         work = [expand_to_whole_group(status, context.plan) for status in work]
-        to_make = [status for status in work if status.state is not RowGroupState.COMPLETE]
+        to_make = [
+            status for status in work if status.state is not RowGroupState.COMPLETE
+        ]
         records = sum(len(status.remaining) for status in to_make)
         self._get_ready(work, records=records, makes=bool(to_make))
         context.observer(
-            RunStarted(context.version.name, records, len(to_make), len(work) - len(to_make))
+            RunStarted(
+                context.version.name, records, len(to_make), len(work) - len(to_make)
+            )
         )
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -104,10 +110,14 @@ class RowGroupRun:
         except BaseExceptionGroup as errors:
             raise first_error(errors) from errors
         finally:
-            save_open_groups(context, [progress.group for progress in self._open.values()])
+            save_open_groups(
+                context, [progress.group for progress in self._open.values()]
+            )
         self._callback.check()
 
-    def _get_ready(self, work: Sequence[RowGroupStatus], *, records: int, makes: bool) -> None:
+    def _get_ready(
+        self, work: Sequence[RowGroupStatus], *, records: int, makes: bool
+    ) -> None:
         """Prepare for the work. A run that only adopts makes no records, so it needs no models."""
         context = self._context
         window = window_size(context.models.capacity, calls_out=False)
@@ -125,7 +135,9 @@ class RowGroupRun:
             self._records = RecordMaker(
                 context.plan, context.models, images=images, journal=context.journal
             )
-            window = window_size(context.models.capacity, calls_out=self._records.calls_out)
+            window = window_size(
+                context.models.capacity, calls_out=self._records.calls_out
+            )
         self._state = RunState(
             [*self._work],
             records=records,
@@ -177,14 +189,18 @@ class RowGroupRun:
                 self._context.observer(RecordsSettled(0, 0, elsewhere=made_elsewhere))
             self._work[index] = status
         complete = {
-            index: status.state is RowGroupState.COMPLETE for index, status in found.items()
+            index: status.state is RowGroupState.COMPLETE
+            for index, status in found.items()
         }
-        return self._state.claimed(complete, [index for index in groups if index not in found])
+        return self._state.claimed(
+            complete, [index for index in groups if index not in found]
+        )
 
     async def _await_others(self, groups: Sequence[int]) -> Sequence[Action]:
         free = await self._claims.free(groups)
         if not free:
-            if not self._open:  # nothing of ours can succeed meanwhile, so nothing is stalled
+            # nothing of ours can succeed meanwhile, so nothing is stalled
+            if not self._open:
                 self._budget.last_success = self._context.clock()
             await self._context.sleep(POLL)
         return self._state.found_free(free)
@@ -194,7 +210,13 @@ class RowGroupRun:
         assert status.footer is not None
         path = self._context.version.row_group(index)
         event = RowGroupFinished(
-            status.group, status.footer, path, adopted=True, generated=0, failed=0, seconds=0.0
+            status.group,
+            status.footer,
+            path,
+            adopted=True,
+            generated=0,
+            failed=0,
+            seconds=0.0,
         )
         self._context.observer(event)
         await self._call_back(event)
@@ -228,7 +250,9 @@ class RowGroupRun:
         self._budget.group_opened(len(group.indices), list(group.failures.values()))
         if not context.plan.resizes:
             self._report_settled(progress)
-        return self._state.opened(index, group.open_positions(), ends_here=group.ends_here)
+        return self._state.opened(
+            index, group.open_positions(), ends_here=group.ends_here
+        )
 
     async def _make_record(self, index: int, position: int) -> Sequence[Action]:
         """Make the cells of one record in the present phase; none if the row group is lost anyway."""
@@ -245,7 +269,9 @@ class RowGroupRun:
         if not self._context.plan.resizes:
             progress.reported_made += settled.made
             progress.reported_failed += settled.failed
-            self._settled(made=settled.made, failed=settled.failed, waiting=settled.waiting)
+            self._settled(
+                made=settled.made, failed=settled.failed, waiting=settled.waiting
+            )
         return self._state.settled(index, ends_here=group.ends_here)
 
     async def _advance(self, index: int) -> Sequence[Action]:
@@ -259,7 +285,9 @@ class RowGroupRun:
             self._budget.record_failed(failure)
         if not self._context.plan.resizes:
             self._report_settled(progress)
-        return self._state.phase_began(index, group.open_positions(), ends_here=group.ends_here)
+        return self._state.phase_began(
+            index, group.open_positions(), ends_here=group.ends_here
+        )
 
     async def _judge(self, index: int) -> Sequence[Action]:
         """Judge a candidate of a group's records, and begin with the next one of those that need it."""
@@ -274,12 +302,18 @@ class RowGroupRun:
         if not again:
             return self._state.judged(index)
         candidate = group.candidate + 1
-        paid = await asyncio.to_thread(journaled_cells, context, group.status, candidate=candidate)
-        carried = await asyncio.to_thread(carried_cells, context, group.status, candidate=candidate)
+        paid = await asyncio.to_thread(
+            journaled_cells, context, group.status, candidate=candidate
+        )
+        carried = await asyncio.to_thread(
+            carried_cells, context, group.status, candidate=candidate
+        )
         await asyncio.to_thread(group.draw_again, paid=paid, carried=carried)
         self._budget.group_opened(len(group.indices), list(group.failures.values()))
         self._report_settled(progress)
-        return self._state.phase_began(index, group.open_positions(), ends_here=group.ends_here)
+        return self._state.phase_began(
+            index, group.open_positions(), ends_here=group.ends_here
+        )
 
     async def _write(self, index: int) -> Sequence[Action]:
         """Write a row group; once started, it is finished and reported even if the run is cancelled meanwhile."""
@@ -315,7 +349,9 @@ class RowGroupRun:
         self._budget.records_selected(kept=made, dropped=dropped)
         self._settled(made=made, failed=failed, dropped=dropped)
 
-    def _settled(self, *, made: int, failed: int, dropped: int = 0, waiting: int = 0) -> None:
+    def _settled(
+        self, *, made: int, failed: int, dropped: int = 0, waiting: int = 0
+    ) -> None:
         """Report settled records, and stop the run if its failure budget is used up."""
         settled = made + failed + dropped + waiting
         if not settled:
@@ -380,7 +416,8 @@ def _check_run_goes_on(error: CellError) -> None:
     """Raise RunAbortedError for a failure that every further record would share."""
     if isinstance(error, CellFailedError) and error.ends_run:
         raise _aborted(
-            error.message, remedy=f"{error.remedy or 'fix the cause'}; finished records are kept"
+            error.message,
+            remedy=f"{error.remedy or 'fix the cause'}; finished records are kept",
         )
 
 

@@ -73,7 +73,9 @@ async def make_sample(
 
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
-    status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
+    status = RowGroupStatus(
+        RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records
+    )
     seen = _Seen(on_event)
     maker = RecordMaker(
         plan,
@@ -97,7 +99,9 @@ async def make_sample(
     )
     opening = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
-    run = _SampleRun(group, maker, budget, capacity=models.capacity, clock=clock, on_event=on_event)
+    run = _SampleRun(
+        group, maker, budget, capacity=models.capacity, clock=clock, on_event=on_event
+    )
     stalled = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
     await unless_stalled(run.make_all(), stalled)
     each = tuple(run.seconds_by_position.values())
@@ -150,7 +154,9 @@ class _SampleRun:
             outcome = await self._maker.make(self._group, position)
             now = self._clock()
             self._on_event(
-                settle_record(self._group, position, outcome, budget=self._budget, now=now)
+                settle_record(
+                    self._group, position, outcome, budget=self._budget, now=now
+                )
             )
             before = self.seconds_by_position.get(position, 0.0)
             self.seconds_by_position[position] = before + self._clock() - start

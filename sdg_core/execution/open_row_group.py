@@ -89,7 +89,10 @@ class OpenGroup:
         self._begin(status.remaining, paid, carried)
 
     def _begin(
-        self, records: Sequence[int], paid: Iterable[JournaledCell], carried: CarriedCells
+        self,
+        records: Sequence[int],
+        paid: Iterable[JournaledCell],
+        carried: CarriedCells,
     ) -> None:
         """Begin with the present candidate of some records."""
         self.indices = np.array(records, dtype=np.int64)
@@ -99,8 +102,12 @@ class OpenGroup:
         self._judged = np.zeros(len(records), dtype=bool)
         self._rejected: dict[int, str] = {}
         self.phase = -1
-        given = self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
-        self._rows = self._phases.begin(self._number(self.indices, self.candidate), given)
+        given = (
+            self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
+        )
+        self._rows = self._phases.begin(
+            self._number(self.indices, self.candidate), given
+        )
         self._cells: dict[str, list[Any]] = {}
         self.advance()
 
@@ -109,7 +116,11 @@ class OpenGroup:
         candidate is settled. Nothing to do where nothing is selected. A row that waits is drawn again in no case: what becomes of
         this candidate is not known yet."""
         with self.lock:
-            return self._judge() if self.selection is not None and self.last_phase else False
+            return (
+                self._judge()
+                if self.selection is not None and self.last_phase
+                else False
+            )
 
     def _judge(self) -> bool:
         assert self.selection is not None
@@ -141,7 +152,10 @@ class OpenGroup:
         return bool(self._again)
 
     def draw_again(
-        self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})
+        self,
+        *,
+        paid: Iterable[JournaledCell] = (),
+        carried: CarriedCells = MappingProxyType({}),
     ) -> None:
         """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
         a thread."""
@@ -154,9 +168,8 @@ class OpenGroup:
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
-        if (
-            self.selection is None
-        ):  # functions that ask models wait for the loop, which must then not wait for them
+        # functions that ask models wait for the loop, which must then not wait for them
+        if self.selection is None:
             self._advance()
             return
         with self.lock:
@@ -176,7 +189,9 @@ class OpenGroup:
             self._phases.models.spending.account({alias: usage})
         rows.usages = {}
         names = graph.columns_of(self.phase, per_record=True)
-        beside = [other for other, producer in graph.producers.items() if producer in names]
+        beside = [
+            other for other, producer in graph.producers.items() if producer in names
+        ]
         made = [*names, *beside]
         self._cells = {name: [None] * len(rows.indices) for name in made}
         self._skips: dict[str, NDArray[np.bool_]] = {}
@@ -193,7 +208,9 @@ class OpenGroup:
     def _keep_cells(self) -> None:
         """Make columns of the cells of the phase that ends."""
         for name, cells in self._cells.items():
-            self._rows.frame[name] = typed_series(name, cells, self._plan.schema.field(name).type)
+            self._rows.frame[name] = typed_series(
+                name, cells, self._plan.schema.field(name).type
+            )
         if self._cells:
             self._rows.skipped.update(self._skips)
 
@@ -204,7 +221,13 @@ class OpenGroup:
         reply = kept_reply(fault.reply) if fault.reply is not None else None
         record = self.record_of(position)
         return Failure(
-            record, fault.column, fault.kind, message, fault.attempts, reply, fault.finish_reason
+            record,
+            fault.column,
+            fault.kind,
+            message,
+            fault.attempts,
+            reply,
+            fault.finish_reason,
         )
 
     def record_of(self, position: int) -> int:
@@ -237,7 +260,11 @@ class OpenGroup:
         """Positions whose cells of this phase are still to be made, in order."""
         if not self._cells or self.discarded:
             return []
-        return [position for position in range(len(self._done)) if position not in self.failures]
+        return [
+            position
+            for position in range(len(self._done))
+            if position not in self.failures
+        ]
 
     def values(self, position: int) -> dict[str, Any]:
         """A fresh mapping of a row's values in the needed columns that were made before."""
@@ -262,7 +289,9 @@ class OpenGroup:
             self._cells[name][position] = value
         for name in skipped:
             if name in self._cells:
-                self._skips.setdefault(name, np.zeros(len(self._done), dtype=bool))[position] = True
+                self._skips.setdefault(name, np.zeros(len(self._done), dtype=bool))[
+                    position
+                ] = True
         self._done[position] = True
 
     def wait(self, position: int) -> None:
@@ -275,7 +304,12 @@ class OpenGroup:
         fault = Fault(column, "expression", error.message)
         if isinstance(error, CellFailedError):
             fault = Fault(
-                column, error.kind, error.message, error.attempts, error.reply, error.finish_reason
+                column,
+                error.kind,
+                error.message,
+                error.attempts,
+                error.reply,
+                error.finish_reason,
             )
         self._rows.fail(position, fault)
         self.failures[position] = self._failure(position, fault)
@@ -339,7 +373,9 @@ class OpenGroup:
     def failed(self) -> int:
         """How many of the remaining records have failed: all of them where the group is all or nothing."""
         return (
-            len(self.indices) if self.discarded else len(self._failed_before) + len(self.failures)
+            len(self.indices)
+            if self.discarded
+            else len(self._failed_before) + len(self.failures)
         )
 
     @property
@@ -363,7 +399,9 @@ class OpenGroup:
         for field in self._plan.schema:
             if field.name in self._cells:
                 cells = self._cells[field.name]
-                chosen = cells if everything else [cells[place] for place in places.tolist()]
+                chosen = (
+                    cells if everything else [cells[place] for place in places.tolist()]
+                )
                 arrays.append(array_of(chosen, field.type))
             else:
                 series = self._rows.frame[field.name]

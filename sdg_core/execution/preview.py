@@ -61,7 +61,9 @@ class Preview:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def shown(self, *, longest: int | None = MAX_LENGTH) -> list[tuple[int, list[tuple[str, str]]]]:
+    def shown(
+        self, *, longest: int | None = MAX_LENGTH
+    ) -> list[tuple[int, list[tuple[str, str]]]]:
         """Each record's number, and names and texts as people read them: below a column the prompt that it was asked with.
 
         longest: characters of a text before it is cut off; None for all of it.
@@ -79,7 +81,9 @@ class Preview:
         self, record: int, column: str, *, longest: int | None = MAX_LENGTH
     ) -> list[tuple[str, str]]:
         """The messages that a column of a record was asked with; see `shown_messages`."""
-        return shown_messages(self.prompts.get(record, {}).get(column, ()), longest=longest)
+        return shown_messages(
+            self.prompts.get(record, {}).get(column, ()), longest=longest
+        )
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
@@ -88,7 +92,9 @@ class Preview:
             for each in self.failures
         ]
         rows = [list(record.values()) for record in self.table.to_pylist()]
-        return as_html(self.table.column_names, zip(self.records, rows, strict=True), remarks)
+        return as_html(
+            self.table.column_names, zip(self.records, rows, strict=True), remarks
+        )
 
 
 async def make_preview(

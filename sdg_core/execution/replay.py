@@ -7,7 +7,11 @@ from dataclasses import replace
 
 from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.context import RunContext
-from sdg_core.execution.journal_rows import counted_cells, journal_spans, post_resize_columns
+from sdg_core.execution.journal_rows import (
+    counted_cells,
+    journal_spans,
+    post_resize_columns,
+)
 from sdg_core.execution.samples import samples_for
 from sdg_core.generators.whole_group import STRIDE
 from sdg_core.ledger.database import Ledger
@@ -43,7 +47,9 @@ async def open_journal(
         size = plan.config.row_group_size
 
         def is_done(record: int, column: str) -> bool:
-            number = record // STRIDE if column in late else record_and_candidate(record)[0]
+            number = (
+                record // STRIDE if column in late else record_and_candidate(record)[0]
+            )
             return number not in remaining.get(number // size, frozenset([number]))
 
         await asyncio.to_thread(journal.prune, is_done)
@@ -62,7 +68,9 @@ def journaled_cells(
     hashes = context.plan.fingerprint.column_hashes
     counted = counted_cells(status.footer)
     cells = [] if candidate else samples_for(context, status, counted)
-    for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate):
+    for start, stop, columns in journal_spans(
+        context.plan, status.group, candidate=candidate
+    ):
         wanted = {name: hashes[name] for name in columns}
         for cell in context.journal.load(start=start, stop=stop, column_hashes=wanted):
             is_counted = (cell.run_id, cell.column, cell.record) in counted

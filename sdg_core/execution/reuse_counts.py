@@ -87,7 +87,10 @@ class _Count:
         if ledger is None or not self._dataset.plan.models:
             return {}
         found = journaled_records(
-            ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes
+            ledger,
+            dataset=self._dataset.name,
+            version=version,
+            column_hashes=self._hashes,
         )
         counts = {}
         for name, records in found.items():

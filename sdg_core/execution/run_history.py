@@ -13,7 +13,13 @@ from sdg_core.ledger.history import record_end, record_start
 
 @contextmanager
 def in_history(
-    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: RunCounter
+    ledger: Ledger,
+    *,
+    run_id: str,
+    dataset: str,
+    version: str,
+    resume: str,
+    tally: RunCounter,
 ) -> Iterator[None]:
     """Keep a record of the run that the block is, however it ends."""
 
@@ -37,7 +43,9 @@ def in_history(
             tally(Notice(f"this run is missing from the history: {error.message}"))
 
     note(
-        lambda: record_start(ledger, run_id=run_id, dataset=dataset, version=version, resume=resume)
+        lambda: record_start(
+            ledger, run_id=run_id, dataset=dataset, version=version, resume=resume
+        )
     )
     try:
         yield

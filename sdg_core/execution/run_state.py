@@ -158,7 +158,9 @@ class RunState:
         reason = self._budget.verdict(remaining=self._remaining) if lost else None
         return Stop(reason) if reason is not None else None
 
-    def claimed(self, ready: Mapping[int, bool], others: Collection[int]) -> Sequence[Action]:
+    def claimed(
+        self, ready: Mapping[int, bool], others: Collection[int]
+    ) -> Sequence[Action]:
         """Of the row groups to be claimed, these are in hand or complete (whether they are complete), those others have."""
         self._moving_on = False
         for group, is_complete in ready.items():
@@ -170,7 +172,9 @@ class RunState:
         """Of the row groups that others had, these may be claimed now."""
         free = [group for group in self._held_by_others if group in groups]
         batch = free[: self._claim_batch]
-        self._held_by_others = [group for group in self._held_by_others if group not in batch]
+        self._held_by_others = [
+            group for group in self._held_by_others if group not in batch
+        ]
         self._todo += batch
         self._moving_on = False
         return self._actions()
@@ -180,7 +184,9 @@ class RunState:
         self._moving_on = False
         return self._actions()
 
-    def opened(self, group: int, positions: Sequence[int], *, ends_here: bool) -> Sequence[Action]:
+    def opened(
+        self, group: int, positions: Sequence[int], *, ends_here: bool
+    ) -> Sequence[Action]:
         """A row group is open; these rows have cells to be made in its first phase. ends_here: as in `phase_began`."""
         self._moving_on = False
         self._open[group] = _OpenGroup(self._opened)

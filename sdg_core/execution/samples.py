@@ -44,16 +44,26 @@ async def open_samples(dataset: Dataset) -> AsyncIterator[Journal | None]:
         journal: Journal | None = None
         if sampled_hashes(dataset.plan):
             try:
-                ledger = stack.enter_context(open_ledger_for(dataset.layout.root, env=dataset.env))
-                opened = Journal(ledger, dataset=dataset.name, version=SAMPLES, run_id=SAMPLES)
+                ledger = stack.enter_context(
+                    open_ledger_for(dataset.layout.root, env=dataset.env)
+                )
+                opened = Journal(
+                    ledger, dataset=dataset.name, version=SAMPLES, run_id=SAMPLES
+                )
                 journal = await stack.enter_async_context(opened)
             except (LedgerError, StoreError) as error:
-                _LOG.warning("replies of this sample are not kept for the run: %s", error)
+                _LOG.warning(
+                    "replies of this sample are not kept for the run: %s", error
+                )
         yield journal
 
 
 def kept_samples(
-    plan: DatasetPlan, journal: Journal | None, records: Sequence[int], *, version: str = SAMPLES
+    plan: DatasetPlan,
+    journal: Journal | None,
+    records: Sequence[int],
+    *,
+    version: str = SAMPLES,
 ) -> list[JournaledCell]:
     """The samples that there are of some records, ascending; or what the journal has of a version. Called in a thread."""
     hashes = sampled_hashes(plan)
@@ -81,4 +91,7 @@ def samples_for(
     if not context.takes_samples:
         return []
     cells = kept_samples(context.plan, context.journal, status.remaining)
-    return [replace(cell, counted=(SAMPLES, cell.column, cell.record) in counted) for cell in cells]
+    return [
+        replace(cell, counted=(SAMPLES, cell.column, cell.record) in counted)
+        for cell in cells
+    ]

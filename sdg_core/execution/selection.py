@@ -49,10 +49,16 @@ class Selection:
     def __init__(self, config: SelectConfig, schema: pa.Schema) -> None:
         self._config = config
         self._schema = schema
-        self._keep = compiled(truth_template(config.keep)) if config.keep is not None else None
-        self._best = compiled(as_template(config.best)) if config.best is not None else None
+        self._keep = (
+            compiled(truth_template(config.keep)) if config.keep is not None else None
+        )
+        self._best = (
+            compiled(as_template(config.best)) if config.best is not None else None
+        )
         self._not_kept = (
-            not_true(config.keep) if config.keep is not None else "another candidate is better"
+            not_true(config.keep)
+            if config.keep is not None
+            else "another candidate is better"
         )
         self._tables: list[pa.Table] = [schema.empty_table()]
         self._candidates: list[int] = []
@@ -98,13 +104,17 @@ class Selection:
         self._candidates += [candidate] * len(records)
         self._usages += usages
         rows = table.select(names).to_pylist()
-        for place, (record, values) in enumerate(zip(records.tolist(), rows, strict=True)):
+        for place, (record, values) in enumerate(
+            zip(records.tolist(), rows, strict=True)
+        ):
             for name, column in given.items():
                 values[name] = column[place]
             self._reasons.append(None)
             self._scores.append(-math.inf)
             try:
-                self._reasons[-1] = rejected[place] if place in rejected else self._why_not(values)
+                self._reasons[-1] = (
+                    rejected[place] if place in rejected else self._why_not(values)
+                )
                 self._scores[-1] = self._score(values)
             except CellError as error:
                 verdicts.faults[place] = error.message, False

@@ -20,7 +20,9 @@ def settle_record(
     """
     match outcome:
         case MadeRecord():
-            group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
+            group.settle(
+                position, outcome.cells, outcome.skipped, rejected=outcome.rejected
+            )
             budget.cells_made(now, whole=group.last_phase)
             is_whole = group.last_phase and group.selection is None
             return RecordsSettled(made=int(is_whole), failed=0)

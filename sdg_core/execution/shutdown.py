@@ -40,7 +40,9 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             )
             context.observer(saved)
             total = counted(len(group.status.remaining), "record")
-            message = f"row group {group.status.group.key}: {group.made} of {total} saved"
+            message = (
+                f"row group {group.status.group.key}: {group.made} of {total} saved"
+            )
             context.observer(Notice(message))
     if lost:
         first, *_ = lost.values()

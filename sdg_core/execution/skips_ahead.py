@@ -43,13 +43,18 @@ class SkipsAhead:
 
     def makers(self, column: str) -> list[int]:
         """The records that do not skip a column."""
-        return [self.records[place] for place in np.flatnonzero(~self.skipped[column]).tolist()]
+        return [
+            self.records[place]
+            for place in np.flatnonzero(~self.skipped[column]).tolist()
+        ]
 
 
 def can_look_ahead(plan: DatasetPlan) -> bool:
     """Whether the columns that need no record of their own are samplers, seed data and expressions only."""
     columns = [plan.column(name) for name in plan.graph.columns_of(0, per_record=False)]
-    return not any(isinstance(column, CustomColumn | ValidationColumn) for column in columns)
+    return not any(
+        isinstance(column, CustomColumn | ValidationColumn) for column in columns
+    )
 
 
 def look_ahead(
@@ -73,7 +78,11 @@ def look_ahead(
         phases.compute(0, rows)
         return rows
 
-    rules = {name: rule for name, rule in skip_rules(plan).items() if name in plan.graph.per_record}
+    rules = {
+        name: rule
+        for name, rule in skip_rules(plan).items()
+        if name in plan.graph.per_record
+    }
     step = max(1, len(records) // 1_000)
     warm = records[::step][:1_000]
     rows = computed(records if rules else warm)
@@ -83,7 +92,9 @@ def look_ahead(
     return SkipsAhead(records, _known_skips(plan, rules, rows), seconds)
 
 
-def _known_skips(plan: DatasetPlan, rules: Mapping[str, SkipRule], rows: Rows) -> dict[str, Mask]:
+def _known_skips(
+    plan: DatasetPlan, rules: Mapping[str, SkipRule], rows: Rows
+) -> dict[str, Mask]:
     """The rules whose outcome follows from what is computed, in computable order."""
     values = {name: python_values(series) for name, series in rows.frame.items()}
     known: dict[str, Mask] = dict(rows.skipped)

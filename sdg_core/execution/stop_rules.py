@@ -91,7 +91,10 @@ class FailureBudget:
             (self.failed_at_once, self.opened),
             (self.failed, self.made + self.failed),
         ):
-            if judged >= MIN_SETTLED and failed > self.settings.max_failure_rate * judged:
+            if (
+                judged >= MIN_SETTLED
+                and failed > self.settings.max_failure_rate * judged
+            ):
                 return (
                     f"{failed} of the first {judged} records failed, more than run.max_failure_rate "
                     f"{self.settings.max_failure_rate:g} allows; the first: record {self.first.record}, column "
@@ -135,7 +138,8 @@ async def watch_for_stall(
             break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())
     raise RunAbortedError(
-        f"stopped: {reason}", remedy="rerun the same command later to resume; nothing is lost"
+        f"stopped: {reason}",
+        remedy="rerun the same command later to resume; nothing is lost",
     )
 
 

@@ -55,9 +55,9 @@ class RunCounter:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._generated = self._failed = self._adopted = self._written = self._carried = (
-            self._replayed
-        ) = 0
+        self._generated = self._failed = self._adopted = self._written = (
+            self._carried
+        ) = self._replayed = 0
         self._dropped = self._sampled = self._waiting = 0
         self.first_failure: str | None = None
 
@@ -95,7 +95,9 @@ class RunCounter:
         self._adopted += adopted
         self._written += written
 
-    def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
+    def summary(
+        self, version: VersionLayout, *, run_id: str, remaining: int
+    ) -> RunSummary:
         """The counts so far."""
         return RunSummary(
             version=version,

@@ -9,13 +9,22 @@ import pyarrow as pa
 
 from sdg_core.dataset.spending import SAMPLES
 from sdg_core.execution.context import RunContext
-from sdg_core.execution.journal_rows import counted_cells, counted_in_footer, journal_spans
+from sdg_core.execution.journal_rows import (
+    counted_cells,
+    counted_in_footer,
+    journal_spans,
+)
 from sdg_core.execution.open_row_group import HEAD_ROWS, OpenGroup, Rows
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.candidates import STRIDE
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.plan.usage import (
+    UsageByColumn,
+    UsageByModel,
+    add_usage,
+    add_usage_by_column,
+)
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.failures import dump_failures, read_failures
 from sdg_core.store.layout import VersionLayout
@@ -65,20 +74,30 @@ def write_group(
             rows = _with_existing(rows, old, version=version, plan=plan)
         elif not group.made:
             _write_failures(
-                group, version, missing=frozenset(status.remaining), commit_guard=commit_guard
+                group,
+                version,
+                missing=frozenset(status.remaining),
+                commit_guard=commit_guard,
             )
             return WrittenGroup(old, head=None)
     footer = _footer(group, rows, plan=plan, run_id=run_id)
-    _write_failures(group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard)
+    _write_failures(
+        group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard
+    )
     _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
     if plan.dropped:
         dropped = rows.table.select(plan.dropped_schema.names)
         write_row_group(
-            version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard
+            version.dropped(status.group.index),
+            dropped,
+            footer,
+            commit_guard=commit_guard,
         )
         failpoint("group.after_dropped")
     kept = rows.table.select(plan.kept_schema.names)
-    write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
+    write_row_group(
+        version.row_group(status.group.index), kept, footer, commit_guard=committing
+    )
     first_rows = kept.slice(0, HEAD_ROWS)
     return WrittenGroup(footer, head=_copy(first_rows))
 
@@ -138,7 +157,11 @@ def _copy(rows: pa.Table) -> pa.Table:
 
 
 def _write_failures(
-    group: OpenGroup, version: VersionLayout, *, missing: frozenset[int], commit_guard: CommitGuard
+    group: OpenGroup,
+    version: VersionLayout,
+    *,
+    missing: frozenset[int],
+    commit_guard: CommitGuard,
 ) -> None:
     """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
     path = version.failure_list(group.status.group.index)
@@ -157,7 +180,11 @@ def _selected(group: OpenGroup, old: Footer | None) -> SelectedRows | None:
     if group.selection is None:
         return None
     before = old.selection if old is not None else None
-    return group.selection.summary() if before is None else before + group.selection.summary()
+    return (
+        group.selection.summary()
+        if before is None
+        else before + group.selection.summary()
+    )
 
 
 def _write_rejected(
@@ -181,7 +208,9 @@ def _write_rejected(
         write_rejected(path, rejected, commit_guard=commit_guard)
 
 
-def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: DatasetPlan) -> Rows:
+def _with_existing(
+    rows: Rows, old: Footer, *, version: VersionLayout, plan: DatasetPlan
+) -> Rows:
     kept = read_rows(version.row_group(old.row_group))
     records = old.records()
     if plan.dropped:
@@ -195,14 +224,21 @@ def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: Dat
 
 
 def _settle(
-    journal: Journal, plan: DatasetPlan, footer: Footer, *, group: RowGroup, candidate: int
+    journal: Journal,
+    plan: DatasetPlan,
+    footer: Footer,
+    *,
+    group: RowGroup,
+    candidate: int,
 ) -> None:
     """Remove what the journal holds of one candidate of the records that the file decides."""
     behind = candidate * STRIDE
     remaining = frozenset(record + behind for record in footer.unfinished)
     for start, stop, columns in journal_spans(plan, group, candidate=candidate):
         if not (plan.resizes and remaining):
-            journal.discard_committed(start=start, stop=stop, columns=columns, remaining=remaining)
+            journal.discard_committed(
+                start=start, stop=stop, columns=columns, remaining=remaining
+            )
 
 
 def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
@@ -241,7 +277,9 @@ def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
                 candidate=candidate,
             )
         missing = frozenset(written.footer.missing)
-        settled = {(record, name) for record, name in group.samples if record not in missing}
+        settled = {
+            (record, name) for record, name in group.samples if record not in missing
+        }
         context.journal.discard_cells(settled, version=SAMPLES)
     failpoint("group.after_settle")
     if claims is not None:

@@ -80,7 +80,11 @@ class Records:
         self._scores: list[NDArray[np.float64]] = []
 
     def add(
-        self, ids: Sequence[int] | Ids, *, count: int, scores: Sequence[float | None] | None
+        self,
+        ids: Sequence[int] | Ids,
+        *,
+        count: int,
+        scores: Sequence[float | None] | None,
     ) -> None:
         """Takes note of a batch of `count` records. A missing or NaN score is worse than any other."""
         found = np.asarray(ids)
@@ -106,7 +110,8 @@ class Records:
         twice = ascending[1:][ascending[1:] == ascending[:-1]]
         if len(twice):
             raise FilterError(
-                f"record id {int(twice[0])} came twice", remedy="give every record an id of its own"
+                f"record id {int(twice[0])} came twice",
+                remedy="give every record an id of its own",
             )
         return order
 
@@ -116,14 +121,18 @@ class Records:
         ids = self._all_ids()[order]
         scores = np.concatenate([*self._scores, np.zeros(0)])[order]
         _, first, component = np.unique(labels, return_index=True, return_inverse=True)
-        rank = {"first": np.zeros(len(ids)), "last": -np.arange(len(ids)), "best": -scores}[
-            self.keep
-        ]
+        rank = {
+            "first": np.zeros(len(ids)),
+            "last": -np.arange(len(ids)),
+            "best": -scores,
+        }[self.keep]
         best = np.lexsort((np.arange(len(ids)), rank, component))
         starts = np.flatnonzero(np.diff(component[best], prepend=-1))
         kept = np.zeros(len(ids), dtype=np.bool_)
         kept[best[starts]] = True
-        return Duplicates(method=method, ids=ids, cluster=ids[first[component]], kept=kept)
+        return Duplicates(
+            method=method, ids=ids, cluster=ids[first[component]], kept=kept
+        )
 
     def _all_ids(self) -> Ids:
         return np.concatenate([*self._ids, np.zeros(0, dtype=np.int64)])

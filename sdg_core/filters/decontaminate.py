@@ -34,18 +34,25 @@ class Overlap:
 class EvaluationIndex:
     """The n-grams of evaluation texts: 16 bytes each. `too_short` lists the ids of texts that have none."""
 
-    def __init__(self, ids: Sequence[int] | Ids, texts: Any, *, n: int = DEFAULT_N) -> None:
+    def __init__(
+        self, ids: Sequence[int] | Ids, texts: Any, *, n: int = DEFAULT_N
+    ) -> None:
         """Raises FilterError for an n out of range, ids that repeat, or if no evaluation text has n words."""
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 100:
-            raise FilterError(f"decontamination: n is {n!r}, not a whole number from 1 to 100")
+            raise FilterError(
+                f"decontamination: n is {n!r}, not a whole number from 1 to 100"
+            )
         self.n = n
         series = as_texts(texts)
         self._ids = np.asarray(ids, dtype=np.int64)
         if len(self._ids) != len(series) or len(np.unique(self._ids)) != len(self._ids):
-            raise FilterError("decontamination: every evaluation text needs an id of its own")
+            raise FilterError(
+                "decontamination: every evaluation text needs an id of its own"
+            )
         if not len(series):
             raise FilterError(
-                "the evaluation set is empty", remedy="check the source that it is read from"
+                "the evaluation set is empty",
+                remedy="check the source that it is read from",
             )
         found, rows = _different_ngrams(series, n)
         if not len(found):
@@ -57,7 +64,9 @@ class EvaluationIndex:
         self._hashes = found[order]
         self._rows = rows[order]
         self._totals = np.bincount(rows, minlength=len(series))
-        self.too_short: tuple[int, ...] = tuple(np.sort(self._ids[self._totals == 0]).tolist())
+        self.too_short: tuple[int, ...] = tuple(
+            np.sort(self._ids[self._totals == 0]).tolist()
+        )
 
     def overlaps(self, texts: Any, *, at_least: float = 0.0) -> list[Overlap | None]:
         """For each text the evaluation record with the largest share of its n-grams in it (on a tie the smallest id), if that
@@ -77,7 +86,9 @@ class EvaluationIndex:
         text = np.repeat(rows, count)
         within = np.arange(len(text)) - np.repeat(np.cumsum(count) - count, count)
         evaluation = self._rows[np.repeat(first, count) + within]
-        pairs, common = np.unique(text * len(self._ids) + evaluation, return_counts=True)
+        pairs, common = np.unique(
+            text * len(self._ids) + evaluation, return_counts=True
+        )
         text, evaluation = np.divmod(pairs, len(self._ids))
         share = common / self._totals[evaluation]
         result: list[Overlap | None] = [None] * len(series)
@@ -85,13 +96,17 @@ class EvaluationIndex:
         for pair in np.lexsort((-self._ids[evaluation], share)):
             if share[pair] >= at_least:
                 found = Overlap(
-                    int(self._ids[evaluation[pair]]), int(common[pair]), float(share[pair])
+                    int(self._ids[evaluation[pair]]),
+                    int(common[pair]),
+                    float(share[pair]),
                 )
                 result[text[pair]] = found
         return result
 
 
-def _different_ngrams(texts: Any, n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _different_ngrams(
+    texts: Any, n: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The hashes of the different n-grams of each text, with the text's place."""
     words = words_of(texts.str.to_lowercase(), pattern=LETTERS_AND_DIGITS)
     places, hashes = ngrams(words, n)

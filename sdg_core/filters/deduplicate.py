@@ -25,9 +25,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.errors import FilterError
-from sdg_core.filters.clusters import Duplicates, Ids, Records, checked_threshold, components
+from sdg_core.filters.clusters import (
+    Duplicates,
+    Ids,
+    Records,
+    checked_threshold,
+    components,
+)
 from sdg_core.filters.lsh import Signatures, similar_components
-from sdg_core.filters.words import LETTERS_AND_DIGITS, Words, as_texts, mixed, ngrams, words_of
+from sdg_core.filters.words import (
+    LETTERS_AND_DIGITS,
+    Words,
+    as_texts,
+    mixed,
+    ngrams,
+    words_of,
+)
 from sdg_core.filters.words import VERSION as WORDS_VERSION
 from sdg_core.plan.names import did_you_mean
 
@@ -60,19 +73,25 @@ class ExactDuplicates:
         self._digests: list[NDArray[np.uint64]] = []
         self._nulls: list[NDArray[np.bool_]] = []
 
-    def add(self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None) -> None:
+    def add(
+        self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None
+    ) -> None:
         """Takes a batch of records. Raises FilterError for values that are not texts."""
         series = normalised(as_texts(texts))
         self._records.add(ids, count=len(series), scores=scores)
         encoded = ((text or "").encode() for text in series)
-        digests = b"".join(hashlib.blake2b(text, digest_size=16).digest() for text in encoded)
+        digests = b"".join(
+            hashlib.blake2b(text, digest_size=16).digest() for text in encoded
+        )
         self._digests.append(np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2))
         self._nulls.append(series.is_null().to_numpy())
 
     def decide(self) -> Duplicates:
         """The clusters and who stays. Raises FilterError for an id that came twice."""
         order = self._records.order()
-        digests = np.concatenate([*self._digests, np.zeros((0, 2), dtype=np.uint64)])[order]
+        digests = np.concatenate([*self._digests, np.zeros((0, 2), dtype=np.uint64)])[
+            order
+        ]
         nulls = _joined(self._nulls)[order]
         pairs = digests.view([("high", "u8"), ("low", "u8")]).ravel()
         _, labels = np.unique(pairs, return_inverse=True)
@@ -95,12 +114,18 @@ class MinhashDuplicates:
         keep: str = "first",
         ngram: int = 1,
         width: int = 128,
-        signatures_of: Callable[[NDArray[np.uint64], NDArray[np.uint64], int], Signatures]
+        signatures_of: Callable[
+            [NDArray[np.uint64], NDArray[np.uint64], int], Signatures
+        ]
         | None = None,
     ) -> None:
         self._threshold = checked_threshold(threshold, method="minhash")
         for name, value, most in (("ngram", ngram, 100), ("width", width, 4096)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int)
+                or not 1 <= value <= most
+            ):
                 raise FilterError(
                     f"deduplication by minhash: {name} is {value!r}, not a whole number from 1 to {most}"
                 )
@@ -115,7 +140,9 @@ class MinhashDuplicates:
         self._count = 0
         self._empty: list[NDArray[np.bool_]] = []
 
-    def add(self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None) -> None:
+    def add(
+        self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None
+    ) -> None:
         """Takes a batch of records. Raises FilterError for values that are not texts."""
         series = as_texts(texts)
         self._records.add(ids, count=len(series), scores=scores)
@@ -125,16 +152,22 @@ class MinhashDuplicates:
                 (self._count + max(len(series), ROWS_MORE), self._width), refcheck=False
             )
         for start in range(0, len(series), TEXTS_PER_BATCH):
-            hashes, offsets = _shingles(series[start : start + TEXTS_PER_BATCH], self._ngram)
+            hashes, offsets = _shingles(
+                series[start : start + TEXTS_PER_BATCH], self._ngram
+            )
             stop = self._count + len(offsets) - 1
-            self._signatures[self._count : stop] = self._signatures_of(hashes, offsets, self._width)
+            self._signatures[self._count : stop] = self._signatures_of(
+                hashes, offsets, self._width
+            )
             self._count = stop
             self._empty.append(np.diff(offsets) == 0)
 
     def decide(self) -> Duplicates:
         """The clusters and who stays; a blank text is like no other. Raises FilterError for an id given twice."""
         order = self._records.order()
-        similar = similar_components(self._signatures[: self._count], threshold=self._threshold)
+        similar = similar_components(
+            self._signatures[: self._count], threshold=self._threshold
+        )
         labels = _alone(similar, nulls=_joined(self._empty))
         return self._records.decide(labels[order], method=self._method)
 
@@ -152,7 +185,9 @@ class EmbeddingDuplicates:
         self._nulls: list[NDArray[np.bool_]] = []
         self._size: int | None = None
 
-    def add(self, ids: Sequence[int] | Ids, vectors: Any, *, scores: Scores = None) -> None:
+    def add(
+        self, ids: Sequence[int] | Ids, vectors: Any, *, scores: Scores = None
+    ) -> None:
         """Takes a batch of records. Raises FilterError for vectors of several sizes, without direction, or not finite."""
         units, nulls = unit_vectors(vectors, size=self._size, ids=ids)
         self._records.add(ids, count=len(nulls), scores=scores)
@@ -167,11 +202,15 @@ class EmbeddingDuplicates:
         nulls = _joined(self._nulls)
         has_vector = ~nulls[order]
         place_of_vector = np.cumsum(~nulls) - 1
-        vectors = np.concatenate([*self._vectors, np.zeros((0, self._size or 1), dtype=np.float32)])
+        vectors = np.concatenate(
+            [*self._vectors, np.zeros((0, self._size or 1), dtype=np.float32)]
+        )
         units = vectors[place_of_vector[order][has_vector]]
         labels = np.zeros(len(order), dtype=np.int64)
         labels[has_vector] = _close_components(units, threshold=self._threshold)
-        return self._records.decide(_alone(labels, nulls=~has_vector), method="embedding")
+        return self._records.decide(
+            _alone(labels, nulls=~has_vector), method="embedding"
+        )
 
 
 def _joined(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
@@ -179,7 +218,11 @@ def _joined(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return np.concatenate([*parts, np.zeros(0, dtype=np.bool_)])
 
 
-METHODS = {"exact": ExactDuplicates, "minhash": MinhashDuplicates, "embedding": EmbeddingDuplicates}
+METHODS = {
+    "exact": ExactDuplicates,
+    "minhash": MinhashDuplicates,
+    "embedding": EmbeddingDuplicates,
+}
 
 
 def duplicates_by(
@@ -191,8 +234,12 @@ def duplicates_by(
             f"there is no deduplication method {method!r}{did_you_mean(method, METHODS)}"
         )
     if method == "exact" and "threshold" in parameters:
-        raise FilterError("deduplication by exact: texts are equal or not, there is no threshold")
-    found: ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates = METHODS[method](**parameters)
+        raise FilterError(
+            "deduplication by exact: texts are equal or not, there is no threshold"
+        )
+    found: ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates = METHODS[method](
+        **parameters
+    )
     return found
 
 
@@ -211,7 +258,8 @@ def rensa_signatures(
             part, bounds - bounds[0], width, SEED
         )
         for row in matrix.to_rows():
-            slots.fromlist(row)  # the fastest of the ways from lists of numbers to memory
+            # the fastest of the ways from lists of numbers to memory
+            slots.fromlist(row)
     return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
 
 
@@ -279,7 +327,9 @@ def unit_vectors(
     return (flat / lengths[:, None]).astype(np.float32), nulls
 
 
-def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArray[np.int32]:
+def _close_components(
+    units: NDArray[np.float32], *, threshold: float
+) -> NDArray[np.int32]:
     labels = np.arange(len(units), dtype=np.int32)
     for start in range(0, len(units), ROWS_PER_BATCH):
         rows = units[start : start + ROWS_PER_BATCH]
@@ -292,7 +342,9 @@ def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArra
     return labels
 
 
-def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _shingles(
+    texts: pl.Series, n: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
     words = _compared_words(texts.str.to_lowercase())
     if n == 1:

@@ -61,5 +61,8 @@ def nearest_neighbours(vectors: Any) -> Nearest | None:
     best = np.sort(np.clip(best, -1, 1)).astype(np.float64)
     quantiles = {share: float(np.quantile(best, share)) for share in QUANTILES}
     return Nearest(
-        vectors=len(best), mean=float(best.mean()), quantiles=quantiles, maximum=float(best[-1])
+        vectors=len(best),
+        mean=float(best.mean()),
+        quantiles=quantiles,
+        maximum=float(best[-1]),
     )

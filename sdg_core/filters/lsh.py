@@ -45,7 +45,9 @@ def similar_components(signatures: Signatures, *, threshold: float) -> Labels:
         several = min(BANDS_PER_BATCH, bands - first)
         columns = slice(first * rows, (first + several) * rows)
         for keys in _keys(signatures, columns, chosen, bands=several):
-            labels = _joined_by_band(signatures, chosen, keys, labels, threshold=threshold)
+            labels = _joined_by_band(
+                signatures, chosen, keys, labels, threshold=threshold
+            )
     return labels[place]
 
 
@@ -61,7 +63,8 @@ def _different(signatures: Signatures) -> tuple[Places, Places]:
     for start in range(0, len(others), PAIRS_PER_BATCH):
         some = others[start : start + PAIRS_PER_BATCH]
         equal.append((signatures[some] == signatures[chosen[place[some]]]).all(axis=1))
-    unlike = others[~np.concatenate(equal)]  # of equal key all the same: looked at by themselves
+    # of equal key all the same: looked at by themselves
+    unlike = others[~np.concatenate(equal)]
     place[unlike] = len(chosen) + np.arange(len(unlike))
     return np.concatenate([chosen, unlike]), place
 
@@ -77,11 +80,17 @@ def _keys(
     # Two slots are read as one number, where a band can be cut so.
     together = 2 if len(places) // bands % 2 == 0 else 1
     kind = np.uint64 if together == 2 else np.uint32
-    numbered = np.arange(places.start, places.start + len(places) // together, dtype=np.uint64)
+    numbered = np.arange(
+        places.start, places.start + len(places) // together, dtype=np.uint64
+    )
     weights: NDArray[Any] = (mixed(numbered) | np.uint64(1)).reshape(bands, -1)
     for start in range(0, count, ROWS_PER_BATCH):
         some = slice(start, start + ROWS_PER_BATCH)
-        part = signatures[some, columns] if chosen is None else signatures[chosen[some], columns]
+        part = (
+            signatures[some, columns]
+            if chosen is None
+            else signatures[chosen[some], columns]
+        )
         numbers: NDArray[Any] = part.view(kind).reshape(len(part), bands, -1)
         keys[:, some] = np.einsum("rbs,bs->br", numbers, weights)
     return keys
@@ -105,7 +114,10 @@ def _joined_by_band(
         apart = labels[left] != labels[right]
         if apart.any():
             similar = _similar(
-                signatures, chosen[left[apart]], chosen[right[apart]], threshold=threshold
+                signatures,
+                chosen[left[apart]],
+                chosen[right[apart]],
+                threshold=threshold,
             )
             joined = (labels[left[apart][similar]], labels[right[apart][similar]])
             if len(joined[0]):
@@ -144,7 +156,9 @@ def _merged(labels: Labels, joined: tuple[Labels, Labels]) -> Labels:
     return names[labels]
 
 
-def _in_open_groups(keys: NDArray[np.uint64], left: Labels, right: Labels) -> NDArray[np.bool_]:
+def _in_open_groups(
+    keys: NDArray[np.uint64], left: Labels, right: Labels
+) -> NDArray[np.bool_]:
     """Which of some pairs, sorted by key, are of groups whose pairs are not all of one component."""
     if not len(keys):
         return np.zeros(0, dtype=np.bool_)
@@ -163,6 +177,8 @@ def _similar(
     parts = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(left), PAIRS_PER_BATCH):
         stop = start + PAIRS_PER_BATCH
-        equal = (signatures[left[start:stop]] == signatures[right[start:stop]]).sum(axis=1)
+        equal = (signatures[left[start:stop]] == signatures[right[start:stop]]).sum(
+            axis=1
+        )
         parts.append(equal >= needed)
     return np.concatenate(parts)

@@ -122,7 +122,9 @@ def mean_word_length(text: pl.Expr) -> pl.Expr:
 def symbol_to_word_ratio(text: pl.Expr) -> pl.Expr:
     """Hash signs per word or ellipses per word, whichever is more (Gopher A.1.1: at most 0.1 for either)."""
     hashes = text.str.count_matches("#", literal=True)
-    return _share(pl.max_horizontal(hashes, text.str.count_matches(r"\.\.\.|…")), words(text))
+    return _share(
+        pl.max_horizontal(hashes, text.str.count_matches(r"\.\.\.|…")), words(text)
+    )
 
 
 def lines_ending_with_ellipsis(text: pl.Expr) -> pl.Expr:
@@ -139,7 +141,9 @@ def lines_ending_with_punctuation(text: pl.Expr) -> pl.Expr:
 
 def bullet_lines(text: pl.Expr) -> pl.Expr:
     """Share of lines that start with a bullet point (Gopher A.1.1: at most 0.9)."""
-    return _share(text.str.count_matches(rf"(?m)^{_SPACE}*{_any_of(BULLETS)}"), _lines(text))
+    return _share(
+        text.str.count_matches(rf"(?m)^{_SPACE}*{_any_of(BULLETS)}"), _lines(text)
+    )
 
 
 def alphabetic_words(text: pl.Expr) -> pl.Expr:
@@ -175,7 +179,8 @@ def uppercase(text: pl.Expr) -> pl.Expr:
 def urls(text: pl.Expr) -> pl.Expr:
     """Share of all characters, white space included, that belong to URLs (NeMo Curator's UrlsFilter: 0.2)."""
     return _share(
-        text.str.len_chars() - text.str.replace_all(_URL, "").str.len_chars(), text.str.len_chars()
+        text.str.len_chars() - text.str.replace_all(_URL, "").str.len_chars(),
+        text.str.len_chars(),
     )
 
 
@@ -187,13 +192,17 @@ def _repeated_ngrams(texts: pl.Series, n: int) -> Values:
     rows = found.row[places]
     order = np.lexsort((places, hashes, rows))
     again = np.zeros(len(places), dtype=np.bool_)
-    same = (rows[order][1:] == rows[order][:-1]) & (hashes[order][1:] == hashes[order][:-1])
+    same = (rows[order][1:] == rows[order][:-1]) & (
+        hashes[order][1:] == hashes[order][:-1]
+    )
     again[order[1:][same]] = True
     covered = np.zeros(len(found.row), dtype=np.bool_)
     for step in range(n):
         covered[places[again] + step] = True
     total = np.bincount(found.row, weights=found.length, minlength=len(texts))
-    repeated = np.bincount(found.row, weights=found.length * covered, minlength=len(texts))
+    repeated = np.bincount(
+        found.row, weights=found.length * covered, minlength=len(texts)
+    )
     return np.divide(repeated, total, out=np.zeros(len(texts)), where=total > 0)
 
 
@@ -219,7 +228,11 @@ _UNBOUNDED = ("words", "mean_word_length", "symbol_to_word_ratio")
 
 
 def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    return pl.when(whole > 0).then(part.cast(pl.Float64) / whole.cast(pl.Float64)).otherwise(0.0)
+    return (
+        pl.when(whole > 0)
+        .then(part.cast(pl.Float64) / whole.cast(pl.Float64))
+        .otherwise(0.0)
+    )
 
 
 def _lines(text: pl.Expr) -> pl.Expr:
@@ -229,7 +242,8 @@ def _lines(text: pl.Expr) -> pl.Expr:
 def _repeated(text: pl.Expr, pattern: str) -> pl.Expr:
     parts = text.str.extract_all(pattern).list.eval(pl.element().str.strip_chars_end())
     return _share(
-        parts.list.len().cast(pl.Int64) - parts.list.n_unique().cast(pl.Int64), parts.list.len()
+        parts.list.len().cast(pl.Int64) - parts.list.n_unique().cast(pl.Int64),
+        parts.list.len(),
     )
 
 
@@ -255,7 +269,8 @@ def _check(rule: QualityRule) -> None:
         )
     if rule.at_least is None and rule.at_most is None:
         raise FilterError(
-            f"quality rule {rule.name!r} has no bound", remedy="give `at_least`, `at_most` or both"
+            f"quality rule {rule.name!r} has no bound",
+            remedy="give `at_least`, `at_most` or both",
         )
     most = _most(rule.name)
     for bound, value in (("at_least", rule.at_least), ("at_most", rule.at_most)):
@@ -263,7 +278,11 @@ def _check(rule: QualityRule) -> None:
             raise FilterError(
                 f"quality rule {rule.name!r}: {bound} is {value!r}, not a number from 0 to {most:g}"
             )
-    if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
+    if (
+        rule.at_least is not None
+        and rule.at_most is not None
+        and rule.at_least > rule.at_most
+    ):
         raise FilterError(
             f"quality rule {rule.name!r}: at_least {rule.at_least:g} is above at_most {rule.at_most:g}: no text could pass"
         )
@@ -276,7 +295,9 @@ def _check_parameters(rule: QualityRule) -> None:
             f"quality rule {rule.name!r}: `n` belongs to `repeated_ngrams`, which needs it"
         )
     if rule.n is not None and (
-        isinstance(rule.n, bool) or not isinstance(rule.n, int) or not 1 <= rule.n <= 100
+        isinstance(rule.n, bool)
+        or not isinstance(rule.n, int)
+        or not 1 <= rule.n <= 100
     ):
         raise FilterError(
             f"quality rule {rule.name!r}: n is {rule.n!r}, not a whole number from 1 to 100"

@@ -20,9 +20,7 @@ VERSION = 2
 """Of words, their hashes and n-grams; changes with whatever makes other n-grams of the same text."""
 RUNS = r"\S+"
 """A word is a run of characters that are not white space (Unicode's White_Space): the definition of Gopher and C4."""
-LETTERS_AND_DIGITS = (
-    r"[[\p{Han}\p{Hiragana}]&&[\p{L}\p{M}\p{N}]]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]+"
-)
+LETTERS_AND_DIGITS = r"[[\p{Han}\p{Hiragana}]&&[\p{L}\p{M}\p{N}]]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]+"
 """A word without its punctuation, for comparing texts. Chinese and Japanese put no spaces between words: there each ideograph and
 each hiragana is a word of its own, as in Unicode's UAX #29."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -45,10 +43,11 @@ class Words:
     length: NDArray[np.int64]
 
 
-def as_texts(texts: object) -> pl.Series:
+def as_texts(texts: Any) -> pl.Series:
     """A column of texts as a polars Series. Raises FilterError if it holds anything but texts and nulls."""
     try:
-        series = texts if isinstance(texts, pl.Series) else pl.Series(values=texts, strict=True)  # type: ignore[arg-type]
+        is_series = isinstance(texts, pl.Series)
+        series = texts if is_series else pl.Series(values=texts, strict=True)
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise FilterError(f"these values are not a column of texts: {error}") from error
     if series.dtype == pl.Null:
@@ -67,15 +66,23 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
     Memory: 24 bytes a word, and a megabyte, or 20 times the longest text, while it is computed.
     """
     separated = (texts.fill_null("") + _BETWEEN).rechunk()
-    column = separated.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
+    column = separated.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(
+        pa.large_string()
+    )
     _, offsets, content = column.buffers()
     if content is None or not len(column):
         return Words(
-            np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype=np.uint64),
+            np.zeros(0, dtype=np.int64),
         )
-    bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+    bounds = np.frombuffer(offsets, dtype=np.int64)[
+        column.offset : column.offset + len(column) + 1
+    ]
     text = np.frombuffer(content, dtype=np.uint8)
-    blocks = np.searchsorted(bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_PER_BATCH))
+    blocks = np.searchsorted(
+        bounds, np.arange(bounds[0], bounds[-1] + 1, _BYTES_PER_BATCH)
+    )
     edges = np.unique([0, *blocks.tolist(), len(column)])
     parts = []
     for first, last in pairwise(edges.tolist()):
@@ -97,7 +104,9 @@ def _words_between(
     stops = changes[1::2]
     if len(alone):
         starts = np.union1d(starts, np.concatenate([alone, after[inside[after]]]))
-        stops = np.union1d(stops, np.concatenate([after, alone[inside[alone - 1] & (alone > 0)]]))
+        stops = np.union1d(
+            stops, np.concatenate([after, alone[inside[alone - 1] & (alone > 0)]])
+        )
     counts = np.diff(np.searchsorted(starts, edges))
     lengths = stops - starts
     if block.max(initial=0) >= _FIRST_OF_SEVERAL:
@@ -116,7 +125,8 @@ def _inside_words(
     """Whether each byte of UTF-8 text belongs to a character of a word; where characters that are words of their own begin, and
     where what follows them does."""
     classes = _classes(pattern)
-    inside: NDArray[np.bool_] = np.take(classes[:256] == _YES, block)  # faster than an index
+    # faster than an index
+    inside: NDArray[np.bool_] = np.take(classes[:256] == _YES, block)
     nowhere = np.zeros(0, dtype=np.intp)
     if block.max(initial=0) < _FIRST_OF_SEVERAL:
         return inside, nowhere, nowhere
@@ -133,7 +143,9 @@ def _inside_words(
         found = classes[code]
     for step in range(4):
         longer = width > step
-        inside[first[longer] + step] = (found[longer] == _YES) | (found[longer] == _ALONE)
+        inside[first[longer] + step] = (found[longer] == _YES) | (
+            found[longer] == _ALONE
+        )
     alone = np.flatnonzero(found == _ALONE)
     return inside, first[alone], first[alone] + width[alone]
 
@@ -179,7 +191,9 @@ def _hashes(
         if place:
             some = np.flatnonzero(size > place)
         left = np.minimum(size[some] - place, 8)
-        hashes[some] = mixed(hashes[some] ^ (eights[starts[some] + place] & _FIRST_BYTES[left]))
+        hashes[some] = mixed(
+            hashes[some] ^ (eights[starts[some] + place] & _FIRST_BYTES[left])
+        )
     for word in np.flatnonzero(size > LONG).tolist():
         digest = hashlib.blake2b(
             block[starts[word] : stops[word]].tobytes(), digest_size=8

@@ -15,7 +15,11 @@ from sdg_core.config.columns import (
     ValidationColumn,
 )
 from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
-from sdg_core.generators.expressions import Chooser, evaluate_cell_in_loop, evaluate_group
+from sdg_core.generators.expressions import (
+    Chooser,
+    evaluate_cell_in_loop,
+    evaluate_group,
+)
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
@@ -31,7 +35,9 @@ CUSTOM_THREADS = 32
 class CellGenerator(Protocol):
     """Computes one column record by record."""
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
+    async def generate(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> Cell | DeferredCell:
         """The cell of one record, given the columns it reads. Raises CellError."""
 
 
@@ -65,7 +71,12 @@ class ExpressionGenerator:
 
 
 def group_column(
-    plan: DatasetPlan, name: str, *, indices: NDArray[np.int64], frame: Frame, drawing: Drawing
+    plan: DatasetPlan,
+    name: str,
+    *,
+    indices: NDArray[np.int64],
+    frame: Frame,
+    drawing: Drawing,
 ) -> GroupColumn:
     """A column that needs no model, for many records at once. `drawing` belongs to these records."""
     match column := plan.column(name):
@@ -73,7 +84,9 @@ def group_column(
             return drawing.column(column, indices=indices, frame=frame)
         case ExpressionColumn():
             chooser = Chooser(RandomSource(plan.config.seed), indices.tolist())
-            return evaluate_group(column, frame=frame, length=len(indices), chooser=chooser)
+            return evaluate_group(
+                column, frame=frame, length=len(indices), chooser=chooser
+            )
         case ValidationColumn():
             return validate_group(plan, column, frame=frame, length=len(indices))
         case _:
@@ -98,7 +111,12 @@ def cell_generators(
 
 
 def _cell_generator(
-    plan: DatasetPlan, name: str, *, models: ModelPool, images: ImageStore | None, threads: Executor
+    plan: DatasetPlan,
+    name: str,
+    *,
+    models: ModelPool,
+    images: ImageStore | None,
+    threads: Executor,
 ) -> CellGenerator:
     match column := plan.column(name):
         case ExpressionColumn():
@@ -114,4 +132,6 @@ def _cell_generator(
         case ValidationColumn():
             return ValidationGenerator(plan, column)
         case _:
-            raise TypeError(f"column {name!r} ({type(column).__name__}) is not computed per record")
+            raise TypeError(
+                f"column {name!r} ({type(column).__name__}) is not computed per record"
+            )

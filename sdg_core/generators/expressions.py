@@ -26,7 +26,12 @@ from sdg_core.plan.templates.render import Template, compiled
 
 Dtype = Literal["str", "int", "float", "bool"]
 
-_POLARS = {"str": pl.String(), "int": pl.Int64(), "float": pl.Float64(), "bool": pl.Boolean()}
+_POLARS = {
+    "str": pl.String(),
+    "int": pl.Int64(),
+    "float": pl.Float64(),
+    "bool": pl.Boolean(),
+}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _REFERENCE = re.compile(
     r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)[ \t\r\n]*\}\}"
@@ -39,7 +44,9 @@ _INT64 = 2**63
 _NULL = "\x00null"
 
 
-def cast_text(text: str, dtype: Dtype, *, lenient: bool = False) -> str | int | float | bool | None:
+def cast_text(
+    text: str, dtype: Dtype, *, lenient: bool = False
+) -> str | int | float | bool | None:
     """A rendered text as a value of the column's type. Raises CellError. Text is kept as it is, empty or not."""
     if lenient:
         text = _leniently(text, dtype)
@@ -55,7 +62,9 @@ def cast_text(text: str, dtype: Dtype, *, lenient: bool = False) -> str | int | 
         case "bool":
             truth = _TRUTH.get(text.strip().lower())
             if truth is None:
-                raise CellError(f"{_shown(text)} is not a bool: true, false, yes, no, 1 or 0")
+                raise CellError(
+                    f"{_shown(text)} is not a bool: true, false, yes, no, 1 or 0"
+                )
             return truth
 
 
@@ -68,7 +77,9 @@ class Chooser:
 
     def choices(self, column: str, position: int) -> RecordChoices:
         """Those of the record at a position."""
-        return RecordChoices(self.random, f"{column}/expr/random", int(self.records[position]))
+        return RecordChoices(
+            self.random, f"{column}/expr/random", int(self.records[position])
+        )
 
 
 def _leniently(text: str, dtype: Dtype) -> str:
@@ -90,7 +101,10 @@ def _leniently(text: str, dtype: Dtype) -> str:
 
 
 def evaluate_cell(
-    column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
+    column: ExpressionColumn,
+    values: Mapping[str, Any],
+    *,
+    chooser: Chooser | None = None,
 ) -> str | int | float | bool | None:
     """The value of one record from the columns it reads. Raises CellError."""
     template, choices = _of_one_record(column, chooser)
@@ -100,7 +114,10 @@ def evaluate_cell(
 
 
 async def evaluate_cell_in_loop(
-    column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
+    column: ExpressionColumn,
+    values: Mapping[str, Any],
+    *,
+    chooser: Chooser | None = None,
 ) -> str | int | float | bool | None:
     """`evaluate_cell` for an event loop, which goes on where the expression takes long."""
     template, choices = _of_one_record(column, chooser)
@@ -118,7 +135,11 @@ def _of_one_record(
 
 
 def evaluate_group(
-    column: ExpressionColumn, *, frame: Frame, length: int, chooser: Chooser | None = None
+    column: ExpressionColumn,
+    *,
+    frame: Frame,
+    length: int,
+    chooser: Chooser | None = None,
 ) -> GroupColumn:
     """The column over `length` records; failed cells are null in `values` and have their reason in `failed`."""
     template = compiled(column.expr)
@@ -134,7 +155,9 @@ def evaluate_group(
     if texts is not None:
         return _cast_all(column, texts, template=template)
     if (distinct := _distinct(template, frame=frame)) is None:
-        return _cast_all(column, _rows(template, frame=frame, length=length), template=template)
+        return _cast_all(
+            column, _rows(template, frame=frame, length=length), template=template
+        )
     smaller, places = distinct
     group = _cast_all(
         column, _rows(template, frame=smaller, length=len(smaller)), template=template
@@ -152,7 +175,9 @@ def _chosen(
 ) -> Iterator[str | CellError]:
     """The text of each record, every one with choices of its own."""
     for position, row in enumerate(_rows(template, frame=frame, length=length)):
-        choices = chooser.choices(column.name, position) if chooser is not None else None
+        choices = (
+            chooser.choices(column.name, position) if chooser is not None else None
+        )
         try:
             yield template.render(row, choices)
         except CellError as error:
@@ -173,16 +198,21 @@ def _cast_all(
             if isinstance(row, CellError):
                 raise row
             text = row if isinstance(row, str) else template.render(row)
-            values.append(cast_text(text, column.dtype, lenient=column.cast == "lenient"))
+            values.append(
+                cast_text(text, column.dtype, lenient=column.cast == "lenient")
+            )
         except CellError as error:
             values.append(None)
             failed[position] = error.message
     return GroupColumn(
-        values=pl.Series(column.name, values, dtype=_POLARS[column.dtype]), failed=failed
+        values=pl.Series(column.name, values, dtype=_POLARS[column.dtype]),
+        failed=failed,
     )
 
 
-def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Series] | None:
+def _distinct(
+    template: Template, *, frame: Frame
+) -> tuple[pl.DataFrame, pl.Series] | None:
     """The distinct combinations of what a template reads and the place of each record among them, if that halves the work.
 
     Only for types where equal values have equal text (0.0 and -0.0 do not).
@@ -216,7 +246,9 @@ def _spread(group: GroupColumn, places: pl.Series) -> GroupColumn:
         return GroupColumn(values, {})
     failing = pl.Series(list(group.failed), dtype=places.dtype)
     positions = places.is_in(failing.implode()).arg_true()
-    failed = {position: group.failed[places[position]] for position in positions.to_list()}
+    failed = {
+        position: group.failed[places[position]] for position in positions.to_list()
+    }
     return GroupColumn(values, failed)
 
 
@@ -260,7 +292,11 @@ def _resolve(reference: str, frame: Frame) -> pl.Series | None:
     root, *fields = reference.split(".")
     series = frame.get(root)
     for field in fields:
-        if series is None or not isinstance(series.dtype, pl.Struct) or series.null_count():
+        if (
+            series is None
+            or not isinstance(series.dtype, pl.Struct)
+            or series.null_count()
+        ):
             return None
         known = {inner.name for inner in series.dtype.fields}
         if field not in known:

@@ -62,8 +62,14 @@ def skip_rules(plan: DatasetPlan) -> dict[str, SkipRule]:
         spreads = plan.graph.skip_sources[name] & reach
         if column.skip is None and not spreads:
             continue
-        when = compiled(truth_template(column.skip.when)) if column.skip is not None else None
-        rules[name] = SkipRule((name, *side_effects_of(column)), skip_value(column), spreads, when)
+        when = (
+            compiled(truth_template(column.skip.when))
+            if column.skip is not None
+            else None
+        )
+        rules[name] = SkipRule(
+            (name, *side_effects_of(column)), skip_value(column), spreads, when
+        )
         reach.update(rules[name].names)
     return rules
 
@@ -84,7 +90,9 @@ def skip_flags(
     return flags, failed
 
 
-def _holds(rule: SkipRule, values: Mapping[str, Any], known: dict[tuple[Any, ...], bool]) -> bool:
+def _holds(
+    rule: SkipRule, values: Mapping[str, Any], known: dict[tuple[Any, ...], bool]
+) -> bool:
     """`rule.holds`, asked once for values that many rows share. Equal values have equal text, save for real numbers."""
     key = tuple(values.values())
     can_be_shared = all(type(value) in _ALIKE for value in key)

@@ -36,7 +36,9 @@ def validate_group(
     if isinstance(column.validator_params, LocalCallableParams):
         function = plan.functions[column.name]
         for start in range(0, length, column.batch_size):
-            outcomes += _by_function(column, function, table.slice(start, column.batch_size))
+            outcomes += _by_function(
+                column, function, table.slice(start, column.batch_size)
+            )
     else:
         judge = value_validator(column.validator_params)
         try:
@@ -71,7 +73,9 @@ class ValidationGenerator:
 
     def __init__(self, plan: DatasetPlan, column: ValidationColumn) -> None:
         self._column = column
-        self._types = {name: plan.schema.field(name).type for name in column.target_columns}
+        self._types = {
+            name: plan.schema.field(name).type for name in column.target_columns
+        }
         self._batches: Batcher[Row, Any] | None = None
         match params := column.validator_params:
             case RemoteParams():
@@ -79,9 +83,13 @@ class ValidationGenerator:
                     RemoteValidator,
                 )  # here, because aiohttp takes its time
 
-                self._remote = RemoteValidator(params, verdict=single_verdict_type(params))
+                self._remote = RemoteValidator(
+                    params, verdict=single_verdict_type(params)
+                )
                 parallel = params.max_parallel_requests
-                self._batches = Batcher(self._ask, size=column.batch_size, parallel=parallel)
+                self._batches = Batcher(
+                    self._ask, size=column.batch_size, parallel=parallel
+                )
             case LocalCallableParams():
                 self._function = plan.functions[column.name]
                 self._batches = Batcher(self._call, size=column.batch_size)
@@ -97,7 +105,9 @@ class ValidationGenerator:
         row = {name: values[name] for name in self._column.target_columns}
         try:
             if self._batches is None:
-                return Cell(validate_targets(self._judge, [row], self._column.target_columns)[0])
+                return Cell(
+                    validate_targets(self._judge, [row], self._column.target_columns)[0]
+                )
             return Cell(await self._batches.submit(row))
         except CellError as error:
             raise CellFailedError(error.message, kind="validation") from error
@@ -113,7 +123,9 @@ class ValidationGenerator:
             values = [row[name] for row in rows]
             arrays.append(array_of(values, kind))
         table = pl.DataFrame(pa.table(arrays, names=list(self._types)))
-        return await asyncio.to_thread(_by_function, self._column, self._function, table)
+        return await asyncio.to_thread(
+            _by_function, self._column, self._function, table
+        )
 
     async def _ask(self, rows: list[Row]) -> Sequence[Any]:
         return await self._remote.judge([plain_value(row) for row in rows])

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ValidationColumn
 from sdg_core.generators.base import GroupColumn
-from sdg_core.generators.custom.columns import RECORD_INDEX, call_whole_column, typed_series
+from sdg_core.generators.custom.columns import (
+    RECORD_INDEX,
+    call_whole_column,
+    typed_series,
+)
 from sdg_core.generators.dispatch import group_column
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.single_precision import python_values
@@ -105,7 +109,9 @@ class GroupPhases:
                 if rows.faults:
                     return
                 self._resize(column, rows)
-            elif name in self._rules or isinstance(column, CustomColumn | ValidationColumn):
+            elif name in self._rules or isinstance(
+                column, CustomColumn | ValidationColumn
+            ):
                 self._compute_some(name, rows)
             else:
                 every = np.ones(len(rows.indices), dtype=bool)
@@ -142,10 +148,14 @@ class GroupPhases:
         condition_names = rule.when.names if rule.when is not None else ()
         names = [other for other in condition_names if other in rows.frame]
         columns = [python_values(rows.frame[other].gather(places)) for other in names]
-        reaching = {other: mask for other, mask in rows.skipped.items() if other in rule.spreads}
+        reaching = {
+            other: mask for other, mask in rows.skipped.items() if other in rule.spreads
+        }
         inputs = []
         for at, place in enumerate(places):
-            values = {other: column[at] for other, column in zip(names, columns, strict=True)}
+            values = {
+                other: column[at] for other, column in zip(names, columns, strict=True)
+            }
             reached = {other for other, mask in reaching.items() if mask[place]}
             inputs.append((values, reached))
         flags, failed = skip_flags(rule, inputs)
@@ -163,27 +173,40 @@ class GroupPhases:
         frame = rows.frame
         if not every:
             mask = pl.Series(todo)
-            read = [other for other in self._plan.graph.dependencies[name] if other in rows.frame]
+            read = [
+                other
+                for other in self._plan.graph.dependencies[name]
+                if other in rows.frame
+            ]
             frame = {other: rows.frame[other].filter(mask) for other in read}
         if isinstance(column, CustomColumn):
             return self._whole_column(column, frame, indices)
-        return group_column(self._plan, name, indices=indices, frame=frame, drawing=rows.drawing)
+        return group_column(
+            self._plan, name, indices=indices, frame=frame, drawing=rows.drawing
+        )
 
     def _whole_column(
-        self, column: CustomColumn, frame: dict[str, pl.Series], indices: NDArray[np.int64]
+        self,
+        column: CustomColumn,
+        frame: dict[str, pl.Series],
+        indices: NDArray[np.int64],
     ) -> GroupColumn:
         given = [frame[name].alias(name) for name in column.required_columns or ()]
         asked = self._asked(column, indices)
         table = pl.DataFrame(given or [pl.Series(RECORD_INDEX, indices)])
         made = call_whole_column(self._plan, column, table, models=asked)
         also = {name: made[name] for name in side_effects_of(column)}
-        return GroupColumn(made[column.name], {}, kind="custom", also=also, usages=asked.usages)
+        return GroupColumn(
+            made[column.name], {}, kind="custom", also=also, usages=asked.usages
+        )
 
     def _resize(self, column: CustomColumn, rows: Rows) -> None:
         given = [series.alias(name) for name, series in rows.frame.items()]
         table = pl.DataFrame(given or [pl.Series(RECORD_INDEX, rows.indices)])
         asked = self._asked(column, rows.indices)
-        made = call_whole_column(self._plan, column, table, models=asked, carried=list(rows.frame))
+        made = call_whole_column(
+            self._plan, column, table, models=asked, carried=list(rows.frame)
+        )
         first = int(rows.indices[0]) if len(rows.indices) else 0
         first = first if rows.resized else first * STRIDE
         rows.frame = made.to_dict()
@@ -192,14 +215,21 @@ class GroupPhases:
         rows.resized = True
         self._count(column.name, asked.usages, rows)
 
-    def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> "CustomFunctionModels":
+    def _asked(
+        self, column: CustomColumn, indices: NDArray[np.int64]
+    ) -> "CustomFunctionModels":
         from sdg_core.generators.custom.models import CustomFunctionModels
 
         record = int(indices[0]) if len(indices) else 0
-        return CustomFunctionModels(self._plan, column, self.models, record=record, loop=self._loop)
+        return CustomFunctionModels(
+            self._plan, column, self.models, record=record, loop=self._loop
+        )
 
     def _nothing(self, name: str) -> GroupColumn:
-        also = {other: self._empty(other) for other in side_effects_of(self._plan.column(name))}
+        also = {
+            other: self._empty(other)
+            for other in side_effects_of(self._plan.column(name))
+        }
         return GroupColumn(self._empty(name), {}, also=also)
 
     def _empty(self, name: str) -> pl.Series:
@@ -231,5 +261,9 @@ def _spread(made: GroupColumn, todo: Mask) -> GroupColumn:
         return series.gather(index)
 
     also = {name: spread(series) for name, series in made.also.items()}
-    failed = {int(places[position]): message for position, message in made.failed.items()}
-    return GroupColumn(spread(made.values), failed, kind=made.kind, also=also, usages=made.usages)
+    failed = {
+        int(places[position]): message for position, message in made.failed.items()
+    }
+    return GroupColumn(
+        spread(made.values), failed, kind=made.kind, also=also, usages=made.usages
+    )

@@ -40,10 +40,10 @@ _NAMED = {
     STOCK: "the counts of this version",
 }
 _MINE = "dataset = :dataset AND version = :version"
-_SET_EXPIRY = (
-    f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
+_SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
+_REVOKE = (
+    f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND unit = :unit"
 )
-_REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND unit = :unit"
 _TAKE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
     f"expires_at = :expires_at WHERE {_MINE} AND unit = :unit"
@@ -121,7 +121,11 @@ class Claims:
                 if self._blocks(whole):
                     obstacles = [whole]
                 else:
-                    obstacles = [rows[unit] for unit in sorted(wanted) if self._blocks(rows[unit])]
+                    obstacles = [
+                        rows[unit]
+                        for unit in sorted(wanted)
+                        if self._blocks(rows[unit])
+                    ]
                     held = {row["unit"] for row in obstacles}
                     free = [unit for unit in wanted if unit not in held]
                     self._revoke_expired(connection, [whole])
@@ -129,7 +133,9 @@ class Claims:
             mine = []
             for unit in free:
                 token = rows[unit]["token"] + 1
-                mine.append(Claim(unit, self.holder, token, now + LEASE, now, self._kind))
+                mine.append(
+                    Claim(unit, self.holder, token, now + LEASE, now, self._kind)
+                )
             connection.change_many(_TAKE, [self._values(claim) for claim in mine])
         return mine, [self._of(row) for row in obstacles]
 
@@ -158,8 +164,12 @@ class Claims:
         query = f"SELECT unit, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY unit"
         mine = {**self._key, "holder": self.holder}
         with self._transaction() as connection:
-            still = {(row["unit"], row["token"]) for row in connection.execute(query, mine)}
-            lost = [claim.unit for claim in held if (claim.unit, claim.token) not in still]
+            still = {
+                (row["unit"], row["token"]) for row in connection.execute(query, mine)
+            }
+            lost = [
+                claim.unit for claim in held if (claim.unit, claim.token) not in still
+            ]
             rows = connection.execute(query + connection.for_update_of_free, mine)
             free = {(row["unit"], row["token"]) for row in rows}
             kept = [claim for claim in held if (claim.unit, claim.token) in free]
@@ -180,10 +190,13 @@ class Claims:
         """
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
-            ordered = sorted(held, key=lambda claim: claim.unit)  # nobody waits in a circle
+            # nobody waits in a circle
+            ordered = sorted(held, key=lambda claim: claim.unit)
             lost = []
             for claim in ordered:
-                changed = connection.change(_SET_EXPIRY, self._expiry(claim, at=expires))
+                changed = connection.change(
+                    _SET_EXPIRY, self._expiry(claim, at=expires)
+                )
                 if changed != 1:
                     lost.append(claim.unit)
             if lost:
@@ -212,7 +225,9 @@ class Claims:
         units = sorted({WHOLE, *wanted})
         among, named = one_of("unit", units)
         query = f"SELECT unit FROM claims WHERE {_MINE} AND unit IN {among}"
-        present = {row["unit"] for row in connection.execute(query, {**self._key, **named})}
+        present = {
+            row["unit"] for row in connection.execute(query, {**self._key, **named})
+        }
         missing = [Claim(unit, "", 0, 0.0) for unit in units if unit not in present]
         connection.insert_missing(claims, [self._values(claim) for claim in missing])
         lock = connection.for_update if WHOLE in wanted else connection.for_share
@@ -220,13 +235,17 @@ class Claims:
         found = [*connection.execute(whole, self._key)]
         rest = f"SELECT * FROM claims WHERE {_MINE} AND unit <> '{WHOLE}'"
         if every:
-            found += connection.execute(f"{rest} ORDER BY unit{connection.for_update}", self._key)
+            found += connection.execute(
+                f"{rest} ORDER BY unit{connection.for_update}", self._key
+            )
         else:
             rest = f"{rest} AND unit IN {among} ORDER BY unit{connection.for_update}"
             found += connection.execute(rest, {**self._key, **named})
         return {row["unit"]: row for row in found}
 
-    def _expire(self, connection: Connection, held: Sequence[Claim], *, at: float) -> None:
+    def _expire(
+        self, connection: Connection, held: Sequence[Claim], *, at: float
+    ) -> None:
         ordered = sorted(held, key=lambda claim: claim.unit)
         changes = [self._expiry(claim, at=at) for claim in ordered]
         connection.change_many(_SET_EXPIRY, changes)
@@ -239,7 +258,8 @@ class Claims:
         for row in rows:
             if row["expires_at"] > 0 and row["holder"] != self.holder:
                 connection.change(
-                    _REVOKE, {**self._key, "unit": row["unit"], "token": row["token"] + 1}
+                    _REVOKE,
+                    {**self._key, "unit": row["unit"], "token": row["token"] + 1},
                 )
 
     def _blocks(self, row: Row) -> bool:

@@ -30,7 +30,9 @@ class Connection(Protocol):
     for_share: str
     """Ends a query whose rows nobody else may change; others may share the lock."""
 
-    def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> Sequence[Row]:
+    def execute(
+        self, statement: str, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row]:
         """The rows that a statement finds."""
         ...
 

@@ -27,7 +27,12 @@ class Ledger:
     """An open ledger. `database` serves any thread; every method of the package takes one transaction."""
 
     def __init__(
-        self, database: Database, *, where: str, is_new: bool = True, secrets: Sequence[str] = ()
+        self,
+        database: Database,
+        *,
+        where: str,
+        is_new: bool = True,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.where = where
         self._database = database
@@ -43,7 +48,10 @@ class Ledger:
         durable=False: on SQLite the commit does not wait for the disk. It holds against a crash of processes, not of the machine,
         which is enough for what concerns live processes of this machine only.
         """
-        with self.errors(action), self._database.transaction(durable=durable) as connection:
+        with (
+            self.errors(action),
+            self._database.transaction(durable=durable) as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -89,9 +97,7 @@ _DAMAGED = (
 _SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
 _LOCKED = "another process keeps it; see which one (`fuser {where}`), let it go on or end it, and run again"
 _SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
-_NO_ROOM = (
-    "free some space there, if the disk is full, and run again; finished files are safe without it"
-)
+_NO_ROOM = "free some space there, if the disk is full, and run again; finished files are safe without it"
 
 
 def open_ledger(url: str | None, *, root: Path) -> Ledger:

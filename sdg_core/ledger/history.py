@@ -33,7 +33,9 @@ class RunRecord:
     message: str | None
 
 
-def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str) -> None:
+def record_start(
+    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str
+) -> None:
     """A run begins. The same run may begin again (a retried step): its record starts afresh."""
     row: dict[str, Any] = {
         "run_id": run_id,
@@ -41,7 +43,12 @@ def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, res
         "version": version,
         "resume": resume,
     }
-    row |= {"started_at": time.time(), "ended_at": None, "outcome": None, "message": None}
+    row |= {
+        "started_at": time.time(),
+        "ended_at": None,
+        "outcome": None,
+        "message": None,
+    }
     row |= dict.fromkeys(_COUNTS, 0)
     with ledger.transaction("write") as connection:
         connection.upsert(runs, [row])
@@ -57,7 +64,12 @@ def record_end(
     message: str | None,
 ) -> None:
     """A run ends, however it ends. `counts` has generated, replayed, failed, adopted and written."""
-    changed = {"ended_at": time.time(), "outcome": outcome, "message": message, **counts}
+    changed = {
+        "ended_at": time.time(),
+        "outcome": outcome,
+        "message": message,
+        **counts,
+    }
     assignments = ", ".join(f"{name} = :{name}" for name in changed)
     with ledger.transaction("write") as connection:
         connection.change(

@@ -62,13 +62,17 @@ class _Pending:
 class Journal:
     """The journal of one version of a dataset. Use as an async context manager; `append` belongs to its event loop."""
 
-    def __init__(self, ledger: Ledger, *, dataset: str, version: str, run_id: str = "") -> None:
+    def __init__(
+        self, ledger: Ledger, *, dataset: str, version: str, run_id: str = ""
+    ) -> None:
         self.run_id = run_id
         self._ledger = ledger
         self._dataset = dataset
         self._version = version
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_batches, name="sdg-journal", daemon=True)
+        self._thread = threading.Thread(
+            target=self._write_batches, name="sdg-journal", daemon=True
+        )
 
     async def __aenter__(self) -> "Journal":
         self._loop = asyncio.get_running_loop()
@@ -92,13 +96,20 @@ class Journal:
         return done
 
     def load(
-        self, *, start: int, stop: int, column_hashes: Mapping[str, str], version: str | None = None
+        self,
+        *,
+        start: int,
+        stop: int,
+        column_hashes: Mapping[str, str],
+        version: str | None = None,
     ) -> list[JournaledCell]:
         """The cells of records `[start, stop)` whose column still has the fingerprint they were made with.
 
         version: another one of the dataset, whose cells are looked up instead. A cell that cannot be understood counts as absent.
         """
-        return self.load_ranges([(start, stop)], column_hashes=column_hashes, version=version)[0]
+        return self.load_ranges(
+            [(start, stop)], column_hashes=column_hashes, version=version
+        )[0]
 
     def load_ranges(
         self,
@@ -115,7 +126,9 @@ class Journal:
         found = []
         with self._ledger.reading() as connection:
             for start, stop in ranges:
-                rows = connection.execute(query, {**place, "start": start, "stop": stop})
+                rows = connection.execute(
+                    query, {**place, "start": start, "stop": stop}
+                )
                 cells_of_range = []
                 for row in rows:
                     if column_hashes.get(row["column_name"]) == row["column_hash"]:
@@ -127,15 +140,18 @@ class Journal:
 
     def other_versions(self) -> frozenset[str]:
         """The other versions of the dataset that the journal has cells of."""
-        query = (
-            "SELECT DISTINCT version FROM cells WHERE dataset = :dataset AND version <> :version"
-        )
+        query = "SELECT DISTINCT version FROM cells WHERE dataset = :dataset AND version <> :version"
         with self._ledger.reading() as connection:
             rows = connection.execute(query, self._mine())
             return frozenset(row["version"] for row in rows)
 
     def discard_committed(
-        self, *, start: int, stop: int, columns: Collection[str], remaining: Collection[int] = ()
+        self,
+        *,
+        start: int,
+        stop: int,
+        columns: Collection[str],
+        remaining: Collection[int] = (),
     ) -> None:
         """The rows `[start, stop)` are in a durable file, but for those it lacks: their cells of these columns are removed.
 
@@ -153,7 +169,9 @@ class Journal:
             query = f"SELECT record, column_name FROM cells WHERE {where}"
             rows = connection.execute(query, values)
             keys = [(row["record"], row["column_name"]) for row in rows]
-            done = [(record, column) for record, column in keys if record not in remaining]
+            done = [
+                (record, column) for record, column in keys if record not in remaining
+            ]
             self._remove(connection, done, version=self._version)
 
     def discard_ranges(
@@ -164,7 +182,10 @@ class Journal:
             return
         among, names = one_of("column", sorted(columns))
         where = f"{_MINE} AND {_IN_RANGE} AND column_name IN {among}"
-        values = [{**self._mine(), "start": start, "stop": stop, **names} for start, stop in ranges]
+        values = [
+            {**self._mine(), "start": start, "stop": stop, **names}
+            for start, stop in ranges
+        ]
         with self._ledger.transaction("write") as connection:
             connection.change_many(f"DELETE FROM cells WHERE {where}", values)
 
@@ -191,10 +212,11 @@ class Journal:
         self, connection: Connection, done: Collection[tuple[int, str]], *, version: str
     ) -> None:
         place = {"dataset": self._dataset, "version": version}
-        query = (
-            f"DELETE FROM cells WHERE {_MINE} AND record = :record AND column_name = :column_name"
-        )
-        keys = [{**place, "record": record, "column_name": column} for record, column in done]
+        query = f"DELETE FROM cells WHERE {_MINE} AND record = :record AND column_name = :column_name"
+        keys = [
+            {**place, "record": record, "column_name": column}
+            for record, column in done
+        ]
         connection.change_many(query, keys)
 
     def _mine(self) -> dict[str, str]:
@@ -204,7 +226,8 @@ class Journal:
         """The writer thread: commit what has arrived, tell who waits, until the journal is closed."""
         last_commit = float("-inf")
         while (first := self._queue.get()) is not None:
-            time.sleep(max(0.0, last_commit + INTERVAL - time.monotonic()))  # let a group gather
+            # let a group gather
+            time.sleep(max(0.0, last_commit + INTERVAL - time.monotonic()))
             last_commit = time.monotonic()
             batch = [first]
             closing = False

@@ -25,7 +25,11 @@ class LeaseKeeper:
     """
 
     def __init__(
-        self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True
+        self,
+        claims: Claims,
+        *,
+        on_trouble: Callable[[LedgerError], None],
+        strict: bool = True,
     ) -> None:
         self._claims = claims
         self._on_trouble = on_trouble
@@ -34,7 +38,9 @@ class LeaseKeeper:
         self._done: list[Claim] = []
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="sdg-claims", daemon=True)
+        self._thread = threading.Thread(
+            target=self._renew, name="sdg-claims", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

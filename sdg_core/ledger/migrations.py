@@ -66,7 +66,8 @@ def migrate(database: Database, *, where: str) -> None:
             continue
         with database.transaction(durable=True) as connection:
             row = {"name": name, "applied_at": time.time()}
-            is_first = connection.insert_missing(tables.migrations, [row])  # of all processes
+            # of all processes
+            is_first = connection.insert_missing(tables.migrations, [row])
             if is_first:
                 change(connection)
 

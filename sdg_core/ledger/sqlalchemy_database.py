@@ -35,7 +35,8 @@ class LedgerUrl:
                 "the ledger's URL (SDG_LEDGER_URL) is not a SQLAlchemy URL",
                 remedy="give one, as in postgresql+psycopg2://user@host/database, or none for SQLite",
             ) from error
-        if "@" in (self._url.host or ""):  # the rest of a password, which would be shown as a host
+        # the rest of a password, which would be shown as a host
+        if "@" in (self._url.host or ""):
             raise LedgerError(
                 "the password in the ledger's URL (SDG_LEDGER_URL) holds an @",
                 remedy="write %40 in its place",
@@ -97,7 +98,9 @@ class SqlAlchemyDatabase:
     def reading(self) -> Iterator["SqlAlchemyConnection"]:
         """A connection for single reads, which take no lock."""
         with self._engine.connect() as connection:
-            yield SqlAlchemyConnection(connection.execution_options(isolation_level="AUTOCOMMIT"))
+            yield SqlAlchemyConnection(
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            )
 
     def fault(self, error: Exception) -> Exception | None:
         """The driver's error, or SQLAlchemy's own."""
@@ -239,9 +242,13 @@ def _table(table: Table) -> sa.Table:
 def _postgres_upsert(table: sa.Table) -> sa.Insert:
     statement = postgresql.insert(table)
     others = {
-        column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
+        column.name: statement.excluded[column.name]
+        for column in table.c
+        if not column.primary_key
     }
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_=others
+    )
 
 
 _TABLES = {table.name: _table(table) for table in ALL}

@@ -102,7 +102,9 @@ class SqliteConnection:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
+    def execute(
+        self, statement: str, values: Mapping[str, Any] | None = None
+    ) -> list[sqlite3.Row]:
         """The rows that a statement finds."""
         return self._connection.execute(statement, values or {}).fetchall()
 
@@ -131,7 +133,9 @@ class SqliteConnection:
         """Make a table, unless it is there."""
         parts = [_definition(column) for column in table.columns]
         parts.append(f"PRIMARY KEY ({', '.join(table.keys)})")
-        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(parts)})")
+        self._connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(parts)})"
+        )
         for column in table.columns:
             if column.index:
                 where = f"ix_{table.name}_{column.name} ON {table.name} ({column.name})"
@@ -143,9 +147,13 @@ class SqliteConnection:
 
     def add_column(self, table: Table, column: TableColumn) -> None:
         """Add a column that has a default."""
-        self._connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {_definition(column)}")
+        self._connection.execute(
+            f"ALTER TABLE {table.name} ADD COLUMN {_definition(column)}"
+        )
 
-    def _insert(self, conflict: str, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    def _insert(
+        self, conflict: str, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> int:
         if not rows:
             return 0
         names = tuple(rows[0])
@@ -172,7 +180,9 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, 
 
 
 def _definition(column: TableColumn) -> str:
-    kind = f"VARCHAR({column.length})" if column.kind == "string" else _TYPES[column.kind]
+    kind = (
+        f"VARCHAR({column.length})" if column.kind == "string" else _TYPES[column.kind]
+    )
     definition = f"{column.name} {kind}"
     if column.default is not None:
         definition += f" DEFAULT '{column.default}'"
@@ -228,11 +238,16 @@ def sqlite_file_to_read(path: Path) -> SqliteDatabase:
     def connect() -> sqlite3.Connection:
         connection = _open((uri,), {"uri": True})
         if "row_group" in SqliteConnection(connection).columns(claims.name):
-            named = [f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items()]
+            named = [
+                f"WHEN {number} THEN '{unit}'"
+                for number, unit in NUMBERED_UNITS.items()
+            ]
             cases = " ".join(named)
             unit = f"CASE row_group {cases} ELSE printf('%05d', row_group) END AS unit"
             connection.execute("PRAGMA temp_store=MEMORY")
-            connection.execute(f"CREATE TEMP VIEW claims AS SELECT *, {unit} FROM main.claims")
+            connection.execute(
+                f"CREATE TEMP VIEW claims AS SELECT *, {unit} FROM main.claims"
+            )
         return connection
 
     return SqliteDatabase(connect)

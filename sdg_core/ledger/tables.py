@@ -46,7 +46,9 @@ def _string(name: str, length: int, *, default: str | None = None) -> TableColum
     return TableColumn(name, "string", length, default=default)
 
 
-migrations = Table("migrations", (_key("name", 100), TableColumn("applied_at", "float")))
+migrations = Table(
+    "migrations", (_key("name", 100), TableColumn("applied_at", "float"))
+)
 
 cells = Table(
     "cells",

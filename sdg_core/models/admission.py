@@ -39,7 +39,9 @@ class Admission:
 
     def __init__(self, ceiling: int, *, tolerance: float = 0.2) -> None:
         if ceiling < 1:
-            raise ValueError(f"a ceiling of {ceiling} would admit nothing; it must be at least 1")
+            raise ValueError(
+                f"a ceiling of {ceiling} would admit nothing; it must be at least 1"
+            )
         self.ceiling = ceiling
         self._tolerance = tolerance
         self._limit = ceiling
@@ -95,11 +97,15 @@ class Admission:
                 self._limit += 1
                 self._full_successes = 0
 
-    def finish_limited(self, ticket: Ticket, now: float, retry_after: float | None) -> None:
+    def finish_limited(
+        self, ticket: Ticket, now: float, retry_after: float | None
+    ) -> None:
         """The server refused, asking for `retry_after` seconds (None: it named no time)."""
         self._open.remove(ticket)
         self._remember(ticket, refused=True)
-        if retry_after is not None and self._row_of_refusals(ticket) >= min(_IN_A_ROW, self._limit):
+        if retry_after is not None and self._row_of_refusals(ticket) >= min(
+            _IN_A_ROW, self._limit
+        ):
             self._paused_until = max(self._paused_until, now + retry_after)
         if ticket < self._first_after_cut:
             return
@@ -124,13 +130,17 @@ class Admission:
         if len(self._refused) > 4 * self._neighbourhood:
             horizon = self._next_ticket - 2 * self._neighbourhood
             self._refused = {
-                known: outcome for known, outcome in self._refused.items() if known >= horizon
+                known: outcome
+                for known, outcome in self._refused.items()
+                if known >= horizon
             }
 
     def _row_of_refusals(self, ticket: Ticket) -> int:
         """How many requests that started around this one, without one in between that succeeded or is open, were refused."""
         return (
-            1 + self._refused_neighbours(ticket, step=-1) + self._refused_neighbours(ticket, step=1)
+            1
+            + self._refused_neighbours(ticket, step=-1)
+            + self._refused_neighbours(ticket, step=1)
         )
 
     def _refused_neighbours(self, ticket: Ticket, *, step: int) -> int:
@@ -138,7 +148,11 @@ class Admission:
         for distance in range(1, self._neighbourhood):
             neighbour = Ticket(ticket + step * distance)
             beyond = not 0 <= neighbour < self._next_ticket
-            if beyond or neighbour in self._open or self._refused.get(neighbour) is False:
+            if (
+                beyond
+                or neighbour in self._open
+                or self._refused.get(neighbour) is False
+            ):
                 break
             count += neighbour in self._refused
             if count == _IN_A_ROW:

@@ -16,7 +16,13 @@ from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError, RateLimitedError, ReplyDeferredError
 from sdg_core.models.gate import Gate
 from sdg_core.models.parameter_support import ParameterSupport
-from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind, retry_reason
+from sdg_core.models.retry import (
+    FaultKind,
+    RetryDecision,
+    RetryPolicy,
+    error_kind,
+    retry_reason,
+)
 from sdg_core.models.spending import Spending
 from sdg_core.models.structured import schema_in_prompt
 from sdg_core.models.structured_support import StructuredOutputSupport
@@ -120,7 +126,9 @@ class ModelEndpoint:
         alone._fallback = None
         return alone
 
-    async def chat(self, request: ChatRequest, *, on_retry: OnRetry | None = None) -> ChatResponse:
+    async def chat(
+        self, request: ChatRequest, *, on_retry: OnRetry | None = None
+    ) -> ChatResponse:
         """Send until there is a reply. Raises RequestFailedError when the policy gives up.
 
         A request with a schema is sent as the model takes it: as `response_format`, or in words. Whether the reply satisfies
@@ -130,15 +138,21 @@ class ModelEndpoint:
         try:
             if request.response_schema is None:
                 return self._with_alias(
-                    await self._until_answered(self._send_chat, request, on_retry=on_retry)
+                    await self._until_answered(
+                        self._send_chat, request, on_retry=on_retry
+                    )
                 )
             return self._with_alias(await self._structured(request, on_retry))
         except RequestFailedError as error:
             model, endpoint = self._next(error)
             later = replace(
-                request, model=model.model, parameters=_parameters(model, request.parameters)
+                request,
+                model=model.model,
+                parameters=_parameters(model, request.parameters),
             )
-            return await self._from_fallback(error, lambda: endpoint.chat(later, on_retry=on_retry))
+            return await self._from_fallback(
+                error, lambda: endpoint.chat(later, on_retry=on_retry)
+            )
 
     async def embed(
         self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None
@@ -154,18 +168,24 @@ class ModelEndpoint:
         """As `chat`, for images."""
         try:
             return self._with_alias(
-                await self._until_answered(self._client.make_images, request, on_retry=on_retry)
+                await self._until_answered(
+                    self._client.make_images, request, on_retry=on_retry
+                )
             )
         except RequestFailedError as error:
             model, endpoint = self._next(error)
             later = replace(
-                request, model=model.model, parameters=_parameters(model, request.parameters)
+                request,
+                model=model.model,
+                parameters=_parameters(model, request.parameters),
             )
             return await self._from_fallback(
                 error, lambda: endpoint.make_images(later, on_retry=on_retry)
             )
 
-    async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatResponse:
+    async def _structured(
+        self, request: ChatRequest, on_retry: OnRetry | None
+    ) -> ChatResponse:
         """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
         formats = self._formats
         schema = request.response_schema
@@ -176,7 +196,10 @@ class ModelEndpoint:
             )
         try:
             reply = await self._until_answered(
-                self._send_chat, request, on_retry=on_retry, give_up=formats.shows_refusal
+                self._send_chat,
+                request,
+                on_retry=on_retry,
+                give_up=formats.shows_refusal,
             )
         except RequestFailedError as error:
             if not formats.may_blame(error):
@@ -224,17 +247,27 @@ class ModelEndpoint:
                 kind = error_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
                 decision = self._policy.decide(error, faults[kind], self._random())
-                if not decision.retry or (give_up is not None and give_up(error, faults[kind])):
+                if not decision.retry or (
+                    give_up is not None and give_up(error, faults[kind])
+                ):
                     attempts = sum(faults.values())
                     raise RequestFailedError(
-                        error, kind=kind, attempts=attempts, alias=self._alias, rejected=rejected
+                        error,
+                        kind=kind,
+                        attempts=attempts,
+                        alias=self._alias,
+                        rejected=rejected,
                     ) from error
                 self._spending.retried(self._alias or "", retry_reason(error))
                 if on_retry is not None:
                     on_retry(error, decision)
             else:
                 self.last_fault = None
-                return _with_earlier(reply, sum(faults.values()), rejected) if faults else reply
+                return (
+                    _with_earlier(reply, sum(faults.values()), rejected)
+                    if faults
+                    else reply
+                )
             await self._sleep(decision.delay)
 
     async def _send_chat(self, request: ChatRequest) -> ChatResponse:
@@ -318,7 +351,9 @@ def _parameters(model: ModelConfig, asked: InferenceParameters) -> InferencePara
 
 
 def _with_earlier(reply: _Reply, faults: int, rejected: Usage = Usage()) -> _Reply:  # noqa: B008 - frozen
-    return replace(reply, usage=reply.usage + Usage(requests=faults, retries=faults) + rejected)
+    return replace(
+        reply, usage=reply.usage + Usage(requests=faults, retries=faults) + rejected
+    )
 
 
 def _tokens(error: ModelError) -> Usage:

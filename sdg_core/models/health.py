@@ -65,27 +65,46 @@ async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:
     except TimeoutError:
         words = f"no reply within {longest:g} s; the server keeps asking to wait, or is too slow"
         return ModelHealth(
-            model.alias, model.model, None, "not asked", error=words, remedy="try again later"
+            model.alias,
+            model.model,
+            None,
+            "not asked",
+            error=words,
+            remedy="try again later",
         )
     except RequestFailedError as error:
         return ModelHealth(
-            model.alias, model.model, None, "not asked", error=error.message, remedy=error.remedy
+            model.alias,
+            model.model,
+            None,
+            "not asked",
+            error=error.message,
+            remedy=error.remedy,
         )
     seconds = time.monotonic() - started
     other = name if name != model.model else None
     return ModelHealth(
-        model.alias, model.model, seconds, structured, endpoint.formats.reason, answered_as=other
+        model.alias,
+        model.model,
+        seconds,
+        structured,
+        endpoint.formats.reason,
+        answered_as=other,
     )
 
 
-async def _ask(endpoint: ModelEndpoint, model: ModelConfig) -> tuple[Support, str | None]:
+async def _ask(
+    endpoint: ModelEndpoint, model: ModelConfig
+) -> tuple[Support, str | None]:
     """How structured output works, and the model that the server names."""
     parameters = model.inference_parameters
     if parameters.generation_type == "embedding":
         await endpoint.embed(EmbeddingRequest(model.model, (_QUESTION,), parameters))
         return "not asked", None
     if parameters.generation_type == "image":
-        await endpoint.make_images(ImageRequest(model.model, "A grey square", parameters))
+        await endpoint.make_images(
+            ImageRequest(model.model, "A grey square", parameters)
+        )
         return "not asked", None
     plain = InferenceParameters(
         timeout=parameters.timeout,

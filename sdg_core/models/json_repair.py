@@ -38,7 +38,9 @@ class NotRepairableError(ValueError):
     """The text is no JSON in any single reading."""
 
 
-def repair_json(text: str, start: int = 0, *, may_end_early: bool = True) -> tuple[Any, int]:
+def repair_json(
+    text: str, start: int = 0, *, may_end_early: bool = True
+) -> tuple[Any, int]:
     """The object or list that begins at `start`, and where it ends.
 
     may_end_early: whether brackets that are missing at the end are closed. Raises NotRepairableError.

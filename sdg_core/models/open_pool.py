@@ -70,13 +70,17 @@ async def open_models(
     set, or a server cannot be started.
     """
     providers = {provider.name: provider for _, provider in models.values()}
-    headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
+    headers = {
+        name: extra_headers(provider, env) for name, provider in providers.items()
+    }
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     async with AsyncExitStack() as cleanup:
         running: Running = {}
         if any(provider.serve is not None for provider in providers.values()):
             start = _how_to_start(settings)
-            started = start([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            started = start(
+                [*providers.values()], env=env, base=tools.base, on_notice=on_notice
+            )
             running = await cleanup.enter_async_context(started)
         placed = {}
         for alias, (model, provider) in models.items():
@@ -120,10 +124,13 @@ async def _open_pool(
     """The pool over providers that are where they say. running: the servers of those that are served."""
     providers = {provider.name: provider for _, provider in models.values()}
     spending = Spending(models)
-    shared = _shared_by_alias(models, keys, settings=settings, clock=clock, on_notice=on_notice)
+    shared = _shared_by_alias(
+        models, keys, settings=settings, clock=clock, on_notice=on_notice
+    )
     gates = {each.gate for each in shared.values()}
     servers = {
-        name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()
+        name: McpServer(item, env=env, base=tools.base)
+        for name, item in tools.providers.items()
     }
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
@@ -155,7 +162,9 @@ async def _open_pool(
                 spending=spending,
             )
         _link_fallbacks(models, endpoints)
-        toolboxes = {alias: Toolbox(config, servers) for alias, config in tools.configs.items()}
+        toolboxes = {
+            alias: Toolbox(config, servers) for alias, config in tools.configs.items()
+        }
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
@@ -193,7 +202,9 @@ def _shared_by_alias(
     wanted = _ceilings(models, accounts, settings)
     for account, ceiling in _within_open_files(wanted, on_notice).items():
         formats, parameters = _learnt(account, on_notice)
-        by_account[account] = _Shared(Gate(Admission(ceiling), clock=clock), formats, parameters)
+        by_account[account] = _Shared(
+            Gate(Admission(ceiling), clock=clock), formats, parameters
+        )
     return {alias: by_account[account] for alias, account in accounts.items()}
 
 
@@ -214,19 +225,25 @@ def _within_open_files(
         f"at most {counted(room, 'request')} at once instead of {wanted:,}: the limit of open files is low; "
         "raise it with `ulimit -n 65536`"
     )
-    fewer = {account: max(1, ceiling * room // wanted) for account, ceiling in remote.items()}
+    fewer = {
+        account: max(1, ceiling * room // wanted) for account, ceiling in remote.items()
+    }
     return {**ceilings, **fewer}
 
 
 def _names_to_check(models: Models) -> list[str]:
     """The providers that are asked whether they are there, in the order of the file."""
     checked = {
-        provider.name: None for model, provider in models.values() if not model.skip_health_check
+        provider.name: None
+        for model, provider in models.values()
+        if not model.skip_health_check
     }
     return [*checked]
 
 
-def _how_to_start(settings: RunSettings) -> "Callable[..., AbstractAsyncContextManager[Running]]":
+def _how_to_start(
+    settings: RunSettings,
+) -> "Callable[..., AbstractAsyncContextManager[Running]]":
     """What starts model servers: here, or on the nodes where a pipeline's stages run."""
     if settings.executor == "ray":
         from sdg_core.models.serving.nodes import servers_on_nodes
@@ -254,7 +271,9 @@ def _learnt(
 ) -> tuple[StructuredOutputSupport, ParameterSupport]:
     """What is going to be learnt of a model from its answers."""
     endpoint, _, model = account
-    what = f"structured output of model {model!r} at {endpoint} is requested in the prompt"
+    what = (
+        f"structured output of model {model!r} at {endpoint} is requested in the prompt"
+    )
     return (
         StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
         ParameterSupport(

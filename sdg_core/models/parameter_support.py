@@ -26,7 +26,9 @@ _MAX = re.compile(
     r"|at most (\d+) (?:completion |output )?tokens"
     r"|maximum (?:value |allowed )?\D{0,60}?(\d{3,})"
 )
-_ABOUT_OUTPUT_CONFIG = re.compile(r"output_config|output_format|output format", re.IGNORECASE)
+_ABOUT_OUTPUT_CONFIG = re.compile(
+    r"output_config|output_format|output format", re.IGNORECASE
+)
 _ABOUT_ONE_SCHEMA = re.compile(r"\bschema\b", re.IGNORECASE)
 _ABOUT_VERSION = re.compile(r"anthropic[-_]version", re.IGNORECASE)
 _NOT_TAKEN = re.compile(
@@ -56,7 +58,10 @@ class ParameterSupport:
         return replace(request, without=without) if without else request
 
     def _without_for(self, request: ChatRequest) -> frozenset[str]:
-        by_tool = bool(self._schemas_by_tool) and _schema_key(request) in self._schemas_by_tool
+        by_tool = (
+            bool(self._schemas_by_tool)
+            and _schema_key(request) in self._schemas_by_tool
+        )
         return self._without | {OUTPUT_CONFIG} if by_tool else self._without
 
     def _adapted(self, parameters: InferenceParameters) -> InferenceParameters:
@@ -94,8 +99,14 @@ class ParameterSupport:
             if sent.max_tokens is None or limit < sent.max_tokens:
                 self._largest = limit
                 self._limits_the_default |= sent.max_tokens is None
-                wanted = sent.max_tokens if sent.max_tokens is not None else "of the API's default"
-                self._notice(f"max_tokens {wanted} is more than the model takes; {limit} is sent")
+                wanted = (
+                    sent.max_tokens
+                    if sent.max_tokens is not None
+                    else "of the API's default"
+                )
+                self._notice(
+                    f"max_tokens {wanted} is more than the model takes; {limit} is sent"
+                )
                 return True
         set_names = [name for name in _SAMPLING if getattr(sent, name) is not None]
         refused = [name for name in set_names if re.search(rf"\b{name}\b", words)]

@@ -2,7 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -95,7 +102,9 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
         work = [client.check() for client in self._checked]
         tools = [box.tools() for box in self.toolboxes.values()]
         outcomes = await asyncio.gather(*work, *tools, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        failures = [
+            outcome for outcome in outcomes if isinstance(outcome, BaseException)
+        ]
         for failure in failures:
             if len(failures) == 1 or not isinstance(failure, ModelError):
                 raise failure
@@ -122,7 +131,13 @@ async def open_models_of(
         raise PlanError(fault)
     if not needed or not (plan.models or plan.tools.configs):
         yield ModelPool(
-            {}, models={}, capacity=0, checked=[], servers={}, toolboxes={}, spending=Spending({})
+            {},
+            models={},
+            capacity=0,
+            checked=[],
+            servers={},
+            toolboxes={},
+            spending=Spending({}),
         )
         return
     from sdg_core.models.open_pool import open_models

@@ -36,13 +36,17 @@ class RetryPolicy:
     max_delay: float = 30.0
     retry_after_cap: float = 120.0
 
-    def decide(self, error: ModelError, attempt: int, rng_value: float) -> RetryDecision:
+    def decide(
+        self, error: ModelError, attempt: int, rng_value: float
+    ) -> RetryDecision:
         """Judge the `attempt`-th fault of its kind (from 1) that one request has met; `rng_value` lies in `[0, 1)`."""
         kind = error_kind(error)
         match kind:
             case "rate_limited":
                 return RetryDecision(
-                    retry=True, delay=self._limited_delay(error, attempt, rng_value), kind=kind
+                    retry=True,
+                    delay=self._limited_delay(error, attempt, rng_value),
+                    kind=kind,
                 )
             case "transient":
                 retry = attempt <= self.num_retries
@@ -56,7 +60,9 @@ class RetryPolicy:
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
         return None if asked is None else min(max(asked, 0.0), self.retry_after_cap)
 
-    def _limited_delay(self, error: ModelError, attempt: int, rng_value: float) -> float:
+    def _limited_delay(
+        self, error: ModelError, attempt: int, rng_value: float
+    ) -> float:
         asked = self.pause(error)
         if asked is None:
             return rng_value * self._backoff(attempt)

@@ -14,7 +14,8 @@ def api_key(provider: ModelProvider, env: Mapping[str, str]) -> str | None:
     variable = provider.api_key
     if provider.provider_type == "simulated" or not variable:
         return None
-    if not variable.isidentifier():  # perhaps the key itself, so it is not repeated here
+    # perhaps the key itself, so it is not repeated here
+    if not variable.isidentifier():
         raise PermanentModelError(
             f"api_key of provider {provider.name!r} is not the name of an environment variable",
             remedy="put the key into a variable, such as export MY_KEY=..., and write api_key: MY_KEY",
@@ -38,12 +39,16 @@ def extra_headers(provider: ModelProvider, env: Mapping[str, str]) -> dict[str, 
     headers = {}
     for name, value in (provider.extra_headers or {}).items():
         if provider.provider_type != "simulated" and is_variable(value):
-            value = secret(env, value[1:], place=f"header {name} of provider {provider.name!r}")
+            value = secret(
+                env, value[1:], place=f"header {name} of provider {provider.name!r}"
+            )
         headers[name] = value
     return headers
 
 
-def secret(env: Mapping[str, str], variable: str, *, place: str, header: bool = True) -> str:
+def secret(
+    env: Mapping[str, str], variable: str, *, place: str, header: bool = True
+) -> str:
     """What a variable holds, for `place`. Raises PermanentModelError if it is not set, or not fit for a `header`."""
     value = env.get(variable, "").strip()
     if not value:

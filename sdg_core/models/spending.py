@@ -151,7 +151,9 @@ class Spending:
             self._look()
             raise
 
-    def settle(self, alias: str, hold: Hold | None, usage: Usage, *, answered: bool) -> None:
+    def settle(
+        self, alias: str, hold: Hold | None, usage: Usage, *, answered: bool
+    ) -> None:
         """A request has ended, with a reply or without: count what it used, and give back what was set aside.
 
         Raises RunAbortedError if a limit cannot be kept because the server does not say what a reply has used.
@@ -216,7 +218,11 @@ class Spending:
                 break
             self._waiting.popleft()
             first.admitted.set_result(self._take(hold))
-        if self._waiting and not self._under_way and self._open_cells <= len(self._waiting):
+        if (
+            self._waiting
+            and not self._under_way
+            and self._open_cells <= len(self._waiting)
+        ):
             self._stop()
 
     def _stop(self) -> None:
@@ -305,12 +311,16 @@ class Spending:
 
     def _cache_costs_more(self, alias: str) -> bool:
         prices = self._models[alias][0].prices
-        return prices is not None and (prices.cached_tokens or 0.0) > prices.prompt_tokens
+        return (
+            prices is not None and (prices.cached_tokens or 0.0) > prices.prompt_tokens
+        )
 
     def _longest_reply(self, alias: str, request: Request) -> int | None:
         """The most tokens that a reply may have, as far as the request says."""
         body = self._extra_body(alias, request)
-        given = [body[name] for name in _COMPLETION_LIMITS if isinstance(body.get(name), int)]
+        given = [
+            body[name] for name in _COMPLETION_LIMITS if isinstance(body.get(name), int)
+        ]
         if request.parameters.max_tokens is not None:
             given.append(request.parameters.max_tokens)
         return max(given, default=None)
@@ -334,7 +344,9 @@ class Spending:
 
     def _needs_tokens(self, alias: str) -> bool:
         prices = self._models[alias][0].prices
-        by_token = prices is not None and (prices.prompt_tokens > 0 or prices.completion_tokens > 0)
+        by_token = prices is not None and (
+            prices.prompt_tokens > 0 or prices.completion_tokens > 0
+        )
         return self._budget.max_tokens is not None or by_token
 
 

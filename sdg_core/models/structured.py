@@ -13,7 +13,13 @@ import orjson
 
 from sdg_core.errors import ModelError
 from sdg_core.models.json_repair import NotRepairableError, repair_json
-from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message, TextPart
+from sdg_core.models.types import (
+    ChatRequest,
+    ChatResponse,
+    JsonSchema,
+    Message,
+    TextPart,
+)
 from sdg_core.plan.types.schema_work import Violation, violations
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
@@ -21,9 +27,7 @@ _OPEN_FENCE = re.compile(
     r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE
 )
 _OPENING = "<response_schema>"
-_FENCED = (
-    "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
-)
+_FENCED = "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
 _START = re.compile(r"[{\[]")
 _BEGINS = re.compile(r"""\{\s*(?:["'“}]|[\w$-]+\s*:)|\[\s*["'“{]""")
 _MAX_STARTS = 200
@@ -50,7 +54,9 @@ class InvalidResponseError(ModelError):
     def __init__(
         self, message: str, *, errors: tuple[str, ...] = (), truncated: bool = False
     ) -> None:
-        remedy = "raise inference_parameters.max_tokens of the model" if truncated else None
+        remedy = (
+            "raise inference_parameters.max_tokens of the model" if truncated else None
+        )
         super().__init__(message, remedy=remedy)
         self.errors = errors
         self.truncated = truncated
@@ -112,11 +118,16 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Extracted:
         return lenient
     if finish_reason == "length":
         raise InvalidResponseError(
-            "the reply was cut off at max_tokens, in the middle of its JSON", truncated=True
+            "the reply was cut off at max_tokens, in the middle of its JSON",
+            truncated=True,
         )
     if _never_ends(stripped):
-        raise InvalidResponseError("the JSON of the reply is cut off: it begins, but never ends")
-    raise InvalidResponseError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
+        raise InvalidResponseError(
+            "the JSON of the reply is cut off: it begins, but never ends"
+        )
+    raise InvalidResponseError(
+        f"the reply holds no JSON; it begins with {stripped[:80]!r}"
+    )
 
 
 def validate(value: Any, schema: JsonSchema) -> Any:
@@ -135,9 +146,12 @@ def validate(value: Any, schema: JsonSchema) -> Any:
     if not found:
         return pruned
     lines = tuple(f"{_path(each.path)}: {each.message}" for each in found[:_MAX_ERRORS])
-    more = f"\n... and {len(found) - _MAX_ERRORS} more" if len(found) > _MAX_ERRORS else ""
+    more = (
+        f"\n... and {len(found) - _MAX_ERRORS} more" if len(found) > _MAX_ERRORS else ""
+    )
     raise InvalidResponseError(
-        "the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines
+        "the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more,
+        errors=lines,
     )
 
 
@@ -145,7 +159,9 @@ def _violations(value: Any, schema: JsonSchema) -> list[Violation]:
     try:
         return violations(value, schema)
     except ValueError as reason:
-        raise InvalidResponseError(f"the JSON of the reply cannot be checked: {reason}") from None
+        raise InvalidResponseError(
+            f"the JSON of the reply cannot be checked: {reason}"
+        ) from None
 
 
 def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
@@ -212,7 +228,8 @@ def _repaired(text: str, *, may_end_early: bool) -> tuple[int, Any]:
         try:
             value, end = repair_json(text, start.start(), may_end_early=may_end_early)
         except NotRepairableError:
-            if _BEGINS.match(text, start.start()) is not None:  # what it contains is not the reply
+            # what it contains is not the reply
+            if _BEGINS.match(text, start.start()) is not None:
                 break
             position = start.end()
         else:
@@ -247,7 +264,9 @@ def _inside(text: str) -> tuple[int, Any]:
             if _unclosed(text, start.start()):  # what it contains is not the reply
                 break
         else:
-            best = max(best, (position - start.start(), value), key=lambda found: found[0])
+            best = max(
+                best, (position - start.start(), value), key=lambda found: found[0]
+            )
     return best
 
 
@@ -308,7 +327,9 @@ def _closed(node: Any) -> tuple[Any, bool]:
     for key, value in node.items():
         if key in ("enum", "const", "default", "examples", "required"):
             made[key] = value
-        elif key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
+        elif key in ("properties", "$defs", "definitions") and isinstance(
+            value, Mapping
+        ):
             made[key] = {}
             for name, part in value.items():
                 made[key][name], part_is_strict = _closed(part)

@@ -16,7 +16,8 @@ from sdg_core.models.types import ChatResponse, JsonSchema
 
 _STATUS = frozenset({400, 404, 415, 422, 500, 501})
 _WORDS = re.compile(
-    r"response_?format|json_?schema|schema|structured|grammar|output_config", re.IGNORECASE
+    r"response_?format|json_?schema|schema|structured|grammar|output_config",
+    re.IGNORECASE,
 )
 _ABOUT_ONE = re.compile(r"invalid (json_?)?schema", re.IGNORECASE)
 
@@ -72,7 +73,9 @@ class StructuredOutputSupport:
             return True
         if self.holds is None:
             self.holds = False
-            self._notify("it ignores response_format: the reply was not JSON of the schema")
+            self._notify(
+                "it ignores response_format: the reply was not JSON of the schema"
+            )
         return _is_usable(reply, schema)
 
     def _notify(self, reason: str) -> None:

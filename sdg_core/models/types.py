@@ -44,7 +44,11 @@ class MediaPart:
     @property
     def address(self) -> str:
         """The url, or the data as a `data:` URL."""
-        return self.url if self.url is not None else f"data:{self.media_type};base64,{self.data}"
+        return (
+            self.url
+            if self.url is not None
+            else f"data:{self.media_type};base64,{self.data}"
+        )
 
 
 class ImagePart(MediaPart):

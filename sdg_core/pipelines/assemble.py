@@ -6,14 +6,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.config.load import ParsedConfig
+from sdg_core.config.parsed_config import ParsedConfig
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.processors import DropColumnsProcessor
-from sdg_core.pipelines.plan import PipelinePlan, StagePlan, columns_made, config_as_dataset
+from sdg_core.pipelines.plan import (
+    PipelinePlan,
+    StagePlan,
+    columns_made,
+    config_as_dataset,
+)
 from sdg_core.plan.compile import dropped_columns
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
+from sdg_core.plan.fingerprint import Fingerprint
 from sdg_core.plan.graph import build_graph
+from sdg_core.plan.hashed_fields import CONFIG_HASH_VERSION, digest, hashed_fields
 from sdg_core.plan.models import used_models, used_tools
 
 
@@ -39,8 +45,12 @@ def pipeline_plan(
     whole = _config_hash(config, stages_hash, dropped_beside=beside)
     fingerprint = Fingerprint(whole, whole, column_hashes, column_hashes)
     models = used_models(dataset)
-    simulated = any(provider.provider_type == "simulated" for _, provider in models.values())
-    graph = compiled[0].graph if compiled else build_graph(config_as_dataset(config, ()))
+    simulated = any(
+        provider.provider_type == "simulated" for _, provider in models.values()
+    )
+    graph = (
+        compiled[0].graph if compiled else build_graph(config_as_dataset(config, ()))
+    )
     shell = DatasetPlan(
         config=dataset,
         graph=graph,
@@ -55,7 +65,9 @@ def pipeline_plan(
         tools=used_tools(dataset, base=base),
     )
     types = {field.name: field.type for field in fields}
-    return PipelinePlan(config, tuple(stages), fingerprint, dropped, shell, types, parsed, base)
+    return PipelinePlan(
+        config, tuple(stages), fingerprint, dropped, shell, types, parsed, base
+    )
 
 
 def _config_hash(
@@ -65,7 +77,11 @@ def _config_hash(
 
     dropped_beside: columns that go with a dropped one, such as its reasoning.
     """
-    drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
+    drops = [
+        hashed_fields(p)
+        for p in config.processors
+        if isinstance(p, DropColumnsProcessor)
+    ]
     hashed: dict[str, Any] = {
         "config_hash_version": CONFIG_HASH_VERSION,
         "kind": "pipeline",

@@ -94,7 +94,9 @@ class Pipeline:
             "stages": stages,
             **self.settings,
         }
-        return WrittenPipeline(_plain(data), objects, (self._base or Path.cwd()).resolve())
+        return WrittenPipeline(
+            _plain(data), objects, (self._base or Path.cwd()).resolve()
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,9 @@ def check_sink(
         match plan.stage:
             case RenameStage(columns=new_names):
                 for old, new in new_names.items():
-                    yield from _check_lineage(config, new, ("stages", plan.place, "columns", old))
+                    yield from _check_lineage(
+                        config, new, ("stages", plan.place, "columns", old)
+                    )
             case ColumnsStage(columns=columns):
                 for number, column in enumerate(columns):
                     path = ("stages", plan.place, "columns", number, "name")

@@ -113,8 +113,12 @@ class SourceCheckpoints:
             rejected = []
             for path, stage, candidate, reason, values in found.rejected:
                 decoded = _decoded(values)
-                rejected.append(RejectedCandidate(path, stage, candidate, reason, decoded))
-            return Checkpoint(tasks, found.accounts, found.read, found.last, tuple(rejected))
+                rejected.append(
+                    RejectedCandidate(path, stage, candidate, reason, decoded)
+                )
+            return Checkpoint(
+                tasks, found.accounts, found.read, found.last, tuple(rejected)
+            )
         except (
             ValueError,
             KeyError,
@@ -134,7 +138,8 @@ class SourceCheckpoints:
         """
         accounts = [asdict(account) for account in found.accounts]
         rejected = [
-            [r.path, r.stage, r.candidate, r.reason, _encoded(r.values)] for r in found.rejected
+            [r.path, r.stage, r.candidate, r.reason, _encoded(r.values)]
+            for r in found.rejected
         ]
         head = {
             "schema_version": SCHEMA_VERSION,
@@ -143,13 +148,17 @@ class SourceCheckpoints:
             "accounts": accounts,
             "rejected": rejected,
         }
-        lines = [dump_exactly([task.path, _encoded(task.values)]) for task in found.tasks]
+        lines = [
+            dump_exactly([task.path, _encoded(task.values)]) for task in found.tasks
+        ]
         content = b"\n".join([dump_exactly(head), *lines])
         place = self._place(prefix)
         if batch == 0:
             with self._commit_guard():
                 self._remove_others(place)
-        with atomic_file(place / self._name(batch), commit_guard=self._commit_guard) as file:
+        with atomic_file(
+            place / self._name(batch), commit_guard=self._commit_guard
+        ) as file:
             file.write(len(content).to_bytes(_SIZE, "big"))
             file.write(pa.compress(content, "zstd", asbytes=True))
         failpoint("checkpoint.after_save")
@@ -181,14 +190,19 @@ def _encoded(value: Any) -> Any:
         case datetime() | date() | time():
             return {_TYPE: type(value).__name__, "value": value.isoformat()}
         case timedelta():
-            return {_TYPE: "timedelta", "value": [value.days, value.seconds, value.microseconds]}
+            return {
+                _TYPE: "timedelta",
+                "value": [value.days, value.seconds, value.microseconds],
+            }
         case Decimal():
             return {_TYPE: "Decimal", "value": str(value)}
         case bytes():
             return {_TYPE: "bytes", "value": value.hex()}
         case Mapping():
             if not all(isinstance(key, str) for key in value):
-                raise ValueError("it cannot be stored: a mapping has keys that are not text")
+                raise ValueError(
+                    "it cannot be stored: a mapping has keys that are not text"
+                )
             return {key: _encoded(part) for key, part in value.items()}
         case list() | tuple():
             return [_encoded(part) for part in value]

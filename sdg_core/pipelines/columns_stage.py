@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import ParsedConfig
+from sdg_core.config.parsed_config import ParsedConfig
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.pipelines.known_columns import KnownColumns
 from sdg_core.pipelines.user_stages import UserCode
@@ -15,13 +15,15 @@ from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.select import names_in_select
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
-from sdg_core.plan.fingerprint import hashed_fields
+from sdg_core.plan.hashed_fields import hashed_fields
 from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.templates.engine import TemplateSyntaxError
 from sdg_core.plan.usercode.functions import resolve_functions
 
-_WHOLE_COLUMN = "a function of a whole column has no row group to see here; use a `function` stage"
+_WHOLE_COLUMN = (
+    "a function of a whole column has no row group to see here; use a `function` stage"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def compile_columns(
         own=code.looking is None or code.looking.own,
     )
     config = resolved.config
-    made = frozenset(column.name for column in config.columns) | producers_of(config.columns).keys()
+    made = (
+        frozenset(column.name for column in config.columns)
+        | producers_of(config.columns).keys()
+    )
     from_tasks = [name for name in _references(config) if name not in made]
     reads = tuple(dict.fromkeys(from_tasks))
     tasks = known.names if known.names is not None else reads
@@ -63,7 +68,10 @@ def compile_columns(
         if is_whole_column(column):
             problems.append((("columns", number), _WHOLE_COLUMN))
     if problems:
-        of_tasks = [(path, text.replace("the seed data", "the tasks")) for path, text in problems]
+        of_tasks = [
+            (path, text.replace("the seed data", "the tasks"))
+            for path, text in problems
+        ]
         return CompiledColumns(None, made, reads, tuple(of_tasks))
     loaded = LoadedDataset(config, parsed, code.base, resolved.functions, clients)
     seed_schema = pa.schema([(name, pa.string()) for name in reads])

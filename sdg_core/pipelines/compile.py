@@ -42,7 +42,7 @@ from sdg_core.plan.checks.processors import (
     check_rules,
 )
 from sdg_core.plan.checks.seeds import check_sql
-from sdg_core.plan.fingerprint import digest, hashed_fields
+from sdg_core.plan.hashed_fields import digest, hashed_fields
 from sdg_core.plan.project import is_own
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
@@ -73,7 +73,11 @@ def load_pipeline(
     own = not untrusted and is_own(path, working_directory=Path.cwd())
     looking = Looking(own=own) if offline else None
     return compile_pipeline(
-        read, path.resolve().parent, functions=functions, clients=clients, looking=looking
+        read,
+        path.resolve().parent,
+        functions=functions,
+        clients=clients,
+        looking=looking,
     )
 
 
@@ -93,7 +97,9 @@ def compile_pipeline(
 class _Compiler:
     """Goes through the stages once."""
 
-    def __init__(self, read: ParsedPipeline, code: UserCode, clients: Mapping[str, Any]) -> None:
+    def __init__(
+        self, read: ParsedPipeline, code: UserCode, clients: Mapping[str, Any]
+    ) -> None:
         self._config = read.config
         self._parsed = read.parsed
         self._code = code
@@ -109,7 +115,9 @@ class _Compiler:
         absent = missing_executor(self._config.run)
         if absent is not None:
             self._problem(("run", "executor"), absent)
-        stages = [self._stage(place, stage) for place, stage in enumerate(self._config.stages)]
+        stages = [
+            self._stage(place, stage) for place, stage in enumerate(self._config.stages)
+        ]
         self._add_problems(check_sink(self._config, stages, self._known))
         self._add_problems(check_processors_of(self._config, stages, self._known))
         if self._problems:
@@ -174,7 +182,11 @@ class _Compiler:
 
     def _stage(self, place: int, stage: Stage) -> StagePlan:
         plan = StagePlan(place, stage)
-        own = {name: value for name, value in hashed_fields(stage).items() if name != "checkpoint"}
+        own = {
+            name: value
+            for name, value in hashed_fields(stage).items()
+            if name != "checkpoint"
+        }
         match stage:
             case SplitStage():
                 self._split(place, stage)
@@ -231,12 +243,16 @@ class _Compiler:
 
     def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
         """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
-        path = self._code.base / stage.tokenizer if stage.tokenizer is not None else None
+        path = (
+            self._code.base / stage.tokenizer if stage.tokenizer is not None else None
+        )
         try:
             tokenize, mark = open_tokenizer(path)
         except PlanError as error:
             key = "tokenizer" if path is not None else "unit"
-            self._problem(("stages", plan.place, key), f"{error.message}; {error.remedy}")
+            self._problem(
+                ("stages", plan.place, key), f"{error.message}; {error.remedy}"
+            )
             return plan, ""
         return replace(plan, tokenize=tokenize), mark
 
@@ -267,7 +283,9 @@ class _Compiler:
             kept |= {new}
         self._known = self._known.renamed(stage.columns)
 
-    def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
+    def _function(
+        self, plan: StagePlan, stage: FunctionStage
+    ) -> tuple[StagePlan, str | None]:
         try:
             return resolve_function(plan, stage, self._code)
         except UserFunctionError as error:

@@ -110,7 +110,9 @@ def rehearsed(pipeline: OpenPipeline) -> OpenPipeline:
     for plan in pipeline.plan.stages:
         columns = plan.columns
         if columns is not None:
-            columns = replace(columns, models=simulated_models(columns.models), clients={})
+            columns = replace(
+                columns, models=simulated_models(columns.models), clients={}
+            )
         stages.append(replace(plan, columns=columns))
     models = simulated_models(pipeline.plan.shell.models)
     shell = replace(pipeline.plan.shell, models=models, clients={})
@@ -127,14 +129,18 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
     pipeline.check_loaded()
     partitions = partitions_of(pipeline)
     plan = pipeline.as_dataset(partitions).plan
-    version = choose_version(pipeline.layout, plan, mode=pipeline.plan.config.run.resume)
+    version = choose_version(
+        pipeline.layout, plan, mode=pipeline.plan.config.run.resume
+    )
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), partitions)
     remaining = [(status, key) for status in statuses for key in status.to_make]
     chosen = [remaining[place] for place in spread(range(len(remaining)), sample)]
     with open_ledger_readonly(pipeline.as_dataset()) as ledger:
         cells = None
         if ledger is not None:
-            journal = Journal(ledger, dataset=pipeline.name, version=version.layout.name)
+            journal = Journal(
+                ledger, dataset=pipeline.name, version=version.layout.name
+            )
             cells = await asyncio.to_thread(PaidCells.of, pipeline, version, journal)
         rehearsal = rehearsed(pipeline)
         async with open_models_of(rehearsal.plan.shell, env=pipeline.env) as models:
@@ -180,7 +186,9 @@ async def _try_all(
         runner = StageRunner(
             pipeline.plan.stages, models, executor=executor, journal=None, budget=budget
         )
-        return [await _try(pipeline, status, key, runner, cells) for status, key in chosen]
+        return [
+            await _try(pipeline, status, key, runner, cells) for status, key in chosen
+        ]
 
 
 async def _try(
@@ -201,11 +209,22 @@ async def _try(
         at_most = RECORDS if before is None else None
         first = _FirstRecords(now, at_most=at_most)
         records = SourceRecords(first)
-    paid = await asyncio.to_thread(_paid_for, cells, status, key) if cells is not None else []
+    paid = (
+        await asyncio.to_thread(_paid_for, cells, status, key)
+        if cells is not None
+        else []
+    )
     run = SourceRun(pipeline.plan.stages, max_attempts=1, run_id="", before=before)
-    done = [(account.tasks_in, account.handed_on + account.made) for account in run.accounts]
+    done = [
+        (account.tasks_in, account.handed_on + account.made) for account in run.accounts
+    ]
     result = await run.run(
-        pipeline.sources[key], records, runner, version=version, paid=paid, keep=lambda tasks: None
+        pipeline.sources[key],
+        records,
+        runner,
+        version=version,
+        paid=paid,
+        keep=lambda tasks: None,
     )
     weight = 1.0
     if first is not None and result.was_read:
@@ -240,9 +259,14 @@ def _kept_of(
     return None
 
 
-def _paid_for(cells: PaidCells, status: PartitionStatus, key: str) -> list[JournaledCell]:
+def _paid_for(
+    cells: PaidCells, status: PartitionStatus, key: str
+) -> list[JournaledCell]:
     """The cells of a source that are there already, and cost nothing any more."""
-    found = [*cells.carried(status.index, [key])[key], *cells.journaled_of(key, counted=())]
+    found = [
+        *cells.carried(status.index, [key])[key],
+        *cells.journaled_of(key, counted=()),
+    ]
     return [replace(cell, usage={}) for cell in found]
 
 
@@ -270,9 +294,15 @@ def _reckoned(
     prices = pipeline.plan.config.model_configs
     least = totals(costs(expected.low, prices))
     most = totals(costs(expected.high, prices))
-    providers = {alias: provider for alias, (_, provider) in pipeline.plan.shell.models.items()}
-    cost_range = {currency: (least.get(currency, 0.0), high) for currency, high in most.items()}
-    is_simulated = [providers[alias].provider_type == "simulated" for alias in expected.usage]
+    providers = {
+        alias: provider for alias, (_, provider) in pipeline.plan.shell.models.items()
+    }
+    cost_range = {
+        currency: (least.get(currency, 0.0), high) for currency, high in most.items()
+    }
+    is_simulated = [
+        providers[alias].provider_type == "simulated" for alias in expected.usage
+    ]
     local = sum(one.seconds for one in tried) / max(1, len(tried)) * remaining
     replies = _seconds_of_replies(pipeline, expected.usage) / max(1, capacity)
     failures = [one.failure for one in tried if one.failure is not None]
@@ -326,8 +356,14 @@ def _with_longest(
     for alias, counts in expected.high.items():
         model, provider = pipeline.plan.shell.models[alias]
         longest = model.inference_parameters.max_tokens
-        if alias not in measured and provider.provider_type != "simulated" and longest is not None:
-            tokens = max(counts.get("completion_tokens", 0), counts.get("requests", 0) * longest)
+        if (
+            alias not in measured
+            and provider.provider_type != "simulated"
+            and longest is not None
+        ):
+            tokens = max(
+                counts.get("completion_tokens", 0), counts.get("requests", 0) * longest
+            )
             found[alias] = {**counts, "completion_tokens": tokens}
     return found
 
@@ -342,6 +378,7 @@ def _seconds_of_replies(pipeline: OpenPipeline, usage: UsageByModel) -> float:
             seconds += requests * provider.simulation.latency.mean
         else:
             seconds += (
-                requests * SECONDS_A_REPLY + counts.get("completion_tokens", 0) / TOKENS_A_SECOND
+                requests * SECONDS_A_REPLY
+                + counts.get("completion_tokens", 0) / TOKENS_A_SECOND
             )
     return seconds

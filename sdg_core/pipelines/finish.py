@@ -19,7 +19,12 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import Footer, SelectionCounts, damage_errors, read_parquet_metadata
+from sdg_core.store.row_groups import (
+    Footer,
+    SelectionCounts,
+    damage_errors,
+    read_parquet_metadata,
+)
 
 
 class GeneratedPipeline(GeneratedVersion):
@@ -76,7 +81,9 @@ class GeneratedPipeline(GeneratedVersion):
     def spending(self) -> DatasetSpending | None:
         """What files and journal say of all its versions."""
         try:
-            return spending_of_pipeline(self._pipeline, self._sources, footers_of(self.partitions))
+            return spending_of_pipeline(
+                self._pipeline, self._sources, footers_of(self.partitions)
+            )
         except LedgerError:
             return None
 
@@ -123,7 +130,9 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
 
 def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
     """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
-    wrong = [status for status in statuses if status.state in ("missing", "corrupt", "stale")]
+    wrong = [
+        status for status in statuses if status.state in ("missing", "corrupt", "stale")
+    ]
     remedy = "generate again; `sdg retry` tries given-up sources again"
     if not wrong and not allow_missing:
         wrong = [status for status in statuses if status.state in ("partial", "failed")]
@@ -133,14 +142,18 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
         states = [f"{status.partition.key} ({status.state})" for status in wrong[:10]]
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise IncompleteError(
-            f"{len(wrong)} of {partitions} not complete: {', '.join(states)}{more}", remedy=remedy
+            f"{len(wrong)} of {partitions} not complete: {', '.join(states)}{more}",
+            remedy=remedy,
         )
     footers = [status.footer for status in statuses if status.footer is not None]
     if not any(footer.num_rows for footer in footers):
         if not statuses:
-            raise IncompleteError("there are no sources yet", remedy="generate when there are some")
+            raise IncompleteError(
+                "there are no sources yet", remedy="generate when there are some"
+            )
         raise IncompleteError(
-            "no source has given a row", remedy="look at what was filtered: `sdg status FILE`"
+            "no source has given a row",
+            remedy="look at what was filtered: `sdg status FILE`",
         )
 
 
@@ -152,9 +165,15 @@ def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Sc
             path = layout.row_group(status.partition.index)
             with damage_errors(path):
                 schemas.append(
-                    read_parquet_metadata(path).schema.to_arrow_schema().remove_metadata()
+                    read_parquet_metadata(path)
+                    .schema.to_arrow_schema()
+                    .remove_metadata()
                 )
-    return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+    return (
+        pa.unify_schemas(schemas, promote_options="permissive")
+        if schemas
+        else pa.schema([])
+    )
 
 
 def _plan_for(

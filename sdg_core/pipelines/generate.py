@@ -4,7 +4,8 @@ Killed before the switch, nothing is left but the journal; killed after it, the 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sdg_core.config.run_settings import ResumeMode
@@ -14,6 +15,7 @@ from sdg_core.dataset.resume import choose_version, create_or_resume, notices
 from sdg_core.errors import RunAbortedError
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.summary import RunCounter
+from sdg_core.ledger.database import Ledger
 from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.events import PipelineSummary
@@ -64,7 +66,9 @@ async def agenerate_pipeline(
     mode = resume or pipeline.plan.config.run.resume
     given_up = _given_up(pipeline, sources) if retry else frozenset()
     plan = pipeline.as_dataset().plan
-    version = choose_version(pipeline.layout, plan, mode=mode, begun_by=begun_by or run_id)
+    version = choose_version(
+        pipeline.layout, plan, mode=mode, begun_by=begun_by or run_id
+    )
     layout = pipeline.layout.version(version.layout.name)
     tally = RunCounter(on_event)
     planned = partitions_of(pipeline)
@@ -73,44 +77,81 @@ async def agenerate_pipeline(
     wanted = frozenset(_chosen(planned, partitions, shard))
     needed = any(not status.is_settled for status in _of(before, wanted))
     async with open_models_of(
-        plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
+        plan,
+        env=pipeline.env,
+        needed=needed,
+        on_notice=lambda message: tally(Notice(message)),
     ) as models:
         if needed:
             await models.check()
         context = RunContext(
-            pipeline, version, layout, run_id, models, tally, retry=given_up, versions=versions
+            pipeline,
+            version,
+            layout,
+            run_id,
+            models,
+            tally,
+            retry=given_up,
+            versions=versions,
         )
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
-            per_partition = pipeline.plan.config.sources.sources_per_partition
-            sources_now = [*pipeline.sources.values()]
-            known = write_down(pipeline.layout, sources_now, per_partition=per_partition)
+            known = _write_down_sources(pipeline)
             context = _create_or_resume(context, known)
-            found = scan(pipeline, context.layout, known, retry=given_up, versions=versions)
-            models.spending.keep_to(pipeline_budget(pipeline, context.version, before, ledger))
-            with (
-                in_history(
-                    ledger,
-                    dataset=pipeline.name,
-                    version=context.layout.name,
-                    run_id=run_id,
-                    resume=mode,
-                    tally=tally,
-                ),
-                spending_counted(context.layout, models.spending),
-            ):
+            found = scan(
+                pipeline, context.layout, known, retry=given_up, versions=versions
+            )
+            models.spending.keep_to(
+                pipeline_budget(pipeline, context.version, before, ledger)
+            )
+            with _accounted(context, ledger, resume=mode):
                 results = await run_partitions(
-                    context, _of(found, wanted), ledger=ledger, on_partition=on_partition
+                    context,
+                    _of(found, wanted),
+                    ledger=ledger,
+                    on_partition=on_partition,
                 )
-    after = scan(pipeline, context.layout, known, versions=versions, known=results.footers)
+    after = scan(
+        pipeline, context.layout, known, versions=versions, known=results.footers
+    )
     counts = {**results.counts, "cost": models.spending.cost}
-    return summarize(pipeline, context.layout, after, wanted=wanted, run_id=run_id, counts=counts)
+    return summarize(
+        pipeline, context.layout, after, wanted=wanted, run_id=run_id, counts=counts
+    )
+
+
+def _write_down_sources(pipeline: OpenPipeline) -> list[Partition]:
+    """The partitions of all sources, those that are there now added to those of earlier runs."""
+    return write_down(
+        pipeline.layout,
+        [*pipeline.sources.values()],
+        per_partition=pipeline.plan.config.sources.sources_per_partition,
+    )
+
+
+@contextmanager
+def _accounted(
+    context: RunContext, ledger: Ledger, *, resume: ResumeMode
+) -> Iterator[None]:
+    """The block is in the ledger's history as a run, and what it spends is counted."""
+    history = in_history(
+        ledger,
+        dataset=context.pipeline.name,
+        version=context.layout.name,
+        run_id=context.run_id,
+        resume=resume,
+        tally=context.tally,
+    )
+    with history, spending_counted(context.layout, context.models.spending):
+        yield
 
 
 def _create_or_resume(context: RunContext, known: Sequence[Partition]) -> RunContext:
     """Make the chosen version ready to be written to. The context returned has it as it is on disk."""
     pipeline = context.pipeline
-    version = create_or_resume(pipeline.layout, context.version, pipeline.as_dataset(known).plan)
+    version = create_or_resume(
+        pipeline.layout, context.version, pipeline.as_dataset(known).plan
+    )
     layout = pipeline.layout.version(version.layout.name)
     note_checkpoints(pipeline, layout)
     remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
@@ -135,7 +176,9 @@ def _chosen(
     return shard.of(chosen) if shard is not None else chosen
 
 
-def _of(statuses: Sequence[PartitionStatus], wanted: frozenset[int]) -> list[PartitionStatus]:
+def _of(
+    statuses: Sequence[PartitionStatus], wanted: frozenset[int]
+) -> list[PartitionStatus]:
     return [status for status in statuses if status.index in wanted]
 
 

@@ -17,12 +17,22 @@ from sdg_core.config.yaml_document import Document
 from sdg_core.counts import counted
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.shown_tables import as_html
-from sdg_core.errors import ConfigError, CorruptFileError, PlanError, Problem, StoreError
+from sdg_core.errors import (
+    ConfigError,
+    CorruptFileError,
+    PlanError,
+    Problem,
+    StoreError,
+)
 from sdg_core.pipelines.build import Pipeline, WrittenPipeline
 from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
 from sdg_core.pipelines.plan import PipelinePlan
 from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
-from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network, why_empty
+from sdg_core.pipelines.readers.find import (
+    find_sources,
+    needs_code_or_network,
+    why_empty,
+)
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
@@ -85,7 +95,9 @@ class OpenPipeline:
 
     def as_dataset(self, partitions: Sequence[Partition] | None = None) -> Dataset:
         """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
-        count = len(partitions) if partitions is not None else count_partitions(self.layout)
+        count = (
+            len(partitions) if partitions is not None else count_partitions(self.layout)
+        )
         groups = tuple(RowGroup(index, index, 1) for index in range(max(count, 1)))
         shell = replace(self.plan.shell, row_groups=groups)
         loaded = LoadedDataset(shell.config, self.plan.parsed, self.plan.base)
@@ -124,7 +136,9 @@ def open_pipeline(
         written = path.written()
         objects = written.objects
         functions = {**(functions or {}), **objects}
-        plan = _compile_pipeline_object(path, written, env, functions=functions, clients=clients)
+        plan = _compile_pipeline_object(
+            path, written, env, functions=functions, clients=clients
+        )
     elif isinstance(path, Mapping | PipelineConfig):
         plan = _compile_mapping(path, env, functions=functions, clients=clients)
     elif isinstance(path, str | PathLike):
@@ -138,7 +152,9 @@ def open_pipeline(
         )
     else:
         kind = type(path).__name__
-        message = f"expected a path, a Pipeline, a mapping or a config object, got {kind}"
+        message = (
+            f"expected a path, a Pipeline, a mapping or a config object, got {kind}"
+        )
         raise ConfigError("pipeline", [Problem("(top level)", message)])
     check_variables_of(plan, env)
     chosen = choose_root(root, env=env, folder=plan.base)
@@ -183,7 +199,9 @@ def _compile_mapping(
         data = config.model_dump(mode="json", exclude_unset=True)
     else:
         data = dict(config)
-    read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
+    read = parse_pipeline(
+        Document(data, {}), source="config", default_name="pipeline", env=env
+    )
     return compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
 
 
@@ -279,7 +297,9 @@ def partitions_of(pipeline: OpenPipeline) -> list[Partition]:
     """Every partition, with those that new sources will get."""
     config = pipeline.plan.config.sources
     known = read_partitions(pipeline.layout)
-    return assigned(known, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
+    return assigned(
+        known, [*pipeline.sources.values()], per_partition=config.sources_per_partition
+    )
 
 
 def scan(
@@ -301,7 +321,9 @@ def scan(
     versions = versions or Versions(pipeline.sources)
     found = []
     for partition in partitions:
-        footer: PartitionFooter | CorruptFileError | None = (known or {}).get(partition.index)
+        footer: PartitionFooter | CorruptFileError | None = (known or {}).get(
+            partition.index
+        )
         if partition.index in present and footer is None:
             footer = _read(version.row_group(partition.index))
         stale = partition.index in older
@@ -343,7 +365,10 @@ def classify(
         return PartitionStatus(partition, state, to_make=here)
     if isinstance(found, CorruptFileError):
         return PartitionStatus(partition, "corrupt", to_make=here, reason=found.message)
-    if found.config_hash != pipeline.plan.fingerprint.config_hash or found.dataset != pipeline.name:
+    if (
+        found.config_hash != pipeline.plan.fingerprint.config_hash
+        or found.dataset != pipeline.name
+    ):
         reason = f"it was made by {found.dataset!r}, config {found.config_hash[:19]}"
         return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
     entries = {entry.key: entry for entry in found.sources}
@@ -361,7 +386,9 @@ def classify(
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    return PartitionStatus(partition, state, found, tuple(to_make), removed, changed=changed)
+    return PartitionStatus(
+        partition, state, found, tuple(to_make), removed, changed=changed
+    )
 
 
 def _is_changed(entry: SourceEntry | None, version: str | None) -> bool:
@@ -379,11 +406,17 @@ def _is_to_make(entry: SourceEntry | None, version: str | None, retry: bool) -> 
     return entry.state == "partial"
 
 
-def measured(pipeline: OpenPipeline) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:
+def measured(
+    pipeline: OpenPipeline,
+) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:
     """The version that this config's data lies in (None before the first run), and the state of its partitions."""
     partitions = partitions_of(pipeline)
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
-    name = version.layout.name if version is not None else pipeline.plan.fingerprint.version
+    name = (
+        version.layout.name
+        if version is not None
+        else pipeline.plan.fingerprint.version
+    )
     layout = pipeline.layout.version(name)
     return version, layout, scan(pipeline, layout, partitions)
 
@@ -396,7 +429,9 @@ def with_settings(pipeline: OpenPipeline, **changes: Any) -> OpenPipeline:
     return replace(pipeline, plan=replace(pipeline.plan, config=config, shell=shell))
 
 
-def check_partition_keys(partitions: Sequence[Partition], wanted: Sequence[str]) -> list[int]:
+def check_partition_keys(
+    partitions: Sequence[Partition], wanted: Sequence[str]
+) -> list[int]:
     """The numbers of partitions by key. Raises StoreError for one that does not exist."""
     known = {partition.key: partition.index for partition in partitions}
     unknown = [key for key in wanted if key not in known]

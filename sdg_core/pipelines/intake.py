@@ -71,7 +71,9 @@ class ReadySource:
 class Intake:
     """Claims partitions and opens sources of one run. cells: None where nothing is paid for. Belongs to its event loop."""
 
-    def __init__(self, context: RunContext, held: LeaseKeeper, cells: PaidCells | None) -> None:
+    def __init__(
+        self, context: RunContext, held: LeaseKeeper, cells: PaidCells | None
+    ) -> None:
         self._pipeline = context.pipeline
         self._layout = context.layout
         self._held = held
@@ -79,7 +81,9 @@ class Intake:
         self._retry = context.retry
         self._versions = context.versions
         self._notify = context.tally
-        self._reads_ahead = not any(plan.stage.checkpoint for plan in context.pipeline.plan.stages)
+        self._reads_ahead = not any(
+            plan.stage.checkpoint for plan in context.pipeline.plan.stages
+        )
         self._is_remote = storage_of(context.layout.row_groups).is_remote
         self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(
             self._take, size=BATCH_SIZE, tick=TICK
@@ -98,14 +102,22 @@ class Intake:
     async def open(self, wanted: SourceToOpen) -> ReadySource:
         """The source as it is now. Raises LedgerError."""
         ready = await self._openings.submit(wanted)
-        return ready if ready is not None else await asyncio.to_thread(self._open, wanted)
+        return (
+            ready if ready is not None else await asyncio.to_thread(self._open, wanted)
+        )
 
-    async def _take(self, statuses: list[PartitionStatus]) -> Sequence[InHand | Claim | Exception]:
-        others = await asyncio.to_thread(self._claim, [status.key for status in statuses])
+    async def _take(
+        self, statuses: list[PartitionStatus]
+    ) -> Sequence[InHand | Claim | Exception]:
+        others = await asyncio.to_thread(
+            self._claim, [status.key for status in statuses]
+        )
         mine = [status for status in statuses if others.get(status.key) is None]
         looks: list[InHand | Exception]
         if self._is_remote:
-            looking = [asyncio.to_thread(_outcome, self._look_again, status) for status in mine]
+            looking = [
+                asyncio.to_thread(_outcome, self._look_again, status) for status in mine
+            ]
             looks = await asyncio.gather(*looking)
         else:
             looks = await asyncio.to_thread(
@@ -131,7 +143,9 @@ class Intake:
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
             self._notify(
-                Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again")
+                Notice(
+                    f"{path} is corrupt ({status.reason}); moved to {where} and made again"
+                )
             )
         footer = unless_absent(read_footer, path)
         now = classify(
@@ -167,7 +181,9 @@ class Intake:
         """Open what is quickly opened; None for the rest."""
         return await asyncio.to_thread(self._open_all, wanted)
 
-    def _open_all(self, wanted: Sequence[SourceToOpen]) -> list[ReadySource | None | Exception]:
+    def _open_all(
+        self, wanted: Sequence[SourceToOpen]
+    ) -> list[ReadySource | None | Exception]:
         opened: list[ReadySource | None | Exception] = []
         for one in wanted:
             is_quick = self._pipeline.sources[one.key].is_quick()

@@ -16,7 +16,9 @@ class KnownColumns:
     names: frozenset[str] | None
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
 
-    def adding(self, names: frozenset[str], types: Mapping[str, pa.DataType]) -> "KnownColumns":
+    def adding(
+        self, names: frozenset[str], types: Mapping[str, pa.DataType]
+    ) -> "KnownColumns":
         """With columns that a stage makes, whatever they were before."""
         all_names = None
         if self.names is not None:
@@ -41,7 +43,9 @@ class KnownColumns:
         """The message for a column that no stage makes; None for one that may be there."""
         if self.names is None or name in self.names:
             return None
-        return f"no stage before makes a column {name!r}{did_you_mean(name, self.names)}"
+        return (
+            f"no stage before makes a column {name!r}{did_you_mean(name, self.names)}"
+        )
 
     def is_text(self, column: str) -> bool:
         """Whether it may hold text, as far as that is known."""
@@ -77,7 +81,9 @@ class KnownColumns:
             if kind is None:
                 return None
             if not pa.types.is_struct(kind):
-                raise ValueError(f"{place} is {kind}, not a mapping, so there is no {column}")
+                raise ValueError(
+                    f"{place} is {kind}, not a mapping, so there is no {column}"
+                )
             parts = {part.name: part.type for part in kind}
             if name not in parts:
                 raise ValueError(f"{place} has no {name!r}{did_you_mean(name, parts)}")

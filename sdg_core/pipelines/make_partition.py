@@ -61,7 +61,9 @@ class PartitionMaker:
     async def _make_source(self, making: "_SourcesOfPartition", key: str) -> None:
         plan = self._context.pipeline.plan
         rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._context.pipeline, key))
-        rejected: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, plan, key))
+        rejected: RowBuffer[RejectedCandidate] = RowBuffer(
+            partial(rejected_rows, plan, key)
+        )
         async with self._room:
             result = await self._run_source(
                 making.wanted(key), rows, rejected, commit_guard=making.commit_guard
@@ -98,10 +100,14 @@ class PartitionMaker:
         self._stop_if_too_much_failed()
         return result
 
-    def _checkpoints(self, key: str, version: str, commit_guard: CommitGuard) -> SourceCheckpoints:
+    def _checkpoints(
+        self, key: str, version: str, commit_guard: CommitGuard
+    ) -> SourceCheckpoints:
         """Where a source's checkpoints are: those of a forced version are its own."""
         chosen = self._context.version
-        forced = chosen.forced or (chosen.metadata is not None and chosen.metadata.forced)
+        forced = chosen.forced or (
+            chosen.metadata is not None and chosen.metadata.forced
+        )
         layout = self._context.layout if forced else self._context.pipeline.layout
         return SourceCheckpoints(
             layout.checkpoints, key=key, version=version, commit_guard=commit_guard
@@ -134,7 +140,9 @@ class _SourcesOfPartition:
 
     def wanted(self, key: str) -> SourceToOpen:
         """What to open for a source."""
-        return SourceToOpen(key, self._entries.get(key), self._in_hand.carried.get(key, ()))
+        return SourceToOpen(
+            key, self._entries.get(key), self._in_hand.carried.get(key, ())
+        )
 
     def commit_guard(self) -> AbstractContextManager[None]:
         """Keeps a run that has lost the partition from changing anything of it."""
@@ -156,10 +164,16 @@ class _SourcesOfPartition:
 
     def write_rejected(self) -> None:
         """List rejected candidates, before the partition's file is switched: the file never knows of more than the list."""
-        extended = frozenset(key for key, result in self.results.items() if result.extends)
+        extended = frozenset(
+            key for key, result in self.results.items() if result.extends
+        )
         sources = self._context.pipeline.sources
         here = [key for key, _ in self._status.partition.sources if key in sources]
         path = self._context.layout.rejected_candidates(self._status.index)
         write_rejected(
-            path, self._rejected, sources=here, extended=extended, commit_guard=self.commit_guard
+            path,
+            self._rejected,
+            sources=here,
+            extended=extended,
+            commit_guard=self.commit_guard,
         )

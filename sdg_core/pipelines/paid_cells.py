@@ -45,7 +45,8 @@ class PaidCells:
         """Look up which versions the journal has cells of. Raises LedgerError."""
         layout = pipeline.layout.version(version.layout.name)
         earlier = [
-            pipeline.layout.version(other.name) for other in carry_sources(pipeline.layout, version)
+            pipeline.layout.version(other.name)
+            for other in carry_sources(pipeline.layout, version)
         ]
         return PaidCells(
             layout,
@@ -55,10 +56,14 @@ class PaidCells:
             pipeline.plan.fingerprint.column_hashes,
         )
 
-    def carried(self, index: int, sources: Iterable[str]) -> dict[str, list[JournaledCell]]:
+    def carried(
+        self, index: int, sources: Iterable[str]
+    ) -> dict[str, list[JournaledCell]]:
         """What this version and earlier ones have for these sources of a partition. Raises LedgerError, StoreError."""
         wanted = frozenset(sources)
-        found: dict[str, dict[tuple[int, str], JournaledCell]] = {key: {} for key in wanted}
+        found: dict[str, dict[tuple[int, str], JournaledCell]] = {
+            key: {} for key in wanted
+        }
         here = read_cells(self.layout, index)
         for key in wanted & here.keys():
             self._add(found[key], here[key])
@@ -70,7 +75,10 @@ class PaidCells:
                 for key in wanted:
                     start, stop = source_range(key)
                     cells = self.journal.load(
-                        start=start, stop=stop, column_hashes=self.hashes, version=version.name
+                        start=start,
+                        stop=stop,
+                        column_hashes=self.hashes,
+                        version=version.name,
                     )
                     self._add(found[key], cells, version=version.name)
         return {key: [*cells.values()] for key, cells in found.items()}
@@ -101,7 +109,8 @@ class PaidCells:
         for cell in cells:
             if self.hashes.get(cell.column) == cell.column_hash:
                 found.setdefault(
-                    (cell.record, cell.column), replace(cell, usage={}, run_id="", version=version)
+                    (cell.record, cell.column),
+                    replace(cell, usage={}, run_id="", version=version),
                 )
 
     def file(
@@ -142,7 +151,14 @@ def cells_file(layout: SourcesLayout, index: int, cells: CellsBySource) -> NewFi
     lines = []
     for key, found in cells.items():
         for cell in found:
-            line = [key, cell.record, cell.column, cell.column_hash, cell.value, cell.inputs]
+            line = [
+                key,
+                cell.record,
+                cell.column,
+                cell.column_hash,
+                cell.value,
+                cell.inputs,
+            ]
             lines.append(dump_exactly(line))
     content = b"\n".join(lines)
 

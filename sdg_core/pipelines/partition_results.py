@@ -39,12 +39,15 @@ class PartitionResults:
 
     def adopt(self, status: PartitionStatus) -> None:
         """Count a partition that is complete already."""
-        if status.footer is None:  # a partition whose sources were all gone before it was ever made
+        # a partition whose sources were all gone before it was ever made
+        if status.footer is None:
             return
         self.adopted += len(status.footer.sources)
         self._context.tally.count(adopted=1)
         path = self._context.layout.row_group(status.index)
-        self._on_partition(PartitionFinished(status.key, status.footer, path, adopted=True))
+        self._on_partition(
+            PartitionFinished(status.key, status.footer, path, adopted=True)
+        )
 
     def published(self, partition: MadePartition, footer: PartitionFooter) -> None:
         """Count what was made of a partition that is durable now."""
@@ -63,9 +66,18 @@ class PartitionResults:
         tally = self._context.tally
         tally.count(generated=rows, replayed=replayed, failed=failed, written=1)
         for key in status.removed:
-            tally(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
+            tally(
+                Notice(
+                    f"source {key} is gone; its rows have left partition {status.key}"
+                )
+            )
         path = self._context.layout.row_group(status.index)
         finished = PartitionFinished(
-            status.key, footer, path, adopted=False, made=status.to_make, replayed=replayed
+            status.key,
+            footer,
+            path,
+            adopted=False,
+            made=status.to_make,
+            replayed=replayed,
         )
         self._on_partition(finished)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sdg_core.config.columns import Column
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import ParsedConfig
+from sdg_core.config.parsed_config import ParsedConfig
 from sdg_core.config.pipeline import (
     ColumnsStage,
     ExplodeStage,
@@ -92,7 +92,10 @@ class PipelinePlan:
 
 
 def config_as_dataset(
-    config: PipelineConfig, columns: tuple[Column, ...], *, select: SelectConfig | None = None
+    config: PipelineConfig,
+    columns: tuple[Column, ...],
+    *,
+    select: SelectConfig | None = None,
 ) -> DatasetConfig:
     """A dataset of these columns that has the pipeline's name, models, tools and settings."""
     return DatasetConfig.model_construct(
@@ -110,7 +113,9 @@ def config_as_dataset(
     )
 
 
-def columns_made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
+def columns_made(
+    stages: Sequence[StagePlan],
+) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
     """The columns that stages add, and the types of those that no later stage may put another value in the place of."""
     columns: list[Column] = []
     types: dict[str, pa.DataType] = {}

@@ -53,9 +53,13 @@ class PipelinePreview:
                 lines.append((name, shown_value(value, longest=longest)))
                 lines += shown_messages(prompts.get(name, ()), longest=longest)
             not_written = {
-                name: messages for name, messages in prompts.items() if name not in record
+                name: messages
+                for name, messages in prompts.items()
+                if name not in record
             }
-            found.append([*lines, *_shown_prompts(not_written, "(not written)", longest=longest)])
+            found.append(
+                [*lines, *_shown_prompts(not_written, "(not written)", longest=longest)]
+            )
         return found
 
     def shown_failures(
@@ -63,9 +67,15 @@ class PipelinePreview:
     ) -> list[tuple[str, list[tuple[str, str]]]]:
         """What failed, in words, and the prompts that led to it."""
         found = []
-        for (locator, failure), prompts in zip(self.failures, self.failure_prompts, strict=True):
-            where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-            lines = _shown_prompts(prompts, "(prompt of a task that failed)", longest=longest)
+        for (locator, failure), prompts in zip(
+            self.failures, self.failure_prompts, strict=True
+        ):
+            where = (
+                f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
+            )
+            lines = _shown_prompts(
+                prompts, "(prompt of a task that failed)", longest=longest
+            )
             found.append((f"{where}: {failure.message}", [*lines]))
         return found
 
@@ -128,7 +138,10 @@ async def preview_pipeline(
             if len(found) >= rows:
                 break
             run = SourceRun(
-                pipeline.plan.stages, max_attempts=1, run_id="", at_most=rows - len(found)
+                pipeline.plan.stages,
+                max_attempts=1,
+                run_id="",
+                at_most=rows - len(found),
             )
             made: list[Task] = []
             now, version = await asyncio.to_thread(opened, source)

@@ -55,7 +55,9 @@ def prunable_of(pipeline: OpenPipeline, *, keep: int = 0) -> Prunable:
     return Prunable(versions, tuple(checkpoints), size)
 
 
-def prune_pipeline(pipeline: OpenPipeline, found: Prunable, *, keep: int = 0) -> Prunable:
+def prune_pipeline(
+    pipeline: OpenPipeline, found: Prunable, *, keep: int = 0
+) -> Prunable:
     """Remove it; returns what was removed. Raises ClaimedError, before anything is removed, if a live run holds a version;
     StoreError or LedgerError."""
     removed: list[StorePath] = []
@@ -85,7 +87,9 @@ def _unused(pipeline: OpenPipeline, *, going: set[str]) -> list[StorePath]:
         if name not in going:
             used |= _noted(layout, name)
     with store_errors("list", layout.checkpoints):
-        found = [layout.checkpoints / name for name in directory_names(layout.checkpoints)]
+        found = [
+            layout.checkpoints / name for name in directory_names(layout.checkpoints)
+        ]
         kept = [place for place in found if place.name in used]
         unused = [place for place in found if place.name not in used]
         if pipeline.is_current:
@@ -98,7 +102,9 @@ def _unused(pipeline: OpenPipeline, *, going: set[str]) -> list[StorePath]:
 
 def _own_prefixes(pipeline: OpenPipeline) -> set[str]:
     return {
-        prefix_directory(stage.prefix) for stage in pipeline.plan.stages if stage.stage.checkpoint
+        prefix_directory(stage.prefix)
+        for stage in pipeline.plan.stages
+        if stage.stage.checkpoint
     }
 
 

@@ -7,7 +7,13 @@ import pyarrow as pa
 
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.source_run import row_values
-from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout, joined, to_table
+from sdg_core.pipelines.store import (
+    PartitionFooter,
+    SourceEntry,
+    SourcesLayout,
+    joined,
+    to_table,
+)
 from sdg_core.pipelines.tasks import SourceResult, Task
 from sdg_core.plan.compile import columns_dropped_by
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -82,7 +88,9 @@ def rows_of(pipeline: OpenPipeline, key: str, tasks: Sequence[Task]) -> pa.Table
     return to_table(rows, sink_columns(pipeline, rows), plan.types)
 
 
-def sink_columns(pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def sink_columns(
+    pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """The columns that are written, in order: those of `sink.columns`, or all that tasks have, but for dropped ones."""
     plan = pipeline.plan
     lineage = ["_source", "_task"] if plan.config.sink.lineage else []
@@ -92,7 +100,9 @@ def sink_columns(pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]) -> l
         seen: dict[str, None] = {}
         for row in rows:
             seen.update(dict.fromkeys(row))
-        names = [name for name in seen if name not in plan.dropped and name not in lineage]
+        names = [
+            name for name in seen if name not in plan.dropped and name not in lineage
+        ]
     dropped = columns_dropped_by(plan.config.processors, names)
     kept = [name for name in names if name not in dropped]
     return [*kept, *lineage]

@@ -97,7 +97,9 @@ class Publisher:
         """Wait until everything that was finished is published, or has failed."""
         await self._groups.drain()
 
-    async def _publish(self, partitions: list[MadePartition]) -> Sequence[None | Exception]:
+    async def _publish(
+        self, partitions: list[MadePartition]
+    ) -> Sequence[None | Exception]:
         outcomes = await asyncio.to_thread(self._publish_all, partitions)
         found: list[None | Exception] = []
         for partition, outcome in zip(partitions, outcomes, strict=True):
@@ -130,7 +132,9 @@ class Publisher:
                 outcomes[one.key] = self._switch_alone(one, error)
         return [outcomes[partition.in_hand.status.key] for partition in partitions]
 
-    def _switch_alone(self, one: _Built, error: SdgError) -> PartitionFooter | Exception:
+    def _switch_alone(
+        self, one: _Built, error: SdgError
+    ) -> PartitionFooter | Exception:
         """One of a group that could not be published as a whole, for this reason."""
         if isinstance(error, ClaimLostError) and self._held.holds(one.key):
             try:
@@ -153,7 +157,9 @@ class Publisher:
         )
         cells = None
         if self._cells is not None:
-            cells = self._cells.file(status.index, partition.results, partition.in_hand.carried)
+            cells = self._cells.file(
+                status.index, partition.results, partition.in_hand.carried
+            )
         file = partition_file(self._layout.row_group(status.index), table, footer)
         return _Built(partition, footer, file, cells)
 
@@ -164,7 +170,9 @@ class Publisher:
         files = [one.cells for one in built if one.cells is not None]
         files += [one.file for one in built]
         units = [one.key for one in built]
-        write_together(files, commit_guard=lambda: self._held.commit_guard(*units, release=True))
+        write_together(
+            files, commit_guard=lambda: self._held.commit_guard(*units, release=True)
+        )
         if self._cells is not None:
             self._cells.forget([one.partition.results for one in built])
 

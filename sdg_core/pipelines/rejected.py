@@ -105,7 +105,9 @@ def write_rejected(
     Raises CorruptFileError, StoreError, and what the guard raises.
     """
     with store_errors("read", path):
-        before = read_rows(path).replace_schema_metadata(None) if path.is_file() else None
+        before = (
+            read_rows(path).replace_schema_metadata(None) if path.is_file() else None
+        )
     if before is None and not any(table.num_rows for table in tables.values()):
         return
     again: set[Key] = set()
@@ -160,4 +162,6 @@ def selection_of(entries: Sequence[SourceEntry]) -> SelectionCounts | None:
             rejected += account.rejected
     if not (dropped or fallback or rejected):
         return None
-    return SelectionCounts(dropped=dropped, fallback=fallback, rejected=rejected, usage=usage)
+    return SelectionCounts(
+        dropped=dropped, fallback=fallback, rejected=rejected, usage=usage
+    )

@@ -23,7 +23,10 @@ class RowBuffer(Generic[Item]):
     once; it has no name and goes with the process."""
 
     def __init__(
-        self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES
+        self,
+        to_table: Callable[[Sequence[Item]], pa.Table],
+        *,
+        spill_bytes: int = SPILL_BYTES,
     ) -> None:
         self._to_table = to_table
         self._limit = spill_bytes
@@ -45,9 +48,7 @@ class RowBuffer(Generic[Item]):
                 f"cannot be written: {error.message}; {error.remedy}", kind="output"
             ) from error
         except pa.ArrowException as error:
-            message = (
-                f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
-            )
+            message = f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
             raise SourceError(message, kind="output") from error
         self._tables.append(table)
         self._held += table.nbytes
@@ -71,7 +72,10 @@ def _on_disk(table: pa.Table) -> pa.Table:
     descriptor, path = tempfile.mkstemp(prefix="sdg-rows-", suffix=".arrow")
     os.close(descriptor)
     try:
-        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        with (
+            pa.OSFile(path, "wb") as file,
+            pa.ipc.new_file(file, table.schema) as writer,
+        ):
             writer.write_table(table)
         return pa.ipc.open_file(pa.memory_map(path)).read_all()
     finally:

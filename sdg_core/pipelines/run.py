@@ -70,13 +70,20 @@ async def run_partitions(
                     asyncio.TaskGroup() as tasks,
                 ):
                     runner = StageRunner(
-                        stages, context.models, executor=executor, journal=journal, budget=budget
+                        stages,
+                        context.models,
+                        executor=executor,
+                        journal=journal,
+                        budget=budget,
                     )
                     maker = PartitionMaker(context, intake, runner, held, budget)
                     queue = _PartitionQueue(
                         context, held, intake, maker, publisher, results, budget
                     )
-                    watching = [*_watches(context, budget, lost), progress.tell_now_and_then()]
+                    watching = [
+                        *_watches(context, budget, lost),
+                        progress.tell_now_and_then(),
+                    ]
                     watches = [tasks.create_task(watch) for watch in watching]
                     await queue.settle(work)
                     for watch in watches:
@@ -208,7 +215,9 @@ class _PartitionQueue:
 
 
 @asynccontextmanager
-async def _open_journal(context: RunContext, ledger: Ledger) -> AsyncIterator[Journal | None]:
+async def _open_journal(
+    context: RunContext, ledger: Ledger
+) -> AsyncIterator[Journal | None]:
     """The journal of replies; None for a pipeline that asks no model."""
     if not context.pipeline.plan.shell.models:
         yield None
@@ -229,7 +238,9 @@ def _watches(
     watches = [_until(lost), watch_for_long_calls(context.tally)]
     if context.pipeline.plan.shell.models:
         watches.append(
-            watch_for_stall(budget, context.models, clock=time.monotonic, sleep=asyncio.sleep)
+            watch_for_stall(
+                budget, context.models, clock=time.monotonic, sleep=asyncio.sleep
+            )
         )
     return watches
 

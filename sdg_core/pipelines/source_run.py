@@ -90,7 +90,8 @@ class SourceRun:
         if not self._targets or self._before is None:
             return self._new_accounts()
         accounts = [
-            replace(account, filtered=dict(account.filtered)) for account in self._before.stages
+            replace(account, filtered=dict(account.filtered))
+            for account in self._before.stages
         ]
         for failure in self._targets.values():
             account = accounts[failure.stage + 1]
@@ -107,7 +108,9 @@ class SourceRun:
         version: str,
         paid: Sequence[JournaledCell],
         keep: Callable[[Sequence[Task]], None],
-        keep_rejected: Callable[[Sequence[RejectedCandidate]], None] = lambda rejected: None,
+        keep_rejected: Callable[
+            [Sequence[RejectedCandidate]], None
+        ] = lambda rejected: None,
     ) -> SourceResult:
         """The outcome. opened: its records, or why it cannot be read. keep, keep_rejected: are given finished tasks and rejected
         candidates, a batch at a time, which count only if the result says that the source was read to its end."""
@@ -170,10 +173,16 @@ class SourceRun:
                 taken, last = await asyncio.to_thread(records.take, start, count)
             batch = _Batch(number, start, len(taken), last, self._new_accounts())
             tasks = [
-                Task((start + at,), _values(record, source)) for at, record in enumerate(taken)
+                Task((start + at,), _values(record, source))
+                for at, record in enumerate(taken)
             ]
-            outcomes = [_as_read(record, task) for task, record in zip(tasks, taken, strict=True)]
-            tasks = self._settle(READ_STAGE, self._marked(READ_STAGE, tasks), outcomes, batch)
+            outcomes = [
+                _as_read(record, task)
+                for task, record in zip(tasks, taken, strict=True)
+            ]
+            tasks = self._settle(
+                READ_STAGE, self._marked(READ_STAGE, tasks), outcomes, batch
+            )
         for plan in self._stages[stage + 1 :]:
             tasks = self._marked(plan.place, tasks)
             wanted = [task for task in tasks if self._is_wanted(task)]
@@ -186,8 +195,12 @@ class SourceRun:
             is_whole = not batch.failed and not self._targets
             if plan.stage.checkpoint and self._checkpoints is not None and is_whole:
                 accounts = batch.accounts[: plan.place + 2]
-                found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
-                await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
+                found = Checkpoint(
+                    tasks, accounts, batch.read, batch.last, tuple(work.rejected)
+                )
+                await asyncio.to_thread(
+                    self._checkpoints.save, plan.prefix, batch.number, found
+                )
         return batch, tasks
 
     def _kept(self, number: int) -> tuple[int, Checkpoint | None]:
@@ -221,7 +234,11 @@ class SourceRun:
         return marked
 
     def _settle(
-        self, stage: int, tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch
+        self,
+        stage: int,
+        tasks: Sequence[Task],
+        outcomes: Sequence[Outcome],
+        batch: _Batch,
     ) -> list[Task]:
         """Put every outcome into the batch's account; returns what goes on."""
         following: list[Task] = []
@@ -251,14 +268,19 @@ class SourceRun:
                     account.filtered[reason] = account.filtered.get(reason, 0) + 1
                 else:
                     self._fail_again(
-                        task, Failed(f"it is filtered now, before the stage that failed: {reason}")
+                        task,
+                        Failed(
+                            f"it is filtered now, before the stage that failed: {reason}"
+                        ),
                     )
                 return []
             case list():
                 if task.counted:
                     account.expanded += 1
                     account.made += len(outcome)
-                return [task.child(place, values) for place, values in enumerate(outcome)]
+                return [
+                    task.child(place, values) for place, values in enumerate(outcome)
+                ]
             case _:
                 account.handed_on += task.counted
                 return [replace(task, values=outcome)]
@@ -267,9 +289,15 @@ class SourceRun:
         attempts = self._attempts.get((path, stage), 0) + 1
         name = "/".join(map(str, path))
         found = FailedTask(
-            name, stage, _reason_text(failure.kind), _reason_text(failure.reason), attempts
+            name,
+            stage,
+            _reason_text(failure.kind),
+            _reason_text(failure.reason),
+            attempts,
         )
-        self.failures.append((found, failure.retryable and attempts < self._max_attempts))
+        self.failures.append(
+            (found, failure.retryable and attempts < self._max_attempts)
+        )
 
     def _fail_again(self, task: Task, failure: Failed) -> None:
         """An ancestor of tasks that failed before failed itself this time: they have not been reached."""
@@ -322,7 +350,11 @@ class SourceRun:
 def _reason_text(reason: object) -> str:
     """A reason as a footer can hold it, whatever code of the user gave as one."""
     text = writable(str(reason))
-    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}... ({len(text):,} characters)"
+    return (
+        text
+        if len(text) <= MAX_REASON
+        else f"{text[:MAX_REASON]}... ({len(text):,} characters)"
+    )
 
 
 def _as_read(record: Record, task: Task) -> Outcome:
@@ -330,7 +362,9 @@ def _as_read(record: Record, task: Task) -> Outcome:
         return record
     fault = why_no_row(task.values)
     if fault:
-        return Failed(f"no row can hold the record: {fault}", retryable=False, kind="read")
+        return Failed(
+            f"no row can hold the record: {fault}", retryable=False, kind="read"
+        )
     return task.values
 
 

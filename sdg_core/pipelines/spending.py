@@ -26,11 +26,22 @@ from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.ledger.database import Ledger
 from sdg_core.models.spending import Budget, Spending
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
-from sdg_core.pipelines.store import PartitionFooter, PipelineLayout, SourcesLayout, read_footer
+from sdg_core.pipelines.store import (
+    PartitionFooter,
+    PipelineLayout,
+    SourcesLayout,
+    read_footer,
+)
 from sdg_core.pipelines.tasks import source_range
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.metadata import count_run, metadata_or_none, note_earlier_versions
-from sdg_core.store.spending import PaidReply, Spent, carried_from, follow_carried, priced
+from sdg_core.store.spending import (
+    PaidReply,
+    Spent,
+    carried_from,
+    follow_carried,
+    priced,
+)
 from sdg_core.store.versions import Version
 
 
@@ -56,7 +67,10 @@ def spending_of_pipeline(
 
 
 def pipeline_budget(
-    pipeline: OpenPipeline, version: Version, statuses: Sequence[PartitionStatus], ledger: Ledger
+    pipeline: OpenPipeline,
+    version: Version,
+    statuses: Sequence[PartitionStatus],
+    ledger: Ledger,
 ) -> Budget:
     """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
     in those that it may yet take cells from. Raises LedgerError."""
@@ -99,7 +113,9 @@ def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) 
     replies = paid_replies(ledger, pipeline.name)
     for name in pipeline.layout.versions():
         version = pipeline.layout.version(name)
-        earlier = _earlier(pipeline.layout, version, footers_in(version), models, replies)
+        earlier = _earlier(
+            pipeline.layout, version, footers_in(version), models, replies
+        )
         if earlier and metadata_or_none(version) is not None:
             written = {other: spent.to_dict() for other, spent in earlier.items()}
             note_earlier_versions(version.metadata, written)
@@ -142,7 +158,9 @@ def _spent(
     return priced(version, add_usage(used, abandoned), models)
 
 
-def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> UsageByModel:
+def _used(
+    footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]
+) -> UsageByModel:
     usage: UsageByModel = {}
     counted: list[tuple[int, int, frozenset[str]]] = []
     for footer in footers:
@@ -154,6 +172,10 @@ def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> U
     starts = [start for start, _, _ in counted]
     for reply in replies:
         place = bisect_right(starts, reply.record) - 1
-        if place < 0 or reply.record >= counted[place][1] or reply.run_id not in counted[place][2]:
+        if (
+            place < 0
+            or reply.record >= counted[place][1]
+            or reply.run_id not in counted[place][2]
+        ):
             usage = add_usage(usage, reply.usage)
     return usage

@@ -13,7 +13,9 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 DEFAULT_SIZES = {"characters": 1000, "words": 200, "tokens": 256, "sentences": 5}
 
 
-def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None) -> list[Span]:
+def split_text(
+    stage: SplitStage, text: str, *, tokenize: Tokenize | None = None
+) -> list[Span]:
     """The pieces of a text as `[start, stop)` in characters, in order. Text that is all space has none.
 
     tokenize: of unit tokens.
@@ -28,7 +30,9 @@ def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None
         case "tokens":
             assert tokenize is not None
             windows = token_windows(
-                tokenize(text), size=stage.size or DEFAULT_SIZES["tokens"], overlap=stage.overlap
+                tokenize(text),
+                size=stage.size or DEFAULT_SIZES["tokens"],
+                overlap=stage.overlap,
             )
             return _trimmed(text, windows)
         case "sentences":

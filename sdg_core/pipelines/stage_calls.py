@@ -63,7 +63,9 @@ async def _function_batch(
     return _slots(plan, stage.function, slots, batch)
 
 
-async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -> list[Outcome]:
+async def _own_batch(
+    plan: StagePlan, own: Stage, batch: list[dict[str, Any]]
+) -> list[Outcome]:
     """A batch through a class. Without a `process_batch` of its own, every record fails or succeeds by itself."""
     name = own.name or type(own).__name__
     what = f"{plan.label}: {name}"
@@ -87,7 +89,9 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     return outcomes
 
 
-def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list[Outcome]:
+def _slots(
+    plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]
+) -> list[Outcome]:
     if not isinstance(slots, list | tuple) or len(slots) != len(batch):
         found = shortened(slots)
         if isinstance(slots, list | tuple):
@@ -112,7 +116,9 @@ def _slot(slot: Any, what: str) -> Outcome:
             return Filtered(f"{what} returned no record")
         case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
             fault = next(filter(None, map(why_no_row, slot)), None)
-            return _no_row(fault) if fault is not None else [dict(item) for item in slot]
+            return (
+                _no_row(fault) if fault is not None else [dict(item) for item in slot]
+            )
         case _:
             raise FunctionError(
                 f"{what} returned {shortened(slot)}",

@@ -102,13 +102,19 @@ class StageRunner:
         self._makers: dict[int, tuple[RecordMaker, GroupPhases]] = {}
         for plan in stages:
             if plan.columns is not None:
-                maker = RecordMaker(plan.columns, models, journal=journal, on_prompt=on_prompt)
+                maker = RecordMaker(
+                    plan.columns, models, journal=journal, on_prompt=on_prompt
+                )
                 phases = GroupPhases(plan.columns, models, loop=loop)
                 self._makers[plan.place] = (maker, phases)
         calls_out = any(maker.calls_out for maker, _ in self._makers.values())
-        self._room = asyncio.Semaphore(window_size(models.capacity, calls_out=calls_out))
+        self._room = asyncio.Semaphore(
+            window_size(models.capacity, calls_out=calls_out)
+        )
 
-    async def run(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
+    async def run(
+        self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork
+    ) -> list[Outcome]:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
         match stage := plan.stage:
             case SplitStage():
@@ -123,7 +129,9 @@ class StageRunner:
                 return await _of_each(lambda task: _explode(stage, task), tasks)
             case FilterStage() | FunctionStage():
                 handed_to_next = plan.place in self._handed_to_next
-                return await self._executor.run(plan, tasks, handed_to_next=handed_to_next)
+                return await self._executor.run(
+                    plan, tasks, handed_to_next=handed_to_next
+                )
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
@@ -155,7 +163,9 @@ class StageRunner:
             records = [numbers[at] for at in order]
             by_number = {numbers[at]: tasks[at] for at in order}
             paths = {number: task.path for number, task in by_number.items()}
-            status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
+            status = RowGroupStatus(
+                RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records
+            )
             open_group = partial(
                 OpenGroup,
                 status,
@@ -185,10 +195,14 @@ class StageRunner:
             found = made.get(at)
             if found is None:
                 found = Failed(_no_column(absent[at], task), kind="input")
-            outcomes.append({**task.values, **found} if isinstance(found, Mapping) else found)
+            outcomes.append(
+                {**task.values, **found} if isinstance(found, Mapping) else found
+            )
         return outcomes
 
-    async def _make_all(self, maker: RecordMaker, group: OpenGroup, work: SourceWork) -> None:
+    async def _make_all(
+        self, maker: RecordMaker, group: OpenGroup, work: SourceWork
+    ) -> None:
         """Make the cells of a group, of as many candidates as it needs, no more at once than there is room for."""
         self._budget.group_opened(len(group.indices), list(group.failures.values()))
 
@@ -197,7 +211,9 @@ class StageRunner:
                 outcome = await maker.make(group, position)
             if isinstance(outcome, WaitingRecord):
                 outcome = _cannot_wait(outcome)
-            settle_record(group, position, outcome, budget=self._budget, now=time.monotonic())
+            settle_record(
+                group, position, outcome, budget=self._budget, now=time.monotonic()
+            )
 
         while True:
             async with asyncio.TaskGroup() as running:
@@ -232,7 +248,9 @@ def _cannot_wait(record: WaitingRecord) -> FailedRecord:
 class _Given:
     """Values of tasks, by their numbers, in the place of seed rows."""
 
-    def __init__(self, columns: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> None:
+    def __init__(
+        self, columns: Mapping[str, Sequence[Any]], numbers: Sequence[int]
+    ) -> None:
         self._columns = columns
         self._numbers = numbers
 
@@ -249,7 +267,8 @@ class _Given:
 
     def to_dict(self) -> dict[str, pl.Series]:
         return {
-            name: pl.Series(name, values, strict=False) for name, values in self._columns.items()
+            name: pl.Series(name, values, strict=False)
+            for name, values in self._columns.items()
         }
 
 
@@ -261,7 +280,9 @@ def _numbers_of_candidates(
     def numbers_of(tasks: NDArray[np.int64], candidate: int) -> NDArray[np.int64]:
         if not candidate:
             return tasks
-        numbers = [task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()]
+        numbers = [
+            task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()
+        ]
         return np.array(numbers, dtype=np.int64)
 
     return numbers_of
@@ -305,10 +326,15 @@ def _note_rejected(
         task = tasks[number]
         read = {name: task.values[name] for name in plan.reads}
         values = {**read, **made}
-        work.rejected.append(RejectedCandidate(task.path, plan.place, candidate, reason, values))
+        work.rejected.append(
+            RejectedCandidate(task.path, plan.place, candidate, reason, values)
+        )
     found = group.selection.summary(counted)
     account = StageAccount(
-        "select", rejected=found.rejected, rejected_usage=found.usage, fallback=len(found.fallback)
+        "select",
+        rejected=found.rejected,
+        rejected_usage=found.usage,
+        fallback=len(found.fallback),
     )
     work.selected.add(account)
 
@@ -328,7 +354,11 @@ def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
     if not spans:
         return Filtered(f"{stage.column} is empty")
     return [
-        {**task.values, stage.column: text[start:stop], f"{stage.column}_start": before + start}
+        {
+            **task.values,
+            stage.column: text[start:stop],
+            f"{stage.column}_start": before + start,
+        }
         for start, stop in spans
     ]
 
@@ -366,7 +396,9 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
     if not fields:
         del rest[root]
     last = fields[-1] if fields else root
-    pieces = [dict(item) if isinstance(item, Mapping) else {last: item} for item in value]
+    pieces = [
+        dict(item) if isinstance(item, Mapping) else {last: item} for item in value
+    ]
     names: set[str] = set()
     for piece in pieces:
         names.update(piece)
@@ -378,7 +410,9 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
 
 
 def _rename(stage: RenameStage, task: Task) -> Outcome:
-    renamed = {stage.columns.get(name, name): value for name, value in task.values.items()}
+    renamed = {
+        stage.columns.get(name, name): value for name, value in task.values.items()
+    }
     if len(renamed) < len(task.values):
         new_names = {new for old, new in stage.columns.items() if old in task.values}
         taken = sorted(new_names & task.values.keys())

@@ -94,7 +94,9 @@ class PipelineStatus(StoredStatus):
         keys: dict[str, list[str]] = {state: [] for state in STATES}
         for status in self.partitions:
             keys[status.state].append(status.key)
-        states = {state: {"count": len(found), "keys": found} for state, found in keys.items()}
+        states = {
+            state: {"count": len(found), "keys": found} for state, found in keys.items()
+        }
         sources = {}
         for state, locators in self.source_states().items():
             sources[state] = {"count": len(locators), "locators": locators}
@@ -135,7 +137,9 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     if selection is not None:
         rejected_cost = costs(selection.usage, models)
     faults = [
-        f"partition {each.key}: {each.reason}" for each in statuses if each.reason is not None
+        f"partition {each.key}: {each.reason}"
+        for each in statuses
+        if each.reason is not None
     ]
     return PipelineStatus(
         **StoredStatus.common(pipeline.as_dataset(), layout, metadata),
@@ -180,13 +184,18 @@ class PipelineRunPlan:
 
 
 def plan_pipeline_run(
-    pipeline: OpenPipeline, *, resume: ResumeMode | None = None, shard: Shard | None = None
+    pipeline: OpenPipeline,
+    *,
+    resume: ResumeMode | None = None,
+    shard: Shard | None = None,
 ) -> PipelineRunPlan:
     """What `generate` with the same arguments would do. Asks no model, writes nothing."""
     partitions = partitions_of(pipeline)
     mode = resume or pipeline.plan.config.run.resume
     try:
-        version = choose_version(pipeline.layout, pipeline.as_dataset(partitions).plan, mode=mode)
+        version = choose_version(
+            pipeline.layout, pipeline.as_dataset(partitions).plan, mode=mode
+        )
     except RefusedError as error:
         return PipelineRunPlan(
             pipeline.plan.fingerprint.version, None, {}, {}, 0, refused=str(error)

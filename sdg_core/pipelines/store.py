@@ -201,7 +201,8 @@ def write_down(
 def _content(partition: Partition) -> bytes:
     sources = [{"key": key, "locator": locator} for key, locator in partition.sources]
     return orjson.dumps(
-        {"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2
+        {"schema_version": SCHEMA_VERSION, "sources": sources},
+        option=orjson.OPT_INDENT_2,
     )
 
 
@@ -248,7 +249,9 @@ class PartitionFooter:
         return sum(entry.rows for entry in self.sources)
 
 
-def partition_file(path: StorePath, table: pa.Table, footer: PartitionFooter) -> NewFile:
+def partition_file(
+    path: StorePath, table: pa.Table, footer: PartitionFooter
+) -> NewFile:
     """The file of a partition, to be written with others."""
 
     def write(file: IO[bytes]) -> None:
@@ -269,7 +272,9 @@ def _plain(footer: PartitionFooter) -> dict[str, Any]:
     """A footer as JSON has it. Dataclasses within it are turned into mappings by `orjson`."""
     sources = []
     for entry in footer.sources:
-        failed = [{**vars(task), "stage": stage_label(task.stage)} for task in entry.failed]
+        failed = [
+            {**vars(task), "stage": stage_label(task.stage)} for task in entry.failed
+        ]
         sources.append({**vars(entry), "failed": failed})
     return {**vars(footer), "sources": sources}
 
@@ -316,11 +321,17 @@ def _with_stage_numbers(content: bytes) -> bytes:
 
 def stage_number(label: str) -> int:
     """The place of a stage in the pipeline file, from how it is named."""
-    return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
+    return (
+        -1
+        if label == "sources"
+        else int(label.removeprefix("stages[").removesuffix("]"))
+    )
 
 
 def to_table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    types: Mapping[str, pa.DataType],
 ) -> pa.Table:
     """Rows as a table. Columns that stages of known type made have that type; of others it is what the values say.
 
@@ -343,10 +354,13 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
         pass  # a later stage put values of another type in its place
     try:
         array = array_of(values)
-        return array_of(_without_empty(values)) if _has_empty_struct(array.type) else array
+        return (
+            array_of(_without_empty(values)) if _has_empty_struct(array.type) else array
+        )
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
-            f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE
+            f"the values of column {name!r} have no type in common ({error})",
+            remedy=UNLIKE,
         ) from error
 
 

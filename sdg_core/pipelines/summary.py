@@ -52,11 +52,16 @@ def summarize(
         spending = spending_of_pipeline(pipeline, layout, footers)
         earlier = {name: spent.to_dict() for name, spent in spending.earlier.items()}
         changes["earlier_versions"] = earlier
-    except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
+    except (LedgerError, StoreError) as error:
+        # no failure of a run whose data is there
         _LOG.warning("what the pipeline has cost is not known: %s", error)
         spending = DatasetSpending()
     update_metadata(
-        layout, actual_num_records=rows, num_completed_batches=settled, usage=usage, **changes
+        layout,
+        actual_num_records=rows,
+        num_completed_batches=settled,
+        usage=usage,
+        **changes,
     )
     return PipelineSummary(
         version=layout,

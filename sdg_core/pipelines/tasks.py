@@ -45,7 +45,10 @@ class Task:
 def are_light(tasks: Sequence[Task]) -> bool:
     """Whether tasks are so few and short that simple work on all of them is not worth a thread."""
     texts = (
-        value for task in tasks for value in task.values.values() if isinstance(value, str | list)
+        value
+        for task in tasks
+        for value in task.values.values()
+        if isinstance(value, str | list)
     )
     return len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
 
@@ -133,7 +136,10 @@ class StageAccount:
         """Whether every task is accounted for."""
         return (
             self.tasks_in
-            == self.handed_on + sum(self.filtered.values()) + self.failed + self.expanded
+            == self.handed_on
+            + sum(self.filtered.values())
+            + self.failed
+            + self.expanded
         )
 
 
@@ -190,4 +196,6 @@ def source_range(key: str) -> tuple[int, int]:
 
 
 def _bits(content: bytes, count: int) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> (64 - count)
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> (
+        64 - count
+    )

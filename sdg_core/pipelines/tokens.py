@@ -27,7 +27,9 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
 
     if path is None:
         pieces: Any = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-        return lambda text: [span for _, span in pieces.pre_tokenize_str(text)], "estimated"
+        return lambda text: [
+            span for _, span in pieces.pre_tokenize_str(text)
+        ], "estimated"
     try:
         content = path.read_bytes()
         tokenizer: Any = tokenizers.Tokenizer.from_str(content.decode())
@@ -36,7 +38,9 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
             f"{path} cannot be read: {error.strerror or error}", remedy=_REMEDY
         ) from error
     except Exception as error:
-        raise PlanError(f"{path} is not a tokenizer: {error}", remedy=_REMEDY) from error
+        raise PlanError(
+            f"{path} is not a tokenizer: {error}", remedy=_REMEDY
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

@@ -50,7 +50,9 @@ def resolve_function(
         mark = source_hash_of(type(given), "function", version=stage.version)
         return replace(plan, own=given), mark
     if given is None and code.looking is not None:
-        found = read_definition(stage.function, "function", base=code.base, own=code.looking.own)
+        found = read_definition(
+            stage.function, "function", base=code.base, own=code.looking.own
+        )
         if found is not None:
             mark = read_mark(found, stage.params)
             return replace(plan, call=unloaded(stage.function)), mark
@@ -67,10 +69,14 @@ def made_stage(kind: type[Stage], params: Mapping[str, Any]) -> Stage:
     try:
         return call_user(partial(kind, **params))
     except Exception as error:  # user code may raise anything
-        raise UserFunctionError("params", f"{kind.__name__} raised {what_raised(error)}") from error
+        raise UserFunctionError(
+            "params", f"{kind.__name__} raised {what_raised(error)}"
+        ) from error
 
 
-def _check_params(taken: inspect.Signature, params: Mapping[str, Any], *, name: str) -> None:
+def _check_params(
+    taken: inspect.Signature, params: Mapping[str, Any], *, name: str
+) -> None:
     """Raise UserFunctionError for parameters that a class does not take."""
     try:
         taken.bind(**params)

@@ -45,10 +45,15 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         graph = build_graph(config)
     schema = _schema(config, seed)
     types = {field.name: field.type for field in schema}
-    unfit = [*check_constraint_types(config, schema), *check_processor_types(config, types)]
+    unfit = [
+        *check_constraint_types(config, schema),
+        *check_processor_types(config, types),
+    ]
     _raise_problems(dataset, unfit)
     models = used_models(config)
-    simulated = any(provider.provider_type == "simulated" for _, provider in models.values())
+    simulated = any(
+        provider.provider_type == "simulated" for _, provider in models.values()
+    )
     fingerprint = compute_fingerprint(
         config, graph, seed_columns=seed_columns, seed_digest=seed_digest
     )
@@ -73,7 +78,9 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     )
 
 
-def _raise_problems(dataset: LoadedDataset, problems: Sequence[tuple[Path, str]]) -> None:
+def _raise_problems(
+    dataset: LoadedDataset, problems: Sequence[tuple[Path, str]]
+) -> None:
     if problems:
         placed = [dataset.parsed.problem(path, message) for path, message in problems]
         raise ConfigError(dataset.source, placed)
@@ -109,8 +116,12 @@ def config_part(config: DatasetConfig) -> str:
 
 def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
     """The seed columns that no column lists, and then the columns in order."""
-    seed_fields = {field.name: field for field in seed.schema} if seed is not None else {}
-    listed = {column.name for column in config.columns if isinstance(column, SeedColumn)}
+    seed_fields = (
+        {field.name: field for field in seed.schema} if seed is not None else {}
+    )
+    listed = {
+        column.name for column in config.columns if isinstance(column, SeedColumn)
+    }
     fields = [field for name, field in seed_fields.items() if name not in listed]
     for column in config.columns:
         if column.name in listed:
@@ -146,7 +157,9 @@ def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[st
     return columns_dropped_by(config.processors, names) | dropped
 
 
-def columns_dropped_by(processors: Sequence[Processor], names: Sequence[str]) -> frozenset[str]:
+def columns_dropped_by(
+    processors: Sequence[Processor], names: Sequence[str]
+) -> frozenset[str]:
     """The columns among `names` that processors keep out of the rows."""
     dropped: set[str] = set()
     for processor in processors:

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sdg_core.config.columns import Column, CustomColumn, LlmStructuredColumn, ValidationColumn
+from sdg_core.config.columns import (
+    Column,
+    CustomColumn,
+    LlmStructuredColumn,
+    ValidationColumn,
+)
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.pipeline import ColumnsStage, FunctionStage, PipelineConfig
 from sdg_core.config.processors import DecontaminateProcessor
@@ -44,14 +49,18 @@ class Effects:
         return replace(self, lines=self.processing)
 
 
-def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str) -> Effects:
+def effects_of(
+    config: DatasetConfig | PipelineConfig, path: Path, *, root: str
+) -> Effects:
     """What running the dataset or pipeline file at `path` with a storage root does; nothing is run for the answer."""
     base = path.resolve().parent
     state = hashlib.sha256(path.read_bytes())
     code = _lines_of_code(_code(config), base, state)
     evaluation_sources = _evaluation_sources(config)
     readers = [
-        source.reader for source in evaluation_sources if isinstance(source, CustomSeedSource)
+        source.reader
+        for source in evaluation_sources
+        if isinstance(source, CustomSeedSource)
     ]
     processing = _lines_of_code(readers, base, state)
     for source in evaluation_sources:
@@ -61,12 +70,16 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str)
         if isinstance(server, StdioMcpProvider):
             command = " ".join((server.command, *server.args))
             lines.append(f"starts the process {command}")
-            lines += [f"gives it the variable {variable}" for variable in server.env.values()]
+            lines += [
+                f"gives it the variable {variable}" for variable in server.env.values()
+            ]
     for provider in config.model_providers:
         serve = provider.serve
         if serve is not None:
             lines.append(f"starts the process {' '.join(serve.command)}")
-            lines += [f"gives it the variable {variable}" for variable in serve.env.values()]
+            lines += [
+                f"gives it the variable {variable}" for variable in serve.env.values()
+            ]
     if any(line.startswith("starts") for line in lines):
         _add_code(base, state)
     for where, variable, url in sent_variables(config):
@@ -102,7 +115,11 @@ def _add_code(directory: Path, state: Any) -> None:
     """Add the Python files below a directory to the digest. Of a huge one none is remembered, so every run asks."""
     found: list[str] = []
     for walked, (place, directories, names) in enumerate(os.walk(directory)):
-        own = [name for name in directories if not name.startswith(".") and name not in INSTALLED]
+        own = [
+            name
+            for name in directories
+            if not name.startswith(".") and name not in INSTALLED
+        ]
         directories[:] = sorted(own)
         for name in sorted(names):
             path = os.path.join(place, name)
@@ -141,13 +158,19 @@ def _evaluation_sources(config: DatasetConfig | PipelineConfig) -> list[Any]:
         for processor in config.processors
         if isinstance(processor, DecontaminateProcessor)
     ]
-    return [each.source for processor in processors for each in processor.evaluation_sets]
+    return [
+        each.source for processor in processors for each in processor.evaluation_sets
+    ]
 
 
 def _code(config: DatasetConfig | PipelineConfig) -> list[str]:
     found: list[str] = []
     if isinstance(config, PipelineConfig):
-        found += [stage.function for stage in config.stages if isinstance(stage, FunctionStage)]
+        found += [
+            stage.function
+            for stage in config.stages
+            if isinstance(stage, FunctionStage)
+        ]
     for column in _columns(config):
         match column:
             case CustomColumn(generator_function=reference):
@@ -158,9 +181,16 @@ def _code(config: DatasetConfig | PipelineConfig) -> list[str]:
                 validator_params=LocalCallableParams(validation_function=reference)
             ):
                 found.append(reference)
-    found += [provider.client for provider in config.model_providers if provider.client is not None]
+    found += [
+        provider.client
+        for provider in config.model_providers
+        if provider.client is not None
+    ]
     for source in _sources(config):
         match source:
-            case CustomSeedSource(reader=reference) | CustomSources(reader_class=reference):
+            case (
+                CustomSeedSource(reader=reference)
+                | CustomSources(reader_class=reference)
+            ):
                 found.append(reference)
     return [reference for reference in dict.fromkeys(found) if ":" in reference]

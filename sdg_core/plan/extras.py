@@ -9,7 +9,9 @@ from typing import Literal
 Extra = Literal["dedup", "distributions", "documents", "hf", "language"]
 
 
-def missing_library(wanting: str, *, modules: tuple[str, ...], extra: Extra) -> str | None:
+def missing_library(
+    wanting: str, *, modules: tuple[str, ...], extra: Extra
+) -> str | None:
     """What to install before `wanting` works, naming the first of its modules that cannot be imported; None if all can."""
     for module in modules:
         if find_spec(module) is None:

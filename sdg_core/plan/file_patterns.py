@@ -59,7 +59,8 @@ class _Walk:
                 with os.scandir(directory or os.curdir) as entries:
                     inner = [entry for entry in entries if _is_walked(entry)]
             except OSError:
-                continue  # gone, closed to this user, or no directory: `glob` passes over it as well
+                # gone, closed to this user, or no directory: `glob` passes over it as well
+                continue
             identity = (found.st_dev, found.st_ino)
             if identity in above:
                 continue
@@ -67,7 +68,9 @@ class _Walk:
             yield directory
             for entry in inner:
                 place = os.path.join(directory, entry.name)
-                left.append((place, (*above, identity), is_behind_link or entry.is_symlink()))
+                left.append(
+                    (place, (*above, identity), is_behind_link or entry.is_symlink())
+                )
 
     def _count(self, is_behind_link: bool) -> None:
         self._behind_links += is_behind_link

@@ -1,146 +1,38 @@
 """The fingerprint: sha256 over everything that can change the data, and nothing else.
 
-`hashed_fields` reduces a config model to the fields that count; `NOT_HASHED` lists, per model, those that do not. Absent,
-null and empty mean the same, so a later release can add an optional field without changing existing fingerprints.
+`hashed_fields` says which fields of a config model count.
 Column fingerprints chain: a column's contains those of the columns it reads.
 
 A fingerprint has a config part, known as soon as the file is read, and a seed part, the digest of the seed data's content.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sdg_core.config.base import ConfigModel
 from sdg_core.config.columns import (
-    ChatColumn,
     Column,
-    ColumnBase,
     CustomColumn,
     ExpressionColumn,
-    LlmStructuredColumn,
     ModelColumn,
     SamplerColumn,
     SeedColumn,
-    SkippableColumn,
     ValidationColumn,
 )
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.models import (
-    InferenceParameters,
-    ModelConfig,
-    ModelProvider,
-    Prices,
-    Serve,
-    Simulation,
-)
-from sdg_core.config.people import PersonParams
-from sdg_core.config.pipeline import FunctionStage, StageResources
-from sdg_core.config.processors import (
-    DecontaminateProcessor,
-    DeduplicateProcessor,
-    DropColumnsProcessor,
-    EvaluationSet,
-    FilterProcessor,
-    QualityBounds,
-    SchemaTransformProcessor,
-)
-from sdg_core.config.run import RunSettings
-from sdg_core.config.samplers import UuidParams
-from sdg_core.config.seeds import (
-    DatasetSeedSource,
-    DirectorySeedSource,
-    HuggingFaceSeedSource,
-    LocalSeedSource,
-    SqlSeedSource,
-)
-from sdg_core.config.sources import (
-    CustomSources,
-    DatasetSources,
-    DocumentBounds,
-    DocumentSources,
-    FileSources,
-    HtmlSources,
-    HubSources,
-    SourcesBase,
-    SqlSources,
-)
-from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
-from sdg_core.config.validators import RemoteParams
+from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.hashed_fields import (
+    CONFIG_HASH_VERSION,
+    canonical_json,
+    digest,
+    hashed_fields,
+)
 from sdg_core.plan.kinds import is_whole_column, side_effects_of, templates_of
 from sdg_core.plan.models import later_aliases, tool_config_of
 from sdg_core.plan.templates.engine import chooses
 from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
-
-CONFIG_HASH_ALGO = "sha256"
-CONFIG_HASH_VERSION = 1
-
-_EVERY = frozenset({"*"})
-NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
-    DatasetConfig: frozenset(
-        {"name", "description", "license", "num_records", "row_group_size", "mcp_providers", "run"}
-    ),
-    ColumnBase: frozenset({"description"}),
-    # What says where seed data lies, or which part of it to take, is out: its content is in.
-    LocalSeedSource: frozenset({"path", "upstream_asset"}),
-    DirectorySeedSource: frozenset({"file_pattern", "recursive"}),
-    SqlSeedSource: frozenset({"url", "url_env", "query"}),
-    HuggingFaceSeedSource: frozenset({"path", "token", "endpoint"}),
-    DatasetSeedSource: frozenset({"dataset"}),
-    SourcesBase: frozenset({"sources_per_partition", "allow_empty"}),
-    FileSources: frozenset({"path"}),
-    DocumentBounds: frozenset({"timeout", "memory_mib"}),
-    HtmlSources: frozenset({"path"}),
-    DocumentSources: frozenset({"path"}),
-    SqlSources: frozenset({"url", "url_env", "table", "query", "key"}),
-    HubSources: frozenset({"path", "token", "endpoint"}),
-    DatasetSources: frozenset({"dataset", "committed"}),
-    CustomSources: frozenset({"reader_class"}),
-    ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers", "serve"}),
-    Serve: _EVERY,
-    Simulation: frozenset(
-        {"latency", "rate_limited", "transient", "reply_tokens"}
-    ),  # the last counts by column
-    ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
-    Prices: _EVERY,
-    InferenceParameters: frozenset(
-        {"generation_type", "max_parallel_requests", "timeout", "encoding_format"}
-    ),
-    DropColumnsProcessor: frozenset({"name"}),
-    # What happens to finished records is out: it is done again at no cost.
-    SchemaTransformProcessor: _EVERY,
-    FilterProcessor: _EVERY,
-    QualityBounds: _EVERY,
-    DeduplicateProcessor: _EVERY,
-    DecontaminateProcessor: _EVERY,
-    EvaluationSet: _EVERY,
-    RunSettings: _EVERY,
-    # How many machines a stage takes is out.
-    FunctionStage: frozenset({"concurrency", "resources"}),
-    StageResources: _EVERY,
-    # Where tools come from is out: their names, and those of their providers, are in.
-    StdioMcpProvider: _EVERY,
-    HttpMcpProvider: _EVERY,
-    ToolConfig: frozenset({"timeout_sec"}),
-    ValidationColumn: frozenset({"batch_size"}),
-    RemoteParams: frozenset({"timeout", "max_retries", "retry_backoff", "max_parallel_requests"}),
-}
-ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
-    SkippableColumn: {"propagate_skip": True},
-    ExpressionColumn: {"cast": "exact"},
-    LlmStructuredColumn: {"open_values": "json"},
-    UuidParams: {"hyphens": True},
-    PersonParams: {"census_fields": False},
-    Simulation: {"malformed": 0.0},
-    FileSources: {"front_matter": False},
-    ChatColumn: {"with_trace": "none", "extract_reasoning_content": False, "on_truncated": "fail"},
-}
-"""Fields that came after the first release, with the value that means what was so before: it does not count, so that existing
-fingerprints stay."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +69,11 @@ def compute_fingerprint(
     if seed_digest is None and not seed_columns:
         return Fingerprint(config_part, config_part, config_columns, config_columns)
     columns = _column_hashes(config, graph, seed_columns, seed_digest)
-    whole = config_part if seed_digest is None else _dataset_hash(config, columns, seed_digest)
+    whole = (
+        config_part
+        if seed_digest is None
+        else _dataset_hash(config, columns, seed_digest)
+    )
     return Fingerprint(whole, config_part, columns, config_columns)
 
 
@@ -188,7 +84,9 @@ def _dataset_hash(
     for column in config.columns:
         column_hash = column_hashes.get(column.name, "seed")
         columns.append([column.name, column_hash, getattr(column, "drop", False)])
-    drops = [each for each in config.processors if isinstance(each, DropColumnsProcessor)]
+    drops = [
+        each for each in config.processors if isinstance(each, DropColumnsProcessor)
+    ]
     seed = None
     if config.seed_config:
         seed = {"config": hashed_fields(config.seed_config), "digest": seed_digest}
@@ -219,7 +117,9 @@ def _column_hashes(
     seed_digest: str | None,
 ) -> dict[str, str]:
     by_name: dict[str, Column] = {column.name: column for column in config.columns}
-    hashes = {name: _seed_column_hash(config, name, seed_digest) for name in seed_columns}
+    hashes = {
+        name: _seed_column_hash(config, name, seed_digest) for name in seed_columns
+    }
     for name in graph.order:
         reads = {
             other: hashes.get(other) or _seed_column_hash(config, other, seed_digest)
@@ -237,7 +137,9 @@ def _column_hashes(
         )
         hashes[name] = digest({"column": own, "reads": reads, **context})
         for side_effect in side_effects_of(by_name[name]):
-            hashes[side_effect] = digest({"side_effect": side_effect, "of": hashes[name]})
+            hashes[side_effect] = digest(
+                {"side_effect": side_effect, "of": hashes[name]}
+            )
     return hashes
 
 
@@ -250,12 +152,17 @@ def _choices(column: Column, config: DatasetConfig) -> dict[str, Any]:
 
 
 def _bound_context(
-    name: str, graph: ColumnGraph, columns: Mapping[str, Column], hashes: Mapping[str, str]
+    name: str,
+    graph: ColumnGraph,
+    columns: Mapping[str, Column],
+    hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """The constraints of a sampler, with everything that decides which of its draws they accept."""
     for bound in graph.bounds:
         if name in bound.samplers:
-            inputs = {other: hashes.get(other, "seed") for other in sorted(bound.inputs)}
+            inputs = {
+                other: hashes.get(other, "seed") for other in sorted(bound.inputs)
+            }
             steps = {
                 other: hashed_fields(columns[other]) | _branch_order(columns[other])
                 for other in bound.steps
@@ -263,7 +170,9 @@ def _bound_context(
             for own in steps.values():
                 own.pop("drop", None)
             constraints = _hashed_constraints(bound.constraints)
-            return {"bound": {"constraints": constraints, "steps": steps, "inputs": inputs}}
+            return {
+                "bound": {"constraints": constraints, "steps": steps, "inputs": inputs}
+            }
     return {}
 
 
@@ -325,13 +234,18 @@ def _model_context(column: Column, alias: str, config: DatasetConfig) -> dict[st
     """A model and those that step in for it."""
     fallbacks = {model.alias: model.fallback for model in config.model_configs}
     context = _one_model_context(column, alias, config)
-    later = [_one_model_context(column, other, config) for other in later_aliases(alias, fallbacks)]
+    later = [
+        _one_model_context(column, other, config)
+        for other in later_aliases(alias, fallbacks)
+    ]
     if later:
         context["fallbacks"] = later
     return context
 
 
-def _one_model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:
+def _one_model_context(
+    column: Column, alias: str, config: DatasetConfig
+) -> dict[str, Any]:
     models = {model.alias: model for model in config.model_configs}
     providers = {provider.name: provider for provider in config.model_providers}
     model = models[alias]
@@ -356,55 +270,10 @@ def _seed_column_hash(config: DatasetConfig, name: str, seed_digest: str | None)
         if config.seed_config.sampling_strategy == "shuffle":
             seed = config.seed
     return digest(
-        {"seed_column": name, "seed_config": hashed_config, "digest": seed_digest, "seed": seed}
+        {
+            "seed_column": name,
+            "seed_config": hashed_config,
+            "digest": seed_digest,
+            "seed": seed,
+        }
     )
-
-
-def hashed_fields(model: ConfigModel) -> dict[str, Any]:
-    """The fields of a config model that count, as plain data."""
-    kinds = type(model).__mro__
-    left_out: set[str] = set()
-    for kind, names in NOT_HASHED.items():
-        if kind in kinds:
-            left_out.update(names)
-    if left_out == _EVERY:
-        return {}
-    usual: dict[str, Any] = {}
-    for kind, defaults in ADDED_LATER.items():
-        if kind in kinds:
-            usual.update(defaults)
-    hashed = {}
-    for name in type(model).model_fields:
-        if name in left_out:
-            continue
-        value = _plain(getattr(model, name))
-        if _counts(value) and value != usual.get(name):
-            hashed[name] = value
-    return hashed
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, ConfigModel):
-        return hashed_fields(value)
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _counts(value: Any) -> bool:
-    return value is not None and value != [] and value != {}
-
-
-def canonical_json(value: Any) -> str:
-    """One text per value: sorted keys, no spaces, Unicode as it is."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def digest(value: Any) -> str:
-    """`sha256:` and the hex digest of the canonical JSON of a value."""
-    content = canonical_json(value).encode()
-    return f"{CONFIG_HASH_ALGO}:{hashlib.sha256(content).hexdigest()}"

@@ -65,7 +65,9 @@ def json_text(value: Any, *, where: str = "the value") -> str:
     except TypeError:
         check_value(value, where=where)  # says what is wrong with text
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: {error}") from None
 
@@ -96,9 +98,12 @@ def read_json(text: str | bytes) -> Any:
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
-            pass  # it may only be stricter than JSON is: half surrogates are escaped there
+            # it may only be stricter than JSON is: half surrogates are escaped there
+            pass
     try:
-        return json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_no_constant)
+        return json.loads(
+            data.decode("utf-8", "surrogatepass"), parse_constant=_no_constant
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -124,7 +129,9 @@ def dump_exactly(value: Any) -> bytes:
     except RecursionError:
         raise ValueError("it cannot be stored: nested too deeply") from None
     try:
-        return b" " + json.dumps(value, separators=(",", ":"), default=_number_of).encode()
+        return (
+            b" " + json.dumps(value, separators=(",", ":"), default=_number_of).encode()
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it cannot be stored: {error}") from None
 
@@ -145,9 +152,8 @@ def _is_plain(value: Any) -> bool:
         parts = value
     else:
         return True
-    for part in (
-        parts
-    ):  # a generator would take longer, and this is done for every cell that a model writes
+    # a generator would take longer, and this is done for every cell that a model writes
+    for part in parts:
         if type(part) not in _SAFE and not _is_plain(part):
             return False
     return True
@@ -162,6 +168,15 @@ def _number_of(value: Any) -> Any:
 
 def shortened(value: Any) -> str:
     """A value as a message shows it; objects of other classes by their class."""
-    if value is None or type(value) in (bool, int, float, str, bytes, list, tuple, dict):
+    if value is None or type(value) in (
+        bool,
+        int,
+        float,
+        str,
+        bytes,
+        list,
+        tuple,
+        dict,
+    ):
         return reprlib.repr(value)
     return f"a {type(value).__name__}"

@@ -53,7 +53,9 @@ class ColumnGraph:
 
     def columns_of(self, phase: int, *, per_record: bool) -> list[str]:
         """The columns of one half of a phase, in computable order."""
-        return [name for name in self.order if self.slots[name] == Slot(phase, per_record)]
+        return [
+            name for name in self.order if self.slots[name] == Slot(phase, per_record)
+        ]
 
     def ancestors(self, name: str) -> set[str]:
         """The config columns that a column depends on, directly or through others."""
@@ -71,7 +73,9 @@ class ColumnGraph:
 def build_graph(config: DatasetConfig) -> ColumnGraph:
     """Order the columns of a checked config. Raises graphlib.CycleError for a cycle, naming its members."""
     generated = {
-        column.name: column for column in config.columns if not isinstance(column, SeedColumn)
+        column.name: column
+        for column in config.columns
+        if not isinstance(column, SeedColumn)
     }
     producers = producers_of(config.columns)
     dependencies: dict[str, tuple[str, ...]] = {}
@@ -99,7 +103,11 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
 
 def _skip_sources(column: Column) -> frozenset[str]:
     """The columns whose skips propagate to this one. A function that changes the rows finds null instead."""
-    if not isinstance(column, SkippableColumn) or not column.propagate_skip or resizes(column):
+    if (
+        not isinstance(column, SkippableColumn)
+        or not column.propagate_skip
+        or resizes(column)
+    ):
         return frozenset()
     return frozenset(values_read(column))
 
@@ -126,7 +134,9 @@ def find_cycles(config: DatasetConfig) -> list[list[str]]:
         reads[column.name] = made_by - {column.name}
     cycles: list[list[str]] = []
     while len(cycles) < _MAX_CYCLES:
-        present = {name: sorted(others & reads.keys()) for name, others in reads.items()}
+        present = {
+            name: sorted(others & reads.keys()) for name, others in reads.items()
+        }
         try:
             TopologicalSorter(present).prepare()
         except CycleError as error:

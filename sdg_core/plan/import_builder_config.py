@@ -31,7 +31,9 @@ class ImportedConfig:
     notes: tuple[str, ...] = ()
 
 
-def import_config(path: Path, *, env: Mapping[str, str], untrusted: bool = False) -> ImportedConfig:
+def import_config(
+    path: Path, *, env: Mapping[str, str], untrusted: bool = False
+) -> ImportedConfig:
     """Read a builder config and write it as a dataset file with every default filled in. Raises ConfigError."""
     loaded = load_dataset(
         path, env=env, reading=Reading(complete=True), offline=True, untrusted=untrusted
@@ -43,7 +45,9 @@ def import_config(path: Path, *, env: Mapping[str, str], untrusted: bool = False
         if key in data
     }
     filled = {key: value for key, value in data.items() if value not in ([], {})}
-    text = yaml.safe_dump({**ordered, **filled}, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.safe_dump(
+        {**ordered, **filled}, sort_keys=False, allow_unicode=True, width=110
+    )
     return ImportedConfig(
         text, loaded.parsed.ignored, loaded.parsed.added, tuple(_notes(loaded.config))
     )
@@ -66,7 +70,9 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     """Where the dataset will differ from what Data Designer makes of the same file, on purpose."""
     if config.seed_config is not None:
         yield "seed values stay as they are in templates: 1.10 is not 1.1, and null prints None, not nan"
-    samplers = [column for column in config.columns if isinstance(column, SamplerColumn)]
+    samplers = [
+        column for column in config.columns if isinstance(column, SamplerColumn)
+    ]
     kinds = {type(column.params) for column in samplers}
     if PersonParams in kinds:
         yield "people are drawn from public name lists; persona texts are short sketches, not NVIDIA's portraits"
@@ -75,7 +81,9 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     if config.constraints:
         yield "constrained columns are drawn again together; Data Designer keeps one and draws the other again"
     for column in samplers:
-        read_as_numbers = chain.from_iterable(map(_read_as_numbers, column.every_params))
+        read_as_numbers = chain.from_iterable(
+            map(_read_as_numbers, column.every_params)
+        )
         spoilt = next(read_as_numbers, None)
         if spoilt is not None:
             yield f"column {column.name!r}: {spoilt!r} stays text in templates; Data Designer reads it as JSON"

@@ -62,7 +62,9 @@ def is_data_frame(value: object) -> bool:
 
 def _mapping_of(config: object) -> Mapping[Any, Any]:
     for method in ("get_builder_config", "to_dict"):
-        if not isinstance(config, Mapping | BaseModel) and callable(getattr(config, method, None)):
+        if not isinstance(config, Mapping | BaseModel) and callable(
+            getattr(config, method, None)
+        ):
             config = getattr(config, method)()
     if isinstance(config, ConfigModel):
         return _given_fields(config)
@@ -70,7 +72,9 @@ def _mapping_of(config: object) -> Mapping[Any, Any]:
         return config.model_dump(mode="json")
     if isinstance(config, Mapping):
         return config
-    message = f"expected a path, a mapping or a config object, got {type(config).__name__}"
+    message = (
+        f"expected a path, a mapping or a config object, got {type(config).__name__}"
+    )
     raise ConfigError(SOURCE, [Problem("(top level)", message)])
 
 
@@ -113,7 +117,9 @@ def _take_clients(part: dict[str, Any], found: InMemoryConfig) -> None:
     kept = []
     copies = [dict(each) if isinstance(each, Mapping) else each for each in providers]
     for provider in mappings(copies):
-        if provider.get("client") is not None and not isinstance(provider["client"], str):
+        if provider.get("client") is not None and not isinstance(
+            provider["client"], str
+        ):
             found.clients[str(provider.get("name"))] = provider.pop("client")
         kept.append(provider)
     part["model_providers"] = kept or providers

@@ -54,7 +54,9 @@ def _value_templates(column: Column) -> dict[Path, str]:
     match column:
         case ExpressionColumn():
             return {("expr",): column.expr}
-        case LlmTextColumn() | LlmCodeColumn() | LlmStructuredColumn() | LlmJudgeColumn():
+        case (
+            LlmTextColumn() | LlmCodeColumn() | LlmStructuredColumn() | LlmJudgeColumn()
+        ):
             texts: dict[Path, str] = {("prompt",): column.prompt}
             if column.system_prompt is not None:
                 texts["system_prompt",] = column.system_prompt
@@ -236,7 +238,9 @@ def always_per_record(column: Column) -> bool:
 
 def is_whole_column(column: Column) -> bool:
     """Whether the column is made by a function of the whole row group."""
-    return isinstance(column, CustomColumn) and column.generation_strategy == "full_column"
+    return (
+        isinstance(column, CustomColumn) and column.generation_strategy == "full_column"
+    )
 
 
 def resizes(column: Column) -> bool:

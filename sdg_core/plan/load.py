@@ -7,7 +7,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, interpret, read_config
+from sdg_core.config.load import AS_IT_IS, Reading, interpret, read_config
+from sdg_core.config.parsed_config import ParsedConfig
 from sdg_core.config.yaml_document import Document, Problems
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.checks.config import check_before_graph
@@ -126,7 +127,9 @@ def _check(
     if parsed.config is None:
         raise ConfigError(parsed.source, _by_line(parsed.problems))
     asked = resolve_clients(parsed.config, base=base, given=clients, offline=offline)
-    resolved = resolve_functions(asked.config, base=base, given=functions, offline=offline, own=own)
+    resolved = resolve_functions(
+        asked.config, base=base, given=functions, offline=offline, own=own
+    )
     found = [
         *asked.problems,
         *resolved.problems,

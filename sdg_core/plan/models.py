@@ -29,7 +29,9 @@ def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
         if tools.tool_alias in aliases:
             configs[tools.tool_alias] = tools
             provider_names.update(tools.providers)
-    providers = {item.name: item for item in config.mcp_providers if item.name in provider_names}
+    providers = {
+        item.name: item for item in config.mcp_providers if item.name in provider_names
+    }
     return UsedTools(configs, providers, base)
 
 
@@ -37,7 +39,10 @@ def simulated_models(
     models: Mapping[str, tuple[ModelConfig, ModelProvider]],
 ) -> dict[str, tuple[ModelConfig, ModelProvider]]:
     """The same aliases with simulated models, which need no key, answer at once and never fail."""
-    return {alias: (model, _simulated(provider)) for alias, (model, provider) in models.items()}
+    return {
+        alias: (model, _simulated(provider))
+        for alias, (model, provider) in models.items()
+    }
 
 
 def _simulated(provider: ModelProvider) -> ModelProvider:

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
     """Names that equal `pattern` or match it as a `*` glob, in the order given."""
-    return [name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
+    return [
+        name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)
+    ]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

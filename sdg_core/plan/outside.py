@@ -54,8 +54,15 @@ def outside(source: Any, base: Path, *, root: str) -> list[str]:
             return _directory(source.path, base, root)
         case FileSources() | HtmlSources() | DocumentSources():
             return _files([source.path], base, root)
-        case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
-            named = f"that {variable} names" if variable is not None else _without_login(url or "")
+        case (
+            SqlSeedSource(url=url, url_env=variable)
+            | SqlSources(url=url, url_env=variable)
+        ):
+            named = (
+                f"that {variable} names"
+                if variable is not None
+                else _without_login(url or "")
+            )
             lines = [f"reads the database {named}"]
             may_read_files = url is None or url.startswith("duckdb")
             if may_read_files:
@@ -71,7 +78,10 @@ def outside(source: Any, base: Path, *, root: str) -> list[str]:
 
 def quoted(query: str) -> list[str]:
     """Quoted text of a query."""
-    return [(match[1] or match[2] or "").replace("''", "'") for match in _LITERAL.finditer(query)]
+    return [
+        (match[1] or match[2] or "").replace("''", "'")
+        for match in _LITERAL.finditer(query)
+    ]
 
 
 def files_in_query(query: str) -> list[Path]:
@@ -106,7 +116,9 @@ def _files(patterns: list[str], base: Path, root: str) -> list[str]:
             names = list(islice(found, _MAX_FILES))
             places += map(Path, names)
             if len(names) == _MAX_FILES:
-                lines.append(f"reads {pattern}: too many files to look for links to elsewhere")
+                lines.append(
+                    f"reads {pattern}: too many files to look for links to elsewhere"
+                )
     return [*lines, *_lines(places, base)]
 
 
@@ -144,7 +156,9 @@ def _lines(places: list[Path], base: Path) -> list[str]:
 
 def _is_inside(place: Path, base: Path) -> bool:
     real = Path(os.path.realpath(place))
-    return real.is_relative_to(os.path.realpath(base)) or real.is_relative_to(project_of(base))
+    return real.is_relative_to(os.path.realpath(base)) or real.is_relative_to(
+        project_of(base)
+    )
 
 
 def _without_login(url: str) -> str:

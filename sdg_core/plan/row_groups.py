@@ -44,7 +44,9 @@ def row_group_count(num_records: int, row_group_size: int) -> int:
 def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ...]:
     """All row groups; only the last one may be smaller. Raises PlanError for no records and above 100,000 groups."""
     if num_records < 1:
-        raise PlanError(f"num_records is {num_records}", remedy="a dataset has at least one record")
+        raise PlanError(
+            f"num_records is {num_records}", remedy="a dataset has at least one record"
+        )
     count = row_group_count(num_records, row_group_size)
     if count > MAX_ROW_GROUPS:
         raise PlanError(too_many_row_groups(num_records, row_group_size))
@@ -76,7 +78,9 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
         first = int(match[1])
         last = int(match[2] or match[1])
         if first > last:
-            raise PlanError(f"row groups {text!r}: range {part.strip()!r} runs backwards")
+            raise PlanError(
+                f"row groups {text!r}: range {part.strip()!r} runs backwards"
+            )
         if last >= count:
             raise PlanError(
                 f"row groups {text!r}: row group {last} does not exist",
@@ -101,7 +105,8 @@ class Shard:
         """Raise PlanError for a slice that does not exist."""
         if self.count < 1:
             raise PlanError(
-                f"shard {str(self)!r}: there are no slices", remedy="let the count be at least 1"
+                f"shard {str(self)!r}: there are no slices",
+                remedy="let the count be at least 1",
             )
         if not 0 <= self.index < self.count:
             slices = (
@@ -158,7 +163,9 @@ def format_ranges(indices: Sequence[int]) -> str:
     return ", ".join(ranges) or "none"
 
 
-def chosen_row_groups(groups: Sequence[RowGroup], wanted: Sequence[int] | None) -> list[int]:
+def chosen_row_groups(
+    groups: Sequence[RowGroup], wanted: Sequence[int] | None
+) -> list[int]:
     """The indices of the wanted row groups in order, each once; all of them by default. Raises PlanError for one that is none."""
     if wanted is None:
         return [group.index for group in groups]

@@ -24,7 +24,9 @@ def read_usage(data: bytes) -> UsageByModel:
     if not isinstance(usage, dict):
         raise ValueError("not a mapping of model aliases")
     for counts in usage.values():
-        if not isinstance(counts, dict) or any(type(count) is not int for count in counts.values()):
+        if not isinstance(counts, dict) or any(
+            type(count) is not int for count in counts.values()
+        ):
             raise ValueError("not counts by name")
     return usage
 
@@ -63,7 +65,8 @@ def add_usage_by_column(
 ) -> UsageByColumn:
     """Usage per column and model alias, summed."""
     return {
-        name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)
+        name: add_usage(first.get(name, {}), second.get(name, {}))
+        for name in (*first, *second)
     }
 
 
@@ -78,7 +81,9 @@ class Cost:
     currency: str
 
 
-def costs(usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]) -> dict[str, Cost]:
+def costs(
+    usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]
+) -> dict[str, Cost]:
     """The cost per model alias; aliases without prices are absent."""
     return {
         alias: Cost(float(amount), currency)
@@ -107,7 +112,9 @@ def sum_costs(found: Iterable[Cost]) -> dict[str, float]:
     """The sum per currency, without the noise of adding floats."""
     sums: dict[str, Decimal] = {}
     for cost in found:
-        sums[cost.currency] = sums.get(cost.currency, Decimal(0)) + exact_amount(cost.amount)
+        sums[cost.currency] = sums.get(cost.currency, Decimal(0)) + exact_amount(
+            cost.amount
+        )
     return {currency: float(amount) for currency, amount in sums.items()}
 
 
@@ -131,7 +138,9 @@ def _amount(counts: Mapping[str, int], prices: Prices) -> Decimal:
     """Cached tokens are among the prompt tokens."""
     cached = min(counts.get("cached_tokens", 0), counts.get("prompt_tokens", 0))
     cached_price = (
-        prices.cached_tokens if prices.cached_tokens is not None else prices.prompt_tokens
+        prices.cached_tokens
+        if prices.cached_tokens is not None
+        else prices.prompt_tokens
     )
     per_million = (
         (counts.get("prompt_tokens", 0) - cached) * exact_amount(prices.prompt_tokens)
@@ -140,5 +149,7 @@ def _amount(counts: Mapping[str, int], prices: Prices) -> Decimal:
     )
     images = counts.get("images", 0) * exact_amount(prices.images)
     return (
-        per_million / _MILLION + images + counts.get("requests", 0) * exact_amount(prices.requests)
+        per_million / _MILLION
+        + images
+        + counts.get("requests", 0) * exact_amount(prices.requests)
     )

@@ -79,7 +79,9 @@ def check_variables(
     sent = [*sent_variables(config)]
     if not sent:
         return
-    allowed = allowed_pairs(os.environ if env is None else env, working_directory or FilePath.cwd())
+    allowed = allowed_pairs(
+        os.environ if env is None else env, working_directory or FilePath.cwd()
+    )
     for where, variable, url in sent:
         host = host_of(url)
         if not may_be_sent(variable, host, allowed=allowed):
@@ -90,13 +92,22 @@ def check_variables(
             )
 
 
-def sent_variables(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Path, str, str]]:
+def sent_variables(
+    config: DatasetConfig | PipelineConfig,
+) -> Iterator[tuple[Path, str, str]]:
     """The variables whose values leave for a host: place in the file, name, URL."""
     for index, provider in enumerate(config.model_providers):
-        if provider.provider_type in ("simulated", "custom") or provider.endpoint is None:
+        if (
+            provider.provider_type in ("simulated", "custom")
+            or provider.endpoint is None
+        ):
             continue
         if provider.api_key and provider.api_key.isidentifier():
-            yield ("model_providers", index, "api_key"), provider.api_key, provider.endpoint
+            yield (
+                ("model_providers", index, "api_key"),
+                provider.api_key,
+                provider.endpoint,
+            )
         for name, value in (provider.extra_headers or {}).items():
             if is_variable(value):
                 yield (
@@ -108,7 +119,10 @@ def sent_variables(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Pat
         if isinstance(server, HttpMcpProvider) and server.api_key:
             yield ("mcp_providers", index, "api_key"), server.api_key, server.endpoint
     for where, source in _sources(config):
-        if isinstance(source, HuggingFaceSeedSource | HubSources) and source.token is not None:
+        if (
+            isinstance(source, HuggingFaceSeedSource | HubSources)
+            and source.token is not None
+        ):
             yield (*where, "token"), source.token, source.endpoint
 
 
@@ -121,10 +135,15 @@ def _sources(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Path, Any
     for index, processor in enumerate(config.processors):
         if isinstance(processor, DecontaminateProcessor):
             for number, evaluation in enumerate(processor.evaluation_sets):
-                yield ("processors", index, "evaluation_sets", number, "source"), evaluation.source
+                yield (
+                    ("processors", index, "evaluation_sets", number, "source"),
+                    evaluation.source,
+                )
 
 
-def may_be_sent(variable: str, host: str, *, allowed: Mapping[str, tuple[str, ...]]) -> bool:
+def may_be_sent(
+    variable: str, host: str, *, allowed: Mapping[str, tuple[str, ...]]
+) -> bool:
     """Whether a variable's value may be sent to a host. allowed: host patterns by variable, as the user's settings give them."""
     if _matches(host, allowed.get(variable, ())):
         return True
@@ -163,8 +182,15 @@ def allowed_pairs(
     """Host patterns by variable, as the user allows them. What is not understood there allows nothing."""
     found: dict[str, tuple[str, ...]] = {}
     try:
-        text = (project_of(working_directory) / "pyproject.toml").read_text(encoding="utf-8")
-        section = tomllib.loads(text).get("tool", {}).get("sdg", {}).get("allow_variables", {})
+        text = (project_of(working_directory) / "pyproject.toml").read_text(
+            encoding="utf-8"
+        )
+        section = (
+            tomllib.loads(text)
+            .get("tool", {})
+            .get("sdg", {})
+            .get("allow_variables", {})
+        )
     except (OSError, ValueError, AttributeError):
         section = {}
     if not isinstance(section, dict):

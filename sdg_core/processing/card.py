@@ -34,7 +34,9 @@ def dataset_card(
     if num_rows:
         header["size_categories"] = [_size_category(num_rows)]
     header["tags"] = ["synthetic"]
-    header["configs"] = _configs([name for name, _ in transforms], has_images=bool(images))
+    header["configs"] = _configs(
+        [name for name, _ in transforms], has_images=bool(images)
+    )
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}",
@@ -97,7 +99,9 @@ def _column_rows(plan: DatasetPlan, images: Sequence[str]) -> list[tuple[str, ..
         column = columns.get(producers.get(field.name, field.name))
         made_by = "seed data" if column is None else column.column_type
         description = (
-            column.description if column is not None and column.name == field.name else None
+            column.description
+            if column is not None and column.name == field.name
+            else None
         )
         kind = "images" if field.name in images else str(field.type)
         rows.append((f"`{field.name}`", kind, made_by, description or ""))
@@ -127,11 +131,11 @@ def _how_selected(select: SelectConfig) -> str:
     if select.keep is None:
         return f"of {counted(select.candidates, 'candidate')}, a record is the one with the highest `{select.best}`"
     best = (
-        f", else the candidate with the highest `{select.best}`" if select.best is not None else ""
+        f", else the candidate with the highest `{select.best}`"
+        if select.best is not None
+        else ""
     )
-    return (
-        f"each record drawn up to {counted(select.candidates, 'time')} until `{select.keep}`{best}"
-    )
+    return f"each record drawn up to {counted(select.candidates, 'time')} until `{select.keep}`{best}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

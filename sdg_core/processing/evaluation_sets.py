@@ -14,7 +14,9 @@ from sdg_core.seeds.readers import Seeds
 OpenSource = Callable[[SeedSource], Seeds]
 
 
-def check_evaluation_sets(processors: Sequence[Processor], open_source: OpenSource) -> list[str]:
+def check_evaluation_sets(
+    processors: Sequence[Processor], open_source: OpenSource
+) -> list[str]:
     """Open the evaluation sets that are files, and list the others, which are read when processing starts.
 
     Raises SeedError or FilterError, naming the processor, for one that is not there, cannot be read, or has no such column.
@@ -47,7 +49,9 @@ def _is_there_already(source: SeedSource) -> bool:
             return False
 
 
-def opened_evaluation_set(place: int, evaluation: EvaluationSet, open_source: OpenSource) -> Seeds:
+def opened_evaluation_set(
+    place: int, evaluation: EvaluationSet, open_source: OpenSource
+) -> Seeds:
     """An evaluation set that has the columns that are named of it. Raises SeedError or FilterError."""
     with of_evaluation_set(place):
         seeds = open_source(evaluation.source)
@@ -67,16 +71,22 @@ def named_processor(name: str) -> Iterator[None]:
     try:
         yield
     except SeedError as error:
-        raise SeedError(f"processor {name!r}: {error.message}", remedy=error.remedy) from error
+        raise SeedError(
+            f"processor {name!r}: {error.message}", remedy=error.remedy
+        ) from error
     except CellError as error:
         remedy = (
             error.remedy
             or "fix the processor (for a value that may be absent, use `| default('')`)"
         )
-        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
+        raise FilterError(
+            f"processor {name!r}: {error.message}", remedy=remedy
+        ) from error
     except FilterError as error:
         remedy = error.remedy or "fix the processor, then process again"
-        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
+        raise FilterError(
+            f"processor {name!r}: {error.message}", remedy=remedy
+        ) from error
 
 
 @contextmanager

@@ -105,19 +105,30 @@ def export_version(
     if options.split is None:
         check_target(path, overwrite=options.overwrite)
         rows = export_rows(
-            parts, schema, path, remedy=stored.remedy, defuse_formulas=options.defuse_formulas
+            parts,
+            schema,
+            path,
+            remedy=stored.remedy,
+            defuse_formulas=options.defuse_formulas,
         )
         return Exported(path, rows, stored.finished)
     sizes = part_sizes(options.split, num_rows)
     for name in sizes:
         check_target(part_path(path, name), overwrite=options.overwrite)
     _export_split(
-        parts, schema, path, sizes, remedy=stored.remedy, defuse_formulas=options.defuse_formulas
+        parts,
+        schema,
+        path,
+        sizes,
+        remedy=stored.remedy,
+        defuse_formulas=options.defuse_formulas,
     )
     return Exported(path, num_rows, stored.finished, sizes)
 
 
-def _output_of(version: VersionLayout, processor: str, *, finished: bool) -> tuple[StorePath, ...]:
+def _output_of(
+    version: VersionLayout, processor: str, *, finished: bool
+) -> tuple[StorePath, ...]:
     if not finished:
         raise IncompleteError(
             f"{version.directory} is not finished, so processor {processor!r} has written nothing",
@@ -146,26 +157,37 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
                 f"columns: there is no column {name!r}{did_you_mean(name, schema.names)}"
             )
     for _, name in duplicates(columns):
-        raise PlanError(f"columns: {name!r} is named twice", remedy="name each column once")
+        raise PlanError(
+            f"columns: {name!r} is named twice", remedy="name each column once"
+        )
     if not columns:
-        raise PlanError("columns: none is named", remedy=f"there are {', '.join(schema.names)}")
+        raise PlanError(
+            "columns: none is named", remedy=f"there are {', '.join(schema.names)}"
+        )
     chosen = [schema.field(name) for name in columns]
     return pa.schema(chosen)
 
 
-def check_finished(version: VersionLayout, metadata: Metadata, *, otherwise: str = "") -> None:
+def check_finished(
+    version: VersionLayout, metadata: Metadata, *, otherwise: str = ""
+) -> None:
     """Raise IncompleteError unless post-generation has finished. otherwise: what else one may do than finish it."""
     if metadata.post_generation_state != "complete":
         raise IncompleteError(
-            f"{version.directory} is not finished", remedy=f"`sdg process` it first{otherwise}"
+            f"{version.directory} is not finished",
+            remedy=f"`sdg process` it first{otherwise}",
         )
 
 
-def check_exportable(version: VersionLayout, metadata: Metadata, *, partial: bool) -> None:
+def check_exportable(
+    version: VersionLayout, metadata: Metadata, *, partial: bool
+) -> None:
     """Raise IncompleteError unless there is a finished dataset to export, or the rows there are so far will do."""
     if not partial:
         check_finished(
-            version, metadata, otherwise=", or export the rows generated so far with --partial"
+            version,
+            metadata,
+            otherwise=", or export the rows generated so far with --partial",
         )
 
 
@@ -306,7 +328,9 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterator[Write]:
+def _csv(
+    file: IO[bytes], schema: pa.Schema, *, defuse: bool = False
+) -> Iterator[Write]:
     names = schema.names
     if defuse:
         names = _defused(pl.Series(names)).to_list()
@@ -323,7 +347,9 @@ def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterato
             if defuse and column.dtype == pl.String:
                 column = _defused(column)
             columns.append(column)
-        lines = pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted)
+        lines = pl.DataFrame(columns).write_csv(
+            include_header=False, quote_style=quoted
+        )
         file.write(lines.encode())
 
     yield write
@@ -335,7 +361,9 @@ def _defused(texts: pl.Series) -> pl.Series:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     is_number = texts.str.contains(_NUMBER)
-    return texts.str.replace(_FORMULA, "'$0").zip_with(~is_number.fill_null(False), texts)
+    return texts.str.replace(_FORMULA, "'$0").zip_with(
+        ~is_number.fill_null(False), texts
+    )
 
 
 def _csv_column(name: str, values: pa.Array) -> pl.Series:
@@ -344,7 +372,10 @@ def _csv_column(name: str, values: pa.Array) -> pl.Series:
         values = values.storage
     if pa.types.is_nested(values.type):
         values = values.cast(_without_nanoseconds(values.type), safe=False)
-        texts = [None if value is None else _json(value).decode() for value in _values(values)]
+        texts = [
+            None if value is None else _json(value).decode()
+            for value in _values(values)
+        ]
         return pl.Series(name, texts, dtype=pl.String)
     column = pl.Series(name, values)
     if isinstance(column.dtype, pl.Datetime):
@@ -358,7 +389,11 @@ def _csv_column(name: str, values: pa.Array) -> pl.Series:
 
 def _values(values: pa.Array | pa.ChunkedArray) -> list[Any]:
     """As Python has them; numbers of 32 bits by their own digits."""
-    return python_values(pl.Series(values)) if _is_single(values.type) else values.to_pylist()
+    return (
+        python_values(pl.Series(values))
+        if _is_single(values.type)
+        else values.to_pylist()
+    )
 
 
 def _is_single(kind: pa.DataType) -> bool:

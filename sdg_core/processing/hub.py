@@ -32,7 +32,9 @@ EARLIER = (f"processed/{FINISHED}/", "images/")
 FILES_PER_COMMIT = 5_000
 _KIND = "dataset"
 _BLOCK = 2**20
-_MAY_WRITE = "use a token with write access: --token-env names the variable that holds it"
+_MAY_WRITE = (
+    "use a token with write access: --token-env names the variable that holds it"
+)
 _GO_ON = "rerun the same command to resume; uploaded files are not sent again"
 
 
@@ -46,12 +48,18 @@ class HubFile:
 
     def open(self) -> IO[bytes]:
         """Open it for reading."""
-        return self.path.open("rb") if isinstance(self.path, Path) else self.path.open_reader()
+        return (
+            self.path.open("rb")
+            if isinstance(self.path, Path)
+            else self.path.open_reader()
+        )
 
     @property
     def source(self) -> Any:
         """What the Hub's library reads it from: a path or a file."""
-        return str(self.path) if isinstance(self.path, Path) else self.path.open_reader()
+        return (
+            str(self.path) if isinstance(self.path, Path) else self.path.open_reader()
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ class Hub:
             from huggingface_hub import HfApi
         except ImportError as error:
             raise HubError(
-                "the Hub needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'"
+                "the Hub needs the Hugging Face library",
+                remedy="pip install 'sdg-dagster[hf]'",
             ) from error
         self.repo = repo
         self.endpoint = endpoint
@@ -106,8 +115,12 @@ class Hub:
         with self._errors():
             creates = not self._api.repo_exists(self.repo, repo_type=_KIND)
             if not creates:
-                tree = self._api.list_repo_tree(self.repo, recursive=True, repo_type=_KIND)
-                there = {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+                tree = self._api.list_repo_tree(
+                    self.repo, recursive=True, repo_type=_KIND
+                )
+                there = {
+                    entry.path: entry for entry in tree if hasattr(entry, "blob_id")
+                }
         changed = [file for file in local if not _is_same(file, there.get(file.name))]
         unchanged = len(local) - len(changed)
         names = {file.name for file in local}
@@ -115,7 +128,9 @@ class Hub:
         written_by_us = (*ours, *EARLIER)
         gone = there.keys() - names
         stale = sorted(name for name in gone if name.startswith(written_by_us))
-        return PushPlan(self.repo, self.endpoint, creates, tuple(changed), unchanged, tuple(stale))
+        return PushPlan(
+            self.repo, self.endpoint, creates, tuple(changed), unchanged, tuple(stale)
+        )
 
     def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
         """Carry out a plan; returns the address of the dataset. Raises HubError; run again, it goes on."""
@@ -128,7 +143,9 @@ class Hub:
         deletes = [CommitOperationDelete(name) for name in plan.stale]
         with self._errors():
             if plan.creates:
-                self._api.create_repo(self.repo, repo_type=_KIND, private=private, exist_ok=True)
+                self._api.create_repo(
+                    self.repo, repo_type=_KIND, private=private, exist_ok=True
+                )
             if CARD in adds:
                 self._commit([adds.pop(CARD)], f"{message}: card")
             for add in adds.values():
@@ -139,7 +156,9 @@ class Hub:
         return f"{self.endpoint}/datasets/{self.repo}"
 
     def _commit(self, operations: Sequence[Any], message: str) -> None:
-        self._api.create_commit(self.repo, [*operations], commit_message=message, repo_type=_KIND)
+        self._api.create_commit(
+            self.repo, [*operations], commit_message=message, repo_type=_KIND
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -149,13 +168,15 @@ class Hub:
             yield
         except HFValidationError as error:
             raise HubError(
-                f"{self.repo!r} is not a repository: {error}", remedy="write it as user/name"
+                f"{self.repo!r} is not a repository: {error}",
+                remedy="write it as user/name",
             ) from error
         except HfHubHTTPError as error:
             status = error.response.status_code if error.response is not None else None
             remedy = _MAY_WRITE if status in (401, 403, 404) else _GO_ON
             raise HubError(
-                f"{self.endpoint} refused {self.repo}: {self._reason(error)}", remedy=remedy
+                f"{self.endpoint} refused {self.repo}: {self._reason(error)}",
+                remedy=remedy,
             ) from None
         except Exception as error:  # noqa: BLE001 - the library and its HTTP client raise errors of a dozen unrelated classes
             raise HubError(
@@ -184,7 +205,9 @@ def push_finished(
     found = replace(hub.plan(version, outputs), simulated=plan.simulated)
     if not confirm(found):
         return None
-    return hub.push(found, private=private, message=f"{plan.config.name} {version.name}")
+    return hub.push(
+        found, private=private, message=f"{plan.config.name} {version.name}"
+    )
 
 
 def files_of(version: VersionLayout, outputs: Sequence[str]) -> tuple[HubFile, ...]:

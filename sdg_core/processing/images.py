@@ -28,14 +28,18 @@ _FEATURE = {"_type": "List", "feature": {"_type": "Image"}}
 
 def image_columns(plan: DatasetPlan) -> tuple[str, ...]:
     """The columns of images that the finished dataset has."""
-    made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
+    made = {
+        column.name for column in plan.config.columns if isinstance(column, ImageColumn)
+    }
     return tuple(name for name in plan.kept_schema.names if name in made)
 
 
 class WithImages:
     """Rows of a finished dataset, with its images in the place of their paths."""
 
-    def __init__(self, version: VersionLayout, columns: Sequence[str], schema: pa.Schema) -> None:
+    def __init__(
+        self, version: VersionLayout, columns: Sequence[str], schema: pa.Schema
+    ) -> None:
         self._images = ImageFiles(version)
         self._columns = frozenset(columns)
         fields = []
@@ -44,13 +48,17 @@ class WithImages:
                 field = field.with_type(pa.list_(_IMAGE))
             fields.append(field)
         features = {"info": {"features": dict.fromkeys(columns, _FEATURE)}}
-        self.schema = pa.schema(fields, metadata={b"huggingface": orjson.dumps(features)})
+        self.schema = pa.schema(
+            fields, metadata={b"huggingface": orjson.dumps(features)}
+        )
 
     def batches(self, table: pa.Table) -> Iterator[pa.Table]:
         """The rows, a few at a time. Raises SdgError if an image is gone, StoreError."""
         for start in range(0, table.num_rows, ROWS_PER_BATCH):
             rows = table.slice(start, ROWS_PER_BATCH)
-            yield pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
+            yield pa.table(
+                [self._column(rows, field) for field in self.schema], schema=self.schema
+            )
 
     def _column(self, rows: pa.Table, field: pa.Field) -> pa.Array | pa.ChunkedArray:
         column = rows.column(field.name)
@@ -58,7 +66,9 @@ class WithImages:
             return column
         cells: list[list[dict[str, Any]] | None] = []
         for paths in column.to_pylist():
-            cells.append(None if paths is None else [self._image(path) for path in paths])
+            cells.append(
+                None if paths is None else [self._image(path) for path in paths]
+            )
         return pa.array(cells, type=field.type)
 
     def _image(self, path: str) -> dict[str, Any]:

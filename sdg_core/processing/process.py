@@ -38,7 +38,12 @@ from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows, with_columns
+from sdg_core.store.row_groups import (
+    read_dropped,
+    read_parquet_metadata,
+    read_rows,
+    with_columns,
+)
 from sdg_core.store.staged_output import StagedFile, StagedOutput, new_output
 from sdg_core.store.versions import update_metadata
 from sdg_core.system.commit_guard import CommitGuard
@@ -78,7 +83,8 @@ def check_complete(
     footers = [status.footer for status in statuses if status.footer is not None]
     has_rows = any(footer.num_rows for footer in footers)
     remaining = sum(len(status.remaining) for status in statuses)
-    may_be_empty = plan.resizes and not remaining  # a function that returns no rows has its reasons
+    # a function that returns no rows has its reasons
+    may_be_empty = plan.resizes and not remaining
     if not has_rows and not may_be_empty:
         if not remaining:
             raise IncompleteError(
@@ -169,11 +175,17 @@ def _write(
     """Write every file of the output; returns how many rows the dataset has."""
     kept_schema = source.plan.kept_schema
     dataset = _Parts(output, "dataset", kept_schema)
-    side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
-    removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
+    side = [
+        _Parts(output, transform.name, transform.schema) for transform in transforms
+    ]
+    removed = [
+        RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes
+    ]
     columns_of_images = image_columns(source.plan)
     shown = (
-        [WithImages(source.version, columns_of_images, kept_schema)] if columns_of_images else []
+        [WithImages(source.version, columns_of_images, kept_schema)]
+        if columns_of_images
+        else []
     )
     images = [
         _Parts(output, WITH_IMAGES, each.schema, rows_per_part=IMAGE_ROWS_PER_PART)
@@ -184,7 +196,9 @@ def _write(
     of_transforms = [transform.columns for transform in transforms]
     columns = rows.columns.union(kept_schema.names, *of_transforms)
     try:
-        for status, (ids, table) in zip(source.statuses, source.batches(columns), strict=True):
+        for status, (ids, table) in zip(
+            source.statuses, source.batches(columns), strict=True
+        ):
             *left_out, (_, table, _) = rows.apply(ids, table)
             for target, (ids, gone, reasons) in zip(removed, left_out, strict=True):
                 target.write(ids, gone, reasons)
@@ -255,7 +269,9 @@ def output_names(plan: DatasetPlan) -> list[str]:
     """What there is in `processed/`: the dataset, what processors make beside it, its images, and what was removed."""
     processors = plan.config.processors
     names = ["dataset"]
-    names += [each.name for each in processors if isinstance(each, SchemaTransformProcessor)]
+    names += [
+        each.name for each in processors if isinstance(each, SchemaTransformProcessor)
+    ]
     if image_columns(plan):
         names.append(WITH_IMAGES)
     if row_processor_marks(processors):
@@ -276,7 +292,11 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
     directory = version.processed / transform.name
     with store_errors("read", directory):
         parts = part_files(directory)
-        mark = (read_parquet_metadata(parts[0]).metadata or {}).get(TEMPLATE_KEY) if parts else None
+        mark = (
+            (read_parquet_metadata(parts[0]).metadata or {}).get(TEMPLATE_KEY)
+            if parts
+            else None
+        )
     if mark not in (None, transform.mark):
         raise SealedError(
             f"{version.directory} is sealed, and the template of processor {transform.name!r} has changed since",
@@ -287,7 +307,10 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
 def reopen(version: VersionLayout) -> None:
     """Remove the seal, then card and processed output; a crash in between leaves what the next processing replaces."""
     update_metadata(
-        version, post_generation_state="none", post_generation_processed=False, **removals(())
+        version,
+        post_generation_state="none",
+        post_generation_processed=False,
+        **removals(()),
     )
     failpoint("reopen.after_unseal")
     with store_errors("remove", version.card):
@@ -306,7 +329,9 @@ class _Source:
     def batches(self, columns: frozenset[str]) -> Iterator[tuple[Ids, pa.Table]]:
         """Record indices and these columns of each row group. Where row groups were resized, rows are counted instead."""
         first = 0
-        footers = [status.footer for status in self.statuses if status.footer is not None]
+        footers = [
+            status.footer for status in self.statuses if status.footer is not None
+        ]
         resized = any(footer.resized for footer in footers)
         for status, footer in zip(self.statuses, footers, strict=True):
             table = self._read(status, columns)
@@ -329,7 +354,9 @@ class _Source:
         table = with_columns(table.replace_schema_metadata(None), pa.schema(fields))
         if wanted:
             dropped = read_dropped(
-                self.version.dropped(status.group.index), status.footer.records(), columns=wanted
+                self.version.dropped(status.group.index),
+                status.footer.records(),
+                columns=wanted,
             )
             for name in wanted:
                 table = table.append_column(name, dropped.column(name))
@@ -350,7 +377,9 @@ class _Parts:
         self._output = output
         self._rows_per_part = rows_per_part
         self._schema = schema
-        self._names: Iterator[str] = (f"{name}/{part_name(number)}" for number in range(100_000))
+        self._names: Iterator[str] = (
+            f"{name}/{part_name(number)}" for number in range(100_000)
+        )
         self._part: tuple[StagedFile, pq.ParquetWriter] | None = None
         self._rows = 0
 

@@ -46,7 +46,9 @@ def removals(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
 class RemovedRecords:
     """The file of records that one processor left out; there even if there are none."""
 
-    def __init__(self, output: StagedOutput, outcome: Outcome, schema: pa.Schema) -> None:
+    def __init__(
+        self, output: StagedOutput, outcome: Outcome, schema: pa.Schema
+    ) -> None:
         index = pa.field(free_name("record_index", schema.names), pa.int64())
         reason = pa.field(free_name("reason", schema.names), pa.string())
         metadata = {METHOD_KEY: outcome.method.encode()}
@@ -64,7 +66,9 @@ class RemovedRecords:
                 pa.array(ids),
                 pa.array(reasons, type=pa.string()),
             ]
-            self._writer.write_table(pa.table(columns, names=self._schema.names).cast(self._schema))
+            self._writer.write_table(
+                pa.table(columns, names=self._schema.names).cast(self._schema)
+            )
 
     def close(self) -> None:
         """Finish the file."""

@@ -31,7 +31,7 @@ from sdg_core.filters.decontaminate import EvaluationIndex
 from sdg_core.filters.deduplicate import duplicates_by, normalised
 from sdg_core.filters.quality import failed_rule, rules_of
 from sdg_core.plan.checks.processors import as_template
-from sdg_core.plan.fingerprint import canonical_json
+from sdg_core.plan.hashed_fields import canonical_json
 from sdg_core.plan.templates.judging import score_of, why_not
 from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import truth_template
@@ -97,7 +97,9 @@ class RowProcessors:
                 step.decide()
             self.outcomes[place].method = step.method
 
-    def apply(self, ids: Ids, table: pa.Table) -> Iterator[tuple[Ids, pa.Table, Reasons]]:
+    def apply(
+        self, ids: Ids, table: pa.Table
+    ) -> Iterator[tuple[Ids, pa.Table, Reasons]]:
         """For each processor the records that it leaves out, with reasons; last what stays, with no reason."""
         for (name, step), outcome in zip(self.steps, self.outcomes, strict=True):
             kept_ids, kept, reasons = _judged(name, step, ids, table)
@@ -115,13 +117,19 @@ class RowProcessors:
     def clusters(self) -> Mapping[str, pa.Table]:
         """What each deduplication took for the same: a row per record of a cluster of two or more."""
         return {
-            name: step.clusters() for name, step in self.steps if isinstance(step, _Deduplication)
+            name: step.clusters()
+            for name, step in self.steps
+            if isinstance(step, _Deduplication)
         }
 
 
-def open_row_processors(processors: Sequence[Processor], open_source: OpenSource) -> RowProcessors:
+def open_row_processors(
+    processors: Sequence[Processor], open_source: OpenSource
+) -> RowProcessors:
     """The processors that leave records out, ready to be used. Raises FilterError or SeedError if one cannot be."""
-    chosen = [processor for processor in processors if isinstance(processor, RowProcessor)]
+    chosen = [
+        processor for processor in processors if isinstance(processor, RowProcessor)
+    ]
     steps: list[tuple[str, _Step]] = []
     for processor in chosen:
         with named_processor(processor.name):
@@ -153,7 +161,9 @@ def _open(processor: RowProcessor, open_source: OpenSource) -> _Step:
             return _Decontamination(processor, open_source)
 
 
-def _judged(name: str, step: _Step, ids: Ids, table: pa.Table) -> tuple[Ids, pa.Table, Reasons]:
+def _judged(
+    name: str, step: _Step, ids: Ids, table: pa.Table
+) -> tuple[Ids, pa.Table, Reasons]:
     """What stays, and the reasons for all records."""
     with named_processor(name):
         reasons = step.reasons(ids, table) if len(ids) else []
@@ -172,7 +182,10 @@ class _Keep:
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         return _of_each(
-            ids, table, self.columns, lambda values: why_not(self._template, self._keep, values)
+            ids,
+            table,
+            self.columns,
+            lambda values: why_not(self._template, self._keep, values),
         )
 
 
@@ -235,7 +248,9 @@ class _Deduplication:
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         assert self._found is not None
-        survivors = self._survivors[np.searchsorted(self._names, self._found.clusters_of(ids))]
+        survivors = self._survivors[
+            np.searchsorted(self._names, self._found.clusters_of(ids))
+        ]
         reasons: Reasons = []
         for kept, survivor in zip(self._found.keeps(ids), survivors, strict=True):
             reasons.append(None if kept else f"same as record {survivor}")
@@ -263,15 +278,21 @@ class _Deduplication:
         if name in table.schema.names:
             column = table.column(name)
             if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-                scores: list[float | None] = column.cast(pa.float64(), safe=False).to_pylist()
+                scores: list[float | None] = column.cast(
+                    pa.float64(), safe=False
+                ).to_pylist()
                 return scores  # as the template would say, but fast
-        return _of_each(ids, table, template.names, lambda values: score_of(template, values))
+        return _of_each(
+            ids, table, template.names, lambda values: score_of(template, values)
+        )
 
 
 class _Decontamination:
     """Records that share no n-gram, or only few, with an evaluation record."""
 
-    def __init__(self, processor: DecontaminateProcessor, open_source: OpenSource) -> None:
+    def __init__(
+        self, processor: DecontaminateProcessor, open_source: OpenSource
+    ) -> None:
         self._processor = processor
         self.columns = frozenset(processor.columns)
         self.method = f"{processor.n}-grams"
@@ -284,7 +305,9 @@ class _Decontamination:
                 frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
             texts.append(joined_texts(frame.to_arrow(), evaluation.columns))
             self._starts.append(self._starts[-1] + info.num_rows)
-        self._index = EvaluationIndex(np.arange(self._starts[-1]), pl.concat(texts), n=processor.n)
+        self._index = EvaluationIndex(
+            np.arange(self._starts[-1]), pl.concat(texts), n=processor.n
+        )
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         texts = joined_texts(table, self._processor.columns)
@@ -382,7 +405,10 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _of_each(
-    ids: Ids, table: pa.Table, names: Collection[str], judge: Callable[[Mapping[str, Any]], Judged]
+    ids: Ids,
+    table: pa.Table,
+    names: Collection[str],
+    judge: Callable[[Mapping[str, Any]], Judged],
 ) -> list[Judged]:
     """What is said of each record by its values in some columns; what is raised names the record."""
     found: list[Judged] = []

@@ -29,7 +29,8 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
     is_whole = abs(total - 1) < 1e-9 or abs(total - 100) < 1e-7
     if not is_whole:
         raise PlanError(
-            f"split is {written}, which is {total:g} in all, not 1 or 100", remedy=_EXAMPLE
+            f"split is {written}, which is {total:g} in all, not 1 or 100",
+            remedy=_EXAMPLE,
         )
     ends = [0]
     for number in range(len(shares)):
@@ -48,11 +49,17 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
 
 def part_of(start: int, count: int, sizes: Sequence[int]) -> NDArray[np.int64]:
     """The part, by its place in `sizes`, of rows `start` to `start + count - 1`."""
-    permuted = permute(np.arange(start, start + count, dtype=np.int64), size=sum(sizes), key=_KEY)
+    permuted = permute(
+        np.arange(start, start + count, dtype=np.int64), size=sum(sizes), key=_KEY
+    )
     return np.searchsorted(np.cumsum(sizes), permuted, side="right").astype(np.int64)
 
 
 def part_path(path: Path, part: str) -> Path:
     """`out.jsonl.gz` as `out-train.jsonl.gz`."""
-    ending = "".join(path.suffixes[-2:]) if path.suffix.lower() in (".gz", ".zst") else path.suffix
+    ending = (
+        "".join(path.suffixes[-2:])
+        if path.suffix.lower() in (".gz", ".zst")
+        else path.suffix
+    )
     return path.with_name(f"{path.name.removesuffix(ending)}-{part}{ending}")

@@ -27,8 +27,13 @@ class SchemaTransform:
         self.columns: frozenset[str] = frozenset()
         for _, source in text_leaves(processor.template):
             self.columns |= template_references(source)
-        self.mark = hashlib.sha256(orjson.dumps(processor.template)).hexdigest().encode()
-        fields = [pa.field(name, _type_of(value)) for name, value in processor.template.items()]
+        self.mark = (
+            hashlib.sha256(orjson.dumps(processor.template)).hexdigest().encode()
+        )
+        fields = [
+            pa.field(name, _type_of(value))
+            for name, value in processor.template.items()
+        ]
         self.schema = pa.schema(fields, metadata={TEMPLATE_KEY: self.mark})
 
     def apply(self, table: pa.Table) -> pa.Table:

@@ -69,17 +69,26 @@ def make_report(
         spending=spending or DatasetSpending(),
         selection=selection,
     )
-    with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
+    with (
+        damage_errors(version.directory, remedy=stored.remedy),
+        scan_parts(stored.parts) as frame,
+    ):
         columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)
-        after = measure_variety(frame, described, columns, rows=stored.num_rows, stage="after")
+        after = measure_variety(
+            frame, described, columns, rows=stored.num_rows, stage="after"
+        )
     before: tuple[Variety, ...] = ()
     if facts.removed and stored.finished:
         before = _variety_before(version, statuses, described)
     outputs: tuple[Output, ...] = ()
     if stored.finished:
         processors = plan.config.processors
-        names = [each.name for each in processors if isinstance(each, SchemaTransformProcessor)]
+        names = [
+            each.name
+            for each in processors
+            if isinstance(each, SchemaTransformProcessor)
+        ]
         outputs = describe_outputs(version, names)
     return Report(
         made_at=utc_now(),
@@ -93,13 +102,20 @@ def make_report(
 
 
 def _variety_before(
-    version: VersionLayout, statuses: Sequence[RowGroupStatus], described: Sequence[Described]
+    version: VersionLayout,
+    statuses: Sequence[RowGroupStatus],
+    described: Sequence[Described],
 ) -> tuple[Variety, ...]:
     """How varied the row groups are, from which processors removed records."""
     stored = row_group_parts(version, statuses)
-    with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
+    with (
+        damage_errors(version.directory, remedy=stored.remedy),
+        scan_parts(stored.parts) as frame,
+    ):
         columns = profile_table(frame, described, rows=stored.num_rows)
-        return measure_variety(frame, described, columns, rows=stored.num_rows, stage="before")
+        return measure_variety(
+            frame, described, columns, rows=stored.num_rows, stage="before"
+        )
 
 
 def write_report(
@@ -126,7 +142,9 @@ def read_report(version: VersionLayout) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return (
-        known if isinstance(known, dict) and known.get("schema_version") == SCHEMA_VERSION else None
+        known
+        if isinstance(known, dict) and known.get("schema_version") == SCHEMA_VERSION
+        else None
     )
 
 

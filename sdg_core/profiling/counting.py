@@ -19,7 +19,12 @@ MAX_TEXT_LENGTH = 300
 
 
 def count_values(
-    frame: pl.LazyFrame, part: Part, *, distinct: int | None, values: int, limits: Limits
+    frame: pl.LazyFrame,
+    part: Part,
+    *,
+    distinct: int | None,
+    values: int,
+    limits: Limits,
 ) -> tuple[int | None, tuple[tuple[Scalar, int], ...]]:
     """How many different values there are, where all were counted, and the most frequent with their counts (numbers in order).
 
@@ -37,7 +42,9 @@ def count_values(
         found = collected(_counted(present))
         if part.kind == "number":
             in_order = found.sort("value").iter_rows()
-            return found.height, tuple((shown(value), count) for value, count in in_order)
+            return found.height, tuple(
+                (shown(value), count) for value, count in in_order
+            )
         return found.height, _ranked(found.iter_rows())
     if part.kind == "text":
         return None, _repeated(frame, part, limits)
@@ -45,7 +52,10 @@ def count_values(
 
 
 def value_counts(
-    counts: Iterable[tuple[Scalar, int]], *, rows: int, expected: Mapping[str, float] | None = None
+    counts: Iterable[tuple[Scalar, int]],
+    *,
+    rows: int,
+    expected: Mapping[str, float] | None = None,
 ) -> tuple[ValueCount, ...]:
     """Counts as shares of all rows, each beside the share that the config asks for."""
     wanted = expected or {}
@@ -83,7 +93,9 @@ def _ranked(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Scalar, int], ...]
     return tuple((shown(value), count) for value, count in ranked)
 
 
-def _repeated(frame: pl.LazyFrame, part: Part, limits: Limits) -> tuple[tuple[Scalar, int], ...]:
+def _repeated(
+    frame: pl.LazyFrame, part: Part, limits: Limits
+) -> tuple[tuple[Scalar, int], ...]:
     """Texts that occur more than once, found by their hashes: texts may be long, and many. Of a large table, those that repeat in
     a part of it are counted in all of it."""
     count = pl.len().alias("count")

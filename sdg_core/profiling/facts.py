@@ -132,14 +132,20 @@ def _made_by(column: Any) -> str:
         case CustomColumn():
             return f"custom {column.generator_function}"
         case _:
-            return "seed data" if column.column_type == "seed-dataset" else str(column.column_type)
+            return (
+                "seed data"
+                if column.column_type == "seed-dataset"
+                else str(column.column_type)
+            )
 
 
 def _seed(plan: DatasetPlan, version: VersionLayout) -> SeedFacts | None:
     if plan.config.seed_config is None:
         return None
     content = read_seed_content(version.seed_content)
-    config: Mapping[str, Any] = plan.config.seed_config.model_dump(mode="json", exclude_none=True)
+    config: Mapping[str, Any] = plan.config.seed_config.model_dump(
+        mode="json", exclude_none=True
+    )
     digest = None
     files: dict[str, str] = {}
     if content:
@@ -148,7 +154,9 @@ def _seed(plan: DatasetPlan, version: VersionLayout) -> SeedFacts | None:
     num_rows = None
     if plan.seed_content is not None:
         num_rows = plan.seed_content.num_rows
-    return SeedFacts(config, digest, files, num_rows=num_rows, repeats=plan.seed_repeats)
+    return SeedFacts(
+        config, digest, files, num_rows=num_rows, repeats=plan.seed_repeats
+    )
 
 
 def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
@@ -158,7 +166,9 @@ def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
             asked.setdefault(alias, []).append(column.name)
     models = []
     for alias, (model, provider) in plan.models.items():
-        parameters = model.inference_parameters.model_dump(mode="json", exclude_none=True)
+        parameters = model.inference_parameters.model_dump(
+            mode="json", exclude_none=True
+        )
         models.append(
             ModelFacts(
                 alias=alias,

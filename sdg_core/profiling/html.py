@@ -44,7 +44,10 @@ def page(report: Report) -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals |= {
         "histogram": histogram,
@@ -67,7 +70,11 @@ def _template() -> jinja2.Template:
         "yaml_like": _yaml_like,
         "beginning": _beginning,
     }
-    source = files("sdg_core.profiling").joinpath("report.html.j2").read_text(encoding="utf-8")
+    source = (
+        files("sdg_core.profiling")
+        .joinpath("report.html.j2")
+        .read_text(encoding="utf-8")
+    )
     return environment.from_string(source)
 
 
@@ -87,10 +94,14 @@ def histogram(column: ColumnProfile) -> Markup:
         reach = low if low == high else f"{low} to {high}"
         height = max(1.0, _HEIGHT * item.count / most)
         count = f"{item.count:,}"
-        drawn += _BAR.format(place * step, _HEIGHT - height, step - _GAP, height, reach, count)
+        drawn += _BAR.format(
+            place * step, _HEIGHT - height, step - _GAP, height, reach, count
+        )
     first = _edge(bins[0].low)
     last = _edge(bins[-1].high)
-    return _CHART.format(_WIDTH, _HEIGHT, f"histogram of {column.name}", drawn, first, last)
+    return _CHART.format(
+        _WIDTH, _HEIGHT, f"histogram of {column.name}", drawn, first, last
+    )
 
 
 def _bins(column: ColumnProfile) -> Sequence[Bin]:

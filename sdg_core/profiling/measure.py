@@ -59,7 +59,9 @@ class Measured:
     bins: tuple[tuple[float, float, int], ...]
 
 
-def measure(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> list[Measured]:
+def measure(
+    frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits
+) -> list[Measured]:
     """Measure parts of a table."""
     found: list[Measured] = []
     for start in range(0, len(parts), _PARTS_PER_PASS):
@@ -89,7 +91,9 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
     return frame.collect(engine="streaming")
 
 
-def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> list[Measured]:
+def _measure_few(
+    frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits
+) -> list[Measured]:
     """One pass for what can be summed up, one for what needs the extremes to be known."""
     columns: list[pl.Expr] = []
     sums: list[pl.Expr] = []
@@ -118,7 +122,9 @@ def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> 
     for i, scale in scales.items():
         bars += scale.counts(i)
     counts = _one_row(derived.select(bars)) if bars else {}
-    return [_measured(found, counts, i, part, scales.get(i)) for i, part in enumerate(parts)]
+    return [
+        _measured(found, counts, i, part, scales.get(i)) for i, part in enumerate(parts)
+    ]
 
 
 def _one_row(frame: pl.LazyFrame) -> dict[str, Any]:
@@ -139,7 +145,11 @@ def _derived(i: int, part: Part) -> Iterator[pl.Expr]:
             yield number.is_nan().alias(f"nan{i}")
             yield number.is_infinite().alias(f"inf{i}")
             yield pl.when(number.is_finite()).then(number).alias(f"v{i}")
-            exact = value if part.type.is_integer() else pl.when(number.is_finite()).then(number)
+            exact = (
+                value
+                if part.type.is_integer()
+                else pl.when(number.is_finite()).then(number)
+            )
         case "text":
             exact = value.str.len_chars()
         case "list":
@@ -154,7 +164,11 @@ def _derived(i: int, part: Part) -> Iterator[pl.Expr]:
 
 
 def _microseconds(value: pl.Expr, data_type: pl.DataType) -> pl.Expr:
-    return value.cast(pl.Int64) // 1000 if data_type == pl.Time else value.dt.timestamp("us")
+    return (
+        value.cast(pl.Int64) // 1000
+        if data_type == pl.Time
+        else value.dt.timestamp("us")
+    )
 
 
 def _sums(i: int, part: Part, *, exact: bool) -> Iterator[pl.Expr]:
@@ -228,7 +242,11 @@ def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
 
 
 def _measured(
-    found: Mapping[str, Any], counts: Mapping[str, Any], i: int, part: Part, scale: _Scale | None
+    found: Mapping[str, Any],
+    counts: Mapping[str, Any],
+    i: int,
+    part: Part,
+    scale: _Scale | None,
 ) -> Measured:
     nulls = int(found[f"nulls{i}"] or 0)
     quantiles: dict[str, float] = {}
@@ -239,7 +257,9 @@ def _measured(
     bins: list[tuple[float, float, int]] = []
     if scale is not None:
         for k in range(scale.bars):
-            bins.append((scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0)))
+            bins.append(
+                (scale.edge(k), scale.edge(k + 1), int(counts[f"bar{i}_{k}"] or 0))
+            )
     distinct = found.get(f"distinct{i}")
     return Measured(
         nulls=nulls,

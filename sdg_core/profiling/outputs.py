@@ -46,7 +46,9 @@ class Output:
     samples: tuple[OutputSample, ...]
 
 
-def describe_outputs(version: VersionLayout, names: Sequence[str]) -> tuple[Output, ...]:
+def describe_outputs(
+    version: VersionLayout, names: Sequence[str]
+) -> tuple[Output, ...]:
     """The outputs of processors that are there. Raises CorruptFileError, StoreError."""
     found = []
     for name in names:
@@ -68,7 +70,9 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
         if not rows:
             break
         content = pl.element().struct.field("content").cast(pl.String)
-        text = exact_column(column).list.eval(content).list.join("\n", ignore_nulls=True)
+        text = (
+            exact_column(column).list.eval(content).list.join("\n", ignore_nulls=True)
+        )
         measured = measure_tokens(frame, text, rows=rows, mean_length=4_000)
         if measured is not None:
             tokens[column] = measured

@@ -51,27 +51,37 @@ def prompts_as_sent(
     try:
         records = _records(version, stored[0])
         with ThreadPoolExecutor(1) as thread:  # there may be a loop in this one
-            return thread.submit(asyncio.run, _rendered(plan, version, records)).result()
+            return thread.submit(
+                asyncio.run, _rendered(plan, version, records)
+            ).result()
     except (SdgError, OSError):
         return ()
 
 
-def _records(version: VersionLayout, status: RowGroupStatus) -> dict[int, dict[str, Any]]:
+def _records(
+    version: VersionLayout, status: RowGroupStatus
+) -> dict[int, dict[str, Any]]:
     """The first records of a row group by number, dropped columns included."""
     assert status.footer is not None
     indices = status.footer.records()[:MAX_SHOWN_RECORDS]
-    rows = read_head(version.row_group(status.group.index), MAX_SHOWN_RECORDS).to_pylist()
+    rows = read_head(
+        version.row_group(status.group.index), MAX_SHOWN_RECORDS
+    ).to_pylist()
     dropped: list[dict[str, Any]] = [{} for _ in rows]
     if version.dropped(status.group.index).exists():
         dropped = read_dropped(version.dropped(status.group.index), indices).to_pylist()
-    return {int(i): row | more for i, row, more in zip(indices, rows, dropped, strict=False)}
+    return {
+        int(i): row | more for i, row, more in zip(indices, rows, dropped, strict=False)
+    }
 
 
 async def _rendered(
     plan: DatasetPlan, version: VersionLayout, records: Mapping[int, Mapping[str, Any]]
 ) -> tuple[SentPrompt, ...]:
     models = simulated_models(plan.models)
-    async with open_models(models, settings=plan.config.run, env={}, tools=plan.tools) as pool:
+    async with open_models(
+        models, settings=plan.config.run, env={}, tools=plan.tools
+    ) as pool:
         generators = _prompted(plan, pool, version)
     return tuple(_prompts_of(plan, generators, records))
 
@@ -107,7 +117,9 @@ def _prompted(
     return prompted
 
 
-def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
+def _is_skipped(
+    rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]
+) -> bool:
     if rule is None:
         return False
     try:
@@ -123,5 +135,7 @@ def _prompt(
         messages = generator.prompt(record=record, values=values)
     except (CellError, CorruptFileError, KeyError):
         return None
-    texts = [(message.role, message_text(message)[:_MAX_LENGTH]) for message in messages]
+    texts = [
+        (message.role, message_text(message)[:_MAX_LENGTH]) for message in messages
+    ]
     return SentPrompt(column, record, tuple(texts))

@@ -113,7 +113,9 @@ class Facts:
     @property
     def records_text(self) -> str:
         """How many records this is of; those that processors removed, or functions made more or fewer of, have not failed."""
-        text = records_text(self.num_rows, target=self.target_num_records, resized=self.resized)
+        text = records_text(
+            self.num_rows, target=self.target_num_records, resized=self.resized
+        )
         removed = sum(count.removed for count in self.removed)
         if removed:
             return f"{text}, {removed:,} removed by processors"
@@ -144,14 +146,18 @@ class Report:
         """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
         facts = asdict(self.facts)
         facts["lacking"] = facts["remaining"]  # the name before 0.2
-        facts["row_groups"] = dict(zip(("there", "planned"), self.facts.row_groups, strict=True))
+        facts["row_groups"] = dict(
+            zip(("there", "planned"), self.facts.row_groups, strict=True)
+        )
         columns = []
         for column in self.columns:
             known = _known(asdict(column))
             columns.append({**known, "summary": one_line_summary(column)})
         prompts = []
         for prompt in self.prompts:
-            messages = [{"role": role, "content": text} for role, text in prompt.messages]
+            messages = [
+                {"role": role, "content": text} for role, text in prompt.messages
+            ]
             prompts.append({**asdict(prompt), "messages": messages})
         return {
             "schema_version": SCHEMA_VERSION,
@@ -182,7 +188,9 @@ _ALWAYS = (
 def _known(value: Any) -> Any:
     """Without what is None, or empty."""
     if isinstance(value, Mapping):
-        return {name: _known(item) for name, item in value.items() if _is_known(name, item)}
+        return {
+            name: _known(item) for name, item in value.items() if _is_known(name, item)
+        }
     if isinstance(value, list | tuple):
         return [_known(item) for item in value]
     return value

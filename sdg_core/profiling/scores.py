@@ -10,7 +10,12 @@ from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
 from sdg_core.config.replies import Score
 from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
-from sdg_core.profiling.counting import MAX_TEXT_LENGTH, count_texts, shown, value_counts
+from sdg_core.profiling.counting import (
+    MAX_TEXT_LENGTH,
+    count_texts,
+    shown,
+    value_counts,
+)
 from sdg_core.profiling.measure import ROW, collected, rows_at
 from sdg_core.profiling.model import Example, ScoreProfile, ValueCount, Verdicts
 
@@ -35,7 +40,9 @@ def score_profiles(
     frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int
 ) -> tuple[ScoreProfile, ...]:
     """Each score of a judge."""
-    return tuple(_score_profile(frame, column.name, score, rows=rows) for score in column.scores)
+    return tuple(
+        _score_profile(frame, column.name, score, rows=rows) for score in column.scores
+    )
 
 
 def seed_scores(
@@ -122,11 +129,17 @@ def _examples(
     return tuple(examples)
 
 
-def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
+def verdicts(
+    frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct
+) -> Verdicts:
     """How many values a validator found valid, and why it did not find the others so."""
     value = exact_column(column.name)
     fields = _fields(data_type)
-    targets = [name for name in column.target_columns if isinstance(fields.get(name), pl.Struct)]
+    targets = [
+        name
+        for name in column.target_columns
+        if isinstance(fields.get(name), pl.Struct)
+    ]
     valid = value.struct.field(IS_VALID)
     unknown = value.is_not_null() & valid.is_null()
     sums = [
@@ -148,7 +161,12 @@ def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct
 
 
 def _reasons(
-    frame: pl.LazyFrame, value: pl.Expr, data_type: pl.Struct, targets: Sequence[str], *, rows: int
+    frame: pl.LazyFrame,
+    value: pl.Expr,
+    data_type: pl.Struct,
+    targets: Sequence[str],
+    *,
+    rows: int,
 ) -> tuple[ValueCount, ...]:
     """What validators say most often of values that are not valid: in how many of these each thing is said, once or often."""
     texts: list[pl.LazyFrame] = []
@@ -164,13 +182,19 @@ def _reasons(
     return value_counts(most, rows=rows)
 
 
-def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Iterator[pl.LazyFrame]:
+def _texts(
+    frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType
+) -> Iterator[pl.LazyFrame]:
     """The messages that verdicts carry, each with the number of its row."""
     invalid = frame.with_row_index(ROW).filter(~verdict.struct.field(IS_VALID))
     for name, kind in _fields(data_type).items():
         if name in _MESSAGES and kind == pl.String:
             yield invalid.select(ROW, verdict.struct.field(name).alias("text"))
-        elif name in _LISTS and isinstance(kind, pl.List) and "message" in _fields(kind.inner):
+        elif (
+            name in _LISTS
+            and isinstance(kind, pl.List)
+            and "message" in _fields(kind.inner)
+        ):
             messages = verdict.struct.field(name).alias("text")
             each = invalid.select(ROW, messages).explode("text")
             yield each.select(ROW, pl.col("text").struct.field("message").alias("text"))

@@ -54,12 +54,18 @@ class Described:
 
 
 def profile_table(
-    frame: pl.LazyFrame, columns: Sequence[Described], *, rows: int, limits: Limits | None = None
+    frame: pl.LazyFrame,
+    columns: Sequence[Described],
+    *,
+    rows: int,
+    limits: Limits | None = None,
 ) -> tuple[ColumnProfile, ...]:
     """The statistics of these columns of a table with so many rows."""
     schema = frame.collect_schema()
     bounds = limits or Limits(rows)
-    parts = {column.name: _parts(frame, column, schema[column.name]) for column in columns}
+    parts = {
+        column.name: _parts(frame, column, schema[column.name]) for column in columns
+    }
     to_measure: list[Part] = []
     for of_column in parts.values():
         to_measure += of_column[:MAX_FIELDS]
@@ -78,7 +84,9 @@ def profile_table(
 
 def expected_shares(column: Column) -> dict[str, float] | None:
     """The share of each value that a category is to have, None for columns that promise none."""
-    if not isinstance(column, SamplerColumn) or not isinstance(column.params, CategoryParams):
+    if not isinstance(column, SamplerColumn) or not isinstance(
+        column.params, CategoryParams
+    ):
         return None
     if column.conditional_params or column.convert_to is not None:
         return None
@@ -89,13 +97,17 @@ def expected_shares(column: Column) -> dict[str, float] | None:
     return {value: round(share, 6) for value, share in shares.items()}
 
 
-def _parts(frame: pl.LazyFrame, column: Described, data_type: pl.DataType) -> list[Part]:
+def _parts(
+    frame: pl.LazyFrame, column: Described, data_type: pl.DataType
+) -> list[Part]:
     """What of a column is measured, besides what only its kind has."""
     value = exact_column(column.name)
     match column.column:
         case LlmJudgeColumn() | ValidationColumn():
             return [Part(column.name, value, data_type, "other")]
-        case SamplerColumn(params=DatetimeParams() | TimedeltaParams()) if data_type == pl.String:
+        case SamplerColumn(params=DatetimeParams() | TimedeltaParams()) if (
+            data_type == pl.String
+        ):
             return [_time_as_text(frame, column.column, value)]
         case _:
             parts = leaves(column.name, value, data_type)
@@ -144,7 +156,9 @@ def _profile(
     found_valid = None
     if isinstance(config, ValidationColumn) and isinstance(data_type, pl.Struct):
         found_valid = verdicts(frame, config, data_type)
-    of_fields = [_statistics(frame, part, measured, limits) for part, measured in fields]
+    of_fields = [
+        _statistics(frame, part, measured, limits) for part, measured in fields
+    ]
     return replace(
         profile,
         name=column.name,

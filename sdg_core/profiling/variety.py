@@ -77,7 +77,11 @@ def measure_variety(
             found += _vectors(frame, column.name, rows=rows, stage=stage)
         for score in profile.scores:
             if score.mean is not None:
-                found.append(Variety(f"{column.name}.{score.name}", stage, rows, score=score.mean))
+                found.append(
+                    Variety(
+                        f"{column.name}.{score.name}", stage, rows, score=score.mean
+                    )
+                )
     return tuple(found[:MAX_COLUMNS])
 
 
@@ -112,7 +116,9 @@ def _texts(
     )
 
 
-def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list[Variety]:
+def _vectors(
+    frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage
+) -> list[Variety]:
     """Of an embedding column with one embedding each; nothing of any other."""
     cells = sample_column(frame, name, rows=rows, most=MAX_VECTORS)
     vectors = []

@@ -23,7 +23,11 @@ def percent(share: float) -> str:
     """A share; a little is not nothing, and nearly all is not all."""
     if 0 < share < 0.001:
         return "< 0.1 %"
-    return "> 99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %".replace(".0 %", " %")
+    return (
+        "> 99.9 %"
+        if 0.999 < share < 1
+        else f"{share * 100:.1f} %".replace(".0 %", " %")
+    )
 
 
 def count_with_share(count: int, rows: int) -> str:
@@ -82,7 +86,9 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
 
 def _judgements(column: ColumnProfile) -> Iterator[str]:
     if column.verdicts is not None:
-        judged = column.verdicts.valid + column.verdicts.invalid + column.verdicts.unknown
+        judged = (
+            column.verdicts.valid + column.verdicts.invalid + column.verdicts.unknown
+        )
         yield f"valid {count_with_share(column.verdicts.valid, judged)}"
     for score in column.scores:
         given = [value for value in score.values if value.count]
@@ -103,7 +109,11 @@ def lists_values(column: ColumnProfile) -> bool:
 def _range(numbers: Numbers, *, unit: str = "") -> str:
     low = number(numbers.minimum)
     high = number(numbers.maximum)
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}, mean {number(numbers.mean)}"
+    return (
+        f"{low}{unit}"
+        if low == high
+        else f"{low} to {high}{unit}, mean {number(numbers.mean)}"
+    )
 
 
 def _unit(column: ColumnProfile) -> str:
@@ -125,7 +135,11 @@ def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
         yield "distinct", distinct(column)
     if column.numbers is not None:
         yield from _number_facts(column.numbers)
-    if column.lengths is not None and column.lengths.values and not lists_values(column):
+    if (
+        column.lengths is not None
+        and column.lengths.values
+        and not lists_values(column)
+    ):
         yield from _length_facts(column.lengths, unit=_unit(column))
     if column.tokens is not None:
         yield from _token_facts(column.tokens)

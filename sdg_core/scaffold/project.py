@@ -66,7 +66,8 @@ def make_project(folder: str | Path, *, template: str = "support") -> Project:
     folder = Path(folder).expanduser().absolute()
     if template not in DATASETS:
         raise RefusedError(
-            f"there is no template {template!r}", remedy=f"use one of {', '.join(DATASETS)}"
+            f"there is no template {template!r}",
+            remedy=f"use one of {', '.join(DATASETS)}",
         )
     package = _package(folder)
     _refuse_occupied(folder)
@@ -84,7 +85,8 @@ def make_project(folder: str | Path, *, template: str = "support") -> Project:
     made = {
         **dict(_filled(names, "project", prefix="")),
         **dict(_filled(names, template, prefix=f"{package}/defs/{dataset}/")),
-        SCHEMA_FILE: orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode() + "\n",
+        SCHEMA_FILE: orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode()
+        + "\n",
     }
     made[file] = f"# yaml-language-server: $schema=../../../{SCHEMA_FILE}\n{made[file]}"
     try:
@@ -124,7 +126,11 @@ def name_of_folder(folder: str, *, otherwise: str) -> str:
 def _package(folder: Path) -> str:
     """The Python package of a project in this folder. Raises RefusedError for a name that Python has a use for."""
     package = name_of_folder(folder.name, otherwise="project")
-    taken = keyword.iskeyword(package) or package in sys.stdlib_module_names or package == "tests"
+    taken = (
+        keyword.iskeyword(package)
+        or package in sys.stdlib_module_names
+        or package == "tests"
+    )
     if not taken:
         found = importlib.util.find_spec(package)
         taken = found is not None and found.origin is not None
@@ -151,13 +157,18 @@ def _refuse_occupied(folder: Path) -> None:
         )
 
 
-def _filled(names: Mapping[str, str], template: str, *, prefix: str) -> Iterator[tuple[str, str]]:
+def _filled(
+    names: Mapping[str, str], template: str, *, prefix: str
+) -> Iterator[tuple[str, str]]:
     """Each file of a template: its place in the project and its text."""
     base = TEMPLATES / template
     for path in sorted(base.rglob(f"*{_SUFFIX}")):
         place = path.relative_to(base).as_posix().removesuffix(_SUFFIX)
         place = ".gitignore" if place == "gitignore" else place
-        yield _fill(prefix + place, names), _fill(path.read_text(encoding="utf-8"), names)
+        yield (
+            _fill(prefix + place, names),
+            _fill(path.read_text(encoding="utf-8"), names),
+        )
 
 
 def _fill(text: str, names: Mapping[str, str]) -> str:

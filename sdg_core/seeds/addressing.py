@@ -18,7 +18,9 @@ Rows = NDArray[np.int64]
 _ROUNDS = 8
 
 
-def selected_range(num_rows: int, selection: IndexRange | PartitionBlock | None) -> tuple[int, int]:
+def selected_range(
+    num_rows: int, selection: IndexRange | PartitionBlock | None
+) -> tuple[int, int]:
     """`(first, count)` of the seed rows in use. Raises SeedError if the selection holds no row or leaves the data."""
     match selection:
         case IndexRange(start=start, end=end):

@@ -39,9 +39,18 @@ class Rollout:
 
     def add(self, role: str, content: Any, **more: Any) -> None:
         """Add a message; content may be text, blocks, or anything that JSON has."""
-        known: dict[str, Any] = {"reasoning_content": None, "tool_calls": [], "tool_call_id": None}
+        known: dict[str, Any] = {
+            "reasoning_content": None,
+            "tool_calls": [],
+            "tool_call_id": None,
+        }
         self.messages.append(
-            {"role": _ROLES.get(role, role), "content": blocks(content), **known, **more}
+            {
+                "role": _ROLES.get(role, role),
+                "content": blocks(content),
+                **known,
+                **more,
+            }
         )
 
     def remember(self, raw: Row, names: Mapping[str, str]) -> None:
@@ -180,7 +189,9 @@ def _lines(file: LocalFile) -> Iterator[dict[str, Any]]:
                 f"seed file {file.name}, line {number}, is not JSON: {error}"
             ) from error
         if not isinstance(found, dict):
-            raise SeedError(f"seed file {file.name}, line {number}, holds no JSON object")
+            raise SeedError(
+                f"seed file {file.name}, line {number}, holds no JSON object"
+            )
         yield found
 
 
@@ -226,7 +237,9 @@ def _claude_message(read: Rollout, role: str, content: Any) -> None:
             case _:
                 said.append(part)
     if said or thought or calls:
-        read.add(role, said, reasoning_content="\n\n".join(thought) or None, tool_calls=calls)
+        read.add(
+            role, said, reasoning_content="\n\n".join(thought) or None, tool_calls=calls
+        )
     for result in results:
         read.add("tool", result.get("content"), tool_call_id=str(result["tool_use_id"]))
 
@@ -244,7 +257,8 @@ def _codex(file: LocalFile) -> Rollout:
         match raw.get("type"), payload.get("type"):
             case "session_meta", _:
                 read.remember(
-                    payload, {"root_session_id": "id", "cwd": "cwd", "git_branch": "git_branch"}
+                    payload,
+                    {"root_session_id": "id", "cwd": "cwd", "git_branch": "git_branch"},
                 )
                 kept = ("originator", "cli_version", "model_provider", "source")
                 for name in kept:
@@ -258,10 +272,14 @@ def _codex(file: LocalFile) -> Rollout:
                 reasoning = _thought(thought) if by_agent else {}
                 read.add(payload["role"], payload.get("content"), **reasoning)
             case "response_item", "function_call":
-                call = _call(payload["call_id"], payload["name"], payload.get("arguments"))
+                call = _call(
+                    payload["call_id"], payload["name"], payload.get("arguments")
+                )
                 read.add("assistant", None, tool_calls=[call], **_thought(thought))
             case "response_item", "function_call_output":
-                read.add("tool", payload.get("output"), tool_call_id=str(payload["call_id"]))
+                read.add(
+                    "tool", payload.get("output"), tool_call_id=str(payload["call_id"])
+                )
     read.meta["record_count"] = count
     return read
 
@@ -291,7 +309,12 @@ def _atif(file: LocalFile) -> Rollout:
             arguments = call.get("arguments")
             calls.append(_call(call["tool_call_id"], call["function_name"], arguments))
         thought = step.get("reasoning_content")
-        read.add(step["source"], step.get("message"), reasoning_content=thought, tool_calls=calls)
+        read.add(
+            step["source"],
+            step.get("message"),
+            reasoning_content=thought,
+            tool_calls=calls,
+        )
         for result in (step.get("observation") or {}).get("results") or ():
             call_id = _optional(result.get("source_call_id"))
             read.add("tool", result.get("content"), tool_call_id=call_id)

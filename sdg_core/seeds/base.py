@@ -82,7 +82,9 @@ class SeedReader(ABC):
         frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
         for field in self.schema:
             if is_bounded(field.type):
-                check_times(field.name, frame[field.name].to_arrow(), source="seed data")
+                check_times(
+                    field.name, frame[field.name].to_arrow(), source="seed data"
+                )
         if frame.height != len(rows):
             raise SeedError(
                 f"{type(self).__name__} returned {counted(frame.height, 'seed row')}, and {len(rows):,} asked for"
@@ -163,7 +165,9 @@ class ItemReader(SeedReader, Generic[Item]):
             names.update(row)
         unknown = sorted(names - set(self.schema.names))
         if unknown:
-            raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")
+            raise SeedError(
+                f"{where} has columns {unknown} that the reader's schema lacks"
+            )
         try:
             columns = []
             for field in self.schema:
@@ -171,7 +175,9 @@ class ItemReader(SeedReader, Generic[Item]):
                 columns.append(array_of(values, field.type))
             return frame_of(pa.table(columns, schema=self.schema))
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise SeedError(f"{where} does not fit the reader's schema: {error}") from error
+            raise SeedError(
+                f"{where} does not fit the reader's schema: {error}"
+            ) from error
 
 
 class FrameCache:
@@ -212,7 +218,9 @@ def gather(
     cuts = np.flatnonzero(np.diff(parts)) + 1
     pieces = [
         read_part(int(chosen[0]), wanted - starts[chosen[0]])
-        for chosen, wanted in zip(np.split(parts, cuts), np.split(ordered, cuts), strict=True)
+        for chosen, wanted in zip(
+            np.split(parts, cuts), np.split(ordered, cuts), strict=True
+        )
     ]
     frame = pieces[0] if len(pieces) == 1 else pl.concat(pieces)
     if bool((np.diff(order) == 1).all()):
@@ -224,6 +232,10 @@ def gather(
 
 def take(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     """Rows of a frame; a view where they are contiguous."""
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+    if (
+        len(rows)
+        and rows[-1] - rows[0] == len(rows) - 1
+        and bool((np.diff(rows) == 1).all())
+    ):
         return frame.slice(int(rows[0]), len(rows))
     return frame[rows]

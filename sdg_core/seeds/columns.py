@@ -29,12 +29,16 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (pa.types.is_decimal256, "a decimal of more digits than can be read"),
     (pa.types.is_interval, "a span of calendar months that cannot be kept"),
     (
-        lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[0] in "+-",
+        lambda kind: (
+            pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[0] in "+-"
+        ),
         "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone",
     ),
     (
         lambda kind: (
-            pa.types.is_timestamp(kind) and kind.tz is not None and _is_unknown_zone(kind.tz)
+            pa.types.is_timestamp(kind)
+            and kind.tz is not None
+            and _is_unknown_zone(kind.tz)
         ),
         "moments in a zone that the time zone database does not have: convert them to UTC or to one such as Europe/Berlin",
     ),
@@ -49,7 +53,8 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
     ),
     (
         lambda kind: (
-            pa.types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields
+            pa.types.is_struct(kind)
+            and len({field.name for field in kind}) < kind.num_fields
         ),
         "an object with two keys of one name",
     ),
@@ -60,7 +65,9 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Names and plain types, as polars holds them; a column that is null throughout is text."""
     _refuse_unkept(schema)
-    fields = [pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)]
+    fields = [
+        pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)
+    ]
     return pa.schema(fields)
 
 
@@ -69,7 +76,8 @@ def _refuse_unkept(schema: pa.Schema) -> None:
     for name, count in sorted(Counter(schema.names).items()):
         if count > 1:
             raise SeedError(
-                f"two columns of the seed data are named {name!r}", remedy="rename one of them"
+                f"two columns of the seed data are named {name!r}",
+                remedy="rename one of them",
             )
     for field in schema:
         _refuse(field, _unkept(field))

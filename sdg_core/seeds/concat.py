@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sdg_core.config.seeds import TextFileKeys
 from sdg_core.errors import SeedError
-from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.hashed_fields import digest
 from sdg_core.plan.types.polars_columns import exact_column
 from sdg_core.seeds.base import Rows, SeedReader, gather
 from sdg_core.seeds.columns import plain_schema
@@ -20,7 +20,9 @@ from sdg_core.seeds.tables import FileReader, TextFileReader, check_format
 from sdg_core.seeds.text_options import TextOptions
 
 
-def open_files(files: Sequence[SeedFile], *, options: TextOptions | None = None) -> SeedReader:
+def open_files(
+    files: Sequence[SeedFile], *, options: TextOptions | None = None
+) -> SeedReader:
     """A reader of one or several csv, parquet, json or jsonl files. Raises SeedError for an unknown format.
 
     options: how the text files among them are read.

@@ -17,7 +17,9 @@ from sdg_core.seeds.text_options import TextOptions, TypeName, check_names
 
 SEPARATORS = (";", "\t", "|")
 """What may separate columns where a header has no comma."""
-STATED_SEPARATOR = re.compile(r"\A\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r)", re.IGNORECASE)
+STATED_SEPARATOR = re.compile(
+    r"\A\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r)", re.IGNORECASE
+)
 """The line with which spreadsheets say what separates the columns."""
 _INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
 _PLAIN_NUMBER = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]+)$"
@@ -105,7 +107,9 @@ def _header(text: str, separator: str, *, source: str) -> list[str]:
             if row:
                 return row
     except csv.Error as error:
-        raise SeedError(f"{source} cannot be read as csv: {error} in the header") from error
+        raise SeedError(
+            f"{source} cannot be read as csv: {error} in the header"
+        ) from error
     raise SeedError(
         f"{source} is empty and cannot be read as csv",
         remedy="its first line must name the columns",
@@ -179,7 +183,10 @@ def _as_printed(column: pl.Series) -> pl.Series:
                 is_true = column.str.to_lowercase() == "true"
                 return is_true.alias(column.name)
         return column
-    if re.match(_PLAIN_NUMBER, first) is None or not texts.str.contains(_PLAIN_NUMBER).all():
+    if (
+        re.match(_PLAIN_NUMBER, first) is None
+        or not texts.str.contains(_PLAIN_NUMBER).all()
+    ):
         return column
     if texts.str.contains(_INTEGER).all():
         numbers = column.cast(pl.Int64, strict=False)
@@ -193,7 +200,9 @@ def _as_printed(column: pl.Series) -> pl.Series:
 def _notation_of(texts: pl.Series) -> str | None:
     """How every number of these is printed: with as many decimals, as Python does (1.0), or as short as can be (1); None if in
     no one way, as for versions (1.9, 1.10), or with more digits than a real number keeps."""
-    digits = texts.str.replace_all(r"[-.]", "").str.strip_chars_start("0").str.len_bytes()
+    digits = (
+        texts.str.replace_all(r"[-.]", "").str.strip_chars_start("0").str.len_bytes()
+    )
     long = texts.filter(digits > _EXACT_DIGITS)
     if any(repr(float(text)) != text for text in long):
         return None

@@ -10,8 +10,12 @@ import pyarrow as pa
 
 from sdg_core.config.seeds import CustomSeedSource
 from sdg_core.errors import SdgError, SeedError
-from sdg_core.plan.fingerprint import digest
-from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
+from sdg_core.plan.hashed_fields import digest
+from sdg_core.plan.usercode.loader import (
+    UserCodeError,
+    find_definition,
+    load_definition,
+)
 from sdg_core.seeds.base import Rows, SeedReader
 from sdg_core.system.user_calls import call_user
 
@@ -29,7 +33,9 @@ class CustomReader(SeedReader):
     @property
     def schema(self) -> pa.Schema:
         """The reader's."""
-        schema = called(f"seed reader {self._name}", "schema", lambda: self._reader.schema)
+        schema = called(
+            f"seed reader {self._name}", "schema", lambda: self._reader.schema
+        )
         if not isinstance(schema, pa.Schema) or not schema.names:
             raise SeedError(
                 f"{self._name}: schema must be a pyarrow.Schema with at least one column"
@@ -39,21 +45,32 @@ class CustomReader(SeedReader):
     @property
     def num_rows(self) -> int:
         """The reader's."""
-        return int(called(f"seed reader {self._name}", "num_rows", lambda: self._reader.num_rows))
+        return int(
+            called(
+                f"seed reader {self._name}", "num_rows", lambda: self._reader.num_rows
+            )
+        )
 
     def digest(self) -> str:
         """Of the reader's digest and its source."""
         return digest(
-            [called(f"seed reader {self._name}", "digest", self._reader.digest), self._source]
+            [
+                called(f"seed reader {self._name}", "digest", self._reader.digest),
+                self._source,
+            ]
         )
 
     def check_unchanged(self) -> None:
         """The reader's."""
-        called(f"seed reader {self._name}", "check_unchanged", self._reader.check_unchanged)
+        called(
+            f"seed reader {self._name}", "check_unchanged", self._reader.check_unchanged
+        )
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The reader's rows."""
-        frame = called(f"seed reader {self._name}", "fetch", lambda: self._reader.read(rows))
+        frame = called(
+            f"seed reader {self._name}", "fetch", lambda: self._reader.read(rows)
+        )
         if not isinstance(frame, pl.DataFrame):
             raise SeedError(
                 f"{self._name}: fetch must return a polars DataFrame, not a {type(frame).__name__}"
@@ -77,7 +94,9 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
         remaining = ", ".join(sorted(found.__abstractmethods__))
         raise SeedError(f"{_PLACE}: {source.reader} does not define {remaining}")
     arguments = _arguments(found, source, base=base, root=root)
-    reader = called(f"seed reader {source.reader}", "constructor", lambda: found(**arguments))
+    reader = called(
+        f"seed reader {source.reader}", "constructor", lambda: found(**arguments)
+    )
     return CustomReader(reader, name=source.reader, source=definition.module_text)
 
 
@@ -87,7 +106,9 @@ def _arguments(
     """The constructor's arguments. Raises SeedError if it does not take the parameters that the file gives."""
     signature = inspect.signature(kind)
     given = {"base": base, "root": root}
-    wanted = {name: value for name, value in given.items() if name in signature.parameters}
+    wanted = {
+        name: value for name, value in given.items() if name in signature.parameters
+    }
     arguments = {**wanted, **source.params}
     try:
         signature.bind(**arguments)
@@ -107,4 +128,6 @@ def called(who: str, what: str, call: Any) -> Any:
     except SdgError:
         raise
     except Exception as error:  # user code may raise anything
-        raise SeedError(f"{who}: {what} raised {type(error).__name__}: {error}") from error
+        raise SeedError(
+            f"{who}: {what} raised {type(error).__name__}: {error}"
+        ) from error

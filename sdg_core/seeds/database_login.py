@@ -64,7 +64,11 @@ def login_for(url: sa.URL, *, env: Mapping[str, str], where: str) -> Login:
                 remedy="put the URL into an environment variable and name that by url_env",
             )
     driver = url.get_driver_name()
-    if driver not in _LIBPQ | {"mysqldb"} or url.password is not None or "password" in url.query:
+    if (
+        driver not in _LIBPQ | {"mysqldb"}
+        or url.password is not None
+        or "password" in url.query
+    ):
         return Login()
     variable = "PGPASSWORD" if driver in _LIBPQ else "MYSQL_PWD"
     allowed = allowed_pairs(env, Path.cwd())
@@ -73,7 +77,9 @@ def login_for(url: sa.URL, *, env: Mapping[str, str], where: str) -> Login:
         is_near = host in own or host.startswith(("/", "@")) or is_this_machine(host)
         if not is_near and not may_be_sent(variable, host, allowed=allowed):
             nothing = (
-                {"password": "", "passfile": os.devnull} if driver in _LIBPQ else {"password": ""}
+                {"password": "", "passfile": os.devnull}
+                if driver in _LIBPQ
+                else {"password": ""}
             )
             return Login(nothing, (variable, host))
     return Login()

@@ -52,7 +52,8 @@ def kept_digest(
     settled = time.time() - changed_at >= SETTLED
     digest, is_sure = compute()
     if settled and is_sure:
-        with suppress(OSError):  # where nothing can be kept, the file is read again the next time
+        # where nothing can be kept, the file is read again the next time
+        with suppress(OSError):
             _write(path, digest)
     return digest
 
@@ -67,7 +68,11 @@ def _write(path: Path, digest: str) -> None:
 def cache_directory(env: Mapping[str, str]) -> Path | None:
     """Where digests are kept; None for a user without a home."""
     try:
-        cache = Path(env["XDG_CACHE_HOME"]) if env.get("XDG_CACHE_HOME") else Path.home() / ".cache"
+        cache = (
+            Path(env["XDG_CACHE_HOME"])
+            if env.get("XDG_CACHE_HOME")
+            else Path.home() / ".cache"
+        )
     except RuntimeError:
         return None
     return cache / "sdg-dagster" / "digests"

@@ -15,14 +15,15 @@ import pyarrow as pa
 
 from sdg_core.config.seeds import DirectorySeedSource, FileContentsSeedSource
 from sdg_core.errors import SeedError
-from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.hashed_fields import digest
 from sdg_core.seeds.base import ItemReader
 from sdg_core.seeds.files import LocalFile
 from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
 
 _LISTING = [
-    (name, pa.string()) for name in ("source_kind", "source_path", "relative_path", "file_name")
+    (name, pa.string())
+    for name in ("source_kind", "source_path", "relative_path", "file_name")
 ]
 
 
@@ -35,7 +36,13 @@ class DirectoryReader(ItemReader[str]):
     """
 
     def __init__(
-        self, path: str, *, base: Path, root: str, file_pattern: str = "*", recursive: bool = True
+        self,
+        path: str,
+        *,
+        base: Path,
+        root: str,
+        file_pattern: str = "*",
+        recursive: bool = True,
     ) -> None:
         self._written = path
         self._pattern = file_pattern
@@ -102,7 +109,9 @@ class DirectoryReader(ItemReader[str]):
     @cached_property
     def _files(self) -> dict[str, LocalFile]:
         found: list[str] = []
-        for directory, directories, names in os.walk(self.directory, onerror=_unreadable):
+        for directory, directories, names in os.walk(
+            self.directory, onerror=_unreadable
+        ):
             for name in names:
                 path = Path(directory, name)
                 if self._is_wanted(name) and path.is_file():
@@ -111,7 +120,9 @@ class DirectoryReader(ItemReader[str]):
             if self._recursive:
                 entered = [name for name in directories if not name.startswith(".")]
             directories[:] = entered
-        return {relative: LocalFile(self.directory / relative) for relative in sorted(found)}
+        return {
+            relative: LocalFile(self.directory / relative) for relative in sorted(found)
+        }
 
     def _is_wanted(self, name: str) -> bool:
         """Whether the pattern matches a file's name; hidden files are meant only by a pattern that starts with a dot."""
@@ -164,9 +175,14 @@ class FileContentsReader(DirectoryReader):
         return 1
 
 
-def open_directory(source: DirectorySeedSource, *, base: Path, root: str) -> DirectoryReader:
+def open_directory(
+    source: DirectorySeedSource, *, base: Path, root: str
+) -> DirectoryReader:
     """The reader of a directory source. Raises SeedError if there is no such directory."""
-    fields: dict[str, Any] = {"file_pattern": source.file_pattern, "recursive": source.recursive}
+    fields: dict[str, Any] = {
+        "file_pattern": source.file_pattern,
+        "recursive": source.recursive,
+    }
     if isinstance(source, FileContentsSeedSource):
         return FileContentsReader(
             source.path, base=base, root=root, encoding=source.encoding, **fields
@@ -175,4 +191,6 @@ def open_directory(source: DirectorySeedSource, *, base: Path, root: str) -> Dir
 
 
 def _unreadable(error: OSError) -> None:
-    raise SeedError(f"seed directory {error.filename} cannot be read: {error.strerror}") from error
+    raise SeedError(
+        f"seed directory {error.filename} cannot be read: {error.strerror}"
+    ) from error

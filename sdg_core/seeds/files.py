@@ -47,7 +47,9 @@ class SeedFile(ABC):
     def suffix(self) -> str:
         """The format, `.csv` for instance; of a compressed file that of its content."""
         path = Path(self.name)
-        inner = path.with_suffix("").suffix if path.suffix.lower() in COMPRESSIONS else ""
+        inner = (
+            path.with_suffix("").suffix if path.suffix.lower() in COMPRESSIONS else ""
+        )
         return (inner or path.suffix).lower()
 
     @property
@@ -198,7 +200,8 @@ def object_digest(stored: StoredObject, stamp: Stamp) -> str:
             state = hashlib.sha256()
             while block := file.read(_BLOCK):
                 state.update(block)
-        in_memory = str(stored).startswith("memory:")  # whose etags begin again in every process
+        # whose etags begin again in every process
+        in_memory = str(stored).startswith("memory:")
         return f"sha256:{state.hexdigest()}", not in_memory and stored.stamp() == stamp
 
     return kept_digest(str(stored), stamp, compute)

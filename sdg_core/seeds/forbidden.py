@@ -20,7 +20,9 @@ _SYSTEM = (
     "/etc/sudoers.d/",
     "/boot/",
 )
-_SYSTEM_FILES = frozenset({"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/master.passwd"})
+_SYSTEM_FILES = frozenset(
+    {"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/master.passwd"}
+)
 _DIRECTORIES = frozenset(
     {
         ".ssh",

@@ -33,10 +33,13 @@ def hub(source: HuggingFaceSeedSource, token: str | None) -> FileSystem:
         from huggingface_hub import HfFileSystem
     except ImportError as error:
         raise SeedError(
-            "seed_type hf needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'"
+            "seed_type hf needs the Hugging Face library",
+            remedy="pip install 'sdg-dagster[hf]'",
         ) from error
     # False keeps a token that happens to lie on this machine out of it: access is what the dataset file says.
-    return HfFileSystem(endpoint=source.endpoint, token=token or False, skip_instance_cache=True)
+    return HfFileSystem(
+        endpoint=source.endpoint, token=token or False, skip_instance_cache=True
+    )
 
 
 def open_hugging_face(
@@ -88,7 +91,9 @@ def find_files(
 class _Hub:
     """A file system whose listings are asked for again now and then."""
 
-    def __init__(self, system: FileSystem, *, token: str | None, recheck: float) -> None:
+    def __init__(
+        self, system: FileSystem, *, token: str | None, recheck: float
+    ) -> None:
         self.system = system
         self._redaction = Redaction({token: "[token]"} if token else {})
         self._recheck = recheck
@@ -122,12 +127,18 @@ class HubFile(SeedFile):
 
     def open(self) -> IO[bytes]:
         """Open for reading in ranges."""
-        return cast(IO[bytes], self._asked(lambda: self._files.system.open(self._path, "rb")))
+        return cast(
+            IO[bytes], self._asked(lambda: self._files.system.open(self._path, "rb"))
+        )
 
     def content_digest(self, stamp: Stamp) -> str:
         """sha256 of the bytes, as the hub knows it, else by reading them."""
         large = self._facts().get("lfs")
-        known = large.get("sha256") if isinstance(large, dict) else getattr(large, "sha256", None)
+        known = (
+            large.get("sha256")
+            if isinstance(large, dict)
+            else getattr(large, "sha256", None)
+        )
         if known:
             return f"sha256:{known}"
         state = hashlib.sha256()

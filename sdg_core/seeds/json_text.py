@@ -28,7 +28,9 @@ class _RepeatedKeyError(ValueError):
     """An object has two values of one name."""
 
 
-def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> pl.DataFrame:
+def read_json(
+    text: str, suffix: str, *, source: str, options: TextOptions
+) -> pl.DataFrame:
     """One row per object. Raises SeedError naming the line or column that cannot be kept."""
     records = _records(_without_half_surrogates(text), suffix, source=source)
     says_infinity = "Infinity" in text
@@ -66,14 +68,17 @@ def _check_keys(data_type: pa.DataType, *, where: str) -> None:
         field = data_type.field(place)
         if "\0" in field.name:
             raise SeedError(
-                f"{where}: the key {field.name!r} has a zero character", remedy="rename it"
+                f"{where}: the key {field.name!r} has a zero character",
+                remedy="rename it",
             )
         _check_keys(field.type, where=where)
 
 
 def _without_half_surrogates(text: str) -> str:
     """JSON in which an escaped half of a surrogate pair is U+FFFD, as decoders of text have it."""
-    return _SURROGATES.sub(lambda match: match[0] if match[1] is not None else r"\ufffd", text)
+    return _SURROGATES.sub(
+        lambda match: match[0] if match[1] is not None else r"\ufffd", text
+    )
 
 
 def _records(text: str, suffix: str, *, source: str) -> list[Record]:
@@ -81,7 +86,9 @@ def _records(text: str, suffix: str, *, source: str) -> list[Record]:
         try:
             found = json.loads(text, object_pairs_hook=_unique)
         except _RepeatedKeyError as error:
-            raise SeedError(f"{source}: {error}", remedy="rename one of them") from error
+            raise SeedError(
+                f"{source}: {error}", remedy="rename one of them"
+            ) from error
         except json.JSONDecodeError as error:
             if "Extra data" not in error.msg:
                 raise SeedError(f"{source} cannot be read as json: {error}") from error
@@ -90,10 +97,15 @@ def _records(text: str, suffix: str, *, source: str) -> list[Record]:
         else:
             _refuse_columns(found, source)
             rows = found if isinstance(found, list) else [found]
-            return [_record(row, f"{source}, row {place}") for place, row in enumerate(rows, 1)]
+            return [
+                _record(row, f"{source}, row {place}")
+                for place, row in enumerate(rows, 1)
+            ]
     lines = enumerate(text.split("\n"), 1)
     return [
-        _line(line, suffix, f"{source}, line {number}") for number, line in lines if line.strip()
+        _line(line, suffix, f"{source}, line {number}")
+        for number, line in lines
+        if line.strip()
     ]
 
 
@@ -102,7 +114,9 @@ def _refuse_columns(found: Any, source: str) -> None:
     if not isinstance(found, dict) or not found:
         return
     columns = list(found.values())
-    is_split = {"columns", "data"} <= found.keys() <= {"columns", "index", "data", "schema"}
+    is_split = (
+        {"columns", "data"} <= found.keys() <= {"columns", "index", "data", "schema"}
+    )
     is_split = is_split and all(isinstance(column, list) for column in columns)
     if is_split or all(_is_by_number(column) for column in columns):
         raise SeedError(
@@ -135,7 +149,8 @@ def _line(line: str, suffix: str, where: str) -> Record:
 def _record(value: Any, where: str) -> Record:
     if not isinstance(value, dict):
         raise SeedError(
-            f"{where} is not an object", remedy='every row is an object, as in {"name": "Ann"}'
+            f"{where} is not an object",
+            remedy='every row is an object, as in {"name": "Ann"}',
         )
     return value
 

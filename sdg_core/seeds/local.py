@@ -35,7 +35,10 @@ def open_local(
         if stored is not None and is_stored and not is_pattern:
             files.append(_in_object_store(path.replace("{root}", root), source, stored))
         else:
-            files += [LocalFile(found) for found in _matching(path, source, base=base, root=root)]
+            files += [
+                LocalFile(found)
+                for found in _matching(path, source, base=base, root=root)
+            ]
     return open_files(files, options=text_options(source))
 
 
@@ -61,7 +64,9 @@ def resolve(path: str, *, base: Path, root: str) -> Path:
     return base / path.replace("{root}", absolute_root)
 
 
-def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> list[Path]:
+def _matching(
+    path: str, source: LocalSeedSource, *, base: Path, root: str
+) -> list[Path]:
     plain = resolve(path, base=base, root=root)
     check_readable(plain)
     if plain.is_file():
@@ -72,7 +77,9 @@ def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> l
             remedy=f"name a file, or the files in it: {path.rstrip('/')}/*.parquet",
         )
     if not _WILDCARDS & {*path}:
-        raise SeedError(f"seed file {plain} does not exist{_near(plain)}", remedy=_remedy(source))
+        raise SeedError(
+            f"seed file {plain} does not exist{_near(plain)}", remedy=_remedy(source)
+        )
     literal_base = Path(glob.escape(str(base)))
     literal_root = glob.escape(str(Path(root).absolute()))
     pattern = resolve(path, base=literal_base, root=literal_root)
@@ -95,7 +102,9 @@ def _near(path: Path) -> str:
 
 def _remedy(source: LocalSeedSource) -> str:
     if source.upstream_asset is None:
-        return "check seed_config.source.path; a relative path starts at the dataset file"
+        return (
+            "check seed_config.source.path; a relative path starts at the dataset file"
+        )
     return (
         f"materialize its upstream asset {source.upstream_asset} first: "
         f'dagster asset materialize -m sdg_assets.definitions --select "{source.upstream_asset}"'

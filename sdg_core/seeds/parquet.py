@@ -56,7 +56,9 @@ class ParquetReader(FileReader):
         """Look at the bounds of columns of times: in the footer, else by reading these columns."""
         source = f"seed file {self.file.name}"
         bounded = [field for field in self.arrow_schema if is_bounded(field.type)]
-        names = [field.name for field in bounded if not self._check_footer(field, source)]
+        names = [
+            field.name for field in bounded if not self._check_footer(field, source)
+        ]
         if not names:
             return
         with self.reading(), self.file.open() as file:
@@ -67,12 +69,18 @@ class ParquetReader(FileReader):
     def _check_footer(self, field: pa.Field, source: str) -> bool:
         """Whether the footer knows the bounds of a column. Raises SeedError if they are out of what can be kept."""
         # parquet has no seconds, and holds Arrow's milliseconds of a date as days
-        is_converted = pa.types.is_date64(field.type) or getattr(field.type, "unit", None) == "s"
+        is_converted = (
+            pa.types.is_date64(field.type) or getattr(field.type, "unit", None) == "s"
+        )
         if bounds(field.type) is None or is_converted:
             return False
         metadata = self._footer[0]
-        columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
-        places = [place for place, column in enumerate(columns) if column.path == field.name]
+        columns = [
+            metadata.schema.column(place) for place in range(metadata.num_columns)
+        ]
+        places = [
+            place for place, column in enumerate(columns) if column.path == field.name
+        ]
         if len(places) != 1:
             return False
         if columns[places[0]].physical_type not in ("INT32", "INT64"):
@@ -88,7 +96,9 @@ class ParquetReader(FileReader):
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, from the chunks that hold them."""
         starts = self._chunks[:, 0]
-        return gather(rows, starts, lambda chunk, wanted: take(self._chunk(chunk), wanted))
+        return gather(
+            rows, starts, lambda chunk, wanted: take(self._chunk(chunk), wanted)
+        )
 
     @cached_property
     def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
@@ -147,7 +157,9 @@ class ParquetReader(FileReader):
 class _Cursor:
     """A row group being decoded, chunk by chunk."""
 
-    def __init__(self, reader: ParquetReader, group: int, first: int, *, sizes: list[int]) -> None:
+    def __init__(
+        self, reader: ParquetReader, group: int, first: int, *, sizes: list[int]
+    ) -> None:
         self._reader = reader
         self._group = group
         self._next = first
@@ -166,7 +178,9 @@ class _Cursor:
         while sum(frame.height for frame in self._left) < size:
             self._left.append(frame_of(next(self._tables)))
             if sum(frame.estimated_size() for frame in self._left) > MAX_BYTES:
-                raise ValueError(f"{size:,} of its rows take more than {MAX_BYTES // 2**30} GiB")
+                raise ValueError(
+                    f"{size:,} of its rows take more than {MAX_BYTES // 2**30} GiB"
+                )
         whole = pl.concat(self._left) if len(self._left) > 1 else self._left[0]
         self._left = [whole.slice(size)] if whole.height > size else []
         place = self._next

@@ -49,7 +49,9 @@ def _opened(facts: dict[str, Any], ask: Answer) -> Next:
     source = _AskedFile(facts["size"], ask) if path is None else path
     # Without a buffer size pyarrow reads whole column chunks into memory before it decodes the first value.
     batches = pq.ParquetFile(source, buffer_size=_READ_BUFFER).iter_batches(
-        batch_size=facts["rows"], row_groups=facts["row_groups"], columns=facts["columns"]
+        batch_size=facts["rows"],
+        row_groups=facts["row_groups"],
+        columns=facts["columns"],
     )
     tables = map(_written, batches)
     return (lambda: next(tables, None)) if path is None else _Ahead(tables)
@@ -76,7 +78,9 @@ _worker = ThreadPoolExecutor(1)
 
 def _written(batch: pa.RecordBatch) -> memoryview:
     table = pa.Table.from_batches([batch])
-    fields = [field.with_type(without_dictionaries(field.type)) for field in table.schema]
+    fields = [
+        field.with_type(without_dictionaries(field.type)) for field in table.schema
+    ]
     plain = pa.schema(fields)
     if plain.types != table.schema.types:
         table = table.cast(plain)

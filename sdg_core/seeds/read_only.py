@@ -60,7 +60,9 @@ def read_only(engine: sa.Engine, query: str) -> sa.Engine:
                     )
             settings = _duckdb_settings(query)
             sa.event.listen(
-                engine, "connect", lambda connection, _: _bound_duckdb(connection, settings, query)
+                engine,
+                "connect",
+                lambda connection, _: _bound_duckdb(connection, settings, query),
             )
         case "postgresql":
             return engine.execution_options(postgresql_readonly=True)
@@ -88,7 +90,11 @@ def _bound_sqlite(connection: Any, _: Any) -> None:
 
 
 def _authorize(
-    action: int, first: str | None, second: str | None, database: str | None, inside: str | None
+    action: int,
+    first: str | None,
+    second: str | None,
+    database: str | None,
+    inside: str | None,
 ) -> int:
     """The verdict on a part of a statement. Virtual tables prepare statements of their own, which `query_only` keeps harmless."""
     match action:
@@ -125,4 +131,6 @@ def _bound_duckdb(connection: Any, settings: list[str], query: str) -> None:
     for statement in connection.extract_statements(query):
         kind = str(statement.type).rpartition(".")[2]
         if kind != "SELECT":
-            raise SeedError("seed database: the query is not a SELECT", remedy=_ONLY_READS)
+            raise SeedError(
+                "seed database: the query is not a SELECT", remedy=_ONLY_READS
+            )

@@ -25,7 +25,7 @@ from sdg_core.config.seeds import (
 )
 from sdg_core.errors import SeedError
 from sdg_core.plan.dataset_plan import SeedInfo
-from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.hashed_fields import digest
 from sdg_core.seeds.addressing import seed_rows, selected_range
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.files import StoredObject
@@ -45,7 +45,9 @@ class Seeds:
 
     def info(self) -> SeedInfo:
         """What planning needs to know. Raises SeedError if the data cannot be read or the selection does not fit."""
-        _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
+        _, count = selected_range(
+            self._reader.num_rows, self._config.selection_strategy
+        )
         schema = self._reader.schema
         self._reader.check_values()
         return SeedInfo(
@@ -59,7 +61,9 @@ class Seeds:
     def _digest(self) -> str:
         """The reader's; with the rule for numbers of 32 bits, which the first release showed with other digits."""
         found = self._reader.digest()
-        is_single = any(pa.types.is_float32(field.type) for field in self._reader.schema)
+        is_single = any(
+            pa.types.is_float32(field.type) for field in self._reader.schema
+        )
         if is_single:
             return digest([found, "single precision 2"])
         return found
@@ -69,7 +73,10 @@ class Seeds:
         what has been read might be of either content."""
         with self._lock:
             rows = seed_rows(
-                indices, config=self._config, num_rows=self._reader.num_rows, seed=self._seed
+                indices,
+                config=self._config,
+                num_rows=self._reader.num_rows,
+                seed=self._seed,
             )
             frame = self._reader.read(rows)
             self._reader.check_unchanged()
@@ -88,7 +95,9 @@ class UnreadSeeds(Seeds):
 
     def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
         """Raises SeedError: the data is not read."""
-        raise SeedError("the seed data is not read", remedy="open the dataset without offline=True")
+        raise SeedError(
+            "the seed data is not read", remedy="open the dataset without offline=True"
+        )
 
 
 def open_seeds(
@@ -111,7 +120,9 @@ def open_seeds(
     before (else SeedNotReadError).
     """
     env = os.environ if env is None else env
-    elsewhere = isinstance(config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource)
+    elsewhere = isinstance(
+        config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource
+    )
     if elsewhere:
         from sdg_core.seeds.remembered import needs_code_or_network, recall, remember
 
@@ -194,5 +205,6 @@ def _open_reader(
 
 def _no_datasets(name: str) -> Sequence[Path | StoredObject]:
     raise SeedError(
-        f"dataset {name!r} cannot be looked up here", remedy="open the dataset by sdg_core.api"
+        f"dataset {name!r} cannot be looked up here",
+        remedy="open the dataset by sdg_core.api",
     )

@@ -16,7 +16,12 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from sdg_core.config.seeds import CustomSeedSource, HuggingFaceSeedSource, SeedConfig, SqlSeedSource
+from sdg_core.config.seeds import (
+    CustomSeedSource,
+    HuggingFaceSeedSource,
+    SeedConfig,
+    SqlSeedSource,
+)
 from sdg_core.errors import SeedError, SeedNotReadError
 from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition
@@ -58,13 +63,25 @@ def recall(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
     """What was kept. Raises SeedNotReadError if nothing was, SeedError if the reader's class is not in its file."""
     path = _place(config, base=base, root=root)
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path is not None else None
+        content = (
+            json.loads(path.read_text(encoding="utf-8")) if path is not None else None
+        )
         assert content is not None
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(content["schema"])))
         return SeedInfo(
-            schema, int(content["num_rows"]), str(content["digest"]), dict(content["files"])
+            schema,
+            int(content["num_rows"]),
+            str(content["digest"]),
+            dict(content["files"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AssertionError, pa.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AssertionError,
+        pa.ArrowException,
+    ) as error:
         raise SeedNotReadError(
             f"seed_config.source: seed data of seed_type {config.source.seed_type} has not been read on this machine; "
             "this command opens no connection and runs no code of the dataset file",
@@ -76,7 +93,9 @@ def _place(config: SeedConfig, *, base: Path, root: str) -> Path | None:
     code = ""
     if isinstance(config.source, CustomSeedSource):
         try:
-            code = find_definition(config.source.reader, base=base, what="class").module_text
+            code = find_definition(
+                config.source.reader, base=base, what="class"
+            ).module_text
         except UserCodeError as error:
             raise SeedError(f"seed_config.source.reader: {error}") from error
     directory = cache_directory(os.environ)

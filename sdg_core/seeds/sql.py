@@ -25,14 +25,21 @@ BATCH_ROWS = 10_000
 _PLACE = "seed_config.source"
 
 
-def open_sql(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]) -> SeedReader:
+def open_sql(
+    source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]
+) -> SeedReader:
     """Run the query. Raises SeedError if the database cannot be reached, or refuses the query."""
     table = fetch_table(source, base=base, root=root, env=env)
     return TableReader(table, digest=table_digest(table))
 
 
 def fetch_table(
-    source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str], where: str = _PLACE
+    source: SqlSeedSource,
+    *,
+    base: Path,
+    root: str,
+    env: Mapping[str, str],
+    where: str = _PLACE,
 ) -> pa.Table:
     """The rows of the query. where: the place of `source` in the file, for messages. Raises SeedError."""
     url = _url(source, base=base, root=root, env=env, where=where)
@@ -50,7 +57,8 @@ def fetch_table(
         original = getattr(error, "orig", None) or error
         reason = _without_password(str(original), url)
         raise SeedError(
-            f"seed database {_shown(url)}: {reason}", remedy=login.remedy or remedy_for(reason)
+            f"seed database {_shown(url)}: {reason}",
+            remedy=login.remedy or remedy_for(reason),
         ) from None
 
 
@@ -66,7 +74,9 @@ def table_query(
     """The query for every row of a table, `name` or `schema.name`, in the dialect of the database. Raises SeedError."""
     url = _url(source, base=base, root=root, env=env, where=where)
     schema, _, name = table.rpartition(".")
-    statement = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema or None))
+    statement = sa.select(sa.text("*")).select_from(
+        sa.table(name, schema=schema or None)
+    )
     try:
         dialect = url.get_dialect()()
     except sa.exc.NoSuchModuleError as error:
@@ -87,7 +97,8 @@ def _url(
         place = f"environment variable {source.url_env}"
         if not text:
             raise SeedError(
-                f"{place} is not set", remedy=f"{where}.url_env says that it holds the URL"
+                f"{place} is not set",
+                remedy=f"{where}.url_env says that it holds the URL",
             )
     assert text is not None
     try:
@@ -97,9 +108,11 @@ def _url(
             f"{where}: {place} holds no database URL",
             remedy="as in postgresql+psycopg://user@host/name",
         ) from None
-    if "@" in (url.host or ""):  # the rest of a password, which would be shown as a host
+    # the rest of a password, which would be shown as a host
+    if "@" in (url.host or ""):
         raise SeedError(
-            f"{where}: the password in {place} holds an @", remedy="write %40 in its place"
+            f"{where}: the password in {place} holds an @",
+            remedy="write %40 in its place",
         )
     if is_file(url):
         assert url.database is not None
@@ -128,7 +141,9 @@ def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
                 raise SeedError(f"{where}.query returns no rows; it must be a SELECT")
             names = [*result.keys()]
             _check_names(names, where)
-            batches = [_batch(names, batch, where) for batch in result.partitions(BATCH_ROWS)]
+            batches = [
+                _batch(names, batch, where) for batch in result.partitions(BATCH_ROWS)
+            ]
             return _unified(names, batches, where)
     finally:
         engine.dispose()
@@ -175,7 +190,8 @@ def _check_names(names: Sequence[str], where: str) -> None:
     repeated = [name for place, name in enumerate(names) if name in names[:place]]
     for name in repeated:
         raise SeedError(
-            f"{where}.query returns two columns named {name!r}", remedy="rename one, as in `x AS y`"
+            f"{where}.query returns two columns named {name!r}",
+            remedy="rename one, as in `x AS y`",
         )
 
 

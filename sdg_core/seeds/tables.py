@@ -113,7 +113,9 @@ class TextFileReader(FileReader):
         rules = self._read.rules
         if not rules:
             return digest
-        return f"sha256:{hashlib.sha256(' '.join([digest, *rules]).encode()).hexdigest()}"
+        return (
+            f"sha256:{hashlib.sha256(' '.join([digest, *rules]).encode()).hexdigest()}"
+        )
 
     def notices(self) -> tuple[str, ...]:
         """Columns that are read under another name."""
@@ -146,7 +148,9 @@ class TextFileReader(FileReader):
                         f"{source} has more than {MAX_TEXT_BYTES // 2**30} GiB of text once it is unpacked",
                         remedy="split it, or write it as parquet, which is read a part at a time",
                     )
-            return read_text_table(content, self.file.suffix, source=source, options=self._options)
+            return read_text_table(
+                content, self.file.suffix, source=source, options=self._options
+            )
 
 
 class TableReader(SeedReader):
@@ -182,13 +186,16 @@ def table_digest(table: pa.Table) -> str:
     """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
     table = table.cast(plain_schema(table.schema))
     columns = [
-        (field.name, str(field.type), table[field.name].null_count) for field in table.schema
+        (field.name, str(field.type), table[field.name].null_count)
+        for field in table.schema
     ]
     state = hashlib.sha256(str(columns).encode())
     for start in range(0, table.num_rows, _BATCH_ROWS):
         batch = table.slice(start, _BATCH_ROWS)
         for row in batch.to_pylist():
-            line = orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS)
+            line = orjson.dumps(
+                [*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS
+            )
             state.update(line + b"\n")
     return f"sha256:{state.hexdigest()}"
 

@@ -72,7 +72,8 @@ def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
         for mark, name in _MARKS.items():
             if content.startswith(mark):
                 raise SeedError(
-                    f"{source} is {name} text", remedy=f"set encoding: {name} in seed_config.source"
+                    f"{source} is {name} text",
+                    remedy=f"set encoding: {name} in seed_config.source",
                 )
     try:
         for mark, (kind, cure) in _NO_TEXT.items():
@@ -86,7 +87,9 @@ def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
             remedy=remedy,
         ) from error
     except UnicodeError as error:
-        raise SeedError(f"{source} is not {encoding} text: {error}", remedy=remedy) from error
+        raise SeedError(
+            f"{source} is not {encoding} text: {error}", remedy=remedy
+        ) from error
 
 
 def _first_release_reads(content: bytes, suffix: str, frame: pl.DataFrame) -> bool:

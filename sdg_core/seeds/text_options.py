@@ -42,7 +42,8 @@ def check_names(names: Sequence[str], *, source: str, options: TextOptions) -> N
     for name in names:
         if "\0" in name:
             raise SeedError(
-                f"{source}: a column is named {name!r}, with a zero character", remedy="rename it"
+                f"{source}: a column is named {name!r}, with a zero character",
+                remedy="rename it",
             )
     for name in options.types:
         if name not in names:

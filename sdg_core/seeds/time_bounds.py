@@ -53,7 +53,8 @@ def check_times(name: str, values: pa.Array, *, source: str) -> None:
         limits = bounds(leaf.type)
         if limits is None or leaf.null_count == len(leaf):
             continue
-        import pyarrow.compute as pc  # takes as long to import as ten rows take to generate
+        # takes as long to import as ten rows take to generate
+        import pyarrow.compute as pc
 
         integers = pa.int32() if leaf.type.bit_width == 32 else pa.int64()
         found = pc.min_max(leaf.view(integers))
@@ -61,7 +62,9 @@ def check_times(name: str, values: pa.Array, *, source: str) -> None:
             check_number(name, number, data_type=leaf.type, source=source)
 
 
-def check_number(name: str, number: int, *, data_type: pa.DataType, source: str) -> None:
+def check_number(
+    name: str, number: int, *, data_type: pa.DataType, source: str
+) -> None:
     """Raise SeedError if a number stands for a time out of bounds."""
     least, most = bounds(data_type) or (number, number)
     if not least <= number <= most:
@@ -80,7 +83,9 @@ def _leaves(values: pa.Array) -> Iterator[pa.Array]:
         yield from _leaves(values.keys)
         yield from _leaves(values.items)
     elif (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
     ):
         yield from _leaves(values.flatten())
     else:

@@ -123,7 +123,9 @@ class WhereReader(SeedReader):
         directory = cache_directory(self._env)
         if directory is None or self._source.num_rows < KEPT_FROM:
             return None
-        key = json.dumps([_RULES, self._source.digest(), self._source.num_rows, self._where])
+        key = json.dumps(
+            [_RULES, self._source.digest(), self._source.num_rows, self._where]
+        )
         name = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
         return str(directory.parent / "where" / name)
 
@@ -141,7 +143,8 @@ class WhereReader(SeedReader):
         if self._place is None:
             return
         temporary = f"{self._place}.{uuid4().hex[:8]}"
-        with suppress(OSError):  # where nothing can be kept, it is evaluated again the next time
+        # where nothing can be kept, it is evaluated again the next time
+        with suppress(OSError):
             os.makedirs(os.path.dirname(self._place), exist_ok=True)
             np.packbits(mask).tofile(temporary)
             os.replace(temporary, self._place)

@@ -19,13 +19,20 @@ from sdg_core.system.commit_guard import CommitGuard
 
 
 @contextmanager
-def atomic_file(path: StorePath, *, commit_guard: CommitGuard = nullcontext) -> Iterator[IO[bytes]]:
+def atomic_file(
+    path: StorePath, *, commit_guard: CommitGuard = nullcontext
+) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends well, and vanishes when it does not."""
-    with store_errors("write", path), storage_of(path).open_atomic(commit_guard) as file:
+    with (
+        store_errors("write", path),
+        storage_of(path).open_atomic(commit_guard) as file,
+    ):
         yield file
 
 
-def write_together(files: Sequence[NewFile], *, commit_guard: CommitGuard = nullcontext) -> None:
+def write_together(
+    files: Sequence[NewFile], *, commit_guard: CommitGuard = nullcontext
+) -> None:
     """Write several files, each all or nothing, for little more than the price of one: synced side by side, made visible in
     order within one `commit_guard`, each directory synced once. A crash may leave some of them visible: the first ones, on a
     file system of this machine.
@@ -53,7 +60,9 @@ def create_together(files: Mapping[StorePath, bytes]) -> bool:
     with exclusive_lock(directory / ".lock"):
         if any(path.exists() for path in files):
             return False
-        new = [NewFile(path, partial(_fill, content)) for path, content in files.items()]
+        new = [
+            NewFile(path, partial(_fill, content)) for path, content in files.items()
+        ]
         write_together(new)
     return True
 

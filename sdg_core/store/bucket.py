@@ -75,11 +75,16 @@ class Bucket:
 
         with self._faults():
             try:
-                found = obstore.get(self._store, key, options={"range": {"suffix": count}})
+                found = obstore.get(
+                    self._store, key, options={"range": {"suffix": count}}
+                )
             except obstore.exceptions.BaseError as error:
-                if "NotPartial" not in str(error) and "status code: 416" not in str(error):
+                if "NotPartial" not in str(error) and "status code: 416" not in str(
+                    error
+                ):
                     raise
-                found = obstore.get(self._store, key)  # stores refuse a range of an empty object
+                # stores refuse a range of an empty object
+                found = obstore.get(self._store, key)
             return found.bytes().to_bytes(), found.meta["size"]
 
     def get_range(self, key: str, start: int, stop: int, *, etag: str | None) -> bytes:
@@ -93,7 +98,9 @@ class Bucket:
             try:
                 found = obstore.get(self._store, key, options=options)
             except obstore.exceptions.PreconditionError as error:
-                raise FileNotFoundError(errno.ENOENT, "it was replaced meanwhile", key) from error
+                raise FileNotFoundError(
+                    errno.ENOENT, "it was replaced meanwhile", key
+                ) from error
             return found.bytes().to_bytes()
 
     def put(self, key: str, content: bytes | IO[bytes]) -> None:
@@ -102,7 +109,9 @@ class Bucket:
 
         parts = not isinstance(content, bytes) or len(content) > ONE_PUT
         with self._faults():
-            obstore.put(self._store, key, content, use_multipart=parts, chunk_size=ONE_PUT)
+            obstore.put(
+                self._store, key, content, use_multipart=parts, chunk_size=ONE_PUT
+            )
 
     def put_if(self, key: str, content: bytes, *, etag: str | None) -> None:
         """Replace the object that has this etag, or make it where None; FileExistsError if it is not so (any more)."""
@@ -111,10 +120,14 @@ class Bucket:
         with self._faults():
             try:
                 if etag is None:
-                    obstore.put(self._store, key, content, mode="create", use_multipart=False)
+                    obstore.put(
+                        self._store, key, content, mode="create", use_multipart=False
+                    )
                 else:
                     mode: Any = {"e_tag": etag}
-                    obstore.put(self._store, key, content, mode=mode, use_multipart=False)
+                    obstore.put(
+                        self._store, key, content, mode=mode, use_multipart=False
+                    )
             except (
                 obstore.exceptions.PreconditionError,
                 obstore.exceptions.AlreadyExistsError,
@@ -138,7 +151,9 @@ class Bucket:
         import obstore
 
         with self._faults():
-            for chunk in obstore.list(self._store, prefix or None, offset=after, chunk_size=1000):
+            for chunk in obstore.list(
+                self._store, prefix or None, offset=after, chunk_size=1000
+            ):
                 yield from map(_listed, chunk)
 
     def children(self, prefix: str) -> tuple[list[str], list[Listed]]:
@@ -184,8 +199,11 @@ class Bucket:
             if isinstance(error, FileExistsError):
                 raise
             if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in text:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-            raise _fault(text, url=self.url) from None  # what the store says may quote credentials
+                raise FileNotFoundError(
+                    errno.ENOENT, os.strerror(errno.ENOENT)
+                ) from None
+            # what the store says may quote credentials
+            raise _fault(text, url=self.url) from None
 
 
 @lru_cache(maxsize=16)
@@ -202,7 +220,10 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
     if scheme == "memory":
         return Bucket(url, MemoryStore())
     given = dict(settings)
-    options: Any = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
+    options: Any = {
+        "timeout": timedelta(minutes=5),
+        "connect_timeout": timedelta(seconds=10),
+    }
     for switch in _SWITCHES:
         value = given.get(f"AWS_{switch.upper()}", "")
         options[switch] = value.lower() in ("true", "1")
@@ -225,7 +246,9 @@ def open_bucket(url: str) -> Bucket:
     scheme = url.partition("://")[0]
     if scheme == "memory":
         return _open(url, ())
-    settings = [(name, value) for name, value in os.environ.items() if name.startswith("AWS_")]
+    settings = [
+        (name, value) for name, value in os.environ.items() if name.startswith("AWS_")
+    ]
     return _open(url, tuple(sorted(settings)))
 
 
@@ -247,7 +270,9 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
         return ObjectStoreFault(errno.EIO, reason, _REMEDIES[code])
     if status in ("429", "503"):
         return ObjectStoreFault(
-            errno.EIO, f"the store is throttling (status {status})", _REMEDIES["SlowDown"]
+            errno.EIO,
+            f"the store is throttling (status {status})",
+            _REMEDIES["SlowDown"],
         )
     if "169.254." in text or (status is None and "credential" in text.lower()):
         return ObjectStoreFault(errno.EACCES, "no credentials were found", _DENIED)
@@ -257,11 +282,15 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
         )
     if "Received redirect" in text:
         return ObjectStoreFault(
-            errno.EIO, "the store sends requests elsewhere", _REMEDIES["PermanentRedirect"]
+            errno.EIO,
+            "the store sends requests elsewhere",
+            _REMEDIES["PermanentRedirect"],
         )
     if "BadScheme" in text:
         return ObjectStoreFault(
-            errno.EIO, "the endpoint is not https", "set AWS_ALLOW_HTTP=true to allow http"
+            errno.EIO,
+            "the endpoint is not https",
+            "set AWS_ALLOW_HTTP=true to allow http",
         )
     if status is not None:
         reason = f"the store answered {code or ''} (status {status})".replace("  ", " ")
@@ -275,7 +304,9 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
             or "the endpoint of AWS"
         )
         place = re.sub(r"//[^/@]*@", "//", endpoint)
-        what = "did not answer in time" if "kind: Timeout" in text else "cannot be reached"
+        what = (
+            "did not answer in time" if "kind: Timeout" in text else "cannot be reached"
+        )
         return ObjectStoreFault(
             errno.EIO,
             f"{place} {what}",
@@ -285,5 +316,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     without_login = re.sub(r"//[^/@\s]*@", "//", first_line)
     reason = without_login.partition("<")[0].strip()
     return ObjectStoreFault(
-        errno.EIO, reason, f"check the root {url} and the AWS_ variables of the environment"
+        errno.EIO,
+        reason,
+        f"check the root {url} and the AWS_ variables of the environment",
     )

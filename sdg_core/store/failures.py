@@ -23,7 +23,9 @@ FailureKind = Literal[
     "rejected",
 ]
 
-_PARTICULARS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<!answered )\b\d[\d.,]*""")
+_PARTICULARS = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<!answered )\b\d[\d.,]*"""
+)
 """What differs between messages of the same reason: quoted texts and numbers, except the status of an HTTP response."""
 MAX_REPLY = 10_000
 """Characters of a reply that a failure keeps."""
@@ -81,13 +83,19 @@ def count_failures(failures: Iterable[tuple[str, str, str]]) -> list[FailureCoun
             continue
         varied = first.varied or message != first.message
         counted[reason] = replace(first, count=first.count + 1, varied=varied)
-    return sorted(counted.values(), key=lambda found: (-found.count, found.column, found.message))
+    return sorted(
+        counted.values(), key=lambda found: (-found.count, found.column, found.message)
+    )
 
 
 def kept_reply(text: str) -> str:
     """A reply as a failure keeps it: bounded, and with half surrogates spelt out, which JSON lines cannot hold."""
     text = writable(text)
-    return text if len(text) <= MAX_REPLY else f"{text[:MAX_REPLY]}... ({len(text):,} characters)"
+    return (
+        text
+        if len(text) <= MAX_REPLY
+        else f"{text[:MAX_REPLY]}... ({len(text):,} characters)"
+    )
 
 
 def dump_failures(failures: Iterable[Failure]) -> bytes:

@@ -42,7 +42,9 @@ class FoundFile:
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True
+    )
 
     stamp: str
     footer: Footer
@@ -51,7 +53,9 @@ class _Entry(BaseModel):
 class _Index(BaseModel):
     """`fields` are those of a footer: what a release with other fields has written says too little or too much."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True
+    )
 
     format: int
     fields: list[str]
@@ -59,7 +63,10 @@ class _Index(BaseModel):
 
 
 def find_files(
-    version: VersionLayout, *, first: int = 0, known: Mapping[int, FoundFile] | None = None
+    version: VersionLayout,
+    *,
+    first: int = 0,
+    known: Mapping[int, FoundFile] | None = None,
 ) -> dict[int, FoundFile]:
     """Every row-group file there is, from row group `first` on, ascending; `known` is what an earlier look found.
 

@@ -44,7 +44,9 @@ class ImageFiles:
         for number, content in enumerate(images):
             name = f"{stem}-{number}.png" if number else f"{stem}.png"
             guard = partial(self._commit_guard, record)
-            with atomic_file(self._version.images / column / name, commit_guard=guard) as file:
+            with atomic_file(
+                self._version.images / column / name, commit_guard=guard
+            ) as file:
                 file.write(content)
             paths.append(f"{self._version.images.name}/{column}/{name}")
         return paths

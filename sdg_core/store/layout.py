@@ -234,7 +234,8 @@ def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> Sto
     """
     chosen = root or env.get(ROOT_VARIABLE) or DEFAULT_ROOT
     if chosen.startswith("file://"):
-        from urllib.request import url2pathname  # with it come http.client and a parser of mails
+        # with it come http.client and a parser of mails
+        from urllib.request import url2pathname
 
         path = urlsplit(chosen).path
         return Path(url2pathname(path))

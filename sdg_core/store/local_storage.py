@@ -47,7 +47,9 @@ class LocalStorage:
         sync_path(self._path.parent)
         failpoint("file.after_directory_sync")
 
-    def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+    def read_modify_write(
+        self, change: Callable[[bytes | None], bytes | None]
+    ) -> bytes | None:
         """Writers of this machine are kept out by a lock."""
         with exclusive_lock(self._path.with_name(".lock")):
             old = self._read()
@@ -243,7 +245,8 @@ def _lock(file: IO[bytes], path: Path) -> None:
                     f"{path} has been locked by another process for {_LOCK_SECONDS:g} s",
                     remedy=f"see which one it is (`fuser {path}`), end it if it hangs, and run again",
                 ) from None
-            time.sleep(_LOCK_PAUSE)  # a lock that can be waited for only so long has no other form
+            # a lock that can be waited for only so long has no other form
+            time.sleep(_LOCK_PAUSE)
 
 
 def make_directory(directory: Path) -> None:

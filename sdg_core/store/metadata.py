@@ -23,7 +23,7 @@ from sdg_core.errors import (
     MetadataVersionError,
 )
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.fingerprint import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
+from sdg_core.plan.hashed_fields import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import read_modify_write, read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
@@ -59,7 +59,9 @@ class Metadata(BaseModel):
     requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
     files nor the journal count. estimate: what was expected before a run, last."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, defer_build=True
+    )
 
     schema_version: int
     dataset_name: str
@@ -141,7 +143,9 @@ def _library_versions() -> dict[str, str]:
 def _stated_version(library: str) -> str:
     """The version of an installed library, without parsing all that it says of itself, as `importlib.metadata.version` does."""
     found = distribution(library)
-    stated = re.search(r"^Version: (\S+)$", found.read_text("METADATA") or "", re.MULTILINE)
+    stated = re.search(
+        r"^Version: (\S+)$", found.read_text("METADATA") or "", re.MULTILINE
+    )
     return stated[1] if stated is not None else found.version
 
 
@@ -183,7 +187,9 @@ def count_run(
     return parse_metadata(path, content)
 
 
-def note_earlier_versions(path: StorePath, spent: Mapping[str, Mapping[str, Any]]) -> Metadata:
+def note_earlier_versions(
+    path: StorePath, spent: Mapping[str, Mapping[str, Any]]
+) -> Metadata:
     """Write down what earlier versions have cost, before one of them goes. Nothing was generated, so the time stays."""
 
     def noted(old: bytes | None) -> bytes:
@@ -221,9 +227,7 @@ def metadata_or_none(version: VersionLayout) -> Metadata | None:
 
 def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
     """Understand `metadata.json`; None stands for a file that is not there. Raises one of the MetadataError classes."""
-    remedy = (
-        "restore it, or generate with --resume never to start a new version; nothing was changed"
-    )
+    remedy = "restore it, or generate with --resume never to start a new version; nothing was changed"
     if content is None:
         raise MetadataMissingError(
             f"{path} does not exist, though its version directory does", remedy=remedy
@@ -242,7 +246,9 @@ def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
         for fault in error.errors():
             field = ".".join(map(str, fault["loc"]))
             faults.append(f"{field}: {fault['msg'].lower()}")
-        raise MetadataFieldError(f"{path}: {'; '.join(faults)}", remedy=remedy) from error
+        raise MetadataFieldError(
+            f"{path}: {'; '.join(faults)}", remedy=remedy
+        ) from error
 
 
 def write_current(path: StorePath, version: str) -> None:
@@ -258,10 +264,13 @@ def read_current(path: StorePath) -> str | None:
     remedy = 'write {"version": "<directory name>"} into it, or generate with --resume never; nothing was changed'
     version = _json_object(path, content, remedy).get("version")
     if not isinstance(version, str):
-        raise MetadataFieldError(f"{path}: version: required, but not given as text", remedy=remedy)
+        raise MetadataFieldError(
+            f"{path}: version: required, but not given as text", remedy=remedy
+        )
     if "/" in version or "\x00" in version or version in ("", ".", ".."):
         raise MetadataFieldError(
-            f"{path}: version: {version!r} is no name of a directory beside it", remedy=remedy
+            f"{path}: version: {version!r} is no name of a directory beside it",
+            remedy=remedy,
         )
     return version
 

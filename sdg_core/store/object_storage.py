@@ -54,7 +54,9 @@ class ObjectStorage:
             yield file
         failpoint("file.after_directory_sync")
 
-    def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+    def read_modify_write(
+        self, change: Callable[[bytes | None], bytes | None]
+    ) -> bytes | None:
         """Put on the condition that the object is still what was read; read again where it is not."""
         path = self._path
         refusals: Counter[str | None] = Counter()
@@ -118,7 +120,10 @@ class ObjectStorage:
 
     def directory_names(self) -> list[str]:
         """The prefixes directly below."""
-        return [key.rpartition("/")[2] for key in self._path.bucket.children(self._path.key)[0]]
+        return [
+            key.rpartition("/")[2]
+            for key in self._path.bucket.children(self._path.key)[0]
+        ]
 
     def read_end(self, count: int) -> tuple[bytes, int]:
         """One request for a suffix."""
@@ -143,7 +148,9 @@ class ObjectStorage:
         with commit_guard(), store_errors("clean", self._path):
             prefix = f"{self._path.key}/"
             keys = [found.key for found in self._path.bucket.walk(self._path.key)]
-            left_over = [key for key in keys if key.removeprefix(prefix) not in output.names]
+            left_over = [
+                key for key in keys if key.removeprefix(prefix) not in output.names
+            ]
             self._path.bucket.delete(left_over)
 
 

@@ -103,7 +103,9 @@ class ObjectPath:
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
         """What lies right below and has a name that matches."""
-        return (path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
+        return (
+            path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern)
+        )
 
     def read_bytes(self) -> bytes:
         """The whole content."""
@@ -165,7 +167,9 @@ class _ObjectReader(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[
+            whence
+        ]
         self._place = max(0, start + offset)
         return self._place
 
@@ -173,7 +177,9 @@ class _ObjectReader(io.RawIOBase):
         stop = min(self._place + len(buffer), self._size)
         if stop <= self._place:
             return 0
-        content = self._path.bucket.get_range(self._path.key, self._place, stop, etag=self._etag)
+        content = self._path.bucket.get_range(
+            self._path.key, self._place, stop, etag=self._etag
+        )
         buffer[: len(content)] = content
         self._place += len(content)
         return len(content)

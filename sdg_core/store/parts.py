@@ -19,7 +19,9 @@ from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import damage_errors, read_parquet_metadata
 
 _FINISHED_ANEW = "`sdg reopen FILE` and `sdg process FILE` make it again"
-_ROW_GROUP_ANEW = "move the file out of row_groups/ and generate again; it is made again"
+_ROW_GROUP_ANEW = (
+    "move the file out of row_groups/ and generate again; it is made again"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def resolve_parts(
     return stored
 
 
-def row_group_parts(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> StoredRows:
+def row_group_parts(
+    version: VersionLayout, statuses: Sequence[RowGroupStatus]
+) -> StoredRows:
     """The row groups of a version that hold rows, whether it is finished or not."""
     parts = []
     num_rows = 0
@@ -80,7 +84,8 @@ def scan_parts(parts: Sequence[StorePath]) -> Iterator[pl.LazyFrame]:
     """
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
         local = [
-            _local(part, Path(directory) / f"{number}.parquet") for number, part in enumerate(parts)
+            _local(part, Path(directory) / f"{number}.parquet")
+            for number, part in enumerate(parts)
         ]
         yield pl.scan_parquet(local, glob=False, hive_partitioning=False)
 
@@ -88,7 +93,11 @@ def scan_parts(parts: Sequence[StorePath]) -> Iterator[pl.LazyFrame]:
 def _local(part: StorePath, copy: Path) -> Path:
     if isinstance(part, Path):
         return part
-    with store_errors("read", part), part.open_reader() as source, copy.open("xb") as target:
+    with (
+        store_errors("read", part),
+        part.open_reader() as source,
+        copy.open("xb") as target,
+    ):
         shutil.copyfileobj(source, target, 2**20)
     return copy
 

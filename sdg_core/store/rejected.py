@@ -37,7 +37,9 @@ class RejectedRows:
     def of(self, records: Collection[int]) -> "RejectedRows":
         """Those of some records."""
         mask = np.isin(self.records, [*records])
-        reasons = [reason for reason, chosen in zip(self.reasons, mask, strict=True) if chosen]
+        reasons = [
+            reason for reason, chosen in zip(self.reasons, mask, strict=True) if chosen
+        ]
         table = self.table.filter(mask_of(mask))
         return RejectedRows(self.records[mask], self.candidates[mask], reasons, table)
 
@@ -81,5 +83,8 @@ def read_rejected(path: StorePath, schema: pa.Schema) -> RejectedRows:
     own = table.schema.names[: len(_OWN)]
     records, candidates, reasons = (table.column(name) for name in own)
     return RejectedRows(
-        records.to_numpy(), candidates.to_numpy(), reasons.to_pylist(), table.drop_columns(own)
+        records.to_numpy(),
+        candidates.to_numpy(),
+        reasons.to_pylist(),
+        table.drop_columns(own),
     )

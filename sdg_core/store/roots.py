@@ -16,7 +16,14 @@ from pathlib import Path
 from sdg_core.store.layout import DEFAULT_ROOT, ROOT_VARIABLE, resolve_root
 from sdg_core.store.objects import StorePath
 
-PROJECT_MARKS = ("pyproject.toml", "dg.toml", "dagster.yaml", "workspace.yaml", "setup.py", ".git")
+PROJECT_MARKS = (
+    "pyproject.toml",
+    "dg.toml",
+    "dagster.yaml",
+    "workspace.yaml",
+    "setup.py",
+    ".git",
+)
 """A folder that holds one of these is a project."""
 
 
@@ -40,18 +47,29 @@ def project_of_data(folder: Path) -> Path:
     return folder.resolve()
 
 
-def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path) -> ChosenRoot:
+def choose_root(
+    root: str | Path | None, *, env: Mapping[str, str], folder: Path
+) -> ChosenRoot:
     """The root for a file in `folder`. Raises StoreError for a URL of no store."""
     named_root = str(root) if root else None
     path = resolve_root(named_root, env=env, base=project_of_data(folder))
     variable = env.get(ROOT_VARIABLE, "")
     relative = (
-        bool(variable) and "://" not in variable and not Path(variable).expanduser().is_absolute()
+        bool(variable)
+        and "://" not in variable
+        and not Path(variable).expanduser().is_absolute()
     )
-    others = [place / DEFAULT_ROOT for place in (Path.cwd(), folder.resolve(), *_upwards(folder))]
+    others = [
+        place / DEFAULT_ROOT
+        for place in (Path.cwd(), folder.resolve(), *_upwards(folder))
+    ]
     if relative:
         others += [place / variable for place in (Path.cwd(), project_of_data(folder))]
-    elif variable and root and isinstance(named := resolve_root(None, env=env, base=folder), Path):
+    elif (
+        variable
+        and root
+        and isinstance(named := resolve_root(None, env=env, base=folder), Path)
+    ):
         others.append(named)
     here = path.resolve() if isinstance(path, Path) else None
     distinct = dict.fromkeys(other.resolve() for other in others)

@@ -8,7 +8,12 @@ from typing import Protocol
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.store.footer_index import FooterOrError, FoundFile, find_files, write_index
+from sdg_core.store.footer_index import (
+    FooterOrError,
+    FoundFile,
+    find_files,
+    write_index,
+)
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import Footer
 
@@ -126,7 +131,11 @@ def classify(
     if isinstance(found, CorruptFileError | UnrecognizedFileError):
         foreign = isinstance(found, UnrecognizedFileError)
         return RowGroupStatus(
-            group, RowGroupState.CORRUPT, everything, reason=found.message, foreign=foreign
+            group,
+            RowGroupState.CORRUPT,
+            everything,
+            reason=found.message,
+            foreign=foreign,
         )
     expected = {
         "dataset": dataset,
@@ -137,8 +146,13 @@ def classify(
     for field, value in expected.items():
         if getattr(found, field) != value:
             reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
-            return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=reason)
-    remaining: Sequence[int] = (*found.unfinished, *range(found.start + found.size, group.stop))
+            return RowGroupStatus(
+                group, RowGroupState.CORRUPT, everything, reason=reason
+            )
+    remaining: Sequence[int] = (
+        *found.unfinished,
+        *range(found.start + found.size, group.stop),
+    )
     if found.resized and remaining:
         remaining = everything  # its rows are not records, so none can be kept
     state = RowGroupState.PARTIAL if remaining else RowGroupState.COMPLETE
@@ -154,7 +168,9 @@ def scan_row_groups(
 ) -> list[RowGroupStatus]:
     """The status of every planned row group. `known` is what an earlier look of the same run found: only files that have changed
     since are read again. Raises StoreError."""
-    seen = {status.group.index: status.file for status in known if status.file is not None}
+    seen = {
+        status.group.index: status.file for status in known if status.file is not None
+    }
     files = find_files(version, known=seen)
     complete = all(group.index in files for group in plan.row_groups)
     old: set[int] = set()
@@ -183,7 +199,9 @@ def _without_file(group: RowGroup, *, in_earlier_version: bool) -> RowGroupStatu
     return RowGroupStatus(group, state, range(group.start, group.stop))
 
 
-def keys_by_state(statuses: Iterable[RowGroupStatus]) -> dict[RowGroupState, tuple[str, ...]]:
+def keys_by_state(
+    statuses: Iterable[RowGroupStatus],
+) -> dict[RowGroupState, tuple[str, ...]]:
     """The keys of row groups in each state, in the order of the states; empty where none is."""
     keys: dict[RowGroupState, list[str]] = {state: [] for state in RowGroupState}
     for status in statuses:
@@ -191,12 +209,18 @@ def keys_by_state(statuses: Iterable[RowGroupStatus]) -> dict[RowGroupState, tup
     return {state: tuple(found) for state, found in keys.items()}
 
 
-def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, FooterOrError]:
+def find_row_groups(
+    version: VersionLayout, *, first: int = 0
+) -> Mapping[int, FooterOrError]:
     """The footer, or the fault, of every row-group file there is, from row group `first` on."""
-    return {index: file.found for index, file in find_files(version, first=first).items()}
+    return {
+        index: file.found for index, file in find_files(version, first=first).items()
+    }
 
 
-def index_row_groups(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> None:
+def index_row_groups(
+    version: VersionLayout, statuses: Sequence[RowGroupStatus]
+) -> None:
     """Write down what a look at the files found, so that the next run need not open each. Raises StoreError."""
     files = {}
     for status in statuses:

@@ -21,7 +21,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sdg_core.counts import counted
 from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
 from sdg_core.plan.types.arrow_values import integers_of, mask_of
-from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.plan.usage import (
+    UsageByColumn,
+    UsageByModel,
+    add_usage,
+    add_usage_by_column,
+)
 from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.listing import read_end
@@ -35,7 +40,9 @@ _MAGIC = b"PAR1"
 _END = 2**16
 """Bytes read to find a footer; hardly any is longer."""
 T = TypeVar("T")
-_REMEDY = "move the row group's file out of row_groups/ and generate again; it is made again"
+_REMEDY = (
+    "move the row group's file out of row_groups/ and generate again; it is made again"
+)
 
 
 class SelectedRows(BaseModel):
@@ -47,7 +54,9 @@ class SelectedRows(BaseModel):
     of candidates none of which was kept.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, defer_build=True
+    )
 
     rejected: int = 0
     usage: UsageByModel = {}
@@ -100,7 +109,9 @@ class Footer(BaseModel):
     waiting: how many of the missing records had not failed when the file was written, but waited for replies that come later.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, defer_build=True
+    )
 
     schema_version: int
     dataset: str
@@ -125,7 +136,11 @@ class Footer(BaseModel):
     @property
     def exhausted(self) -> frozenset[int]:
         """Missing records that are not made again, because none of their candidates was kept."""
-        return frozenset(self.selection.exhausted) if self.selection is not None else frozenset()
+        return (
+            frozenset(self.selection.exhausted)
+            if self.selection is not None
+            else frozenset()
+        )
 
     @property
     def unfinished(self) -> list[int]:
@@ -187,7 +202,9 @@ def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
         fallback += len(selection.fallback)
         rejected += selection.rejected
         usage = add_usage(usage, selection.usage)
-    return SelectionCounts(dropped=dropped, fallback=fallback, rejected=rejected, usage=usage)
+    return SelectionCounts(
+        dropped=dropped, fallback=fallback, rejected=rejected, usage=usage
+    )
 
 
 def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageByColumn]:
@@ -211,12 +228,18 @@ def carried_by(footers: Iterable[Footer | None]) -> dict[str, dict[str, int]]:
 
 
 def write_row_group(
-    path: StorePath, table: pa.Table, footer: Footer, *, commit_guard: CommitGuard = nullcontext
+    path: StorePath,
+    table: pa.Table,
+    footer: Footer,
+    *,
+    commit_guard: CommitGuard = nullcontext,
 ) -> None:
     """Write a row-group file atomically. Raises StoreError, and what `publishing` raises."""
     metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
     with atomic_file(path, commit_guard=commit_guard) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+        pq.write_table(
+            table.replace_schema_metadata(metadata), file, compression="zstd"
+        )
 
 
 def read_footer(path: StorePath) -> Footer:
@@ -230,7 +253,8 @@ def read_footer(path: StorePath) -> Footer:
             parquet = read_parquet_metadata(path)
         except IsADirectoryError as error:
             raise UnrecognizedFileError(
-                f"{path} is a directory", remedy="move it away, then run again; nothing was changed"
+                f"{path} is a directory",
+                remedy="move it away, then run again; nothing was changed",
             ) from error
     content = footer_content(parquet, path)
     try:
@@ -287,7 +311,11 @@ def read_head(path: StorePath, count: int) -> pa.Table:
     with damage_errors(path, remedy=_REMEDY):
         file = pq.ParquetFile(storage_of(path).parquet_source(), memory_map=True)
         batch = next(file.iter_batches(batch_size=count, use_threads=False), None)
-        return file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+        return (
+            file.schema_arrow.empty_table()
+            if batch is None
+            else pa.Table.from_batches([batch])
+        )
 
 
 def read_parquet_metadata(path: StorePath) -> pq.FileMetaData:
@@ -312,19 +340,25 @@ def read_dropped(
     with store_errors("read", path):
         if not path.is_file():
             raise CorruptFileError(
-                f"{path} is gone; it held the dropped columns of its row group", remedy=_REMEDY
+                f"{path} is gone; it held the dropped columns of its row group",
+                remedy=_REMEDY,
             )
     footer = read_footer(path)
     present = footer.records()
     wanted = np.isin(present, records)
     if wanted.sum() != len(records) or (footer.resized and not wanted.all()):
-        raise CorruptFileError(f"{path} lacks records that its row group has", remedy=_REMEDY)
+        raise CorruptFileError(
+            f"{path} lacks records that its row group has", remedy=_REMEDY
+        )
     table = read_rows(path, columns=columns)
     return table if wanted.all() else table.filter(mask_of(wanted))
 
 
 def merge_rows(
-    old: pa.Table, old_records: NDArray[np.int64], new: pa.Table, new_records: NDArray[np.int64]
+    old: pa.Table,
+    old_records: NDArray[np.int64],
+    new: pa.Table,
+    new_records: NDArray[np.int64],
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The union of two sets of rows in record order; where both have a record, the old row stays."""
     fresh = ~np.isin(new_records, old_records)
@@ -340,7 +374,9 @@ def with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with a column of nulls for each of the schema that it does not have."""
     for field in schema:
         if field.name not in table.schema.names:
-            table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
+            table = table.append_column(
+                field.name, pa.nulls(table.num_rows, field.type)
+            )
     return table
 
 
@@ -354,7 +390,8 @@ def damage_errors(
             yield
         except (pa.ArrowException, ComputeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
+                # from the operating system; without a number it is Arrow's word for content that makes no sense
+                raise
             raise CorruptFileError(
                 f"{path} {what}: {str(error).splitlines()[0]}", remedy=remedy
             ) from error

@@ -36,7 +36,9 @@ def read_seed_content(path: StorePath) -> SeedContent | None:
     return SeedContent(data["digest"], files)
 
 
-def describe_seed_change(before: SeedContent | None, after: SeedContent | None) -> list[str]:
+def describe_seed_change(
+    before: SeedContent | None, after: SeedContent | None
+) -> list[str]:
     """How seed data changed, in one line; none if it did not, or if there was or is none, which the config says."""
     if before is None or after is None or before.digest == after.digest:
         return []

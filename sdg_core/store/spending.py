@@ -100,7 +100,9 @@ def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageBy
     return usage
 
 
-def priced(version: VersionLayout, usage: UsageByModel, models: Sequence[ModelConfig]) -> Spent:
+def priced(
+    version: VersionLayout, usage: UsageByModel, models: Sequence[ModelConfig]
+) -> Spent:
     """A usage of a version with what it costs."""
     if not usage:
         return Spent(usage, {})
@@ -130,7 +132,9 @@ def config_of_version(version: VersionLayout) -> Mapping[str, Any]:
     """The resolved config that a version was last generated with; empty if it cannot be read."""
     content = read_or_none(version.config)
     try:
-        data = yaml.load(content, Loader=yaml.CSafeLoader) if content is not None else None
+        data = (
+            yaml.load(content, Loader=yaml.CSafeLoader) if content is not None else None
+        )
     except yaml.YAMLError:
         return {}
     return data if isinstance(data, dict) else {}
@@ -147,7 +151,9 @@ def earlier_spending(
 
     replies: by version, those that the journal has. A version that is no more counts as it was written down.
     """
-    layout = DatasetLayout(version.directory.parent.parent, version.directory.parent.name)
+    layout = DatasetLayout(
+        version.directory.parent.parent, version.directory.parent.name
+    )
 
     def look(name: str) -> tuple[Spent, set[str]]:
         earlier = layout.version(name)
@@ -180,11 +186,16 @@ def carried_from(footers: Iterable[NamesCarried]) -> set[str]:
 
 
 def follow_carried(
-    version: VersionLayout, carried_from: set[str], *, look: Callable[[str], tuple[Spent, set[str]]]
+    version: VersionLayout,
+    carried_from: set[str],
+    *,
+    look: Callable[[str], tuple[Spent, set[str]]],
 ) -> dict[str, Spent]:
     """By name, what each version has used that cells of `version` came from, directly or through others. look: what a version
     that exists has used, and which its cells came from. One that is no more counts as it was written down."""
-    layout = DatasetLayout(version.directory.parent.parent, version.directory.parent.name)
+    layout = DatasetLayout(
+        version.directory.parent.parent, version.directory.parent.name
+    )
     existing = set(layout.versions())
     written: dict[str, Mapping[str, Any]] = {}
     found: dict[str, Spent] = {}

@@ -83,10 +83,14 @@ class Storage(Protocol):
     def pending_file(self) -> PendingFile:
         """A file that is to appear under the path, together with others (`sdg_core.store.together`)."""
 
-    def open_atomic(self, commit_guard: CommitGuard) -> AbstractContextManager[IO[bytes]]:
+    def open_atomic(
+        self, commit_guard: CommitGuard
+    ) -> AbstractContextManager[IO[bytes]]:
         """A binary file that appears under the path, within `commit_guard`, when the block ends well, and not otherwise."""
 
-    def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+    def read_modify_write(
+        self, change: Callable[[bytes | None], bytes | None]
+    ) -> bytes | None:
         """Change a file with no other writer in between (`sdg_core.store.atomic.read_modify_write`)."""
 
     def remove_directory(self) -> None:
@@ -116,5 +120,7 @@ class Storage(Protocol):
     def total_size(self) -> int:
         """Bytes of all files below the directory, also while some of them come and go."""
 
-    def staged_output(self, commit_guard: CommitGuard) -> AbstractContextManager[StagedOutput]:
+    def staged_output(
+        self, commit_guard: CommitGuard
+    ) -> AbstractContextManager[StagedOutput]:
         """An output that replaces the one at the path when the block ends well. Raises StoreError."""

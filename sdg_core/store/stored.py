@@ -45,7 +45,9 @@ class StoredFiles:
         frames = []
         for path in self.paths:
             if isinstance(path, Path):
-                frames.append(pl.scan_parquet(path, glob=False, hive_partitioning=False))
+                frames.append(
+                    pl.scan_parquet(path, glob=False, hive_partitioning=False)
+                )
             else:
                 frame = pl.DataFrame(read_rows(path))
                 frames.append(frame.lazy())
@@ -93,7 +95,9 @@ def partition_files(
             files = sorted(file.name for file in list_files(folder, after=None))
         for file in files:
             if file.endswith(".parquet"):
-                found[file.removesuffix(".parquet").removeprefix("batch_")] = folder / file
+                found[file.removesuffix(".parquet").removeprefix("batch_")] = (
+                    folder / file
+                )
     missing = [key for key in keys or () if key not in found]
     if missing or not found:
         which = f"partitions {_listed(missing)}" if missing else "any partition"

@@ -50,7 +50,9 @@ def list_versions(
         names = layout.versions()
     for name in names:
         version = layout.version(name)
-        found.append(_describe(version, current=name == current, matches=name == matching))
+        found.append(
+            _describe(version, current=name == current, matches=name == matching)
+        )
     found.reverse()
     found.sort(key=lambda info: info.updated or "", reverse=True)
     return tuple(found)

@@ -84,7 +84,9 @@ def record_progress(
     )
 
 
-def earlier_versions(layout: DatasetLayout, version: VersionLayout) -> tuple[VersionLayout, ...]:
+def earlier_versions(
+    layout: DatasetLayout, version: VersionLayout
+) -> tuple[VersionLayout, ...]:
     """Every other version, the one last generated into first."""
     current = read_current_or_none(layout)
     names = [name for name in layout.versions() if name != version.name]
@@ -106,7 +108,9 @@ def resolved_config(plan: DatasetPlan) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
-def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
+def previous_version(
+    layout: DatasetLayout, current: str | None
+) -> VersionLayout | None:
     """The version that a changed config is compared with: the current one, else any that holds something."""
     latest = None
     for name in layout.versions():
@@ -122,7 +126,9 @@ def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayou
 def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     """The name of the version that a plan goes on with, None if there is none. Raises a MetadataError."""
     names = [
-        name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version
+        name
+        for name in layout.versions()
+        if name.partition("-")[0] == plan.fingerprint.version
     ]
     current = read_current(layout.current)
     if current in names:

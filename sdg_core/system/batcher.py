@@ -72,7 +72,9 @@ class Batcher(Generic[Item, Result]):
             async with self._slots:
                 self._is_queued = False
                 waiting = self._waiting[: self._size]
-                batch = [(item, future) for item, future in waiting if not future.done()]
+                batch = [
+                    (item, future) for item, future in waiting if not future.done()
+                ]
                 del self._waiting[: self._size]
                 if self._waiting:
                     self._send()

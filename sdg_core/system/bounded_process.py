@@ -68,7 +68,9 @@ class BoundedProcess:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def call(self, request: Any, *, answer: Answer = _no_answer, content: bytes = b"") -> Any:
+    def call(
+        self, request: Any, *, answer: Answer = _no_answer, content: bytes = b""
+    ) -> Any:
         """What the function returns. content: what a request that is a dict is about, for the function under that key.
         Raises WorkEndedError."""
         with self._lock:
@@ -134,15 +136,20 @@ class BoundedProcess:
 class BoundedPool:
     """Up to `size` processes of one function; a call waits until one is free, which does not count as its time."""
 
-    def __init__(self, function: str, *, size: int, seconds: float, memory: int = MEMORY) -> None:
+    def __init__(
+        self, function: str, *, size: int, seconds: float, memory: int = MEMORY
+    ) -> None:
         self._processes = [
-            BoundedProcess(function, seconds=seconds, memory=memory) for _ in range(size)
+            BoundedProcess(function, seconds=seconds, memory=memory)
+            for _ in range(size)
         ]
         self._free: queue.LifoQueue[BoundedProcess] = queue.LifoQueue()
         for process in self._processes:
             self._free.put(process)
 
-    def call(self, request: Any, *, answer: Answer = _no_answer, content: bytes = b"") -> Any:
+    def call(
+        self, request: Any, *, answer: Answer = _no_answer, content: bytes = b""
+    ) -> Any:
         """As `BoundedProcess.call`."""
         process = self._free.get()
         try:
@@ -166,7 +173,9 @@ def shared_pool(
     return pool
 
 
-def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int) -> None:
+def serve(
+    function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
+) -> None:
     """The other side: answer requests until there are no more.
 
     It ends itself soon after it should have been ended, because the process that started it may have been killed.
@@ -187,7 +196,9 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
         tell({"question": question})
         signal.setitimer(signal.ITIMER_REAL, 0)
         message = json.loads(reader.readline())
-        answer = reader.read(message["length"]) if message["is_bytes"] else message["answer"]
+        answer = (
+            reader.read(message["length"]) if message["is_bytes"] else message["answer"]
+        )
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
         return answer
 
@@ -218,7 +229,9 @@ def _bound_memory(memory: int) -> None:
         return
 
 
-def _send(process: "subprocess.Popen[bytes]", message: Any, content: bytes = b"") -> None:
+def _send(
+    process: "subprocess.Popen[bytes]", message: Any, content: bytes = b""
+) -> None:
     assert process.stdin is not None
     try:
         process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -252,7 +265,9 @@ def _receive(process: "subprocess.Popen[bytes]", deadline: float) -> Any:
     return message
 
 
-def _content(descriptor: int, start: bytearray, length: int, deadline: float) -> bytearray:
+def _content(
+    descriptor: int, start: bytearray, length: int, deadline: float
+) -> bytearray:
     content = bytearray(length)
     content[: len(start)] = start
     place = len(start)

@@ -38,7 +38,9 @@ ALLOW_IMAGE_HOSTS = EnvironmentVariable(
     "the host of the server itself",
 )
 ALLOW_PICTURE_HOSTS = EnvironmentVariable(
-    "SDG_ALLOW_PICTURE_HOSTS", "The former name of `SDG_ALLOW_IMAGE_HOSTS`, read as well.", "none"
+    "SDG_ALLOW_PICTURE_HOSTS",
+    "The former name of `SDG_ALLOW_IMAGE_HOSTS`, read as well.",
+    "none",
 )
 TEST_KILL_AT = EnvironmentVariable(
     "SDG_TEST_KILL_AT",
@@ -46,7 +48,9 @@ TEST_KILL_AT = EnvironmentVariable(
     "none",
 )
 TEST_STOP_AT = EnvironmentVariable(
-    "SDG_TEST_STOP_AT", "For tests: the same, but the process is stopped (SIGSTOP) instead.", "none"
+    "SDG_TEST_STOP_AT",
+    "For tests: the same, but the process is stopped (SIGSTOP) instead.",
+    "none",
 )
 CELERY_BROKER = EnvironmentVariable(
     "SDG_CELERY_BROKER",
@@ -54,7 +58,9 @@ CELERY_BROKER = EnvironmentVariable(
     "must be set there",
 )
 CELERY_BACKEND = EnvironmentVariable(
-    "SDG_CELERY_BACKEND", "The result backend of the Celery deployment.", "must be set there"
+    "SDG_CELERY_BACKEND",
+    "The result backend of the Celery deployment.",
+    "must be set there",
 )
 
 ENVIRONMENT_VARIABLES: Sequence[EnvironmentVariable] = (
@@ -73,5 +79,8 @@ ENVIRONMENT_VARIABLES: Sequence[EnvironmentVariable] = (
 def markdown_table() -> str:
     """The table as the docs page shows it."""
     lines = ["| variable | meaning | default |", "|---|---|---|"]
-    lines += [f"| `{one.name}` | {one.meaning} | {one.default} |" for one in ENVIRONMENT_VARIABLES]
+    lines += [
+        f"| `{one.name}` | {one.meaning} | {one.default} |"
+        for one in ENVIRONMENT_VARIABLES
+    ]
     return "\n".join(lines)

@@ -36,7 +36,9 @@ FAILPOINTS = (
 """Every point, roughly in the order in which a run passes them."""
 
 _signal = signal.SIGSTOP if STOP_VARIABLE in os.environ else signal.SIGKILL
-_wanted, _, _count = os.environ.get(STOP_VARIABLE, os.environ.get(VARIABLE, "")).partition(":")
+_wanted, _, _count = os.environ.get(
+    STOP_VARIABLE, os.environ.get(VARIABLE, "")
+).partition(":")
 _left = int(_count or 1)
 _counting = threading.Lock()
 

@@ -58,6 +58,9 @@ def is_dead(*, host: str, pid: int) -> bool:
 def _has_ended(pid: int) -> bool:
     """Whether a process has ended and only its parent has not looked yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+            == b"Z"
+        )
     except (OSError, IndexError):  # gone meanwhile, or not Linux: the next look tells
         return False

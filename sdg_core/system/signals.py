@@ -54,7 +54,11 @@ def run_until_signalled(main: Callable[[], Awaitable[Result]]) -> Result:
         finally:
             restore()
 
-    result = _in_thread(supervised, stoppable) if _loop_is_running() else asyncio.run(supervised())
+    result = (
+        _in_thread(supervised, stoppable)
+        if _loop_is_running()
+        else asyncio.run(supervised())
+    )
     if received:
         raise KeyboardInterrupt(f"stopped by {signal.Signals(received[0]).name}")
     return result  # type: ignore[return-value]
@@ -75,7 +79,8 @@ def _loop_is_running() -> bool:
 
 
 def _in_thread(
-    work: Callable[[], Coroutine[Any, Any, Result]], stoppable: Future[Callable[[int], None]]
+    work: Callable[[], Coroutine[Any, Any, Result]],
+    stoppable: Future[Callable[[int], None]],
 ) -> Result:
     """Run `work` in a loop of another thread, and wait for it."""
     outcome: Future[Result] = Future()
@@ -109,7 +114,9 @@ def _watch_in_loop(on_signal: Callable[[int], Any]) -> Callable[[], None]:
     if not _in_main_thread():
         return lambda: None
     loop = asyncio.get_running_loop()
-    previous: dict[int, Handler] = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous: dict[int, Handler] = {
+        number: signal.getsignal(number) for number in _SIGNALS
+    }
 
     def restore() -> None:
         for number, handler in previous.items():
@@ -130,7 +137,9 @@ def _watch_while_waiting(on_signal: Callable[[int], Any]) -> Callable[[], None]:
     """The same for a main thread that waits for another one."""
     if not _in_main_thread():
         return lambda: None
-    previous: dict[int, Handler] = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous: dict[int, Handler] = {
+        number: signal.getsignal(number) for number in _SIGNALS
+    }
 
     def restore() -> None:
         for number, handler in previous.items():

@@ -103,7 +103,9 @@ class Threads(ThreadPoolExecutor):
         super().__init__(thread_name_prefix="sdg-thread")
         self._open: set[Future[Any]] = set()
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
         """As in the base class."""
         future = super().submit(function, *args, **kwargs)
         self._open.add(future)

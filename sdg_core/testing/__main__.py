@@ -11,7 +11,9 @@ from sdg_core.testing.model_server import ModelServer
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="An OpenAI-compatible server for tests.")
+    parser = argparse.ArgumentParser(
+        description="An OpenAI-compatible server for tests."
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds per reply")
     parser.add_argument("--api-key")
@@ -24,7 +26,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help=f"inject faults: {kinds}, or a status",
     )
     parser.add_argument("--retry-after", help="value of Retry-After on injected 429s")
-    parser.add_argument("--delay", type=float, default=5.0, help="seconds of a slow reply")
+    parser.add_argument(
+        "--delay", type=float, default=5.0, help="seconds of a slow reply"
+    )
     return parser.parse_args(arguments)
 
 
@@ -49,7 +53,10 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = ModelServer(
-        rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port
+        rates=_rates(options),
+        latency=options.latency,
+        api_key=options.api_key,
+        port=options.port,
     )
     async with server:
         sys.stdout.write(f"{server.url}\n")

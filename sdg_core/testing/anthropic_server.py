@@ -68,10 +68,16 @@ class AnthropicServer:
             return refused
         fault = self.script.popleft() if self.script else None
         if fault is not None and fault.kind in ("limited", "status"):
-            kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(fault.status, "api_error")
-            return _error(kind, fault.message, status=fault.status, headers=fault.headers)
+            kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(
+                fault.status, "api_error"
+            )
+            return _error(
+                kind, fault.message, status=fault.status, headers=fault.headers
+            )
         if fault is not None and fault.kind == "html":
-            return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+            return web.Response(
+                text="<html>Bad gateway</html>", content_type="text/html"
+            )
         blocks = self._blocks(body)
         calls_tools = any(block["type"] == "tool_use" for block in blocks)
         reason = "tool_use" if calls_tools else "end_turn"
@@ -138,9 +144,12 @@ def _refuse_body(
     repeats = any(first == second for first, second in pairwise(roles))
     faults = {
         "anthropic-version: header is required": version is None,
-        f"anthropic-version: {version!r} is not a valid version": version not in known_versions,
-        f"{sampling}: Extra inputs are not permitted": bool(sampling) and version == _VERSIONS[1],
-        "output_config: Extra inputs are not permitted": older and "output_config" in body,
+        f"anthropic-version: {version!r} is not a valid version": version
+        not in known_versions,
+        f"{sampling}: Extra inputs are not permitted": bool(sampling)
+        and version == _VERSIONS[1],
+        "output_config: Extra inputs are not permitted": older
+        and "output_config" in body,
         _OPEN_OBJECT: _is_open(schema),
         "max_tokens: Field required": "max_tokens" not in body,
         "messages: roles must alternate": repeats,
@@ -159,7 +168,9 @@ def _is_open(node: Any) -> bool:
         return any(map(_is_open, node))
     if not isinstance(node, dict):
         return False
-    is_open = node.get("type") == "object" and node.get("additionalProperties") is not False
+    is_open = (
+        node.get("type") == "object" and node.get("additionalProperties") is not False
+    )
     return is_open or any(map(_is_open, node.values()))
 
 
@@ -177,5 +188,8 @@ def _json(
     content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     return web.Response(
-        body=orjson.dumps(content), status=status, headers=headers, content_type="application/json"
+        body=orjson.dumps(content),
+        status=status,
+        headers=headers,
+        content_type="application/json",
     )

@@ -57,11 +57,16 @@ def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
         rows.append({"object": "embedding", "index": index, "embedding": vector})
     return {
         "data": rows[::-1],
-        "usage": {"prompt_tokens": len(body["input"]), "total_tokens": len(body["input"])},
+        "usage": {
+            "prompt_tokens": len(body["input"]),
+            "total_tokens": len(body["input"]),
+        },
     }
 
 
-def tool_calls(*calls: tuple[str, dict[str, Any]], text: str | None = None) -> dict[str, Any]:
+def tool_calls(
+    *calls: tuple[str, dict[str, Any]], text: str | None = None
+) -> dict[str, Any]:
     """A message that asks for tools, by name and arguments, as OpenAI's servers write it."""
     asked = [
         {

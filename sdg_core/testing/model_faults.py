@@ -18,7 +18,8 @@ FaultKind = Literal[
     "cut",  # finish_reason length, and half of the text
     "another_model",  # the reply names a model that was not asked for
     "slow",  # answered after `delay` seconds
-    "hang",  # answered when the test calls `server.let_go()`, cut off when the server stops
+    # answered when the test calls `server.let_go()`, cut off when the server stops
+    "hang",
 ]
 
 

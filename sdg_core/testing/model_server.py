@@ -122,7 +122,9 @@ class ModelServer:
         }
 
     async def _stats(self, _: web.Request) -> web.Response:
-        return web.Response(body=orjson.dumps(self.stats()), content_type="application/json")
+        return web.Response(
+            body=orjson.dumps(self.stats()), content_type="application/json"
+        )
 
     async def _models(self, request: web.Request) -> web.Response:
         self.checks += 1
@@ -141,7 +143,9 @@ class ModelServer:
             fault = self._next_fault(prompt)
             if self.latency:
                 await asyncio.sleep(self.latency)
-            return self._refuse_format(body) or await self._respond(request, body, fault)
+            return self._refuse_format(body) or await self._respond(
+                request, body, fault
+            )
         finally:
             self.open -= 1
 
@@ -182,14 +186,18 @@ class ModelServer:
             case "reset":
                 return self._cut(request)
             case "truncated":
-                return await self._truncate(request, orjson.dumps(self._completion(body)))
+                return await self._truncate(
+                    request, orjson.dumps(self._completion(body))
+                )
             case "html":
                 return web.Response(
-                    text="<html><body>Bad gateway</body></html>", content_type="text/html"
+                    text="<html><body>Bad gateway</body></html>",
+                    content_type="text/html",
                 )
             case "broken_json":
                 return web.Response(
-                    body=orjson.dumps(self._completion(body))[:-7], content_type="application/json"
+                    body=orjson.dumps(self._completion(body))[:-7],
+                    content_type="application/json",
                 )
             case "slow":
                 await asyncio.sleep(fault.delay)
@@ -201,11 +209,15 @@ class ModelServer:
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
         prompt = text_of(body["messages"][-1])
-        text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
+        text = json_answer(body, prompt, held=self.formats == "held") or self._answer(
+            prompt
+        )
         message = self._message(body) or {"role": "assistant", "content": text}
         prompt_tokens = sum(len(text_of(each).split()) for each in body["messages"])
         completion_tokens = len(text.split())
-        self.billed.update(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+        self.billed.update(
+            prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+        )
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",
@@ -244,7 +256,11 @@ class ModelServer:
         if body.get("response_format") != "b64_json":
             row = {"url": self.url.removesuffix("/v1") + "/image.png"}
         return self._json(
-            {"created": 1, "data": [row], "usage": {"input_tokens": 3, "output_tokens": 5}}
+            {
+                "created": 1,
+                "data": [row],
+                "usage": {"input_tokens": 3, "output_tokens": 5},
+            }
         )
 
     async def _image(self, request: web.Request) -> web.Response:
@@ -255,11 +271,16 @@ class ModelServer:
         given = request.headers.get("Authorization", "")
         if self.api_key is None or given == f"Bearer {self.api_key}":
             return None
-        message = f"Incorrect API key provided: {given.removeprefix('Bearer ')}"  # some servers do repeat the key
+        # some servers do repeat the key
+        message = f"Incorrect API key provided: {given.removeprefix('Bearer ')}"
         return self._json({"error": {"message": message}}, status=401)
 
     def _json(
-        self, content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        content: Any,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         self.statuses[status] += 1
         return web.Response(
@@ -276,7 +297,10 @@ class ModelServer:
 
     async def _truncate(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(
-            headers={"Content-Length": str(len(body)), "Content-Type": "application/json"}
+            headers={
+                "Content-Length": str(len(body)),
+                "Content-Type": "application/json",
+            }
         )
         await response.prepare(request)
         await response.write(body[: len(body) // 2])

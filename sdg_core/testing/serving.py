@@ -19,7 +19,9 @@ def serving(server: Server) -> Iterator[Server]:
     Raises what starting it raises, such as OSError for a port that is taken.
     """
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="sdg-model-server", daemon=True)
+    thread = threading.Thread(
+        target=loop.run_forever, name="sdg-model-server", daemon=True
+    )
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sdg_core.config.validators import CodeParams, JsonSchemaParams, RegexParams, ValidatorParams
+from sdg_core.config.validators import (
+    CodeParams,
+    JsonSchemaParams,
+    RegexParams,
+    ValidatorParams,
+)
 from sdg_core.plan.types.verdicts import IS_VALID
 from sdg_core.validators.base import Validator, Verdict
 

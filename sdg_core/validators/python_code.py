@@ -45,7 +45,9 @@ def judge_python(values: Sequence[Any]) -> list[Verdict]:
     for start in range(0, len(texts), FILES_PER_PROCESS):
         batch = texts[start : start + FILES_PER_PROCESS]
         findings = _lint([text or "" for text in batch])
-        verdicts += [_verdict(text, found) for text, found in zip(batch, findings, strict=True)]
+        verdicts += [
+            _verdict(text, found) for text, found in zip(batch, findings, strict=True)
+        ]
     return verdicts
 
 
@@ -91,7 +93,13 @@ def _run(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
             "--quiet",
         ]
         command += ["--select", RULES]
-        command += ["--target-version", TARGET_VERSION, "--output-format", "json", folder]
+        command += [
+            "--target-version",
+            TARGET_VERSION,
+            "--output-format",
+            "json",
+            folder,
+        ]
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=SECONDS_PER_PROCESS, check=False
@@ -118,7 +126,9 @@ def _ruff() -> str:
 
 def _verdict(text: str | None, found: Sequence[dict[str, Any]]) -> Verdict:
     if text is None:
-        return _of([_message("fatal", "no-value", 1, 1, "there is no text")], statements=0)
+        return _of(
+            [_message("fatal", "no-value", 1, 1, "there is no text")], statements=0
+        )
     messages = [
         _message(
             _kind(item["code"]),
@@ -138,7 +148,12 @@ def _of(messages: list[dict[str, Any]], *, statements: int) -> Verdict:
     severity = messages[0]["type"] if messages else "none"
     score = 0.0
     if not counts["fatal"]:
-        lost = 5 * counts["error"] + counts["warning"] + counts["refactor"] + counts["convention"]
+        lost = (
+            5 * counts["error"]
+            + counts["warning"]
+            + counts["refactor"]
+            + counts["convention"]
+        )
         score = max(0.0, 10.0 - 10.0 * lost / max(1, statements))
     return {
         "is_valid": severity not in _INVALID,
@@ -152,8 +167,16 @@ def _worst_first(message: dict[str, Any]) -> tuple[int, int, int]:
     return _SEVERITIES.index(message["type"]), message["line"], message["column"]
 
 
-def _message(kind: str, symbol: str, line: int, column: int, message: str) -> dict[str, Any]:
-    return {"type": kind, "symbol": symbol, "line": line, "column": column, "message": message}
+def _message(
+    kind: str, symbol: str, line: int, column: int, message: str
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "symbol": symbol,
+        "line": line,
+        "column": column,
+        "message": message,
+    }
 
 
 def _kind(code: str | None) -> str:

@@ -86,7 +86,9 @@ class RemoteValidator:
             except BodyTooLargeError as error:
                 raise ValidatorError(f"{url}: {error}") from None
             except TimeoutError:
-                raise _RetryableError(f"no answer within {self._params.timeout:g} s") from None
+                raise _RetryableError(
+                    f"no answer within {self._params.timeout:g} s"
+                ) from None
             except aiohttp.ClientError as error:
                 raise _RetryableError(f"{type(error).__name__}: {error}") from error
         if response.status in _WORTH_ANOTHER_TRY:

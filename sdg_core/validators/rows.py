@@ -24,18 +24,28 @@ def judge_by_function(
         with waiting_for(f"the validator {name}"):
             answer = call_user(function.call, frame)
     except Exception as error:
-        raise ValidatorError(f"{name} raised {type(error).__name__}: {error}") from error
+        raise ValidatorError(
+            f"{name} raised {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(answer, pl.DataFrame):
-        raise ValidatorError(f"{name} returned {type(answer).__name__}, not a polars DataFrame")
+        raise ValidatorError(
+            f"{name} returned {type(answer).__name__}, not a polars DataFrame"
+        )
     if answer.height != frame.height:
-        raise ValidatorError(f"{name} returned {counted(answer.height, 'row')} for {frame.height}")
+        raise ValidatorError(
+            f"{name} returned {counted(answer.height, 'row')} for {frame.height}"
+        )
     extra = [
-        column for column in answer.columns if column not in frame.columns or column == IS_VALID
+        column
+        for column in answer.columns
+        if column not in frame.columns or column == IS_VALID
     ]
     return verdicts(answer[extra].to_dicts(), who=name, verdict=verdict)
 
 
-def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> list[Outcome]:
+def verdicts(
+    answers: Sequence[Any], *, who: str, verdict: pa.StructType
+) -> list[Outcome]:
     """Answers as verdicts of the announced type; one that does not fit is an error of its own row only."""
     outcomes: list[Outcome] = []
     for answer in answers:

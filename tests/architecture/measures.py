@@ -63,7 +63,11 @@ def main(arguments: Sequence[str]) -> None:
     print("| measure | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     for label in next(iter(columns.values())):
-        print(f"| {label} | " + " | ".join(column[label] for column in columns.values()) + " |")
+        print(
+            f"| {label} | "
+            + " | ".join(column[label] for column in columns.values())
+            + " |"
+        )
 
 
 def measure(directory: Path) -> Measured:
@@ -73,7 +77,9 @@ def measure(directory: Path) -> Measured:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)
         found.files.append(source.count("\n"))
-        found.module_docstrings += path.name == "__init__.py" or ast.get_docstring(tree) is not None
+        found.module_docstrings += (
+            path.name == "__init__.py" or ast.get_docstring(tree) is not None
+        )
         _count_tokens(found, source, tree)
         _count_nodes(found, tree)
         _count_names(found, tree)
@@ -111,7 +117,9 @@ def _count_nodes(found: Measured, tree: ast.Module) -> None:
         if isinstance(node, Function):
             found.functions.append((node.end_lineno or node.lineno) - node.lineno + 1)
             found.complexities.append(_complexity(node))
-            found.private_functions += node.name.startswith("_") and not node.name.startswith("__")
+            found.private_functions += node.name.startswith(
+                "_"
+            ) and not node.name.startswith("__")
 
 
 def _assigns_a_tuple(node: ast.AST) -> bool:
@@ -125,7 +133,9 @@ def _assigns_a_tuple(node: ast.AST) -> bool:
 def _complexity(function: Function) -> int:
     branches = sum(isinstance(node, BRANCHES) for node in ast.walk(function))
     operators = sum(
-        len(node.values) - 1 for node in ast.walk(function) if isinstance(node, ast.BoolOp)
+        len(node.values) - 1
+        for node in ast.walk(function)
+        if isinstance(node, ast.BoolOp)
     )
     return 1 + branches + operators
 
@@ -147,7 +157,9 @@ def _public(body: Iterable[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
 def rows(found: Measured) -> dict[str, str]:
     """The measures by their labels."""
     thousands = found.code_lines / 1000
-    dense = sum(complexity > 10 for complexity in found.complexities) / len(found.complexities)
+    dense = sum(complexity > 10 for complexity in found.complexities) / len(
+        found.complexities
+    )
     return {
         "modules / lines": f"{len(found.files)} / {sum(found.files):,}",
         "file lines: median / 90 % / most": _spread(found.files),

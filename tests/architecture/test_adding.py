@@ -85,7 +85,11 @@ def models() -> dict[str, Any]:
 
 
 def dataset(row_group_size: int) -> dict[str, Any]:
-    sampler = {"name": "roll", "generator_function": "./own.py:dice", "output_type": "int"}
+    sampler = {
+        "name": "roll",
+        "generator_function": "./own.py:dice",
+        "output_type": "int",
+    }
     sampler["generation_strategy"] = "full_column"
     kind = {
         "name": "poem",
@@ -102,10 +106,20 @@ def dataset(row_group_size: int) -> dict[str, Any]:
         "validator_type": "local_callable",
         "validator_params": {"validation_function": "./own.py:is_short"},
     }
-    columns = [{"column_type": "custom", **sampler}, {"column_type": "custom", **kind}, validator]
+    columns = [
+        {"column_type": "custom", **sampler},
+        {"column_type": "custom", **kind},
+        validator,
+    ]
     seeds = {"source": {"seed_type": "custom", "reader": "./own.py:Words"}}
     size = {"num_records": 5, "row_group_size": row_group_size}
-    return {"name": "poems", **size, "columns": columns, "seed_config": seeds, **models()}
+    return {
+        "name": "poems",
+        **size,
+        "columns": columns,
+        "seed_config": seeds,
+        **models(),
+    }
 
 
 def test_a_file_of_ones_own_adds_a_column_a_sampler_a_validator_a_provider_and_a_reader(
@@ -121,13 +135,15 @@ def test_a_file_of_ones_own_adds_a_column_a_sampler_a_validator_a_provider_and_a
     assert made[0] == made[1], "what is added is a function of the record, too"
     first = made[0][0]
     assert first["word"] == "moon" and 1 <= first["roll"] <= 6
-    assert first["poem"] == f"re: haiku moon {first['roll']}" and first["poem_length"] == len(
-        first["poem"]
-    )
+    assert first["poem"] == f"re: haiku moon {first['roll']}" and first[
+        "poem_length"
+    ] == len(first["poem"])
     assert first["short"]["is_valid"] is True
 
 
-def test_a_file_of_ones_own_adds_a_stage_and_a_reader_of_sources(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_adds_a_stage_and_a_reader_of_sources(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     config = {
         "kind": "pipeline",

@@ -24,9 +24,12 @@ def test_no_variable_is_read_that_is_not_in_the_table() -> None:
                 found.setdefault(name, set()).add(path.relative_to(PROJECT).as_posix())
     assert set(found) == names, "each is declared, and each is read"
     elsewhere = {
-        name: files - {DECLARED.relative_to(PROJECT).as_posix()} for name, files in found.items()
+        name: files - {DECLARED.relative_to(PROJECT).as_posix()}
+        for name, files in found.items()
     }
     # the worker of Celery imports nothing of the engine
     assert {
-        name: files for name, files in elsewhere.items() if files - {"sdg_assets/celery_worker.py"}
+        name: files
+        for name, files in elsewhere.items()
+        if files - {"sdg_assets/celery_worker.py"}
     } == {}

@@ -39,7 +39,10 @@ OWNERS = {
         r"(?:from|import) dagster\._",
         {"sdg_assets/dagster_private.py"},
     ),
-    "what tokens cost": (r"Decimal\(1_000_000\)|per_million", {"sdg_core/plan/usage.py"}),
+    "what tokens cost": (
+        r"Decimal\(1_000_000\)|per_million",
+        {"sdg_core/plan/usage.py"},
+    ),
     "which columns are kept": (r"\.drop\b(?! ?\()", {"sdg_core/plan/compile.py"}),
     "how data is finished": (
         r"\b(?:make_report|write_report|push_finished|export_version)\(",
@@ -68,7 +71,9 @@ FORMER_NAMES = re.compile(
 KEPT_NAMES = {"ALLOW_PICTURE_HOSTS"}
 """Of the setting that is read until 0.3."""
 QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'")
-PLACE = re.compile(r"`((?:sdg_core|sdg_assets|tests|docs|examples|benchmarks|deploy)/[\w/.-]+)`")
+PLACE = re.compile(
+    r"`((?:sdg_core|sdg_assets|tests|docs|examples|benchmarks|deploy)/[\w/.-]+)`"
+)
 
 
 def spelled(pattern: str) -> set[str]:
@@ -90,7 +95,9 @@ def test_a_fact_has_one_home(fact: str) -> None:
 def prose() -> Iterator[tuple[str, str]]:
     """Lines of code and docs without what they quote, with their places."""
     for path in (*CODE, *DOCS):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(
+            path.read_text(encoding="utf-8").splitlines(), start=1
+        ):
             yield f"{path.relative_to(PROJECT)}:{number}", QUOTED.sub("", line)
 
 
@@ -103,8 +110,13 @@ def test_messages_have_none_of_them_either() -> None:
     found = []
     for path in CODE:
         text = path.read_text(encoding="utf-8").replace('"lacking"', "")
-        text = text.replace("dataset_with_pictures", "").replace("allow_picture_hosts", "")
-        found += [f"{path.relative_to(PROJECT)}: {match[0]}" for match in TRANSLATED.finditer(text)]
+        text = text.replace("dataset_with_pictures", "").replace(
+            "allow_picture_hosts", ""
+        )
+        found += [
+            f"{path.relative_to(PROJECT)}: {match[0]}"
+            for match in TRANSLATED.finditer(text)
+        ]
     assert found == []
 
 
@@ -122,13 +134,17 @@ def defined(path: Path) -> Iterator[str]:
 def test_no_former_name_is_left() -> None:
     found = []
     for path in CODE:
-        former = {name for name in defined(path) if FORMER_NAMES.search(name)} - KEPT_NAMES
+        former = {
+            name for name in defined(path) if FORMER_NAMES.search(name)
+        } - KEPT_NAMES
         found += [f"{path.relative_to(PROJECT)}: {name}" for name in sorted(former)]
     assert found == []
 
 
 @pytest.mark.parametrize(
-    "page", sorted((PROJECT / "docs" / "design").glob("*.md")), ids=lambda path: Path(path).name
+    "page",
+    sorted((PROJECT / "docs" / "design").glob("*.md")),
+    ids=lambda path: Path(path).name,
 )
 def test_the_design_pages_name_places_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -142,7 +158,9 @@ def test_the_map_of_the_code_names_places_that_exist() -> None:
     named = [name for row in rows for name in re.findall(r"`([\w/]+(?:\.py|/))`", row)]
     assert len(named) > 50
     homes = (PROJECT, PROJECT / "sdg_core")
-    assert [name for name in named if not any((home / name).exists() for home in homes)] == []
+    assert [
+        name for name in named if not any((home / name).exists() for home in homes)
+    ] == []
 
 
 def test_the_modules_that_design_notes_name_exist() -> None:

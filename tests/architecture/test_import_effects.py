@@ -49,7 +49,11 @@ def evaluated_by_import(node: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             decorators = [] if isinstance(child, ast.Lambda) else child.decorator_list
-            for part in (*decorators, *child.args.defaults, *filter(None, child.args.kw_defaults)):
+            for part in (
+                *decorators,
+                *child.args.defaults,
+                *filter(None, child.args.kw_defaults),
+            ):
                 yield part
                 yield from evaluated_by_import(part)
             continue
@@ -66,16 +70,24 @@ def taken(source: str) -> list[str]:
             found.append(ast.unparse(node))
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called.split(".")[0] in OF_A_PROCESS or called.endswith(CALLS_OF_A_PROCESS):
+            if called.split(".")[0] in OF_A_PROCESS or called.endswith(
+                CALLS_OF_A_PROCESS
+            ):
                 found.append(ast.unparse(node))
     return found
 
 
 def test_only_the_modules_that_each_process_executes_take_something_from_it() -> None:
-    takes = {name: taken(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+    takes = {
+        name: taken(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()
+    }
     known = (*OF_EACH_PROCESS, *NEVER_FORKED)
-    assert {name: texts for name, texts in takes.items() if texts and name not in known} == {}
-    assert [name for name in known if not takes[name]] == [], "no longer needed in the list"
+    assert {
+        name: texts for name, texts in takes.items() if texts and name not in known
+    } == {}
+    assert [name for name in known if not takes[name]] == [], (
+        "no longer needed in the list"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,5 +106,8 @@ def test_it_is_found(source: str) -> None:
 
 def test_what_a_function_takes_when_it_is_called_is_not_meant() -> None:
     assert (
-        taken("import os\ndef home(name: str = 'HOME') -> str:\n    return os.environ[name]") == []
+        taken(
+            "import os\ndef home(name: str = 'HOME') -> str:\n    return os.environ[name]"
+        )
+        == []
     )

@@ -48,7 +48,9 @@ finally:
 
 def imported(*arguments: str | Path) -> set[str]:
     command = [sys.executable, "-c", LISTED, *map(str, arguments)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stderr.splitlines()[-1]))
 
@@ -64,10 +66,14 @@ UNUSED = {
 """Modules that a dataset without models has no use for."""
 
 
-@pytest.mark.parametrize("text", [FILE, FILE + REHEARSAL], ids=["no model", "simulated model"])
+@pytest.mark.parametrize(
+    "text", [FILE, FILE + REHEARSAL], ids=["no model", "simulated model"]
+)
 def test_generate_imports_what_its_dataset_uses(tmp_path: Path, text: str) -> None:
     (tmp_path / "dataset.yaml").write_text(text)
-    modules = imported("generate", tmp_path / "dataset.yaml", "--root", tmp_path / "root")
+    modules = imported(
+        "generate", tmp_path / "dataset.yaml", "--root", tmp_path / "root"
+    )
     assert not modules & (NEVER | {"rich"})
     assert text != FILE or not modules & UNUSED
 
@@ -83,7 +89,11 @@ def test_help_and_validate_import_little(tmp_path: Path) -> None:
 def test_the_code_location_imports_the_engine_when_it_opens_a_file() -> None:
     code = "import sys, dagster, sdg_assets; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     modules = set(done.stdout.split())
     assert "sdg_assets.components.dataset" in modules

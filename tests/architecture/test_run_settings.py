@@ -33,7 +33,11 @@ def test_the_table_and_the_config_have_the_same_settings() -> None:
 
 @pytest.mark.parametrize(
     ("name", "choice"),
-    [("resume", ResumeChoice), ("when_claimed", WhenClaimedChoice), ("executor", ExecutorChoice)],
+    [
+        ("resume", ResumeChoice),
+        ("when_claimed", WhenClaimedChoice),
+        ("executor", ExecutorChoice),
+    ],
 )
 def test_choices_are_the_same_everywhere(name: str, choice: Any) -> None:
     values = list(get_args(RunSettings.model_fields[name].annotation))
@@ -83,7 +87,11 @@ def assert_same_as_in_a_file(config: type[Any], name: str) -> None:
     field = config.model_fields[name]
     assert field.description == setting.text
     assert bounds_of(field) == bounds_of(RunSettings.model_fields[name])
-    assert bounds_of(field) == {"ge": setting.at_least, "gt": setting.above, "le": setting.at_most}
+    assert bounds_of(field) == {
+        "ge": setting.at_least,
+        "gt": setting.above,
+        "le": setting.at_most,
+    }
 
 
 def bounds_of(field: FieldInfo) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from tests.support.sdg import dataset_config, uuid
 
 pytestmark = DAGSTER_WARNINGS
 
-TICKETS, FINISHED = dg.AssetKey(["tickets", "row_groups"]), dg.AssetKey(["tickets", "dataset"])
+TICKETS, FINISHED = (
+    dg.AssetKey(["tickets", "row_groups"]),
+    dg.AssetKey(["tickets", "dataset"]),
+)
 
 
 @pytest.fixture
@@ -44,10 +47,14 @@ def asked(
     assert subset is not None
     if not subset.is_partitioned:
         return not subset.is_empty
-    return sorted(partition for partition in subset.expensively_compute_partition_keys())
+    return sorted(
+        partition for partition in subset.expensively_compute_partition_keys()
+    )
 
 
-def make(location: CodeLocation, instance: dg.DagsterInstance, last: str = "00003") -> None:
+def make(
+    location: CodeLocation, instance: dg.DagsterInstance, last: str = "00003"
+) -> None:
     location.materialize(
         instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: last}
     )
@@ -85,7 +92,8 @@ def test_what_failed_is_not_asked_for_again(
     location: CodeLocation, instance: dg.DagsterInstance
 ) -> None:
     location.write(
-        tickets(seed_config={"source": {"path": "nowhere.csv"}}), automation="stale_or_missing"
+        tickets(seed_config={"source": {"path": "nowhere.csv"}}),
+        automation="stale_or_missing",
     )
     assert asked(location, instance, TICKETS) == ["00000", "00001", "00002", "00003"]
     result = location.materialize(
@@ -100,7 +108,9 @@ def test_it_works_on_assets_of_your_own(
 ) -> None:
     """An asset made from a finished dataset is asked for when the dataset is made anew."""
 
-    @dg.asset(deps=[FINISHED], automation_condition=stale_or_missing(), code_version="1")
+    @dg.asset(
+        deps=[FINISHED], automation_condition=stale_or_missing(), code_version="1"
+    )
     def published() -> None: ...
 
     key = dg.AssetKey("published")

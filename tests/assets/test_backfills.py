@@ -36,7 +36,11 @@ from tests.support.model_datasets import (
     until_recorded,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("backfills")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.daemon,
+    pytest.mark.xdist_group("backfills"),
+]
 
 FEW, MANY, MORE = 6, 10, 13
 GAPS = ["00000", "00002", "00003", "00005"]
@@ -50,7 +54,9 @@ SIZES = {
     "grows": MANY,
     "sliced": FEW,
 }
-ANSWERED = {name: 2 * SIZE + 2 if size == MANY else EVERYTHING for name, size in SIZES.items()}
+ANSWERED = {
+    name: 2 * SIZE + 2 if size == MANY else EVERYTHING for name, size in SIZES.items()
+}
 """Requests until the model of a dataset holds its replies back: in the middle of the third row group."""
 PER_RUN = 4
 """Row groups that a run of `sliced` makes at most."""
@@ -78,12 +84,17 @@ def models() -> Iterator[Models]:
 
 
 @pytest.fixture(scope="module")
-def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    models: Models, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     home = make_home(tmp_path_factory.mktemp("backfills"), module=MODULE)
     home.allow_runs(12)
     write_project(
         home.directory,
-        *(held_dataset(name, url=models[name].url, groups=size) for name, size in SIZES.items()),
+        *(
+            held_dataset(name, url=models[name].url, groups=size)
+            for name, size in SIZES.items()
+        ),
     )
     sliced = held_dataset("sliced", url=models["sliced"].url, groups=FEW)
     write_dataset(home.directory, sliced, max_row_groups_per_run=PER_RUN)
@@ -98,7 +109,9 @@ def story(server: Server, models: Models) -> Story:
     in_the_middle(server, models, first)
     for name, ids in first.items():
         told.ended[name] = [server.backfill_ended(backfill) for backfill in ids]
-        told.runs[name] = sum(len(server.runs_of_backfill(backfill)) for backfill in ids)
+        told.runs[name] = sum(
+            len(server.runs_of_backfill(backfill)) for backfill in ids
+        )
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
     for backfill in first["sliced"]:
@@ -108,7 +121,9 @@ def story(server: Server, models: Models) -> Story:
     for name in ("killed", "cancelled"):
         models[name].let_go()
     second = {
-        "killed": server.launch_backfill(asset("killed"), sorted(told.after["killed"]["failed"])),
+        "killed": server.launch_backfill(
+            asset("killed"), sorted(told.after["killed"]["failed"])
+        ),
         "cancelled": server.retry_backfill(first["cancelled"][0]),
         "a_range": server.launch_backfill(
             asset("a_range"), sorted(told.after["a_range"]["missing"])
@@ -163,7 +178,8 @@ def in_the_middle(server: Server, models: Models, first: dict[str, list[str]]) -
     server.cancel_backfill(first["cancelled"][0])
     until_recorded(server.home, "grows", 2)
     write_dataset(
-        server.home.directory, held_dataset("grows", url=models["grows"].url, groups=MORE)
+        server.home.directory,
+        held_dataset("grows", url=models["grows"].url, groups=MORE),
     )
     server.reload()
     first["grows"].append(
@@ -212,7 +228,9 @@ def test_a_backfill_of_more_than_one_run_may_have_is_sliced(story: Story) -> Non
     assert story.slices == [("00000", "00003"), ("00004", "00005")]
     assert story.after["sliced"] == colours(keys(0, FEW - 1), of=FEW)
     assert max(story.asked["sliced"].values()) == 1
-    refused = story.home.materialize(asset("sliced"), "--partition-range", "00000...00001")
+    refused = story.home.materialize(
+        asset("sliced"), "--partition-range", "00000...00001"
+    )
     assert refused.returncode != 0 and "single_run" in refused.stderr, (
         "why the guide names `sdg generate` for it"
     )
@@ -222,12 +240,16 @@ def test_two_backfills_of_one_dataset_share_the_work(story: Story) -> None:
     assert story.ended["twice"] == ["COMPLETED_SUCCESS", "COMPLETED_SUCCESS"]
     assert story.runs["twice"] == 2
     assert story.after["twice"] == colours(keys(0, FEW - 1), of=FEW)
-    events = Counter(event.partition for event in story.home.materializations(asset("twice")))
+    events = Counter(
+        event.partition for event in story.home.materializations(asset("twice"))
+    )
     assert events == dict.fromkeys(keys(0, FEW - 1), 2)
     assert max(story.asked["twice"].values()) == 1
 
 
-def test_a_killed_run_leaves_failed_partitions_for_the_next_backfill(story: Story) -> None:
+def test_a_killed_run_leaves_failed_partitions_for_the_next_backfill(
+    story: Story,
+) -> None:
     first, second = story.ended["killed"]
     assert (first, second) == ("COMPLETED_FAILED", "COMPLETED_SUCCESS")
     after = story.after["killed"]
@@ -256,4 +278,6 @@ def test_a_dataset_grows_while_its_backfill_runs(story: Story) -> None:
 @pytest.mark.parametrize("name", SIZES)
 def test_green_is_what_is_on_disk(story: Story, name: str) -> None:
     assert story.at_end[name]["materialized"] == on_disk(story.home, name)
-    assert sum(story.asked[name].values()) >= SIZE * len(story.at_end[name]["materialized"])
+    assert sum(story.asked[name].values()) >= SIZE * len(
+        story.at_end[name]["materialized"]
+    )

@@ -42,7 +42,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         return load_defs(importlib.import_module(package))
 
     yield loaded
-    for module in [module for module in sys.modules if module.partition(".")[0] == package]:
+    for module in [
+        module for module in sys.modules if module.partition(".")[0] == package
+    ]:
         del sys.modules[module]
 
 
@@ -59,7 +61,12 @@ FAULTS = {
     ),
     "no YAML": ("Dataset", "name: [reviews\n", "bad", "config.yaml"),
     "no file": ("Dataset", None, "bad", "config.yaml"),
-    "no number of records": ("Dataset", "name: reviews\ncolumns: []\n", "reviews", "columns"),
+    "no number of records": (
+        "Dataset",
+        "name: reviews\ncolumns: []\n",
+        "reviews",
+        "columns",
+    ),
     "a pipeline": (
         "SourcePipeline",
         "kind: pipeline\nname: reviews\nstages: 3\n",
@@ -70,9 +77,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_shows_as_one_asset_that_says_why(load: Load, tmp_path: Path, fault: str) -> None:
+def test_it_shows_as_one_asset_that_says_why(
+    load: Load, tmp_path: Path, fault: str
+) -> None:
     kind, text, name, said = FAULTS[fault]
-    definitions = with_operations(load(bad=(kind, text), fine=("Dataset", good(tmp_path))))
+    definitions = with_operations(
+        load(bad=(kind, text), fine=("Dataset", good(tmp_path)))
+    )
     repository = definitions.get_repository_def()
     repository.load_all_definitions()
     broken = dg.AssetKey([name, "dataset"])
@@ -94,8 +105,12 @@ def test_it_shows_as_one_asset_that_says_why(load: Load, tmp_path: Path, fault: 
         assert said in str(failure.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]
 
 
-def test_of_two_files_with_one_name_the_second_is_broken(load: Load, tmp_path: Path) -> None:
-    pipeline = "kind: pipeline\nname: tickets\nsources: {reader: files, path: '*.txt'}\n"
+def test_of_two_files_with_one_name_the_second_is_broken(
+    load: Load, tmp_path: Path
+) -> None:
+    pipeline = (
+        "kind: pipeline\nname: tickets\nsources: {reader: files, path: '*.txt'}\n"
+    )
     components = {
         "one": ("Dataset", good(tmp_path)),
         "other": ("Dataset", good(tmp_path)),
@@ -108,7 +123,12 @@ def test_of_two_files_with_one_name_the_second_is_broken(load: Load, tmp_path: P
     broken = {"tickets_of_other/dataset", "tickets_of_third/dataset"}
     assert (
         found
-        == {"tickets/row_groups", "tickets/dataset", "reviews/row_groups", "reviews/dataset"}
+        == {
+            "tickets/row_groups",
+            "tickets/dataset",
+            "reviews/row_groups",
+            "reviews/dataset",
+        }
         | broken
     )
     key = dg.AssetKey(["tickets_of_other", "dataset"])
@@ -130,7 +150,9 @@ UNREADABLE = "name: [reviews\n"
 FINE = {"tickets/row_groups", "tickets/dataset"}
 
 
-def test_a_file_whose_name_cannot_be_read_takes_nobodys(load: Load, tmp_path: Path) -> None:
+def test_a_file_whose_name_cannot_be_read_takes_nobodys(
+    load: Load, tmp_path: Path
+) -> None:
     """Its folder is named as another dataset is."""
     found = names(load(fine=("Dataset", good(tmp_path)), tickets=("Dataset", None)))
     assert found == FINE | {"tickets_2/dataset"}
@@ -148,7 +170,9 @@ def test_what_is_wrong_with_a_file_is_said_before_whose_name_it_has(
     )
 
 
-def test_folders_of_one_name_and_one_file_of_two_components(load: Load, tmp_path: Path) -> None:
+def test_folders_of_one_name_and_one_file_of_two_components(
+    load: Load, tmp_path: Path
+) -> None:
     def add(folder: str, config: str, text: str | None = None) -> None:
         place = next(tmp_path.glob("shop_*")) / folder
         place.mkdir(parents=True)
@@ -184,4 +208,6 @@ def test_alone_or_when_definitions_are_checked_it_is_an_error(
     causes = [raised.value]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)  # type: ignore[arg-type]
-    assert any(isinstance(cause, ConfigError) and said in str(cause) for cause in causes)
+    assert any(
+        isinstance(cause, ConfigError) and said in str(cause) for cause in causes
+    )

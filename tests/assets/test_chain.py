@@ -22,13 +22,22 @@ RANGE = {RANGE_START: "00000", RANGE_END: "00002"}
 
 def source(name: str, **more: Any) -> dict[str, Any]:
     columns = (uuid(), category("topic", "login", "billing"))
-    return dataset_config(*columns, num_records=30, row_group_size=10, **more) | {"name": name}
+    return dataset_config(*columns, num_records=30, row_group_size=10, **more) | {
+        "name": name
+    }
 
 
 def made_from(name: str, seed: dict[str, Any], **more: Any) -> dict[str, Any]:
-    columns = (expression("question", "About {{ topic }}?"), expression("asked", "{{ question }}!"))
+    columns = (
+        expression("question", "About {{ topic }}?"),
+        expression("asked", "{{ question }}!"),
+    )
     return dataset_config(
-        *columns, num_records=30, row_group_size=10, seed_config={"source": seed}, **more
+        *columns,
+        num_records=30,
+        row_group_size=10,
+        seed_config={"source": seed},
+        **more,
     ) | {"name": name}
 
 
@@ -49,7 +58,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def events(instance: dg.DagsterInstance, key: str) -> list[dg.AssetMaterialization]:
     """Recorded materializations, oldest first."""
-    records = instance.fetch_materializations(dg.AssetKey(key.split("/")), limit=100).records
+    records = instance.fetch_materializations(
+        dg.AssetKey(key.split("/")), limit=100
+    ).records
     return [
         record.asset_materialization
         for record in reversed(records)
@@ -77,7 +88,10 @@ def test_a_chain_of_two_datasets_is_made_by_one_run_in_order(
         "b__dataset",
     ]
     finished = pq.read_table(str(only_version(location.root, "b").processed_dataset))
-    assert set(finished.column("question").to_pylist()) == {"About login?", "About billing?"}
+    assert set(finished.column("question").to_pylist()) == {
+        "About login?",
+        "About billing?",
+    }
 
 
 def test_what_a_chained_run_records_last_is_true_of_the_files(
@@ -92,7 +106,9 @@ def test_what_a_chained_run_records_last_is_true_of_the_files(
     )
     layout = only_version(location.root, "a")
     assert {key: tags["dagster/data_version"] for key, tags in recorded.items()} == {
-        f"{index:05d}": data_version(read_footer(layout.row_group(index)), version=layout.name)
+        f"{index:05d}": data_version(
+            read_footer(layout.row_group(index)), version=layout.name
+        )
         for index in range(3)
     }
 
@@ -110,20 +126,27 @@ def test_a_run_of_the_row_groups_alone_records_each_once(
 
 
 def test_branches_and_joins_are_edges_of_the_graph(location: CodeLocation) -> None:
-    @dg.asset(deps=[dg.AssetKey(["left", "dataset"]), dg.AssetKey(["right", "dataset"])])
+    @dg.asset(
+        deps=[dg.AssetKey(["left", "dataset"]), dg.AssetKey(["right", "dataset"])]
+    )
     def joined() -> None: ...
 
     location.write(source("a"))
     location.write(made_from("left", dataset_seed("a")))
     location.write(made_from("right", dataset_seed("a")))
-    location.write(made_from("last", {"path": "joined.csv", "upstream_asset": "joined"}))
+    location.write(
+        made_from("last", {"path": "joined.csv", "upstream_asset": "joined"})
+    )
     location.add(joined)
     graph = location.repository().asset_graph
     parents = {
-        key.to_user_string(): graph.get(key).parent_keys for key in graph.get_all_asset_keys()
+        key.to_user_string(): graph.get(key).parent_keys
+        for key in graph.get_all_asset_keys()
     }
     assert (
-        parents["left/row_groups"] == parents["right/row_groups"] == {dg.AssetKey(["a", "dataset"])}
+        parents["left/row_groups"]
+        == parents["right/row_groups"]
+        == {dg.AssetKey(["a", "dataset"])}
     )
     assert parents["last/row_groups"] == {dg.AssetKey("joined")}
 
@@ -136,7 +159,9 @@ def test_columns_are_traced_to_the_seed_and_to_the_row_groups(
     location.materialize(
         instance, "a/row_groups", "a/dataset", "b/row_groups", "b/dataset", tags=RANGE
     )
-    lineage = events(instance, "b/row_groups")[-1].metadata["dagster/column_lineage"].value
+    lineage = (
+        events(instance, "b/row_groups")[-1].metadata["dagster/column_lineage"].value
+    )
     assert isinstance(lineage, dg.TableColumnLineage)
     topic = [dg.TableColumnDep(dg.AssetKey(["a", "dataset"]), "topic")]
     assert {name: list(deps) for name, deps in lineage.deps_by_column.items()} == {
@@ -157,7 +182,9 @@ def test_a_changed_dataset_makes_what_is_made_from_it_stale(
 ) -> None:
     location.write(source("a"))
     location.write(made_from("b", dataset_seed("a")))
-    location.materialize(instance, "a/row_groups", "a/dataset", "b/row_groups", tags=RANGE)
+    location.materialize(
+        instance, "a/row_groups", "a/dataset", "b/row_groups", tags=RANGE
+    )
     assert location.tick(instance, "resume_row_groups")[0] == []
     location.write(source("a", seed=9))
     location.materialize(instance, "a/row_groups", "a/dataset", tags=RANGE)
@@ -178,7 +205,9 @@ def test_nothing_is_made_until_a_person_has_put_the_approved_file_in_place(
     @dg.observable_source_asset(key=["review", "approved"])
     def review() -> dg.DataVersion:
         return dg.DataVersion(
-            approved.read_text(encoding="utf-8") if approved.exists() else "nothing approved yet"
+            approved.read_text(encoding="utf-8")
+            if approved.exists()
+            else "nothing approved yet"
         )
 
     seed = {"path": "{root}/approved.csv", "upstream_asset": "review/approved"}
@@ -195,7 +224,10 @@ def test_nothing_is_made_until_a_person_has_put_the_approved_file_in_place(
     requests, _, _ = location.tick(instance, "resume_row_groups")
     assert len(requests) == 1
     location.materialize(instance, "b/row_groups", tags=requests[0].tags)
-    assert location.tick(instance, "resume_row_groups")[1] == "all 3 row groups of b are complete"
+    assert (
+        location.tick(instance, "resume_row_groups")[1]
+        == "all 3 row groups of b are complete"
+    )
     approved.write_text("topic\nlogin\n", encoding="utf-8")
     assert len(location.tick(instance, "resume_row_groups")[0]) == 1, (
         "another approval is another seed"

@@ -59,13 +59,18 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def tickets(**more: Any) -> dict[str, Any]:
     return dataset_config(
-        uuid(), category("plan", "free", "pro"), num_records=40, row_group_size=10, **more
+        uuid(),
+        category("plan", "free", "pro"),
+        num_records=40,
+        row_group_size=10,
+        **more,
     )
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {
-        evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()
+        evaluation.check_name: evaluation
+        for evaluation in result.get_asset_check_evaluations()
     }
 
 
@@ -83,13 +88,23 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         (Length(column="words", at_most=2), True, 0.0),
         (DistinctShare(column="plan", at_least=0.6), True, 2 / 3),
         (DistinctShare(column="plan", at_most=0.6), False, 2 / 3),
-        (CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}), True, 0.0),
         (
-            CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}, only=True),
+            CategoryShares(column="plan", shares={"free": Bounds(at_most=0.7)}),
+            True,
+            0.0,
+        ),
+        (
+            CategoryShares(
+                column="plan", shares={"free": Bounds(at_most=0.7)}, only=True
+            ),
             False,
             1.0,
         ),
-        (CategoryShares(column="plan", shares={"team": Bounds(at_least=0.1)}), False, 1.0),
+        (
+            CategoryShares(column="plan", shares={"team": Bounds(at_least=0.1)}),
+            False,
+            1.0,
+        ),
         (CategoryShares(column="n", shares={"1": Bounds(at_least=0.25)}), True, 0.0),
         (Mean(column="judge.tone.score", at_least=3), True, 3.0),
         (Mean(column="n", at_most=2), False, 2.5),
@@ -98,27 +113,39 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 )
 def test_measures(rule: Rule, passed: bool, value: float) -> None:
     found = evaluate_rule(rule, FRAME)
-    assert (found.passed, found.value) == (passed, pytest.approx(value)), found.description
+    assert (found.passed, found.value) == (passed, pytest.approx(value)), (
+        found.description
+    )
     assert found.bound
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        (Mean(column="nobody", at_least=1), "there is no column 'nobody'; there are id, plan"),
-        (Mean(column="judge.tone.grade", at_least=1), "there is no column 'judge.tone.grade'"),
+        (
+            Mean(column="nobody", at_least=1),
+            "there is no column 'nobody'; there are id, plan",
+        ),
+        (
+            Mean(column="judge.tone.grade", at_least=1),
+            "there is no column 'judge.tone.grade'",
+        ),
         (Mean(column="plan", at_least=1), "which has no mean"),
         (Length(column="n", at_least=1), "which has no length"),
     ],
     ids=repr,
 )
-def test_a_rule_that_does_not_fit_its_column_fails_and_says_why(rule: Rule, expected: str) -> None:
+def test_a_rule_that_does_not_fit_its_column_fails_and_says_why(
+    rule: Rule, expected: str
+) -> None:
     found = evaluate_rule(rule, FRAME)
     assert not found.passed and expected in found.description
 
 
 @pytest.mark.parametrize(
-    "rule", [Mean(column="n", at_least=1), DistinctShare(column="n", at_least=0.1)], ids=repr
+    "rule",
+    [Mean(column="n", at_least=1), DistinctShare(column="n", at_least=0.1)],
+    ids=repr,
 )
 def test_a_number_that_there_is_none_of_is_out_of_bounds(rule: Rule) -> None:
     assert not evaluate_rule(rule, FRAME.filter(pl.col("n") > 10)).passed
@@ -128,7 +155,10 @@ def test_a_number_that_there_is_none_of_is_out_of_bounds(rule: Rule) -> None:
     ("rules", "expected"),
     [
         ({"mean": [{"column": "n"}]}, "give at_least, at_most, or both"),
-        ({"mean": [{"column": "n", "at_least": 2, "at_most": 1}]}, "at_least 2 is above at_most 1"),
+        (
+            {"mean": [{"column": "n", "at_least": 2, "at_most": 1}]},
+            "at_least 2 is above at_most 1",
+        ),
         ({"null_share": [{"column": "n", "at_most": 2}]}, "less than or equal to 1"),
         ({"unique": [{"columns": []}]}, "at least 1 item"),
         ({"median": [{"column": "n"}]}, "Extra inputs are not permitted"),
@@ -154,9 +184,12 @@ def test_faults_of_rules_are_named(rules: dict[str, Any], expected: str) -> None
 def test_a_rule_about_a_column_that_is_not_there_is_found_when_definitions_load(
     location: CodeLocation,
 ) -> None:
-    location.write(tickets(), checks=Checks(mean=[Mean(column="grade.score", at_least=1)]))
+    location.write(
+        tickets(), checks=Checks(mean=[Mean(column="grade.score", at_least=1)])
+    )
     with pytest.raises(
-        PlanError, match="check mean_grade_score: the dataset has no column 'grade.score'"
+        PlanError,
+        match="check mean_grade_score: the dataset has no column 'grade.score'",
     ):
         location.definitions()
 
@@ -193,7 +226,8 @@ def test_records_without_a_row_are_a_warning(
     assert (
         isinstance(remaining, int)
         and remaining > 0
-        and counted(remaining, "record", "have") + " no row" in (found.description or "")
+        and counted(remaining, "record", "have") + " no row"
+        in (found.description or "")
     )
 
 
@@ -202,7 +236,9 @@ def test_the_finished_dataset_is_checked_after_it_is_made(
 ) -> None:
     rules = Checks(
         unique=[Unique(columns=["id"])],
-        category_shares=[CategoryShares(column="plan", shares={"free": Bounds(at_least=0.99)})],
+        category_shares=[
+            CategoryShares(column="plan", shares={"free": Bounds(at_least=0.99)})
+        ],
     )
     location.write(tickets(), checks=rules)
     api.generate(location.open("tickets"))
@@ -215,7 +251,9 @@ def test_the_finished_dataset_is_checked_after_it_is_made(
         "category_shares_plan": False,
     }
     assert found[ROW_COUNT].metadata["measured"].value == 40
-    assert found["category_shares_plan"].metadata["bound"].value == "free: at least 0.99"
+    assert (
+        found["category_shares_plan"].metadata["bound"].value == "free: at least 0.99"
+    )
     assert 0 < found["category_shares_plan"].metadata["share/free"].value < 0.99
 
 
@@ -227,7 +265,9 @@ def test_a_changed_config_and_a_lost_file_are_found_by_the_check_alone(
     location.materialize(instance, "tickets/dataset")
     summary.version.row_group(2).unlink()
     found = run_checks(location, instance, ALL_CURRENT)
-    assert not found[ALL_CURRENT].passed and found[ALL_CURRENT].description == "missing: 2"
+    assert (
+        not found[ALL_CURRENT].passed and found[ALL_CURRENT].description == "missing: 2"
+    )
     location.write(tickets(seed=8))
     assert (
         run_checks(location, instance, ALL_CURRENT)[ALL_CURRENT].description
@@ -235,11 +275,14 @@ def test_a_changed_config_and_a_lost_file_are_found_by_the_check_alone(
     )
 
 
-def run_checks(location: CodeLocation, instance: dg.DagsterInstance, *names: str) -> dict[str, Any]:
+def run_checks(
+    location: CodeLocation, instance: dg.DagsterInstance, *names: str
+) -> dict[str, Any]:
     key = dg.AssetKey(["tickets", "dataset"])
     job = location.repository().get_implicit_global_asset_job_def()
     chosen = job.get_subset(
-        asset_selection=set(), asset_check_selection={dg.AssetCheckKey(key, n) for n in names}
+        asset_selection=set(),
+        asset_check_selection={dg.AssetCheckKey(key, n) for n in names},
     )
     return evaluations(chosen.execute_in_process(instance=instance))
 
@@ -254,7 +297,9 @@ def test_rows_that_are_neither_there_nor_listed_as_failed_fail_the_row_count(
     )
     summary = api.generate(location.open("tickets"))
     config = {"ops": {"tickets__dataset": {"config": {"allow_missing": True}}}}
-    found = evaluations(location.materialize(instance, "tickets/dataset", config=config))
+    found = evaluations(
+        location.materialize(instance, "tickets/dataset", config=config)
+    )
     assert (
         found[ROW_COUNT].passed
         and found[ROW_COUNT].metadata["records_missing"].value == summary.failed > 0
@@ -273,17 +318,25 @@ def test_a_blocking_rule_holds_back_what_is_downstream_in_the_same_run(
     rule = NullShare(column="plan", at_most=0.0, name="nulls", blocking=True)
     fails = Mean(column="n", at_least=7, blocking=True)
     columns = (category("plan", "free"), category("n", 1, 2))
-    location.write(dataset_config(*columns), checks=Checks(null_share=[rule], mean=[fails]))
+    location.write(
+        dataset_config(*columns), checks=Checks(null_share=[rule], mean=[fails])
+    )
     location.add(published)
     api.generate(location.open("tickets"))
-    result = location.materialize(instance, "tickets/dataset", "published", raise_on_error=False)
+    result = location.materialize(
+        instance, "tickets/dataset", "published", raise_on_error=False
+    )
     assert not result.success
-    assert evaluations(result)["nulls"].passed and not evaluations(result)["mean_n"].passed
+    assert (
+        evaluations(result)["nulls"].passed and not evaluations(result)["mean_n"].passed
+    )
     assert not result.asset_materializations_for_node("published")
 
 
 def test_rules_of_a_dataset_that_is_not_finished_say_so(location: CodeLocation) -> None:
     location.write(tickets())
     api.generate(location.open("tickets"))
-    with pytest.raises(IncompleteError, match="holds no finished dataset of this config"):
+    with pytest.raises(
+        IncompleteError, match="holds no finished dataset of this config"
+    ):
         OpenedDataset(location.open("tickets")).finished_files()

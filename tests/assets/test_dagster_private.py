@@ -42,7 +42,11 @@ def test_only_one_module_imports_what_dagster_does_not_promise() -> None:
     for path in (ROOT / "sdg_assets").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
             if any(
                 part.startswith("_")
                 for module in modules

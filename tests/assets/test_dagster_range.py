@@ -40,7 +40,10 @@ def test_the_assets_run_on_it(tmp_path: Path, version: str) -> None:
 @pytest.mark.parametrize("end", ["oldest", "newest"])
 def test_more_of_the_suite_runs_on_it(tmp_path: Path, end: str) -> None:
     oldest, below = allowed()
-    install(f"=={oldest}" if end == "oldest" else f">={oldest},<{below}", to=tmp_path / "dagster")
+    install(
+        f"=={oldest}" if end == "oldest" else f">={oldest},<{below}",
+        to=tmp_path / "dagster",
+    )
     run_tests(
         LONG,
         tmp_path / "dagster",
@@ -49,13 +52,19 @@ def test_more_of_the_suite_runs_on_it(tmp_path: Path, end: str) -> None:
     )
 
 
-def run_tests(names: tuple[str, ...], place: Path, *, version: str | None, scratch: Path) -> None:
+def run_tests(
+    names: tuple[str, ...], place: Path, *, version: str | None, scratch: Path
+) -> None:
     """Run files of the suite with the Dagster that is installed there. version: what it must say that it is."""
     env = {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{PROJECT}", "SDG_LONG": ""}
     env.pop("PYTEST_XDIST_WORKER", None)
     check = "import dagster; print(dagster.__version__, dagster.__file__)"
     shown = subprocess.run(
-        [sys.executable, "-c", check], env=env, check=True, capture_output=True, text=True
+        [sys.executable, "-c", check],
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     found, file = shown.stdout.split()
     assert Path(file).is_relative_to(place)

@@ -18,7 +18,10 @@ from tests.support.sdg import dataset_config, uuid
 
 pytestmark = DAGSTER_WARNINGS
 
-ROW_GROUPS, FINISHED = dg.AssetKey(["tickets", "row_groups"]), dg.AssetKey(["tickets", "dataset"])
+ROW_GROUPS, FINISHED = (
+    dg.AssetKey(["tickets", "row_groups"]),
+    dg.AssetKey(["tickets", "dataset"]),
+)
 NEVER = {"ops": {"tickets__row_groups": {"config": {"resume": "never"}}}}
 ALLOW = {"ops": {"tickets__dataset": {"config": {"allow_missing": True}}}}
 FAILING = {
@@ -55,7 +58,10 @@ def make(
     location: CodeLocation, instance: dg.DagsterInstance, **more: Any
 ) -> dg.ExecuteInProcessResult:
     return location.materialize(
-        instance, "tickets/row_groups", tags={RANGE_START: "00000", RANGE_END: "00001"}, **more
+        instance,
+        "tickets/row_groups",
+        tags={RANGE_START: "00000", RANGE_END: "00001"},
+        **more,
     )
 
 
@@ -70,11 +76,15 @@ def versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str | None,
     }
 
 
-def stale(location: CodeLocation, instance: dg.DagsterInstance, *keys: dg.AssetKey) -> list[str]:
+def stale(
+    location: CodeLocation, instance: dg.DagsterInstance, *keys: dg.AssetKey
+) -> list[str]:
     """What Dagster's pages show of these assets."""
     graph = location.repository().asset_graph
     loading = LoadingContextForTest(instance)
-    resolver = dagster_private.CachingStaleStatusResolver(instance, graph, loading_context=loading)
+    resolver = dagster_private.CachingStaleStatusResolver(
+        instance, graph, loading_context=loading
+    )
     return [resolver.get_status(key).name for key in keys]
 
 
@@ -86,14 +96,20 @@ def test_a_version_that_never_started_makes_what_is_downstream_stale(
     location.materialize(instance, "tickets/dataset")
     location.materialize(instance, "published")
     before, finished = versions(instance, ROW_GROUPS), versions(instance, FINISHED)
-    assert stale(location, instance, FINISHED, dg.AssetKey("published")) == ["FRESH", "FRESH"]
+    assert stale(location, instance, FINISHED, dg.AssetKey("published")) == [
+        "FRESH",
+        "FRESH",
+    ]
     make(location, instance, config=NEVER)
     after = versions(instance, ROW_GROUPS)
     assert set(before.values()).isdisjoint(after.values())
     assert stale(location, instance, FINISHED) == ["STALE"]
     location.materialize(instance, "tickets/dataset")
     assert versions(instance, FINISHED) != finished
-    assert stale(location, instance, FINISHED, dg.AssetKey("published")) == ["FRESH", "STALE"]
+    assert stale(location, instance, FINISHED, dg.AssetKey("published")) == [
+        "FRESH",
+        "STALE",
+    ]
 
 
 def test_a_partial_row_group_that_is_completed_is_another_content(
@@ -106,7 +122,9 @@ def test_a_partial_row_group_that_is_completed_is_another_content(
         f"    if record['id'] < '8' and not Path({str(flag)!r}).exists():\n        raise ValueError('too small')\n"
         "    return 'ok'\n"
     )
-    location.write({**tickets(), "columns": [uuid(), FAILING], "run": {"max_failure_rate": 1.0}})
+    location.write(
+        {**tickets(), "columns": [uuid(), FAILING], "run": {"max_failure_rate": 1.0}}
+    )
     make(location, instance)
     first = versions(instance, ROW_GROUPS)
     location.materialize(instance, "tickets/dataset", config=ALLOW)
@@ -135,7 +153,11 @@ def test_a_finished_dataset_is_known_by_its_content(
     assert versions(instance, FINISHED) == first, "adopted: nothing was written"
     api.reopen(location.open("tickets"))
     location.write(
-        tickets(processors=[{"processor_type": "filter", "name": "some", "keep": "{{ id < '8' }}"}])
+        tickets(
+            processors=[
+                {"processor_type": "filter", "name": "some", "keep": "{{ id < '8' }}"}
+            ]
+        )
     )
     location.materialize(instance, "tickets/dataset")
     assert versions(instance, FINISHED) != first
@@ -152,7 +174,9 @@ def test_the_events_of_reconciliation_have_the_versions_of_a_run(
     assert job.execute_in_process(instance=instance).success
     reconciled = versions(instance, ROW_GROUPS) | versions(instance, FINISHED)
     assert str(
-        instance.get_latest_materialization_event(ROW_GROUPS).asset_materialization.metadata
+        instance.get_latest_materialization_event(
+            ROW_GROUPS
+        ).asset_materialization.metadata
     ).count("-2/")  # type: ignore[union-attr]
     api.reopen(location.open("tickets"))
     make(location, instance)
@@ -178,7 +202,10 @@ def test_a_run_that_makes_both_shows_the_numbers_of_each_partition(
             key=lambda record: record.timestamp,
         )
         assert newest.asset_materialization is not None
-        assert newest.asset_materialization.metadata["dagster/partition_row_count"].value == 10
+        assert (
+            newest.asset_materialization.metadata["dagster/partition_row_count"].value
+            == 10
+        )
 
 
 def test_materialize_gives_back_what_was_recorded(

@@ -23,7 +23,9 @@ from tests.support.requirements import require_module
 pytestmark = [pytest.mark.xdist_group("definitions"), *DAGSTER_WARNINGS]
 
 PASSAGES = dg.AssetKey(["python_docs", "passages"])
-COLUMNS = "columns: [{column_type: sampler, name: id, sampler_type: uuid, params: {}}]\n"
+COLUMNS = (
+    "columns: [{column_type: sampler, name: id, sampler_type: uuid, params: {}}]\n"
+)
 PYPROJECT = """
 [tool.dg]
 directory_type = "project"
@@ -48,10 +50,14 @@ def repository() -> dg.RepositoryDefinition:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "groups", "upstream"), [("python_qa", 8, [PASSAGES]), ("support_tickets", 4, [])]
+    ("dataset", "groups", "upstream"),
+    [("python_qa", 8, [PASSAGES]), ("support_tickets", 4, [])],
 )
 def test_a_dataset_is_two_assets(
-    repository: dg.RepositoryDefinition, dataset: str, groups: int, upstream: list[dg.AssetKey]
+    repository: dg.RepositoryDefinition,
+    dataset: str,
+    groups: int,
+    upstream: list[dg.AssetKey],
 ) -> None:
     row_groups, finished = key(f"{dataset}/row_groups"), key(f"{dataset}/dataset")
     definition = repository.assets_defs_by_key[row_groups]
@@ -67,7 +73,9 @@ def test_a_dataset_is_two_assets(
     )
     spec = definition.specs_by_key[row_groups]
     assert [dep.asset_key for dep in spec.deps] == upstream
-    assert spec.skippable, "the output is optional: a required one would claim the whole range"
+    assert spec.skippable, (
+        "the output is optional: a required one would claim the whole range"
+    )
     assert spec.code_version is not None and spec.code_version.startswith("sha256:")
 
     after = repository.assets_defs_by_key[finished]
@@ -77,7 +85,9 @@ def test_a_dataset_is_two_assets(
     assert after.specs_by_key[finished].code_version == spec.code_version
 
 
-def test_component_attributes_reach_the_assets(repository: dg.RepositoryDefinition) -> None:
+def test_component_attributes_reach_the_assets(
+    repository: dg.RepositoryDefinition,
+) -> None:
     for name in ("row_groups", "dataset"):
         spec = repository.assets_defs_by_key[key(f"python_qa/{name}")].specs_by_key[
             key(f"python_qa/{name}")
@@ -96,14 +106,18 @@ def test_sensor_and_schedule(repository: dg.RepositoryDefinition) -> None:
     assert not repository.has_schedule_def("support_tickets_schedule")
 
 
-def test_code_version_follows_what_changes_the_data_and_nothing_else(tmp_path: Path) -> None:
+def test_code_version_follows_what_changes_the_data_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     def version(text: str) -> str:
         (tmp_path / "dataset.yaml").write_text(text)
         return load_spec(tmp_path / "dataset.yaml").code_version
 
     base = version(f"name: d\nnum_records: 10\n{COLUMNS}")
     assert (
-        version(f"name: d\nnum_records: 20\nrow_group_size: 5\nrun: {{num_retries: 9}}\n{COLUMNS}")
+        version(
+            f"name: d\nnum_records: 20\nrow_group_size: 5\nrun: {{num_retries: 9}}\n{COLUMNS}"
+        )
         == base
     )
     assert version(f"name: d\nnum_records: 10\nseed: 1\n{COLUMNS}") != base
@@ -112,7 +126,9 @@ def test_code_version_follows_what_changes_the_data_and_nothing_else(tmp_path: P
 def test_partition_keys_keep_their_width_when_a_dataset_grows(tmp_path: Path) -> None:
     def keys(num_records: int) -> list[str]:
         path = tmp_path / "dataset.yaml"
-        path.write_text(f"name: d\nnum_records: {num_records}\nrow_group_size: 1\n{COLUMNS}")
+        path.write_text(
+            f"name: d\nnum_records: {num_records}\nrow_group_size: 1\n{COLUMNS}"
+        )
         return list(load_spec(path).ref.partitions_def.get_partition_keys())
 
     assert keys(3) == ["00000", "00001", "00002"]
@@ -125,7 +141,9 @@ def test_partition_keys_keep_their_width_when_a_dataset_grows(tmp_path: Path) ->
 def test_the_component_can_be_built_from_python(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(f"name: d\nnum_records: 30\nrow_group_size: 10\n{COLUMNS}")
-    component = Dataset(config=str(path), schedule="@daily", pool="gpu", tags={"tier": "gold"})
+    component = Dataset(
+        config=str(path), schedule="@daily", pool="gpu", tags={"tier": "gold"}
+    )
     built = dg.Definitions.merge(
         component.build_defs(dg.ComponentTree.for_test().load_context),
         dg.Definitions(resources={"store": StoreResource(root=str(tmp_path))}),
@@ -140,7 +158,10 @@ def test_the_component_can_be_built_from_python(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (f"name: d\nnum_records: 5\ncolour: red\n{COLUMNS}", ["line 3, colour", "dataset.yaml"]),
+        (
+            f"name: d\nnum_records: 5\ncolour: red\n{COLUMNS}",
+            ["line 3, colour", "dataset.yaml"],
+        ),
         (
             "name: d\nnum_records: 5\ncolumns:\n  - {column_type: expression, name: a, expr: '{{ nobody }}'}\n",
             ["line 4", "nobody", "dataset.yaml"],
@@ -171,7 +192,11 @@ def test_a_dataset_without_num_records_cannot_be_an_asset(tmp_path: Path) -> Non
             f"name: d\nnum_records: 5\ncolour: red\n{COLUMNS}",
             ["dataset.yaml: 1 problem", "line 3"],
         ),
-        ("config: nowhere.yaml", f"name: d\nnum_records: 5\n{COLUMNS}", ["nowhere.yaml"]),
+        (
+            "config: nowhere.yaml",
+            f"name: d\nnum_records: 5\n{COLUMNS}",
+            ["nowhere.yaml"],
+        ),
         (
             "config: dataset.yaml\n  colour: red",
             f"name: d\nnum_records: 5\n{COLUMNS}",
@@ -193,7 +218,9 @@ def test_a_bad_project_fails_to_load_and_says_where(
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "shop" / "__init__.py").touch()
     (folder.parent / "__init__.py").touch()
-    (folder / "defs.yaml").write_text(f"type: sdg_assets.Dataset\nattributes:\n  {component}\n")
+    (folder / "defs.yaml").write_text(
+        f"type: sdg_assets.Dataset\nattributes:\n  {component}\n"
+    )
     (folder / "dataset.yaml").write_text(dataset)
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
@@ -210,7 +237,9 @@ def test_a_bad_project_fails_to_load_and_says_where(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "target", [["-m", MODULE], ["-w", str(PROJECT / "workspace.yaml")]], ids=["module", "workspace"]
+    "target",
+    [["-m", MODULE], ["-w", str(PROJECT / "workspace.yaml")]],
+    ids=["module", "workspace"],
 )
 def test_validate_is_quiet(home: DagsterHome, target: list[str]) -> None:
     result = home.run("definitions", "validate", *target)

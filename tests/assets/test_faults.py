@@ -35,7 +35,10 @@ def rows() -> list[tuple[str, list[str]]]:
         for line in PAGE.read_text(encoding="utf-8").splitlines()
         if line.startswith("| ")
     ]
-    return [(cells[1].strip(), re.findall(r"`(test_\w+\.py::\w+)`", cells[-2])) for cells in lines]
+    return [
+        (cells[1].strip(), re.findall(r"`(test_\w+\.py::\w+)`", cells[-2]))
+        for cells in lines
+    ]
 
 
 def test_every_fault_has_a_test_that_is_there() -> None:
@@ -65,10 +68,12 @@ def test_c3_the_log_of_a_run_says_how_far_it_is(
         run_id = location.materialize(instance, "tickets/row_groups", tags=tags).run_id
         said = [entry.user_message for entry in instance.all_logs(run_id)]
     assert any(
-        "20 records to generate in 2 row groups; complete already: 0" in line for line in said
+        "20 records to generate in 2 row groups; complete already: 0" in line
+        for line in said
     )
     assert any(
-        line.startswith("20 of 20 records generated, 0 failed; 2 of 2 row groups") for line in said
+        line.startswith("20 of 20 records generated, 0 failed; 2 of 2 row groups")
+        for line in said
     )
 
 
@@ -79,8 +84,13 @@ def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
     monkeypatch.chdir(project.folder)
     with dg.DagsterInstance.from_config(str(project.folder)) as instance:
         assert isinstance(instance.event_log_storage, BatchingSqliteEventLogStorage)
-        assert instance.get_concurrency_config().pool_config.pool_granularity is not None
-        assert instance.get_concurrency_config().pool_config.pool_granularity.value == "run"
+        assert (
+            instance.get_concurrency_config().pool_config.pool_granularity is not None
+        )
+        assert (
+            instance.get_concurrency_config().pool_config.pool_granularity.value
+            == "run"
+        )
         assert instance.run_monitoring_enabled
 
 
@@ -105,7 +115,9 @@ def test_b7_the_history_of_a_project_is_the_same_from_another_directory(
             instance.compute_log_manager.get_log_metadata(["x"]),
         )
         assert places[0] == str(project.folder / ".dagster" / "storage")
-        assert str(places[1].stdout_location).startswith(str(project.folder / ".dagster"))
+        assert str(places[1].stdout_location).startswith(
+            str(project.folder / ".dagster")
+        )
         with dg.DagsterInstance.from_ref(instance.get_ref()) as worker:
             assert worker.has_run(run.run_id), "the processes of a run find it, too"
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -40,7 +40,9 @@ def image(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) -
     """The root of the image, with the project in it, and the packages in the environment of the wheel."""
     context = tmp_path_factory.mktemp("context") / "synthetic"
     root = tmp_path_factory.mktemp("image")
-    made = installed.shell(f"sdg init {context.name} --template support", cwd=context.parent)
+    made = installed.shell(
+        f"sdg init {context.name} --template support", cwd=context.parent
+    )
     assert made.returncode == 0, made.stderr
     (context / "synthetic" / "defs" / "support_tickets").rename(
         context / "synthetic" / "defs" / "tickets"
@@ -73,31 +75,49 @@ def pip_of_this_process(root: Path) -> Path:
     directory = root / "bin"
     directory.mkdir()
     pip = directory / "pip"
-    pip.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pip "$@"\n', encoding="utf-8")
+    pip.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pip "$@"\n', encoding="utf-8"
+    )
     pip.chmod(0o755)
     return directory
 
 
 def test_the_lines_fit_each_other() -> None:
-    assert [word for word, _ in STEPS] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "USER"]
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [word for word, _ in STEPS] == [
+        "FROM",
+        "RUN",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+    ]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     least = project["requires-python"].removeprefix(">=")
     assert only("FROM") == f"python:{least}-slim", "the oldest Python that is tested"
     assert only("COPY") == f". {only('WORKDIR')}"
     package, _, extras = shlex.split(only("RUN", 1))[3].partition("[")
     assert package == project["name"]
-    assert {*extras.removesuffix("]").split(",")} <= project["optional-dependencies"].keys()
+    assert {*extras.removesuffix("]").split(",")} <= project[
+        "optional-dependencies"
+    ].keys()
 
 
 def test_the_user_is_made_with_a_home_and_is_not_root(tmp_path: Path) -> None:
     command = shlex.split(only("RUN"))
-    require(shutil.which(command[0]) is not None and os.geteuid() == 0, f"root, and {command[0]}")
+    require(
+        shutil.which(command[0]) is not None and os.geteuid() == 0,
+        f"root, and {command[0]}",
+    )
     (tmp_path / "etc").mkdir()
     for name in ("passwd", "group", "shadow", "gshadow"):
         (tmp_path / "etc" / name).touch()
     (tmp_path / "home").mkdir()
     subprocess.run(
-        [command[0], "--prefix", tmp_path, *command[1:]], check=True, capture_output=True
+        [command[0], "--prefix", tmp_path, *command[1:]],
+        check=True,
+        capture_output=True,
     )
     (line,) = (tmp_path / "etc" / "passwd").read_text(encoding="utf-8").splitlines()
     name, _, number, _, _, home, _ = line.split(":")
@@ -105,24 +125,32 @@ def test_the_user_is_made_with_a_home_and_is_not_root(tmp_path: Path) -> None:
     assert (tmp_path / home.removeprefix("/")).is_dir()
 
 
-def test_the_code_location_loads_in_the_image(image: Path, installed: InstalledWheel) -> None:
+def test_the_code_location_loads_in_the_image(
+    image: Path, installed: InstalledWheel
+) -> None:
     (deployment,) = VALUES["dagster-user-deployments"]["deployments"]
     option, module = deployment["codeServerArgs"]
     assert option == "-m"
     keys = "[key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]"
     script = f"import json; from {module} import defs; defs = defs(); print(json.dumps({keys}))"
     loaded = installed.shell(
-        f"python -W ignore -c {shlex.quote(script)}", cwd=image / only("WORKDIR").removeprefix("/")
+        f"python -W ignore -c {shlex.quote(script)}",
+        cwd=image / only("WORKDIR").removeprefix("/"),
     )
     assert loaded.returncode == 0, loaded.stderr
-    assert any(key.endswith("/row_groups") for key in json.loads(loaded.stdout.splitlines()[-1]))
+    assert any(
+        key.endswith("/row_groups")
+        for key in json.loads(loaded.stdout.splitlines()[-1])
+    )
 
 
 def test_the_command_of_the_job_makes_its_slice_in_the_image(
     image: Path, installed: InstalledWheel, tmp_path: Path
 ) -> None:
     (container,) = JOB["template"]["spec"]["containers"]
-    variables: dict[str, Any] = {entry["name"]: entry["value"] for entry in container["env"]}
+    variables: dict[str, Any] = {
+        entry["name"]: entry["value"] for entry in container["env"]
+    }
     assert int(variables["SDG_SHARDS"]) == JOB["completions"] == 8
     file = image / variables["SDG_FILE"].removeprefix("/")
     assert file.is_file()
@@ -132,7 +160,11 @@ def test_the_command_of_the_job_makes_its_slice_in_the_image(
         "SDG_ROOT": tmp_path / "root",
         "JOB_COMPLETION_INDEX": "0",
     }
-    exports = "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in here.items())
+    exports = "".join(
+        f"export {name}={shlex.quote(str(value))}\n" for name, value in here.items()
+    )
     made = installed.shell(f"{exports}{shlex.join(container['command'])}\n", cwd=image)
     assert made.returncode == 0, made.stderr
-    assert only_version(tmp_path / "root", "support_tickets").existing_row_groups() == [0]
+    assert only_version(tmp_path / "root", "support_tickets").existing_row_groups() == [
+        0
+    ]

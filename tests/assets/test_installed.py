@@ -11,7 +11,9 @@ from tests.support.wheel import InstalledWheel
 
 
 @pytest.fixture(scope="module")
-def shop(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def shop(
+    installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
     """The project at the end of the tutorial, and what its commands wrote to stderr."""
     directory = tmp_path_factory.mktemp("empty")
     followed = installed.shell(script_of("first-dataset.md"), cwd=directory)
@@ -19,7 +21,9 @@ def shop(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) ->
     return directory / "shop", followed.stderr
 
 
-def test_the_wheel_has_templates_and_types_and_no_demos(installed: InstalledWheel) -> None:
+def test_the_wheel_has_templates_and_types_and_no_demos(
+    installed: InstalledWheel,
+) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
     needed = {
         "sdg_core/py.typed",
@@ -36,7 +40,9 @@ def test_the_tutorial_ends_with_a_sealed_dataset(shop: tuple[Path, str]) -> None
     dataset = api.open_dataset(project / "shop/defs/reviews/dataset.yaml")
     assert dataset.layout.root == project / "data"
     assert api.status(dataset).sealed
-    assert len((project / "reviews.jsonl").read_text(encoding="utf-8").splitlines()) == 200
+    assert (
+        len((project / "reviews.jsonl").read_text(encoding="utf-8").splitlines()) == 200
+    )
     assert (project / ".dagster").is_dir()
 
 
@@ -44,11 +50,15 @@ def test_dagster_warns_of_nothing_of_ours(shop: tuple[Path, str]) -> None:
     _, written = shop
     assert "RUN_SUCCESS" in written
     assert [
-        line for line in written.splitlines() if "Warning" in line and "Supersession" not in line
+        line
+        for line in written.splitlines()
+        if "Warning" in line and "Supersession" not in line
     ] == []
 
 
-def test_the_project_imports_the_wheel(installed: InstalledWheel, shop: tuple[Path, str]) -> None:
+def test_the_project_imports_the_wheel(
+    installed: InstalledWheel, shop: tuple[Path, str]
+) -> None:
     where = "import sdg_core, sdg_assets; print(sdg_core.__file__, sdg_assets.__file__)"
     found = installed.shell(f"python -c '{where}'", cwd=shop[0])
     assert found.stdout.count(str(installed.python.parents[1])) == 2

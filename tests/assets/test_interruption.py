@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
-from tests.support.dagster_process import DagsterHome, Server, dagster_server, make_home, wait_for
+from tests.support.dagster_process import (
+    DagsterHome,
+    Server,
+    dagster_server,
+    make_home,
+    wait_for,
+)
 from tests.support.location import MODULE, write_project
 from tests.support.model_datasets import (
     IN_FLIGHT,
@@ -27,7 +33,11 @@ from tests.support.model_datasets import (
     until_recorded,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("interruption")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.daemon,
+    pytest.mark.xdist_group("interruption"),
+]
 
 GROUPS = 10
 ALL = set(keys(0, GROUPS - 1))
@@ -68,12 +78,17 @@ def models() -> Iterator[Models]:
 
 
 @pytest.fixture(scope="module")
-def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    models: Models, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE, cold=True)
     home.allow_runs(len(models))
     write_project(
         home.directory,
-        *(held_dataset(name, url=model.url, groups=GROUPS) for name, model in models.items()),
+        *(
+            held_dataset(name, url=model.url, groups=GROUPS)
+            for name, model in models.items()
+        ),
     )
     with dagster_server(home) as running:
         yield running
@@ -82,20 +97,27 @@ def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def story(server: Server, models: Models) -> Story:
     told = Story(server.home)
-    runs = {name: server.launch_range(asset(name), min(ALL), max(ALL)) for name in NAMES}
+    runs = {
+        name: server.launch_range(asset(name), min(ALL), max(ALL)) for name in NAMES
+    }
     for name, run_id in runs.items():
         until_recorded(server.home, name, RECORDED)
         end(server, run_id, name)
     for name, run_id in runs.items():
         told.ended[name] = server.finished(run_id)
         step = process_of(server.home, run_id, STEP)
-        wait_for(lambda pid=step: None if running(pid) else True, what=f"the end of process {step}")
+        wait_for(
+            lambda pid=step: None if running(pid) else True,
+            what=f"the end of process {step}",
+        )
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
     for name in NAMES:
         models[name].let_go()
     select = " or ".join(f'key:"{asset(name)}"' for name in NAMES)
-    result = server.home.materialize(select, "--partition-range", f"{min(ALL)}...{max(ALL)}")
+    result = server.home.materialize(
+        select, "--partition-range", f"{min(ALL)}...{max(ALL)}"
+    )
     assert result.returncode == 0, result.stderr
     latest = server.home.runs()[0]
     for name in NAMES:
@@ -159,13 +181,17 @@ def test_afterwards_green_is_what_is_on_disk(story: Story, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_next_run_records_everything_and_makes_the_rest(story: Story, name: str) -> None:
+def test_the_next_run_records_everything_and_makes_the_rest(
+    story: Story, name: str
+) -> None:
     assert story.recorded[name] == sorted(ALL), "each row group once"
     assert story.adopted[name] == story.on_disk_after[name]
     assert story.at_end[name]["materialized"] == ALL
     asked = story.asked[name]
     assert len(asked) == GROUPS * SIZE
-    assert asked.total() <= GROUPS * SIZE + IN_FLIGHT, "only what was on its way is asked for again"
+    assert asked.total() <= GROUPS * SIZE + IN_FLIGHT, (
+        "only what was on its way is asked for again"
+    )
 
 
 def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(
@@ -182,5 +208,8 @@ def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(
     after = server.partitions(asset(RESTARTS))
     assert after["materialized"] == on_disk(server.home, RESTARTS)
     assert after["materializing"] == set()
-    assert (ended == "COMPLETED_SUCCESS") == (after["materialized"] == ALL), (ended, after)
+    assert (ended == "COMPLETED_SUCCESS") == (after["materialized"] == ALL), (
+        ended,
+        after,
+    )
     assert models[RESTARTS].asked.total() <= GROUPS * SIZE + IN_FLIGHT

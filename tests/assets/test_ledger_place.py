@@ -27,7 +27,8 @@ def test_dagsters_own_database_is_refused_and_keeps_its_runs(tmp_path: Path) -> 
             env={"SDG_LEDGER_URL": f"sqlite:///{database}"},
         )
         with pytest.raises(
-            LedgerError, match=r"runs\.db belongs to another program(.|\n)*a database of its own"
+            LedgerError,
+            match=r"runs\.db belongs to another program(.|\n)*a database of its own",
         ):
             api.generate(dataset)
         assert instance.get_run_by_id(run_id) is not None

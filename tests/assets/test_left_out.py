@@ -53,7 +53,12 @@ def test_a_dataset_that_uses_neither_loads_runs_and_is_finished(tmp_path: Path) 
     path = write_config(tmp_path / "dataset.yaml", config)
     command = [sys.executable, "-c", IN_DAGSTER, str(path)]
     done = subprocess.run(
-        command, env=environment(), cwd=PROJECT, capture_output=True, text=True, check=False
+        command,
+        env=environment(),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "True\n", done.stderr
     assert "was not installed" not in done.stderr
@@ -69,10 +74,18 @@ def test_a_dataset_that_uses_neither_loads_runs_and_is_finished(tmp_path: Path) 
     ],
 )
 def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, params: dict[str, object]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    params: dict[str, object],
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    column = {"column_type": "sampler", "name": "size", "sampler_type": kind, "params": params}
+    column = {
+        "column_type": "sampler",
+        "name": "size",
+        "sampler_type": kind,
+        "params": params,
+    }
     said = refusal(tmp_path, dataset_config(uuid(), column))
     assert f"columns[1].params: the sampler {kind} needs the library scipy" in said
     assert "pip install 'sdg-dagster[distributions]'" in said
@@ -93,7 +106,11 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
         ),
         (
             "scipy",
-            {"processor_type": "deduplicate", "method": "embedding", "columns": ["text"]},
+            {
+                "processor_type": "deduplicate",
+                "method": "embedding",
+                "columns": ["text"],
+            },
             "embedding needs the library scipy",
         ),
         (
@@ -139,7 +156,8 @@ def test_a_rule_in_a_pipeline_says_so_before_its_sources_are_read(
     }
     path = write_config(tmp_path / "pipeline.yaml", config)
     with pytest.raises(
-        SdgError, match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'"
+        SdgError,
+        match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'",
     ):
         api.open_pipeline(path)
 
@@ -164,7 +182,9 @@ def test_exact_duplicates_and_other_rules_need_nothing(
         "sampler_type": "gaussian",
         "params": {"mean": 0, "stddev": 1},
     }
-    config = dataset_config(uuid(), normal, llm("text", "a ticket"), processors=processors)
+    config = dataset_config(
+        uuid(), normal, llm("text", "a ticket"), processors=processors
+    )
     dataset = api.open_dataset(
         write_config(tmp_path / "dataset.yaml", config), root=tmp_path / "data"
     )
@@ -181,7 +201,9 @@ def test_near_duplicates_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_extras_that_messages_and_pages_name_exist() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     files = [
         *PROJECT.glob("sdg_*/**/*.py"),
         *PROJECT.glob("docs/**/*.md"),
@@ -191,7 +213,9 @@ def test_the_extras_that_messages_and_pages_name_exist() -> None:
         name
         for path in files
         if path.is_file()
-        for listed in re.findall(r"sdg-dagster\[([a-z,0-9]+)\]", path.read_text(encoding="utf-8"))
+        for listed in re.findall(
+            r"sdg-dagster\[([a-z,0-9]+)\]", path.read_text(encoding="utf-8")
+        )
         for name in listed.split(",")
     ]
     assert {*named, *get_args(Extra)} <= {*project["optional-dependencies"]}

@@ -15,7 +15,11 @@ from sdg_assets.recording.metadata import data_version
 from sdg_core.store.row_groups import read_footer
 from tests.support.dagster_process import DAGSTER_WARNINGS, MODULE, DagsterHome
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("materialize"), *DAGSTER_WARNINGS]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("materialize"),
+    *DAGSTER_WARNINGS,
+]
 
 METADATA = {
     "dagster/partition_row_count",
@@ -62,7 +66,9 @@ def check_event(
 ) -> None:
     """One row group's event says what DESIGN section 8 promises, and says the truth about the file."""
     assert event.partition == partition
-    metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
+    metadata: dict[str, Any] = {
+        name: value.value for name, value in event.metadata.items()
+    }
     assert metadata.keys() >= METADATA
     index = int(partition)
     path = Path(str(metadata["dagster/uri"]).removeprefix("file://"))
@@ -109,19 +115,30 @@ def python_qa(module_home: DagsterHome) -> DagsterHome:
 
 def test_a_range_records_one_event_per_row_group(python_qa: DagsterHome) -> None:
     events = python_qa.materializations("python_qa/row_groups")
-    assert [event.partition for event in events] == [f"{index:05d}" for index in range(8)]
+    assert [event.partition for event in events] == [
+        f"{index:05d}" for index in range(8)
+    ]
     for index, event in enumerate(events):
-        check_event(event, asset="python_qa/row_groups", partition=f"{index:05d}", adopted=False)
-        assert event.metadata["usage/requests"].value == 500, "question and answer, 250 records"
+        check_event(
+            event, asset="python_qa/row_groups", partition=f"{index:05d}", adopted=False
+        )
+        assert event.metadata["usage/requests"].value == 500, (
+            "question and answer, 250 records"
+        )
     assert [path.name for path in row_group_files(python_qa, "python_qa")] == [
         f"batch_{i:05d}.parquet" for i in range(8)
     ]
     dropped = sorted(python_qa.root.glob("python_qa/*/dropped_columns/*.parquet"))
     assert len(dropped) == 8
-    assert "review_note" not in pq.read_schema(row_group_files(python_qa, "python_qa")[0]).names
+    assert (
+        "review_note"
+        not in pq.read_schema(row_group_files(python_qa, "python_qa")[0]).names
+    )
 
 
-def test_a_fresh_partition_is_in_sync_with_its_upstream_asset(python_qa: DagsterHome) -> None:
+def test_a_fresh_partition_is_in_sync_with_its_upstream_asset(
+    python_qa: DagsterHome,
+) -> None:
     [upstream] = python_qa.materializations("python_docs/passages")
     for event in python_qa.materializations("python_qa/row_groups"):
         tags = event.tags or {}
@@ -132,7 +149,9 @@ def test_a_fresh_partition_is_in_sync_with_its_upstream_asset(python_qa: Dagster
 
 def test_the_finished_dataset_is_recorded_and_written(python_qa: DagsterHome) -> None:
     [event] = python_qa.materializations("python_qa/dataset")
-    metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
+    metadata: dict[str, Any] = {
+        name: value.value for name, value in event.metadata.items()
+    }
     assert metadata["dagster/row_count"] == 2000
     assert metadata["records_missing"] == 0
     directory = Path(str(metadata["dagster/uri"]).removeprefix("file://"))
@@ -142,10 +161,14 @@ def test_the_finished_dataset_is_recorded_and_written(python_qa: DagsterHome) ->
     assert messages.num_rows == 2000
     first = messages.slice(0, 1).to_pylist()[0]
     assert [message["role"] for message in first["messages"]] == ["user", "assistant"]
-    assert (event.tags or {})["dagster/code_version"] == code_version("python_qa/dataset")
+    assert (event.tags or {})["dagster/code_version"] == code_version(
+        "python_qa/dataset"
+    )
 
 
-def test_single_partition_then_a_range_over_it_adopts_what_is_there(home: DagsterHome) -> None:
+def test_single_partition_then_a_range_over_it_adopts_what_is_there(
+    home: DagsterHome,
+) -> None:
     asset = "support_tickets/row_groups"
     first = home.materialize(asset, "--partition", "00001")
     assert first.returncode == 0, first.stderr
@@ -158,15 +181,22 @@ def test_single_partition_then_a_range_over_it_adopts_what_is_there(home: Dagste
     assert second.returncode == 0, second.stderr
     events = home.materializations(asset, run_id=home.runs()[0].run_id)
     by_partition = {event.partition: event for event in events}
-    assert len(events) == 3 and sorted(map(str, by_partition)) == ["00000", "00001", "00002"]
+    assert len(events) == 3 and sorted(map(str, by_partition)) == [
+        "00000",
+        "00001",
+        "00002",
+    ]
     for partition in ("00000", "00001", "00002"):
         check_event(
-            by_partition[partition], asset=asset, partition=partition, adopted=partition == "00001"
+            by_partition[partition],
+            asset=asset,
+            partition=partition,
+            adopted=partition == "00001",
         )
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    assert (by_partition["00001"].tags or {})["dagster/data_version"] == (event.tags or {})[
-        "dagster/data_version"
-    ]
+    assert (by_partition["00001"].tags or {})["dagster/data_version"] == (
+        event.tags or {}
+    )["dagster/data_version"]
     assert home.materialized_partitions(asset) == {"00000", "00001", "00002"}
 
 
@@ -191,7 +221,9 @@ def test_wrong_partition_key_is_refused_by_name(home: DagsterHome) -> None:
     assert home.runs() == []
 
 
-def test_missing_upstream_asset_is_named_and_nothing_is_written(home: DagsterHome) -> None:
+def test_missing_upstream_asset_is_named_and_nothing_is_written(
+    home: DagsterHome,
+) -> None:
     result = home.materialize("python_qa/row_groups", "--partition", "00000")
     assert result.returncode != 0
     assert "materialize its upstream asset python_docs/passages first" in result.stderr
@@ -210,7 +242,10 @@ def test_loading_definitions_reads_no_data(home: DagsterHome, kind: str) -> None
     root = home.directory / "root"
     if kind == "a file":
         root.write_text("not a directory")
-    env = {**home.env, "SDG_ROOT": "s3://nobody/there" if kind == "a url" else str(root)}
+    env = {
+        **home.env,
+        "SDG_ROOT": "s3://nobody/there" if kind == "a url" else str(root),
+    }
     result = subprocess.run(
         [sys.executable, "-c", LOAD],
         cwd=home.directory,
@@ -220,5 +255,8 @@ def test_loading_definitions_reads_no_data(home: DagsterHome, kind: str) -> None
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "python_qa/row_groups" in result.stdout and "support_tickets/dataset" in result.stdout
+    assert (
+        "python_qa/row_groups" in result.stdout
+        and "support_tickets/dataset" in result.stdout
+    )
     assert kind == "a file" or not root.exists()

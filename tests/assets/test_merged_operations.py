@@ -58,8 +58,16 @@ def test_merged_definitions_load_and_their_jobs_look_after_all(tmp_path: Path) -
         assert done.returncode == 0, done.stderr
     with home.instance() as instance:
         assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000"]
-    assert home.materialized_partitions("tickets/row_groups") == {"00000", "00001", "00002"}
-    assert home.materialized_partitions("reviews/row_groups") == {"00000", "00001", "00002"}
+    assert home.materialized_partitions("tickets/row_groups") == {
+        "00000",
+        "00001",
+        "00002",
+    }
+    assert home.materialized_partitions("reviews/row_groups") == {
+        "00000",
+        "00001",
+        "00002",
+    }
 
 
 def test_a_job_executed_by_itself_has_what_it_was_built_with(tmp_path: Path) -> None:
@@ -69,5 +77,10 @@ def test_a_job_executed_by_itself_has_what_it_was_built_with(tmp_path: Path) -> 
     with dg.instance_for_test() as instance:
         assert job.execute_in_process(instance=instance).success
         assert (
-            len(instance.get_materialized_partitions(dg.AssetKey(["tickets", "row_groups"]))) == 3
+            len(
+                instance.get_materialized_partitions(
+                    dg.AssetKey(["tickets", "row_groups"])
+                )
+            )
+            == 3
         )

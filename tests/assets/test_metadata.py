@@ -55,12 +55,18 @@ def made(
 
 
 def latest(instance: dg.DagsterInstance, name: str) -> dict[str, Any]:
-    [record] = instance.fetch_materializations(dg.AssetKey(["tickets", name]), limit=1).records
+    [record] = instance.fetch_materializations(
+        dg.AssetKey(["tickets", name]), limit=1
+    ).records
     assert record.asset_materialization is not None
-    return {key: value.value for key, value in record.asset_materialization.metadata.items()}
+    return {
+        key: value.value for key, value in record.asset_materialization.metadata.items()
+    }
 
 
-def test_a_row_group_has_numbers_that_plot(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:
+def test_a_row_group_has_numbers_that_plot(
+    made: tuple[CodeLocation, dg.DagsterInstance],
+) -> None:
     found = latest(made[1], "row_groups")
     assert found.keys() >= SERIES
     assert all(isinstance(found[name], int | float) for name in SERIES)
@@ -90,14 +96,19 @@ def test_the_finished_dataset_shows_rows_usage_cost_and_a_sample(
     ] == pytest.approx(rows["would_cost/EUR"])
     assert str(found["usage"]).splitlines()[2].startswith("| writer |")
     assert str(found["sample"]).splitlines()[0] == "| n | q | text |"
-    columns = {column.name: column.description for column in found["dagster/column_schema"].columns}
+    columns = {
+        column.name: column.description
+        for column in found["dagster/column_schema"].columns
+    }
     assert columns == {"n": "A number.", "q": None, "text": None}
 
 
 def test_definitions_describe_columns_before_any_data_is_there(
     made: tuple[CodeLocation, dg.DagsterInstance],
 ) -> None:
-    definition = made[0].repository().assets_defs_by_key[dg.AssetKey(["tickets", "row_groups"])]
+    definition = (
+        made[0].repository().assets_defs_by_key[dg.AssetKey(["tickets", "row_groups"])]
+    )
     metadata = definition.specs_by_key[dg.AssetKey(["tickets", "row_groups"])].metadata
     assert [column.name for column in metadata["dagster/column_schema"].columns] == [
         "n",
@@ -106,9 +117,9 @@ def test_definitions_describe_columns_before_any_data_is_there(
     ]
     lines = str(metadata["columns"].value).splitlines()
     assert lines[0] == "| column | kind | reads | description |"
-    assert lines[2] == "| n | sampler category |  | A number. |" and lines[3].startswith(
-        "| q | expression | n |"
-    )
+    assert lines[2] == "| n | sampler category |  | A number. |" and lines[
+        3
+    ].startswith("| q | expression | n |")
 
 
 def test_cells_that_were_not_paid_for_again_are_counted(tmp_path: Path) -> None:
@@ -118,14 +129,24 @@ def test_cells_that_were_not_paid_for_again_are_counted(tmp_path: Path) -> None:
         llm("text", "Say {{ n }}"),
         expression("q", "{{ (text | length) // n }}", dtype="int"),
     ]
-    settings = {"num_records": 20, "row_group_size": 20, "run": {"max_failure_rate": 1.0}}
+    settings = {
+        "num_records": 20,
+        "row_group_size": 20,
+        "run": {"max_failure_rate": 1.0},
+    }
     counts = []
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        for last in (columns[2], columns[2], expression("q", "{{ text | length }}", dtype="int")):
+        for last in (
+            columns[2],
+            columns[2],
+            expression("q", "{{ text | length }}", dtype="int"),
+        ):
             location.write(dataset_config(*columns[:2], last, **settings))
             location.materialize(instance, "tickets/row_groups", partition="00000")
             found = latest(instance, "row_groups")
-            counts.append((found["records_missing"], found["carried"], found["replayed"]))
+            counts.append(
+                (found["records_missing"], found["carried"], found["replayed"])
+            )
     remaining = counts[0][0]
     assert 0 < remaining < 20
     assert counts == [(remaining, 0, 0), (remaining, 0, remaining), (0, 20, 0)]

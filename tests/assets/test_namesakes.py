@@ -28,7 +28,9 @@ def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitio
             "key_prefix": team,
             "root": str(tmp_path / "data" / team),
         }
-        dataset = dataset_config(expression("text", team), name="reviews", num_records=20)
+        dataset = dataset_config(
+            expression("text", team), name="reviews", num_records=20
+        )
         pipeline = {
             "kind": "pipeline",
             "name": "notes",
@@ -42,7 +44,9 @@ def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitio
                 "type": f"sdg_assets.{kind}",
                 "attributes": {"config": "file.yaml", **shared},
             }
-            (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
+            (folder / "defs.yaml").write_text(
+                yaml.safe_dump(component), encoding="utf-8"
+            )
         (folder / "docs").mkdir()
         (folder / "docs" / "one.txt").write_text(team, encoding="utf-8")
     (package / "__init__.py").touch()
@@ -56,7 +60,9 @@ def opened(team: str, tmp_path: Path) -> api.Dataset:
     return api.open_dataset(file, root=str(tmp_path / "data" / team))
 
 
-def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_path: Path) -> None:
+def test_sensors_and_schedules_ask_for_each(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
     repository = definitions.get_repository_def()
     repository.load_all_definitions()
     assert {schedule.name for schedule in repository.schedule_defs} == {
@@ -69,7 +75,9 @@ def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_pat
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick(sensor: str) -> Any:
-            with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+            with dg.build_sensor_context(
+                instance=instance, repository_def=repository
+            ) as context:
                 return repository.get_sensor_def(sensor).evaluate_tick(context)
 
         asked = {
@@ -85,7 +93,9 @@ def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_pat
         }
 
         found = tick("discover_sources")
-        added = {change.partitions_def_name for change in found.dynamic_partitions_requests}
+        added = {
+            change.partitions_def_name for change in found.dynamic_partitions_requests
+        }
         assert added == {"nlp__notes_sources", "web_search__notes_sources"}
         requests = found.run_requests
         assert len({request.run_key for request in requests}) == len(requests) == 2
@@ -96,7 +106,11 @@ def test_a_job_acts_on_the_one_that_is_named(definitions: dg.Definitions) -> Non
 
         def compare(name: str) -> dg.ExecuteInProcessResult:
             config = {
-                "ops": {"reconcile_events": {"config": {"datasets": [name], "dry_run": True}}}
+                "ops": {
+                    "reconcile_events": {
+                        "config": {"datasets": [name], "dry_run": True}
+                    }
+                }
             }
             job = definitions.resolve_job_def("reconcile")
             return job.execute_in_process(
@@ -111,7 +125,9 @@ def test_a_job_acts_on_the_one_that_is_named(definitions: dg.Definitions) -> Non
         )
 
 
-def test_an_asset_reads_the_one_that_is_named(definitions: dg.Definitions, tmp_path: Path) -> None:
+def test_an_asset_reads_the_one_that_is_named(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
     for team in TEAMS:
         dataset = opened(team, tmp_path)
         api.generate(dataset)
@@ -149,7 +165,10 @@ def test_two_files_do_not_share_a_place_for_their_data(
 ) -> None:
     for team in ("one", "two"):
         folder = tmp_path / "crowded" / team
-        write_config(folder / "file.yaml", dataset_config(expression("text", team), name="reviews"))
+        write_config(
+            folder / "file.yaml",
+            dataset_config(expression("text", team), name="reviews"),
+        )
         component = {
             "type": "sdg_assets.Dataset",
             "attributes": {"config": "file.yaml", "key_prefix": team},
@@ -160,6 +179,10 @@ def test_two_files_do_not_share_a_place_for_their_data(
     monkeypatch.delitem(sys.modules, "crowded", raising=False)
     graph = sdg_assets.load_defs(import_module("crowded")).resolve_asset_graph()
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert keys == {"one/reviews/row_groups", "one/reviews/dataset", "two/reviews/dataset"}
+    assert keys == {
+        "one/reviews/row_groups",
+        "one/reviews/dataset",
+        "two/reviews/dataset",
+    }
     said = graph.get(dg.AssetKey(["two", "reviews", "dataset"])).description or ""
     assert "under one root, each would treat the other's data as its own" in said

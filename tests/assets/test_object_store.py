@@ -16,7 +16,8 @@ def test_an_upstream_asset_row_groups_and_the_finished_dataset_lie_in_a_bucket(
 ) -> None:
     root = s3.new_root()
     home = make_home(
-        tmp_path, env={**s3.env, "SDG_ROOT": root, "XDG_STATE_HOME": str(tmp_path / "state")}
+        tmp_path,
+        env={**s3.env, "SDG_ROOT": root, "XDG_STATE_HOME": str(tmp_path / "state")},
     )
     for select, options in (
         ("python_docs/passages", []),
@@ -26,11 +27,18 @@ def test_an_upstream_asset_row_groups_and_the_finished_dataset_lie_in_a_bucket(
         result = home.materialize(select, *options)
         assert result.returncode == 0, result.stderr
     [passages] = home.materializations("python_docs/passages")
-    assert passages.metadata["dagster/uri"].value == f"{root}/python_docs/passages.parquet"
+    assert (
+        passages.metadata["dagster/uri"].value == f"{root}/python_docs/passages.parquet"
+    )
     events = home.materializations("python_qa/row_groups")
-    assert [event.partition for event in events] == [f"{index:05d}" for index in range(8)]
+    assert [event.partition for event in events] == [
+        f"{index:05d}" for index in range(8)
+    ]
     uris = [str(event.metadata["dagster/uri"].value) for event in events]
-    assert all(uri.startswith(f"{root}/python_qa/") and uri.endswith(".parquet") for uri in uris)
+    assert all(
+        uri.startswith(f"{root}/python_qa/") and uri.endswith(".parquet")
+        for uri in uris
+    )
     assert all(resolve_root(uri, env={}, base=tmp_path).is_file() for uri in uris)
     [finished] = home.materializations("python_qa/dataset")
     assert finished.metadata["dagster/row_count"].value == 2000

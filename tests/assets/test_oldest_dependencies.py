@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 def oldest() -> Iterator[str]:
     """Each dependency of the base install, pinned to its lower bound."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     for dependency in project["dependencies"]:
         name, bound = dependency.split(">=")
         yield f"{name}=={bound.split(',')[0]}"

@@ -19,9 +19,15 @@ from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.sdg import category, dataset_config, expression
 
 pytestmark = DAGSTER_WARNINGS
-ROW_GROUPS, FINISHED = dg.AssetKey(["reviews", "row_groups"]), dg.AssetKey(["reviews", "dataset"])
+ROW_GROUPS, FINISHED = (
+    dg.AssetKey(["reviews", "row_groups"]),
+    dg.AssetKey(["reviews", "dataset"]),
+)
 CONFIG = dataset_config(
-    category("stars", 1, 2, 3), expression("index", "{{ stars }}!"), name="reviews", num_records=25
+    category("stars", 1, 2, 3),
+    expression("index", "{{ stars }}!"),
+    name="reviews",
+    num_records=25,
 )
 
 
@@ -52,7 +58,8 @@ def made(
     built = dg.Definitions.merge(
         location.definitions(),
         dg.Definitions(
-            assets=assets, resources={"io_manager": DatasetIOManager(root=str(location.root))}
+            assets=assets,
+            resources={"io_manager": DatasetIOManager(root=str(location.root))},
         ),
     )
     return built.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -96,7 +103,8 @@ def test_the_finished_dataset_as_each_type(
     result = made(location, instance, lazy, eager, arrow, unsaid)
     assert result.success
     assert {
-        name: result.output_for_node(name) for name in ("lazy", "eager", "arrow", "unsaid")
+        name: result.output_for_node(name)
+        for name in ("lazy", "eager", "arrow", "unsaid")
     } == dict.fromkeys(("lazy", "eager", "arrow", "unsaid"), 25)
 
 
@@ -106,7 +114,8 @@ def test_one_partition_each_and_all_of_them(
     keys = ["00000", "00001", "00002"]
 
     @dg.asset(
-        ins={"reviews": dg.AssetIn(ROW_GROUPS)}, partitions_def=dg.StaticPartitionsDefinition(keys)
+        ins={"reviews": dg.AssetIn(ROW_GROUPS)},
+        partitions_def=dg.StaticPartitionsDefinition(keys),
     )
     def each(reviews: pl.DataFrame) -> int:
         return reviews.height
@@ -119,7 +128,9 @@ def test_one_partition_each_and_all_of_them(
     def apart(reviews: dict[str, pl.DataFrame]) -> dict[str, int]:
         return {key: frame.height for key, frame in reviews.items()}
 
-    assert made(location, instance, each, partition="00002").output_for_node("each") == 5
+    assert (
+        made(location, instance, each, partition="00002").output_for_node("each") == 5
+    )
     result = made(location, instance, whole, apart)
     assert result.output_for_node("whole") == 25
     assert result.output_for_node("apart") == {"00000": 10, "00001": 10, "00002": 5}
@@ -138,13 +149,20 @@ def test_scan_finds_the_dataset_of_the_same_code_location(
         return sdg_assets.scan("reviews").collect().height
 
     @dg.asset(
-        deps=[ROW_GROUPS], partitions_def=dg.StaticPartitionsDefinition(["00000", "00001", "00002"])
+        deps=[ROW_GROUPS],
+        partitions_def=dg.StaticPartitionsDefinition(["00000", "00001", "00002"]),
     )
     def each(context: dg.AssetExecutionContext) -> int:
-        return sdg_assets.scan("reviews", partitions=context.partition_keys).collect().height
+        return (
+            sdg_assets.scan("reviews", partitions=context.partition_keys)
+            .collect()
+            .height
+        )
 
     assert made(location, instance, finished).output_for_node("finished") == 25
-    assert made(location, instance, each, partition="00001").output_for_node("each") == 10
+    assert (
+        made(location, instance, each, partition="00001").output_for_node("each") == 10
+    )
     assert sdg_assets.scan("reviews", partitions="all").collect().height == 25
 
 
@@ -228,7 +246,9 @@ def test_a_dataset_of_another_code_location_is_found_by_its_key(
 
     resources = {"io_manager": DatasetIOManager(root=str(location.root))}
     alone = dg.Definitions(assets=[stats, dg.AssetSpec(FINISHED)], resources=resources)
-    result = alone.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+    result = alone.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance
+    )
     assert result.output_for_node("stats") == 25
 
 

@@ -21,7 +21,9 @@ from tests.support.sdg import category, dataset_config, expression, llm
 pytestmark = DAGSTER_WARNINGS
 ROW_GROUPS = dg.AssetKey(["tickets", "row_groups"])
 HALF_FAIL = dataset_config(
-    category("n", 0, 1), expression("q", "{{ 6 // n }}", dtype="int"), llm("t", "{{ q }}")
+    category("n", 0, 1),
+    expression("q", "{{ 6 // n }}", dtype="int"),
+    llm("t", "{{ q }}"),
 )
 HALF_FAIL |= {"run": {"max_failure_rate": 1.0, "num_retries": 2}, "num_records": 30}
 
@@ -43,14 +45,21 @@ def test_what_one_looks_for_comes_first_and_labels_are_text(
     location = CodeLocation(tmp_path)
     config = {
         **HALF_FAIL,
-        "model_configs": [{**HALF_FAIL["model_configs"][0], "prices": {"prompt_tokens": 0.1}}],
+        "model_configs": [
+            {**HALF_FAIL["model_configs"][0], "prices": {"prompt_tokens": 0.1}}
+        ],
     }
     location.write(config)
     result = location.materialize(instance, "tickets/row_groups", partition="00001")
     event = latest(instance).asset_materialization
     assert event is not None
     names = list(event.metadata)
-    assert names[:4] == ["records_generated", "records_failed", "seconds", "would_cost/USD"]
+    assert names[:4] == [
+        "records_generated",
+        "records_failed",
+        "seconds",
+        "would_cost/USD",
+    ]
     assert (
         names.index("preview")
         < names.index("config_fingerprint")
@@ -73,13 +82,18 @@ def test_a_hundred_columns_fit_into_a_small_event(
 ) -> None:
     location = CodeLocation(tmp_path)
     text = "{{ n }} and a line of text that goes on for a while, as texts do in the real world"
-    many = [{**expression(f"column_{i}", text), "description": "What it says."} for i in range(99)]
+    many = [
+        {**expression(f"column_{i}", text), "description": "What it says."}
+        for i in range(99)
+    ]
     location.write(dataset_config(category("n", 1, 2), *many))
     location.materialize(instance, "tickets/row_groups", partition="00000")
     record = latest(instance)
     assert len(serialize_value(record.event_log_entry)) < 8000
     assert record.asset_materialization is not None
-    assert "and 80 more columns" in str(record.asset_materialization.metadata["preview"].value)
+    assert "and 80 more columns" in str(
+        record.asset_materialization.metadata["preview"].value
+    )
 
 
 def test_a_preview_of_nested_values_is_a_block_of_json_per_record() -> None:
@@ -92,14 +106,21 @@ def test_a_preview_of_nested_values_is_a_block_of_json_per_record() -> None:
         '**Record 1**\n\n- **id**: 1\n- **judge**: {"score":null,"why":"it\'s so"}\n\n**Record 2**'
     )
     flat = str(preview(pa.table({"a": ["x", None], "b": [True, False]})).value)
-    assert flat.splitlines() == ["| a | b |", "| --- | --- |", "| x | true |", "| null | false |"]
+    assert flat.splitlines() == [
+        "| a | b |",
+        "| --- | --- |",
+        "| x | true |",
+        "| null | false |",
+    ]
 
 
 def test_a_row_group_without_rows_says_why_and_has_no_empty_preview(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     location = CodeLocation(tmp_path)
-    fails = dataset_config(category("n", 0), expression("q", "{{ 6 // n }}", dtype="int"))
+    fails = dataset_config(
+        category("n", 0), expression("q", "{{ 6 // n }}", dtype="int")
+    )
     location.write({**fails, "run": {"max_failure_rate": 1.0, "max_missing_rate": 1.0}})
     location.materialize(instance, "tickets/row_groups", partition="00000")
     event = latest(instance).asset_materialization
@@ -119,7 +140,9 @@ def test_a_check_describes_itself_as_its_file_does(tmp_path: Path) -> None:
         for spec in checks.check_specs
     ]
     described = {spec.name: spec.description for spec in specs}
-    assert 'category shares: column n, shares {"1":{"at_least":0.2}}' in described.values()
+    assert (
+        'category shares: column n, shares {"1":{"at_least":0.2}}' in described.values()
+    )
 
 
 def test_the_launchpad_offers_what_the_file_says(
@@ -169,7 +192,11 @@ def test_remedies_speak_of_run_config_and_jobs(
     attempt()
     attempt(
         processors=[
-            {"processor_type": "schema_transform", "name": "chat", "template": {"a": "{{ n }}"}}
+            {
+                "processor_type": "schema_transform",
+                "name": "chat",
+                "template": {"a": "{{ n }}"},
+            }
         ]
     )
     assert len({error.remedy for error in refused}) > 4
@@ -208,17 +235,25 @@ def test_columns_that_nobody_described_say_where_they_come_from(
     }
     location.write(
         dataset_config(
-            {**expression("text", "{{ product }}"), "description": "A product."}, **seeds
+            {**expression("text", "{{ product }}"), "description": "A product."},
+            **seeds,
         )
     )
-    location.materialize(instance, "tickets/row_groups", "tickets/dataset", partition="00000")
+    location.materialize(
+        instance, "tickets/row_groups", "tickets/dataset", partition="00000"
+    )
     for name in ("row_groups", "dataset"):
-        event = instance.get_latest_materialization_event(dg.AssetKey(["tickets", name]))
+        event = instance.get_latest_materialization_event(
+            dg.AssetKey(["tickets", name])
+        )
         assert event is not None and event.asset_materialization is not None
         schema = event.asset_materialization.metadata["dagster/column_schema"].value
         assert isinstance(schema, dg.TableSchema)
         described = {column.name: column.description for column in schema.columns}
-        assert described == {"product": "Seed data from products.csv.", "text": "A product."}, name
+        assert described == {
+            "product": "Seed data from products.csv.",
+            "text": "A product.",
+        }, name
 
 
 def test_the_page_of_sources_begins_with_rows_and_failures(
@@ -226,7 +261,12 @@ def test_the_page_of_sources_begins_with_rows_and_failures(
 ) -> None:
     location = CodeLocation(tmp_path)
     (tmp_path / "a.txt").write_text("one two", encoding="utf-8")
-    columns = [{**expression("loud", "{{ content | upper }}"), "description": "The same, louder."}]
+    columns = [
+        {
+            **expression("loud", "{{ content | upper }}"),
+            "description": "The same, louder.",
+        }
+    ]
     stages = [{"stage": "columns", "columns": columns}]
     location.write(
         {

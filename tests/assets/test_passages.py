@@ -74,7 +74,8 @@ def test_passages_are_sorted_unique_and_long_enough(found: list[Passage]) -> Non
         ("os", "scandir", "function"),  # defined in posix
         ("functools", "partial", "class"),  # defined in functools, re-exported widely
         ("collections", "namedtuple", "function"),
-        ("collections.abc", "Generator.throw", "function"),  # defined in _collections_abc
+        # defined in _collections_abc
+        ("collections.abc", "Generator.throw", "function"),
         ("heapq", "heapreplace", "function"),  # defined in _heapq
         ("pathlib", "Path.rename", "function"),
         ("pydoc_data.topics", "lambda", "topic"),
@@ -94,8 +95,17 @@ def test_an_object_belongs_to_its_public_module(
 
 def test_no_passage_names_a_private_or_skipped_module(found: list[Passage]) -> None:
     names = {passage.module for passage in found}
-    assert not [name for name in names if any(part.startswith("_") for part in name.split("."))]
-    assert not names & {"posix", "antigravity", "this", "turtle", "tkinter", "idlelib.run"}
+    assert not [
+        name for name in names if any(part.startswith("_") for part in name.split("."))
+    ]
+    assert not names & {
+        "posix",
+        "antigravity",
+        "this",
+        "turtle",
+        "tkinter",
+        "idlelib.run",
+    }
 
 
 def test_a_reexported_object_appears_once(found: list[Passage]) -> None:
@@ -172,23 +182,34 @@ def test_importing_the_asset_walks_nothing() -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
-def test_the_asset_writes_the_file_and_describes_it(found: list[Passage], tmp_path: Path) -> None:
-    result = dg.materialize([passages], resources={"store": StoreResource(root=str(tmp_path))})
+def test_the_asset_writes_the_file_and_describes_it(
+    found: list[Passage], tmp_path: Path
+) -> None:
+    result = dg.materialize(
+        [passages], resources={"store": StoreResource(root=str(tmp_path))}
+    )
     assert result.success
     table = pq.read_table(passages_path(tmp_path))
     assert table.schema.equals(SCHEMA)
     assert table.num_rows == len(found)
-    metadata = result.asset_materializations_for_node("python_docs__passages")[0].metadata
+    metadata = result.asset_materializations_for_node("python_docs__passages")[
+        0
+    ].metadata
     assert metadata["dagster/row_count"].value == len(found)
     assert metadata["dagster/uri"].value == passages_path(tmp_path).as_uri()
-    assert metadata["passages/topic"].value == sum(passage.kind == "topic" for passage in found)
+    assert metadata["passages/topic"].value == sum(
+        passage.kind == "topic" for passage in found
+    )
     assert "| module | name |" in str(metadata["preview"].value)
     assert list((tmp_path / "python_docs").iterdir()) == [passages_path(tmp_path)]
 
 
 def test_the_preview_is_a_small_table() -> None:
     text = preview(
-        [Passage("m", f"n{i}", "function", "(a | b)", "long " * 100) for i in range(100)]
+        [
+            Passage("m", f"n{i}", "function", "(a | b)", "long " * 100)
+            for i in range(100)
+        ]
     )
     assert len(text.splitlines()) == 7
     assert "a \\| b" in text and max(map(len, text.splitlines())) < 200

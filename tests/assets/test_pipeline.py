@@ -29,7 +29,11 @@ PIPELINE = {
                     "prompt": "{{ content }}",
                 }
             ],
-            "select": {"candidates": 2, "otherwise": "best", "best": "{{ answer | length }}"},
+            "select": {
+                "candidates": 2,
+                "otherwise": "best",
+                "best": "{{ answer | length }}",
+            },
         },
     ],
     "model_providers": [{"name": "sim", "provider_type": "simulated"}],
@@ -43,7 +47,10 @@ def make_project(home: DagsterHome) -> Path:
     write_project(home.directory)
     folder = home.directory / "synthetic" / "defs" / "notes"
     (folder / "docs").mkdir(parents=True)
-    component = {"type": "sdg_assets.SourcePipeline", "attributes": {"config": "pipeline.yaml"}}
+    component = {
+        "type": "sdg_assets.SourcePipeline",
+        "attributes": {"config": "pipeline.yaml"},
+    }
     (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
     (folder / "pipeline.yaml").write_text(yaml.safe_dump(PIPELINE), encoding="utf-8")
     (folder / "docs" / "a.txt").write_text("one two three four", encoding="utf-8")
@@ -62,7 +69,10 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
         made = home.materialize("notes/sources", "--partition", key)
         assert made.returncode == 0, made.stderr
     with home.instance() as instance:
-        assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000", "00001"]
+        assert list(instance.get_dynamic_partitions("notes_sources")) == [
+            "00000",
+            "00001",
+        ]
         records = instance.fetch_materializations(KEY, limit=10).records
         events = {
             r.asset_materialization.partition: r.asset_materialization
@@ -70,8 +80,14 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
             if r.asset_materialization
         }
         assert sorted(events) == ["00000", "00001"]
-        metadata = {name: value.value for name, value in events["00001"].metadata.items()}
-        assert (metadata["rows"], metadata["tasks_read"], metadata["filtered/skipped"]) == (1, 1, 1)
+        metadata = {
+            name: value.value for name, value in events["00001"].metadata.items()
+        }
+        assert (
+            metadata["rows"],
+            metadata["tasks_read"],
+            metadata["filtered/skipped"],
+        ) == (1, 1, 1)
         assert (metadata["candidates_rejected"], metadata["records_dropped"]) == (1, 0)
         assert (
             metadata["usage/requests"] == 2
@@ -79,14 +95,19 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
             and metadata["simulated"] is True
         )
         assert list(metadata["source_versions"]) == ["docs/b.txt"]
-        assert events["00001"].tags["dagster/code_version"] == metadata["config_fingerprint"]
+        assert (
+            events["00001"].tags["dagster/code_version"]
+            == metadata["config_fingerprint"]
+        )
     finished = home.materialize("notes/dataset")
     assert finished.returncode == 0, finished.stderr
     (sealed,) = home.root.glob("notes/*/metadata.json")
     assert json.loads(sealed.read_text())["post_generation_state"] == "complete"
     before = {path: path.read_bytes() for path in home.root.glob("notes/*/sources/*")}
     home.materialize("notes/sources", "--partition", "00000")
-    assert {path: path.read_bytes() for path in home.root.glob("notes/*/sources/*")} == before
+    assert {
+        path: path.read_bytes() for path in home.root.glob("notes/*/sources/*")
+    } == before
     with home.instance() as instance:
         (latest,) = instance.get_runs(limit=1)
         assert (

@@ -48,7 +48,11 @@ class Notes(CodeLocation):
             "sources": {"reader": "files", "path": "docs/*.txt", "allow_empty": True},
             "stages": [
                 {"stage": "split", "column": "content", "unit": "words", "size": size},
-                {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"},
+                {
+                    "stage": "filter",
+                    "keep": "{{ 'skip' not in content }}",
+                    "reason": "skipped",
+                },
                 {"stage": "function", "function": "./own.py:check"},
             ],
             "run": {"max_failure_rate": 1.0, **(run or {})},
@@ -69,16 +73,27 @@ class Notes(CodeLocation):
         )
 
     def make(
-        self, instance: dg.DagsterInstance, first: str, last: str, *more: str, **config: Any
+        self,
+        instance: dg.DagsterInstance,
+        first: str,
+        last: str,
+        *more: str,
+        **config: Any,
     ) -> dg.DagsterRun:
         tags = {RANGE_START: first, RANGE_END: last}
         given = {"ops": {"notes__sources": {"config": config}}}
         try:
             result = self.materialize(
-                instance, "notes/sources", *more, tags=tags, config=given, raise_on_error=False
+                instance,
+                "notes/sources",
+                *more,
+                tags=tags,
+                config=given,
+                raise_on_error=False,
             )
             self.verdicts = {
-                found.check_name: found for found in result.get_asset_check_evaluations()
+                found.check_name: found
+                for found in result.get_asset_check_evaluations()
             }
         except dg.DagsterExecutionInterruptedError:
             pass  # how Dagster ends a canceled run
@@ -103,7 +118,9 @@ def shown(instance: dg.DagsterInstance) -> dict[str, str]:
     keys = instance.get_dynamic_partitions("notes_sources")
     found = instance.get_status_by_partition(SOURCES, keys, PARTITIONS) or {}
     return {
-        key: status.value.lower() if (status := found.get(key)) is not None else "missing"
+        key: status.value.lower()
+        if (status := found.get(key)) is not None
+        else "missing"
         for key in keys
     }
 
@@ -119,7 +136,9 @@ def events(
     ]
 
 
-def asked(notes: Notes, instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str] | bool:
+def asked(
+    notes: Notes, instance: dg.DagsterInstance, key: dg.AssetKey
+) -> list[str] | bool:
     """What automation asks for at a first tick."""
     result = dg.evaluate_automation_conditions(notes.definitions(), instance)
     subset = next(r.true_subset for r in result.results if r.key == key)
@@ -131,7 +150,9 @@ def asked(notes: Notes, instance: dg.DagsterInstance, key: dg.AssetKey) -> list[
 
 
 def ranges(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
-    return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
+    return [
+        (request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests
+    ]
 
 
 def test_files_made_outside_dagster_are_recorded_with_their_partitions(
@@ -145,7 +166,10 @@ def test_files_made_outside_dagster_are_recorded_with_their_partitions(
     assert notes.job(instance, "reconcile").success
     assert shown(instance) == {"00000": "materialized", "00001": "materialized"}
     first, second = events(instance)
-    assert (first.metadata["rows"].value, second.metadata["filtered/skipped"].value) == (2, 1)
+    assert (
+        first.metadata["rows"].value,
+        second.metadata["filtered/skipped"].value,
+    ) == (2, 1)
     assert first.metadata["adopted"].value is True
     assert snapshot(notes.root) == before
     assert notes.job(instance, "reconcile").success
@@ -178,18 +202,25 @@ def test_a_finished_pipeline_is_reconciled_and_reopened(
     assert notes.job(instance, "reconcile").success
     (event,) = events(instance, FINISHED)
     assert (
-        event.metadata["dagster/row_count"].value == 3 and event.metadata["adopted"].value is True
+        event.metadata["dagster/row_count"].value == 3
+        and event.metadata["adopted"].value is True
     )
     assert event.metadata["sources"].value == 2
-    refused = notes.job(instance, "reopen_dataset", "reopen", dataset="notes", confirm="no")
+    refused = notes.job(
+        instance, "reopen_dataset", "reopen", dataset="notes", confirm="no"
+    )
     assert not refused.success and pipelines.seal(notes.opened) is not None
-    assert notes.job(instance, "reopen_dataset", "reopen", dataset="notes", confirm="notes").success
+    assert notes.job(
+        instance, "reopen_dataset", "reopen", dataset="notes", confirm="notes"
+    ).success
     assert pipelines.seal(notes.opened) is None
     status = instance.get_latest_materialization_event(FINISHED)
     assert status is not None
     (record,) = instance.get_asset_records([FINISHED])
     last = instance.get_run_by_id(record.asset_entry.last_run_id or "")
-    assert last is not None and last.status is dg.DagsterRunStatus.FAILURE, "its output is gone"
+    assert last is not None and last.status is dg.DagsterRunStatus.FAILURE, (
+        "its output is gone"
+    )
 
 
 def test_checks_of_a_run_and_of_the_finished_dataset(
@@ -213,7 +244,9 @@ def test_checks_of_a_run_and_of_the_finished_dataset(
         "length_content": False,
     }
     assert notes.verdicts["sources_match_plan"].metadata["rows"].value == 3
-    assert len(events(instance)) == 6, "each recorded, claimed by the output, and recorded again"
+    assert len(events(instance)) == 6, (
+        "each recorded, claimed by the output, and recorded again"
+    )
     assert all("rows" in event.metadata for event in events(instance)[-2:])
 
 
@@ -225,7 +258,9 @@ def test_a_failed_task_is_a_warning_that_names_its_partition(
     assert notes.make(instance, "00000", "00001").is_success
     verdict = notes.verdicts["sources_match_plan"]
     assert not verdict.passed and verdict.severity is dg.AssetCheckSeverity.WARN
-    assert "1 source is partial or given up, in partitions 00001" in (verdict.description or "")
+    assert "1 source is partial or given up, in partitions 00001" in (
+        verdict.description or ""
+    )
     [event] = [event for event in events(instance) if event.partition == "00001"]
     assert "a bad note" in str(event.metadata["failures"].value)
     assert (
@@ -273,9 +308,10 @@ def test_a_source_that_left_before_it_was_made_leaves_no_partition_behind(
     assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000"]
     notes.text("b", "five six")
     requests, _, _ = notes.tick(instance, SENSOR)
-    assert list(instance.get_dynamic_partitions("notes_sources")) == ["00000", "00001"], (
-        "it has its old place again"
-    )
+    assert list(instance.get_dynamic_partitions("notes_sources")) == [
+        "00000",
+        "00001",
+    ], "it has its old place again"
     assert ranges(requests) == [("00000", "00001")]
     notes.make(instance, "00000", "00001")
     notes.text("b", None)
@@ -314,15 +350,21 @@ def test_what_a_person_terminated_is_not_asked_for(
     instance.report_run_canceling(run)
     instance.report_run_canceled(run)
     requests, skipped, _ = notes.tick(instance, SENSOR)
-    assert requests == [] and "was terminated; launch a run yourself to continue" in (skipped or "")
+    assert requests == [] and "was terminated; launch a run yourself to continue" in (
+        skipped or ""
+    )
     notes.make(instance, "00000", "00000")
     requests, skipped, _ = notes.tick(instance, SENSOR)
     assert ranges(requests) == [("00001", "00001")], skipped
 
 
-def test_a_schedule_discovers_and_asks(notes: Notes, instance: dg.DagsterInstance) -> None:
+def test_a_schedule_discovers_and_asks(
+    notes: Notes, instance: dg.DagsterInstance
+) -> None:
     notes.configure(
-        schedule="0 2 * * *", schedule_timezone="Europe/Berlin", schedule_status="running"
+        schedule="0 2 * * *",
+        schedule_timezone="Europe/Berlin",
+        schedule_status="running",
     )
     repository = notes.repository()
     schedule = repository.get_schedule_def("notes_schedule")
@@ -359,7 +401,9 @@ def test_the_launchpad_offers_the_settings_of_the_file(notes: Notes) -> None:
 def test_a_pipeline_of_a_dataset_lies_downstream_of_it(notes: Notes) -> None:
     reads = {"reader": "dataset", "dataset": "notes"}
     stages = [{"stage": "rename", "columns": {"content": "text"}}]
-    notes.write({"kind": "pipeline", "name": "further", "sources": reads, "stages": stages})
+    notes.write(
+        {"kind": "pipeline", "name": "further", "sources": reads, "stages": stages}
+    )
     graph = notes.definitions().resolve_asset_graph()
     assert graph.get(dg.AssetKey(["further", "sources"])).parent_keys == {FINISHED}
 
@@ -375,7 +419,9 @@ def test_parts_are_named_left_out_and_split_as_for_datasets(notes: Notes) -> Non
     prefixed = with_operations(plain, prefix="docs_", leave_out=["automation"])
     names = {one.name for one in (*(prefixed.jobs or ()), *(prefixed.sensors or ()))}  # type: ignore[union-attr]
     assert "docs_discover_sources" in names and "docs_automation" not in names
-    merged = dg.Definitions.merge(dg.Definitions(jobs=built.jobs, sensors=built.sensors), prefixed)
+    merged = dg.Definitions.merge(
+        dg.Definitions(jobs=built.jobs, sensors=built.sensors), prefixed
+    )
     merged.get_repository_def().load_all_definitions()
 
 

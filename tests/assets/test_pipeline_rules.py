@@ -30,7 +30,9 @@ def definitions(tmp_path: Path) -> dg.Definitions:
     (tmp_path / "docs" / "a.txt").write_text("one two three four")
     path = tmp_path / "pipeline.yaml"
     path.write_text(yaml.safe_dump(PIPELINE))
-    built = SourcePipeline(config=str(path)).build_defs(dg.ComponentTree.for_test().load_context)
+    built = SourcePipeline(config=str(path)).build_defs(
+        dg.ComponentTree.for_test().load_context
+    )
     return with_operations(built, store=StoreResource(root=str(tmp_path / "data")))
 
 
@@ -42,7 +44,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, key: dg.AssetKey, **config: object
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    **config: object,
 ) -> dg.DagsterRun:
     job = definitions.resolve_implicit_global_asset_job_def()
     try:
@@ -64,10 +69,16 @@ def versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
         record.asset_materialization
         for record in instance.fetch_materializations(key, limit=10).records
     ]
-    return [(event.tags or {})["dagster/data_version"] for event in events if event is not None]
+    return [
+        (event.tags or {})["dagster/data_version"]
+        for event in events
+        if event is not None
+    ]
 
 
-def test_a_wrong_setting_cancels(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def test_a_wrong_setting_cancels(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
     refused = run(definitions, instance, SOURCES, num_retries=-1)
     assert (
         refused.status is dg.DagsterRunStatus.CANCELED
@@ -79,8 +90,13 @@ def test_a_version_that_never_started_is_another_content(
     definitions: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     for settings in ({}, {}, {"resume": "never"}):
-        assert run(definitions, instance, SOURCES, **settings).status is dg.DagsterRunStatus.SUCCESS
-        assert run(definitions, instance, FINISHED).status is dg.DagsterRunStatus.SUCCESS
+        assert (
+            run(definitions, instance, SOURCES, **settings).status
+            is dg.DagsterRunStatus.SUCCESS
+        )
+        assert (
+            run(definitions, instance, FINISHED).status is dg.DagsterRunStatus.SUCCESS
+        )
         if not settings:
             reopen(definitions)
     for key in (SOURCES, FINISHED):
@@ -92,7 +108,10 @@ def reopen(definitions: dg.Definitions) -> None:
     """What `sdg reopen` does."""
     repository = definitions.get_repository_def()
     path = (
-        repository.assets_defs_by_key[SOURCES].specs_by_key[SOURCES].metadata["sdg/pipeline"].path
+        repository.assets_defs_by_key[SOURCES]
+        .specs_by_key[SOURCES]
+        .metadata["sdg/pipeline"]
+        .path
     )
     root = Path(str(path)).parent / "data"
     assert pipelines.reopen(pipelines.open_pipeline(str(path), root=str(root)))

@@ -10,7 +10,13 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home
+from tests.support.dagster_process import (
+    PROJECT,
+    DagsterHome,
+    Server,
+    dagster_server,
+    make_home,
+)
 from tests.support.location import MODULE, write_project
 from tests.support.postgres import dagster_and_ledger
 from tests.support.sdg import category, dataset_config, llm, uuid
@@ -38,11 +44,16 @@ def databases() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def home(databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> DagsterHome:
+def home(
+    databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> DagsterHome:
     dagster_url, ledger_url = databases
     env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url}
     made = make_home(
-        tmp_path_factory.mktemp("pg"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env
+        tmp_path_factory.mktemp("pg"),
+        module=MODULE,
+        instance=DEPLOY / "dagster.yaml",
+        env=env,
     )
     write_project(made.directory, TICKETS)
     return made
@@ -71,7 +82,9 @@ def tables(url: str) -> set[str]:
         engine.dispose()
 
 
-def test_a_backfill_is_recorded_in_postgres(server: Server, databases: tuple[str, str]) -> None:
+def test_a_backfill_is_recorded_in_postgres(
+    server: Server, databases: tuple[str, str]
+) -> None:
     backfill = server.launch_backfill(ASSET, KEYS)
     assert server.backfill_ended(backfill) == "COMPLETED_SUCCESS"
     [run_id] = server.runs_of_backfill(backfill)
@@ -105,7 +118,9 @@ def test_a_backfill_is_recorded_in_postgres(server: Server, databases: tuple[str
     )
 
 
-def test_the_command_line_on_another_machine_continues(server: Server, home: DagsterHome) -> None:
+def test_the_command_line_on_another_machine_continues(
+    server: Server, home: DagsterHome
+) -> None:
     result = home.materialize(ASSET, "--partition-range", f"{KEYS[0]}...{KEYS[3]}")
     assert result.returncode == 0, result.stderr
     latest = home.runs()[0]
@@ -139,10 +154,17 @@ def test_every_machine_finds_the_definitions(home: DagsterHome) -> None:
 def test_without_the_url_the_error_names_the_variable(tmp_path: Path) -> None:
     broken = make_home(tmp_path, module=MODULE, instance=DEPLOY / "dagster.yaml")
     write_project(broken.directory, TICKETS)
-    env = {name: value for name, value in broken.env.items() if name != "SDG_POSTGRES_URL"}
+    env = {
+        name: value for name, value in broken.env.items() if name != "SDG_POSTGRES_URL"
+    }
     command = [sys.executable, "-m", "dagster", "run", "list"]
     result = subprocess.run(
-        command, cwd=broken.directory, env=env, capture_output=True, text=True, check=False
+        command,
+        cwd=broken.directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode != 0
     assert "SDG_POSTGRES_URL" in result.stderr

@@ -17,7 +17,10 @@ from tests.support.sdg import dataset_config, uuid
 
 pytestmark = DAGSTER_WARNINGS
 
-KEY, FINISHED = dg.AssetKey(["tickets", "row_groups"]), dg.AssetKey(["tickets", "dataset"])
+KEY, FINISHED = (
+    dg.AssetKey(["tickets", "row_groups"]),
+    dg.AssetKey(["tickets", "dataset"]),
+)
 RUN, SCHEDULE = "resume_row_groups", "tickets_schedule"
 
 
@@ -39,15 +42,22 @@ def tickets(num_records: int = 20, **more: Any) -> dict[str, Any]:
 
 
 def make(
-    location: CodeLocation, instance: dg.DagsterInstance, *keys: str, last: str = "00001"
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    *keys: str,
+    last: str = "00001",
 ) -> None:
     location.materialize(instance, *keys, tags={RANGE_START: "00000", RANGE_END: last})
 
 
-def conditions(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, list[str]]:
+def conditions(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> dict[str, list[str]]:
     """What a tick of the automation sensor asks for, by asset."""
     result = dg.evaluate_automation_conditions(location.definitions(), instance)
-    subsets = {r.key: r.true_subset for r in result.results if not r.true_subset.is_empty}
+    subsets = {
+        r.key: r.true_subset for r in result.results if not r.true_subset.is_empty
+    }
     return {
         key.to_user_string(): sorted(subset.expensively_compute_partition_keys())
         if subset.is_partitioned
@@ -56,7 +66,9 @@ def conditions(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str
     }
 
 
-def asked(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[list[str], str]:
+def asked(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> tuple[list[str], str]:
     """What the resume sensor asks for, or why it does not."""
     requests, skipped, _ = location.tick(instance, RUN)
     return [
@@ -75,11 +87,15 @@ def scheduled(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[int
     return len(found.run_requests or ()), found.skip_message or ""
 
 
-def a_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+def a_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str
+) -> dg.DagsterRun:
     """A run of the row groups that has come so far."""
     selection = frozenset([KEY])
     return instance.add_run(
-        dg.DagsterRun("__ASSET_JOB", status=status, asset_selection=selection, tags=tags)
+        dg.DagsterRun(
+            "__ASSET_JOB", status=status, asset_selection=selection, tags=tags
+        )
     )
 
 
@@ -92,7 +108,9 @@ def test_b1_nothing_is_asked_for_of_a_sealed_dataset_that_grows(
     assert "tickets is sealed" in asked(location, instance)[1]
     assert "tickets is sealed" in scheduled(location, instance)[1]
     api.reopen(location.open("tickets"))
-    assert conditions(location, instance) == {"tickets/row_groups": ["00002", "00003", "00004"]}
+    assert conditions(location, instance) == {
+        "tickets/row_groups": ["00002", "00003", "00004"]
+    }
     assert asked(location, instance)[0] == ["00002-00004"]
 
 
@@ -126,9 +144,14 @@ def test_b6_a_schedule_does_not_ask_for_what_a_run_works_on(
 ) -> None:
     assert scheduled(location, instance)[0] == 1
     run = a_run(instance, dg.DagsterRunStatus.STARTED)
-    assert scheduled(location, instance) == (0, "tickets: a run is queued or in progress")
+    assert scheduled(location, instance) == (
+        0,
+        "tickets: a run is queued or in progress",
+    )
     instance.report_run_canceled(run)
-    assert scheduled(location, instance)[0] == 1, "a schedule keeps the hours that a person chose"
+    assert scheduled(location, instance)[0] == 1, (
+        "a schedule keeps the hours that a person chose"
+    )
 
 
 def test_b8_the_root_of_with_operations_is_the_root_of_the_condition(
@@ -137,7 +160,9 @@ def test_b8_the_root_of_with_operations_is_the_root_of_the_condition(
     """No SDG_ROOT here: the root is that of the store alone."""
     make(location, instance, "tickets/row_groups", "tickets/dataset")
     location.write(tickets(50))
-    assert conditions(location, instance) == {}, "the seal is found in the root of the store"
+    assert conditions(location, instance) == {}, (
+        "the seal is found in the root of the store"
+    )
 
 
 def test_c5_a_run_that_nobody_launched_does_not_hold_a_dataset_for_ever(
@@ -155,7 +180,9 @@ def test_c5_a_run_that_nobody_launched_does_not_hold_a_dataset_for_ever(
     assert runs_at_work(instance, job_name="another", now=later) == []
 
 
-def terminated(location: CodeLocation, instance: dg.DagsterInstance, **tags: str) -> None:
+def terminated(
+    location: CodeLocation, instance: dg.DagsterInstance, **tags: str
+) -> None:
     """A run that made the first row group and was then cancelled."""
     make(location, instance, "tickets/row_groups", last="00000")
     run = instance.get_runs(limit=1)[0]
@@ -169,7 +196,9 @@ def test_c11_what_a_person_terminated_is_not_started_again(
 ) -> None:
     terminated(location, instance)
     requests, reason = asked(location, instance)
-    assert not requests and "was terminated; launch a run yourself to continue" in reason
+    assert (
+        not requests and "was terminated; launch a run yourself to continue" in reason
+    )
     assert conditions(location, instance) == {}
     make(location, instance, "tickets/row_groups", last="00000")
     assert asked(location, instance)[0] == ["00001-00001"]
@@ -234,13 +263,21 @@ def test_two_code_locations_over_one_root_ask_once_and_pay_once(
         location.directory.mkdir()
         location.write(tickets(), schedule="@daily")
     assert asked(first, instance)[0] == asked(second, instance)[0] == ["00000-00001"]
-    run = a_run(instance, dg.DagsterRunStatus.STARTED, **{RANGE_START: "00000", RANGE_END: "00001"})
+    run = a_run(
+        instance,
+        dg.DagsterRunStatus.STARTED,
+        **{RANGE_START: "00000", RANGE_END: "00001"},
+    )
     assert "tickets: a run is queued or in progress" in asked(second, instance)[1]
     instance.report_run_failed(run)
     make(first, instance, "tickets/row_groups")
-    made = sorted(path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet"))
+    made = sorted(
+        path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet")
+    )
     assert asked(second, instance)[0] == [] and len(made) == 2
     make(second, instance, "tickets/row_groups", "tickets/dataset")
-    again = sorted(path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet"))
+    again = sorted(
+        path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("batch_*.parquet")
+    )
     assert again == made, "the second location adopts what the first made"
     assert "tickets is sealed" in scheduled(first, instance)[1]

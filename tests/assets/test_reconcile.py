@@ -61,7 +61,9 @@ def shown(location: CodeLocation, instance: dg.DagsterInstance) -> list[str]:
     ]
 
 
-def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dg.AssetMaterialization]:
+def latest(
+    instance: dg.DagsterInstance, key: dg.AssetKey
+) -> list[dg.AssetMaterialization]:
     records = instance.fetch_materializations(key, limit=100).records
     return [
         record.asset_materialization
@@ -77,12 +79,19 @@ def test_files_made_outside_dagster_are_recorded_as_adopted(
     before = snapshot(location.root)
     assert shown(location, instance) == ["missing"] * 4
     assert reconcile(location, instance).success
-    assert shown(location, instance) == ["missing", "materialized", "materialized", "missing"]
+    assert shown(location, instance) == [
+        "missing",
+        "materialized",
+        "materialized",
+        "missing",
+    ]
     events = latest(instance, KEY)
     assert [event.partition for event in events] == ["00001", "00002"]
     assert events[0].metadata["adopted"].value is True
     assert events[0].metadata["dagster/partition_row_count"].value == 10
-    assert events[0].metadata["dagster/uri"].value == summary.version.row_group(1).as_uri()
+    assert (
+        events[0].metadata["dagster/uri"].value == summary.version.row_group(1).as_uri()
+    )
     assert snapshot(location.root) == before
 
     assert reconcile(location, instance).success
@@ -124,19 +133,28 @@ def test_partitions_whose_files_are_gone_or_damaged_lose_their_green(
     layout.row_group(2).write_bytes(b"damaged")
     result = reconcile(location, instance)
     assert result.success
-    assert shown(location, instance) == ["failed", "materialized", "failed", "materialized"]
-    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    assert shown(location, instance) == [
+        "failed",
+        "materialized",
+        "failed",
+        "materialized",
+    ]
+    [run] = instance.get_runs(
+        filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    )
     messages = [
         record.event_log_entry.message
         for record in instance.get_records_for_run(run.run_id).records
     ]
-    assert any("0, 2: the file is corrupt, there is no file" in message for message in messages), (
-        messages
-    )
+    assert any(
+        "0, 2: the file is corrupt, there is no file" in message for message in messages
+    ), messages
 
     runs = len(instance.get_runs())
     reconcile(location, instance)
-    assert len(instance.get_runs()) == runs + 1, "a partition that is red already is left alone"
+    assert len(instance.get_runs()) == runs + 1, (
+        "a partition that is red already is left alone"
+    )
 
     location.materialize(instance, "tickets/row_groups", tags=ALL)
     assert shown(location, instance) == ["materialized"] * 4
@@ -173,7 +191,8 @@ def test_the_finished_dataset_is_reconciled_too(
     reconcile(location, instance)
     [event] = latest(instance, FINISHED)
     assert (
-        event.metadata["dagster/row_count"].value == 40 and event.metadata["adopted"].value is True
+        event.metadata["dagster/row_count"].value == 40
+        and event.metadata["adopted"].value is True
     )
     api.reopen(location.open("tickets"))
     reconcile(location, instance)
@@ -192,7 +211,9 @@ def test_the_finished_dataset_is_reconciled_too(
     assert len(latest(instance, FINISHED)) == 2
 
 
-def test_a_dry_run_only_tells(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+def test_a_dry_run_only_tells(
+    location: CodeLocation, instance: dg.DagsterInstance
+) -> None:
     api.generate(location.open("tickets"))
     result = reconcile(location, instance, dry_run=True)
     messages = [
@@ -212,7 +233,9 @@ def test_a_dataset_at_fault_does_not_keep_the_others_from_it(
     api.generate(location.open("tickets"))
     result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
-    assert "a_broken_one.yaml" in str(result.get_step_failure_events()[0].event_specific_data)
+    assert "a_broken_one.yaml" in str(
+        result.get_step_failure_events()[0].event_specific_data
+    )
     assert len(latest(instance, KEY)) == 4
 
 
@@ -230,7 +253,9 @@ def test_the_sensor_asks_for_what_differs_and_is_off(
     assert reconcile(location, instance, datasets=["tickets"]).success
     requests, skipped, _ = location.tick(instance, SENSOR)
     assert requests == []
-    assert skipped == "others: events agree with files\ntickets: events agree with files"
+    assert (
+        skipped == "others: events agree with files\ntickets: events agree with files"
+    )
 
 
 def reopen(
@@ -238,7 +263,9 @@ def reopen(
 ) -> dg.ExecuteInProcessResult:
     job = location.definitions().resolve_job_def("reopen_dataset")
     return job.execute_in_process(
-        instance=instance, run_config={"ops": {"reopen": {"config": config}}}, raise_on_error=False
+        instance=instance,
+        run_config={"ops": {"reopen": {"config": config}}},
+        raise_on_error=False,
     )
 
 
@@ -254,7 +281,10 @@ def reopen(
     ],
 )
 def test_reopening_needs_the_name_twice(
-    location: CodeLocation, instance: dg.DagsterInstance, config: dict[str, str], reason: str
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    config: dict[str, str],
+    reason: str,
 ) -> None:
     api.generate(location.open("tickets"))
     api.process(location.open("tickets"))
@@ -274,7 +304,9 @@ def test_a_confirmed_reopening_removes_the_seal_and_says_so(
     assert reopen(location, instance, dataset="tickets", confirm="tickets").success
     assert api.seal_of(location.open("tickets")) is None
     assert shown(location, instance) == ["materialized"] * 4
-    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    [run] = instance.get_runs(
+        filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    )
     assert run.asset_selection == {FINISHED}
     location.materialize(instance, "tickets/dataset")
     assert api.seal_of(location.open("tickets")) is not None

@@ -32,9 +32,14 @@ SUPPORTED = {"1.12": ["_store_asset_event", "_store_asset_event_tags"], "1.13": 
 
 
 def batching_instance(directory: Path) -> Any:
-    storage = {"module": "sdg_assets.event_storage", "class": "BatchingSqliteEventLogStorage"}
+    storage = {
+        "module": "sdg_assets.event_storage",
+        "class": "BatchingSqliteEventLogStorage",
+    }
     return dg.instance_for_test(
-        overrides={"event_log_storage": {**storage, "config": {"base_dir": str(directory)}}}
+        overrides={
+            "event_log_storage": {**storage, "config": {"base_dir": str(directory)}}
+        }
     )
 
 
@@ -43,7 +48,10 @@ def location(tmp_path: Path) -> CodeLocation:
     made = CodeLocation(tmp_path)
     made.write(
         dataset_config(
-            uuid(), category("plan", "free", "pro"), num_records=2 * GROUPS, row_group_size=2
+            uuid(),
+            category("plan", "free", "pro"),
+            num_records=2 * GROUPS,
+            row_group_size=2,
         )
     )
     return made
@@ -62,17 +70,25 @@ def batch_size_of_dagster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(event_storage.BATCH_SIZE)
 
 
-def entries(instance: dg.DagsterInstance, run_id: str, kind: str) -> list[dg.EventLogEntry]:
+def entries(
+    instance: dg.DagsterInstance, run_id: str, kind: str
+) -> list[dg.EventLogEntry]:
     found = instance.all_logs(run_id)
     return [
-        e for e in found if e.dagster_event is not None and e.dagster_event.event_type_value == kind
+        e
+        for e in found
+        if e.dagster_event is not None and e.dagster_event.event_type_value == kind
     ]
 
 
-def materialized(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetMaterialization]:
+def materialized(
+    instance: dg.DagsterInstance, run_id: str
+) -> list[dg.AssetMaterialization]:
     found = entries(instance, run_id, "ASSET_MATERIALIZATION")
     return [
-        entry.asset_materialization for entry in found if entry.asset_materialization is not None
+        entry.asset_materialization
+        for entry in found
+        if entry.asset_materialization is not None
     ]
 
 
@@ -81,13 +97,17 @@ def test_each_row_group_has_one_event_of_its_step_at_the_time_of_its_file(
 ) -> None:
     result = location.materialize(instance, ASSET, tags=RANGE)
     events = entries(instance, result.run_id, "ASSET_MATERIALIZATION")
-    assert [event.dagster_event.partition for event in events if event.dagster_event] == KEYS
+    assert [
+        event.dagster_event.partition for event in events if event.dagster_event
+    ] == KEYS
     assert {event.step_key for event in events} == {"tickets__row_groups"}
     assert {event.job_name for event in events} == {"__ASSET_JOB"}
     times = [event.timestamp for event in events]
     assert times == sorted(times)
     version = location.root / "tickets"
-    for event, path in zip(events, sorted(version.glob("*/row_groups/*.parquet")), strict=True):
+    for event, path in zip(
+        events, sorted(version.glob("*/row_groups/*.parquet")), strict=True
+    ):
         assert path.stat().st_mtime <= event.timestamp + 1e-3
     assert instance.get_materialized_partitions(KEY) == set(KEYS)
 
@@ -99,11 +119,15 @@ def test_the_latest_event_of_the_asset_is_the_last_one(
     latest = instance.get_latest_materialization_event(KEY)
     assert latest is not None and latest.asset_materialization is not None
     assert latest.asset_materialization.partition == KEYS[-1]
-    assert latest.asset_materialization.metadata["dagster/partition_row_count"].value == 2
+    assert (
+        latest.asset_materialization.metadata["dagster/partition_row_count"].value == 2
+    )
 
 
 def test_without_the_seam_events_are_recorded_one_by_one(
-    location: CodeLocation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(EventLogStorage, "store_event_batch")
     result = location.materialize(instance, ASSET, tags=RANGE)
@@ -111,7 +135,9 @@ def test_without_the_seam_events_are_recorded_one_by_one(
 
 
 def test_a_batch_that_fails_is_recorded_one_by_one_and_said_so(
-    location: CodeLocation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(self: Any, events: Any) -> None:
         raise TypeError("this Dagster takes its batches otherwise")
@@ -127,7 +153,9 @@ def test_a_batch_that_fails_is_recorded_one_by_one_and_said_so(
 
 
 def test_a_run_that_cannot_record_fails_and_the_next_one_adopts_its_files(
-    location: CodeLocation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store_event = SqliteEventLogStorage.store_event
 
@@ -145,13 +173,19 @@ def test_a_run_that_cannot_record_fails_and_the_next_one_adopts_its_files(
     assert not first.success
     assert materialized(instance, first.run_id) == []
     before = snapshot(location.root / "tickets")
-    made = {Path(name).stem.removeprefix("batch_") for name in before if "row_groups/" in name}
+    made = {
+        Path(name).stem.removeprefix("batch_")
+        for name in before
+        if "row_groups/" in name
+    }
     assert made, "files are written before events"
 
     second = location.materialize(instance, ASSET, tags=RANGE)
     events = materialized(instance, second.run_id)
     assert [event.partition for event in events] == KEYS
-    assert {event.partition for event in events if event.metadata["adopted"].value} == made
+    assert {
+        event.partition for event in events if event.metadata["adopted"].value
+    } == made
     after = snapshot(location.root / "tickets")
     assert {name: after[name] for name in before if "row_groups/" in name} == {
         name: digest for name, digest in before.items() if "row_groups/" in name
@@ -163,7 +197,8 @@ def rows(instance: dg.DagsterInstance, run_id: str) -> list[tuple[Any, ...]]:
     return [
         (e.dagster_event.event_type_value, e.dagster_event.partition, e.step_key)
         for e in found
-        if e.dagster_event is not None and e.dagster_event.event_type_value.startswith("ASSET_")
+        if e.dagster_event is not None
+        and e.dagster_event.event_type_value.startswith("ASSET_")
     ]
 
 
@@ -189,13 +224,17 @@ def test_the_batching_storage_stores_what_dagsters_own_stores(
 def test_a_batch_of_several_assets_keeps_the_latest_event_of_each(
     location: CodeLocation, tmp_path: Path
 ) -> None:
-    location.write(dataset_config(uuid(), num_records=8, row_group_size=2) | {"name": "others"})
+    location.write(
+        dataset_config(uuid(), num_records=8, row_group_size=2) | {"name": "others"}
+    )
     with batching_instance(tmp_path / "events") as batching:
         chosen = {**RANGE, "dagster/asset_partition_range_end": "00003"}
         for asset in (ASSET, "others/row_groups"):
             location.materialize(batching, asset, tags=chosen)
         for asset in (ASSET, "others/row_groups"):
-            latest = batching.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
+            latest = batching.get_latest_materialization_event(
+                dg.AssetKey(asset.split("/"))
+            )
             assert latest is not None and latest.dagster_event is not None
             assert latest.dagster_event.asset_key == dg.AssetKey(asset.split("/"))
             assert latest.dagster_event.partition == "00003"
@@ -207,7 +246,9 @@ def test_a_storage_without_its_seams_is_the_plain_one(
     monkeypatch.setattr(event_storage, "SEAMS", (*event_storage.SEAMS, "gone"))
     with batching_instance(tmp_path / "events") as batching:
         result = location.materialize(batching, ASSET, tags=RANGE)
-        assert [event.partition for event in materialized(batching, result.run_id)] == KEYS
+        assert [
+            event.partition for event in materialized(batching, result.run_id)
+        ] == KEYS
 
 
 def installed_minor() -> str:
@@ -249,7 +290,9 @@ def test_the_storages_still_have_what_batches_are_built_on() -> None:
 
 
 def test_batches_are_used_with_the_installed_dagster(
-    location: CodeLocation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     used: list[int] = []
     store = EventLogStorage.store_event_batch

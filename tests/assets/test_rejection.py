@@ -35,9 +35,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rejection"), *DAGSTER_W
 
 def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
     """Content and modification time of every file of the dataset."""
-    files = sorted(path for path in (root / "support_tickets").rglob("*") if path.is_file())
+    files = sorted(
+        path for path in (root / "support_tickets").rglob("*") if path.is_file()
+    )
     return {
-        str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files
+        str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
     }
 
 
@@ -72,12 +75,12 @@ def sealed(module_home: DagsterHome) -> DagsterHome:
     The sensor and the queue race for a queued run; the tag decides the race, so that the sensor is what is tested.
     """
     settings = module_home.directory / "dagster.yaml"
-    limits = (
-        "    max_concurrent_runs: 2\n    tag_concurrency_limits: [{key: test/hold, limit: 0}]\n"
-    )
+    limits = "    max_concurrent_runs: 2\n    tag_concurrency_limits: [{key: test/hold, limit: 0}]\n"
     text = settings.read_text(encoding="utf-8")
     assert "    max_concurrent_runs: 2\n" in text
-    settings.write_text(text.replace("    max_concurrent_runs: 2\n", limits), encoding="utf-8")
+    settings.write_text(
+        text.replace("    max_concurrent_runs: 2\n", limits), encoding="utf-8"
+    )
     for result in (
         module_home.materialize(ASSET, "--partition-range", "00000...00003"),
         module_home.materialize("support_tickets/dataset"),
@@ -97,7 +100,9 @@ def test_command_line_run_is_cancelled_by_the_guard(sealed: DagsterHome) -> None
     assert sealed.materialized_partitions(ASSET) == ALL
     with sealed.instance() as instance:
         status = instance.get_status_by_partition(
-            dg.AssetKey(ASSET.split("/")), sorted(ALL), dg.StaticPartitionsDefinition(sorted(ALL))
+            dg.AssetKey(ASSET.split("/")),
+            sorted(ALL),
+            dg.StaticPartitionsDefinition(sorted(ALL)),
         )
     assert status is not None and {str(value) for value in status.values()} == {
         "AssetPartitionStatus.MATERIALIZED"
@@ -142,7 +147,16 @@ def test_dg_launch_is_cancelled_by_the_guard(sealed: DagsterHome) -> None:
     before = snapshot(sealed.root)
     program = str(Path(sys.executable).with_name("dg"))
     result = subprocess.run(
-        [program, "launch", "-m", MODULE, "--assets", ASSET, "--partition-range", "00000...00003"],
+        [
+            program,
+            "launch",
+            "-m",
+            MODULE,
+            "--assets",
+            ASSET,
+            "--partition-range",
+            "00000...00003",
+        ],
         cwd=sealed.directory,
         env=sealed.env,
         capture_output=True,
@@ -163,9 +177,14 @@ def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
 
     def rejected(config: dict[str, Any]) -> bool:
         run = dg.DagsterRun(
-            ASSET_JOB, asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]), run_config=config
+            ASSET_JOB,
+            asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]),
+            run_config=config,
         )
-        return why_rejected(run, repository, store=StoreResource(root=str(sealed.root))) is not None
+        return (
+            why_rejected(run, repository, store=StoreResource(root=str(sealed.root)))
+            is not None
+        )
 
     def store(root: Any) -> dict[str, Any]:
         return {"resources": {"store": {"config": {"root": root}}}}
@@ -173,10 +192,14 @@ def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
     assert rejected({})
     assert rejected(store(str(sealed.root)))
     assert not rejected(store(str(tmp_path)))
-    assert not rejected({"ops": {"support_tickets__row_groups": {"config": {"resume": "never"}}}})
+    assert not rejected(
+        {"ops": {"support_tickets__row_groups": {"config": {"resume": "never"}}}}
+    )
 
 
-def test_a_run_over_several_datasets_is_judged_by_each_of_them(sealed: DagsterHome) -> None:
+def test_a_run_over_several_datasets_is_judged_by_each_of_them(
+    sealed: DagsterHome,
+) -> None:
     """The seed of python_qa is not there, so of that dataset nothing can be told, whichever is looked at first."""
     repository = defs().get_repository_def()
 
@@ -201,7 +224,9 @@ def test_a_run_over_several_datasets_is_judged_by_each_of_them(sealed: DagsterHo
 def test_job_that_names_no_assets_is_cancelled_by_the_sensor(server: Server) -> None:
     before = snapshot(server.home.root)
     tags = '{"test/hold": "yes", "dagster/partition": "00001"}'
-    result = server.home.run("job", "launch", "-m", MODULE, "-j", ASSET_JOB, "--tags", tags)
+    result = server.home.run(
+        "job", "launch", "-m", MODULE, "-j", ASSET_JOB, "--tags", tags
+    )
     assert result.returncode == 0, result.stderr
     run = server.home.runs()[0]
     assert run.asset_selection is None
@@ -221,26 +246,35 @@ def test_queued_run_is_cancelled_whoever_wins_the_race(server: Server) -> None:
 
 
 @pytest.mark.daemon
-def test_other_assets_and_new_versions_pass_the_sensor_and_the_guard(server: Server) -> None:
+def test_other_assets_and_new_versions_pass_the_sensor_and_the_guard(
+    server: Server,
+) -> None:
     """Last in this module: it makes a second version, which is not sealed."""
     before = snapshot(server.home.root)
     config = {"ops": {"support_tickets__row_groups": {"config": {"resume": "never"}}}}
     run = server.launch_range(ASSET, "00001", "00001", config=config)
     assert server.finished(run) == "SUCCESS"
-    [sealed_version] = {Path(name).parts[1] for name in before if len(Path(name).parts) > 2}
+    [sealed_version] = {
+        Path(name).parts[1] for name in before if len(Path(name).parts) > 2
+    }
     after = snapshot(server.home.root)
     assert {name: after[name] for name in before if "current.json" not in name} == {
         name: before[name] for name in before if "current.json" not in name
     }
     forced = sorted(name for name in after if f"{sealed_version}-2/row_groups" in name)
-    assert forced == [f"support_tickets/{sealed_version}-2/row_groups/batch_00001.parquet"]
+    assert forced == [
+        f"support_tickets/{sealed_version}-2/row_groups/batch_00001.parquet"
+    ]
     [event] = server.home.materializations(ASSET, run_id=run)
     assert event.partition == "00001" and event.metadata["adopted"].value is False
 
     config_file = server.home.directory / "never.yaml"
     config_file.write_text(NEVER)
-    result = server.home.materialize(ASSET, "--partition", "00002", "-c", str(config_file))
+    result = server.home.materialize(
+        ASSET, "--partition", "00002", "-c", str(config_file)
+    )
     assert result.returncode == 0, result.stderr
     assert (
-        server.home.root / f"support_tickets/{sealed_version}-3/row_groups/batch_00002.parquet"
+        server.home.root
+        / f"support_tickets/{sealed_version}-3/row_groups/batch_00002.parquet"
     ).exists()

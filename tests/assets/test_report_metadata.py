@@ -16,7 +16,11 @@ JUDGE = {
     "model_alias": "writer",
     "prompt": "judge {{ text }}",
     "scores": [
-        {"name": "help", "description": "Does it help?", "options": {1: "not at all", 2: "a bit"}},
+        {
+            "name": "help",
+            "description": "Does it help?",
+            "options": {1: "not at all", 2: "a bit"},
+        },
         {
             "name": "tone",
             "description": "How does it sound?",
@@ -28,7 +32,9 @@ JUDGE = {
 
 def test_a_finished_dataset_names_its_report_and_sums_it_up(tmp_path: Path) -> None:
     location = CodeLocation(tmp_path)
-    config = dataset_config(category("plan", "a|b", "pro"), llm("text", "{{ plan }}"), JUDGE)
+    config = dataset_config(
+        category("plan", "a|b", "pro"), llm("text", "{{ plan }}"), JUDGE
+    )
     location.write({**config, "num_records": 10})
     with dg.instance_for_test() as instance:
         location.materialize(instance, "tickets/row_groups", partition="00000")
@@ -48,7 +54,9 @@ def check(event: dg.AssetMaterialization) -> None:
     summary = event.metadata["report_summary"]
     assert isinstance(summary, dg.MarkdownMetadataValue)
     lines = str(summary.value).splitlines()
-    assert lines[0] == "| column | summary | null | distinct | type |" and len(lines) == 5
+    assert (
+        lines[0] == "| column | summary | null | distinct | type |" and len(lines) == 5
+    )
     assert (
         lines[2].startswith("| plan | ")
         and lines[2].endswith(" | 0 | 2 | string |")
@@ -61,4 +69,6 @@ def check(event: dg.AssetMaterialization) -> None:
     )
     mean = event.metadata["mean/quality.help"].value
     assert isinstance(mean, float) and 1 <= mean <= 2
-    assert "mean/quality.tone" not in event.metadata, "scores that are words have no mean"
+    assert "mean/quality.tone" not in event.metadata, (
+        "scores that are words have no mean"
+    )

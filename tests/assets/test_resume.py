@@ -31,7 +31,9 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def numbers(name: str, *, num_records: int = 95, **more: Any) -> dict[str, Any]:
     return (
-        dataset_config(uuid(), num_records=num_records, row_group_size=10) | {"name": name} | more
+        dataset_config(uuid(), num_records=num_records, row_group_size=10)
+        | {"name": name}
+        | more
     )
 
 
@@ -49,7 +51,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def ranges(requests: list[dg.RunRequest]) -> list[tuple[str, str, str]]:
     assert all(request.asset_selection is not None for request in requests)
     return [
-        (request.asset_selection[0].path[0], request.tags[RANGE_START], request.tags[RANGE_END])
+        (
+            request.asset_selection[0].path[0],
+            request.tags[RANGE_START],
+            request.tags[RANGE_END],
+        )
         for request in requests
         if request.asset_selection
     ]
@@ -137,7 +143,9 @@ def test_row_groups_that_the_loaded_definitions_lack_are_not_asked_for(
     assert ranges(location.tick(instance, SENSOR)[0]) == [("a", "00003", "00004")]
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+@pytest.mark.parametrize(
+    "status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED]
+)
 def test_a_dataset_that_a_run_works_on_is_left_alone(
     location: CodeLocation, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
@@ -145,7 +153,9 @@ def test_a_dataset_that_a_run_works_on_is_left_alone(
     location.write(numbers("b", num_records=10))
     instance.add_run(
         dg.DagsterRun(
-            "x", status=status, asset_selection=frozenset([dg.AssetKey(["a", "row_groups"])])
+            "x",
+            status=status,
+            asset_selection=frozenset([dg.AssetKey(["a", "row_groups"])]),
         )
     )
     requests, _, cursor = location.tick(instance, SENSOR)
@@ -153,7 +163,10 @@ def test_a_dataset_that_a_run_works_on_is_left_alone(
     api.generate(location.open("b"))
     requests, skipped, _ = location.tick(instance, SENSOR, cursor=cursor)
     assert requests == []
-    assert skipped == "a: a run is queued or in progress\nthe only row group of b is complete"
+    assert (
+        skipped
+        == "a: a run is queued or in progress\nthe only row group of b is complete"
+    )
 
 
 def test_a_run_that_names_no_assets_works_on_all_of_its_job(
@@ -219,7 +232,9 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
             break
         now += timedelta(minutes=1)
     assert len(times) == MAX_ATTEMPTS
-    waits = [(b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)]
+    waits = [
+        (b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)
+    ]
     assert waits == [5, 10, 20, 40, 80, 160, 240]
     assert choose(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
 
@@ -227,33 +242,55 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
 @pytest.mark.parametrize(
     "change", [Incomplete("sha256:2", {3: 2}, 10), Incomplete("sha256:1", {3: 1}, 10)]
 )
-def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: Incomplete) -> None:
+def test_another_fingerprint_or_any_progress_forgets_the_attempts(
+    change: Incomplete,
+) -> None:
     attempts = BackoffState()
     for day in range(MAX_ATTEMPTS):
         attempts = choose(
             Incomplete("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)
         ).attempts
     later = NOON + timedelta(days=20)
-    assert choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
+    assert choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (
+        3,
+    )
     choice = choose(change, attempts, now=later)
     assert choice.requested == (3,) and choice.attempts.groups[3].count == 1
 
 
 def test_neighbours_are_decided_on_together_and_each_is_where_it_belongs() -> None:
-    before = choose(Incomplete("sha256:1", {0: 4, 1: 4, 2: 3}, 9), BackoffState(), now=NOON)
+    before = choose(
+        Incomplete("sha256:1", {0: 4, 1: 4, 2: 3}, 9), BackoffState(), now=NOON
+    )
     found = Incomplete("sha256:1", {0: 4, 1: 4, 2: 2, 3: 4, 4: 4, 5: 4}, 9)
     later = NOON + timedelta(minutes=1)
     choice = choose(found, before.attempts, now=later, at_most=3)
-    assert (choice.waiting, choice.requested, choice.given_up) == ((0, 1), (2, 3, 4), ())
+    assert (choice.waiting, choice.requested, choice.given_up) == (
+        (0, 1),
+        (2, 3, 4),
+        (),
+    )
     assert choice.next_at == (NOON + timedelta(minutes=5)).timestamp()
-    assert [choice.attempts.groups[index].count for index in range(6)] == [1, 1, 1, 1, 1, 0]
+    assert [choice.attempts.groups[index].count for index in range(6)] == [
+        1,
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
     again = choose(found, choice.attempts, now=later)
     assert again.requested == (5,) and again.waiting == (0, 1, 2, 3, 4)
 
 
 def test_the_cursor_is_small_and_reads_back() -> None:
-    remaining = Incomplete("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
-    attempts = {"a": choose(remaining, BackoffState(), now=NOON).attempts, "b": BackoffState()}
+    remaining = Incomplete(
+        "sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000
+    )
+    attempts = {
+        "a": choose(remaining, BackoffState(), now=NOON).attempts,
+        "b": BackoffState(),
+    }
     text = dump_cursor(attempts)
     assert len(text) < 200
     assert load_cursor(text) == {"a": attempts["a"]}

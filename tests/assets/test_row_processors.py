@@ -14,11 +14,19 @@ from tests.support.sdg import category, dataset_config, expression, uuid
 pytestmark = DAGSTER_WARNINGS
 
 
-def test_the_row_count_allows_for_removed_records_besides_failed_ones(tmp_path: Path) -> None:
+def test_the_row_count_allows_for_removed_records_besides_failed_ones(
+    tmp_path: Path,
+) -> None:
     location = CodeLocation(tmp_path)
-    columns = (uuid(), category("n", 0, 1, 2, 3), expression("q", "{{ 6 // n }}", dtype="int"))
+    columns = (
+        uuid(),
+        category("n", 0, 1, 2, 3),
+        expression("q", "{{ 6 // n }}", dtype="int"),
+    )
     keep = {"processor_type": "filter", "name": "big", "keep": "{{ q >= 3 }}"}
-    config = dataset_config(*columns, num_records=40, row_group_size=10, processors=[keep])
+    config = dataset_config(
+        *columns, num_records=40, row_group_size=10, processors=[keep]
+    )
     location.write(config | {"run": {"max_failure_rate": 1.0}})
     failed = api.generate(location.open("tickets")).failed
     with dg.instance_for_test() as instance:
@@ -46,7 +54,9 @@ def test_records_of_which_no_candidate_was_kept_are_neither_missing_nor_failed(
     location = CodeLocation(tmp_path)
     columns = (uuid(), category("n", 1, 2, 3))
     select = {"keep": "{{ n == 3 }}", "candidates": 2}
-    location.write(dataset_config(*columns, num_records=40, row_group_size=20, select=select))
+    location.write(
+        dataset_config(*columns, num_records=40, row_group_size=20, select=select)
+    )
     with dg.instance_for_test() as instance:
         for key in ("00000", "00001"):
             location.materialize(instance, "tickets/row_groups", partition=key)
@@ -64,10 +74,14 @@ def test_records_of_which_no_candidate_was_kept_are_neither_missing_nor_failed(
     dropped = event.metadata["records_dropped"].value
     assert (
         dropped > 0
-        and event.metadata["records_missing"].value == event.metadata["records_failed"].value == 0
+        and event.metadata["records_missing"].value
+        == event.metadata["records_failed"].value
+        == 0
     )
     assert event.metadata["dagster/row_count"].value == 40 - dropped
     assert sum(group.metadata["records_dropped"].value for group in groups) == dropped
-    assert sum(group.metadata["candidates_rejected"].value for group in groups) > dropped
+    assert (
+        sum(group.metadata["candidates_rejected"].value for group in groups) > dropped
+    )
     assert all(group.metadata["records_missing"].value == 0 for group in groups)
     assert check.passed and check.metadata["records_dropped"].value == dropped

@@ -18,7 +18,15 @@ from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.testing import ModelServer
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
-from tests.support.sdg import category, dataset_config, expression, llm, snapshot, uuid, wait_until
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    snapshot,
+    uuid,
+    wait_until,
+)
 
 pytestmark = DAGSTER_WARNINGS
 
@@ -42,8 +50,18 @@ STARTS, RESUMES, NEW, FORCED, ERROR, REJECTED = (
     "rejected",
 )
 TABLE = {
-    "if_possible": {"no data": STARTS, "same": RESUMES, "changed": NEW, "sealed": REJECTED},
-    "always": {"no data": STARTS, "same": RESUMES, "changed": ERROR, "sealed": REJECTED},
+    "if_possible": {
+        "no data": STARTS,
+        "same": RESUMES,
+        "changed": NEW,
+        "sealed": REJECTED,
+    },
+    "always": {
+        "no data": STARTS,
+        "same": RESUMES,
+        "changed": ERROR,
+        "sealed": REJECTED,
+    },
     "never": {"no data": STARTS, "same": FORCED, "changed": NEW, "sealed": FORCED},
 }
 
@@ -90,16 +108,25 @@ class Launches:
         ):
             event = entry.asset_materialization
             assert event is not None and event.partition not in found
-            found[event.partition] = {name: value.value for name, value in event.metadata.items()}
+            found[event.partition] = {
+                name: value.value for name, value in event.metadata.items()
+            }
         return found
 
     def why(self, run: dg.DagsterRun) -> str:
         """What a run that failed, or was refused, says."""
         if run.status is Canceled:
-            [entry] = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
-            assert entry.dagster_event is not None and entry.dagster_event.message is not None
+            [entry] = self.instance.all_logs(
+                run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING
+            )
+            assert (
+                entry.dagster_event is not None
+                and entry.dagster_event.message is not None
+            )
             return entry.dagster_event.message.removeprefix("Run rejected: ")
-        [entry] = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        [entry] = self.instance.all_logs(
+            run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        )
         assert entry.dagster_event is not None
         data = entry.dagster_event.step_failure_data
         assert data.user_failure_data is not None, data.error
@@ -115,9 +142,14 @@ def launches(tmp_path: Path) -> Iterator[Launches]:
 @pytest.mark.parametrize("case", ["no data", "same", "changed", "sealed"])
 @pytest.mark.parametrize("mode", ["if_possible", "always", "never"])
 def test_the_table_of_modes(launches: Launches, mode: str, case: str) -> None:
-    location, base = launches.location, launches.location.open("tickets").plan.fingerprint.version
+    location, base = (
+        launches.location,
+        launches.location.open("tickets").plan.fingerprint.version,
+    )
     if case != "no data":
-        api.generate(location.open("tickets"), row_groups=None if case == "sealed" else [0])
+        api.generate(
+            location.open("tickets"), row_groups=None if case == "sealed" else [0]
+        )
     if case == "sealed":
         api.process(location.open("tickets"))
     if case == "changed":
@@ -139,19 +171,31 @@ def test_the_table_of_modes(launches: Launches, mode: str, case: str) -> None:
     made = {STARTS: base, RESUMES: base, NEW: now, FORCED: f"{base}-2"}[expected]
     assert run.status is Success and sorted(map(str, recorded)) == KEYS
     assert all(
-        f"/tickets/{made}/row_groups/" in found["dagster/uri"] for found in recorded.values()
+        f"/tickets/{made}/row_groups/" in found["dagster/uri"]
+        for found in recorded.values()
     )
     adopted = [key for key, found in recorded.items() if found["adopted"]]
     assert adopted == (["00000"] if expected == RESUMES else [])
     if expected in (NEW, FORCED):
         after = launches.files
-        kept = {path: mark for path, mark in before.items() if path.startswith(f"{base}/")}
-        assert made != base and kept and all(after[path] == mark for path, mark in kept.items())
+        kept = {
+            path: mark for path, mark in before.items() if path.startswith(f"{base}/")
+        }
+        assert (
+            made != base
+            and kept
+            and all(after[path] == mark for path, mark in kept.items())
+        )
 
 
-def test_a_subset_is_made_and_the_rest_is_neither_touched_nor_recorded(launches: Launches) -> None:
+def test_a_subset_is_made_and_the_rest_is_neither_touched_nor_recorded(
+    launches: Launches,
+) -> None:
     run = launches.launch(subset="0,2")
-    assert run.status is Success and sorted(map(str, launches.recorded(run))) == ["00000", "00002"]
+    assert run.status is Success and sorted(map(str, launches.recorded(run))) == [
+        "00000",
+        "00002",
+    ]
     plan = api.plan(launches.location.open("tickets"))
     assert plan.states[RowGroupState.MISSING] == ("00001",)
     partitions = dg.StaticPartitionsDefinition(KEYS)
@@ -169,7 +213,10 @@ def test_a_subset_is_made_and_the_rest_is_neither_touched_nor_recorded(launches:
 @pytest.mark.parametrize(
     ("subset", "said"),
     [
-        ("0-2", "'0-2' names row groups 0, 2, which are not partitions of this run; it has 1"),
+        (
+            "0-2",
+            "'0-2' names row groups 0, 2, which are not partitions of this run; it has 1",
+        ),
         ("1,7", "row group 7 does not exist"),
         ("1;2", "cannot read '1;2'"),
         ("", "cannot read ''"),
@@ -179,18 +226,26 @@ def test_a_subset_that_cannot_be_is_an_error_before_anything_is_made(
     launches: Launches, subset: str, said: str
 ) -> None:
     run = launches.launch(partition="00001", subset=subset)
-    assert run.status is Canceled and launches.recorded(run) == {} and launches.files == {}
+    assert (
+        run.status is Canceled and launches.recorded(run) == {} and launches.files == {}
+    )
     why = launches.why(run)
     assert why.startswith("run config, subset: ") and said in why and "->" in why
 
 
-def test_a_subset_does_not_go_with_what_is_made_of_all_row_groups(launches: Launches) -> None:
+def test_a_subset_does_not_go_with_what_is_made_of_all_row_groups(
+    launches: Launches,
+) -> None:
     run = launches.launch("tickets/dataset", subset="0")
     assert run.status is Canceled and launches.files == {}
-    assert "tickets/dataset" in launches.why(run) and "leave subset out" in launches.why(run)
+    assert "tickets/dataset" in launches.why(
+        run
+    ) and "leave subset out" in launches.why(run)
 
 
-def test_wrong_values_are_named_with_their_place_and_a_remedy(launches: Launches) -> None:
+def test_wrong_values_are_named_with_their_place_and_a_remedy(
+    launches: Launches,
+) -> None:
     run = launches.launch(num_retries=-1, max_parallel_requests=0, max_failure_rate=1.5)
     assert run.status is Canceled and launches.files == {}
     why = launches.why(run)
@@ -204,7 +259,8 @@ def test_wrong_values_are_named_with_their_place_and_a_remedy(launches: Launches
 
 
 @pytest.mark.parametrize(
-    "settings", [{"when_claimed": "later"}, {"resume": "sometimes"}, {"max_parallel": 3}]
+    "settings",
+    [{"when_claimed": "later"}, {"resume": "sometimes"}, {"max_parallel": 3}],
 )
 def test_what_the_launchpad_does_not_offer_starts_no_run(
     launches: Launches, settings: dict[str, Any]
@@ -229,7 +285,9 @@ def test_when_claimed_refuse_names_the_holder(launches: Launches) -> None:
 
 async def test_a_run_may_lower_how_much_is_asked_at_once(launches: Launches) -> None:
     async with ModelServer(latency=0.02) as server:
-        config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, parallel=16)
+        config = dataset_config(
+            uuid(), llm("text", "{{ id }}"), endpoint=server.url, parallel=16
+        )
         launches.location.write(config)
         version = launches.location.open("tickets").plan.fingerprint.version
         run = await asyncio.to_thread(launches.launch, max_parallel_requests=2)
@@ -243,10 +301,14 @@ def test_runs_of_a_backfill_and_their_retries_share_the_version_that_never_begin
 ) -> None:
     base = api.generate(launches.location.open("tickets")).version.name
     tags = [{"dagster/backfill": "b"}, {"dagster/backfill": "b"}, {}]
-    runs = [launches.launch(partition=KEYS[0], resume="never", tags=more) for more in tags]
+    runs = [
+        launches.launch(partition=KEYS[0], resume="never", tags=more) for more in tags
+    ]
     runs.append(
         launches.launch(
-            partition=KEYS[1], resume="never", tags={"dagster/root_run_id": runs[-1].run_id}
+            partition=KEYS[1],
+            resume="never",
+            tags={"dagster/root_run_id": runs[-1].run_id},
         )
     )
     made = [next(iter(launches.recorded(run).values()))["dagster/uri"] for run in runs]
@@ -269,7 +331,9 @@ def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(
         )
     )
     run = launches.launch(max_failure_rate=1.0)
-    assert run.status is Failure and sorted(map(str, launches.recorded(run))) == KEYS[1:]
+    assert (
+        run.status is Failure and sorted(map(str, launches.recorded(run))) == KEYS[1:]
+    )
     for said in (
         "no record could be made of row groups 0",
         "record 0, column 'next'",
@@ -281,7 +345,9 @@ def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(
     assert launches.launch().status is Success
 
 
-def test_where_records_may_be_missing_a_row_group_without_any_is_made(launches: Launches) -> None:
+def test_where_records_may_be_missing_a_row_group_without_any_is_made(
+    launches: Launches,
+) -> None:
     (launches.location.root.parent / "seed.csv").write_text(
         "n\n" + "1\n" * 20 + "x\n", encoding="utf-8"
     )
@@ -303,7 +369,9 @@ def test_where_records_may_be_missing_a_row_group_without_any_is_made(launches: 
     assert finished.asset_materialization.metadata["dagster/row_count"].value == 20
 
 
-def test_when_claimed_wait_makes_the_rest_and_then_waits_for_the_holder(launches: Launches) -> None:
+def test_when_claimed_wait_makes_the_rest_and_then_waits_for_the_holder(
+    launches: Launches,
+) -> None:
     version = api.generate(launches.location.open("tickets"), row_groups=[2]).version
     ledger = open_ledger(None, root=launches.location.root)
     claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")

@@ -36,15 +36,32 @@ def test_a_scaffolded_dataset_loads_and_generates(tmp_path: Path) -> None:
     written = yaml.safe_load((folder / "defs.yaml").read_text())
     assert written["type"] == "sdg_assets.Dataset"
     component = Dataset(
-        **{**written["attributes"], "config": str(folder / written["attributes"]["config"])}
+        **{
+            **written["attributes"],
+            "config": str(folder / written["attributes"]["config"]),
+        }
     )
-    built = with_operations(component.build_defs(dg.ComponentTree.for_test().load_context))
-    assert {key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()} == {
+    built = with_operations(
+        component.build_defs(dg.ComponentTree.for_test().load_context)
+    )
+    assert {
+        key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()
+    } == {
         "order_notes/row_groups",
         "order_notes/dataset",
     }
-    assert len(api.preview(folder / "dataset.yaml", num_records=3, root=str(tmp_path)).table) == 3
-    assert all(column.description for column in load_spec(folder / "dataset.yaml").config.columns)
+    assert (
+        len(
+            api.preview(
+                folder / "dataset.yaml", num_records=3, root=str(tmp_path)
+            ).table
+        )
+        == 3
+    )
+    assert all(
+        column.description
+        for column in load_spec(folder / "dataset.yaml").config.columns
+    )
 
 
 def test_a_dataset_file_that_is_there_stays(tmp_path: Path) -> None:
@@ -83,10 +100,17 @@ def test_a_scaffolded_pipeline_loads_and_runs(tmp_path: Path) -> None:
     written = yaml.safe_load((folder / "defs.yaml").read_text())
     assert written["type"] == "sdg_assets.SourcePipeline"
     component = SourcePipeline(
-        **{**written["attributes"], "config": str(folder / written["attributes"]["config"])}
+        **{
+            **written["attributes"],
+            "config": str(folder / written["attributes"]["config"]),
+        }
     )
-    built = with_operations(component.build_defs(dg.ComponentTree.for_test().load_context))
-    assert {key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()} == {
+    built = with_operations(
+        component.build_defs(dg.ComponentTree.for_test().load_context)
+    )
+    assert {
+        key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()
+    } == {
         "shop_manual/sources",
         "shop_manual/dataset",
     }

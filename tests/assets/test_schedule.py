@@ -31,7 +31,9 @@ seed_config: {{source: {{seed_type: local, path: "{{root}}/made/elsewhere.parque
 {COLUMNS}"""
 
 
-def make_spec(directory: Path, text: str = DATASET, *, at_most: int = 1000) -> DatasetSpec:
+def make_spec(
+    directory: Path, text: str = DATASET, *, at_most: int = 1000
+) -> DatasetSpec:
     path = directory / "dataset.yaml"
     path.write_text(text)
     return load_spec(path, schedule=Schedule("0 2 * * *"), max_per_run=at_most)
@@ -55,12 +57,18 @@ def evaluate(spec: DatasetSpec, root: Path) -> Sequence[dg.RunRequest] | str:
         ) as context,
     ):
         tick = schedule.evaluate_tick(context)
-    return tick.skip_message if tick.skip_message is not None else list(tick.run_requests or ())
+    return (
+        tick.skip_message
+        if tick.skip_message is not None
+        else list(tick.run_requests or ())
+    )
 
 
 def ranges(requests: Sequence[dg.RunRequest] | str) -> list[tuple[str, str]]:
     assert not isinstance(requests, str), requests
-    return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
+    return [
+        (request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests
+    ]
 
 
 def test_nothing_there_asks_for_everything_in_one_range(tmp_path: Path) -> None:
@@ -91,7 +99,10 @@ def test_corrupt_and_extended_row_groups_are_asked_for_again(tmp_path: Path) -> 
     summary = api.generate(api.open_dataset(spec.path, root=str(tmp_path / "data")))
     summary.version.row_group(2).write_bytes(b"PAR1 not really")
     extended = make_spec(tmp_path, DATASET.replace("95", "120"))
-    assert ranges(evaluate(extended, tmp_path / "data")) == [("00002", "00002"), ("00009", "00011")]
+    assert ranges(evaluate(extended, tmp_path / "data")) == [
+        ("00002", "00002"),
+        ("00009", "00011"),
+    ]
 
 
 def test_changed_config_asks_for_everything(tmp_path: Path) -> None:
@@ -104,7 +115,9 @@ def test_changed_config_asks_for_everything(tmp_path: Path) -> None:
 def test_complete_is_a_skip_that_says_so(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
     api.generate(api.open_dataset(spec.path, root=str(tmp_path / "data")))
-    assert evaluate(spec, tmp_path / "data") == "all 10 row groups of scores are complete"
+    assert (
+        evaluate(spec, tmp_path / "data") == "all 10 row groups of scores are complete"
+    )
 
 
 def test_sealed_is_a_skip_that_says_so(tmp_path: Path) -> None:
@@ -115,7 +128,9 @@ def test_sealed_is_a_skip_that_says_so(tmp_path: Path) -> None:
     reason = evaluate(spec, tmp_path / "data")
     assert isinstance(reason, str) and reason.startswith("scores is sealed")
     assert api.reopen(dataset)
-    assert evaluate(spec, tmp_path / "data") == "all 10 row groups of scores are complete"
+    assert (
+        evaluate(spec, tmp_path / "data") == "all 10 row groups of scores are complete"
+    )
 
 
 def test_missing_seed_is_a_skip_that_names_the_upstream_asset(tmp_path: Path) -> None:
@@ -143,7 +158,9 @@ def test_its_run_requests_complete_the_dataset(tmp_path: Path, at_most: int) -> 
     assert not isinstance(requests, str)
     with dg.instance_for_test() as instance:
         for request in requests:
-            result = dg.materialize([asset], instance=instance, resources=store, tags=request.tags)
+            result = dg.materialize(
+                [asset], instance=instance, resources=store, tags=request.tags
+            )
             assert result.success
         assert len(instance.get_materialized_partitions(spec.partitioned_key)) == 10
     assert evaluate(spec, root) == "all 10 row groups of scores are complete"

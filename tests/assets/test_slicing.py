@@ -16,14 +16,20 @@ from tests.support.sdg import dataset_config, uuid, write_config
 pytestmark = DAGSTER_WARNINGS
 
 
-@pytest.mark.parametrize(("at_most", "per_run"), [(1, 1), (2, 2), (3, None), (1000, None)])
-def test_a_dataset_of_three_row_groups(tmp_path: Path, at_most: int, per_run: int | None) -> None:
+@pytest.mark.parametrize(
+    ("at_most", "per_run"), [(1, 1), (2, 2), (3, None), (1000, None)]
+)
+def test_a_dataset_of_three_row_groups(
+    tmp_path: Path, at_most: int, per_run: int | None
+) -> None:
     file = write_config(tmp_path / "dataset.yaml", dataset_config(uuid()))
     policy = build_row_groups(load_spec(file, max_per_run=at_most)).backfill_policy
     assert policy is not None and policy.max_partitions_per_run == per_run
 
 
-@pytest.mark.parametrize(("at_most", "per_run", "requested"), [(None, None, 1000), (5, 5, 5)])
+@pytest.mark.parametrize(
+    ("at_most", "per_run", "requested"), [(None, None, 1000), (5, 5, 5)]
+)
 def test_a_pipeline(
     tmp_path: Path, at_most: int | None, per_run: int | None, requested: int
 ) -> None:
@@ -39,5 +45,6 @@ def test_a_pipeline(
     policy = asset.backfill_policy
     assert policy is not None and policy.max_partitions_per_run == per_run
     assert (
-        asset.specs_by_key[dg.AssetKey(["notes", "sources"])].metadata[MAX_PARTITIONS] == requested
+        asset.specs_by_key[dg.AssetKey(["notes", "sources"])].metadata[MAX_PARTITIONS]
+        == requested
     )

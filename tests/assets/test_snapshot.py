@@ -23,7 +23,11 @@ EXPECTED: dict[str, Any] = {
         "python_docs/passages": [],
         "python_qa/dataset": ["columns", "dagster/column_schema", "sdg/finished_of"],
         "python_qa/row_groups": ROW_GROUPS_METADATA,
-        "support_tickets/dataset": ["columns", "dagster/column_schema", "sdg/finished_of"],
+        "support_tickets/dataset": [
+            "columns",
+            "dagster/column_schema",
+            "sdg/finished_of",
+        ],
         "support_tickets/row_groups": ROW_GROUPS_METADATA,
     },
     "checks": {
@@ -71,11 +75,17 @@ def test_all_definitions(repository: dg.RepositoryDefinition) -> None:
     checks: dict[str, list[str]] = {}
     for key in repository.asset_graph.asset_check_keys:
         checks.setdefault(key.asset_key.to_user_string(), []).append(key.name)
-    jobs = [job.name for job in repository.get_all_jobs() if not job.name.startswith("__anonymous")]
+    jobs = [
+        job.name
+        for job in repository.get_all_jobs()
+        if not job.name.startswith("__anonymous")
+    ]
     assert {
         "assets": {
             key.to_user_string(): sorted(
-                name for name in definition.specs_by_key[key].metadata if name not in DAGSTERS_OWN
+                name
+                for name in definition.specs_by_key[key].metadata
+                if name not in DAGSTERS_OWN
             )
             for key, definition in repository.assets_defs_by_key.items()
         },
@@ -83,17 +93,25 @@ def test_all_definitions(repository: dg.RepositoryDefinition) -> None:
         "jobs": sorted(
             {"__ASSET_JOB" if name.startswith("__ASSET_JOB") else name for name in jobs}
         ),
-        "sensors": {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs},
+        "sensors": {
+            sensor.name: sensor.default_status.value
+            for sensor in repository.sensor_defs
+        },
         "schedules": {
-            schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs
+            schedule.name: schedule.cron_schedule
+            for schedule in repository.schedule_defs
         },
         "resources": sorted(repository.get_top_level_resources()),
     } == EXPECTED
 
 
-def test_every_field_of_the_launchpad_is_described(repository: dg.RepositoryDefinition) -> None:
+def test_every_field_of_the_launchpad_is_described(
+    repository: dg.RepositoryDefinition,
+) -> None:
     for node, names in RUN_CONFIG.items():
-        definition = next(d for d in repository.assets_defs_by_key.values() if d.op.name == node)
+        definition = next(
+            d for d in repository.assets_defs_by_key.values() if d.op.name == node
+        )
         schema = definition.op.config_schema
         assert schema is not None
         fields = schema.config_type.fields  # type: ignore[union-attr]
@@ -101,7 +119,9 @@ def test_every_field_of_the_launchpad_is_described(repository: dg.RepositoryDefi
         assert all(field.description for field in fields.values())
 
 
-def test_what_people_see_first_is_described(repository: dg.RepositoryDefinition) -> None:
+def test_what_people_see_first_is_described(
+    repository: dg.RepositoryDefinition,
+) -> None:
     for sensor in repository.sensor_defs:
         assert sensor.description, sensor.name
     for name in ("reconcile", "reopen_dataset"):

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from sdg_assets.assets.spec import load_spec
-from tests.support.sdg import dataset_config, expression, llm, open_dataset, uuid, write_config
+from tests.support.sdg import (
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    uuid,
+    write_config,
+)
 
 
 def test_another_dataset_is_an_upstream_asset(tmp_path: Path) -> None:
@@ -20,21 +27,29 @@ def test_another_dataset_is_an_upstream_asset(tmp_path: Path) -> None:
     for upstream, source in sources.items():
         config = dataset_config(uuid(), seed_config={"source": source})
         spec = load_spec(write_config(tmp_path / "tickets.yaml", config))
-        assert [tuple(key.path) for key in spec.upstream] == ([upstream] if upstream else [])
+        assert [tuple(key.path) for key in spec.upstream] == (
+            [upstream] if upstream else []
+        )
 
 
 def test_a_dataset_as_long_as_its_seed_has_that_many_partitions_once_there_is_seed_data(
     tmp_path: Path,
 ) -> None:
     seed_config = {"source": {"path": "x.csv"}, "where": "{{ n > 3 }}"}
-    config = dataset_config(uuid(), num_records="seed", row_group_size=2, seed_config=seed_config)
+    config = dataset_config(
+        uuid(), num_records="seed", row_group_size=2, seed_config=seed_config
+    )
     path = write_config(tmp_path / "tickets.yaml", config)
     assert load_spec(path).ref.num_row_groups == 1
-    (tmp_path / "x.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(10)))
+    (tmp_path / "x.csv").write_text(
+        "n\n" + "".join(f"{number}\n" for number in range(10))
+    )
     assert load_spec(path).ref.num_row_groups == 3
 
 
-def test_the_columns_that_definitions_show_are_those_that_are_kept(tmp_path: Path) -> None:
+def test_the_columns_that_definitions_show_are_those_that_are_kept(
+    tmp_path: Path,
+) -> None:
     """Columns beside others are among them; what a column's own `drop` or a processor drops is not, and neither is what stood
     beside it."""
     columns = [
@@ -52,5 +67,7 @@ def test_the_columns_that_definitions_show_are_those_that_are_kept(tmp_path: Pat
         == kept
         == ["id", "answer", "answer__trace"]
     )
-    rows = [line.split(" | ")[0] for line in str(shown["columns"].value).splitlines()[2:]]
+    rows = [
+        line.split(" | ")[0] for line in str(shown["columns"].value).splitlines()[2:]
+    ]
     assert rows == ["| id", "| answer", "| thought (dropped)", "| length (dropped)"]

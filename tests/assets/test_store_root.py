@@ -21,7 +21,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return write_config(
-        tmp_path / "project" / "defs" / "tickets" / "dataset.yaml", dataset_config(uuid())
+        tmp_path / "project" / "defs" / "tickets" / "dataset.yaml",
+        dataset_config(uuid()),
     )
 
 
@@ -30,7 +31,11 @@ def test_store_and_command_agree(
 ) -> None:
     project = tmp_path / "project"
     assert StoreResource().root_for(file) is None
-    assert StoreResource().root_path(file) == api.open_dataset(file).layout.root == project / "data"
+    assert (
+        StoreResource().root_path(file)
+        == api.open_dataset(file).layout.root
+        == project / "data"
+    )
     assert StoreResource(root="sets").root_path(file) == project / "sets"
     assert (
         StoreResource(root="sets").root_for(file)
@@ -40,7 +45,11 @@ def test_store_and_command_agree(
     assert StoreResource(root="s3://bucket/x").root_for(file) == "s3://bucket/x"
     assert StoreResource().root_path() == tmp_path / "elsewhere" / "data"
     monkeypatch.setenv("SDG_ROOT", "sets")
-    assert StoreResource().root_path(file) == api.open_dataset(file).layout.root == project / "sets"
+    assert (
+        StoreResource().root_path(file)
+        == api.open_dataset(file).layout.root
+        == project / "sets"
+    )
 
 
 def test_nothing_is_asked_for_that_lies_elsewhere(file: Path, tmp_path: Path) -> None:
@@ -49,4 +58,6 @@ def test_nothing_is_asked_for_that_lies_elsewhere(file: Path, tmp_path: Path) ->
     known = ref.partitions_def.get_partition_keys()
     reason = find_incomplete(ref, root=None, known=known)
     assert isinstance(reason, str) and str(tmp_path / "elsewhere" / "data") in reason
-    assert isinstance(find_incomplete(ref, root=str(tmp_path / "mine"), known=known), Incomplete)
+    assert isinstance(
+        find_incomplete(ref, root=str(tmp_path / "mine"), known=known), Incomplete
+    )

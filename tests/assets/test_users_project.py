@@ -34,10 +34,12 @@ def dataset(
     directory: Path, name: str = "tickets", *, num_records: int = 20, **more: Any
 ) -> dg.Definitions:
     """What the component of a dataset brings, without anything of ours beside it."""
-    attributes = {key: more.pop(key) for key in ("automation", "schedule") if key in more}
-    config = dataset_config(uuid(), num_records=num_records, row_group_size=10, **more) | {
-        "name": name
+    attributes = {
+        key: more.pop(key) for key in ("automation", "schedule") if key in more
     }
+    config = dataset_config(
+        uuid(), num_records=num_records, row_group_size=10, **more
+    ) | {"name": name}
     path = write_config(directory / f"{name}.yaml", config)
     return Dataset(config=str(path), **attributes).build_defs(
         dg.ComponentTree.for_test().load_context
@@ -55,7 +57,8 @@ def sensors(definitions: dg.Definitions) -> dict[str, set[str]]:
     repository = location(definitions)
     return {
         sensor.name: {
-            key.to_user_string() for key in sensor.asset_selection.resolve(repository.asset_graph)
+            key.to_user_string()
+            for key in sensor.asset_selection.resolve(repository.asset_graph)
         }
         for sensor in repository.sensor_defs
         if isinstance(sensor, dg.AutomationConditionSensorDefinition)
@@ -79,7 +82,11 @@ def run(
         )
     except dg.DagsterExecutionInterruptedError:
         return None
-    return None if instance.get_runs(limit=1)[0].status is dg.DagsterRunStatus.CANCELED else result
+    return (
+        None
+        if instance.get_runs(limit=1)[0].status is dg.DagsterRunStatus.CANCELED
+        else result
+    )
 
 
 def colours(
@@ -88,7 +95,12 @@ def colours(
     key = dg.AssetKey([name, "row_groups"])
     partitions = location(definitions).assets_defs_by_key[key].partitions_def
     assert partitions is not None
-    found = instance.get_status_by_partition(key, partitions.get_partition_keys(), partitions) or {}
+    found = (
+        instance.get_status_by_partition(
+            key, partitions.get_partition_keys(), partitions
+        )
+        or {}
+    )
     return [status.name if status is not None else None for status in found.values()]
 
 
@@ -96,7 +108,9 @@ def tick(
     definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
 ) -> tuple[list[dg.RunRequest], str]:
     repository = location(definitions)
-    with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository
+    ) as context:
         found = repository.get_sensor_def(name).evaluate_tick(context)
     return list(found.run_requests or ()), found.skip_message or ""
 
@@ -116,11 +130,17 @@ def test_a1_own_automation_keeps_its_sensor(tmp_path: Path) -> None:
     }
 
 
-def test_a1_own_assets_with_our_condition_are_evaluated_by_our_sensor(tmp_path: Path) -> None:
-    @dg.asset(automation_condition=stale_or_missing() & ~dg.AutomationCondition.in_progress())
+def test_a1_own_assets_with_our_condition_are_evaluated_by_our_sensor(
+    tmp_path: Path,
+) -> None:
+    @dg.asset(
+        automation_condition=stale_or_missing() & ~dg.AutomationCondition.in_progress()
+    )
     def published() -> None: ...
 
-    both = dg.Definitions.merge(dg.Definitions(assets=[published, own]), dataset(tmp_path))
+    both = dg.Definitions.merge(
+        dg.Definitions(assets=[published, own]), dataset(tmp_path)
+    )
     assert sensors(with_operations(both))["automation"] == {"published"}
 
 
@@ -130,7 +150,9 @@ def test_a1_a_sensor_of_the_projects_own_keeps_what_it_targets(tmp_path: Path) -
     )
     tickets = dataset(tmp_path, automation="stale_or_missing")
     found = sensors(
-        with_operations(dg.Definitions.merge(dg.Definitions(assets=[own], sensors=[mine]), tickets))
+        with_operations(
+            dg.Definitions.merge(dg.Definitions(assets=[own], sensors=[mine]), tickets)
+        )
     )
     assert found["mine"] >= {"own", "tickets/row_groups", "tickets/dataset"}
     assert found["automation"] == set()
@@ -158,7 +180,10 @@ def test_a2_a_dataset_runs_without_a_store_or_operations(
 
 @pytest.mark.parametrize("key", ["sdg_store", "store"])
 def test_a2_the_store_is_configured_anywhere_in_the_project_and_for_one_run(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, key: str
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
 ) -> None:
     """`store` is the key before 0.2."""
     monkeypatch.setenv("PLACE", str(tmp_path / "configured"))
@@ -169,7 +194,8 @@ def test_a2_the_store_is_configured_anywhere_in_the_project_and_for_one_run(
     run(both, instance, "tickets/row_groups")
     assert (tmp_path / "configured" / "tickets").is_dir()
     assert (
-        "all 2 row groups of tickets are complete" in tick(both, instance, "resume_row_groups")[1]
+        "all 2 row groups of tickets are complete"
+        in tick(both, instance, "resume_row_groups")[1]
     )
     launched = {"resources": {key: {"config": {"root": str(tmp_path / "launched")}}}}
     run(both, instance, "tickets/row_groups", run_config=launched)
@@ -203,7 +229,9 @@ def projects_own() -> dg.Definitions:
 
     def sensor(name: str) -> dg.SensorDefinition:
         return dg.SensorDefinition(
-            name=name, job_name="reconcile", evaluation_fn=lambda context: dg.SkipReason(name)
+            name=name,
+            job_name="reconcile",
+            evaluation_fn=lambda context: dg.SkipReason(name),
         )
 
     return dg.Definitions(
@@ -242,7 +270,11 @@ def test_a3_names_that_the_project_uses_stay_the_projects(
     assert (tmp_path / "data" / "tickets").is_dir()
     assert tick(both, instance, "automation") == ([], "automation")
     assert "complete" in tick(both, instance, "sdg_resume_row_groups")[1]
-    assert repository.get_job("sdg_reconcile").execute_in_process(instance=instance).success
+    assert (
+        repository.get_job("sdg_reconcile")
+        .execute_in_process(instance=instance)
+        .success
+    )
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -269,19 +301,29 @@ def test_a3_two_parts_of_a_location_have_operations_of_their_own(
     both = dg.Definitions.merge(
         with_operations(dataset(tmp_path, "tickets"), prefix="desk_"),
         with_operations(
-            dataset(tmp_path, "reviews"), store=StoreResource(root=str(tmp_path / "data"))
+            dataset(tmp_path, "reviews"),
+            store=StoreResource(root=str(tmp_path / "data")),
         ),
     )
     asked = {
-        name: {request.asset_selection[0].path[0] for request in tick(both, instance, name)[0]}  # type: ignore[index]
+        name: {
+            request.asset_selection[0].path[0]
+            for request in tick(both, instance, name)[0]
+        }  # type: ignore[index]
         for name in ("desk_resume_row_groups", "resume_row_groups")
     }
-    assert asked == {"desk_resume_row_groups": {"tickets"}, "resume_row_groups": {"reviews"}}
+    assert asked == {
+        "desk_resume_row_groups": {"tickets"},
+        "resume_row_groups": {"reviews"},
+    }
 
 
 @pytest.mark.parametrize("blocking", [False, True])
 def test_b3_an_own_check_on_row_groups_runs(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, blocking: bool
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    blocking: bool,
 ) -> None:
     monkeypatch.setenv("SDG_ROOT", str(tmp_path / "data"))
     passes = True
@@ -293,7 +335,9 @@ def test_b3_an_own_check_on_row_groups_runs(
     both = dg.Definitions.merge(dataset(tmp_path), dg.Definitions(asset_checks=[mine]))
     result = run(both, instance, "tickets/row_groups")
     assert result is not None and result.success
-    assert {found.check_name: found.passed for found in result.get_asset_check_evaluations()} == {
+    assert {
+        found.check_name: found.passed for found in result.get_asset_check_evaluations()
+    } == {
         "mine": True,
         "row_groups_match_plan": True,
     }
@@ -307,7 +351,10 @@ def test_b3_an_own_check_on_row_groups_runs(
     passes = False
     result = run(both, instance, "tickets/row_groups", "tickets/dataset")
     assert result is not None
-    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}  # type: ignore[union-attr]
+    made = {
+        event.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+    }  # type: ignore[union-attr]
     assert ("tickets/dataset" in made) is not blocking
 
 
@@ -322,18 +369,24 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_b5_what_refuses_before_it_touched_anything_paints_nothing_red(
-    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, case: str
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
 ) -> None:
     """The definitions are those that were loaded before the file changed, as in a code server that nobody has reloaded."""
     monkeypatch.setenv("SDG_ROOT", str(tmp_path / "data"))
     changes, config, kind = REFUSED[case]
     tickets = dataset(tmp_path)
     run(tickets, instance, "tickets/row_groups")
-    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.parquet")}
+    before = {
+        path: path.read_bytes() for path in (tmp_path / "data").rglob("*.parquet")
+    }
     write_config(
         tmp_path / "tickets.yaml",
         dataset_config(
-            uuid(), **{"num_records": 20, "row_group_size": 10, "name": "tickets", **changes}
+            uuid(),
+            **{"num_records": 20, "row_group_size": 10, "name": "tickets", **changes},
         ),
     )
     assert (
@@ -346,6 +399,11 @@ def test_b5_what_refuses_before_it_touched_anything_paints_nothing_red(
         is None
     )
     last = instance.get_runs(limit=1)[0]
-    assert last.status is dg.DagsterRunStatus.CANCELED and last.tags["sdg/rejected"] == kind
+    assert (
+        last.status is dg.DagsterRunStatus.CANCELED
+        and last.tags["sdg/rejected"] == kind
+    )
     assert colours(tickets, instance) == ["MATERIALIZED", "MATERIALIZED"]
-    assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.parquet")} == before
+    assert {
+        path: path.read_bytes() for path in (tmp_path / "data").rglob("*.parquet")
+    } == before

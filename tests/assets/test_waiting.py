@@ -28,14 +28,22 @@ def test_what_waits_is_counted_and_is_no_failure(tmp_path: Path) -> None:
     config: dict[str, Any] = dataset_config(
         category("n", 0, 1), llm("text", "Say {{ n }}", skip=skip), num_records=20
     )
-    config["model_providers"][0] |= {"provider_type": "custom", "client": "./own.py:Later"}
+    config["model_providers"][0] |= {
+        "provider_type": "custom",
+        "client": "./own.py:Later",
+    }
     location = CodeLocation(tmp_path)
     with dg.instance_for_test() as instance:
         location.write(config)
-        assert location.materialize(instance, "tickets/row_groups", partition="00000").success
+        assert location.materialize(
+            instance, "tickets/row_groups", partition="00000"
+        ).success
         [record] = instance.fetch_materializations(ROW_GROUPS, limit=1).records
         assert record.asset_materialization is not None
-        found = {name: value.value for name, value in record.asset_materialization.metadata.items()}
+        found = {
+            name: value.value
+            for name, value in record.asset_materialization.metadata.items()
+        }
         assert (
             found["records_waiting"] == found["records_missing"] > 0
             and found["records_failed"] == 0
@@ -49,8 +57,14 @@ def test_what_waits_is_counted_and_is_no_failure(tmp_path: Path) -> None:
         ):
             location.materialize(instance, "tickets/row_groups", partition="00001")
         [run] = instance.get_runs(limit=1)
-        assert run.status is dg.DagsterRunStatus.CANCELED and run.tags["sdg/rejected"] == "waiting"
-        assert "materialize them again once the replies have arrived" in run.tags["sdg/reason"]
+        assert (
+            run.status is dg.DagsterRunStatus.CANCELED
+            and run.tags["sdg/rejected"] == "waiting"
+        )
+        assert (
+            "materialize them again once the replies have arrived"
+            in run.tags["sdg/reason"]
+        )
         partitions = location.repository().assets_defs_by_key[ROW_GROUPS].partitions_def
         assert partitions is not None
         shown = (

@@ -23,7 +23,8 @@ def server(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     make_project(home)
     dataset = "support_tickets"
     shutil.copytree(
-        PROJECT / "sdg_assets" / "defs" / dataset, home.directory / "synthetic" / "defs" / dataset
+        PROJECT / "sdg_assets" / "defs" / dataset,
+        home.directory / "synthetic" / "defs" / dataset,
     )
     with home.instance() as instance:
         instance.add_dynamic_partitions("notes_sources", ["00000", "00001"])

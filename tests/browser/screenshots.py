@@ -42,7 +42,9 @@ MADE = 14
 WIDE = 1500
 """On a narrower page Dagster cuts the right edge of a message off."""
 FAULTY = "answers"
-_REFUSED = Fault("status", status=400, message="This request was rejected by the safety system")
+_REFUSED = Fault(
+    "status", status=400, message="This request was rejected by the safety system"
+)
 REPLIES: list[Fault | None] = [*[None] * SIZE, *[_REFUSED] * SIZE, None, _REFUSED]
 """Of its model, one request at a time: a row group that is complete, one without a row, one that is partial."""
 
@@ -64,7 +66,8 @@ def main(out_dir: Path) -> None:
         )
         for name in DATASETS:
             shutil.copytree(
-                PROJECT / "sdg_assets" / "defs" / name, home.directory / "synthetic" / "defs" / name
+                PROJECT / "sdg_assets" / "defs" / name,
+                home.directory / "synthetic" / "defs" / name,
             )
         make_project(home)
         with home.instance() as instance:

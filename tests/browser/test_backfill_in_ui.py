@@ -23,7 +23,9 @@ pytestmark = [
 def runs(server: Server) -> list[dg.DagsterRun]:
     """Runs of the row groups; other tests share the server."""
     return [
-        run for run in server.home.runs() if run.asset_selection == {dg.AssetKey(ASSET.split("/"))}
+        run
+        for run in server.home.runs()
+        if run.asset_selection == {dg.AssetKey(ASSET.split("/"))}
     ]
 
 
@@ -51,7 +53,9 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(
 
         # The daemon looks at backfills every 30 s.
         page.goto(partitions)
-        run_id = wait_for(lambda: next((run.run_id for run in runs(server)), None), what="a run")
+        run_id = wait_for(
+            lambda: next((run.run_id for run in runs(server)), None), what="a run"
+        )
         assert server.finished(run_id) == "SUCCESS", server.home.messages(run_id)
         page.get_by_text("Materialized (2)").wait_for()
         page.get_by_text("Missing (2)").wait_for()
@@ -88,6 +92,7 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(
     [run] = runs(server)
     assert "dagster/backfill" in run.tags
     files = sorted(
-        path.name for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet")
+        path.name
+        for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet")
     )
     assert files == [f"batch_{key}.parquet" for key in CHOSEN]

@@ -41,7 +41,11 @@ def test_one_source_turns_green_and_says_what_became_of_it(
         key = dg.AssetKey(ASSET.split("/"))
         found = wait_for(
             lambda: next(
-                (run.run_id for run in server.home.runs() if key in (run.asset_selection or ())),
+                (
+                    run.run_id
+                    for run in server.home.runs()
+                    if key in (run.asset_selection or ())
+                ),
                 None,
             ),
             what="a run",
@@ -62,4 +66,6 @@ def test_one_source_turns_green_and_says_what_became_of_it(
         page.screenshot(path=str(tmp_path / "sources.png"), animations="disabled")
     assert outside == []
     assert server.home.materialized_partitions(ASSET) == {KEY}
-    assert [path.name for path in server.home.root.glob("notes/*/sources/*")] == [f"{KEY}.parquet"]
+    assert [path.name for path in server.home.root.glob("notes/*/sources/*")] == [
+        f"{KEY}.parquet"
+    ]

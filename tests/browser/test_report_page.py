@@ -11,7 +11,14 @@ import pytest
 from sdg_core import api
 from tests.support.browser import browser_page
 from tests.support.requirements import CHROMIUM, require_browser
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    uuid,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -20,7 +27,12 @@ LONG = "a" * 600
 
 
 def sampler(name: str, kind: str, **params: Any) -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": kind, "params": params}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": kind,
+        "params": params,
+    }
 
 
 def reviews(directory: Path, *more: dict[str, Any]) -> api.Dataset:
@@ -57,10 +69,14 @@ def reviews(directory: Path, *more: dict[str, Any]) -> api.Dataset:
 
 
 @pytest.mark.parametrize("width", [1100, 360])
-def test_the_page_runs_nothing_fetches_nothing_and_fits(tmp_path: Path, width: int) -> None:
+def test_the_page_runs_nothing_fetches_nothing_and_fits(
+    tmp_path: Path, width: int
+) -> None:
     browser = require_browser()
     dataset = reviews(
-        tmp_path, expression("hostile", f"{HOSTILE} {LONG}"), category("plain", LONG, "b")
+        tmp_path,
+        expression("hostile", f"{HOSTILE} {LONG}"),
+        category("plain", LONG, "b"),
     )
     url = api.report(dataset, output=tmp_path / "report.html").path.as_uri()
     with browser_page(url, executable=browser, width=width) as (page, outside):
@@ -74,7 +90,9 @@ def test_the_page_runs_nothing_fetches_nothing_and_fits(tmp_path: Path, width: i
                 "() => document.querySelectorAll('details').forEach(element => element.open = true)"
             )
             assert page.title() == "reviews: report"
-            assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+            assert page.evaluate(
+                "() => document.documentElement.scrollWidth <= window.innerWidth"
+            )
         page.get_by_role("link", name="price").click()
         assert page.get_by_role("heading", name="price").is_visible()
     assert outside == [] and trouble == []
@@ -84,7 +102,9 @@ def take_picture(path: Path) -> None:
     """The upper part of the page, as it is on a desk."""
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
         version = api.report(reviews(Path(directory))).path
-        with browser_page(version.as_uri(), executable=CHROMIUM, width=1000, height=900) as (
+        with browser_page(
+            version.as_uri(), executable=CHROMIUM, width=1000, height=900
+        ) as (
             page,
             _,
         ):

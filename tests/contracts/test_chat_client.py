@@ -50,12 +50,18 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[ChatClient]:
     async with ModelServer() as server, AnthropicServer() as other:
         made: ChatClient
         if request.param == "openai":
-            made = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
+            made = OpenAIClient(
+                ModelProvider(name="p", endpoint=server.url), api_key=None
+            )
         elif request.param == "anthropic":
-            provider = ModelProvider(name="p", provider_type="anthropic", endpoint=other.url)
+            provider = ModelProvider(
+                name="p", provider_type="anthropic", endpoint=other.url
+            )
             made = AnthropicClient(provider, api_key=None)
         elif request.param == "custom":
-            made = CustomClient(ModelProvider(name="p", provider_type="custom"), OwnClient)
+            made = CustomClient(
+                ModelProvider(name="p", provider_type="custom"), OwnClient
+            )
         else:
             made = SimulatedClient(ModelProvider(name="p", provider_type="simulated"))
         yield made
@@ -84,7 +90,9 @@ async def test_reply_depends_on_the_prompt_and_shows_it(client: ChatClient) -> N
         await client.chat(ask("a wooden bicycle")),
     )
     assert first.text != second.text
-    assert re.search("purple|submarine", first.text) and re.search("wooden|bicycle", second.text)
+    assert re.search("purple|submarine", first.text) and re.search(
+        "wooden|bicycle", second.text
+    )
 
 
 async def test_many_at_once(client: ChatClient) -> None:
@@ -98,7 +106,9 @@ async def test_unusual_prompts(client: ChatClient) -> None:
         assert (await client.chat(ask(prompt))).text
 
 
-async def test_chat_can_be_cancelled_and_the_client_used_again(client: ChatClient) -> None:
+async def test_chat_can_be_cancelled_and_the_client_used_again(
+    client: ChatClient,
+) -> None:
     task = asyncio.create_task(client.chat(ask("cancelled")))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -122,7 +132,9 @@ async def test_pictures_go_with_the_prompt(client: ChatClient) -> None:
 
 async def test_a_conversation_with_tools_is_taken(client: ChatClient) -> None:
     tool = Tool(
-        "lookup", "Look a word up.", {"type": "object", "properties": {"word": {"type": "string"}}}
+        "lookup",
+        "Look a word up.",
+        {"type": "object", "properties": {"word": {"type": "string"}}},
     )
     call = ToolCall("c1", "lookup", '{"word": "quay"}')
     messages = (
@@ -150,13 +162,17 @@ async def test_vectors_or_a_clear_refusal(client: ChatClient) -> None:
 
 
 async def test_pictures_or_a_clear_refusal(client: ChatClient) -> None:
-    request = ImageRequest("dall-e-3", "a lighthouse", InferenceParameters(generation_type="image"))
+    request = ImageRequest(
+        "dall-e-3", "a lighthouse", InferenceParameters(generation_type="image")
+    )
     if isinstance(client, AnthropicClient):
         with pytest.raises(PermanentModelError, match="makes no images"):
             await client.make_images(request)
         return
     reply = await client.make_images(request)
-    assert [image.media_type for image in reply.images] == ["image/png"] and reply.usage.images == 1
+    assert [image.media_type for image in reply.images] == [
+        "image/png"
+    ] and reply.usage.images == 1
     assert (
         reply.images[0].content.startswith(b"\x89PNG")
         and await client.make_images(request) == reply

@@ -31,7 +31,11 @@ from sdg_core.seeds.local import open_local
 from sdg_core.seeds.sql import open_sql
 
 FRAME = pl.DataFrame(
-    {"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)}
+    {
+        "sku": [f"s{i}" for i in range(40)],
+        "price": [i / 2 for i in range(40)],
+        "stock": range(40),
+    }
 )
 READERS = '''
 import hashlib, json
@@ -80,12 +84,16 @@ class Source:
 
 def local(*paths: str) -> Callable[[Path], SeedReader]:
     path = paths[0] if len(paths) == 1 else paths
-    return lambda folder: open_local(LocalSeedSource(path=path), base=folder, root="unused")
+    return lambda folder: open_local(
+        LocalSeedSource(path=path), base=folder, root="unused"
+    )
 
 
 def write_parts(frame: pl.DataFrame, folder: Path) -> None:
     for number, (start, size) in enumerate([(0, 13), (13, 0), (13, 27)]):
-        frame.slice(start, size).write_parquet(folder / f"part-{number}.parquet", row_group_size=5)
+        frame.slice(start, size).write_parquet(
+            folder / f"part-{number}.parquet", row_group_size=5
+        )
 
 
 def write_mixed(frame: pl.DataFrame, folder: Path) -> None:
@@ -96,14 +104,19 @@ def write_mixed(frame: pl.DataFrame, folder: Path) -> None:
 
 def write_database(frame: pl.DataFrame, folder: Path) -> None:
     with sqlite3.connect(folder / "x.db") as database:
-        database.execute("CREATE TABLE stock_list (sku TEXT, price REAL, stock INTEGER)")
-        database.executemany("INSERT INTO stock_list VALUES (?, ?, ?)", reversed(frame.rows()))
+        database.execute(
+            "CREATE TABLE stock_list (sku TEXT, price REAL, stock INTEGER)"
+        )
+        database.executemany(
+            "INSERT INTO stock_list VALUES (?, ?, ?)", reversed(frame.rows())
+        )
     database.close()
 
 
 def open_database(folder: Path) -> SeedReader:
     source = SqlSeedSource(
-        url="sqlite:///x.db", query="SELECT sku, price, stock FROM stock_list ORDER BY stock"
+        url="sqlite:///x.db",
+        query="SELECT sku, price, stock FROM stock_list ORDER BY stock",
     )
     return open_sql(source, base=folder, root="unused", env={})
 
@@ -118,7 +131,9 @@ def open_hub(folder: Path) -> SeedReader:
         "dir", path=str(folder), target_protocol="file", skip_instance_cache=True
     )
     source = HuggingFaceSeedSource(path="datasets/u/d/**/*.parquet")
-    return open_hugging_face(source, env={}, connect=lambda source, token: files, recheck=0)
+    return open_hugging_face(
+        source, env={}, connect=lambda source, token: files, recheck=0
+    )
 
 
 def write_custom(frame: pl.DataFrame, folder: Path) -> None:
@@ -151,7 +166,9 @@ def listed(kind: str, *, content: bool) -> Callable[[pl.DataFrame], pl.DataFrame
             "file_name": [path.partition("/")[2] for path, _ in paths],
             "content": [text for _, text in paths],
         }
-        return pl.DataFrame(table).select(pl.all() if content else pl.all().exclude("content"))
+        return pl.DataFrame(table).select(
+            pl.all() if content else pl.all().exclude("content")
+        )
 
     return rows
 
@@ -162,7 +179,8 @@ def listing(source: DirectorySeedSource) -> Callable[[Path], SeedReader]:
 
 SOURCES = {
     "parquet": Source(
-        lambda f, p: f.write_parquet(p / "x.parquet", row_group_size=7), local("x.parquet")
+        lambda f, p: f.write_parquet(p / "x.parquet", row_group_size=7),
+        local("x.parquet"),
     ),
     "csv": Source(lambda f, p: f.write_csv(p / "x.csv"), local("x.csv")),
     "jsonl": Source(lambda f, p: f.write_ndjson(p / "x.jsonl"), local("x.jsonl")),
@@ -172,7 +190,8 @@ SOURCES = {
     "sql": Source(write_database, open_database),
     "hf": Source(write_hub, open_hub),
     "dataset": Source(
-        write_parts, lambda folder: open_dataset_parts(sorted(folder.glob("part-*.parquet")))
+        write_parts,
+        lambda folder: open_dataset_parts(sorted(folder.glob("part-*.parquet"))),
     ),
     "custom file": Source(write_custom, custom("./my_readers.py:Whole")),
     "custom module": Source(write_custom, custom("my_readers:Whole")),
@@ -205,13 +224,16 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_all_rows_in_one_piece_in_pieces_and_one_by_one(kind: str, tmp_path: Path) -> None:
+def test_all_rows_in_one_piece_in_pieces_and_one_by_one(
+    kind: str, tmp_path: Path
+) -> None:
     reader, expected = made(kind, tmp_path / "a"), SOURCES[kind].rows(FRAME)
     assert reader.num_rows == expected.height == 40
     assert reader.read(np.arange(40)).equals(expected)
     for size in (1, 9, 39):
         pieces = [
-            reader.read(np.arange(start, min(start + size, 40))) for start in range(0, 40, size)
+            reader.read(np.arange(start, min(start + size, 40)))
+            for start in range(0, 40, size)
         ]
         assert pl.concat(pieces).equals(expected)
 
@@ -231,13 +253,17 @@ def test_all_rows_in_one_piece_in_pieces_and_one_by_one(kind: str, tmp_path: Pat
     ],
     ids=str,
 )
-def test_rows_come_in_the_order_asked_for(kind: str, rows: list[int], tmp_path: Path) -> None:
+def test_rows_come_in_the_order_asked_for(
+    kind: str, rows: list[int], tmp_path: Path
+) -> None:
     reader, expected = made(kind, tmp_path / "a"), SOURCES[kind].rows(FRAME)
     for _ in range(2):
         assert reader.read(numbers(*rows)).equals(expected[rows])
 
 
-def test_the_schema_is_that_of_the_rows_and_of_no_rows(kind: str, tmp_path: Path) -> None:
+def test_the_schema_is_that_of_the_rows_and_of_no_rows(
+    kind: str, tmp_path: Path
+) -> None:
     reader = made(kind, tmp_path / "a")
     empty = reader.read(numbers())
     assert empty.height == 0 and empty.schema == reader.read(numbers(5)).schema
@@ -275,7 +301,9 @@ def test_another_process_finds_the_same_digest(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONHASHSEED": "4242"}
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", script, str(tmp_path)]
-    done = subprocess.run(command, env=env, cwd=root, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=env, cwd=root, check=True, capture_output=True, text=True
+    )
     assert done.stdout.split() == [*ours.values()]
 
 
@@ -287,7 +315,9 @@ def test_an_unchanged_source_stays_unchanged(kind: str, tmp_path: Path) -> None:
     reader.check_unchanged()
 
 
-READ_LATE = sorted(SOURCES.keys() - {"sql", "custom file", "custom module", "custom items"})
+READ_LATE = sorted(
+    SOURCES.keys() - {"sql", "custom file", "custom module", "custom items"}
+)
 
 
 @pytest.mark.parametrize("kind", READ_LATE)

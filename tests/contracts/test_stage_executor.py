@@ -19,7 +19,13 @@ import pytest
 from sdg_core.api import pipelines
 from sdg_core.custom import Stage
 from sdg_core.dataset.events import Event, Notice
-from sdg_core.errors import ConfigError, FunctionError, ModelError, PlanError, RunAbortedError
+from sdg_core.errors import (
+    ConfigError,
+    FunctionError,
+    ModelError,
+    PlanError,
+    RunAbortedError,
+)
 from sdg_core.testing import answer_to
 from tests.support.pipelines import WORDS, Project, check_accounts, llm_stage
 from tests.support.ray_cluster import RayCluster, connected, ray_cluster
@@ -137,7 +143,9 @@ def function(name: str, **more: Any) -> dict[str, Any]:
     return {"stage": "function", "function": f"./own.py:{name}", **more}
 
 
-def project_of(directory: Path, executor: str, *stages: dict[str, Any], **run: Any) -> Project:
+def project_of(
+    directory: Path, executor: str, *stages: dict[str, Any], **run: Any
+) -> Project:
     (directory / "own.py").write_text(FUNCTIONS, encoding="utf-8")
     settings = {"executor": executor, "max_failure_rate": 1.0, **run}
     return Project(directory, [*stages], more={"run": settings})
@@ -174,8 +182,13 @@ def test_every_outcome_is_that_of_its_task(executor: str, tmp_path: Path) -> Non
         "short",
         "and more",
     )
-    summary = project.write(a="\n".join(f'{{"content": "{text}"}}' for text in texts)).generate()
-    assert [(row["_task"], row["content"], row["n"], row["made_by"]) for row in project.rows()] == [
+    summary = project.write(
+        a="\n".join(f'{{"content": "{text}"}}' for text in texts)
+    ).generate()
+    assert [
+        (row["_task"], row["content"], row["n"], row["made_by"])
+        for row in project.rows()
+    ] == [
         ("0/0", "fan out", 1, "us"),
         ("0/1", "fan out", 2, "us"),
         ("3", "plain text", 0, "us"),
@@ -220,14 +233,16 @@ def test_a_class_is_set_up_before_its_first_record_and_torn_down_at_the_end(
 def test_what_stops_a_run_names_the_stage(
     executor: str, tmp_path: Path, where: str, message: str
 ) -> None:
-    project = project_of(tmp_path, executor, function("Broken", params={"where": where})).write(
-        a="one"
-    )
+    project = project_of(
+        tmp_path, executor, function("Broken", params={"where": where})
+    ).write(a="one")
     with pytest.raises(FunctionError, match=message):
         project.generate()
 
 
-def test_the_executor_changes_nothing_that_is_made(cluster: RayCluster, tmp_path: Path) -> None:
+def test_the_executor_changes_nothing_that_is_made(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     stage = function("late", concurrency=1)
     project = project_of(tmp_path, "ray", WORDS, stage).write(a="one two", b="three")
     assert project.generate().made == 2
@@ -236,7 +251,9 @@ def test_the_executor_changes_nothing_that_is_made(cluster: RayCluster, tmp_path
     assert project.write().generate().adopted == 2
 
 
-def test_a_worker_that_dies_costs_its_chunk(cluster: RayCluster, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_its_chunk(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     project = project_of(tmp_path, "ray", WORDS, function("dies_once", concurrency=2))
     project.write(a=" ".join(f"w{number}" for number in range(40)), b="v1 v2")
     assert project.generate().states == {"complete": 2}
@@ -247,8 +264,12 @@ def test_a_worker_that_dies_costs_its_chunk(cluster: RayCluster, tmp_path: Path)
     check_accounts(project.footers())
 
 
-def test_a_record_that_kills_its_workers_fails_alone(cluster: RayCluster, tmp_path: Path) -> None:
-    project = project_of(tmp_path, "ray", WORDS, function("dies", concurrency=1), max_attempts=9)
+def test_a_record_that_kills_its_workers_fails_alone(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    project = project_of(
+        tmp_path, "ray", WORDS, function("dies", concurrency=1), max_attempts=9
+    )
     project.write(a=" ".join(f"w{number}" for number in range(8)))
     summary = project.generate()
     assert contents(project) == [f"w{number}" for number in range(8) if number != 5]
@@ -260,14 +281,17 @@ def test_a_record_that_kills_its_workers_fails_alone(cluster: RayCluster, tmp_pa
     assert summary.states == {"partial": 1}
 
 
-def test_what_cannot_be_sent_fails_its_task(cluster: RayCluster, tmp_path: Path) -> None:
+def test_what_cannot_be_sent_fails_its_task(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     project = project_of(tmp_path, "ray", WORDS, function("odd", concurrency=1)).write(
         a="fine odd well"
     )
     summary = project.generate()
     assert contents(project) == ["fine", "well"]
     assert [
-        "cannot be sent to another process" in failure.message for _, failure in summary.failures
+        "cannot be sent to another process" in failure.message
+        for _, failure in summary.failures
     ] == [True]
 
 
@@ -278,16 +302,21 @@ class Locked(Stage):
         self._lock = __import__("threading").Lock()
 
 
-def test_a_stage_that_cannot_be_sent_is_refused(cluster: RayCluster, tmp_path: Path) -> None:
+def test_a_stage_that_cannot_be_sent_is_refused(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     Project(tmp_path, []).write(a="one")
     files = {"reader": "files", "path": "docs/*.txt"}
     pipeline = pipelines.Pipeline(
         "notes", files, [Locked()], base=tmp_path, run={"executor": "ray"}
     )
     with pytest.raises(
-        FunctionError, match=r"stages\[0\] cannot be sent to workers.*lock(.|\n)*`setup`"
+        FunctionError,
+        match=r"stages\[0\] cannot be sent to workers.*lock(.|\n)*`setup`",
     ):
-        pipelines.generate(pipelines.open_pipeline(pipeline, root=str(tmp_path / "data")))
+        pipelines.generate(
+            pipelines.open_pipeline(pipeline, root=str(tmp_path / "data"))
+        )
 
 
 def test_stages_without_a_place_end_the_run_and_say_what_is_missing(
@@ -305,7 +334,9 @@ def test_without_ray_the_pipeline_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     project = project_of(tmp_path, "ray", function("late")).write(a="one")
-    with pytest.raises(ConfigError, match=r"run\.executor: .*pip install 'sdg-dagster\[ray\]'"):
+    with pytest.raises(
+        ConfigError, match=r"run\.executor: .*pip install 'sdg-dagster\[ray\]'"
+    ):
         project.open()
     project.more["run"]["executor"] = "local"
     chosen = pipelines.with_settings(project.write().open(), executor="ray")
@@ -377,7 +408,9 @@ class Notices:
 def noted(project: Project, name: str) -> list[NodeServer]:
     """The servers that wrote down that they began, or were asked."""
     found = [line.split() for line in lines(project, name)]
-    return [NodeServer(int(raylet), int(pid), devices) for raylet, pid, devices in found]
+    return [
+        NodeServer(int(raylet), int(pid), devices) for raylet, pid, devices in found
+    ]
 
 
 @pytest.fixture
@@ -390,7 +423,9 @@ def served_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def served_on_nodes(directory: Path, *, words: int, **serve: Any) -> Project:
     """A pipeline with a model on nodes: every server holds its first reply back."""
     (directory / "server.py").write_text(SERVER, encoding="utf-8")
-    project = project_of(directory, "ray", WORDS, llm_stage("answer", "about {{ content }}"))
+    project = project_of(
+        directory, "ray", WORDS, llm_stage("answer", "about {{ content }}")
+    )
     command = [sys.executable, "server.py", "{port}"]
     serve = {"command": command, "env": {"THEIR_KEY": "OUR_KEY"}, **serve}
     project.more |= {
@@ -401,7 +436,10 @@ def served_on_nodes(directory: Path, *, words: int, **serve: Any) -> Project:
 
 
 def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
-    cluster: RayCluster, tmp_path: Path, served_here: None, monkeypatch: pytest.MonkeyPatch
+    cluster: RayCluster,
+    tmp_path: Path,
+    served_here: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A node joins and another dies: what that was asked is asked on the others, most of it on the new one."""
     monkeypatch.setattr("sdg_core.models.serving.nodes._PAUSE", 0.1)
@@ -413,7 +451,10 @@ def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(project.generate, on_event=notices)
         wait_until(
-            lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()},
+            lambda: (
+                {server.raylet for server in noted(project, "asked")}
+                == {*raylets.values()}
+            ),
             "all are asked",
         )
         added = cluster.add_node()
@@ -423,7 +464,9 @@ def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
         )
         cluster.kill_node(doomed)
         (lost,) = [
-            server for server in noted(project, "servers") if server.raylet == raylets[doomed]
+            server
+            for server in noted(project, "servers")
+            if server.raylet == raylets[doomed]
         ]
         wait_until(lambda: not is_running(lost.pid), "its server is gone")
         raylet = cluster.raylets()[added]
@@ -477,7 +520,9 @@ def test_servers_on_nodes_end_with_a_run_that_is_killed(
         assert all(is_running(server.pid) for server in noted(project, "servers"))
         running.kill()
         wait_until(
-            lambda: not any(is_running(server.pid) for server in noted(project, "servers")),
+            lambda: (
+                not any(is_running(server.pid) for server in noted(project, "servers"))
+            ),
             "they ended",
         )
 
@@ -490,7 +535,8 @@ def test_servers_go_where_their_gpus_are(
     project = served_on_nodes(tmp_path, words=1, gpus=2)
     (tmp_path / "go on").touch()
     with pytest.raises(
-        ModelError, match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0"
+        ModelError,
+        match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0",
     ):
         project.generate()
     node = cluster.add_node(gpus=3)
@@ -502,15 +548,22 @@ def test_servers_go_where_their_gpus_are(
         cluster.kill_node(node)
 
 
-def test_a_node_that_dies_costs_what_it_had(cluster: RayCluster, tmp_path: Path) -> None:
+def test_a_node_that_dies_costs_what_it_had(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     """What comes after it has one node."""
-    first, second = function("late", concurrency=2), function("waits_on_its_node", concurrency=2)
+    first, second = (
+        function("late", concurrency=2),
+        function("waits_on_its_node", concurrency=2),
+    )
     project = project_of(tmp_path, "ray", WORDS, first, second)
     project.write(**{name: f"{name}1 {name}2 {name}3" for name in "abcdef"})
     doomed = cluster.others[-1].node_id
 
     def kill() -> None:
-        wait_until(lambda: doomed in lines(project, "nodes"), "the node that is lost has work")
+        wait_until(
+            lambda: doomed in lines(project, "nodes"), "the node that is lost has work"
+        )
         cluster.kill_node(doomed)
         (tmp_path / "go on").touch()
 
@@ -518,14 +571,20 @@ def test_a_node_that_dies_costs_what_it_had(cluster: RayCluster, tmp_path: Path)
     killer.start()
     assert project.generate().states == {"complete": 6}
     killer.join()
-    assert contents(project) == [f"{name}{number}" for name in "abcdef" for number in (1, 2, 3)]
+    assert contents(project) == [
+        f"{name}{number}" for name in "abcdef" for number in (1, 2, 3)
+    ]
     check_accounts(project.footers())
 
 
-def test_more_stages_than_the_cluster_has_places(cluster: RayCluster, tmp_path: Path) -> None:
+def test_more_stages_than_the_cluster_has_places(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
     """One place, because a node is gone."""
     stages = [
-        function("Counted", params={"name": f"s{n}"}, concurrency=1, resources={"cpus": 2})
+        function(
+            "Counted", params={"name": f"s{n}"}, concurrency=1, resources={"cpus": 2}
+        )
         for n in range(2)
     ]
     project = project_of(tmp_path, "ray", *stages).write(a="one", b="two")

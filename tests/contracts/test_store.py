@@ -55,8 +55,18 @@ from sdg_core.store.metadata import (
 )
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.parts import finished_parts
-from sdg_core.store.row_group_state import RowGroupState, index_row_groups, scan_row_groups
-from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows, write_row_group
+from sdg_core.store.row_group_state import (
+    RowGroupState,
+    index_row_groups,
+    scan_row_groups,
+)
+from sdg_core.store.row_groups import (
+    Footer,
+    read_dropped,
+    read_footer,
+    read_rows,
+    write_row_group,
+)
 from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries
 from sdg_core.store.together import NewFile
@@ -65,7 +75,9 @@ from tests.support.sdg import category, dataset_config, uuid, write_config
 PLACES = ("disk", "memory", "s3", "ceph")
 object_stores = pytest.mark.parametrize("root", PLACES[1:], indirect=True)
 """For what a file system does not know: there a directory is renamed at once."""
-where_races_are_decided = pytest.mark.parametrize("root", ("disk", "memory", "ceph"), indirect=True)
+where_races_are_decided = pytest.mark.parametrize(
+    "root", ("disk", "memory", "ceph"), indirect=True
+)
 """moto looks and then writes, so two writers may both be told that they came first."""
 
 
@@ -89,7 +101,10 @@ def plan(tmp_path: Path) -> DatasetPlan:
         uuid(), category("plan", "free", "pro"), num_records=700, row_group_size=10
     )
     return compile_plan(
-        load_dataset(write_config(tmp_path / "tickets.yaml", config), env={}, functions=None), None
+        load_dataset(
+            write_config(tmp_path / "tickets.yaml", config), env={}, functions=None
+        ),
+        None,
     )
 
 
@@ -120,7 +135,9 @@ def footer_of(plan: DatasetPlan, index: int, **changes: object) -> Footer:
     return footer.model_copy(update=changes)
 
 
-def write_group(version: VersionLayout, plan: DatasetPlan, index: int, **changes: object) -> Footer:
+def write_group(
+    version: VersionLayout, plan: DatasetPlan, index: int, **changes: object
+) -> Footer:
     footer = footer_of(plan, index, **changes)
     table = pa.table({"n": footer.records()})
     write_row_group(version.row_group(index), table, footer)
@@ -129,11 +146,21 @@ def write_group(version: VersionLayout, plan: DatasetPlan, index: int, **changes
 
 def test_a_path_behaves_as_one(root: StorePath) -> None:
     path = root / "tickets" / "batch_00001.parquet"
-    assert (path.name, path.stem, path.suffix) == ("batch_00001.parquet", "batch_00001", ".parquet")
-    assert path.parent == root / "tickets" and path.with_name("other") == root / "tickets" / "other"
+    assert (path.name, path.stem, path.suffix) == (
+        "batch_00001.parquet",
+        "batch_00001",
+        ".parquet",
+    )
+    assert (
+        path.parent == root / "tickets"
+        and path.with_name("other") == root / "tickets" / "other"
+    )
     assert str(path) == f"{root}/tickets/batch_00001.parquet"
     assert hash(path) == hash(root / "tickets" / "batch_00001.parquet")
-    assert path.as_uri().endswith("/tickets/batch_00001.parquet") and "://" in path.as_uri()
+    assert (
+        path.as_uri().endswith("/tickets/batch_00001.parquet")
+        and "://" in path.as_uri()
+    )
     assert sorted([root / "b", root / "a"], key=str) == [root / "a", root / "b"]
     assert resolve_root(str(root), env={}, base=Path("elsewhere")) == root
 
@@ -194,7 +221,10 @@ def test_a_file_of_any_size_is_written_and_read(root: StorePath, size: int) -> N
     content = np.random.default_rng(size).bytes(size)
     write_atomic(root / "file", content)
     assert (root / "file").read_bytes() == content
-    assert read_end(root / "file", 1000) == (content[-1000:] if size > 1000 else content, size)
+    assert read_end(root / "file", 1000) == (
+        content[-1000:] if size > 1000 else content,
+        size,
+    )
 
 
 def test_an_absent_file_is_told_from_an_empty_one(root: StorePath) -> None:
@@ -257,13 +287,17 @@ def test_racing_writers_of_one_file_lose_no_change(root: StorePath) -> None:
 
 
 @where_races_are_decided
-def test_of_racing_beginners_one_makes_the_metadata(root: StorePath, plan: DatasetPlan) -> None:
+def test_of_racing_beginners_one_makes_the_metadata(
+    root: StorePath, plan: DatasetPlan
+) -> None:
     path = root / "metadata.json"
     start = threading.Barrier(8)
 
     def begin(number: int) -> int:
         start.wait()
-        create_metadata(path, lambda: new_metadata(plan).model_copy(update={"seed": number}))
+        create_metadata(
+            path, lambda: new_metadata(plan).model_copy(update={"seed": number})
+        )
         return read_metadata(path).seed
 
     with ThreadPoolExecutor(8) as threads:
@@ -271,7 +305,9 @@ def test_of_racing_beginners_one_makes_the_metadata(root: StorePath, plan: Datas
     assert len(set(seen)) == 1, "whoever comes second reads what the first has made"
 
 
-def test_a_store_that_compares_etags_without_their_quotation_marks_is_understood() -> None:
+def test_a_store_that_compares_etags_without_their_quotation_marks_is_understood() -> (
+    None
+):
     class Bare:
         """A bucket that hands out quoted etags and compares bare ones."""
 
@@ -294,7 +330,9 @@ def test_a_file_moved_aside_never_replaces_another(root: StorePath) -> None:
     places = []
     for content in (b"first", b"second"):
         write_atomic(root / "row_groups" / "batch_00000.parquet", content)
-        places.append(quarantine(root / "row_groups" / "batch_00000.parquet", root / "quarantine"))
+        places.append(
+            quarantine(root / "row_groups" / "batch_00000.parquet", root / "quarantine")
+        )
     assert [place.read_bytes() for place in places] == [b"first", b"second"]
     assert sorted(place.name for place in places) == [
         "batch_00000.0.parquet",
@@ -307,7 +345,10 @@ def files_below(directory: StorePath) -> dict[str, bytes]:
     found = {}
     for path in directory.iterdir():
         if path.is_dir():
-            found |= {f"{path.name}/{name}": content for name, content in files_below(path).items()}
+            found |= {
+                f"{path.name}/{name}": content
+                for name, content in files_below(path).items()
+            }
         else:
             found[path.name] = path.read_bytes()
     return found
@@ -324,7 +365,12 @@ def write_output(target: StorePath, files: dict[str, bytes]) -> None:
 def test_an_output_replaces_a_larger_one_without_a_rest_of_it(root: StorePath) -> None:
     target = root / "processed"
     write_output(
-        target, {"dataset/part-00000": b"1", "dataset/part-00001": b"2", "chat/part-00000": b"3"}
+        target,
+        {
+            "dataset/part-00000": b"1",
+            "dataset/part-00001": b"2",
+            "chat/part-00000": b"3",
+        },
     )
     write_output(target, {"dataset/part-00000": b"new"})
     assert files_below(root) == {"processed/dataset/part-00000": b"new"}
@@ -354,7 +400,10 @@ def test_an_output_that_fails_is_not_mistaken_for_a_finished_one(
 
 @object_stores
 def test_a_version_that_is_half_removed_is_never_mistaken_for_a_whole(
-    root: StorePath, version: VersionLayout, plan: DatasetPlan, monkeypatch: pytest.MonkeyPatch
+    root: StorePath,
+    version: VersionLayout,
+    plan: DatasetPlan,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert isinstance(root, ObjectPath)
     for index in range(3):
@@ -370,7 +419,11 @@ def test_a_version_that_is_half_removed_is_never_mistaken_for_a_whole(
 
     def deleting(keys: list[str]) -> None:
         delete(keys)
-        there = version.existing_row_groups(), version.metadata.exists(), version.processed.exists()
+        there = (
+            version.existing_row_groups(),
+            version.metadata.exists(),
+            version.processed.exists(),
+        )
         seen.append((bool(there[0]), *there[1:]))
 
     monkeypatch.setattr(root.bucket, "delete", deleting)
@@ -401,10 +454,21 @@ def test_leftovers_of_dead_processes_are_removed(root: StorePath) -> None:
     clean_temporaries(root / "absent")
 
 
-def test_row_groups_tell_what_they_are(version: VersionLayout, plan: DatasetPlan) -> None:
+def test_row_groups_tell_what_they_are(
+    version: VersionLayout, plan: DatasetPlan
+) -> None:
     footer = write_group(version, plan, 3, missing=[32, 35])
     assert read_footer(version.row_group(3)) == footer
-    assert read_rows(version.row_group(3))["n"].to_pylist() == [30, 31, 33, 34, 36, 37, 38, 39]
+    assert read_rows(version.row_group(3))["n"].to_pylist() == [
+        30,
+        31,
+        33,
+        34,
+        36,
+        37,
+        38,
+        39,
+    ]
     assert read_rows(version.row_group(3), columns=[]).num_rows == 8
     assert version.existing_row_groups() == [3]
     write_row_group(version.dropped(3), pa.table({"d": footer.records() * 2}), footer)
@@ -419,7 +483,9 @@ def test_row_groups_tell_what_they_are(version: VersionLayout, plan: DatasetPlan
 def test_a_footer_longer_than_what_is_read_first_is_read(
     version: VersionLayout, plan: DatasetPlan
 ) -> None:
-    usage = {"writer": {f"a kind of token {number}": number for number in range(20_000)}}
+    usage = {
+        "writer": {f"a kind of token {number}": number for number in range(20_000)}
+    }
     footer = write_group(version, plan, 0, usage=usage)
     assert read_footer(version.row_group(0)) == footer
 
@@ -430,7 +496,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "beheaded of its end": lambda content: content[:-1],
     "not parquet": lambda content: b"hello" * 100,
     "short": lambda content: b"PAR1",
-    "a footer of nonsense length": lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1",
+    "a footer of nonsense length": lambda content: (
+        content[:-8] + b"\xff\xff\xff\x7fPAR1"
+    ),
 }
 
 
@@ -442,10 +510,16 @@ def test_damaged_row_groups_are_corrupt(
         write_group(version, plan, index)
     path = version.row_group(1)
     write_atomic(path, DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(CorruptFileError, match="batch_00001.parquet is not a whole parquet file"):
+    with pytest.raises(
+        CorruptFileError, match="batch_00001.parquet is not a whole parquet file"
+    ):
         read_footer(path)
     states = [status.state for status in scan_row_groups(version, plan)]
-    assert states[:3] == [RowGroupState.COMPLETE, RowGroupState.CORRUPT, RowGroupState.MISSING]
+    assert states[:3] == [
+        RowGroupState.COMPLETE,
+        RowGroupState.CORRUPT,
+        RowGroupState.MISSING,
+    ]
 
 
 def test_damaged_data_is_corrupt_where_the_footer_is_whole(
@@ -486,16 +560,28 @@ def test_an_absent_row_group_is_an_error_of_the_store(version: VersionLayout) ->
             read(version.row_group(0))
 
 
-METADATA_FAULTS: dict[str, tuple[Callable[[dict[str, object]], bytes], type[Exception], str]] = {
+METADATA_FAULTS: dict[
+    str, tuple[Callable[[dict[str, object]], bytes], type[Exception], str]
+] = {
     "empty": (lambda data: b"", MetadataCorruptError, "is empty"),
-    "truncated": (lambda data: orjson.dumps(data)[:100], MetadataCorruptError, "is not JSON"),
+    "truncated": (
+        lambda data: orjson.dumps(data)[:100],
+        MetadataCorruptError,
+        "is not JSON",
+    ),
     "a list": (lambda data: b"[]", MetadataCorruptError, "holds no JSON object"),
     "a missing field": (
-        lambda data: orjson.dumps({k: v for k, v in data.items() if k != "config_hash"}),
+        lambda data: orjson.dumps(
+            {k: v for k, v in data.items() if k != "config_hash"}
+        ),
         MetadataFieldError,
         "config_hash: field required",
     ),
-    "a wrong type": (lambda data: orjson.dumps(data | {"seed": "7"}), MetadataFieldError, "seed"),
+    "a wrong type": (
+        lambda data: orjson.dumps(data | {"seed": "7"}),
+        MetadataFieldError,
+        "seed",
+    ),
     "the future": (
         lambda data: orjson.dumps(data | {"schema_version": 99}),
         MetadataVersionError,
@@ -530,7 +616,10 @@ def test_metadata_is_made_once_changed_and_read(
     create_metadata(version.metadata, lambda: new_metadata(plan))
     create_metadata(version.metadata, lambda: pytest.fail("there is one"))
     changed = change_metadata(version.metadata, num_completed_batches=5)
-    assert changed == read_metadata(version.metadata) and changed.num_completed_batches == 5
+    assert (
+        changed == read_metadata(version.metadata)
+        and changed.num_completed_batches == 5
+    )
     assert parse_metadata(version.metadata, version.metadata.read_bytes()) == changed
     write_current(layout.current, version.name)
     assert read_current(layout.current) == version.name
@@ -548,7 +637,8 @@ def test_failures_and_pictures_are_kept(version: VersionLayout) -> None:
         "images/photo/7-1.png",
     ]
     assert (
-        images.read("images/photo/7-1.png") == b"two" and images.read("images/photo/8.png") is None
+        images.read("images/photo/7-1.png") == b"two"
+        and images.read("images/photo/8.png") is None
     )
     assert [path.name for path in version.image_directories()] == ["photo"]
 
@@ -578,7 +668,9 @@ def test_what_is_known_is_not_read_again(
     write_group(version, plan, 5, missing=[51])
     after = scan_row_groups(version, plan, known=before)
     assert footers_read == ["batch_00005.parquet"]
-    assert [status.group.index for status in after if status.state is RowGroupState.PARTIAL] == [5]
+    assert [
+        status.group.index for status in after if status.state is RowGroupState.PARTIAL
+    ] == [5]
     assert after[4].footer == before[4].footer
 
 
@@ -666,7 +758,9 @@ def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) 
     write_atomic(root / "a" / "0", b"old")
     paths = [root / folder / str(number) for folder in "ab" for number in range(20)]
     with pytest.raises(ValueError, match="no content"):
-        write_together([*(_new(path, b"new") for path in paths), _new(root / "a" / "last", None)])
+        write_together(
+            [*(_new(path, b"new") for path in paths), _new(root / "a" / "last", None)]
+        )
 
     @contextmanager
     def refused() -> Iterator[None]:
@@ -675,18 +769,22 @@ def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) 
 
     with pytest.raises(RuntimeError, match="lost"):
         write_together([_new(path, b"new") for path in paths], commit_guard=refused)
-    assert [file.name for file in list_files(root / "a")] == ["0"] and not list_files(root / "b")
+    assert [file.name for file in list_files(root / "a")] == ["0"] and not list_files(
+        root / "b"
+    )
     assert (root / "a" / "0").read_bytes() == b"old"
     write_together([_new(path, str(path).encode()) for path in paths])
     assert all(path.read_bytes() == str(path).encode() for path in paths)
-    assert sorted(file.name for file in list_files(root / "b")) == sorted(map(str, range(20)))
+    assert sorted(file.name for file in list_files(root / "b")) == sorted(
+        map(str, range(20))
+    )
 
 
 def test_of_two_writers_who_create_files_one_is_first(root: StorePath) -> None:
     mine = {root / "p" / f"{number:02d}": b"mine" for number in range(5)}
     theirs = {root / "p" / f"{number:02d}": b"theirs" for number in range(2, 7)}
     assert create_together({}) and create_together(mine) and not create_together(theirs)
-    assert sorted(file.name for file in list_files(root / "p") if file.name[0] != ".") == [
-        path.name for path in mine
-    ]
+    assert sorted(
+        file.name for file in list_files(root / "p") if file.name[0] != "."
+    ) == [path.name for path in mine]
     assert all(path.read_bytes() == b"mine" for path in mine)

@@ -10,7 +10,13 @@ import pytest
 
 from sdg_core import api
 from sdg_core.config.run import RunSettings
-from sdg_core.dataset.events import Event, Notice, RecordsSettled, RowGroupFinished, RunStarted
+from sdg_core.dataset.events import (
+    Event,
+    Notice,
+    RecordsSettled,
+    RowGroupFinished,
+    RunStarted,
+)
 from sdg_core.errors import PlanError
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState
@@ -30,7 +36,9 @@ from tests.support.sdg import (
 )
 
 CONFIG = dataset_config(
-    uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}", drop=True)
+    uuid(),
+    category("plan", "free", "pro"),
+    llm("text", "{{ plan }} {{ id }}", drop=True),
 )
 
 
@@ -43,7 +51,12 @@ def test_opening_writes_nothing(dataset: api.Dataset, tmp_path: Path) -> None:
     assert dataset.name == "tickets" and dataset.plan.num_records == 25
     assert os.listdir(tmp_path) == ["tickets.yaml"]
     report = api.status(dataset)
-    assert (report.exists, report.records, report.remaining, report.versions) == (False, 0, 25, ())
+    assert (report.exists, report.records, report.remaining, report.versions) == (
+        False,
+        0,
+        25,
+        (),
+    )
     assert report.states[RowGroupState.MISSING] == ("00000", "00001", "00002")
     assert api.seal_of(dataset) is None
     assert os.listdir(tmp_path) == ["tickets.yaml"]
@@ -58,17 +71,24 @@ def test_the_root_is_the_argument_then_the_variable_then_data(
         api.open_dataset(file, root="mine", env={"SDG_ROOT": "/other"}).layout.root
         == tmp_path / "mine"
     )
-    assert api.open_dataset(file, env={"SDG_ROOT": "/other"}).layout.root == Path("/other")
+    assert api.open_dataset(file, env={"SDG_ROOT": "/other"}).layout.root == Path(
+        "/other"
+    )
     assert api.open_dataset(file, env={}).layout.root == tmp_path / "data"
     assert (
-        str(api.open_dataset(file, root="s3://bucket/x", env={"SDG_ROOT": "/other"}).layout.root)
+        str(
+            api.open_dataset(
+                file, root="s3://bucket/x", env={"SDG_ROOT": "/other"}
+            ).layout.root
+        )
         == "s3://bucket/x"
     )
 
 
 def test_num_records_of_the_caller_wins(tmp_path: Path) -> None:
     file = write_config(
-        tmp_path / "tickets.yaml", {k: v for k, v in CONFIG.items() if k != "num_records"}
+        tmp_path / "tickets.yaml",
+        {k: v for k, v in CONFIG.items() if k != "num_records"},
     )
     with pytest.raises(PlanError, match="num_records is not set"):
         api.open_dataset(file)
@@ -96,7 +116,9 @@ def test_a_preview_lists_records_that_fail(tmp_path: Path) -> None:
         category("word", "1", "many"), expression("number", "{{ word }}", dtype="int")
     )
     shown = api.preview(write_config(tmp_path / "d.yaml", config), num_records=20)
-    assert 0 < len(shown.failures) < 20 and shown.table.num_rows == 20 - len(shown.failures)
+    assert 0 < len(shown.failures) < 20 and shown.table.num_rows == 20 - len(
+        shown.failures
+    )
     assert all(failure.message == "'many' is not an int" for failure in shown.failures)
 
 
@@ -104,12 +126,20 @@ def test_events_come_in_order_and_add_up(dataset: api.Dataset) -> None:
     api.generate(dataset, row_groups=[1])
     events: list[Event] = []
     summary = api.generate(dataset, on_event=events.append, run_id="my run")
-    assert any(isinstance(event, Notice) and "simulated" in event.message for event in events)
+    assert any(
+        isinstance(event, Notice) and "simulated" in event.message for event in events
+    )
     (started,) = (event for event in events if isinstance(event, RunStarted))
     assert (started.records, started.row_groups, started.complete) == (15, 2, 1)
     settled = [event for event in events if isinstance(event, RecordsSettled)]
-    assert sum(event.made for event in settled) == 15 and not any(event.failed for event in settled)
-    finished = {event.group.key: event for event in events if isinstance(event, RowGroupFinished)}
+    assert sum(event.made for event in settled) == 15 and not any(
+        event.failed for event in settled
+    )
+    finished = {
+        event.group.key: event
+        for event in events
+        if isinstance(event, RowGroupFinished)
+    }
     assert {key: event.adopted for key, event in finished.items()} == {
         "00000": False,
         "00001": True,
@@ -117,8 +147,15 @@ def test_events_come_in_order_and_add_up(dataset: api.Dataset) -> None:
     }
     for event in finished.values():
         assert read_footer(event.path) == event.footer
-        assert event.footer.run_id == ("my run" if not event.adopted else event.footer.run_id)
-    assert (summary.generated, summary.adopted, summary.written, summary.remaining) == (15, 1, 2, 0)
+        assert event.footer.run_id == (
+            "my run" if not event.adopted else event.footer.run_id
+        )
+    assert (summary.generated, summary.adopted, summary.written, summary.remaining) == (
+        15,
+        1,
+        2,
+        0,
+    )
     assert summary.run_id == "my run"
 
 
@@ -127,7 +164,9 @@ def test_settings_of_the_caller_replace_those_of_the_file(dataset: api.Dataset) 
     again = api.generate(dataset, settings=RunSettings(resume="never")).version
     assert again.name == f"{first.name}-2"
     assert (
-        api.generate(dataset, settings=RunSettings(resume="never"), resume="always").version
+        api.generate(
+            dataset, settings=RunSettings(resume="never"), resume="always"
+        ).version
         == again
     )
 
@@ -190,6 +229,9 @@ def test_runs_side_by_side_on_different_row_groups_do_not_disturb_each_other(
         run.communicate(timeout=PATIENCE)
         assert run.returncode == 0
     report = api.status(dataset)
-    assert (report.records, report.versions) == (60, (dataset.plan.fingerprint.version,))
+    assert (report.records, report.versions) == (
+        60,
+        (dataset.plan.fingerprint.version,),
+    )
     metadata = read_metadata(dataset.layout.version(report.version).metadata)
     assert (metadata.actual_num_records, metadata.num_completed_batches) == (60, 6)

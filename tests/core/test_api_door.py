@@ -29,7 +29,9 @@ def declared() -> Iterator[tuple[str, str]]:
             yield from ((alias.name, node.module) for alias in node.names)
 
 
-@pytest.mark.parametrize("door", [api, pipelines, testing], ids=lambda door: str(door.__name__))
+@pytest.mark.parametrize(
+    "door", [api, pipelines, testing], ids=lambda door: str(door.__name__)
+)
 def test_public_names_are_sorted_and_unique(door: ModuleType) -> None:
     assert door.__all__ == sorted(set(door.__all__))
     assert all(hasattr(door, name) for name in door.__all__)
@@ -54,7 +56,9 @@ def test_every_error_class_is_public() -> None:
         for name, value in vars(errors).items()
         if inspect.isclass(value) and value.__name__ == name
     }
-    classes = {name for name in tree if getattr(errors, name).__module__ == errors.__name__}
+    classes = {
+        name for name in tree if getattr(errors, name).__module__ == errors.__name__
+    }
     assert classes <= set(api.__all__)
 
 
@@ -74,5 +78,7 @@ def test_an_unknown_name_is_refused() -> None:
 
 def test_importing_the_door_loads_nothing_behind_it() -> None:
     code = "import sys; from sdg_core import api; print(*(m for m in sys.modules if m.startswith('sdg_core')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["sdg_core", "sdg_core.api"]

@@ -15,7 +15,12 @@ from sdg_core.api.arguments import checked
 from sdg_core.errors import ConfigError, PlanError, SdgError
 from tests.support.sdg import dataset_config, uuid
 
-CONFIG = {**dataset_config(uuid()), "name": "tickets", "num_records": 4, "row_group_size": 2}
+CONFIG = {
+    **dataset_config(uuid()),
+    "name": "tickets",
+    "num_records": 4,
+    "row_group_size": 2,
+}
 PIPELINE: dict[str, Any] = {
     "kind": "pipeline",
     "name": "notes",
@@ -113,7 +118,8 @@ async def test_verbs_take_what_open_dataset_takes(verb: str) -> None:
         (api.open_pipeline("pipeline.yaml"), "OpenPipeline"),
     ):
         with pytest.raises(
-            ConfigError, match=f"expected a path, a mapping or a config object, .*{words}"
+            ConfigError,
+            match=f"expected a path, a mapping or a config object, .*{words}",
         ):
             getattr(api, verb)(wrong)
     with pytest.raises(ConfigError, match="line 1, kind: a pipeline, not a dataset"):
@@ -144,7 +150,8 @@ def test_pipelines_take_what_open_pipeline_takes() -> None:
     assert api.scan(api.open_pipeline(PIPELINE)).collect().height == 2
     for wrong in (None, 7, api.open_dataset(CONFIG)):
         with pytest.raises(
-            PlanError, match="status: pipeline must be str or Path or Pipeline or Mapping of str or"
+            PlanError,
+            match="status: pipeline must be str or Path or Pipeline or Mapping of str or",
         ):
             pipelines.status(wrong)  # type: ignore[arg-type]
 
@@ -169,7 +176,10 @@ def test_other_arguments_are_named() -> None:
             lambda: api.export(dataset, "x.csv", columns="id"),
             "columns must be Sequence of str or None, got str",
         ),
-        (lambda: api.preview(dataset, on_event="print"), "on_event must be Callable, got str"),
+        (
+            lambda: api.preview(dataset, on_event="print"),
+            "on_event must be Callable, got str",
+        ),
     ):
         with pytest.raises(PlanError, match=re.escape(words)):
             call()
@@ -181,7 +191,9 @@ def test_checking_changes_no_signature() -> None:
         assert [*inspect.signature(function).parameters] == [
             *inspect.signature(plain).parameters
         ], name
-        assert inspect.iscoroutinefunction(function) == inspect.iscoroutinefunction(plain), name
+        assert inspect.iscoroutinefunction(function) == inspect.iscoroutinefunction(
+            plain
+        ), name
 
     def nothing(first: int, *rest: str, **named: bool) -> tuple[Any, ...]:
         return first, rest, named
@@ -202,5 +214,6 @@ def test_what_notebooks_show() -> None:
     pipeline = api.open_pipeline(PIPELINE)
     assert "<Pipeline 'notes': 1 source through 1 stage, in " in repr(pipeline)
     assert (
-        "split" in pipeline._repr_html_() and "<table>" in pipelines.preview(pipeline)._repr_html_()
+        "split" in pipeline._repr_html_()
+        and "<table>" in pipelines.preview(pipeline)._repr_html_()
     )

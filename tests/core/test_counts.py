@@ -56,7 +56,9 @@ def test_more_rows_than_records_is_never_a_share() -> None:
         records_text(20, target=1, resized=False)
         == "20 records, more than num_records asks for now (1)"
     )
-    assert records_text(7, target=2, resized=True).startswith("7 rows, made from 2 records")
+    assert records_text(7, target=2, resized=True).startswith(
+        "7 rows, made from 2 records"
+    )
 
 
 def test_no_message_writes_a_count_before_a_plural_itself() -> None:
@@ -73,7 +75,9 @@ def test_no_message_writes_a_count_before_a_plural_itself() -> None:
 def _self_counted(node: ast.JoinedStr) -> list[str]:
     found = []
     for value, after in zip(node.values, node.values[1:], strict=False):
-        if not isinstance(value, ast.FormattedValue) or not isinstance(after, ast.Constant):
+        if not isinstance(value, ast.FormattedValue) or not isinstance(
+            after, ast.Constant
+        ):
             continue
         source = ast.unparse(value.value)
         is_count = (

@@ -18,7 +18,15 @@ import yaml
 from sdg_core import api
 from sdg_core.api import pipelines
 from tests.support.guide import Block, blocks
-from tests.support.sdg import PROJECT, category, dataset_config, expression, llm, sdg, write_config
+from tests.support.sdg import (
+    PROJECT,
+    category,
+    dataset_config,
+    expression,
+    llm,
+    sdg,
+    write_config,
+)
 
 ELSEWHERE = {
     "dagster.md: sdg init shop --template support": "tests/assets/test_installed.py",
@@ -82,7 +90,13 @@ JUDGE = {
     "name": "verdict",
     "model_alias": "judge",
     "prompt": "judge {{ answer }}",
-    "scores": [{"name": "quality", "description": "Is it good?", "options": {1: "no", 5: "yes"}}],
+    "scores": [
+        {
+            "name": "quality",
+            "description": "Is it good?",
+            "options": {1: "no", 5: "yes"},
+        }
+    ],
 }
 CODE = {
     "column_type": "llm-code",
@@ -101,7 +115,16 @@ CHECKED = {
 SPOKEN_OF = [
     *(
         category(name, "a", "b")
-        for name in ("first", "last", "topic", "product", "complaint", "question", "job", "word")
+        for name in (
+            "first",
+            "last",
+            "topic",
+            "product",
+            "complaint",
+            "question",
+            "job",
+            "word",
+        )
     ),
     category("land", "FR", "DE"),
     llm("ticket", "A ticket of {{ first }}"),
@@ -129,9 +152,11 @@ FILES = {
 
 def shown(page: str, number: int) -> str:
     """The Python blocks of a page, counted from 0."""
-    return [block.text for block in blocks() if block.page == page and block.language == "python"][
-        number
-    ]
+    return [
+        block.text
+        for block in blocks()
+        if block.page == page and block.language == "python"
+    ][number]
 
 
 def named(block: Block) -> str:
@@ -140,7 +165,8 @@ def named(block: Block) -> str:
 
 def shown_elsewhere(block: Block) -> str | None:
     return next(
-        (where for start, where in ELSEWHERE.items() if named(block).startswith(start)), None
+        (where for start, where in ELSEWHERE.items() if named(block).startswith(start)),
+        None,
     )
 
 
@@ -184,7 +210,12 @@ def file_of(data: Any) -> dict[str, Any]:
         case {"params": _}:
             data = {
                 "columns": [
-                    {"column_type": "sampler", "name": "who", "sampler_type": "person", **data}
+                    {
+                        "column_type": "sampler",
+                        "name": "who",
+                        "sampler_type": "person",
+                        **data,
+                    }
                 ]
             }
         case {"source": _}:
@@ -198,7 +229,11 @@ def file_of(data: Any) -> dict[str, Any]:
                 ]
             }
         case {"simulation": _}:
-            data = {"model_providers": [{"name": "slow", "provider_type": "simulated", **data}]}
+            data = {
+                "model_providers": [
+                    {"name": "slow", "provider_type": "simulated", **data}
+                ]
+            }
     given = data.get("columns", [])
     names = {column["name"] for column in given}
     columns = (
@@ -224,7 +259,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("MY_KEY", "ANTHROPIC_API_KEY", "SEARCH_KEY", "MY_WORDS_TOKEN", "HF_TOKEN"):
+    for name in (
+        "MY_KEY",
+        "ANTHROPIC_API_KEY",
+        "SEARCH_KEY",
+        "MY_WORDS_TOKEN",
+        "HF_TOKEN",
+    ):
         monkeypatch.setenv(name, "secret")
     return tmp_path
 
@@ -242,13 +283,17 @@ def test_yaml_is_a_file_or_a_part_of_one(place: Path, block: Block) -> None:
 def test_toml_is_a_setting_of_the_project(place: Path, block: Block) -> None:
     assert tomllib.loads(block.text)["tool"]["sdg"]
     (place / "pyproject.toml").write_text(block.text, encoding="utf-8")
-    path = write_config(place / "dataset.yaml", dataset_config(category("plan", "free")))
+    path = write_config(
+        place / "dataset.yaml", dataset_config(category("plan", "free"))
+    )
     assert api.generate(api.open_dataset(path)).generated == 25
 
 
 FINISHED = {
     **dataset_config(
-        category("question", "a", "b"), llm("answer", "answer {{ question }}"), num_records=10
+        category("question", "a", "b"),
+        llm("answer", "answer {{ question }}"),
+        num_records=10,
     ),
     "processors": [
         {
@@ -278,7 +323,9 @@ def test_shell_commands_run(place: Path, block: Block) -> None:
         write_config(place / "tickets.yaml", FINISHED)
     typed = 0
     for line in block.text.splitlines():
-        words = shlex.split(line.replace("/data/sets", str(place / "sets")), comments=True)
+        words = shlex.split(
+            line.replace("/data/sets", str(place / "sets")), comments=True
+        )
         if not words or words[0] != "sdg" or "s3://bucket/prefix" in words:
             continue
         target = words.index(">") if ">" in words else len(words)
@@ -291,10 +338,14 @@ def test_shell_commands_run(place: Path, block: Block) -> None:
 
 
 def write_functions(place: Path, text: str) -> None:
-    (place / "functions.py").write_text(f"from sdg_core.custom import *\n{text}", encoding="utf-8")
+    (place / "functions.py").write_text(
+        f"from sdg_core.custom import *\n{text}", encoding="utf-8"
+    )
 
 
-def custom(column: str, function: str, *columns: dict[str, Any], **more: Any) -> pl.Series:
+def custom(
+    column: str, function: str, *columns: dict[str, Any], **more: Any
+) -> pl.Series:
     """The values of a column that a function of `functions.py` makes."""
     made = {
         "column_type": "custom",
@@ -304,7 +355,8 @@ def custom(column: str, function: str, *columns: dict[str, Any], **more: Any) ->
     }
     dataset = api.open_dataset(
         write_config(
-            Path("dataset.yaml"), {**dataset_config(*columns, made, num_records=4), **WRITER}
+            Path("dataset.yaml"),
+            {**dataset_config(*columns, made, num_records=4), **WRITER},
         )
     )
     assert api.generate(dataset).generated == 4
@@ -313,14 +365,17 @@ def custom(column: str, function: str, *columns: dict[str, Any], **more: Any) ->
 
 def test_a_function_makes_a_column(place: Path) -> None:
     write_functions(place, shown("custom-columns.md", 0))
-    values = custom("full_name", "full_name", category("first", "Ann"), category("last", "Lee"))
+    values = custom(
+        "full_name", "full_name", category("first", "Ann"), category("last", "Lee")
+    )
     assert values.to_list() == ["Ann Lee"] * 4
 
 
 def test_a_function_asks_models(place: Path) -> None:
     write_functions(
         place,
-        "from sdg_core.custom import custom_column_generator\n" + shown("custom-columns.md", 1),
+        "from sdg_core.custom import custom_column_generator\n"
+        + shown("custom-columns.md", 1),
     )
     assert custom("draft", "two_drafts", category("topic", "lamps")).null_count() == 0
 
@@ -383,7 +438,9 @@ def test_seeds_a_reader_of_ones_own(place: Path) -> None:
         "params": {"path": "tickets"},
     }
     config = dataset_config(
-        expression("asked", "{{ question }}?"), num_records=2, seed_config={"source": source}
+        expression("asked", "{{ question }}?"),
+        num_records=2,
+        seed_config={"source": source},
     )
     dataset = api.open_dataset(write_config(place / "dataset.yaml", config))
     api.generate(dataset)
@@ -392,7 +449,9 @@ def test_seeds_a_reader_of_ones_own(place: Path) -> None:
 
 def made_by(place: Path, config: dict[str, Any]) -> list[dict[str, Any]]:
     pipeline = pipelines.open_pipeline(
-        write_config(place / "pipeline.yaml", {"kind": "pipeline", "name": "p", **config})
+        write_config(
+            place / "pipeline.yaml", {"kind": "pipeline", "name": "p", **config}
+        )
     )
     pipelines.generate(pipeline)
     return pl.read_parquet(place / "data" / "p" / "*" / "**" / "*.parquet").to_dicts()
@@ -414,7 +473,9 @@ def list_of_tickets(board):
     }
     assert [
         row["text"]
-        for row in made_by(place, {"sources": reader, "stages": [], "sink": {"columns": ["text"]}})
+        for row in made_by(
+            place, {"sources": reader, "stages": [], "sink": {"columns": ["text"]}}
+        )
     ] == ["hi"]
 
 
@@ -422,12 +483,18 @@ def test_pipelines_a_function(place: Path) -> None:
     (place / "functions.py").write_text(shown("pipelines.md", 1), encoding="utf-8")
     sources = {"reader": "files", "path": "docs/*.md"}
     stages = [{"stage": "function", "function": "./functions.py:clean"}]
-    [row] = made_by(place, {"sources": sources, "stages": stages, "sink": {"columns": ["content"]}})
+    [row] = made_by(
+        place, {"sources": sources, "stages": stages, "sink": {"columns": ["content"]}}
+    )
     assert row["content"].endswith("lamps.")
 
 
-def test_curator_a_pipeline_in_python(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = run_python("from-curator.md", 0, load_model=lambda: lambda texts: [0.9 for _ in texts])
+def test_curator_a_pipeline_in_python(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = run_python(
+        "from-curator.md", 0, load_model=lambda: lambda texts: [0.9 for _ in texts]
+    )
     assert names["summary"].rows > 0 and names["summary"].remaining == 0
     assert "Score" in capsys.readouterr().out
 

@@ -31,9 +31,15 @@ from tests.support.sdg import (
     write_config,
 )
 
-CONFIG = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}"))
+CONFIG = dataset_config(
+    uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}")
+)
 FRAME = pl.DataFrame(
-    {"word": ["one", "two", None], "number": [1, 2, 3], "part": [{"a": [1]}, {"a": []}, None]}
+    {
+        "word": ["one", "two", None],
+        "number": [1, 2, 3],
+        "part": [{"a": [1]}, {"a": []}, None],
+    }
 )
 SEEDED = dataset_config(expression("shown", "{{ word }} {{ number }}"), num_records=3)
 
@@ -69,7 +75,9 @@ class Builder:
 
     def to_dict(self) -> dict[str, Any]:
         shared = {
-            key: value for key, value in CONFIG.items() if key in ("columns", "model_configs")
+            key: value
+            for key, value in CONFIG.items()
+            if key in ("columns", "model_configs")
         }
         top = {key: value for key, value in CONFIG.items() if key not in shared}
         return {"data_designer": shared, **top}
@@ -78,7 +86,9 @@ class Builder:
 def test_a_config_means_the_same_however_it_is_given(tmp_path: Path) -> None:
     file = write_config(tmp_path / "tickets.yaml", CONFIG)
     loaded = api.load_dataset(file).config
-    columns = [type(column).model_validate(column.model_dump()) for column in loaded.columns]
+    columns = [
+        type(column).model_validate(column.model_dump()) for column in loaded.columns
+    ]
     parts = {**CONFIG, "columns": columns, "model_configs": loaded.model_configs}
     given = [str(file), CONFIG, loaded, parts]
     assert {hash_of(each) for each in given} == {hash_of(file)}
@@ -93,9 +103,13 @@ def test_a_config_means_the_same_however_it_is_given(tmp_path: Path) -> None:
 
 def test_what_is_no_config_is_refused() -> None:
     for wrong in (7, None, [CONFIG], object()):
-        with pytest.raises(ConfigError, match="expected a path, a mapping or a config object, got"):
+        with pytest.raises(
+            ConfigError, match="expected a path, a mapping or a config object, got"
+        ):
             api.open_dataset(wrong)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"columns\[0\]: unknown column_type 'sampling'"):
+    with pytest.raises(
+        ConfigError, match=r"columns\[0\]: unknown column_type 'sampling'"
+    ):
         api.open_dataset({"columns": [{"column_type": "sampling", "name": "x"}]})
 
 
@@ -109,7 +123,13 @@ def test_relative_paths_of_a_mapping_start_at_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [FRAME, FRAME.lazy(), FRAME.to_arrow(), FRAME.to_pandas(), FRAME.to_arrow().to_batches()[0]],
+    [
+        FRAME,
+        FRAME.lazy(),
+        FRAME.to_arrow(),
+        FRAME.to_pandas(),
+        FRAME.to_arrow().to_batches()[0],
+    ],
     ids=type,
 )
 @pytest.mark.parametrize(
@@ -117,7 +137,10 @@ def test_relative_paths_of_a_mapping_start_at_base(tmp_path: Path) -> None:
     [
         lambda frame: frame,
         lambda frame: {"source": frame},
-        lambda frame: {"source": {"seed_type": "df", "df": frame}, "sampling_strategy": "ordered"},
+        lambda frame: {
+            "source": {"seed_type": "df", "df": frame},
+            "sampling_strategy": "ordered",
+        },
     ],
 )
 def test_a_data_frame_is_seed_data(frame: Any, place: Callable[[Any], Any]) -> None:
@@ -143,25 +166,37 @@ def test_a_data_frame_counts_by_its_content() -> None:
         plain.head(2),
         plain.cast({"number": pl.Float64}),
     ]
-    assert len({hash_of({**SEEDED, "seed_config": frame}) for frame in (plain, *others)}) == 5
+    assert (
+        len({hash_of({**SEEDED, "seed_config": frame}) for frame in (plain, *others)})
+        == 5
+    )
 
 
 def test_a_named_index_of_pandas_is_a_column_and_another_is_not() -> None:
-    frame = pd.DataFrame({"word": ["a", "b"], "number": [1, 2]}, index=pd.Index([7, 8], name="key"))
+    frame = pd.DataFrame(
+        {"word": ["a", "b"], "number": [1, 2]}, index=pd.Index([7, 8], name="key")
+    )
     assert api.preview({**SEEDED, "seed_config": frame}, num_records=2).table.column(
         "key"
     ).to_pylist() == [7, 8]
     filtered = frame.reset_index(drop=True)[1:]
     assert (
         "__index_level_0__"
-        not in api.preview({**SEEDED, "seed_config": filtered}, num_records=1).table.column_names
+        not in api.preview(
+            {**SEEDED, "seed_config": filtered}, num_records=1
+        ).table.column_names
     )
 
 
 def test_a_frame_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match="the data frame of the seed data cannot be read"):
+    with pytest.raises(
+        SeedError, match="the data frame of the seed data cannot be read"
+    ):
         api.open_dataset(
-            {**SEEDED, "seed_config": pd.DataFrame({"word": ["a", 1], "number": [1, 2]})}
+            {
+                **SEEDED,
+                "seed_config": pd.DataFrame({"word": ["a", 1], "number": [1, 2]}),
+            }
         )
     file = write_config(
         tmp_path / "d.yaml", {**SEEDED, "seed_config": {"source": {"seed_type": "df"}}}
@@ -176,11 +211,18 @@ def test_functions_and_classes_are_taken_as_objects() -> None:
     note = structured("note", "{{ plan }}", Note)
     config = {**CONFIG, "columns": [*CONFIG["columns"], loud, soft, note]}
     records = api.preview(config, num_records=4).table.to_pylist()
-    assert all((r["loud"], r["soft"]) == (r["plan"].upper(), r["plan"]) for r in records)
+    assert all(
+        (r["loud"], r["soft"]) == (r["plan"].upper(), r["plan"]) for r in records
+    )
     assert all({*r["note"]} == {"title", "stars"} for r in records)
     other = {
         **config,
-        "columns": [*CONFIG["columns"], {**loud, "generator_function": quiet}, soft, note],
+        "columns": [
+            *CONFIG["columns"],
+            {**loud, "generator_function": quiet},
+            soft,
+            note,
+        ],
     }
     assert hash_of(config) == hash_of(dict(config)) != hash_of(other)
 
@@ -210,7 +252,9 @@ def test_a_client_is_taken_as_an_object() -> None:
     providers = [{"name": "own", "provider_type": "custom", "client": Echo()}]
     models = [{"alias": "writer", "model": "any", "provider": "own"}]
     config = {**CONFIG, "model_providers": providers, "model_configs": models}
-    assert api.preview(config, num_records=1).table.column("text").to_pylist() == ["echo"]
+    assert api.preview(config, num_records=1).table.column("text").to_pylist() == [
+        "echo"
+    ]
 
 
 def test_every_verb_works_under_a_running_event_loop(tmp_path: Path) -> None:
@@ -231,7 +275,9 @@ def test_every_verb_works_under_a_running_event_loop(tmp_path: Path) -> None:
         assert api.report(dataset).path is not None
         assert pipelines.preview(notes.file).failures == ()
         assert pipelines.generate(notes.open()).remaining == 0
-        assert (await api.agenerate(api.open_dataset({**CONFIG, "name": "others"}))).remaining == 0
+        assert (
+            await api.agenerate(api.open_dataset({**CONFIG, "name": "others"}))
+        ).remaining == 0
 
     asyncio.run(cell())
 
@@ -245,7 +291,11 @@ def test_a_dataset_is_read_as_polars() -> None:
     api.generate(dataset)
     api.process(dataset)
     assert isinstance(dataset.scan(), pl.LazyFrame)
-    assert dataset.scan().select("plan").collect().height == dataset.to_polars().height == 20
+    assert (
+        dataset.scan().select("plan").collect().height
+        == dataset.to_polars().height
+        == 20
+    )
 
 
 def test_a_preview_shows_as_a_table() -> None:
@@ -261,7 +311,10 @@ def test_a_preview_shows_as_a_table() -> None:
     failing = dataset_config(
         category("word", "many"), expression("number", "{{ word }}", dtype="int")
     )
-    assert "&#x27;many&#x27; is not an int" in api.preview(failing, num_records=1)._repr_html_()
+    assert (
+        "&#x27;many&#x27; is not an int"
+        in api.preview(failing, num_records=1)._repr_html_()
+    )
 
 
 def members() -> Iterator[tuple[str, Any]]:
@@ -275,11 +328,15 @@ def members() -> Iterator[tuple[str, Any]]:
             yield name, value
             if inspect.isclass(value):
                 yield from (
-                    (f"{name}.{key}", item) for key, item in vars(value).items() if callable(item)
+                    (f"{name}.{key}", item)
+                    for key, item in vars(value).items()
+                    if callable(item)
                 )
 
 
-def test_no_public_signature_shows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_public_signature_shows_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("A_KEY_OF_SOMEBODY", "sk-SECRET-123")
     looked_at = 0
     for name, value in members():
@@ -296,8 +353,12 @@ def test_no_public_signature_shows_the_environment(monkeypatch: pytest.MonkeyPat
 def test_no_default_anywhere_is_the_environment() -> None:
     for package in (sdg_core, sdg_assets):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.endswith(("postgres_event_storage", "celery_worker", "__main__")):
+            if module.name.endswith(
+                ("postgres_event_storage", "celery_worker", "__main__")
+            ):
                 continue
             for name, value in vars(import_module(module.name)).items():
                 if inspect.isfunction(value):
-                    assert "environ(" not in str(inspect.signature(value)), f"{module.name}.{name}"
+                    assert "environ(" not in str(inspect.signature(value)), (
+                        f"{module.name}.{name}"
+                    )

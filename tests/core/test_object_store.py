@@ -15,7 +15,12 @@ import pytest
 from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import MetadataCorruptError, SealedError, SeedError, StoreError
-from sdg_core.store.layout import DatasetLayout, VersionLayout, ledger_directory, resolve_root
+from sdg_core.store.layout import (
+    DatasetLayout,
+    VersionLayout,
+    ledger_directory,
+    resolve_root,
+)
 from sdg_core.store.metadata import read_current, read_metadata
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.row_groups import read_rows
@@ -77,14 +82,19 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(
 ) -> None:
     draw, root = random.Random(3), s3.new_root()
     with ServerProcess("--latency", "0.01") as server:
-        config = dataset_config(*COLUMNS, endpoint=server.url, num_records=60, processors=[CHAT])
+        config = dataset_config(
+            *COLUMNS, endpoint=server.url, num_records=60, processors=[CHAT]
+        )
         file = write_config(tmp_path / "tickets.yaml", config)
         for _ in range(2):
             asked = len(server.prompts())
             after = draw.randint(10, 50)
             with started_sdg("generate", file, "--root", root) as running:
+                goal = asked + after
                 wait_until(
-                    lambda: running.poll() is not None or len(server.prompts()) >= asked + after,  # noqa: B023
+                    lambda running=running, goal=goal: (
+                        running.poll() is not None or len(server.prompts()) >= goal
+                    ),
                     f"{after} more requests",
                 )
                 running.kill()
@@ -97,14 +107,23 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one_on_disk(
         )
         on_disk = api.open_dataset(file, root=str(tmp_path / "disk"))
         expected = api.generate(on_disk).version
-        assert version.name == expected.name and version == current_version(root_of(root))
+        assert version.name == expected.name and version == current_version(
+            root_of(root)
+        )
         assert stored_records(version) == stored_records(expected)
         outputs = [rows_of(output) for output in api.process(dataset).outputs]
         assert outputs == [rows_of(output) for output in api.process(on_disk).outputs]
         refused = sdg("generate", file, "--root", root)
-        assert refused.returncode == 2 and "is sealed" in refused.stderr and root in refused.stderr
+        assert (
+            refused.returncode == 2
+            and "is sealed" in refused.stderr
+            and root in refused.stderr
+        )
         assert api.reopen(dataset)
-        assert not version.processed.exists() and not read_metadata(version.metadata).sealed
+        assert (
+            not version.processed.exists()
+            and not read_metadata(version.metadata).sealed
+        )
         longer = api.open_dataset(file, root=root, num_records=65)
         assert api.generate(longer).generated == 5
         assert len(stored_records(version)) == api.process(longer).num_rows == 65
@@ -120,13 +139,16 @@ def _objects(root: str) -> list[Any]:
     return list(path.bucket.walk(path.key))
 
 
-@pytest.mark.parametrize("point", ["after_start", "before_publish", "after_publish", "after_seal"])
+@pytest.mark.parametrize(
+    "point", ["after_start", "before_publish", "after_publish", "after_seal"]
+)
 def test_killed_processing_is_never_mistaken_for_a_finished_one(
     tmp_path: Path, s3: S3Server, point: str
 ) -> None:
     root = s3.new_root()
     file = write_config(
-        tmp_path / "tickets.yaml", dataset_config(uuid(), category("plan", "free", "pro"))
+        tmp_path / "tickets.yaml",
+        dataset_config(uuid(), category("plan", "free", "pro")),
     )
     reader = dataset_config(
         expression("again", "{{ id }}"),
@@ -135,7 +157,9 @@ def test_killed_processing_is_never_mistaken_for_a_finished_one(
     other = write_config(tmp_path / "other.yaml", reader | {"name": "other"})
     dataset = api.open_dataset(file, root=root)
     version = api.generate(dataset).version
-    killed = sdg("process", file, "--root", root, env={"SDG_TEST_KILL_AT": f"processing.{point}"})
+    killed = sdg(
+        "process", file, "--root", root, env={"SDG_TEST_KILL_AT": f"processing.{point}"}
+    )
     assert killed.returncode == -9
     if point == "after_seal":
         assert read_metadata(version.metadata).post_generation_state == "complete"
@@ -155,7 +179,9 @@ def test_killed_processing_is_never_mistaken_for_a_finished_one(
     ]
 
 
-def test_corrupt_files_are_moved_aside_and_made_again(tmp_path: Path, s3: S3Server) -> None:
+def test_corrupt_files_are_moved_aside_and_made_again(
+    tmp_path: Path, s3: S3Server
+) -> None:
     root = s3.new_root()
     file = write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS))
     dataset = api.open_dataset(file, root=root)
@@ -170,7 +196,8 @@ def test_corrupt_files_are_moved_aside_and_made_again(tmp_path: Path, s3: S3Serv
     assert (summary.written, summary.adopted) == (1, 2)
     notices = [event.message for event in events if isinstance(event, Notice)]
     assert any(
-        f"moved to {version.quarantine}/batch_00001.0.parquet" in message for message in notices
+        f"moved to {version.quarantine}/batch_00001.0.parquet" in message
+        for message in notices
     )
     assert (version.quarantine / "batch_00001.0.parquet").read_bytes() == damaged
     assert stored_records(version) == before
@@ -189,14 +216,18 @@ def test_pictures_lie_beside_the_row_groups(tmp_path: Path, s3: S3Server) -> Non
         "model_alias": "writer",
     }
     config = dataset_config(uuid(), llm("text", "{{ id }}"), picture, num_records=3)
-    dataset = api.open_dataset(write_config(tmp_path / "tickets.yaml", config), root=s3.new_root())
+    dataset = api.open_dataset(
+        write_config(tmp_path / "tickets.yaml", config), root=s3.new_root()
+    )
     version = api.generate(dataset).version
     for record, row in stored_records(version).items():
         assert row["photo"] == [f"images/photo/{record}.png"]
         assert (version.directory / row["photo"][0]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server) -> None:
+def test_a_seed_file_at_the_root_is_read_from_there(
+    tmp_path: Path, s3: S3Server
+) -> None:
     root = s3.new_root()
     path = root_of(root) / "seeds" / "products.csv"
     source = {"seed_type": "local", "path": "{root}/seeds/products.csv"}
@@ -204,7 +235,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
         uuid(), expression("text", "{{ product }}!"), seed_config={"source": source}
     )
     file = write_config(tmp_path / "tickets.yaml", config)
-    with pytest.raises(SeedError, match=f"seed file {root}/seeds/products.csv does not exist"):
+    with pytest.raises(
+        SeedError, match=f"seed file {root}/seeds/products.csv does not exist"
+    ):
         api.open_dataset(file, root=root)
     assert isinstance(path, ObjectPath)
     path.bucket.put(path.key, b"product\nlamp\nchair\n")
@@ -216,7 +249,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
         "lamp!",
     ]
     path.bucket.put(path.key, b"product\ntable\nchair\n")
-    assert api.open_dataset(file, root=root).plan.fingerprint != dataset.plan.fingerprint
+    assert (
+        api.open_dataset(file, root=root).plan.fingerprint != dataset.plan.fingerprint
+    )
     with pytest.raises(SeedError, match=r"products\.csv changed while it was read"):
         api.generate(dataset, resume="never")
     config["seed_config"]["source"]["path"] = "{root}/seeds/*.csv"
@@ -224,7 +259,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(tmp_path: Path, s3: S3Server
         api.open_dataset(write_config(file, config), root=root)
 
 
-def test_the_ledger_stays_on_this_machine_and_says_so(tmp_path: Path, s3: S3Server) -> None:
+def test_the_ledger_stays_on_this_machine_and_says_so(
+    tmp_path: Path, s3: S3Server
+) -> None:
     root = s3.new_root()
     dataset = api.open_dataset(
         write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root=root
@@ -232,10 +269,17 @@ def test_the_ledger_stays_on_this_machine_and_says_so(tmp_path: Path, s3: S3Serv
     events: list[Event] = []
     api.generate(dataset, on_event=events.append)
     notices = [event.message for event in events if isinstance(event, Notice)]
-    assert any("SDG_LEDGER_URL" in message and "this machine" in message for message in notices)
+    assert any(
+        "SDG_LEDGER_URL" in message and "this machine" in message for message in notices
+    )
     place = ledger_directory(root_of(root))
-    assert place.is_relative_to(tmp_path / "state") and (place / ".sdg" / "ledger.db").exists()
-    assert ledger_directory(root_of(s3.new_root())) != place, "roots do not share a ledger"
+    assert (
+        place.is_relative_to(tmp_path / "state")
+        and (place / ".sdg" / "ledger.db").exists()
+    )
+    assert ledger_directory(root_of(s3.new_root())) != place, (
+        "roots do not share a ledger"
+    )
 
 
 def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> None:
@@ -247,7 +291,8 @@ def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> 
         and "the bucket does not exist" in outcome.stderr
     )
     assert (
-        "create the bucket, or give another root" in outcome.stderr and SECRET not in outcome.stderr
+        "create the bucket, or give another root" in outcome.stderr
+        and SECRET not in outcome.stderr
     )
     dataset = api.open_dataset(file, root="s3://no-such-bucket/prefix")
     for act in (api.status, api.process, api.row_group_statuses):
@@ -258,16 +303,21 @@ def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> 
 def test_an_endpoint_that_cannot_be_reached_is_named(
     tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://somebody:{SECRET}@127.0.0.1:{free_port()}")
+    monkeypatch.setenv(
+        "AWS_ENDPOINT_URL", f"http://somebody:{SECRET}@127.0.0.1:{free_port()}"
+    )
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     dataset = api.open_dataset(
-        write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root="s3://bucket/p"
+        write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)),
+        root="s3://bucket/p",
     )
     with pytest.raises(
         StoreError, match=r"s3://bucket/p/.*http://127\.0\.0\.1:\d+ cannot be reached"
     ) as raised:
         api.generate(dataset)
-    assert "AWS_ENDPOINT_URL" in str(raised.value.remedy) and SECRET not in str(raised.value)
+    assert "AWS_ENDPOINT_URL" in str(raised.value.remedy) and SECRET not in str(
+        raised.value
+    )
 
 
 @contextmanager
@@ -311,14 +361,29 @@ def answering(status: int, code: str) -> Iterator[str]:
         (403, "AccessDenied", r"access is denied \(AccessDenied\)", "s3:PutObject"),
         (403, "SignatureDoesNotMatch", "access is denied", "AWS_SECRET_ACCESS_KEY"),
         (401, "Unauthorized", "access is denied", "AWS_ACCESS_KEY_ID"),
-        (503, "SlowDown", "the store is throttling", "run the same command again later"),
-        (429, "TooManyRequests", "the store is throttling", "run the same command again later"),
+        (
+            503,
+            "SlowDown",
+            "the store is throttling",
+            "run the same command again later",
+        ),
+        (
+            429,
+            "TooManyRequests",
+            "the store is throttling",
+            "run the same command again later",
+        ),
         (301, "PermanentRedirect", "the store sends requests elsewhere", "AWS_REGION"),
         (500, "InternalError", "InternalError", "run the same command again"),
     ],
 )
 def test_refusals_name_the_place_and_the_remedy_and_no_secret(
-    s3: S3Server, monkeypatch: pytest.MonkeyPatch, status: int, code: str, message: str, remedy: str
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    message: str,
+    remedy: str,
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with answering(status, code) as url:
@@ -338,7 +403,9 @@ def test_refusals_name_the_place_and_the_remedy_and_no_secret(
             assert SECRET not in "".join(chain)
 
 
-def test_a_throttled_request_is_tried_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_throttled_request_is_tried_again(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = [503, 500]
 
     class Handler(BaseHTTPRequestHandler):
@@ -368,12 +435,18 @@ def test_http_without_leave_is_refused_with_the_way_out(
 
 
 def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "obstore.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    (tmp_path / "obstore.py").write_text(
+        "raise ImportError('not here')", encoding="utf-8"
+    )
     file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid()))
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
-    outcome = sdg("status", file, "--root", "s3://bucket/prefix", env={"PYTHONPATH": path})
+    outcome = sdg(
+        "status", file, "--root", "s3://bucket/prefix", env={"PYTHONPATH": path}
+    )
     assert outcome.returncode == 2 and "pip install 'sdg-dagster[s3]'" in outcome.stderr
-    outcome = sdg("generate", file, "--root", tmp_path / "disk", env={"PYTHONPATH": path})
+    outcome = sdg(
+        "generate", file, "--root", tmp_path / "disk", env={"PYTHONPATH": path}
+    )
     assert outcome.returncode == 0, outcome.stderr
 
 

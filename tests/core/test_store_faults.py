@@ -56,14 +56,18 @@ def test_every_request_that_is_refused_ends_in_an_error_with_its_place_and_remed
     file = write_config(tmp_path / "tickets.yaml", config)
     errors = 0
     for number in itertools.count(1):
-        dataset = api.open_dataset(file, root=f"memory://refusing-{tmp_path.name}-{number}/data")
+        dataset = api.open_dataset(
+            file, root=f"memory://refusing-{tmp_path.name}-{number}/data"
+        )
         with refusing(number) as store:
             try:
                 api.generate(dataset)
             except StoreError as error:
                 assert "memory://refusing" in str(error) and error.remedy == REMEDY
                 errors += 1
-        assert api.generate(dataset).remaining == 0, "the same command again completes it"
+        assert api.generate(dataset).remaining == 0, (
+            "the same command again completes it"
+        )
         if store.asked < number:
             break
     assert errors > number / 2

@@ -46,7 +46,9 @@ COLUMNS = (
     llm("answer", "answer {{ question }} of {{ id }}"),
 )
 SEEDED = (uuid(), llm("answer", "answer {{ topic }} of {{ id }}"))
-TOPICS = "topic,level\n" + "".join(f"topic {number},{number % 3}\n" for number in range(17))
+TOPICS = "topic,level\n" + "".join(
+    f"topic {number},{number % 3}\n" for number in range(17)
+)
 READER = """
 import json
 
@@ -62,7 +64,9 @@ class Many(DirectoryReader):
             yield {"topic": topic}
 """
 MANY = {
-    f"documents/{name}.json": "[" + ", ".join(f'"{name} {part}"' for part in range(count)) + "]"
+    f"documents/{name}.json": "["
+    + ", ".join(f'"{name} {part}"' for part in range(count))
+    + "]"
     for name, count in (("a", 3), ("b", 0), ("c", 5), ("d", 1), ("e", 4))
 }
 
@@ -80,7 +84,9 @@ def scenarios(endpoint: str) -> list[Scenario]:
 
     def config(*columns: Config, **top: Any) -> Config:
         return dataset_config(
-            *columns, endpoint=endpoint, **{"num_records": 40, "row_group_size": 10, **top}
+            *columns,
+            endpoint=endpoint,
+            **{"num_records": 40, "row_group_size": 10, **top},
         )
 
     many = {
@@ -95,8 +101,12 @@ def scenarios(endpoint: str) -> list[Scenario]:
     return [
         Scenario("plain", [config(*COLUMNS)]),
         Scenario("one row group", [config(*COLUMNS, row_group_size=100)]),
-        Scenario("tiny row groups", [config(*COLUMNS, num_records=21, row_group_size=2)]),
-        Scenario("ordered seed", [config(*SEEDED, seed_config=seeded("ordered"))], topics),
+        Scenario(
+            "tiny row groups", [config(*COLUMNS, num_records=21, row_group_size=2)]
+        ),
+        Scenario(
+            "ordered seed", [config(*SEEDED, seed_config=seeded("ordered"))], topics
+        ),
         Scenario(
             "shuffled seed",
             [config(*SEEDED, seed_config=seeded("shuffle"), row_group_size=7)],
@@ -120,7 +130,10 @@ def scenarios(endpoint: str) -> list[Scenario]:
             [config(*SEEDED, seed_config=many)],
             {"readers.py": READER, **MANY},
         ),
-        Scenario("extension", [config(*COLUMNS, num_records=number) for number in (13, 25, 38)]),
+        Scenario(
+            "extension",
+            [config(*COLUMNS, num_records=number) for number in (13, 25, 38)],
+        ),
         Scenario(
             "extension of a shuffled seed",
             [
@@ -129,10 +142,15 @@ def scenarios(endpoint: str) -> list[Scenario]:
             ],
             topics,
         ),
-        Scenario("an edited prompt", [config(*COLUMNS), config(*edited), config(*COLUMNS)]),
+        Scenario(
+            "an edited prompt", [config(*COLUMNS), config(*edited), config(*COLUMNS)]
+        ),
         Scenario(
             "other row groups and an edited prompt",
-            [config(*COLUMNS, num_records=25), config(*edited, num_records=38, row_group_size=7)],
+            [
+                config(*COLUMNS, num_records=25),
+                config(*edited, num_records=38, row_group_size=7),
+            ],
         ),
     ]
 
@@ -141,7 +159,13 @@ class Trial:
     """One scenario under fire. `kills` counts the processes that died."""
 
     def __init__(
-        self, scenario: Scenario, directory: Path, *, root: str, draw: random.Random, kills: int
+        self,
+        scenario: Scenario,
+        directory: Path,
+        *,
+        root: str,
+        draw: random.Random,
+        kills: int,
     ) -> None:
         self.scenario, self.root, self.kills = scenario, root, 0
         self.file = directory / "tickets.yaml"
@@ -166,16 +190,24 @@ class Trial:
     def _dies(self, command: str, server: ServerProcess) -> bool:
         """Start the command and end it by `kill -9`; False if it was through before."""
         if command == "process" or self._draw.random() < 0.6:
-            point, count = self._draw.choice(FAILPOINTS), self._draw.choice((1, 1, 2, 3, 5, 8))
+            point, count = (
+                self._draw.choice(FAILPOINTS),
+                self._draw.choice((1, 1, 2, 3, 5, 8)),
+            )
             condition, env = None, {VARIABLE: f"{point}:{count}"}
         else:
             condition, env = self._more_requests(server), {}
         with started_sdg(command, self.file, "--root", self.root, env=env) as running:
             if condition is not None:
-                wait_until(lambda: running.poll() is not None or condition(), "requests arrived")
+                wait_until(
+                    lambda: running.poll() is not None or condition(),
+                    "requests arrived",
+                )
                 running.kill()
             _, errors = running.communicate()
-        assert running.returncode in (0, KILLED), f"{self.scenario.name}: {env}: {errors}"
+        assert running.returncode in (0, KILLED), (
+            f"{self.scenario.name}: {env}: {errors}"
+        )
         return running.returncode == KILLED
 
     def _more_requests(self, server: ServerProcess) -> Callable[[], bool]:

@@ -58,7 +58,9 @@ def test_killed_runs_end_as_if_nothing_had_happened(
     draw = random.Random(f"{name} {place} {number}")
     with ServerProcess("--latency", "0.01") as server:
         scenario = next(s for s in scenarios(server.url) if s.name == name)
-        trial = Trial(scenario, tmp_path, root=roots(place), draw=draw, kills=KILLS_A_TRIAL)
+        trial = Trial(
+            scenario, tmp_path, root=roots(place), draw=draw, kills=KILLS_A_TRIAL
+        )
         trial.run(server)
         asked = server.prompts()
         if name not in uninterrupted:

@@ -51,12 +51,17 @@ def seeds(short: int, *, long: int) -> list[object]:
     """Seeds of the random moments; the long form has more."""
     return [
         *range(1, short + 1),
-        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(short + 1, long + 1)),
+        *(
+            pytest.param(seed, marks=pytest.mark.long)
+            for seed in range(short + 1, long + 1)
+        ),
     ]
 
 
 @pytest.mark.parametrize("seed", seeds(2, long=66))
-def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, seed: int) -> None:
+def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(
+    tmp_path: Path, seed: int
+) -> None:
     kills = 3
     draw = random.Random(seed)
     root, whole = tmp_path / "root", tmp_path / "whole"
@@ -69,8 +74,11 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
             asked = len(server.prompts())
             after = draw.randint(1, 2 * RECORDS // kills)
             with started_sdg("generate", file, "--root", root) as running:
+                goal = asked + after
                 wait_until(
-                    lambda: running.poll() is not None or len(server.prompts()) >= asked + after,  # noqa: B023
+                    lambda running=running, goal=goal: (
+                        running.poll() is not None or len(server.prompts()) >= goal
+                    ),
                     f"{after} more requests",
                 )
                 running.kill()
@@ -96,7 +104,9 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
         final = stored_records(only_version(root))
         assert final == stored_records(only_version(whole))
         assert {index: final[index] for index in saved} == saved
-        assert not list(root.rglob(".tmp*")), "what killed runs left half written is gone"
+        assert not list(root.rglob(".tmp*")), (
+            "what killed runs left half written is gone"
+        )
 
 
 @pytest.mark.parametrize("seed", seeds(1, long=12))
@@ -114,11 +124,19 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(
         llm("question", "{{ id }}", drop=True),
         num_records=6000,
         row_group_size=100,
-        processors=[{"processor_type": "schema_transform", "name": "chat", "template": transform}],
+        processors=[
+            {
+                "processor_type": "schema_transform",
+                "name": "chat",
+                "template": transform,
+            }
+        ],
     )
     file = write_config(tmp_path / "tickets.yaml", config)
     root, whole = tmp_path / "root", tmp_path / "whole"
-    dataset, uninterrupted = (api.open_dataset(file, root=str(place)) for place in (root, whole))
+    dataset, uninterrupted = (
+        api.open_dataset(file, root=str(place)) for place in (root, whole)
+    )
     version = api.generate(dataset).version
     shutil.copytree(root, whole)
     expected = snapshot(api.process(uninterrupted).version.processed)
@@ -132,7 +150,12 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(
 
     for condition in draw.sample([begun, published, begun], k=3):
         with started_sdg("process", file, "--root", root) as running:
-            wait_until(lambda: running.poll() is not None or condition(), "processing got there")  # noqa: B023
+            wait_until(
+                lambda running=running, condition=condition: (
+                    running.poll() is not None or condition()
+                ),
+                "processing got there",
+            )
             running.kill()
             running.communicate()
         assert snapshot(version.row_groups) == row_groups
@@ -155,7 +178,13 @@ RUN_POINTS = [
 
 
 @pytest.mark.parametrize(
-    "point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"]
+    "point",
+    [
+        *RUN_POINTS,
+        "journal.after_commit:2",
+        "file.after_replace:4",
+        "claim.after_take:3",
+    ],
 )
 def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(
     tmp_path: Path, point: str
@@ -176,7 +205,8 @@ def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(
             api.generate(api.open_dataset(file, root=str(whole))).version
         )
         usage = sum(
-            read_footer(version.row_group(index)).usage["writer"]["requests"] for index in range(3)
+            read_footer(version.row_group(index)).usage["writer"]["requests"]
+            for index in range(3)
         )
         assert 60 <= usage <= len(asked), (
             "a reply is counted once, one that never got into the journal not at all"
@@ -186,7 +216,8 @@ def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize(
-    "point", [point for point in FAILPOINTS if point.startswith(("processing", "reopen"))]
+    "point",
+    [point for point in FAILPOINTS if point.startswith(("processing", "reopen"))],
 )
 def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(
     tmp_path: Path, point: str
@@ -217,7 +248,9 @@ def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_o
     root, whole = tmp_path / "root", tmp_path / "whole"
     with ServerProcess() as server:
         select = {"keep": "{{ plan == 'pro' }}", "candidates": 3}
-        config = dataset_config(*COLUMNS, endpoint=server.url, num_records=30, select=select)
+        config = dataset_config(
+            *COLUMNS, endpoint=server.url, num_records=30, select=select
+        )
         file = write_config(tmp_path / "tickets.yaml", config)
         killed = sdg("generate", file, "--root", root, env={VARIABLE: point})
         assert killed.returncode == -9, f"{point} was not reached: {killed.stderr}"
@@ -231,9 +264,12 @@ def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_o
         other = only_version(whole)
         assert stored_records(version) == stored_records(other)
         for index in range(3):
-            footers = [read_footer(place.row_group(index)) for place in (version, other)]
+            footers = [
+                read_footer(place.row_group(index)) for place in (version, other)
+            ]
             assert footers[0].selection == footers[1].selection
             listed = [
-                pq.read_table(str(place.rejected_candidates(index))) for place in (version, other)
+                pq.read_table(str(place.rejected_candidates(index)))
+                for place in (version, other)
             ]
             assert listed[0].equals(listed[1])

@@ -50,11 +50,20 @@ def stages_of(draw: random.Random) -> list[dict[str, Any]]:
     what is asked twice is paid for twice."""
     marks = [draw.randrange(10**6) for _ in range(2)]
     made: list[dict[str, Any]] = [
-        {"stage": "split", "column": "content", "unit": "words", "size": draw.choice((1, 2))},
+        {
+            "stage": "split",
+            "column": "content",
+            "unit": "words",
+            "size": draw.choice((1, 2)),
+        },
         llm_stage("x", f"x{marks[0]} {{{{ content }}}}"),
         {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"},
         {"stage": "function", "function": "./own.py:flaky"},
-        {"stage": "function", "function": "./own.py:fan_out", "batch_size": draw.choice((1, 3))},
+        {
+            "stage": "function",
+            "function": "./own.py:fan_out",
+            "batch_size": draw.choice((1, 3)),
+        },
         llm_stage("y", f"y{marks[1]} {{{{ content }}}} of {{{{ source }}}}"),
     ]
     chosen = draw.sample(made, draw.randint(3, len(made)))
@@ -66,7 +75,8 @@ def stages_of(draw: random.Random) -> list[dict[str, Any]]:
 def text(draw: random.Random) -> str:
     """Words that no other text has."""
     return " ".join(
-        f"{word}{draw.randrange(10**6)}" for word in draw.choices(WORDS, k=draw.randint(0, 6))
+        f"{word}{draw.randrange(10**6)}"
+        for word in draw.choices(WORDS, k=draw.randint(0, 6))
     )
 
 
@@ -74,7 +84,9 @@ class History:
     """A project and what it should come to. there: its sources. renamed: how often each word got into another source, which is
     a source of its own and paid for as such."""
 
-    def __init__(self, directory: Path, url: str, seed: int, *, bucket: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, url: str, seed: int, *, bucket: str | None = None
+    ) -> None:
         self.draw = random.Random(seed)
         self.company = random.Random(f"company of {seed}")
         self.there: dict[str, str] = {}
@@ -135,7 +147,9 @@ class History:
         return again
 
     def run(self, *, may_die: bool) -> None:
-        point = f"{self.draw.choice(POINTS)}:{self.draw.randint(1, 9)}" if may_die else ""
+        point = (
+            f"{self.draw.choice(POINTS)}:{self.draw.randint(1, 9)}" if may_die else ""
+        )
         command = (
             self.draw.choice(("generate", "generate", "retry")),
             self.project.file,
@@ -164,7 +178,9 @@ def test_any_history_ends_like_an_undisturbed_run(tmp_path: Path, seed: int) -> 
 
 
 @pytest.mark.slow
-def test_a_history_in_an_object_store_ends_like_one_on_disk(tmp_path: Path, s3: S3Server) -> None:
+def test_a_history_in_an_object_store_ends_like_one_on_disk(
+    tmp_path: Path, s3: S3Server
+) -> None:
     """The undisturbed run is on disk."""
     history = live_through(tmp_path, 4, bucket=s3.new_root())
     assert history.kills and history.in_company and history.renamed
@@ -173,7 +189,9 @@ def test_a_history_in_an_object_store_ends_like_one_on_disk(tmp_path: Path, s3: 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(60, 90))
-def test_many_histories_in_an_object_store(tmp_path: Path, seed: int, s3: S3Server) -> None:
+def test_many_histories_in_an_object_store(
+    tmp_path: Path, seed: int, s3: S3Server
+) -> None:
     live_through(tmp_path, seed, bucket=s3.new_root())
 
 
@@ -222,5 +240,6 @@ def without_clashes(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows without the order of their columns, and without those that only some of a file's sources have."""
     return [
-        {name: value for name, value in sorted(row.items()) if value is not None} for row in rows
+        {name: value for name, value in sorted(row.items()) if value is not None}
+        for row in rows
     ]

@@ -15,7 +15,14 @@ from sdg_core import api
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.system.failpoints import FAILPOINTS, VARIABLE
-from tests.support.sdg import dataset_config, only_version, sdg, snapshot, uuid, write_config
+from tests.support.sdg import (
+    dataset_config,
+    only_version,
+    sdg,
+    snapshot,
+    uuid,
+    write_config,
+)
 
 RECORDS = 60
 WORDS = [f"w{number}" for number in range(400)]
@@ -28,7 +35,12 @@ PROCESSORS: dict[str, dict[str, Any]] = {
         "quality": [{"rule": "words", "at_least": 7}],
     },
     "exact": {"processor_type": "deduplicate", "columns": ["text"], "keep": "last"},
-    "minhash": {"method": "minhash", "columns": ["text"], "keep": "best", "score": "score"},
+    "minhash": {
+        "method": "minhash",
+        "columns": ["text"],
+        "keep": "best",
+        "score": "score",
+    },
     "embedding": {
         "method": "embedding",
         "columns": ["vector"],
@@ -54,17 +66,26 @@ MOMENTS += [
     for count in (2, 3, 5)
 ]
 EACH = [
-    pytest.param(name, marks=() if name in ("minhash", "embedding") else pytest.mark.long)
+    pytest.param(
+        name, marks=() if name in ("minhash", "embedding") else pytest.mark.long
+    )
     for name in PROCESSORS
 ]
 """In the short form the others are killed together with all."""
 
 
 def config(*names: str) -> dict[str, Any]:
-    chosen = [{"processor_type": "deduplicate", "name": name, **PROCESSORS[name]} for name in names]
+    chosen = [
+        {"processor_type": "deduplicate", "name": name, **PROCESSORS[name]}
+        for name in names
+    ]
     seed = {"source": {"path": "seed.parquet"}}
     return dataset_config(
-        uuid(), seed_config=seed, num_records=RECORDS, row_group_size=13, processors=chosen
+        uuid(),
+        seed_config=seed,
+        num_records=RECORDS,
+        row_group_size=13,
+        processors=chosen,
     )
 
 
@@ -78,7 +99,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vector = [draw.gauss(0, 1) for _ in range(8)]
         if number % 5 == 4:
             words = rows[number - 3]["text"].split()
-            vector = [value + draw.gauss(0, 0.01) for value in rows[number - 3]["vector"]]
+            vector = [
+                value + draw.gauss(0, 0.01) for value in rows[number - 3]["vector"]
+            ]
         if number % 10 == 9:
             words[draw.randrange(len(words))] = "other"
         if number % 12 == 6:
@@ -100,13 +123,21 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copy_of(generated: Path, place: Path, *names: str) -> tuple[Path, VersionLayout]:
     shutil.copytree(generated, place)
-    return write_config(place / "tickets.yaml", config(*names)), only_version(place / "root")
+    return write_config(place / "tickets.yaml", config(*names)), only_version(
+        place / "root"
+    )
 
 
-def what_is_left(version: VersionLayout) -> tuple[dict[str, str], dict[str, int], dict[str, int]]:
+def what_is_left(
+    version: VersionLayout,
+) -> tuple[dict[str, str], dict[str, int], dict[str, int]]:
     metadata = read_metadata(version.metadata)
     assert metadata.post_generation_state == "complete"
-    return snapshot(version.processed), metadata.removed_by_processor, metadata.kept_by_processor
+    return (
+        snapshot(version.processed),
+        metadata.removed_by_processor,
+        metadata.kept_by_processor,
+    )
 
 
 def killed_and_done_again(
@@ -117,7 +148,13 @@ def killed_and_done_again(
     file, version = copy_of(generated, place, *names)
     row_groups = snapshot(version.row_groups)
     for point, count in moments:
-        killed = sdg("process", file, "--root", place / "root", env={VARIABLE: f"{point}:{count}"})
+        killed = sdg(
+            "process",
+            file,
+            "--root",
+            place / "root",
+            env={VARIABLE: f"{point}:{count}"},
+        )
         assert killed.returncode in (0, -9), killed.stderr
         assert snapshot(version.row_groups) == row_groups
     api.process(api.open_dataset(file, root=str(place / "root")))
@@ -128,31 +165,41 @@ def killed_and_done_again(
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_each_processor_killed_in_the_middle(tmp_path: Path, generated: Path, name: str) -> None:
+def test_each_processor_killed_in_the_middle(
+    tmp_path: Path, generated: Path, name: str
+) -> None:
     """In its second look at the rows where it has one, else while it writes."""
     version, whole = killed_and_done_again(
         generated, tmp_path, name, moments=[("processing.after_batch", 8)]
     )
     files, removed, kept = what_is_left(version)
     assert (files, removed, kept) == what_is_left(whole)
-    assert 0 < removed[name] < RECORDS and removed[name] + kept[name] == RECORDS, "nothing is lost"
+    assert 0 < removed[name] < RECORDS and removed[name] + kept[name] == RECORDS, (
+        "nothing is lost"
+    )
 
 
 @pytest.mark.parametrize("name", [*PROCESSORS, "all"])
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: ":".join(map(str, moment)))
+@pytest.mark.parametrize(
+    "moment", MOMENTS, ids=lambda moment: ":".join(map(str, moment))
+)
 @pytest.mark.long
 def test_every_processor_killed_at_every_point(
     tmp_path: Path, generated: Path, name: str, moment: tuple[str, int]
 ) -> None:
     names = [*PROCESSORS] if name == "all" else [name]
-    version, whole = killed_and_done_again(generated, tmp_path, *names, moments=[moment])
+    version, whole = killed_and_done_again(
+        generated, tmp_path, *names, moments=[moment]
+    )
     assert what_is_left(version) == what_is_left(whole)
 
 
 @pytest.mark.parametrize(
     "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 30))]
 )
-def test_all_processors_killed_again_and_again(tmp_path: Path, generated: Path, seed: int) -> None:
+def test_all_processors_killed_again_and_again(
+    tmp_path: Path, generated: Path, seed: int
+) -> None:
     draw = random.Random(seed)
     names = draw.sample([*PROCESSORS], k=len(PROCESSORS))
     moments = [
@@ -163,9 +210,12 @@ def test_all_processors_killed_again_and_again(tmp_path: Path, generated: Path, 
     version, whole = killed_and_done_again(generated, tmp_path, *names, moments=moments)
     assert what_is_left(version) == what_is_left(whole)
     assert (
-        sum(what_is_left(version)[1].values()) + api.process(opened(tmp_path)).num_rows == RECORDS
+        sum(what_is_left(version)[1].values()) + api.process(opened(tmp_path)).num_rows
+        == RECORDS
     )
 
 
 def opened(base: Path) -> api.Dataset:
-    return api.open_dataset(base / "killed" / "tickets.yaml", root=str(base / "killed" / "root"))
+    return api.open_dataset(
+        base / "killed" / "tickets.yaml", root=str(base / "killed" / "root")
+    )

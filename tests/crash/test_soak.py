@@ -34,7 +34,9 @@ FAULTS = {
 }
 
 
-def test_no_record_is_lost_to_a_server_that_fails_one_request_in_eight(tmp_path: Path) -> None:
+def test_no_record_is_lost_to_a_server_that_fails_one_request_in_eight(
+    tmp_path: Path,
+) -> None:
     columns = [
         uuid(),
         category("plan", "free", "pro"),
@@ -42,7 +44,11 @@ def test_no_record_is_lost_to_a_server_that_fails_one_request_in_eight(tmp_path:
         llm("answer", "answer {{ question }} of {{ id }}"),
         llm("summary", "sum up {{ id }}"),
     ]
-    rates = [option for kind, share in FAULTS.items() for option in ("--rate", f"{kind}={share}")]
+    rates = [
+        option
+        for kind, share in FAULTS.items()
+        for option in ("--rate", f"{kind}={share}")
+    ]
     with ServerProcess("--latency", "0.005", "--delay", "0.5", *rates) as server:
         config = dataset_config(
             *columns,

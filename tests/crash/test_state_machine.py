@@ -119,7 +119,9 @@ class Resuming(RuleBasedStateMachine):
         if self._refused_because_sealed():
             return
         dataset = self.opened()
-        chosen = data.draw(st.sets(st.integers(0, len(dataset.plan.row_groups) - 1), min_size=1))
+        chosen = data.draw(
+            st.sets(st.integers(0, len(dataset.plan.row_groups) - 1), min_size=1)
+        )
         assert api.generate(dataset, row_groups=sorted(chosen)).remaining == 0
 
     @rule(after=st.integers(1, 20))
@@ -146,7 +148,11 @@ class Resuming(RuleBasedStateMachine):
 
     @rule(
         point=st.sampled_from(
-            [p for p in FAILPOINTS if not p.startswith(("processing", "reopen", "checkpoint"))]
+            [
+                p
+                for p in FAILPOINTS
+                if not p.startswith(("processing", "reopen", "checkpoint"))
+            ]
         ),
         count=st.integers(1, 6),
     )
@@ -154,7 +160,11 @@ class Resuming(RuleBasedStateMachine):
         if self._refused_because_sealed():
             return
         with started_sdg(
-            "generate", self.file, "--root", self.root, env={VARIABLE: f"{point}:{count}"}
+            "generate",
+            self.file,
+            "--root",
+            self.root,
+            env={VARIABLE: f"{point}:{count}"},
         ) as running:
             _, errors = running.communicate()
         assert running.returncode in (0, KILLED), errors
@@ -171,7 +181,10 @@ class Resuming(RuleBasedStateMachine):
         self.variant = variant
 
     @precondition(lambda self: self.variant not in self.sealed)
-    @rule(data=st.data(), how=st.sampled_from(["truncated", "emptied", "removed", "foreign text"]))
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["truncated", "emptied", "removed", "foreign text"]),
+    )
     def damage_a_file(self, data: st.DataObject, how: str) -> None:
         version = self._version(self.variant)
         groups = version.existing_row_groups() if version is not None else []
@@ -197,8 +210,11 @@ class Resuming(RuleBasedStateMachine):
         complete = version is not None and all(
             s.state == "complete" for s in api.row_group_statuses(dataset)
         )
-        if not complete:  # a sealed one lacks records only if the dataset has grown since
-            with pytest.raises(SealedError if self.variant in self.sealed else IncompleteError):
+        # a sealed one lacks records only if the dataset has grown since
+        if not complete:
+            with pytest.raises(
+                SealedError if self.variant in self.sealed else IncompleteError
+            ):
                 api.process(dataset)
             return
         result = api.process(dataset)
@@ -220,8 +236,12 @@ class Resuming(RuleBasedStateMachine):
             version = self._version(variant)
             if version is None:
                 continue
-            for index, row in stored_records(version, self._whole_row_groups(version)).items():
-                assert row == self.reference[variant][index], f"record {index} of {variant}"
+            for index, row in stored_records(
+                version, self._whole_row_groups(version)
+            ).items():
+                assert row == self.reference[variant][index], (
+                    f"record {index} of {variant}"
+                )
 
     @invariant()
     def nothing_is_paid_for_twice(self) -> None:
@@ -242,7 +262,9 @@ class Resuming(RuleBasedStateMachine):
     def _version(self, variant: str) -> VersionLayout | None:
         if not hasattr(self, "root"):
             return None
-        config = dataset_config(*VARIANTS[variant], endpoint=self.server.url, row_group_size=SIZE)
+        config = dataset_config(
+            *VARIANTS[variant], endpoint=self.server.url, row_group_size=SIZE
+        )
         plan = api.open_dataset(
             write_config(self.base / f"{variant}.yaml", config), root=str(self.root)
         ).plan
@@ -269,7 +291,9 @@ def test_any_order_of_events_keeps_the_promises(tmp_path: Path) -> None:
             config = dataset_config(
                 *columns, endpoint=server.url, num_records=LARGEST, row_group_size=SIZE
             )
-            dataset = open_dataset(tmp_path / f"{name}.yaml", config, root=tmp_path / name)
+            dataset = open_dataset(
+                tmp_path / f"{name}.yaml", config, root=tmp_path / name
+            )
             Resuming.reference[name] = stored_records(api.generate(dataset).version)
         run_state_machine_as_test(
             Resuming,

@@ -36,7 +36,12 @@ COLUMNS = (
     uuid(),
     category("plan", "free", "pro"),
     llm("question", "ask about {{ id }}", drop=True),
-    {"column_type": "image", "name": "picture", "prompt": "{{ plan }}", "model_alias": "painter"},
+    {
+        "column_type": "image",
+        "name": "picture",
+        "prompt": "{{ plan }}",
+        "model_alias": "painter",
+    },
 )
 STAGES = [
     {"stage": "split", "column": "content", "size": 4, "checkpoint": True},
@@ -71,7 +76,8 @@ OFTEN = {"file.after_temporary:6", "group.after_dropped", "processing.after_deci
 def points(found: list[str]) -> list[object]:
     """Some on every run of the tests, all in the long form."""
     return [
-        point if point in OFTEN else pytest.param(point, marks=pytest.mark.long) for point in found
+        point if point in OFTEN else pytest.param(point, marks=pytest.mark.long)
+        for point in found
     ]
 
 
@@ -90,9 +96,13 @@ def run_out(root: Path) -> None:
             try:
                 ledger.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                pytest.skip("it stands still inside the fence, where nobody can take over")
+                pytest.skip(
+                    "it stands still inside the fence, where nobody can take over"
+                )
             if (
-                ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'claims'").fetchone()
+                ledger.execute(
+                    "SELECT 1 FROM sqlite_master WHERE name = 'claims'"
+                ).fetchone()
                 is not None
             ):
                 ledger.execute("UPDATE claims SET expires_at = 0")
@@ -113,11 +123,15 @@ def wait_until_stopped(process: WarmProcess, point: str) -> bool:
         except OSError:
             return "X"
 
-    wait_until(lambda: process.poll() is not None or state() in "TtX", f"{point} is reached")
+    wait_until(
+        lambda: process.poll() is not None or state() in "TtX", f"{point} is reached"
+    )
     return process.poll() is None
 
 
-def race(root: Path, name: str, point: str, command: str, file: Path, *after: str) -> None:
+def race(
+    root: Path, name: str, point: str, command: str, file: Path, *after: str
+) -> None:
     """`command` stops at a point; then it and the commands `after` it are done by others; then it wakes."""
     with started_sdg(command, file, "--root", root, env={STOP_VARIABLE: point}) as late:
         if not wait_until_stopped(late, point):
@@ -134,7 +148,9 @@ def race(root: Path, name: str, point: str, command: str, file: Path, *after: st
 
 
 def dataset(tmp_path: Path, server: ServerProcess) -> Path:
-    config = dataset_config(*COLUMNS, endpoint=server.url, num_records=2, row_group_size=2)
+    config = dataset_config(
+        *COLUMNS, endpoint=server.url, num_records=2, row_group_size=2
+    )
     painter = {
         "alias": "painter",
         "model": "dall-e",
@@ -177,6 +193,13 @@ def test_pipelines(tmp_path: Path, point: str) -> None:
         }
         config |= {name: models[name] for name in ("model_providers", "model_configs")}
         (tmp_path / "notes.yaml").write_text(yaml.safe_dump(config))
-        race(tmp_path / "root", "notes", point, "generate", tmp_path / "notes.yaml", "process")
+        race(
+            tmp_path / "root",
+            "notes",
+            point,
+            "generate",
+            tmp_path / "notes.yaml",
+            "process",
+        )
     opened = pipelines.open_pipeline(tmp_path / "notes.yaml", root=tmp_path / "root")
     assert pipelines.seal(opened) is not None

@@ -76,7 +76,11 @@ def home(
     redis: Redis, model: HeldModel, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHome]:
     with dagster_and_ledger() as (dagster_url, ledger_url):
-        env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url, **redis.env}
+        env = {
+            "SDG_POSTGRES_URL": dagster_url,
+            "SDG_LEDGER_URL": ledger_url,
+            **redis.env,
+        }
         made = make_home(
             tmp_path_factory.mktemp("celery"),
             module=MODULE,
@@ -102,7 +106,9 @@ def workers(home: DagsterHome) -> Iterator[Workers]:
 
 
 @pytest.fixture(scope="module")
-def story(workers: Workers, home: DagsterHome, model: HeldModel, redis: Redis) -> Iterator[Story]:
+def story(
+    workers: Workers, home: DagsterHome, model: HeldModel, redis: Redis
+) -> Iterator[Story]:
     with dagster_server(home) as server:
         yield told(server, workers, model, redis)
 
@@ -111,15 +117,21 @@ def told(server: Server, workers: Workers, model: HeldModel, redis: Redis) -> St
     home = server.home
     first = server.launch_backfill(asset(NAME), sorted(ALL))
     wait_for(
-        lambda: workers.tasks("a") and workers.tasks("b") or None, what="both workers have a run"
+        lambda: workers.tasks("a") and workers.tasks("b") or None,
+        what="both workers have a run",
     )
-    wait_for(lambda: model.asked.total() > ANSWERED or None, what="the model holds a reply back")
+    wait_for(
+        lambda: model.asked.total() > ANSWERED or None,
+        what="the model holds a reply back",
+    )
     tasks = {name: workers.tasks(name) for name in ("a", "b")}
     redis.stop()
     redis.start()
     workers.kill("a")
     model.let_go()
-    wait_for(lambda: one_left(home), what="the other worker has done all the other runs")
+    wait_for(
+        lambda: one_left(home), what="the other worker has done all the other runs"
+    )
     with home.instance() as instance:
         (lost,) = instance.get_runs(dg.RunsFilter(statuses=[*WORKING]))
         instance.report_run_failed(
@@ -150,7 +162,9 @@ def one_left(home: DagsterHome) -> bool | None:
     """Whether the run of the killed worker is the only one that has not ended."""
     runs = home.runs()
     ended = [run for run in runs if run.is_finished]
-    return True if len(runs) == GROUPS // PER_RUN and len(ended) == len(runs) - 1 else None
+    return (
+        True if len(runs) == GROUPS // PER_RUN and len(ended) == len(runs) - 1 else None
+    )
 
 
 def test_a_backfill_is_sliced_over_both_workers(story: Story) -> None:

@@ -23,7 +23,9 @@ SHOWN_BY = {
         "tests/deploy/test_outages.py::test_an_object_store_that_is_started_again",
         "tests/core/test_object_store.py::test_a_throttled_request_is_tried_again",
     ],
-    "a Celery worker": ["tests/deploy/test_celery.py::test_a_killed_worker_costs_its_slice_alone"],
+    "a Celery worker": [
+        "tests/deploy/test_celery.py::test_a_killed_worker_costs_its_slice_alone"
+    ],
     "a Slurm task, cancelled, preempted or at the end of its time": [
         "tests/deploy/test_slurm.py::test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run"
     ],
@@ -34,7 +36,9 @@ SHOWN_BY = {
     "Ray's head": [
         "tests/deploy/test_ray.py::test_a_lost_head_ends_runs_and_the_next_goes_on_from_there"
     ],
-    "the broker": ["tests/deploy/test_celery.py::test_a_killed_worker_costs_its_slice_alone"],
+    "the broker": [
+        "tests/deploy/test_celery.py::test_a_killed_worker_costs_its_slice_alone"
+    ],
     "Slurm's controller": [
         "tests/deploy/test_slurm.py::test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them"
     ],
@@ -44,7 +48,11 @@ SHOWN_BY = {
 def test_every_row_of_the_table_is_shown() -> None:
     page = (PROJECT / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8")
     table = page.partition("### What dies\n")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")]
+    rows = [
+        line.split("|")[1].strip()
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
     assert rows[2:] == [*SHOWN_BY]
 
 
@@ -52,4 +60,6 @@ def test_what_shows_a_row_exists() -> None:
     for name in {name for names in SHOWN_BY.values() for name in names}:
         path, _, test = name.partition("::")
         tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
-        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
+        assert test in {
+            node.name for node in tree.body if isinstance(node, ast.FunctionDef)
+        }, name

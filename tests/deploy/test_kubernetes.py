@@ -62,7 +62,9 @@ def test_what_the_job_takes_for_final_is_what_the_command_means() -> None:
         "an interrupted slice is started again"
     )
     assert disrupted["action"] == "Ignore"
-    assert spec["template"]["spec"]["restartPolicy"] == "Never", "which a failure policy demands"
+    assert spec["template"]["spec"]["restartPolicy"] == "Never", (
+        "which a failure policy demands"
+    )
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
@@ -76,7 +78,9 @@ def test_secrets_are_in_the_secret_and_nowhere_else() -> None:
         == {entry["name"] for entry in deployment["envSecrets"]}
         == {secret["metadata"]["name"]}
     )
-    assert all(is_credential(name) or name == "AWS_REGION" for name in secret["stringData"])
+    assert all(
+        is_credential(name) or name == "AWS_REGION" for name in secret["stringData"]
+    )
     plain = {entry["name"] for entry in (*container["env"], *deployment["env"])}
     assert not any(map(is_credential, plain))
 
@@ -102,10 +106,16 @@ def test_the_launcher_makes_pods_of_the_values_that_kubernetes_takes() -> None:
         "instance_config_map": "dagster-instance",
         "image_pull_policy": given["imagePullPolicy"],
         "env_secrets": [entry["name"] for entry in deployment["envSecrets"]],
-        "env_vars": [f"{entry['name']}={entry['value']}" for entry in deployment["env"]],
-        "run_k8s_config": {_snake(name): value for name, value in given["runK8sConfig"].items()},
+        "env_vars": [
+            f"{entry['name']}={entry['value']}" for entry in deployment["env"]
+        ],
+        "run_k8s_config": {
+            _snake(name): value for name, value in given["runK8sConfig"].items()
+        },
     }
-    checked = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), instance)
+    checked = process_config(
+        resolve_to_config_type(K8sRunLauncher.config_type()), instance
+    )
     assert checked.success, checked.errors
     own = UserDefinedDagsterK8sConfig.from_dict(instance["run_k8s_config"])
     image = f"{deployment['image']['repository']}:{deployment['image']['tag']}"
@@ -137,7 +147,9 @@ def test_dagster_takes_what_the_chart_makes_of_the_values(tmp_path: Path) -> Non
     """The chart writes these parts of the values into dagster.yaml under the names that Dagster has for them."""
     daemon = read("values.yaml")["dagsterDaemon"]
     runs = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
-    monitoring = {_snake(name): value for name, value in daemon["runMonitoring"].items()}
+    monitoring = {
+        _snake(name): value for name, value in daemon["runMonitoring"].items()
+    }
     instance = {
         "run_monitoring": monitoring,
         "concurrency": {"runs": {_snake(name): runs[name] for name in runs}},

@@ -46,7 +46,9 @@ IMAGE = known(
     pullPolicy=POLICY,
 )
 SECRETS = many(known("name", name=TEXT, optional=FLAG))
-VARIABLES = {"anyOf": [NAMES, many(known("name", name=TEXT, value=TEXT, valueFrom=KUBERNETES))]}
+VARIABLES = {
+    "anyOf": [NAMES, many(known("name", name=TEXT, value=TEXT, valueFrom=KUBERNETES))]
+}
 INT_SOURCE = {"anyOf": [COUNT, known("env", env=TEXT)]}
 DEPLOYMENT = known(
     "name image port",
@@ -102,7 +104,9 @@ MONITORING = known(
 """The schema takes anything here; these are what the chart's template writes into dagster.yaml."""
 CHART = known(
     **{
-        "global": known(postgresqlSecretName=TEXT, dagsterHome=TEXT, serviceAccountName=TEXT),
+        "global": known(
+            postgresqlSecretName=TEXT, dagsterHome=TEXT, serviceAccountName=TEXT
+        ),
         "generatePostgresqlPasswordSecret": FLAG,
         "postgresql": known(
             enabled=FLAG,
@@ -121,7 +125,9 @@ CHART = known(
             deployments=many(DEPLOYMENT),
         ),
         "runLauncher": known(
-            "type", type={"const": "K8sRunLauncher"}, config=known(k8sRunLauncher=LAUNCHER)
+            "type",
+            type={"const": "K8sRunLauncher"},
+            config=known(k8sRunLauncher=LAUNCHER),
         ),
         "dagsterDaemon": known(
             enabled=FLAG,
@@ -142,7 +148,10 @@ VALUES = yaml.safe_load(
 
 
 def faults(values: Any) -> list[str]:
-    return [error.message for error in jsonschema_rs.validator_for(CHART).iter_errors(values)]
+    return [
+        error.message
+        for error in jsonschema_rs.validator_for(CHART).iter_errors(values)
+    ]
 
 
 def test_the_values_are_such_as_the_chart_takes() -> None:

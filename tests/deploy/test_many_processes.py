@@ -19,14 +19,26 @@ from sdg_core.system.failpoints import VARIABLE
 from tests.support.postgres import postgres
 from tests.support.requirements import LONG
 from tests.support.s3 import S3Server
-from tests.support.sdg import ServerProcess, dataset_config, llm, started_sdg, uuid, write_config
+from tests.support.sdg import (
+    ServerProcess,
+    dataset_config,
+    llm,
+    started_sdg,
+    uuid,
+    write_config,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many")]
 
 MANY = os.environ.get("SDG_MANY", "64x10000" if LONG else "")
 PROCESSES, GROUPS = (int(number) for number in (MANY or "4x32").split("x"))
 SIZE, PARALLEL = (1 if MANY else 2), 4
-POINTS = ("claim.after_take", "journal.after_commit", "file.before_replace", "file.after_replace")
+POINTS = (
+    "claim.after_take",
+    "journal.after_commit",
+    "file.before_replace",
+    "file.after_replace",
+)
 TRANSACTIONS = 12
 """Of the database for each row group, at most: claims, their renewal, replies, what is published and forgotten."""
 LOOKS = 4
@@ -122,7 +134,9 @@ def test_slices_that_overlap_and_die_share_one_ledger(
             parallel=PARALLEL,
             num_records=GROUPS * SIZE,
         )
-        file = write_config(tmp_path / "tickets.yaml", {**config, "row_group_size": SIZE})
+        file = write_config(
+            tmp_path / "tickets.yaml", {**config, "row_group_size": SIZE}
+        )
         root = store.new_root()
         command = ("generate", file, "--root", root)
         env = {**store.env, "SDG_LEDGER_URL": database}
@@ -147,10 +161,15 @@ def test_slices_that_overlap_and_die_share_one_ledger(
                     )  # of two sizes, so that they overlap
                     options = ("--shard", f"{number % count}/{count}")
                     processes.append(
-                        running.enter_context(started_sdg(*command, *options, env={**env, **more}))
+                        running.enter_context(
+                            started_sdg(*command, *options, env={**env, **more})
+                        )
                     )
                 outcomes.append(
-                    [(process.communicate(), process.returncode) for process in processes]
+                    [
+                        (process.communicate(), process.returncode)
+                        for process in processes
+                    ]
                 )
             peak = max(peak, *connections)
         first, second = outcomes
@@ -168,7 +187,9 @@ def test_slices_that_overlap_and_die_share_one_ledger(
     assert asked.total() - len(asked) <= len(dying) * 2 * PARALLEL, (
         "what was on its way at a kill, no more"
     )
-    at_most = TRANSACTIONS * GROUPS + 100 * PROCESSES + LOOKS * (PROCESSES + 1) * seconds
+    at_most = (
+        TRANSACTIONS * GROUPS + 100 * PROCESSES + LOOKS * (PROCESSES + 1) * seconds
+    )
     assert spent <= at_most, f"{spent / GROUPS:.1f} transactions a row group"
     print(
         f"{PROCESSES} processes, {GROUPS} row groups, {seconds:.0f} s: {spent / GROUPS:.1f} transactions and "

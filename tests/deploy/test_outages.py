@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from sdg_core import api
-from tests.support.model_datasets import IN_FLIGHT, SIZE, HeldModel, held_dataset, held_models
+from tests.support.model_datasets import (
+    IN_FLIGHT,
+    SIZE,
+    HeldModel,
+    held_dataset,
+    held_models,
+)
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.s3 import s3_server
@@ -35,7 +41,9 @@ def database() -> Iterator[PostgresServer]:
 def test_a_database_that_is_started_again(
     database: PostgresServer, model: HeldModel, tmp_path: Path
 ) -> None:
-    file = write_config(tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
+    file = write_config(
+        tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS)
+    )
     command = ("generate", file, "--root", tmp_path / "data")
     env = {"SDG_LEDGER_URL": database.url}
     with started_sdg(*command, env=env) as running:
@@ -61,20 +69,26 @@ def test_a_database_that_is_started_again(
 def test_an_object_store_that_is_started_again(
     model: HeldModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write_config(tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
+    file = write_config(
+        tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS)
+    )
     up = ExitStack()
     store = up.enter_context(s3_server(free_port()))
     with up:
         env = {**store.env, "XDG_STATE_HOME": str(tmp_path / "state")}
         command = ("generate", file, "--root", store.new_root())
         with started_sdg(*command, env=env) as running:
-            wait_until(lambda: model.asked.total() > ANSWERED, "the run waits for a reply")
+            wait_until(
+                lambda: model.asked.total() > ANSWERED, "the run waits for a reply"
+            )
             up.close()
             model.let_go()
             _, words = running.communicate()
-    assert running.returncode == 2 and "cannot be reached" in words and "Traceback" not in words, (
-        words
-    )
+    assert (
+        running.returncode == 2
+        and "cannot be reached" in words
+        and "Traceback" not in words
+    ), words
     with s3_server(int(store.url.rpartition(":")[2])):
         again = sdg(*command, env=env)
         assert again.returncode == 0, again.stderr

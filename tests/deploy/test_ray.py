@@ -100,7 +100,9 @@ def cluster() -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="module")
 def home(
-    cluster: RayCluster, models: dict[str, HeldModel], tmp_path_factory: pytest.TempPathFactory
+    cluster: RayCluster,
+    models: dict[str, HeldModel],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[DagsterHome]:
     with dagster_and_ledger() as (dagster_url, ledger_url):
         env = {
@@ -125,7 +127,10 @@ def home(
             encoding="utf-8",
         )
         write_project(made.directory)
-        write_dataset(made.directory, held_dataset(DATASET, url=models[DATASET].url, groups=GROUPS))
+        write_dataset(
+            made.directory,
+            held_dataset(DATASET, url=models[DATASET].url, groups=GROUPS),
+        )
         yield made
 
 
@@ -135,7 +140,10 @@ def write_pipeline(home: DagsterHome, *, url: str) -> Path:
     for name, text in SOURCES.items():
         (folder / "docs" / f"{name}.txt").write_text(text)
     (folder / "own.py").write_text(FUNCTION)
-    component = {"type": "sdg_assets.SourcePipeline", "attributes": {"config": "pipeline.yaml"}}
+    component = {
+        "type": "sdg_assets.SourcePipeline",
+        "attributes": {"config": "pipeline.yaml"},
+    }
     (folder / "defs.yaml").write_text(yaml.safe_dump(component))
     stages = [
         WORDS,
@@ -160,7 +168,9 @@ def write_pipeline(home: DagsterHome, *, url: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def story(home: DagsterHome, cluster: RayCluster, models: dict[str, HeldModel]) -> Iterator[Story]:
+def story(
+    home: DagsterHome, cluster: RayCluster, models: dict[str, HeldModel]
+) -> Iterator[Story]:
     file = write_pipeline(home, url=models["notes"].url)
     opened = pipelines.open_pipeline(file, root=str(home.root))
     partitions = [partition.key for partition in pipelines.discover(opened)]
@@ -188,9 +198,13 @@ def told(
     groups = keys(0, GROUPS - 1)
     first = server.launch_range(asset(DATASET), groups[0], groups[-1], tags=on("node1"))
     at_work(
-        server, lambda: model.asked.total() > ANSWERED, what="the dataset's run waits for a reply"
+        server,
+        lambda: model.asked.total() > ANSWERED,
+        what="the dataset's run waits for a reply",
     )
-    notes = server.launch_range("notes/sources", partitions[0], partitions[-1], tags=on("head"))
+    notes = server.launch_range(
+        "notes/sources", partitions[0], partitions[-1], tags=on("head")
+    )
     visited = file.parent / "nodes"
     at_work(
         server,
@@ -208,7 +222,9 @@ def told(
         server.launch_range(asset(DATASET), rest[0], rest[-1], tags=on("head"))
     )
     status = pipelines.status(pipelines.open_pipeline(file, root=str(server.home.root)))
-    assert status.source_states()["complete"] == [f"docs/{name}.txt" for name in SOURCES]
+    assert status.source_states()["complete"] == [
+        f"docs/{name}.txt" for name in SOURCES
+    ]
     return Story(
         pipeline=pipeline,
         rows=rows_of(server.home),
@@ -270,17 +286,24 @@ def test_jobs_on_one_node_have_model_servers_of_their_own_that_end_with_them(
         client.submit_job(
             entrypoint=f"sdg generate {file} --root {tmp_path}/data --shard {number}/2",
             entrypoint_resources={"head": 0.5},
-            runtime_env={"env_vars": {"SLICE": str(number), "PYTHONPATH": str(PROJECT)}},
+            runtime_env={
+                "env_vars": {"SLICE": str(number), "PYTHONPATH": str(PROJECT)}
+            },
         )
         for number in range(2)
     )
     wait_until(lambda: client.get_job_status(made).is_terminal(), "one slice is made")
     assert client.get_job_status(made) == JobStatus.SUCCEEDED, client.get_job_logs(made)
-    wait_until(lambda: len(slice_servers(tmp_path)) == 2, "each slice has started a server")
+    wait_until(
+        lambda: len(slice_servers(tmp_path)) == 2, "each slice has started a server"
+    )
     first, second = slice_servers(tmp_path)
     assert first.port != second.port and second.is_running
     client.stop_job(stopped)
-    wait_until(lambda: not first.is_running and not second.is_running, "both ended with their jobs")
+    wait_until(
+        lambda: not first.is_running and not second.is_running,
+        "both ended with their jobs",
+    )
     assert only_version(tmp_path / "data").existing_row_groups() == [0, 2]
 
 
@@ -297,10 +320,20 @@ def test_a_lost_head_ends_runs_and_the_next_goes_on_from_there(
         {"stage": "function", "function": "./own.py:slowly", "concurrency": 1},
     ]
     sources = {"reader": "files", "path": "docs/*.txt"}
-    config = {"kind": "pipeline", "name": "headless", "sources": sources, "stages": stages}
-    file = write_config(tmp_path / "pipeline.yaml", {**config, **served_by(models["notes"].url)})
+    config = {
+        "kind": "pipeline",
+        "name": "headless",
+        "sources": sources,
+        "stages": stages,
+    }
+    file = write_config(
+        tmp_path / "pipeline.yaml", {**config, **served_by(models["notes"].url)}
+    )
     command = ("generate", file, "--root", tmp_path / "data")
-    env = {"RAY_ADDRESS": cluster.address, "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}
+    env = {
+        "RAY_ADDRESS": cluster.address,
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "3",
+    }
     with started_sdg(*command, "--executor", "ray", env=env) as running:
         wait_until((tmp_path / "nodes").exists, "a worker is at work")
         cluster.kill_head()

@@ -19,7 +19,13 @@ from tests.support.model_datasets import (
     held_models,
 )
 from tests.support.postgres import postgres
-from tests.support.sdg import PROJECT, only_version, stored_records, wait_until, write_config
+from tests.support.sdg import (
+    PROJECT,
+    only_version,
+    stored_records,
+    wait_until,
+    write_config,
+)
 from tests.support.serving import of_slices, served, slice_servers
 from tests.support.slurm import Slurm, slurm_cluster
 
@@ -50,7 +56,9 @@ def ledger() -> Iterator[str]:
 def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
     slurm: Slurm, model: HeldModel, ledger: str, tmp_path: Path
 ) -> None:
-    file = write_config(tmp_path / f"{NAME}.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
+    file = write_config(
+        tmp_path / f"{NAME}.yaml", held_dataset(NAME, url=model.url, groups=GROUPS)
+    )
     env = {
         "SDG_ROOT": str(tmp_path / "root"),
         "SDG_LEDGER_URL": ledger,
@@ -92,17 +100,29 @@ def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
         lambda: slurm.states(job).get("0") == slurm.states(job).get("2") == "COMPLETED",
         "the two are through",
     )
-    wait_until(lambda: slurm.states(job).get("1") == "CANCELLED", "the cancelled one is")
+    wait_until(
+        lambda: slurm.states(job).get("1") == "CANCELLED", "the cancelled one is"
+    )
     for task in (0, 2):
-        assert slurm.run("scontrol", "show", "job", f"{job}_{task}").count("Restarts=1") == 1
+        assert (
+            slurm.run("scontrol", "show", "job", f"{job}_{task}").count("Restarts=1")
+            == 1
+        )
 
     dataset = api.open_dataset(file, root=env["SDG_ROOT"])
-    assert 0 < api.status(dataset).remaining <= GROUPS // TASKS * SIZE, "the cancelled slice"
+    assert 0 < api.status(dataset).remaining <= GROUPS // TASKS * SIZE, (
+        "the cancelled slice"
+    )
     rest = submit("1", SDG_SHARDS=str(TASKS))
-    wait_until(lambda: slurm.states(rest).get("1") == "COMPLETED", "the cancelled slice is made")
+    wait_until(
+        lambda: slurm.states(rest).get("1") == "COMPLETED",
+        "the cancelled slice is made",
+    )
     assert api.status(dataset).remaining == 0
     assert len(stored_records(only_version(tmp_path / "root", NAME))) == GROUPS * SIZE
-    assert model.asked.total() <= GROUPS * SIZE + TASKS * IN_FLIGHT, "what was on its way, no more"
+    assert model.asked.total() <= GROUPS * SIZE + TASKS * IN_FLIGHT, (
+        "what was on its way, no more"
+    )
 
 
 def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(
@@ -117,8 +137,12 @@ def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(PROJECT),
     }
-    job = slurm.run("sbatch", "--parsable", "--array=0-2", SCRIPT, file, env=env, cwd=tmp_path)
-    wait_until(lambda: len(slice_servers(tmp_path)) == 3, "each slice has started a server")
+    job = slurm.run(
+        "sbatch", "--parsable", "--array=0-2", SCRIPT, file, env=env, cwd=tmp_path
+    )
+    wait_until(
+        lambda: len(slice_servers(tmp_path)) == 3, "each slice has started a server"
+    )
     slurm.stop_controller()
     servers = slice_servers(tmp_path)
     assert [server.slice for server in servers] == [0, 1, 2] and len(
@@ -137,7 +161,11 @@ def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(
     slurm.run("scancel", "--signal=KILL", "--full", f"{job}_2")
     wait_until(lambda: not servers[2].is_running, "the third ended with its slice")
     version = only_version(tmp_path / "root")
-    assert [index for index in version.existing_row_groups() if index % 3 != 2] == [0, 1, 3]
+    assert [index for index in version.existing_row_groups() if index % 3 != 2] == [
+        0,
+        1,
+        3,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,10 +188,17 @@ def test_an_array_that_would_leave_slices_out_is_refused(
         "TASK_COUNT": tasks,
         "JOB_ID": 7,
     }
-    env = {**os.environ, **{f"SLURM_ARRAY_{name}": str(number) for name, number in numbers.items()}}
+    env = {
+        **os.environ,
+        **{f"SLURM_ARRAY_{name}": str(number) for name, number in numbers.items()},
+    }
     env.pop("SDG_SHARDS", None)
     refused = subprocess.run(
-        ["bash", SCRIPT, "tickets.yaml"], env=env, capture_output=True, text=True, check=False
+        ["bash", SCRIPT, "tickets.yaml"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert refused.returncode == 2
     assert f"{tasks} tasks, up to number {last}" in refused.stderr

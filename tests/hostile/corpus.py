@@ -38,7 +38,12 @@ def dataset(*columns: dict[str, Any], **more: Any) -> str:
 
 
 def sampler(name: str, kind: str, **params: Any) -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": kind, "params": params}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": kind,
+        "params": params,
+    }
 
 
 def expression(text: str) -> dict[str, Any]:
@@ -46,7 +51,13 @@ def expression(text: str) -> dict[str, Any]:
 
 
 def text(prompt: str = "{{ plan }}", **more: Any) -> dict[str, Any]:
-    return {"column_type": "llm-text", "name": "t", "prompt": prompt, "model_alias": "w", **more}
+    return {
+        "column_type": "llm-text",
+        "name": "t",
+        "prompt": prompt,
+        "model_alias": "w",
+        **more,
+    }
 
 
 def validation(kind: str, **params: Any) -> dict[str, Any]:
@@ -61,7 +72,13 @@ def seeded(**source: Any) -> str:
 def pipeline(*stages: dict[str, Any], sources: Any = None, **more: Any) -> str:
     sources = sources or {"reader": "files", "path": "*.md"}
     return yaml.safe_dump(
-        {"kind": "pipeline", "name": "notes", "sources": sources, "stages": [*stages], **more}
+        {
+            "kind": "pipeline",
+            "name": "notes",
+            "sources": sources,
+            "stages": [*stages],
+            **more,
+        }
     )
 
 
@@ -105,7 +122,9 @@ TEMPLATES = [
 ]
 YAMLS = {
     "merges": "a0: &a0 {x: 1}\n"
-    + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+    + "".join(
+        f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+    ),
     "aliases": "a0: &a0 [x]\n"
     + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
     "cycle": "a: &a [*a]\n",
@@ -144,7 +163,9 @@ YAMLS = {
     "many-keys": "".join(f"k{n}: x\n" for n in range(5_000)),
     "directive": "%YAML 9.9\n---\nname: a\n",
     "anchors": "".join(f"a{n}: &b{n} x\n" for n in range(3_000)),
-    "many-columns": dataset(*(expression("x") | {"name": f"e{n}"} for n in range(1_500))),
+    "many-columns": dataset(
+        *(expression("x") | {"name": f"e{n}"} for n in range(1_500))
+    ),
     "long-line": f"name: {'x' * 3_000_000}\n",
 }
 SCHEMAS: list[Any] = [
@@ -152,7 +173,10 @@ SCHEMAS: list[Any] = [
     {"$ref": "#"},
     {"$ref": "http://127.0.0.1:9/x"},
     {"$ref": "file:" + "///etc/passwd"},
-    {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+    {
+        "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+        "$ref": "#/$defs/a",
+    },
     {"type": "string", "pattern": "(a+)+$"},
     {"type": "string", "pattern": "("},
     {"type": "string", "minLength": 10**9},
@@ -169,7 +193,10 @@ SCHEMAS: list[Any] = [
     "nosuch:Class",
     {"allOf": [{"type": "string"}, {"type": "integer"}]},
     {"type": "object", "minProperties": 10**6},
-    {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(2_000)}},
+    {
+        "type": "object",
+        "properties": {f"p{n}": {"type": "string"} for n in range(2_000)},
+    },
     {"type": "object", "required": ["a"] * 3},
     {"type": "object", "properties": {"": {"type": "string"}, "a\x01": {}}},
     {"$schema": "http://example.com/nosuch", "type": "object"},
@@ -241,7 +268,12 @@ SAMPLERS: list[tuple[str, dict[str, Any]]] = [
     ("datetime", {"start": "0001-01-01", "end": "9999-12-31", "unit": "s"}),
     (
         "timedelta",
-        {"dt_min": 10**18, "dt_max": 10**19, "reference_column_name": "plan", "unit": "D"},
+        {
+            "dt_min": 10**18,
+            "dt_max": 10**19,
+            "reference_column_name": "plan",
+            "unit": "D",
+        },
     ),
     ("category", {"values": []}),
     ("category", {"values": ["a"], "weights": [0]}),
@@ -315,10 +347,12 @@ STAGES: list[dict[str, Any]] = [
 def files() -> Iterator[tuple[str, str]]:
     """Name and text of every file."""
     yield from (
-        (f"template_{n:02}", dataset(expression(source))) for n, source in enumerate(TEMPLATES)
+        (f"template_{n:02}", dataset(expression(source)))
+        for n, source in enumerate(TEMPLATES)
     )
     yield from (
-        (f"prompt_{n:02}", dataset(text(source))) for n, source in enumerate(TEMPLATES[::3])
+        (f"prompt_{n:02}", dataset(text(source)))
+        for n, source in enumerate(TEMPLATES[::3])
     )
     yield from (
         (f"skip_{n:02}", dataset(text(skip={"when": source})))
@@ -334,7 +368,8 @@ def files() -> Iterator[tuple[str, str]]:
         for n, s in enumerate(SCHEMAS[::5])
     )
     yield from (
-        (f"pattern_{n:02}", dataset(validation("regex", pattern=p))) for n, p in enumerate(PATTERNS)
+        (f"pattern_{n:02}", dataset(validation("regex", pattern=p)))
+        for n, p in enumerate(PATTERNS)
     )
     yield from ((f"name_{n:02}", dataset(name=name)) for n, name in enumerate(NAMES))
     yield from (
@@ -342,21 +377,26 @@ def files() -> Iterator[tuple[str, str]]:
         for n, name in enumerate(NAMES)
     )
     yield from (
-        (f"number_{n:02}", dataset(**{key: value})) for n, (key, value) in enumerate(NUMBERS)
+        (f"number_{n:02}", dataset(**{key: value}))
+        for n, (key, value) in enumerate(NUMBERS)
     )
     yield from (
         (f"sampler_{n:02}", dataset(sampler("s", kind, **p)))
         for n, (kind, p) in enumerate(SAMPLERS)
     )
     yield from (
-        (f"path_{n:02}", seeded(seed_type="local", path=path)) for n, path in enumerate(PATHS)
+        (f"path_{n:02}", seeded(seed_type="local", path=path))
+        for n, path in enumerate(PATHS)
     )
     yield from (
         (f"directory_{n:02}", seeded(seed_type="file_contents", path=path))
         for n, path in enumerate(PATHS[::2])
     )
     yield from (
-        (f"database_{n:02}", seeded(seed_type="sql", url=u, query="SELECT 1 AS a ORDER BY 1"))
+        (
+            f"database_{n:02}",
+            seeded(seed_type="sql", url=u, query="SELECT 1 AS a ORDER BY 1"),
+        )
         for n, u in enumerate(DATABASES)
     )
     yield from (
@@ -365,7 +405,10 @@ def files() -> Iterator[tuple[str, str]]:
     )
     yield from ((f"stage_{n:02}", pipeline(stage)) for n, stage in enumerate(STAGES))
     yield from (
-        (f"source_{n:02}", pipeline(STAGES[8], sources={"reader": "files", "path": path}))
+        (
+            f"source_{n:02}",
+            pipeline(STAGES[8], sources={"reader": "files", "path": path}),
+        )
         for n, path in enumerate(PATHS)
     )
 
@@ -385,7 +428,9 @@ def main() -> None:
     from sdg_core.cli.app import run
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for file, command in itertools.product(sorted(Path(directory).glob("*.yaml")), commands):
+    for file, command in itertools.product(
+        sorted(Path(directory).glob("*.yaml")), commands
+    ):
         out = io.StringIO()
         said = io.StringIO()
         verb, *words = command.split()

@@ -20,7 +20,11 @@ with atheris.instrument_imports(include=["sdg_core"]):
 
     from sdg_core.config.load import parse_config, parse_pipeline
     from sdg_core.config.replies import ImageContext
-    from sdg_core.config.seeds import AgentRolloutSeedSource, LocalSeedSource, SeedConfig
+    from sdg_core.config.seeds import (
+        AgentRolloutSeedSource,
+        LocalSeedSource,
+        SeedConfig,
+    )
     from sdg_core.config.sources import FileSources
     from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
     from sdg_core.errors import SdgError
@@ -29,7 +33,12 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.models.providers.http_errors import error_from_status, retry_after
     from sdg_core.models.providers.images import check_content
     from sdg_core.models.providers.openai_media import image_of_data_url
-    from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
+    from sdg_core.models.structured import (
+        InvalidResponseError,
+        extract_json,
+        is_exactly,
+        validate,
+    )
     from sdg_core.pipelines.checkpoints import SourceCheckpoints
     from sdg_core.pipelines.paid_cells import read_cells
     from sdg_core.pipelines.readers.base import SourceError
@@ -62,7 +71,9 @@ DOCUMENTED = (
     ValidationError,
 )
 PLACE = Path(
-    tempfile.mkdtemp(prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    tempfile.mkdtemp(
+        prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+    )
 )
 FOOTER = TypeAdapter(Footer)
 
@@ -91,7 +102,9 @@ def reply(decode: Callable[[bytes], Any]) -> Callable[[bytes], None]:
 def fault(data: bytes) -> None:
     status = 400 + (data[0] if data else 0)
     words = text(data[1:])
-    error_from_status(status, {"retry-after": words}, data[1:], caller=CALLER, model="m", now=0.0)
+    error_from_status(
+        status, {"retry-after": words}, data[1:], caller=CALLER, model="m", now=0.0
+    )
     retry_after({"retry-after-ms": words}, now=0.0)
 
 
@@ -99,7 +112,9 @@ def json_in_text(data: bytes) -> None:
     value = extract_json(text(data)).value
     assert load_exactly(dump_exactly(value)) == value or value != value
     is_exactly(text(data), {"type": "array"})
-    validate(value, {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}})
+    validate(
+        value, {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}}
+    )
 
 
 def documents(data: bytes) -> None:
@@ -181,7 +196,9 @@ def sessions(data: bytes) -> None:
     ):
         (directory / name).write_bytes(data)
         source = SeedConfig(
-            source=AgentRolloutSeedSource(path=str(directory), format=format, file_pattern=name)
+            source=AgentRolloutSeedSource(
+                path=str(directory), format=format, file_pattern=name
+            )
         )
         try:
             open_seeds(source, seed=0, base=PLACE, root=str(PLACE)).info()
@@ -193,7 +210,11 @@ def sources(data: bytes) -> None:
     """Files of a pipeline."""
     path = PLACE / "source.txt"
     path.write_bytes(data)
-    for reader, read in (("files", read_text), ("jsonl", read_json_lines), ("csv", read_csv)):
+    for reader, read in (
+        ("files", read_text),
+        ("jsonl", read_json_lines),
+        ("csv", read_csv),
+    ):
         config = FileSources(reader=reader, path="a", front_matter=reader == "files")  # type: ignore[arg-type]
         try:
             list(read(LocalFile(path), config))
@@ -252,7 +273,10 @@ TARGETS: list[Callable[[bytes], None]] = [
     json_in_text,
     documents,
     templates,
-    *(seeds(suffix) for suffix in ("csv", "jsonl", "json", "parquet", "csv.gz", "arrow")),
+    *(
+        seeds(suffix)
+        for suffix in ("csv", "jsonl", "json", "parquet", "csv.gz", "arrow")
+    ),
     files_of_ours,
     small_files_of_ours,
     damaged_indexes,
@@ -266,7 +290,8 @@ TARGETS: list[Callable[[bytes], None]] = [
     journal,
     foreign_json,
     lambda data: (
-        media_parts(ImageContext(modality="image", column_name="c"), text(data), None) and None
+        media_parts(ImageContext(modality="image", column_name="c"), text(data), None)
+        and None
     ),
     lambda data: fenced_blocks(text(data)) and None,
 ]
@@ -298,7 +323,9 @@ def write_corpus(directory: Path) -> None:
     ]
     for number, example in enumerate(examples):
         for target in range(len(TARGETS)):
-            (directory / f"{number}-{target}").write_bytes(bytes([target]) + example[:4_000])
+            (directory / f"{number}-{target}").write_bytes(
+                bytes([target]) + example[:4_000]
+            )
 
 
 def main() -> None:

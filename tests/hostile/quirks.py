@@ -27,10 +27,14 @@ JSON = "application/json"
 
 
 def head(status: str = "200 OK", *headers: str) -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("utf-8", "surrogateescape")
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
-def whole(body: bytes, *headers: str, status: str = "200 OK", kind: str = JSON) -> bytes:
+def whole(
+    body: bytes, *headers: str, status: str = "200 OK", kind: str = JSON
+) -> bytes:
     return (
         head(
             status,
@@ -68,7 +72,11 @@ def good(route: str, **changed: Any) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": '{"a": 1}'}
         if route.endswith(DRAW):
             message["images"] = [
-                {"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
+                {
+                    "image_url": {
+                        "url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+                    }
+                }
             ]
         answer = {
             "model": "m",
@@ -156,7 +164,9 @@ async def endless_informational(writer: asyncio.StreamWriter) -> None:
 
 
 async def endless_gzip(writer: asyncio.StreamWriter) -> None:
-    writer.write(head("200 OK", "Content-Encoding: gzip", "Content-Type: application/json"))
+    writer.write(
+        head("200 OK", "Content-Encoding: gzip", "Content-Type: application/json")
+    )
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     while True:
         writer.write(packer.compress(b" " * 2**22) + packer.flush(zlib.Z_SYNC_FLUSH))
@@ -179,7 +189,8 @@ def reset(first: bytes) -> Write:
         writer.write(first)
         await writer.drain()
         linger = struct.pack("ii", 1, 0)
-        writer.get_extra_info("socket").setsockopt(1, 13, linger)  # SOL_SOCKET, SO_LINGER
+        # SOL_SOCKET, SO_LINGER
+        writer.get_extra_info("socket").setsockopt(1, 13, linger)
         writer.transport.abort()
 
     return write
@@ -192,7 +203,8 @@ TRANSPORT: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "closed-before-body": head("200 OK", "Content-Length: 10"),
     "closed-in-body": head("200 OK", "Content-Length: 1000") + b'{"choices": [',
     "closed-in-chunk": head("200 OK", "Transfer-Encoding: chunked") + b"ff\r\n{",
-    "closed-before-last-chunk": head("200 OK", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n",
+    "closed-before-last-chunk": head("200 OK", "Transfer-Encoding: chunked")
+    + b"2\r\n{}\r\n",
     "reset-at-once": reset(b""),
     "reset-in-headers": reset(b"HTTP/1.1 200 OK\r\nA: b"),
     "reset-in-body": reset(head("200 OK", "Content-Length: 1000") + b"{"),
@@ -222,12 +234,16 @@ TRANSPORT: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "length-words": head("200 OK", "Content-Length: ten") + b"{}",
     "length-twice": head("200 OK", "Content-Length: 2", "Content-Length: 3") + b"{}x",
     "length-huge": head("200 OK", f"Content-Length: {10**30}") + b"{}",
-    "length-and-chunked": head("200 OK", "Content-Length: 2", "Transfer-Encoding: chunked")
+    "length-and-chunked": head(
+        "200 OK", "Content-Length: 2", "Transfer-Encoding: chunked"
+    )
     + b"2\r\n{}\r\n0\r\n\r\n",
     "chunk-words": head("200 OK", "Transfer-Encoding: chunked") + b"zz\r\n{}\r\n",
     "chunk-huge": head("200 OK", "Transfer-Encoding: chunked") + b"f" * 40 + b"\r\n{}",
     "no-gzip": whole(b"{}", "Content-Encoding: gzip"),
-    "half-gzip": lambda route: whole(gzip.compress(body_of(route))[:30], "Content-Encoding: gzip"),
+    "half-gzip": lambda route: whole(
+        gzip.compress(body_of(route))[:30], "Content-Encoding: gzip"
+    ),
     "twice-gzip": lambda route: whole(
         gzip.compress(gzip.compress(body_of(route))), "Content-Encoding: gzip"
     ),
@@ -292,7 +308,9 @@ STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "status-103": lambda route: (
         b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + whole(body_of(route))
     ),
-    "status-101": head("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    "status-101": head(
+        "101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"
+    )
     + b"\x81\x05hello",
     "cookie": lambda route: whole(body_of(route), "Set-Cookie: a=b; Domain=.com"),
     "gateway-header": lambda route: whole(body_of(route), "X-Policy: " + "y" * 20_000),
@@ -301,10 +319,13 @@ STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     ),
     "error-list": whole(b'[{"error": [1]}]', status="400 X"),
     "error-deep": whole(nested(3_000), status="500 X"),
-    "error-long": whole(b'{"error": {"message": "' + b"x" * 300_000 + b'"}}', status="400 X"),
+    "error-long": whole(
+        b'{"error": {"message": "' + b"x" * 300_000 + b'"}}', status="400 X"
+    ),
     "error-half": whole(b'{"error": {"message": "\\ud83d"}}', status="400 X"),
     "error-codes": whole(
-        json.dumps({"error": {"code": ["a"], "type": {"b": 1}}}).encode(), status="429 X"
+        json.dumps({"error": {"code": ["a"], "type": {"b": 1}}}).encode(),
+        status="429 X",
     ),
 }
 
@@ -330,14 +351,21 @@ BODIES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "digits": whole(b'{"usage": ' + b"9" * 100_000 + b"}"),
     "exponent": whole(b'{"choices": 1e400000000}'),
     "half-surrogates": whole(b'{"error": {"message": "\\ud83d"}}'),
-    "error-in-200": whole(b'{"error": {"message": "x", "code": "' + b"9" * 5_000 + b'"}}'),
+    "error-in-200": whole(
+        b'{"error": {"message": "x", "code": "' + b"9" * 5_000 + b'"}}'
+    ),
     "error-number": whole(b'{"error": {"code": 429, "message": 1e999}}'),
     "error-nested": whole(b'{"error": ' + nested(800) + b"}"),
     "error-is-list": whole(b'{"error": [[1], {"code": 500}]}'),
     "same-keys": whole(b"{" + b'"choices": 1,' * 10_000 + b'"choices": 2}'),
     **{
         f"top-{name}": whole(text)
-        for name, text in (("null", b"null"), ("list", b"[]"), ("text", b'"x"'), ("number", b"7"))
+        for name, text in (
+            ("null", b"null"),
+            ("list", b"[]"),
+            ("text", b'"x"'),
+            ("number", b"7"),
+        )
     },
 }
 
@@ -382,7 +410,10 @@ def _counts(value: Any) -> dict[str, Any]:
         "output_tokens",
         "cache_read_input_tokens",
     )
-    return {**dict.fromkeys(names, value), "prompt_tokens_details": {"cached_tokens": value}}
+    return {
+        **dict.fromkeys(names, value),
+        "prompt_tokens_details": {"cached_tokens": value},
+    }
 
 
 REPLIES: dict[str, Callable[[str], Any]] = {
@@ -410,10 +441,14 @@ REPLIES: dict[str, Callable[[str], Any]] = {
     "key-in-reason": lambda route: at(
         at(good(route), "choices.0.finish_reason", KEY), "stop_reason", KEY
     ),
-    "key-escaped": lambda route: with_text(route, "".join(f"\\u{ord(sign):04x}" for sign in KEY)),
+    "key-escaped": lambda route: with_text(
+        route, "".join(f"\\u{ord(sign):04x}" for sign in KEY)
+    ),
     "half-in-text": lambda route: with_text(route, "nice \ud83d"),
     "zero-in-text": lambda route: with_text(route, "a\0b"),
-    "escapes-in-text": lambda route: with_text(route, "\x1b]52;c;QQ==\x07\u202eevil\x9b2J"),
+    "escapes-in-text": lambda route: with_text(
+        route, "\x1b]52;c;QQ==\x07\u202eevil\x9b2J"
+    ),
     "formula": lambda route: with_text(route, "=cmd|' /C calc'!A0"),
     "markdown": lambda route: with_text(route, "![x](http://evil.example/x.png)"),
     "long-text": lambda route: with_text(route, "word " * 100_000),
@@ -431,7 +466,9 @@ REPLIES: dict[str, Callable[[str], Any]] = {
     "picture-elsewhere": lambda route: at(
         good(route), "data.0", {"url": "http://127.0.0.1:{other}/latest/meta-data"}
     ),
-    "picture-file": lambda route: at(good(route), "data.0", {"url": "file:" + "///etc/passwd"}),
+    "picture-file": lambda route: at(
+        good(route), "data.0", {"url": "file:" + "///etc/passwd"}
+    ),
     "picture-html": lambda route: at(
         good(route), "data.0", {"b64_json": base64.b64encode(b"<html>").decode()}
     ),
@@ -439,13 +476,21 @@ REPLIES: dict[str, Callable[[str], Any]] = {
         good(route), "data.0", {"b64_json": base64.b64encode(PNG[:50]).decode()}
     ),
     "picture-no-base64": lambda route: at(good(route), "data.0", {"b64_json": "%%%"}),
-    "picture-data-url": lambda route: at(good(route), "data.0", {"url": "data:text/html,<script>"}),
-    "vector-nan": lambda route: at(good(route), "data.0", {"embedding": [float("nan"), 1.0]}),
+    "picture-data-url": lambda route: at(
+        good(route), "data.0", {"url": "data:text/html,<script>"}
+    ),
+    "vector-nan": lambda route: at(
+        good(route), "data.0", {"embedding": [float("nan"), 1.0]}
+    ),
     "vector-texts": lambda route: at(good(route), "data.0", {"embedding": ["1", "2"]}),
     "vector-huge": lambda route: at(good(route), "data.0", {"embedding": [10**400, 1]}),
     "vector-base64": lambda route: at(good(route), "data.0", {"embedding": "AAA"}),
-    "vector-twice": lambda route: good(route, data=[{"embedding": [1.0]}, {"embedding": [1.0]}]),
-    "many-choices": lambda route: good(route, choices=good(route).get("choices", [{}]) * 20_000),
+    "vector-twice": lambda route: good(
+        route, data=[{"embedding": [1.0]}, {"embedding": [1.0]}]
+    ),
+    "many-choices": lambda route: good(
+        route, choices=good(route).get("choices", [{}]) * 20_000
+    ),
     "many-blocks": lambda route: at(
         good(route), "content", [{"type": "text", "text": '{"a": 1}'}] * 20_000
     ),
@@ -479,7 +524,9 @@ class QuirkServer:
     async def start(self) -> None:
         """Listen on two ports."""
         for answer in (self._answer, self._elsewhere):
-            self._servers.append(await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512))
+            self._servers.append(
+                await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512)
+            )
         self.port, self._other_port = (
             server.sockets[0].getsockname()[1] for server in self._servers
         )
@@ -493,11 +540,15 @@ class QuirkServer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def _elsewhere(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _elsewhere(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.other.append(await reader.read(2**16))
         writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             asked = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: *(\d+)", asked)
@@ -509,7 +560,9 @@ class QuirkServer:
                 self.asked.add(found[1].decode())
                 answer = QUIRKS[found[1].decode()]
             if not isinstance(answer, bytes):
-                made = answer(route) if not asyncio.iscoroutinefunction(answer) else answer
+                made = (
+                    answer(route) if not asyncio.iscoroutinefunction(answer) else answer
+                )
                 answer = made if isinstance(made, bytes) else answer
             if isinstance(answer, bytes):
                 writer.write(answer.replace(b"{other}", str(self._other_port).encode()))

@@ -22,7 +22,11 @@ def test_every_decoder_under_the_fuzzer(tmp_path: Path) -> None:
     ]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     process = subprocess.run(
-        [*command, "-seed=1"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [*command, "-seed=1"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == 0, process.stderr[-3_000:]
     assert "Done" in process.stderr

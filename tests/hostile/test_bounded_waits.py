@@ -26,7 +26,14 @@ from sdg_core.store import local_storage
 from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.row_group_state import scan_row_groups
 from tests.support.requirements import PATIENCE
-from tests.support.sdg import SDG, ServerProcess, dataset_config, llm, uuid, write_config
+from tests.support.sdg import (
+    SDG,
+    ServerProcess,
+    dataset_config,
+    llm,
+    uuid,
+    write_config,
+)
 
 
 def test_a_lock_that_is_never_freed_is_given_up(
@@ -58,7 +65,9 @@ def test_processing_that_lost_its_claim_does_not_begin(tmp_path: Path) -> None:
         raise ClaimLostError("it is another run's")
         yield
 
-    dataset = api.open_dataset(dataset_config(uuid()) | {"num_records": 3}, root=str(tmp_path))
+    dataset = api.open_dataset(
+        dataset_config(uuid()) | {"num_records": 3}, root=str(tmp_path)
+    )
     api.generate(dataset)
     version = existing_version(dataset)
     before = version.layout.metadata.read_bytes()
@@ -76,10 +85,13 @@ def test_processing_that_lost_its_claim_does_not_begin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "vector", ["[true, false]", f"[1{'0' * 400}]", "[NaN]", '["a"]', "[[1]]", "[null]", '"AAA"']
+    "vector",
+    ["[true, false]", f"[1{'0' * 400}]", "[NaN]", '["a"]', "[[1]]", "[null]", '"AAA"'],
 )
 def test_what_is_no_vector(vector: str) -> None:
-    request = EmbeddingRequest("m", ("a",), InferenceParameters(generation_type="embedding"))
+    request = EmbeddingRequest(
+        "m", ("a",), InferenceParameters(generation_type="embedding")
+    )
     with pytest.raises(ModelError):
         decode_embeddings(
             f'{{"data": [{{"embedding": {vector}}}]}}'.encode(),
@@ -106,7 +118,10 @@ def test_the_limit_of_open_files_is_named(tmp_path: Path) -> None:
             os.close(descriptor)
     assert "ulimit -n" in str(caught.value.remedy)
     error = error_from_exception(
-        OSError(errno.EMFILE, "x"), caller=Caller("p", "http://x", None), model="m", timeout=1
+        OSError(errno.EMFILE, "x"),
+        caller=Caller("p", "http://x", None),
+        model="m",
+        timeout=1,
     )
     assert "ulimit -n" in str(error.remedy)
 
@@ -122,7 +137,15 @@ def test_a_run_keeps_within_the_limit_of_open_files(tmp_path: Path) -> None:
             num_records=300,
         )
         file = write_config(tmp_path / "t.yaml", config)
-        limited = ["bash", "-c", 'ulimit -n 64 && exec "$@"', "bash", *SDG, "generate", file]
+        limited = [
+            "bash",
+            "-c",
+            'ulimit -n 64 && exec "$@"',
+            "bash",
+            *SDG,
+            "generate",
+            file,
+        ]
         outcome = subprocess.run(
             [*limited, "--root", tmp_path / "root"],
             capture_output=True,

@@ -16,7 +16,8 @@ from sdg_core.seeds.forbidden import check_readable
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 MERGES = "a0: &a0 {x: 1}\n" + "".join(
-    f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
+    f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 10)}]\n"
+    for level in range(1, 9)
 )
 
 ALIASES = "a0: &a0 [x, y, z]\n" + "".join(
@@ -56,16 +57,22 @@ def test_many_values(monkeypatch: pytest.MonkeyPatch, is_json: bool) -> None:
 
 
 def test_a_merge_that_is_meant_stays_possible() -> None:
-    assert parse_document("a: &a {x: 1}\nb: {<<: *a, y: 2}\n").data["b"] == {"x": 1, "y": 2}
+    assert parse_document("a: &a {x: 1}\nb: {<<: *a, y: 2}\n").data["b"] == {
+        "x": 1,
+        "y": 2,
+    }
 
 
 @pytest.mark.parametrize(("mark", "blocks"), [("~", [("a", "")]), ("`", [])])
 def test_lines_of_fence_characters(mark: str, blocks: list[tuple[str, str]]) -> None:
-    assert fenced_blocks(mark * 100_000 + "a`") == blocks  # what follows tildes may hold a backtick
+    # what follows tildes may hold a backtick
+    assert fenced_blocks(mark * 100_000 + "a`") == blocks
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": "' + '\\"' * 200_000 + "\\", "```\n" * 100_001 + "x"], ids=["quotes", "fences"]
+    "text",
+    ['{"a": "' + '\\"' * 200_000 + "\\", "```\n" * 100_001 + "x"],
+    ids=["quotes", "fences"],
 )
 def test_replies_that_never_end(text: str) -> None:
     with pytest.raises(InvalidResponseError):
@@ -95,7 +102,9 @@ def test_a_body_without_end() -> None:
     assert stream.given <= 2 * 2**20
 
 
-@pytest.mark.parametrize("code", ["\x1b]52;c;QQ==\x07", "\x9b2J", "\u202eabc", "\x00", "\r"])
+@pytest.mark.parametrize(
+    "code", ["\x1b]52;c;QQ==\x07", "\x9b2J", "\u202eabc", "\x00", "\r"]
+)
 def test_terminal_codes_are_spelt_out(code: str) -> None:
     shown = printable(f"a{code}b")
     assert code[0] not in shown and shown.startswith("a\\u")
@@ -103,7 +112,8 @@ def test_terminal_codes_are_spelt_out(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/proc/self/environ", "/sys/kernel", "/dev/zero", "/etc/shadow", "/run/secrets/x"]
+    "path",
+    ["/proc/self/environ", "/sys/kernel", "/dev/zero", "/etc/shadow", "/run/secrets/x"],
 )
 def test_the_systems_files_are_no_seed(tmp_path: Path, path: str) -> None:
     link = tmp_path / "link"
@@ -117,7 +127,14 @@ def test_the_systems_files_are_no_seed(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [".ssh/id_rsa", ".aws/credentials", ".config/gcloud/x.json", ".netrc", ".kube/config"]
+    "path",
+    [
+        ".ssh/id_rsa",
+        ".aws/credentials",
+        ".config/gcloud/x.json",
+        ".netrc",
+        ".kube/config",
+    ],
 )
 def test_credentials_are_no_seed(tmp_path: Path, path: str) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -22,14 +22,18 @@ def test_commands_on_hostile_files(tmp_path: Path, seed: int) -> None:
     tally = Tally()
     runner = Runner(tmp_path, tally, keep=True)
     with recording():
-        runner.run([case for kind in KINDS for case in cases(kind, KINDS[kind][1], seed=seed)])
+        runner.run(
+            [case for kind in KINDS for case in cases(kind, KINDS[kind][1], seed=seed)]
+        )
     assert tally.failures() == {}, tally.table()
     assert {*tally.counts} == {*KINDS}
 
 
 @pytest.mark.parametrize("kind", replies.KINDS)
 @pytest.mark.parametrize("seed", range(32))
-def test_runs_whose_first_replies_are_changed(tmp_path: Path, kind: str, seed: int) -> None:
+def test_runs_whose_first_replies_are_changed(
+    tmp_path: Path, kind: str, seed: int
+) -> None:
     assert replies.faults_of_run(kind, f"{kind} {seed}", tmp_path, 160) == []
 
 

@@ -16,7 +16,11 @@ ODD = ("*", "^a.*$", "^$", "^a b$", "ab", "^")
 PARTS = st.sampled_from([*"^$*.+?()[]{}|\\-~&# ab1", "é", "\n"])
 
 
-@given(names=st.lists(st.text(PARTS, min_size=1, max_size=5), min_size=2, max_size=5, unique=True))
+@given(
+    names=st.lists(
+        st.text(PARTS, min_size=1, max_size=5), min_size=2, max_size=5, unique=True
+    )
+)
 def test_a_name_is_that_of_its_column(names: list[str]) -> None:
     frame = pl.LazyFrame({name: [name] for name in names})
     for name in names:
@@ -32,12 +36,16 @@ def dataset(tmp_path: Path) -> api.Dataset:
         (tmp_path / f"{number}.jsonl").write_bytes(orjson.dumps(row) + b"\n")
     source = {"seed_type": "local", "path": str(tmp_path / "*.jsonl")}
     config = dataset_config(
-        uuid(), num_records=2, seed_config={"source": source, "where": "{{ ab != 'z' }}"}
+        uuid(),
+        num_records=2,
+        seed_config={"source": source, "where": "{{ ab != 'z' }}"},
     )
     return open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "data")
 
 
-def test_columns_of_any_name_are_generated_processed_and_reported_on(dataset: api.Dataset) -> None:
+def test_columns_of_any_name_are_generated_processed_and_reported_on(
+    dataset: api.Dataset,
+) -> None:
     api.generate(dataset)
     api.process(dataset)
     rows = api.scan(dataset).collect()

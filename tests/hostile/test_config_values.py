@@ -35,7 +35,9 @@ def test_distributions_that_scipy_sums_up(
 ) -> None:
     monkeypatch.setattr(distributions, "_SECONDS", 60.0 if name == "betabinom" else 1.0)
     fault = distribution_fault(name, params)
-    assert (fault is not None and "takes more time or memory" in fault[1]) == (name != "betabinom")
+    assert (fault is not None and "takes more time or memory" in fault[1]) == (
+        name != "betabinom"
+    )
 
 
 def test_a_few_endless_distributions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,23 +60,30 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
         ("name", dataset_config(uuid()) | {"name": "d" * 300}),
         (
             "processors[0]",
-            dataset_config(uuid(), category("plan", "a"), processors=[drop | {"name": "p" * 300}]),
+            dataset_config(
+                uuid(), category("plan", "a"), processors=[drop | {"name": "p" * 300}]
+            ),
         ),
         ("columns[0]", dataset_config(picture | {"name": "ü" * 120})),
     ]
     for place, config in places:
         with pytest.raises(
-            ConfigError, match=rf"{re.escape(place)}(?s:.*)as the name of a file it can have 200"
+            ConfigError,
+            match=rf"{re.escape(place)}(?s:.*)as the name of a file it can have 200",
         ) as caught:
             api.open_dataset(config)
         assert len(str(caught.value)) < 1_500
     api.open_dataset(
-        dataset_config(uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}),
+        dataset_config(
+            uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}
+        ),
         root=str(tmp_path),
     )
 
 
-def test_many_columns_of_seed_data_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_columns_of_seed_data_are_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[pa.Schema] = []
     raw_schema = columns.raw_schema
 
@@ -108,7 +117,12 @@ def test_a_language_that_nobody_knows_is_refused_when_the_file_is_checked(
 ) -> None:
     rule = {"rule": "language", "language": "english", "at_least": 0.5}
     column = {"column_type": "expression", "name": "text", "expr": "x"}
-    filtering = {"processor_type": "filter", "name": "f", "column": "text", "quality": [rule]}
+    filtering = {
+        "processor_type": "filter",
+        "name": "f",
+        "column": "text",
+        "quality": [rule],
+    }
     stage = {"stage": "filter", "column": "content", "quality": [rule]}
     configs: dict[str, dict[str, Any]] = {
         "dataset": dataset_config(column, processors=[filtering]),
@@ -123,7 +137,10 @@ def test_a_language_that_nobody_knows_is_refused_when_the_file_is_checked(
     path.write_text(yaml.safe_dump(configs[kind]))
     found = sdg("validate", path, cwd=tmp_path)
     assert found.returncode == 2
-    assert "unknown language 'english'; give its ISO 639-1 code, such as 'en'" in found.stderr
+    assert (
+        "unknown language 'english'; give its ISO 639-1 code, such as 'en'"
+        in found.stderr
+    )
 
 
 def test_the_languages_are_those_of_the_library() -> None:
@@ -156,12 +173,18 @@ def test_scalars_that_are_not_what_they_say(value: str) -> None:
             "minItems": 1000,
             "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}},
         },
-        {"type": "object", "minProperties": 10**9, "additionalProperties": {"type": "null"}},
+        {
+            "type": "object",
+            "minProperties": 10**9,
+            "additionalProperties": {"type": "null"},
+        },
         {"type": "string", "minLength": 10**9},
         {"type": "string", "pattern": "^(((a{900}){900}){900})$"},
     ],
 )
-def test_schemas_that_ask_for_too_much_are_not_rehearsed(schema: dict[str, Any]) -> None:
+def test_schemas_that_ask_for_too_much_are_not_rehearsed(
+    schema: dict[str, Any],
+) -> None:
     with pytest.raises(PermanentModelError, match="simulated provider"):
         conforming(schema, DrawStream(1, "x"), words=lambda: "word")
 

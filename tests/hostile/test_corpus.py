@@ -25,8 +25,16 @@ COMMANDS = [
     "reopen",
     "prune --yes",
 ]
-COMMANDS += ["estimate", "check-models", "retry", "import", "push nobody/nothing --dry-run"]
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+COMMANDS += [
+    "estimate",
+    "check-models",
+    "retry",
+    "import",
+    "push nobody/nothing --dry-run",
+]
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 LONG = bool(os.environ.get("SDG_LONG"))
 
 
@@ -36,7 +44,11 @@ def ends(tmp_path: Path, files: list[Path], commands: list[str]) -> None:
     directory.mkdir()
     for file in files:
         file.rename(directory / file.name)
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "SDG_ROOT": str(tmp_path / "root")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "SDG_ROOT": str(tmp_path / "root"),
+    }
     environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "tests.hostile.corpus", str(directory), *commands]
     process = subprocess.run(
@@ -73,12 +85,18 @@ def test_every_command_ends_in_a_readable_block(tmp_path: Path, part: int) -> No
     if LONG:
         ends(tmp_path, files[part::10], COMMANDS)
     else:
-        ends(tmp_path, [file for file in files if file.stem not in SLOW][::2], ["validate"])
+        ends(
+            tmp_path,
+            [file for file in files if file.stem not in SLOW][::2],
+            ["validate"],
+        )
 
 
 def test_other_commands_on_some_files(tmp_path: Path) -> None:
     files = corpus.write(tmp_path / "written")
-    ends(tmp_path, [file for file in files if file.stem not in SLOW][3::25], COMMANDS[1:])
+    ends(
+        tmp_path, [file for file in files if file.stem not in SLOW][3::25], COMMANDS[1:]
+    )
 
 
 SLOW = {

@@ -54,7 +54,9 @@ def asked(folder: Path, url: str, query: str) -> Any:
 
 
 @pytest.mark.parametrize("query", SQLITE)
-def test_sqlite_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+def test_sqlite_only_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     connection = sqlite3.connect("x.db")
     connection.executescript(
@@ -85,7 +87,9 @@ def test_what_sqlite_reads_stays_possible(tmp_path: Path, query: str) -> None:
     assert asked(tmp_path, "sqlite:///x.db", query).num_rows == 2
 
 
-def test_a_query_without_end_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_without_end_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(read_only, "SECONDS", 0.0)
     query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n ORDER BY 1"
     with pytest.raises(SeedError, match="a query of an SQLite file may take"):
@@ -117,7 +121,12 @@ def test_duckdb_only_reads_what_the_query_names(duckdb_file: Path, query: str) -
 
 
 @pytest.mark.parametrize(
-    "query", ["SELECT a FROM t ORDER BY a", "FROM 'a.csv' ORDER BY 1", "FROM '*.csv' ORDER BY 1"]
+    "query",
+    [
+        "SELECT a FROM t ORDER BY a",
+        "FROM 'a.csv' ORDER BY 1",
+        "FROM '*.csv' ORDER BY 1",
+    ],
 )
 def test_what_duckdb_reads_stays_possible(duckdb_file: Path, query: str) -> None:
     assert asked(duckdb_file, "duckdb:///x.duckdb", query).num_rows == 1
@@ -135,7 +144,12 @@ def test_options_of_duckdb_that_write_files(duckdb_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlitecloud://hostile.invalid/x", "sqlite+libsql://hostile.invalid", "duckdb:///md:x"]
+    "url",
+    [
+        "sqlitecloud://hostile.invalid/x",
+        "sqlite+libsql://hostile.invalid",
+        "duckdb:///md:x",
+    ],
 )
 def test_names_of_drivers_that_ask_a_network_are_not_sqlite(url: str) -> None:
     from sdg_core.config.seeds import SeedConfig
@@ -155,16 +169,26 @@ def test_names_of_drivers_that_ask_a_network_are_not_sqlite(url: str) -> None:
 )
 def test_several_statements_that_look_like_one(query: str) -> None:
     problems = [
-        message for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))
+        message
+        for _, message in check_sql(SqlSeedSource(url="postgresql://h/d", query=query))
     ]
     assert problems and "expected one statement" in problems[0]
 
 
-def test_commands_that_look_name_the_seed_data_that_they_do_not_read(tmp_path: Path) -> None:
-    source = {"seed_type": "sql", "url_env": "MY_DATABASE", "query": "SELECT 1 AS a ORDER BY 1"}
+def test_commands_that_look_name_the_seed_data_that_they_do_not_read(
+    tmp_path: Path,
+) -> None:
+    source = {
+        "seed_type": "sql",
+        "url_env": "MY_DATABASE",
+        "query": "SELECT 1 AS a ORDER BY 1",
+    }
     config = dataset_config(llm("t", "x {{ a }}")) | {"seed_config": {"source": source}}
-    ended = sdg("plan", write_config(tmp_path / "hostile.yaml", config), "--root", tmp_path)
+    ended = sdg(
+        "plan", write_config(tmp_path / "hostile.yaml", config), "--root", tmp_path
+    )
     assert ended.returncode == 2
-    assert "seed_config.source: seed data of seed_type sql has not been read" in " ".join(
-        ended.stderr.split()
+    assert (
+        "seed_config.source: seed data of seed_type sql has not been read"
+        in " ".join(ended.stderr.split())
     )

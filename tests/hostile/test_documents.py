@@ -31,7 +31,9 @@ def docx_file(path: Path, *rows: str) -> Path:
     body = f"<w:document {NAMESPACE}><w:body>{table}<w:sectPr/></w:body></w:document>"
     with zipfile.ZipFile(template) as source, zipfile.ZipFile(path, "w") as made:
         for name in source.namelist():
-            made.writestr(name, body if name == "word/document.xml" else source.read(name))
+            made.writestr(
+                name, body if name == "word/document.xml" else source.read(name)
+            )
     return path
 
 
@@ -61,10 +63,15 @@ def test_merged_cells_stand_in_every_place(tmp_path: Path) -> None:
     file = docx_file(tmp_path / "a.docx", top, *[below] * 1_500)
     record = docx_record(file.read_bytes())
     assert isinstance(record, dict)
-    assert record["content"].splitlines() == ["| a | top | top |"] + ["| b | top | top |"] * 1_500
+    assert (
+        record["content"].splitlines()
+        == ["| a | top | top |"] + ["| b | top | top |"] * 1_500
+    )
 
 
-def test_merged_cells_with_tables_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merged_cells_with_tables_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each level multiplies the text of the one below by the places that its cell spans."""
     monkeypatch.setattr(document_text, "MAX_RECORD_BYTES", 1_000_000)
     inner = cell("x", '<w:gridSpan w:val="900"/>')
@@ -82,24 +89,34 @@ def test_a_document_that_unpacks_to_too_much_costs_itself(tmp_path: Path) -> Non
     packed = zlib.compress(b"BT /F1 12 Tf 72 720 Td (x) Tj ET " * 6_000_000, level=1)
     start, end = good.index(b"<< /Length"), good.index(b"endstream")
     head = b"<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed)
-    (tmp_path / "bomb.pdf").write_bytes(good[:start] + head + packed + b"\n" + good[end:])
+    (tmp_path / "bomb.pdf").write_bytes(
+        good[:start] + head + packed + b"\n" + good[end:]
+    )
     (tmp_path / "good.pdf").write_bytes(good)
-    project = Project(tmp_path, [], {"reader": "pdf", "path": "*.pdf", "memory_mib": 100}).write()
+    project = Project(
+        tmp_path, [], {"reader": "pdf", "path": "*.pdf", "memory_mib": 100}
+    ).write()
     project.generate()
-    assert [row["content"] for row in project.rows()] == ["The harbour was quiet that morning."]
+    assert [row["content"] for row in project.rows()] == [
+        "The harbour was quiet that morning."
+    ]
     (failed,) = [
         failed
         for footer in project.footers()
         for entry in footer.sources
         for failed in entry.failed
     ]
-    assert failed.message.startswith("bomb.pdf was given up: it took more than the memory")
+    assert failed.message.startswith(
+        "bomb.pdf was given up: it took more than the memory"
+    )
     assert "raise sources.timeout or sources.memory_mib" in failed.message
 
 
 def test_a_document_without_end_is_given_up(tmp_path: Path) -> None:
     require_module("pypdfium2")
-    pages = pdf([["x"]]).replace(b"/Kids [4 0 R]", b"/Kids [%s]" % (b"4 0 R " * 1_000_000))
+    pages = pdf([["x"]]).replace(
+        b"/Kids [4 0 R]", b"/Kids [%s]" % (b"4 0 R " * 1_000_000)
+    )
     (tmp_path / "pages.pdf").write_bytes(pages.replace(b"/Count 1", b"/Count 1000000"))
     config = DocumentSources(reader="pdf", path="pages.pdf", timeout=0.5)
     with pytest.raises(SourceError, match="was given up: it took too long"):

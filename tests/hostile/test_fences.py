@@ -65,6 +65,8 @@ def test_a_temporary_of_another_container_of_the_same_name_stays(
     monkeypatch.setattr(temporaries, "this_process", lambda: other)
     theirs = tmp_path / temporary_name("file")
     theirs.touch()
-    monkeypatch.setattr(temporaries, "this_process", lambda: Process("vm", "vm 1234 pid:[2]", 1))
+    monkeypatch.setattr(
+        temporaries, "this_process", lambda: Process("vm", "vm 1234 pid:[2]", 1)
+    )
     clean_temporaries(tmp_path)
     assert theirs.exists()

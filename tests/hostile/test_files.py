@@ -46,7 +46,10 @@ FEW = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-ROWS = [{"a": 1, "b": "é", "c": 2.5, "d": None}, {"a": -7, "b": 'x,"y\n', "c": 1e300, "d": "z"}] * 3
+ROWS = [
+    {"a": 1, "b": "é", "c": 2.5, "d": None},
+    {"a": -7, "b": 'x,"y\n', "c": 1e300, "d": "z"},
+] * 3
 
 
 def parquet_of(rows: list[dict[str, Any]] = ROWS, **options: Any) -> bytes:
@@ -99,9 +102,13 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         back = draw(st.integers(1, max(1, min(len(data), 64))))
         at = (
-            draw(st.one_of(st.integers(0, len(data) - 1), st.just(len(data) - back))) if data else 0
+            draw(st.one_of(st.integers(0, len(data) - 1), st.just(len(data) - back)))
+            if data
+            else 0
         )
-        match draw(st.sampled_from(["flip", "set", "insert", "cut", "drop", "repeat", "other"])):
+        match draw(
+            st.sampled_from(["flip", "set", "insert", "cut", "drop", "repeat", "other"])
+        ):
             case "flip" if data:
                 data[at] ^= 1 << draw(st.integers(0, 7))
             case "set" if data:
@@ -185,7 +192,9 @@ def repeated(text: str, times: int) -> pa.Table:
 
 def long_list(length: int) -> pa.Table:
     items = pa.array(np.zeros(length, dtype=np.int8))
-    return pa.table({"a": pa.ListArray.from_arrays(pa.array([0, length], pa.int32()), items)})
+    return pa.table(
+        {"a": pa.ListArray.from_arrays(pa.array([0, length], pa.int32()), items)}
+    )
 
 
 BOMBS: dict[str, tuple[Callable[[], pa.Table], dict[str, Any]]] = {
@@ -215,10 +224,17 @@ def test_parquet_that_decodes_to_too_much_is_refused(tmp_path: Path, kind: str) 
     table, options = BOMBS[kind]
     path = tmp_path / "a.parquet"
     pq.write_table(
-        table(), path, compression="zstd", store_schema=False, write_statistics=False, **options
+        table(),
+        path,
+        compression="zstd",
+        store_schema=False,
+        write_statistics=False,
+        **options,
     )
     assert path.stat().st_size < 100_000
-    with pytest.raises(SeedError, match=r"a\.parquet cannot be read as parquet: .*given up"):
+    with pytest.raises(
+        SeedError, match=r"a\.parquet cannot be read as parquet: .*given up"
+    ):
         read_all(path)
     handle = LocalFile(path)
     with pytest.raises(SourceError, match="given up"):
@@ -253,7 +269,12 @@ def test_a_zero_character_in_a_name_is_refused(tmp_path: Path, name: str) -> Non
         read_all(tmp_path / name)
 
 
-COLUMN = {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "writer"}
+COLUMN = {
+    "column_type": "llm-text",
+    "name": "t",
+    "prompt": "{{ plan }}",
+    "model_alias": "writer",
+}
 
 
 def dataset(root: Path) -> api.Dataset:
@@ -317,7 +338,9 @@ OWN: dict[str, tuple[str, Callable[[Path], None]]] = {
 @pytest.mark.parametrize("kind", OWN)
 @settings(FEW, max_examples=25 * FACTOR)
 @given(data=st.data())
-def test_files_of_ours(tmp_path: Path, stored: Path, kind: str, data: st.DataObject) -> None:
+def test_files_of_ours(
+    tmp_path: Path, stored: Path, kind: str, data: st.DataObject
+) -> None:
     """A damaged file of ours is found out, or does no harm; what names it is an error of ours."""
     pattern, use = OWN[kind]
     root = tmp_path / f"copy{next(NUMBERS)}"
@@ -373,7 +396,9 @@ def test_footers(tmp_path: Path, stored: Path, kind: str, data: st.DataObject) -
         ADAPTERS[kind].dump_python(found, mode="json", warnings="error")
 
 
-@pytest.mark.parametrize(("everywhere", "claimed"), [(True, 2**62), (False, 2**31), (False, 3)])
+@pytest.mark.parametrize(
+    ("everywhere", "claimed"), [(True, 2**62), (False, 2**31), (False, 3)]
+)
 def test_rows_that_a_parquet_file_only_claims(
     tmp_path: Path, everywhere: bool, claimed: int
 ) -> None:
@@ -382,8 +407,12 @@ def test_rows_that_a_parquet_file_only_claims(
     content = path.read_bytes()
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     said = b"\x16" + varint(100)  # a field of 64 bits in Thrift's compact form
-    footer = content[start:-8].replace(said, b"\x16" + varint(claimed), -1 if everywhere else 1)
-    path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    footer = content[start:-8].replace(
+        said, b"\x16" + varint(claimed), -1 if everywhere else 1
+    )
+    path.write_bytes(
+        content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    )
     with pytest.raises(SeedError, match="its footer says"):
         open_seeds(
             SeedConfig(source=LocalSeedSource(path=str(path))),

@@ -53,7 +53,12 @@ def provider(**fields: Any) -> dict[str, Any]:
     config = dataset_config(
         uuid(),
         category("plan", "a", "b"),
-        {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "writer"},
+        {
+            "column_type": "llm-text",
+            "name": "t",
+            "prompt": "{{ plan }}",
+            "model_alias": "writer",
+        },
     )
     config["model_providers"] = [{"name": "p", **fields}]
     return config
@@ -76,7 +81,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         },
     ),
     "reader": dataset_config(
-        uuid(), seed_config={"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}}
+        uuid(),
+        seed_config={
+            "source": {"seed_type": "custom", "reader": "./readers.py:Reader"}
+        },
     ),
     "client": provider(provider_type="custom", client="./client.py:Client"),
     "hub": dataset_config(
@@ -127,13 +135,19 @@ def sdg(
     }
     environment.setdefault("MY_KEY", "k")
     watched = [str(tmp_path / "log"), str(tmp_path / "foreign"), *arguments]
-    command = Command("tests.hostile.watch", watched, cwd or tmp_path / "mine", environment)
+    command = Command(
+        "tests.hostile.watch", watched, cwd or tmp_path / "mine", environment
+    )
     return run_warm(command, timeout=PATIENCE)
 
 
 def noted(tmp_path: Path) -> list[Any]:
     log = tmp_path / "log"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return (
+        [json.loads(line) for line in log.read_text().splitlines()]
+        if log.exists()
+        else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,18 +181,24 @@ def test_commands_that_look_run_and_send_nothing(
 
 
 @pytest.mark.parametrize("name", ["importable", "installed"])
-def test_what_is_merely_importable_is_no_function(tmp_path: Path, foreign: Path, name: str) -> None:
+def test_what_is_merely_importable_is_no_function(
+    tmp_path: Path, foreign: Path, name: str
+) -> None:
     file = foreign / "tickets.yaml"
     file.write_text(yaml.safe_dump(CONFIGS[name]))
     result = sdg(tmp_path, "preview", str(file))
     assert result.returncode == 2
     assert "error:" in result.stderr and "Traceback" not in result.stderr
     assert [
-        event for event, _ in noted(tmp_path) if event in ("os.system", "subprocess.Popen")
+        event
+        for event, _ in noted(tmp_path)
+        if event in ("os.system", "subprocess.Popen")
     ] == []
 
 
-def test_a_pipe_is_told_and_goes_on_and_untrusted_refuses(tmp_path: Path, foreign: Path) -> None:
+def test_a_pipe_is_told_and_goes_on_and_untrusted_refuses(
+    tmp_path: Path, foreign: Path
+) -> None:
     file = foreign / "tickets.yaml"
     file.write_text(yaml.safe_dump(CONFIGS["function"]))
     refused = sdg(tmp_path, "preview", str(file), "--untrusted")
@@ -191,19 +211,33 @@ def test_a_pipe_is_told_and_goes_on_and_untrusted_refuses(tmp_path: Path, foreig
     assert own.returncode == 0 and "outside this project" not in own.stderr
 
 
-def test_a_secret_does_not_leave_for_another_host(tmp_path: Path, foreign: Path) -> None:
-    variables = ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"]
+def test_a_secret_does_not_leave_for_another_host(
+    tmp_path: Path, foreign: Path
+) -> None:
+    variables = [
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "MY_PASSWORD",
+    ]
     files: list[str] = []
     for variable in variables:
-        for place, value in (("api_key", variable), ("extra_headers", {"X": f"${variable}"})):
+        for place, value in (
+            ("api_key", variable),
+            ("extra_headers", {"X": f"${variable}"}),
+        ):
             file = foreign / f"{variable.lower()}_{place}.yaml"
             file.write_text(
-                yaml.safe_dump(provider(endpoint="http://hostile.invalid/v1", **{place: value}))
+                yaml.safe_dump(
+                    provider(endpoint="http://hostile.invalid/v1", **{place: value})
+                )
             )
             files.append(str(file))
     values = dict.fromkeys(variables, "s3cret")
     refused = sdg(
-        tmp_path, *chain.from_iterable(("preview", file, "--then") for file in files), **values
+        tmp_path,
+        *chain.from_iterable(("preview", file, "--then") for file in files),
+        **values,
     )
     assert noted(tmp_path) == [["end", 2]] * len(files)
     for variable in variables:

@@ -38,7 +38,9 @@ def test_a_csv_with_an_empty_heading_is_read_as_it_was_checked(tmp_path: Path) -
         "",
     ],
 )
-def test_a_pattern_is_refused_where_it_is_checked_or_works(tmp_path: Path, pattern: str) -> None:
+def test_a_pattern_is_refused_where_it_is_checked_or_works(
+    tmp_path: Path, pattern: str
+) -> None:
     column = {
         "column_type": "validation",
         "name": "v",
@@ -56,7 +58,9 @@ def test_a_pattern_is_refused_where_it_is_checked_or_works(tmp_path: Path, patte
     assert api.generate(dataset).remaining == 0
 
 
-async def test_texts_that_are_cut_off_filtered_or_blank_are_no_cells(tmp_path: Path) -> None:
+async def test_texts_that_are_cut_off_filtered_or_blank_are_no_cells(
+    tmp_path: Path,
+) -> None:
     blank = {"role": "assistant", "content": " \n\t"}
     for number, faults in enumerate(([Fault("cut")], [Fault("length")], [])):
         message = (lambda body: blank) if not faults else (lambda body: None)
@@ -65,7 +69,9 @@ async def test_texts_that_are_cut_off_filtered_or_blank_are_no_cells(tmp_path: P
                 "num_records": 1,
                 "run": {"num_retries": 0},
             }
-            summary = await api.agenerate(api.open_dataset(config, root=tmp_path / str(number)))
+            summary = await api.agenerate(
+                api.open_dataset(config, root=tmp_path / str(number))
+            )
         assert summary.failed == 1
 
 

@@ -18,7 +18,12 @@ from sdg_core.models.providers.anthropic_wire import decode_message
 from sdg_core.models.providers.http_errors import Caller, error_from_status, retry_after
 from sdg_core.models.providers.openai_media import decode_embeddings, decode_generated
 from sdg_core.models.providers.openai_wire import decode_reply
-from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
+from sdg_core.models.structured import (
+    InvalidResponseError,
+    extract_json,
+    is_exactly,
+    validate,
+)
 from sdg_core.models.types import ChatRequest, EmbeddingRequest, Message
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
@@ -33,7 +38,9 @@ CHAT = ChatRequest(
     response_schema={"type": "object"},
     schema_name="a",
 )
-EMBEDDING = EmbeddingRequest("m", ("a",), InferenceParameters(generation_type="embedding"))
+EMBEDDING = EmbeddingRequest(
+    "m", ("a",), InferenceParameters(generation_type="embedding")
+)
 ODD = st.sampled_from(
     [
         None,
@@ -71,7 +78,9 @@ REPLY: dict[str, Any] = {
                 "reasoning": "why",
                 "refusal": None,
                 "images": [{"image_url": {"url": "data:,"}}],
-                "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"a": 1}}}],
+                "tool_calls": [
+                    {"id": "1", "function": {"name": "f", "arguments": {"a": 1}}}
+                ],
             },
         }
     ],
@@ -87,7 +96,9 @@ REPLY: dict[str, Any] = {
         {"type": "thinking", "thinking": "t"},
     ],
     "stop_reason": "end_turn",
-    "data": [{"index": 0, "embedding": [1.0, 2.0], "url": "http://x", "b64_json": "aGk="}],
+    "data": [
+        {"index": 0, "embedding": [1.0, 2.0], "url": "http://x", "b64_json": "aGk="}
+    ],
 }
 
 
@@ -99,7 +110,10 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         if isinstance(node, list)
         else ()
     )
-    return [path, *(place for key, part in parts for place in places(part, (*path, key)))]
+    return [
+        path,
+        *(place for key, part in parts for place in places(part, (*path, key))),
+    ]
 
 
 @st.composite
@@ -107,7 +121,12 @@ def with_odd_values(draw: st.DrawFn, document: Any, *, most: int) -> Any:
     """A copy of a document with odd values in one place, or in so many at most."""
     changed = copy.deepcopy(document)
     for path in draw(
-        st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=most, unique=True)
+        st.lists(
+            st.sampled_from(places(document)[1:]),
+            min_size=1,
+            max_size=most,
+            unique=True,
+        )
     ):
         node = changed
         try:
@@ -127,7 +146,11 @@ def bodies(draw: st.DrawFn) -> bytes:
     body = json.dumps(draw(with_odd_values(REPLY, most=3))).encode()
     cut = draw(st.integers(0, 9))
     return (
-        body[: len(body) // 2] if cut == 0 else draw(st.binary(max_size=30)) if cut == 1 else body
+        body[: len(body) // 2]
+        if cut == 0
+        else draw(st.binary(max_size=30))
+        if cut == 1
+        else body
     )
 
 
@@ -155,7 +178,12 @@ def test_replies(decoder: str, body: bytes, status: int, wait: str) -> None:
         return
     usage = reply[1] if isinstance(reply, tuple) else reply.usage
     orjson.dumps(
-        [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
+        [
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens,
+            usage.reasoning_tokens,
+        ]
     )
 
 
@@ -276,7 +304,9 @@ def of_two(keyword: str) -> Any:
 
 
 def twice_each(keyword: str) -> Any:
-    definitions: Any = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
+    definitions: Any = {
+        f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)
+    }
     return {"$defs": definitions | {"d60": {"type": "string"}}, "$ref": "#/$defs/d0"}
 
 

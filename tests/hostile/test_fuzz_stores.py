@@ -28,7 +28,9 @@ from sdg_core.store.metadata import read_current
 from tests.hostile.test_fuzz import VALUES, with_odd_values
 
 FEW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 PREFIX = "sha256:" + "0" * 64
 
@@ -36,11 +38,15 @@ PREFIX = "sha256:" + "0" * 64
 @FEW
 @given(
     content=st.binary(max_size=40)
-    | st.dictionaries(st.just("version"), VALUES | st.sampled_from(["..", "a/b", "/etc"]))
+    | st.dictionaries(
+        st.just("version"), VALUES | st.sampled_from(["..", "a/b", "/etc"])
+    )
 )
 def test_which_version_is_current(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "current.json"
-    path.write_bytes(content if isinstance(content, bytes) else orjson_or_empty(content))
+    path.write_bytes(
+        content if isinstance(content, bytes) else orjson_or_empty(content)
+    )
     try:
         found = read_current(path)
     except SdgError as error:
@@ -79,11 +85,14 @@ def test_checkpoints(tmp_path: Path, data: st.DataObject) -> None:
     (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
     packed = pa.compress(content, "zstd", asbytes=True)
     path.write_bytes(
-        len(content).to_bytes(8, "big") + data.draw(st.sampled_from([packed, packed[:-3], b""]))
+        len(content).to_bytes(8, "big")
+        + data.draw(st.sampled_from([packed, packed[:-3], b""]))
     )
     found = checkpoints.load(PREFIX, 0)
     assert found is None or (
-        are_tasks(found.tasks) and are_tasks(found.rejected) and isinstance(found.read, int)
+        are_tasks(found.tasks)
+        and are_tasks(found.rejected)
+        and isinstance(found.read, int)
     )
 
 
@@ -98,10 +107,13 @@ def are_tasks(found: Any) -> bool:
 
 @FEW
 @given(data=st.data())
-def test_cells_of_the_journal(tmp_path: Path, ledger: Ledger, data: st.DataObject) -> None:
+def test_cells_of_the_journal(
+    tmp_path: Path, ledger: Ledger, data: st.DataObject
+) -> None:
     row = data.draw(
         with_odd_values(
-            {"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}}, most=2
+            {"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}},
+            most=2,
         )
     )
     value, usage = (orjson_or_empty(row[name]) for name in ("value", "usage"))
@@ -110,7 +122,9 @@ def test_cells_of_the_journal(tmp_path: Path, ledger: Ledger, data: st.DataObjec
     store = CellStore.__new__(CellStore)
     for cell in journal.load(start=0, stop=10, column_hashes={"x": "x"}):
         paid = PaidCells({(3, "x"): cell}, {})
-        found = asyncio.run(store.look_up(paid, record=3, column="x", values={}, inputs=""))
+        found = asyncio.run(
+            store.look_up(paid, record=3, column="x", values={}, inputs="")
+        )
         assert found is None or all(
             type(count) is int
             for usage in found.cell.usages.values()
@@ -118,7 +132,9 @@ def test_cells_of_the_journal(tmp_path: Path, ledger: Ledger, data: st.DataObjec
         )
 
 
-def test_an_index_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_unpacks_to_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(footer_index, "_MAX_INDEX", 1_000)
     version = VersionLayout(tmp_path)
     content = orjson.dumps({"format": 1, "fields": footer_index._fields(), "files": {}})
@@ -139,7 +155,9 @@ def test_the_index_of_footers(tmp_path: Path, data: st.DataObject) -> None:
     }
     content = orjson_or_empty(data.draw(with_odd_values(document, most=2)))
     version = VersionLayout(tmp_path)
-    Path(str(version.footers)).write_bytes(pa.compress(content, codec="zstd", asbytes=True))
+    Path(str(version.footers)).write_bytes(
+        pa.compress(content, codec="zstd", asbytes=True)
+    )
     assert isinstance(footer_index._read_index(version), dict)
 
 
@@ -147,7 +165,10 @@ def test_the_index_of_footers(tmp_path: Path, data: st.DataObject) -> None:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A new ledger with one cell in its journal."""
     opened = open_ledger(None, root=tmp_path)
-    cell = {name: "x" for name in ("dataset", "version", "run_id", "column_name", "column_hash")}
+    cell = {
+        name: "x"
+        for name in ("dataset", "version", "run_id", "column_name", "column_hash")
+    }
     cell |= {"record": 3, "value": b"1", "usage": b'{"m": {"requests": 1}}'}
     insert(tmp_path, cell)
     yield opened
@@ -177,13 +198,17 @@ def insert(root: Path, values: dict[str, Any]) -> None:
         pytest.param(b" " + b"[" * 100_000, id="nested too deeply"),
     ],
 )
-def test_usage_that_is_none_counts_as_absent(tmp_path: Path, ledger: Ledger, usage: Any) -> None:
+def test_usage_that_is_none_counts_as_absent(
+    tmp_path: Path, ledger: Ledger, usage: Any
+) -> None:
     assert len(journaled_usage(ledger, dataset="x")) == 1
     change(tmp_path, "UPDATE cells SET usage = ?", usage)
     assert journaled_usage(ledger, dataset="x") == []
 
 
-def test_a_history_without_a_column_is_a_damaged_ledger(tmp_path: Path, ledger: Ledger) -> None:
+def test_a_history_without_a_column_is_a_damaged_ledger(
+    tmp_path: Path, ledger: Ledger
+) -> None:
     change(tmp_path, "ALTER TABLE runs RENAME COLUMN failed TO x")
     with pytest.raises(LedgerError, match="no such column"):
         recent_runs(ledger, dataset="x")

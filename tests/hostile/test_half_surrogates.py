@@ -21,7 +21,9 @@ SAID = "a lone surrogate (\\ud83d at character 2 of 'x \\ud83d') is not text"
 def with_half(place: str) -> dict[str, Any]:
     """A config with the half in a place."""
     column = llm("answer", "about {{ plan }}")
-    config = dataset_config(category("plan", "free"), column, endpoint="http://127.0.0.1:9/v1")
+    config = dataset_config(
+        category("plan", "free"), column, endpoint="http://127.0.0.1:9/v1"
+    )
     match place:
         case "columns[0].params.values[0]":
             config["columns"][0]["params"]["values"] = [HALF]
@@ -73,7 +75,10 @@ def test_keys_and_values_that_lead_back_to_themselves() -> None:
 
 
 REQUESTS: list[tuple[Callable[[], Any], str]] = [
-    (lambda: {"messages": [{"content": HALF}]}, r"the body.messages\[0\].content: character 2 is"),
+    (
+        lambda: {"messages": [{"content": HALF}]},
+        r"the body.messages\[0\].content: character 2 is",
+    ),
     (lambda: {"a": object()}, "Type is not JSON serializable: object"),
 ]
 
@@ -81,5 +86,7 @@ REQUESTS: list[tuple[Callable[[], Any], str]] = [
 @pytest.mark.parametrize(("body", "reason"), REQUESTS)
 def test_of_a_request(body: Callable[[], Any], reason: str) -> None:
     """A reply of a server may go back to it, in a conversation."""
-    with pytest.raises(PermanentModelError, match=f"cannot be written as JSON: {reason}"):
+    with pytest.raises(
+        PermanentModelError, match=f"cannot be written as JSON: {reason}"
+    ):
         write_json(body(), model="m")

@@ -31,13 +31,19 @@ def let_leases_run_out(root: Path) -> None:
 def finished_files(version: Path) -> dict[str, str]:
     """Digests of all files but temporaries, which a process that is not done has."""
     return {
-        name: digest for name, digest in snapshot(version).items() if not name.startswith(".tmp-")
+        name: digest
+        for name, digest in snapshot(version).items()
+        if not name.startswith(".tmp-")
     }
 
 
 def without_account(files: dict[str, str]) -> dict[str, str]:
     """Without metadata.json, where a run writes down what it has spent even if it came to nothing."""
-    return {name: digest for name, digest in files.items() if not name.endswith("metadata.json")}
+    return {
+        name: digest
+        for name, digest in files.items()
+        if not name.endswith("metadata.json")
+    }
 
 
 def test_a_late_process_leaves_what_another_has_finished(tmp_path: Path) -> None:
@@ -121,7 +127,9 @@ class Standstill:
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "cells"])
-def test_a_late_pipeline_leaves_what_another_run_has_paid_for(tmp_path: Path, what: str) -> None:
+def test_a_late_pipeline_leaves_what_another_run_has_paid_for(
+    tmp_path: Path, what: str
+) -> None:
     """Checkpoints, and cells that are kept beside the rows, are the successor's, as the rows are."""
     still = Standstill(tmp_path)
     stages: dict[str, Any] = {
@@ -154,5 +162,7 @@ def test_a_late_pipeline_leaves_what_another_run_has_paid_for(tmp_path: Path, wh
     with pytest.raises(ClaimLostError):
         pipelines.generate(opened())
     assert still.finished and [name for name in still.finished if what in name]
-    assert without_account(finished_files(tmp_path / "notes")) == without_account(still.finished)
+    assert without_account(finished_files(tmp_path / "notes")) == without_account(
+        still.finished
+    )
     assert pipelines.generate(opened()).made == 0

@@ -29,7 +29,12 @@ WATCHED = {
     "socket.connect",
     "socket.getaddrinfo",
 }
-CODE = {"functions.py": FUNCTIONS, "readers.py": READER, "client.py": CLIENT, "stages.py": STAGES}
+CODE = {
+    "functions.py": FUNCTIONS,
+    "readers.py": READER,
+    "client.py": CLIENT,
+    "stages.py": STAGES,
+}
 BOMB = "{{ id" + " ~ id" * 20_000 + " }}"
 NAMED = {
     **{f"d_{name}": config for name, config in CONFIGS.items()},
@@ -40,11 +45,21 @@ TEXTS = {
     "brackets": "[" * 100_000,
     "zeros": "name: zeros\0\0",
     "number": f"name: number\nnum_records: {'9' * 5_000}\n",
-    "bomb": yaml.safe_dump({**dataset_config(uuid(), expression("e", BOMB)), "name": "bomb"}),
+    "bomb": yaml.safe_dump(
+        {**dataset_config(uuid(), expression("e", BOMB)), "name": "bomb"}
+    ),
     "tag": "name: !!python/object/apply:os.system ['touch ran']\n",
     "half": 'name: half\ndescription: "\\ud83d"\ncolumns: 3\n',
 }
-BROKEN = {*TEXTS, "endless", "loop", "pipe", "d_importable", "d_installed", "p_importable"}
+BROKEN = {
+    *TEXTS,
+    "endless",
+    "loop",
+    "pipe",
+    "d_importable",
+    "d_installed",
+    "p_importable",
+}
 
 
 @pytest.fixture
@@ -79,7 +94,9 @@ def test_the_location_stays_up(
     package = tmp_path / "hostile_shop"
     for name, config in NAMED.items():
         kind = "SourcePipeline" if name.startswith("p_") else "Dataset"
-        component(package / name, kind).write_text(yaml.safe_dump({**config, "name": name}))
+        component(package / name, kind).write_text(
+            yaml.safe_dump({**config, "name": name})
+        )
         for file, text in CODE.items():
             (package / name / file).write_text(text.format(mark=str(tmp_path / "ran")))
     for name, text in TEXTS.items():
@@ -101,7 +118,11 @@ def test_the_location_stays_up(
     assert happened == []
     assert not (tmp_path / "ran").exists()
     assets = repository.assets_defs_by_key
-    broken = {key.path[0] for key, asset in assets.items() if BROKEN_TAG in asset.tags_by_key[key]}
+    broken = {
+        key.path[0]
+        for key, asset in assets.items()
+        if BROKEN_TAG in asset.tags_by_key[key]
+    }
     assert broken == BROKEN
     job = repository.get_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:

@@ -68,7 +68,11 @@ def custom(**more: Any) -> dict[str, Any]:
 
 
 COLUMNS: dict[str, tuple[dict[str, Any], Any, str]] = {
-    "whole column": (custom(generation_strategy="full_column"), whole, "column 'made': f"),
+    "whole column": (
+        custom(generation_strategy="full_column"),
+        whole,
+        "column 'made': f",
+    ),
     "one record": (custom(), each, "column 'made': f"),
     "validator": (
         {
@@ -89,7 +93,9 @@ def test_a_function_of_a_dataset_is_named(tmp_path: Path, kind: str) -> None:
     column, call, what = COLUMNS[kind]
     config = dataset_config(uuid(), category("plan", "a"), column)
     told = Told()
-    dataset = api.open_dataset(config, root=str(tmp_path), functions={"f": call}, num_records=2)
+    dataset = api.open_dataset(
+        config, root=str(tmp_path), functions={"f": call}, num_records=2
+    )
     assert api.generate(dataset, on_event=told).remaining == 0
     assert len(told.messages) == 1 and f"waiting for {what}" in told.messages[0]
     NAMED.clear()

@@ -56,7 +56,9 @@ LOOKALIKES = [
 
 
 @pytest.mark.parametrize("url", LOOKALIKES)
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"])
+@pytest.mark.parametrize(
+    "variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"]
+)
 def test_hosts_that_look_like_others(url: str, variable: str) -> None:
     assert not may_be_sent(variable, host_of(url), allowed={})
 
@@ -115,9 +117,9 @@ def test_the_host_that_is_checked_is_the_one_that_is_asked(parts: list[str]) -> 
         return
     if may_be_sent("OPENAI_API_KEY", host_of(text), allowed={}):
         assert asked is not None
-        is_own = asked.rstrip(".") in OWN_HOSTS["OPENAI_API_KEY"] or asked.rstrip(".").endswith(
-            ".api.openai.com"
-        )
+        is_own = asked.rstrip(".") in OWN_HOSTS["OPENAI_API_KEY"] or asked.rstrip(
+            "."
+        ).endswith(".api.openai.com")
         assert (
             is_own
             or asked.rstrip(".") in ("localhost", "127.0.0.1", "::1")
@@ -168,7 +170,9 @@ COMMANDS = [
 ]
 
 
-def test_a_dataset_file_that_is_no_file(special: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_file_that_is_no_file(
+    special: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for command in COMMANDS:
         with pytest.raises(SystemExit) as ended:
             run([command, str(special)])
@@ -177,11 +181,17 @@ def test_a_dataset_file_that_is_no_file(special: Path, capsys: pytest.CaptureFix
         assert "special.yaml" in said and "annot be read" in said, (command, said)
 
 
-def test_seeds_sources_and_code_that_are_no_files(special: Path, tmp_path: Path) -> None:
+def test_seeds_sources_and_code_that_are_no_files(
+    special: Path, tmp_path: Path
+) -> None:
     seeds: list[dict[str, Any]] = [
         {"seed_type": "local", "path": "special.yaml"},
         {"seed_type": "local", "path": "spec*.yaml"},
-        {"seed_type": "sql", "url": "sqlite:///special.yaml", "query": "SELECT 1 ORDER BY 1"},
+        {
+            "seed_type": "sql",
+            "url": "sqlite:///special.yaml",
+            "query": "SELECT 1 ORDER BY 1",
+        },
         {"seed_type": "directory", "path": "special.yaml"},
         {"seed_type": "file_contents", "path": ".", "file_pattern": "special*"},
         {"seed_type": "agent_rollout", "path": "special.yaml", "format": "claude_code"},
@@ -192,7 +202,9 @@ def test_seeds_sources_and_code_that_are_no_files(special: Path, tmp_path: Path)
         dataset_config(uuid(), category("plan", "a"), seed_config={"source": source})
         for source in seeds
     ]
-    configs.append(dataset_config(category("plan", "a"), _custom("./special.yaml.py:made")))
+    configs.append(
+        dataset_config(category("plan", "a"), _custom("./special.yaml.py:made"))
+    )
     for config in configs:
         with pytest.raises(SdgError):
             api.open_dataset(config, root=tmp_path / "root", base=tmp_path)
@@ -223,7 +235,12 @@ def test_code_that_changed_asks_again(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     started = provider(endpoint="http://127.0.0.1:9/v1")
     started["mcp_providers"] = [
-        {"name": "t", "provider_type": "stdio", "command": "python", "args": ["./server.py"]}
+        {
+            "name": "t",
+            "provider_type": "stdio",
+            "command": "python",
+            "args": ["./server.py"],
+        }
     ]
     for config in (CONFIGS["function"], started):
         file.write_text(yaml.safe_dump(config))
@@ -237,7 +254,9 @@ def test_code_that_changed_asks_again(tmp_path: Path) -> None:
             with changed.open("a") as content:
                 content.write("\n# more\n")
             digest = effects_of_file(file).digest
-            assert digest == effects_of_file(file).digest and digest not in seen, changed
+            assert digest == effects_of_file(file).digest and digest not in seen, (
+                changed
+            )
             seen.add(digest)
     assert not (tmp_path / "ran").exists()
 
@@ -254,12 +273,18 @@ def test_the_block_has_a_line_for_each_effect(
     (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit):
         run(["--untrusted", "preview", str(tmp_path / "dataset.yaml")])
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "NOTHING" in line]
-    assert "starts the process sh -c x\\n\\n\\n\\u001b[2J" in line and line.endswith("\\u202e")
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "NOTHING" in line
+    ]
+    assert "starts the process sh -c x\\n\\n\\n\\u001b[2J" in line and line.endswith(
+        "\\u202e"
+    )
 
 
 @pytest.mark.parametrize("command", ["validate", "generate"])
-def test_a_key_for_a_lookalike_is_refused_by_every_command(tmp_path: Path, command: str) -> None:
+def test_a_key_for_a_lookalike_is_refused_by_every_command(
+    tmp_path: Path, command: str
+) -> None:
     for url in (
         "http://api.openai.com.evil.com/v1",
         "http://evil.com\\.api.openai.com/v1",
@@ -268,5 +293,8 @@ def test_a_key_for_a_lookalike_is_refused_by_every_command(tmp_path: Path, comma
         config = provider(endpoint=url, api_key="OPENAI_API_KEY")
         with pytest.raises(ConfigError, match="may not be sent to"):
             api.open_dataset(
-                config, root=tmp_path, env={"OPENAI_API_KEY": "k"}, offline=command == "validate"
+                config,
+                root=tmp_path,
+                env={"OPENAI_API_KEY": "k"},
+                offline=command == "validate",
             )

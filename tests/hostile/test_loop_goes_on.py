@@ -63,10 +63,18 @@ COLUMNS = {
         text("t"),
         {"column_type": "expression", "name": "e", "expr": HEAVY + "{{ t }}"},
     ],
-    "skip": [text("u"), text("t", prompt="{{ u }}", skip={"when": HEAVY.replace("plan", "u")})],
+    "skip": [
+        text("u"),
+        text("t", prompt="{{ u }}", skip={"when": HEAVY.replace("plan", "u")}),
+    ],
     "picture": [
         text("t"),
-        {"column_type": "image", "name": "p", "prompt": HEAVY, "model_alias": "painter"},
+        {
+            "column_type": "image",
+            "name": "p",
+            "prompt": HEAVY,
+            "model_alias": "painter",
+        },
     ],
     "select": [text("t")],
     "group": [{"column_type": "expression", "name": "e", "expr": HEAVY}],
@@ -74,11 +82,13 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
-async def test_templates_of_datasets(tmp_path: Path, kind: str, renderings: list[str]) -> None:
+async def test_templates_of_datasets(
+    tmp_path: Path, kind: str, renderings: list[str]
+) -> None:
     async with ModelServer() as server:
-        config = dataset_config(category("plan", "a"), *COLUMNS[kind], endpoint=server.url) | {
-            "num_records": 2
-        }
+        config = dataset_config(
+            category("plan", "a"), *COLUMNS[kind], endpoint=server.url
+        ) | {"num_records": 2}
         if kind == "select":
             config["select"] = {"keep": TRUE, "candidates": 1, "otherwise": "drop"}
         painter = {
@@ -110,7 +120,9 @@ async def test_filters_of_pipelines(tmp_path: Path, renderings: list[str]) -> No
 
 async def test_renderings_that_wait_for_each_other_end(renderings: list[str]) -> None:
     template = Template(HEAVY)
-    texts = await asyncio.gather(*(template.render_in_loop({"plan": "x"}) for _ in range(5)))
+    texts = await asyncio.gather(
+        *(template.render_in_loop({"plan": "x"}) for _ in range(5))
+    )
     assert texts == ["true"] * 5
 
 
@@ -129,15 +141,17 @@ async def test_long_answers_are_decoded_apart(
 
     monkeypatch.setattr(openai, "decode_reply", decode)
     async with ModelServer(answer=lambda prompt: "word " * 200_000) as server:
-        config = dataset_config(category("plan", "a"), text("t"), endpoint=server.url) | {
-            "num_records": 2
-        }
+        config = dataset_config(
+            category("plan", "a"), text("t"), endpoint=server.url
+        ) | {"num_records": 2}
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
     assert summary.remaining == 0
     assert len(decoded) == 2 and min(decoded) >= 1_000_000
 
 
-async def test_long_images_are_searched_for_secrets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_images_are_searched_for_secrets_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     loop = asyncio.get_running_loop()
     image = b"\x89PNG\r\n\x1a\n" + bytes(2**20)
 
@@ -158,5 +172,8 @@ async def test_long_images_are_searched_for_secrets_apart(monkeypatch: pytest.Mo
         sender = HttpSender(provider, base, headers={}, api_key="sk-0123456789abcdef")
         monkeypatch.setattr(Redaction, "body", body)
         address = str(server.make_url("/image.png"))
-        assert await sender.fetch(address, model="m", timeout=PATIENCE) == (image, "image/png")
+        assert await sender.fetch(address, model="m", timeout=PATIENCE) == (
+            image,
+            "image/png",
+        )
         await sender.aclose()

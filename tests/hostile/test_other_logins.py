@@ -115,7 +115,10 @@ def test_a_database_that_a_file_names_gets_no_password(
             "postgresql://u@/x?host=localhost:1&host=evil.example:5432",
             ["localhost", "evil.example"],
         ),
-        ("postgresql://u@/x?host=localhost,evil.example", ["localhost", "evil.example"]),
+        (
+            "postgresql://u@/x?host=localhost,evil.example",
+            ["localhost", "evil.example"],
+        ),
         ("postgresql:///x?host=/tmp", ["/tmp"]),
     ],
 )
@@ -125,7 +128,8 @@ def test_hosts_of_a_database(url: str, hosts: list[str]) -> None:
     strange = [host for host in hosts if "example" in host or "6.6" in host]
     assert (withheld[1] if withheld is not None else None) == next(iter(strange), None)
     assert (
-        login_for(sa.make_url(url), env={"PGHOST": hosts[0]}, where="x").withheld is None
+        login_for(sa.make_url(url), env={"PGHOST": hosts[0]}, where="x").withheld
+        is None
         or strange != hosts
     )
 
@@ -140,8 +144,12 @@ def test_hosts_of_a_database(url: str, hosts: list[str]) -> None:
         "local_infile=1",
     ],
 )
-def test_options_that_hand_out_files_of_this_machine(tmp_path: Path, option: str) -> None:
-    source = SqlSeedSource(url=f"postgresql://h.example/x?{option}", query="SELECT 1 ORDER BY 1")
+def test_options_that_hand_out_files_of_this_machine(
+    tmp_path: Path, option: str
+) -> None:
+    source = SqlSeedSource(
+        url=f"postgresql://h.example/x?{option}", query="SELECT 1 ORDER BY 1"
+    )
     with pytest.raises(SeedError, match="which no file may ask for"):
         open_sql(source, base=tmp_path, root="r", env={})
 
@@ -154,14 +162,18 @@ def test_all_hosts_of_a_database_are_shown(tmp_path: Path) -> None:
     seeds = {"source": {"seed_type": "sql", "url": url, "query": "SELECT 1 ORDER BY 1"}}
     import yaml
 
-    (tmp_path / "d.yaml").write_text(yaml.safe_dump(dataset_config(uuid(), seed_config=seeds)))
+    (tmp_path / "d.yaml").write_text(
+        yaml.safe_dump(dataset_config(uuid(), seed_config=seeds))
+    )
     config = read_config(tmp_path / "d.yaml", env={}).config
     assert config is not None
     (line,) = effects_of(config, tmp_path / "d.yaml", root=str(tmp_path)).lines
     assert "evil.example" in line and "pw" not in line
 
 
-async def test_logins_of_netrc_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_logins_of_netrc_stay_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "netrc").write_text("default login me password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setattr(
@@ -169,10 +181,14 @@ async def test_logins_of_netrc_stay_here(tmp_path: Path, monkeypatch: pytest.Mon
     )  # the server stands for one elsewhere
     async with ModelServer() as server:
         for key in (None, "key"):
-            client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=key)
+            client = OpenAIClient(
+                ModelProvider(name="p", endpoint=server.url), api_key=key
+            )
             reply = await client.chat(
                 ChatRequest("m", (Message("user", "x"),), InferenceParameters())
             )
             await client.aclose()
             assert reply.text
-            assert server.headers[-1].get("Authorization") == (f"Bearer {key}" if key else None)
+            assert server.headers[-1].get("Authorization") == (
+                f"Bearer {key}" if key else None
+            )

@@ -35,8 +35,14 @@ def seeded(**source: Any) -> dict[str, Any]:
 
 
 SOURCES: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "directory": (seeded(seed_type="directory", path="data"), {"home/diary.txt", "home/rows.csv"}),
-    "contents": (seeded(seed_type="file_contents", path="."), {"home/diary.txt", "home/rows.csv"}),
+    "directory": (
+        seeded(seed_type="directory", path="data"),
+        {"home/diary.txt", "home/rows.csv"},
+    ),
+    "contents": (
+        seeded(seed_type="file_contents", path="."),
+        {"home/diary.txt", "home/rows.csv"},
+    ),
     "sessions": (
         seeded(seed_type="agent_rollout", path="data", format="codex"),
         {"home/diary.txt", "home/rows.csv"},
@@ -50,7 +56,10 @@ SOURCES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "own": (seeded(path="own.csv"), set()),
     "own by pattern": (seeded(path="data/o*.csv"), set()),
     "own root": (seeded(path="{root}/rows.csv"), set()),
-    "pages": (pipeline(sources={"reader": "files", "path": "data/*.txt"}), {"home/diary.txt"}),
+    "pages": (
+        pipeline(sources={"reader": "files", "path": "data/*.txt"}),
+        {"home/diary.txt"},
+    ),
     "all pages": (
         pipeline(sources={"reader": "csv", "path": "{root}/../**/*.csv"}),
         {"home/rows.csv"},
@@ -67,10 +76,14 @@ def test_links_count_as_what_they_lead_to(place: Path, kind: str) -> None:
 
 
 def test_other_data_of_the_root_is_outside_if_the_root_is(place: Path) -> None:
-    (place / "d.yaml").write_text(yaml.safe_dump(seeded(seed_type="dataset", dataset="private")))
+    (place / "d.yaml").write_text(
+        yaml.safe_dump(seeded(seed_type="dataset", dataset="private"))
+    )
     assert effects_of_file(place / "d.yaml", root=place / "root").lines == ()
     mine = place.parent / "mine"
-    assert effects_of_file(place / "d.yaml", root=mine).lines == (f"reads {mine / 'private'}",)
+    assert effects_of_file(place / "d.yaml", root=mine).lines == (
+        f"reads {mine / 'private'}",
+    )
 
 
 def test_a_link_that_changed_asks_again(place: Path) -> None:
@@ -79,5 +92,7 @@ def test_a_link_that_changed_asks_again(place: Path) -> None:
     (place / "own.csv").unlink()
     os.symlink(place.parent / "home" / "rows.csv", place / "own.csv")
     after = effects_of_file(place / "d.yaml")
-    assert before.lines == () and after.lines == (f"reads {place.parent / 'home' / 'rows.csv'}",)
+    assert before.lines == () and after.lines == (
+        f"reads {place.parent / 'home' / 'rows.csv'}",
+    )
     assert before.digest != after.digest

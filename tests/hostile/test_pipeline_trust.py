@@ -38,16 +38,35 @@ class Two(SourceReader):
         yield {{"content": item}}
 """
 FILES = {"reader": "files", "path": "*.md"}
-LOOKING = ("validate", "plan", "status", "process", "report", "export", "reopen", "prune")
+LOOKING = (
+    "validate",
+    "plan",
+    "status",
+    "process",
+    "report",
+    "export",
+    "reopen",
+    "prune",
+)
 NUMBERS = itertools.count()
 
 
 def pipeline(*stages: Any, sources: Any = FILES, **more: Any) -> dict[str, Any]:
-    return {"kind": "pipeline", "name": "notes", "sources": sources, "stages": [*stages], **more}
+    return {
+        "kind": "pipeline",
+        "name": "notes",
+        "sources": sources,
+        "stages": [*stages],
+        **more,
+    }
 
 
 def function(reference: str, **params: Any) -> dict[str, Any]:
-    return {"stage": "function", "function": reference, **({"params": params} if params else {})}
+    return {
+        "stage": "function",
+        "function": reference,
+        **({"params": params} if params else {}),
+    }
 
 
 def asking(**provider: Any) -> dict[str, Any]:
@@ -79,7 +98,11 @@ PIPELINES: dict[str, dict[str, Any]] = {
     "client": asking(provider_type="custom", client="./client.py:Client"),
     "reader": pipeline(sources={"reader": "custom", "reader_class": "./stages.py:Two"}),
     "hub": pipeline(
-        sources={"reader": "hf", "path": "datasets/a/b/*.parquet", "endpoint": "http://127.0.0.1:9"}
+        sources={
+            "reader": "hf",
+            "path": "datasets/a/b/*.parquet",
+            "endpoint": "http://127.0.0.1:9",
+        }
     ),
     "server": pipeline(
         sources={
@@ -104,16 +127,35 @@ def place(tmp_path: Path, foreign: Path) -> Path:
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["foreign", "own"])
-def test_commands_that_look_run_and_send_nothing(tmp_path: Path, place: Path, own: bool) -> None:
+def test_commands_that_look_run_and_send_nothing(
+    tmp_path: Path, place: Path, own: bool
+) -> None:
     pipeline_files = sorted(place.glob("pipeline_*.yaml"))
-    files = [*pipeline_files, *sorted(place.glob("dataset_*.yaml"))] if own else pipeline_files
+    files = (
+        [*pipeline_files, *sorted(place.glob("dataset_*.yaml"))]
+        if own
+        else pipeline_files
+    )
     words: list[str] = []
     for file, command in itertools.product(files, LOOKING if own else LOOKING[:4]):
-        words += [command, str(file), *(["out.csv"] if command == "export" else []), "--then"]
+        words += [
+            command,
+            str(file),
+            *(["out.csv"] if command == "export" else []),
+            "--then",
+        ]
     for file in place.glob("dataset_*.yaml"):
         words += ["import", str(file), "--then"]
-    words += ["--untrusted", "status", str(pipeline_files[0]), "--root", str(tmp_path / "data")]
-    result = sdg(tmp_path, *words, cwd=place if own else None, SDG_ROOT=str(tmp_path / "data"))
+    words += [
+        "--untrusted",
+        "status",
+        str(pipeline_files[0]),
+        "--root",
+        str(tmp_path / "data"),
+    ]
+    result = sdg(
+        tmp_path, *words, cwd=place if own else None, SDG_ROOT=str(tmp_path / "data")
+    )
     assert not (tmp_path / "ran").exists()
     events = noted(tmp_path)
     assert {event for event, _ in events} == {"end"}, result.stderr
@@ -140,9 +182,15 @@ def test_untrusted_refuses_before_any_code_runs(
 
 
 OUTSIDE = {
-    "files": ({"reader": "files", "path": "/usr/share/doc/*"}, "reads /usr/share/doc/*"),
+    "files": (
+        {"reader": "files", "path": "/usr/share/doc/*"},
+        "reads /usr/share/doc/*",
+    ),
     "bucket": ({"reader": "files", "path": "s3://somebody/*"}, "reads s3://somebody/*"),
-    "hub": ({"reader": "hf", "path": "datasets/a/b/c.parquet"}, "downloads from huggingface.co"),
+    "hub": (
+        {"reader": "hf", "path": "datasets/a/b/c.parquet"},
+        "downloads from huggingface.co",
+    ),
     "database": (
         {"reader": "sql", "url_env": "MY_DB", "table": "t"},
         "reads the database that MY_DB names",
@@ -165,7 +213,10 @@ def test_evaluation_sets_are_asked_about_before_they_are_read(
     tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sets = [
-        {"source": {"seed_type": "custom", "reader": "./readers.py:Reader"}, "columns": ["text"]}
+        {
+            "source": {"seed_type": "custom", "reader": "./readers.py:Reader"},
+            "columns": ["text"],
+        }
     ]
     hub = {
         "seed_type": "hf",
@@ -180,7 +231,9 @@ def test_evaluation_sets_are_asked_about_before_they_are_read(
         "evaluation_sets": sets,
     }
     for base in (DATASETS["function"], PIPELINES["function"]):
-        (place / "checked.yaml").write_text(yaml.safe_dump({**base, "processors": [processor]}))
+        (place / "checked.yaml").write_text(
+            yaml.safe_dump({**base, "processors": [processor]})
+        )
         with pytest.raises(SystemExit):
             run(["--untrusted", "process", str(place / "checked.yaml")])
         shown = capsys.readouterr().err
@@ -189,20 +242,33 @@ def test_evaluation_sets_are_asked_about_before_they_are_read(
             and "functions.py" not in shown
             and "stages.py" not in shown
         )
-        leaking = {**processor, "evaluation_sets": [{"source": hub, "columns": ["text"]}]}
-        (place / "checked.yaml").write_text(yaml.safe_dump({**base, "processors": [leaking]}))
+        leaking = {
+            **processor,
+            "evaluation_sets": [{"source": hub, "columns": ["text"]}],
+        }
+        (place / "checked.yaml").write_text(
+            yaml.safe_dump({**base, "processors": [leaking]})
+        )
         with pytest.raises(SystemExit):
             run(["validate", str(place / "checked.yaml")])
-        assert "AWS_SECRET_ACCESS_KEY may not be sent to x.invalid" in capsys.readouterr().err
+        assert (
+            "AWS_SECRET_ACCESS_KEY may not be sent to x.invalid"
+            in capsys.readouterr().err
+        )
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
-    "variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"]
+    "variable",
+    ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"],
 )
-def test_a_pipeline_sends_a_secret_to_no_other_host(tmp_path: Path, variable: str) -> None:
+def test_a_pipeline_sends_a_secret_to_no_other_host(
+    tmp_path: Path, variable: str
+) -> None:
     (tmp_path / "a.md").write_text("text")
-    header = asking(endpoint="http://hostile.invalid/v1", extra_headers={"X": f"${variable}"})
+    header = asking(
+        endpoint="http://hostile.invalid/v1", extra_headers={"X": f"${variable}"}
+    )
     hub = {
         "reader": "hf",
         "path": "datasets/a/b/c.parquet",
@@ -216,14 +282,25 @@ def test_a_pipeline_sends_a_secret_to_no_other_host(tmp_path: Path, variable: st
     ):
         (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(config))
         for offline in (True, False):
-            with pytest.raises(ConfigError, match=f"{variable} may not be sent to hostile.invalid"):
+            with pytest.raises(
+                ConfigError, match=f"{variable} may not be sent to hostile.invalid"
+            ):
                 pipelines.open_pipeline(
-                    tmp_path / "pipeline.yaml", env={variable: "s3cret"}, offline=offline
+                    tmp_path / "pipeline.yaml",
+                    env={variable: "s3cret"},
+                    offline=offline,
                 )
 
 
 @pytest.mark.parametrize(
-    "path", ["/proc/self/environ", "/proc/*/environ", "link/environ", "/dev/null", "/etc/shadow"]
+    "path",
+    [
+        "/proc/self/environ",
+        "/proc/*/environ",
+        "link/environ",
+        "/dev/null",
+        "/etc/shadow",
+    ],
 )
 def test_sources_are_never_the_systems_own_files(tmp_path: Path, path: str) -> None:
     os.symlink("/proc/self", tmp_path / "link")
@@ -246,7 +323,9 @@ def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
     (place / "pipeline.yaml").write_text(yaml.safe_dump(config))
     opened = pipelines.open_pipeline(place / "pipeline.yaml", root=tmp_path / "data")
     pipelines.generate(opened)
-    looked = pipelines.open_pipeline(place / "pipeline.yaml", root=tmp_path / "data", offline=True)
+    looked = pipelines.open_pipeline(
+        place / "pipeline.yaml", root=tmp_path / "data", offline=True
+    )
     assert looked.plan.fingerprint == opened.plan.fingerprint
     status = pipelines.status(looked).to_dict()
     assert (
@@ -290,9 +369,15 @@ PARTS = {
 )
 @given(st.data())
 def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) -> None:
-    draw = {name: data.draw(st.sampled_from(choices)) for name, choices in PARTS.items()}
+    draw = {
+        name: data.draw(st.sampled_from(choices)) for name, choices in PARTS.items()
+    }
     text = "from dataclasses import dataclass\nfrom functools import wraps\nfrom sdg_core.custom import Stage, dataset_callable\n"
-    text += draw["class"] if data.draw(st.booleans()) else f"{draw['decorator']}{draw['kind']}"
+    text += (
+        draw["class"]
+        if data.draw(st.booleans())
+        else f"{draw['decorator']}{draw['kind']}"
+    )
     name = f"stages_{next(NUMBERS)}"
     (tmp_path / f"{name}.py").write_text(text + draw["after"])
     (tmp_path / "pipeline.yaml").write_text(
@@ -301,8 +386,14 @@ def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) 
     outcomes = []
     for offline in (True, False):
         try:
-            plan = pipelines.load_pipeline(tmp_path / "pipeline.yaml", env={}, offline=offline)
+            plan = pipelines.load_pipeline(
+                tmp_path / "pipeline.yaml", env={}, offline=offline
+            )
             outcomes.append(plan.fingerprint.config_hash)
         except ConfigError as error:
             outcomes.append(str(error))
-    assert outcomes[0] == outcomes[1] or "only running it" in outcomes[0] or "takes" in outcomes[1]
+    assert (
+        outcomes[0] == outcomes[1]
+        or "only running it" in outcomes[0]
+        or "takes" in outcomes[1]
+    )

@@ -20,11 +20,25 @@ from sdg_core.errors import ModelError
 from sdg_core.execution.summary import RunSummary
 from sdg_core.models.providers.anthropic import AnthropicClient
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.types import ChatClient, ChatRequest, EmbeddingRequest, ImageRequest, Message
+from sdg_core.models.types import (
+    ChatClient,
+    ChatRequest,
+    EmbeddingRequest,
+    ImageRequest,
+    Message,
+)
 from sdg_core.plan.foreign import dump_exactly
 from sdg_core.validators.base import ValidatorError
 from sdg_core.validators.remote import RemoteValidator
-from tests.hostile.quirks import BODIES, KEY, QUIRKS, STATUSES, TRANSPORT, QuirkServer, quirk_server
+from tests.hostile.quirks import (
+    BODIES,
+    KEY,
+    QUIRKS,
+    STATUSES,
+    TRANSPORT,
+    QuirkServer,
+    quirk_server,
+)
 from tests.support.sdg import dataset_config, stored_records
 
 KINDS = (
@@ -75,14 +89,18 @@ def asked(client: ChatClient, kind: str, name: str) -> Any:
     if kind == "embedding":
         return client.embed(
             EmbeddingRequest(
-                "m", (prompt,), InferenceParameters(generation_type="embedding", timeout=SECONDS)
+                "m",
+                (prompt,),
+                InferenceParameters(generation_type="embedding", timeout=SECONDS),
             )
         )
     if kind.startswith("image"):
         model = "dall-e-3" if kind == "image" else "some-chat-model"
         return client.make_images(
             ImageRequest(
-                model, prompt, InferenceParameters(generation_type="image", timeout=SECONDS)
+                model,
+                prompt,
+                InferenceParameters(generation_type="image", timeout=SECONDS),
             )
         )
     schema: Any = (
@@ -91,24 +109,35 @@ def asked(client: ChatClient, kind: str, name: str) -> Any:
         else None
     )
     request = ChatRequest(
-        "m", (Message("user", prompt),), parameters, response_schema=schema, schema_name="f"
+        "m",
+        (Message("user", prompt),),
+        parameters,
+        response_schema=schema,
+        schema_name="f",
     )
     return client.chat(request)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_client_raises_what_is_documented(kind: str, server: QuirkServer) -> None:
+async def test_a_client_raises_what_is_documented(
+    kind: str, server: QuirkServer
+) -> None:
     anthropic = kind.startswith("anthropic")
     provider = ModelProvider(
-        name="p", endpoint=f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1")
+        name="p",
+        endpoint=f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1"),
     )
-    client: ChatClient = (AnthropicClient if anthropic else OpenAIClient)(provider, api_key=KEY)
+    client: ChatClient = (AnthropicClient if anthropic else OpenAIClient)(
+        provider, api_key=KEY
+    )
     faults: dict[str, str] = {}
     outcomes: dict[str, Any] = {}
 
     async def one(name: str) -> None:
         try:
-            outcomes[name] = await asyncio.wait_for(asked(client, kind, name), SECONDS * 30)
+            outcomes[name] = await asyncio.wait_for(
+                asked(client, kind, name), SECONDS * 30
+            )
         except ModelError as error:
             outcomes[name] = error
             if KEY in f"{error} {error.remedy}" or not str(error):
@@ -132,14 +161,20 @@ async def test_a_client_raises_what_is_documented(kind: str, server: QuirkServer
             usage = reply.usage
             assert all(
                 0 <= count < 2**62
-                for count in (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+                for count in (
+                    usage.prompt_tokens,
+                    usage.completion_tokens,
+                    usage.cached_tokens,
+                )
             )
             dump_exactly(getattr(reply, "text", None))
 
 
 async def test_a_remote_validator_says_what_is_wrong(server: QuirkServer) -> None:
     params = RemoteParams(
-        endpoint_url=f"http://127.0.0.1:{server.port}/check", timeout=SECONDS, max_retries=0
+        endpoint_url=f"http://127.0.0.1:{server.port}/check",
+        timeout=SECONDS,
+        max_retries=0,
     )
     validator = RemoteValidator(params, verdict=pa.struct([("is_valid", pa.bool_())]))
     outcomes: dict[str, Any] = {}
@@ -175,19 +210,31 @@ def column(kind: str) -> dict[str, Any]:
         case "image" | "image-chat":
             return {"column_type": "image", **base}
         case "structured" | "anthropic-structured":
-            schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+            schema = {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}},
+                "required": ["a"],
+            }
             return {"column_type": "llm-structured", **base, "output_format": schema}
         case _:
             return {"column_type": "llm-text", **base}
 
 
-def generate(kind: str, server: QuirkServer, root: Path) -> tuple[api.Dataset, RunSummary]:
+def generate(
+    kind: str, server: QuirkServer, root: Path
+) -> tuple[api.Dataset, RunSummary]:
     names = [*IN_RUNS, "none"]
-    text = {"column_type": "expression", "name": "text", "expr": "quirk:{{ quirk }} please"}
+    text = {
+        "column_type": "expression",
+        "name": "text",
+        "expr": "quirk:{{ quirk }} please",
+    }
     anthropic = kind.startswith("anthropic")
-    generation = {"embedding": "embedding", "image": "image", "image-chat": "image"}.get(
-        kind, "chat-completion"
-    )
+    generation = {
+        "embedding": "embedding",
+        "image": "image",
+        "image-chat": "image",
+    }.get(kind, "chat-completion")
     endpoint = f"http://127.0.0.1:{server.port}" + ("" if anthropic else "/v1")
     parameters = {
         "generation_type": generation,
@@ -214,7 +261,12 @@ def generate(kind: str, server: QuirkServer, root: Path) -> tuple[api.Dataset, R
             }
         ],
         "model_configs": [model],
-        "run": {"num_retries": 0, "max_failure_rate": 1.0, "stall_timeout": 30.0, **CORRECTIONS},
+        "run": {
+            "num_retries": 0,
+            "max_failure_rate": 1.0,
+            "stall_timeout": 30.0,
+            **CORRECTIONS,
+        },
     }
     dataset = api.open_dataset(config, root=root, base=root, env={"MY_KEY": KEY})
     return dataset, api.generate(dataset)
@@ -228,11 +280,15 @@ def test_a_run_of_nothing_but_quirks_ends_and_keeps_what_is_good(
     assert summary.generated + summary.failed == len(IN_RUNS) + 1
     version = summary.version
     records = stored_records(version)
-    assert {*TRANSPORT} - GOOD <= {name for at, name in enumerate(IN_RUNS) if at not in records}
+    assert {*TRANSPORT} - GOOD <= {
+        name for at, name in enumerate(IN_RUNS) if at not in records
+    }
     assert len(records) == summary.generated > 0
     assert records[len(IN_RUNS)]["made"] is not None, "the one without a quirk"
     held = [
-        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and KEY.encode() in path.read_bytes()
     ]
     assert held == []
     rows = [

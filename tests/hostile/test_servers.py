@@ -112,15 +112,21 @@ def spelt_out(text: str) -> str:
     """The text as whoever decodes all of it has it."""
     for _ in range(4):
         text = html.unescape(unquote(text)).replace("\\/", "/").replace('\\"', '"')
-        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+        text = re.sub(
+            r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text
+        )
     return text
 
 
 @pytest.mark.parametrize("form", IN_OTHER_FORMS)
 @pytest.mark.parametrize("around", ["{}", "the key is {}, or so", 'x\\"{}"\\n{}'])
-def test_a_secret_is_taken_out_in_whatever_form_a_server_repeats_it(form: str, around: str) -> None:
+def test_a_secret_is_taken_out_in_whatever_form_a_server_repeats_it(
+    form: str, around: str
+) -> None:
     redaction = Redaction({KEY: "[API key]"})
-    body = json.dumps({"a": around.replace("{}", IN_OTHER_FORMS[form]), "b": [1]}).encode()
+    body = json.dumps(
+        {"a": around.replace("{}", IN_OTHER_FORMS[form]), "b": [1]}
+    ).encode()
     answer = json.loads(redaction.body(body))
     plain = redaction.text(around.replace("{}", IN_OTHER_FORMS[form]))
     assert answer["b"] == [1] and "[API key]" in answer["a"] and "[API key]" in plain
@@ -163,7 +169,10 @@ def test_words_that_local_servers_take_for_a_key_stay_in_replies() -> None:
         "placeholder",
     ):
         assert not is_unmistakable(word)
-        assert Redaction({word: "[API key]"}).body(f'"{word}"'.encode()) == f'"{word}"'.encode()
+        assert (
+            Redaction({word: "[API key]"}).body(f'"{word}"'.encode())
+            == f'"{word}"'.encode()
+        )
     assert all(map(is_unmistakable, ("sk-abc123", "secret-key", "s3cret", "a" * 32)))
     assert (
         Redaction({"EMPTY": "[API key]"}).text("EMPTY") == "[API key]"
@@ -175,16 +184,27 @@ async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     async with ModelServer(
-        message=lambda body: {"role": "assistant", "content": f"{{'key': {KEY}}}", "refusal": None}
+        message=lambda body: {
+            "role": "assistant",
+            "content": f"{{'key': {KEY}}}",
+            "refusal": None,
+        }
     ) as server:
         config = dataset_config(
             category("plan", "a"),
-            {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "w"},
+            {
+                "column_type": "llm-text",
+                "name": "t",
+                "prompt": "{{ plan }}",
+                "model_alias": "w",
+            },
             structured("s", "{{ plan }}", object_of(a="integer"), model_alias="w"),
         )
         config |= {
             "num_records": 2,
-            "model_providers": [{"name": "p", "endpoint": server.url, "api_key": "MY_KEY"}],
+            "model_providers": [
+                {"name": "p", "endpoint": server.url, "api_key": "MY_KEY"}
+            ],
             "model_configs": [{"alias": "w", "model": "m", "provider": "p"}],
             "run": {"num_retries": 0, "max_failure_rate": 1.0},
         }
@@ -228,7 +248,9 @@ ENDPOINT = URL("https://api.example.com/v1")
 def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> None:
     with pytest.raises(PermanentModelError):
         check_address(
-            address, endpoint=URL(endpoint), env={"SDG_ALLOW_IMAGE_HOSTS": "cdn.example.com"}
+            address,
+            endpoint=URL(endpoint),
+            env={"SDG_ALLOW_IMAGE_HOSTS": "cdn.example.com"},
         )
 
 
@@ -237,7 +259,10 @@ def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> No
     [
         ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/picture.png"),
         ("http://gpu-box:8000/v1", "http://gpu-box:8000/x.png"),
-        ("https://api.example.com/v1", "https://api.example.com:8443/files/x.png?sig=a%2Bb"),
+        (
+            "https://api.example.com/v1",
+            "https://api.example.com:8443/files/x.png?sig=a%2Bb",
+        ),
         (
             "https://api.openai.com/v1",
             "https://oaidalleapiprodscus.blob.core.windows.net/private/x.png",
@@ -265,7 +290,9 @@ def test_hosts_that_are_allowed_in_the_project(tmp_path: Path) -> None:
 
 
 def test_hosts_that_are_allowed_by_the_former_names(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.sdg]\nallow_picture_hosts = "a.example.com"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.sdg]\nallow_picture_hosts = "a.example.com"\n'
+    )
     former = {"SDG_ALLOW_PICTURE_HOSTS": "b.example.com"}
     assert allowed_hosts(former, tmp_path) == ("a.example.com", "b.example.com")
 
@@ -295,7 +322,9 @@ async def test_another_port_of_a_name_that_leads_here_is_not_asked(
     monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolved)
     async with ModelServer() as other:
         provider = ModelProvider(name="p", endpoint="http://gateway.example:1/v1")
-        sender = HttpSender(provider, URL("http://gateway.example:1/v1"), headers={}, api_key=None)
+        sender = HttpSender(
+            provider, URL("http://gateway.example:1/v1"), headers={}, api_key=None
+        )
         address = other.url.replace("127.0.0.1", "gateway.example")
         with pytest.raises(TransientModelError, match="private addresses only"):
             await sender.fetch(f"{address}/models", model="m", timeout=PATIENCE)
@@ -304,14 +333,21 @@ async def test_another_port_of_a_name_that_leads_here_is_not_asked(
 
 
 async def test_a_picture_elsewhere_is_not_asked_for() -> None:
-    async with ModelServer() as other, ModelServer(message=lambda body: answer) as server:
+    async with (
+        ModelServer() as other,
+        ModelServer(message=lambda body: answer) as server,
+    ):
         answer = {
             "role": "assistant",
             "content": "",
             "images": [{"image_url": {"url": f"{other.url}/models"}}],
         }
-        client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
-        request = ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
+        client = OpenAIClient(
+            ModelProvider(name="p", endpoint=server.url), api_key=None
+        )
+        request = ImageRequest(
+            "some-chat-model", "x", InferenceParameters(generation_type="image")
+        )
         with pytest.raises(PermanentModelError, match="another host"):
             await client.make_images(request)
         await client.aclose()
@@ -337,11 +373,14 @@ async def test_a_server_that_answers_what_is_not_http_is_there(answer: bytes) ->
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         client = OpenAIClient(
-            ModelProvider(name="p", endpoint=f"http://127.0.0.1:{port}/v1"), api_key=None
+            ModelProvider(name="p", endpoint=f"http://127.0.0.1:{port}/v1"),
+            api_key=None,
         )
         await client.check()
         request = ChatRequest("m", (Message("user", "x"),), InferenceParameters())
-        with pytest.raises(TransientModelError, match="answered with what is not valid HTTP"):
+        with pytest.raises(
+            TransientModelError, match="answered with what is not valid HTTP"
+        ):
             await client.chat(request)
         await client.aclose()
 
@@ -392,10 +431,14 @@ async def test_what_is_no_picture(content: bytes) -> None:
             "images": [{"image_url": {"url": data}}],
         }
     ) as server:
-        client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
+        client = OpenAIClient(
+            ModelProvider(name="p", endpoint=server.url), api_key=None
+        )
         with pytest.raises(ModelError):
             await client.make_images(
-                ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
+                ImageRequest(
+                    "some-chat-model", "x", InferenceParameters(generation_type="image")
+                )
             )
         await client.aclose()
 
@@ -465,11 +508,17 @@ def test_no_address_in_a_file_holds_a_secret(url: str) -> None:
     ):
         with pytest.raises(ValidationError) as caught:
             made()
-        assert not [problem for problem in caught.value.errors() if "hunter22" in problem["msg"]]
+        assert not [
+            problem for problem in caught.value.errors() if "hunter22" in problem["msg"]
+        ]
 
 
-@pytest.mark.parametrize("path", ["s3://k:hunter22@b/x.csv", ["a.csv", "https://u:hunter22@h/x"]])
-def test_an_address_in_place_of_a_path_is_not_repeated(path: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["s3://k:hunter22@b/x.csv", ["a.csv", "https://u:hunter22@h/x"]]
+)
+def test_an_address_in_place_of_a_path_is_not_repeated(
+    path: Any, tmp_path: Path
+) -> None:
     source = {"seed_type": "local", "path": path}
     config = dataset_config(category("plan", "a")) | {"seed_config": {"source": source}}
     with pytest.raises(ConfigError, match="not a path of files here") as caught:
@@ -477,7 +526,9 @@ def test_an_address_in_place_of_a_path_is_not_repeated(path: Any, tmp_path: Path
     assert "hunter22" not in str(caught.value)
 
 
-def test_an_at_sign_in_a_password_of_a_database_is_not_taken_for_a_host(tmp_path: Path) -> None:
+def test_an_at_sign_in_a_password_of_a_database_is_not_taken_for_a_host(
+    tmp_path: Path,
+) -> None:
     url = "postgresql+psycopg2://u:hunter@22secret@127.0.0.1:1/x"
     with pytest.raises(LedgerError, match="write %40") as refused:
         open_ledger(url, root=tmp_path)
@@ -488,13 +539,17 @@ def test_an_at_sign_in_a_password_of_a_database_is_not_taken_for_a_host(tmp_path
     assert "22secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["user:hunter22@proxy:3128", "http://u:hunter22@[x", "hunter22"])
+@pytest.mark.parametrize(
+    "proxy", ["user:hunter22@proxy:3128", "http://u:hunter22@[x", "hunter22"]
+)
 async def test_a_proxy_that_is_none_is_not_repeated(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, proxy)
-    client = OpenAIClient(ModelProvider(name="p", endpoint="http://llm.example/v1"), api_key=None)
+    client = OpenAIClient(
+        ModelProvider(name="p", endpoint="http://llm.example/v1"), api_key=None
+    )
     with pytest.raises(PermanentModelError, match="HTTP_PROXY") as caught:
         await client.check()
     assert "hunter22" not in str(caught.value)
@@ -521,8 +576,12 @@ def test_a_hub_that_repeats_the_token(tmp_path: Path) -> None:
         assert "403" in shown and "sk-live" not in shown
 
 
-@pytest.mark.parametrize("name", ["key", "api-key", "X_API_KEY", "access_token", "Password", "sig"])
+@pytest.mark.parametrize(
+    "name", ["key", "api-key", "X_API_KEY", "access_token", "Password", "sig"]
+)
 def test_an_endpoint_has_no_secret_among_its_parameters(name: str) -> None:
     with pytest.raises(ValueError, match="holds a secret"):
         ModelProvider(name="p", endpoint=f"http://127.0.0.1/v1?{name}=hidden-4711")
-    ModelProvider(name="p", endpoint="http://127.0.0.1/v1?api-version=2024-10-21&monkey=1")
+    ModelProvider(
+        name="p", endpoint="http://127.0.0.1/v1?api-version=2024-10-21&monkey=1"
+    )

@@ -40,7 +40,9 @@ def rendered(markdown: str) -> str:
 @given(
     st.one_of(
         st.sampled_from(HOSTILE),
-        st.lists(st.sampled_from([*HOSTILE, *"![]()<>`\\|_* "]), max_size=8).map("".join),
+        st.lists(st.sampled_from([*HOSTILE, *"![]()<>`\\|_* "]), max_size=8).map(
+            "".join
+        ),
     )
 )
 def test_a_cell_shows_the_text_and_nothing_else(text: str) -> None:
@@ -61,7 +63,10 @@ def test_a_cell_shows_the_text_and_nothing_else(text: str) -> None:
 
 def test_words_stay_as_people_read_them() -> None:
     table = markdown_table(("plan_name", "n"), [("It's 5 % off! (really)", 3.5)])
-    assert table.value == "| plan_name | n |\n| --- | --- |\n| It's 5 % off! (really) | 3.5 |"
+    assert (
+        table.value
+        == "| plan_name | n |\n| --- | --- |\n| It's 5 % off! (really) | 3.5 |"
+    )
 
 
 def test_descriptions_keep_links_and_lose_pictures() -> None:
@@ -76,7 +81,9 @@ def test_descriptions_keep_links_and_lose_pictures() -> None:
 def test_notices_are_printable(capsys: pytest.CaptureFixture[str]) -> None:
     with watching("tickets") as observer:
         observer(Notice("the server says \x1b]52;c;QQ==\x07"))
-    assert capsys.readouterr().err == "tickets: the server says \\u001b]52;c;QQ==\\u0007\n"
+    assert (
+        capsys.readouterr().err == "tickets: the server says \\u001b]52;c;QQ==\\u0007\n"
+    )
 
 
 @pytest.mark.parametrize("defuse", [False, True])
@@ -101,11 +108,16 @@ def test_formulas_in_csv(tmp_path: Path, defuse: bool) -> None:
     table = pa.table({"=head": texts, "n": range(-5, 10)})
     pq.write_table(table, tmp_path / "part.parquet")
     export_rows(
-        [tmp_path / "part.parquet"], table.schema, tmp_path / "out.csv", defuse_formulas=defuse
+        [tmp_path / "part.parquet"],
+        table.schema,
+        tmp_path / "out.csv",
+        defuse_formulas=defuse,
     )
     import csv
 
-    head, *rows = csv.reader(io.StringIO((tmp_path / "out.csv").read_text(), newline=""))
+    head, *rows = csv.reader(
+        io.StringIO((tmp_path / "out.csv").read_text(), newline="")
+    )
     wanted = [
         "'=cmd|' /C calc'!A0",
         "'+1+2",
@@ -123,6 +135,8 @@ def test_formulas_in_csv(tmp_path: Path, defuse: bool) -> None:
         "",
         "'- item",
     ]
-    assert [row[0] for row in rows] == (wanted if defuse else [text or "" for text in texts])
+    assert [row[0] for row in rows] == (
+        wanted if defuse else [text or "" for text in texts]
+    )
     assert [row[1] for row in rows] == [str(n) for n in range(-5, 10)]
     assert head[0] == ("'=head" if defuse else "=head")

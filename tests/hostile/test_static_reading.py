@@ -62,7 +62,9 @@ BETWEEN = ["", "\n", "# a comment of nobody\n", "X = 1\n\n\n", "if True:\n    Y 
 def files(draw: st.DrawFn) -> str:
     statement, name = draw(st.sampled_from(IMPORTS))
     decorator = draw(
-        st.sampled_from(["", f"@{name}\n", *(f"@{name}({given})\n" for given in ARGUMENTS)])
+        st.sampled_from(
+            ["", f"@{name}\n", *(f"@{name}({given})\n" for given in ARGUMENTS)]
+        )
     )
     many = draw(st.booleans())
     decorator = (
@@ -73,7 +75,12 @@ def files(draw: st.DrawFn) -> str:
     parts = [
         draw(
             st.sampled_from(
-                ["", "import os\n", '"""A module."""\n', "from typing import Any as Missing\n"]
+                [
+                    "",
+                    "import os\n",
+                    '"""A module."""\n',
+                    "from typing import Any as Missing\n",
+                ]
             )
         ),
         f"{statement}\n",
@@ -83,7 +90,13 @@ def files(draw: st.DrawFn) -> str:
         f" make({draw(st.sampled_from(PARAMETERS))}){draw(st.sampled_from(ANNOTATIONS))}:\n    {draw(st.sampled_from(BODIES))}",
         draw(
             st.sampled_from(
-                ["", "\n", "\n\n\nZ = 3\n", "\n\n\ndef other():\n    pass\n", "\n# the end"]
+                [
+                    "",
+                    "\n",
+                    "\n\n\nZ = 3\n",
+                    "\n\n\ndef other():\n    pass\n",
+                    "\n# the end",
+                ]
             )
         ),
     ]
@@ -142,4 +155,7 @@ def test_reading_and_loading_agree(tmp_path: Path, text: str) -> None:
     assert read.config == loaded.config
     for column, function in read.functions.items():
         other = loaded.functions[column]
-        assert (function.is_async, function.arguments) == (other.is_async, other.arguments)
+        assert (function.is_async, function.arguments) == (
+            other.is_async,
+            other.arguments,
+        )

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.plan.templates.engine import TemplateSyntaxError, condition_fault, template_references
+from sdg_core.plan.templates.engine import (
+    TemplateSyntaxError,
+    condition_fault,
+    template_references,
+)
 from sdg_core.plan.templates.isolated import MAX_TEXT
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.templates.variants import RenderError, Variants
@@ -50,7 +54,10 @@ def test_what_would_overflow_a_stack_is_refused(source: str, message: str) -> No
 
 def test_conditions_have_the_same_bounds() -> None:
     assert "more than 250 operators" in str(condition_fault("x" + " ~ x" * 5_000))
-    assert condition_fault("'aaaaaaaaaa'" + "|replace('a', 'aaaaaaaaaa')" * 12 + " == x") is None
+    assert (
+        condition_fault("'aaaaaaaaaa'" + "|replace('a', 'aaaaaaaaaa')" * 12 + " == x")
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,8 +149,15 @@ STATEMENTS = st.recursive(
         st.builds("{{% set ns.s = {} %}}".format, EXPRESSIONS),
     ),
     lambda inner: st.one_of(
-        st.builds("{{% for a in {} %}}{}{}{{% endfor %}}".format, EXPRESSIONS, inner, inner),
-        st.builds("{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format, EXPRESSIONS, inner, inner),
+        st.builds(
+            "{{% for a in {} %}}{}{}{{% endfor %}}".format, EXPRESSIONS, inner, inner
+        ),
+        st.builds(
+            "{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format,
+            EXPRESSIONS,
+            inner,
+            inner,
+        ),
     ),
     max_leaves=5,
 )
@@ -159,7 +173,9 @@ VALUES = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None)
 @given(body=st.lists(STATEMENTS, min_size=1, max_size=5), values=VALUES)
-def test_no_rendering_is_larger_than_its_bound(body: list[str], values: dict[str, Any]) -> None:
+def test_no_rendering_is_larger_than_its_bound(
+    body: list[str], values: dict[str, Any]
+) -> None:
     source = "{% set ns = namespace(s='x') %}{% set t = '' %}" + "".join(body)
     sizes = [_measure(value) for value in values.values()]
     tree = _JINJA.parse(source).body

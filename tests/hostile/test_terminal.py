@@ -12,7 +12,9 @@ from sdg_core.testing import ModelServer, serving
 from tests.support.sdg import dataset_config
 
 EVIL = "x\x1b]0;title\x07\x1b[2J\x9b3J\u202eevil\u2066\x00\r"
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 COMMANDS = [
     "validate",
     "plan",
@@ -38,7 +40,11 @@ COMMANDS = [
 
 def answered(body: dict[str, Any]) -> dict[str, Any]:
     """Every other reply is a refusal."""
-    return {"role": "assistant", "content": EVIL, "refusal": EVIL if "odd" in str(body) else None}
+    return {
+        "role": "assistant",
+        "content": EVIL,
+        "refusal": EVIL if "odd" in str(body) else None,
+    }
 
 
 def text(**more: Any) -> dict[str, Any]:
@@ -62,7 +68,10 @@ def shown(command: str, file: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("kind", ["dataset", "pipeline"])
 def test_no_command_shows_a_strangers_control_characters(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
 ) -> None:
     monkeypatch.setenv("SDG_ROOT", str(tmp_path / "root"))
     folder = tmp_path / "\x1b[31mfolder\u202e"
@@ -75,7 +84,9 @@ def test_no_command_shows_a_strangers_control_characters(
     for word in ("odd", "even"):
         (folder / f"{word}\x1b[2J.md").write_text(f"{word} {EVIL}")
     with serving(ModelServer(message=answered)) as server:
-        config = dataset_config(text(description=EVIL.replace("\x00", "")), endpoint=server.url)
+        config = dataset_config(
+            text(description=EVIL.replace("\x00", "")), endpoint=server.url
+        )
         config |= {
             "num_records": 4,
             "row_group_size": 4,
@@ -84,7 +95,9 @@ def test_no_command_shows_a_strangers_control_characters(
         }
         config["seed_config"] = {"source": {"seed_type": "local", "path": "s.jsonl"}}
         if kind == "pipeline":
-            models = {key: config[key] for key in ("model_providers", "model_configs", "run")}
+            models = {
+                key: config[key] for key in ("model_providers", "model_configs", "run")
+            }
             stages = [{"stage": "columns", "columns": [text(prompt="{{ content }}")]}]
             config = {
                 "kind": "pipeline",
@@ -95,7 +108,9 @@ def test_no_command_shows_a_strangers_control_characters(
         file.write_text(yaml.safe_dump(config))
         told = {command: shown(command, file, capsys) for command in COMMANDS}
     assert {
-        command: CONTROL.findall(said) for command, said in told.items() if CONTROL.search(said)
+        command: CONTROL.findall(said)
+        for command, said in told.items()
+        if CONTROL.search(said)
     } == {}
     assert "\\u001b" in told["preview -n 4"] and "\\u001b" in told["generate"]
 

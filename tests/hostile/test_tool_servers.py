@@ -29,7 +29,9 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("tools", [[{"name": 5, "inputSchema": {"type": "object"}}], [None], "x"])
+@pytest.mark.parametrize(
+    "tools", [[{"name": 5, "inputSchema": {"type": "object"}}], [None], "x"]
+)
 async def test_a_list_of_tools_that_is_none(tmp_path: Path, tools: Any) -> None:
     require_module("mcp")
     (tmp_path / "server.py").write_text(SERVER)
@@ -60,7 +62,9 @@ for line in sys.stdin:
 
 
 @pytest.mark.parametrize("unanswered", ["initialize", "tools/list"])
-async def test_a_server_that_never_answers_is_given_up(tmp_path: Path, unanswered: str) -> None:
+async def test_a_server_that_never_answers_is_given_up(
+    tmp_path: Path, unanswered: str
+) -> None:
     require_module("mcp")
     (tmp_path / "server.py").write_text(SILENT)
     provider = StdioMcpProvider(
@@ -75,7 +79,9 @@ async def test_a_server_that_never_answers_is_given_up(tmp_path: Path, unanswere
             PermanentModelError, match="MCP provider 'silent' .* given 0.5 s"
         ) as end:
             await server.tools()
-        assert "raise mcp_providers[silent].startup_timeout_sec" in str(end.value.remedy)
+        assert "raise mcp_providers[silent].startup_timeout_sec" in str(
+            end.value.remedy
+        )
     finally:
         await server.aclose()
 
@@ -93,7 +99,9 @@ async def test_a_call_of_a_server_that_is_not_ready_in_time_is_a_transient_fault
     )
     server = McpServer(provider, env={}, base=tmp_path)
     try:
-        with pytest.raises(TransientModelError, match="is not ready: it was given 0.5 s"):
+        with pytest.raises(
+            TransientModelError, match="is not ready: it was given 0.5 s"
+        ):
             await server.call("lookup", {}, timeout=60)
     finally:
         await server.aclose()
@@ -121,9 +129,14 @@ async def test_a_server_that_is_given_up_has_ended(tmp_path: Path) -> None:
     require_module("mcp")
     (tmp_path / "server.py").write_text(STUBBORN)
     provider = StdioMcpProvider(
-        name="stubborn", command=sys.executable, args=("server.py",), startup_timeout_sec=0.5
+        name="stubborn",
+        command=sys.executable,
+        args=("server.py",),
+        startup_timeout_sec=0.5,
     )
     server = McpServer(provider, env={}, base=tmp_path)
-    with pytest.raises(PermanentModelError, match="MCP provider 'stubborn' .* given 0.5 s"):
+    with pytest.raises(
+        PermanentModelError, match="MCP provider 'stubborn' .* given 0.5 s"
+    ):
         await server.tools()
     assert processes_in(tmp_path) == []

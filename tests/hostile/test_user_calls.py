@@ -85,8 +85,12 @@ def dataset(place: Path, *columns: dict[str, Any]) -> api.Dataset:
     return api.open_dataset(config, root=place / "root", base=place)
 
 
-def pipeline(place: Path, *functions: str, sources: Any = FILES) -> pipelines.OpenPipeline:
-    stages = [{"stage": "function", "function": f"./code.py:{name}"} for name in functions]
+def pipeline(
+    place: Path, *functions: str, sources: Any = FILES
+) -> pipelines.OpenPipeline:
+    stages = [
+        {"stage": "function", "function": f"./code.py:{name}"} for name in functions
+    ]
     config = {"kind": "pipeline", "name": "notes", "sources": sources, "stages": stages}
     (place / "pipeline.yaml").write_text(yaml.safe_dump(config))
     return pipelines.open_pipeline(place / "pipeline.yaml", root=place / "root")
@@ -135,7 +139,10 @@ def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) ->
     """A row's function is given up by the rule about stalls; what is called for many rows and may take its time, by Ctrl-C."""
     columns = {
         "whole": custom("endless", generation_strategy="full_column"),
-        "validator": {**VALID, "validator_params": {"validation_function": "./code.py:endless"}},
+        "validator": {
+            **VALID,
+            "validator_params": {"validation_function": "./code.py:endless"},
+        },
     }
     stalls = kind == "row"
     file = "dataset.yaml"
@@ -143,9 +150,9 @@ def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) ->
         pipeline(place, "endless" if kind == "stage" else "Endless")
         file = "pipeline.yaml"
     else:
-        config = dataset_config(category("plan", "a"), columns.get(kind, custom("endless"))) | {
-            "num_records": 2
-        }
+        config = dataset_config(
+            category("plan", "a"), columns.get(kind, custom("endless"))
+        ) | {"num_records": 2}
         run = {"run": {"stall_timeout": 0.5}} if stalls else {}
         (place / file).write_text(yaml.safe_dump(config | run))
     command = [
@@ -181,7 +188,12 @@ async def test_this_machine_is_asked_without_a_proxy(
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    text = {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "writer"}
+    text = {
+        "column_type": "llm-text",
+        "name": "t",
+        "prompt": "{{ plan }}",
+        "model_alias": "writer",
+    }
     async with ModelServer() as server:
         config = dataset_config(category("plan", "a"), text, endpoint=server.url) | {
             "num_records": 1

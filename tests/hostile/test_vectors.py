@@ -18,7 +18,9 @@ class Uneven:
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         self._given += 1
-        return EmbeddingResponse(((1.0,) * (4 if self._given == 3 else 3),), Usage(requests=1))
+        return EmbeddingResponse(
+            ((1.0,) * (4 if self._given == 3 else 3),), Usage(requests=1)
+        )
 
 
 def test_a_vector_of_another_length_fails_its_cell(tmp_path: Path) -> None:
@@ -30,7 +32,10 @@ def test_a_vector_of_another_length_fails_its_cell(tmp_path: Path) -> None:
     }
     config = dataset_config(llm("t", "x"), vector) | {"num_records": 5}
     config["model_providers"] = [{"name": "p", "provider_type": "custom"}]
-    embedding = {"alias": "vectors", "inference_parameters": {"generation_type": "embedding"}}
+    embedding = {
+        "alias": "vectors",
+        "inference_parameters": {"generation_type": "embedding"},
+    }
     config["model_configs"] = [{"alias": "writer", "model": "m", "provider": "p"}]
     config["model_configs"].append({**config["model_configs"][0], **embedding})
     dataset = api.open_dataset(config, root=tmp_path, clients={"p": Uneven()})

@@ -48,7 +48,9 @@ class Watch:
         """Hear of an event of the interpreter."""
         if event in _PROCESSES or event in _NETWORK:
             self.note(event, repr(arguments)[:300])
-        elif event == "exec" and getattr(arguments[0], "co_filename", "").startswith(self._foreign):
+        elif event == "exec" and getattr(arguments[0], "co_filename", "").startswith(
+            self._foreign
+        ):
             self.note(event, arguments[0].co_filename)
         elif event in _CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
             if self._is_elsewhere(arguments[0]):
@@ -56,7 +58,11 @@ class Watch:
 
     def _is_elsewhere(self, path: object) -> bool:
         text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
-        is_own = text == os.devnull or "__pycache__" in text or text.startswith(self._allowed)
+        is_own = (
+            text == os.devnull
+            or "__pycache__" in text
+            or text.startswith(self._allowed)
+        )
         return os.path.isabs(text) and not is_own
 
 

@@ -25,14 +25,18 @@ def browser_page(
     outside: list[str] = []
 
     def only_this_server(route: Route) -> None:
-        if route.request.url.startswith(url) or route.request.url.startswith(("data:", "blob:")):
+        if route.request.url.startswith(url) or route.request.url.startswith(
+            ("data:", "blob:")
+        ):
             route.continue_()
         else:
             outside.append(route.request.url)
             route.abort()
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(executable), args=OPTIONS)
+        browser = playwright.chromium.launch(
+            executable_path=str(executable), args=OPTIONS
+        )
         try:
             page = browser.new_page(viewport={"width": width, "height": height})
             page.route("**/*", only_this_server)

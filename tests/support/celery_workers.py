@@ -70,7 +70,10 @@ class Redis:
 def redis_server(directory: Path) -> Iterator[Redis]:
     """A running server on a free port. Skips where there is none."""
     require_module("dagster_celery")
-    require(shutil.which("redis-server") is not None, "redis-server (apt-get install redis-server)")
+    require(
+        shutil.which("redis-server") is not None,
+        "redis-server (apt-get install redis-server)",
+    )
     server = Redis(directory)
     server.start()
     try:
@@ -110,7 +113,9 @@ class Workers:
                     start_new_session=True,
                 )
         for name in names:
-            wait_until(lambda name=name: self._is_ready(name), f"worker {name} is ready")  # type: ignore[misc]
+            wait_until(
+                lambda name=name: self._is_ready(name), f"worker {name} is ready"
+            )  # type: ignore[misc]
 
     def kill(self, name: str) -> None:
         """End a worker with everything that it runs, as the loss of its machine does."""
@@ -137,7 +142,9 @@ class Workers:
 
     def _is_ready(self, name: str) -> bool:
         process = self._processes[name]
-        assert process.poll() is None, f"worker {name} ended:\n{self._text(name)[-4000:]}"
+        assert process.poll() is None, (
+            f"worker {name} ended:\n{self._text(name)[-4000:]}"
+        )
         return f"{name}@test ready" in self._text(name)
 
     def _text(self, name: str) -> str:

@@ -62,7 +62,10 @@ def ceph_server() -> Iterator[S3Server]:
     """A gateway, up in about ten seconds. Skips where Ceph or a client is missing."""
     require_module("obstore")
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    require(not missing, f"Ceph (apt-get install radosgw ceph-osd ceph-mon): {', '.join(missing)}")
+    require(
+        not missing,
+        f"Ceph (apt-get install radosgw ceph-osd ceph-mon): {', '.join(missing)}",
+    )
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="sdg-ceph-", dir="/tmp"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -94,13 +97,30 @@ class _Cluster:
             "mon",
             "allow *",
         )
-        caps = [word for part in ("mon", "osd", "mgr") for word in ("--cap", part, "allow *")]
+        caps = [
+            word
+            for part in ("mon", "osd", "mgr")
+            for word in ("--cap", part, "allow *")
+        ]
         for name in ("client.admin", "osd.0", "client.rgw"):
             self._run("ceph-authtool", keyring, "--gen-key", "-n", name, *caps)
-        address = f"[v2:127.0.0.1:{self._ports['mon']},v1:127.0.0.1:{self._ports['old_mon']}]"
+        address = (
+            f"[v2:127.0.0.1:{self._ports['mon']},v1:127.0.0.1:{self._ports['old_mon']}]"
+        )
         monmap = str(self._directory / "monmap")
-        self._run("monmaptool", "--create", "--addv", "a", address, "--fsid", self._fsid, monmap)
-        self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", keyring)
+        self._run(
+            "monmaptool",
+            "--create",
+            "--addv",
+            "a",
+            address,
+            "--fsid",
+            self._fsid,
+            monmap,
+        )
+        self._run(
+            "ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", keyring
+        )
         self._start("ceph-mon", "-i", "a", "-f")
 
     def start_store(self) -> None:
@@ -113,8 +133,12 @@ class _Cluster:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         frontend = f"beast endpoint=127.0.0.1:{port}"
-        gateway = self._start("radosgw", "-n", "client.rgw", "-f", "--rgw-frontends", frontend)
-        wait_until(lambda: gateway.poll() is not None or _answers(url), "the gateway answers")
+        gateway = self._start(
+            "radosgw", "-n", "client.rgw", "-f", "--rgw-frontends", frontend
+        )
+        wait_until(
+            lambda: gateway.poll() is not None or _answers(url), "the gateway answers"
+        )
         assert gateway.poll() is None, (self._directory / "client.rgw.log").read_text(
             encoding="utf-8"
         )[-2000:]
@@ -149,7 +173,12 @@ class _Cluster:
     def _with_config(self, command: Sequence[str]) -> list[str]:
         if command[0] in ("ceph-authtool", "monmaptool"):
             return list(command)
-        return [command[0], "-c", os.fspath(self._directory / "ceph.conf"), *command[1:]]
+        return [
+            command[0],
+            "-c",
+            os.fspath(self._directory / "ceph.conf"),
+            *command[1:],
+        ]
 
 
 def _answers(url: str) -> bool:

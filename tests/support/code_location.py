@@ -31,7 +31,9 @@ class CodeLocation:
     def write(self, config: Mapping[str, Any], **attributes: Any) -> Path:
         """Add or change a dataset or pipeline; `attributes` are those of its component."""
         name = config["name"]
-        self._components[name] = SourcePipeline if config.get("kind") == "pipeline" else Dataset
+        self._components[name] = (
+            SourcePipeline if config.get("kind") == "pipeline" else Dataset
+        )
         self._attributes[name] = {**self._attributes.get(name, {}), **attributes}
         return write_config(self._path(name), config)
 
@@ -85,12 +87,17 @@ class CodeLocation:
         """One evaluation of a sensor: its run requests, why it was skipped, and its cursor."""
         repository = self.repository()
         with dg.build_sensor_context(
-            instance=instance, cursor=cursor, repository_def=repository, resources=self.resources
+            instance=instance,
+            cursor=cursor,
+            repository_def=repository,
+            resources=self.resources,
         ) as context:
             found = repository.get_sensor_def(sensor).evaluate_tick(context)
         for change in found.dynamic_partitions_requests or ():
             if isinstance(change, dg.AddDynamicPartitionsRequest):
-                instance.add_dynamic_partitions(change.partitions_def_name, change.partition_keys)
+                instance.add_dynamic_partitions(
+                    change.partitions_def_name, change.partition_keys
+                )
             else:
                 for key in change.partition_keys:
                     instance.delete_dynamic_partition(change.partitions_def_name, key)

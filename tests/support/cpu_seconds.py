@@ -20,7 +20,8 @@ def main(paths: list[str]) -> int:
     """Run the files one after the other and print a line for each; 1 if any of them failed."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(
-            ctypes.get_errno(), "this kernel does not let a process adopt its descendants"
+            ctypes.get_errno(),
+            "this kernel does not let a process adopt its descendants",
         )
     failed = False
     total = 0.0
@@ -29,7 +30,8 @@ def main(paths: list[str]) -> int:
         total += used
         failed = failed or status != 0
         print(
-            f"{used:8.1f} CPU-s {elapsed:8.1f} s  {file}{'  FAILED' if status else ''}", flush=True
+            f"{used:8.1f} CPU-s {elapsed:8.1f} s  {file}{'  FAILED' if status else ''}",
+            flush=True,
         )
     print(f"{total:8.1f} CPU-s in total")
     return int(failed)
@@ -58,7 +60,9 @@ def measure(file: Path) -> tuple[float, float, int]:
         "--durations-min=1",
     ]
     with Path(os.environ.get("SDG_TEST_LOG", os.devnull)).open("ab") as log:
-        tests = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        tests = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         statuses = dict(reaped())
     return (
         cpu_of_children() - before,

@@ -10,7 +10,10 @@ from tests.support.requirements import PATIENCE
 
 REPOSITORY = "__repository__"
 ASSET_JOB = "__ASSET_JOB"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RANGE_START, RANGE_END = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
 T = TypeVar("T")
 
 
@@ -24,7 +27,8 @@ def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
             raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
         time.sleep(
             0.5
-        )  # each look costs the webserver, or an instance opened here, tens of milliseconds
+            # each look costs the webserver, or an instance opened here, tens of milliseconds
+        )
 
 
 class DagsterGraphql:
@@ -34,7 +38,9 @@ class DagsterGraphql:
         self.url = url
         self.location = location
 
-    def graphql(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def graphql(
+        self, query: str, variables: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The data of a GraphQL answer. Raises AssertionError if it has errors."""
         body = json.dumps({"query": query, "variables": variables or {}}).encode()
         request = urllib.request.Request(
@@ -67,7 +73,9 @@ class DagsterGraphql:
             },
             "runConfigData": config or {},
             "executionMetadata": {
-                "tags": [{"key": key, "value": value} for key, value in all_tags.items()]
+                "tags": [
+                    {"key": key, "value": value} for key, value in all_tags.items()
+                ]
             },
         }
         result = self.graphql(_LAUNCH_RUN, {"params": params})["launchRun"]
@@ -75,15 +83,23 @@ class DagsterGraphql:
         return str(result["run"]["runId"])
 
     def launch_backfill(
-        self, asset: str, partitions: Sequence[str], *, tags: Mapping[str, str] | None = None
+        self,
+        asset: str,
+        partitions: Sequence[str],
+        *,
+        tags: Mapping[str, str] | None = None,
     ) -> str:
         """Launch a backfill, as the UI does; its id."""
         params = {
             "assetSelection": [{"path": asset.split("/")}],
             "partitionNames": list(partitions),
-            "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()],
+            "tags": [
+                {"key": key, "value": value} for key, value in (tags or {}).items()
+            ],
         }
-        result = self.graphql(_LAUNCH_BACKFILL, {"params": params})["launchPartitionBackfill"]
+        result = self.graphql(_LAUNCH_BACKFILL, {"params": params})[
+            "launchPartitionBackfill"
+        ]
         assert result["__typename"] == "LaunchBackfillSuccess", result
         return str(result["backfillId"])
 
@@ -101,9 +117,9 @@ class DagsterGraphql:
         def begun() -> bool | None:
             if self.runs_of_backfill(backfill_id):
                 return True
-            status = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"][
-                "status"
-            ]
+            status = self.graphql(_BACKFILL, {"id": backfill_id})[
+                "partitionBackfillOrError"
+            ]["status"]
             return False if status == "FAILED" else None
 
         return wait_for(begun, what=f"the beginning of backfill {backfill_id}")
@@ -127,13 +143,17 @@ class DagsterGraphql:
 
     def cancel_backfill(self, backfill_id: str) -> None:
         """Cancel a backfill and its runs."""
-        result = self.graphql(_CANCEL_BACKFILL, {"id": backfill_id})["cancelPartitionBackfill"]
+        result = self.graphql(_CANCEL_BACKFILL, {"id": backfill_id})[
+            "cancelPartitionBackfill"
+        ]
         assert result["__typename"] == "CancelBackfillSuccess", result
 
     def retry_backfill(self, backfill_id: str) -> str:
         """Launch a backfill for what another one did not materialize, as the UI's *Re-execute from failure* does; its id."""
         params = {"parentRunId": backfill_id, "strategy": "FROM_FAILURE"}
-        result = self.graphql(_RETRY_BACKFILL, {"params": params})["reexecutePartitionBackfill"]
+        result = self.graphql(_RETRY_BACKFILL, {"params": params})[
+            "reexecutePartitionBackfill"
+        ]
         assert result["__typename"] == "LaunchBackfillSuccess", result
         return str(result["backfillId"])
 
@@ -141,19 +161,27 @@ class DagsterGraphql:
         """The status that a backfill ends with."""
 
         def status() -> str | None:
-            now = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]["status"]
-            return str(now) if now not in ("REQUESTED", "CANCELING", "FAILING") else None
+            now = self.graphql(_BACKFILL, {"id": backfill_id})[
+                "partitionBackfillOrError"
+            ]["status"]
+            return (
+                str(now) if now not in ("REQUESTED", "CANCELING", "FAILING") else None
+            )
 
         return wait_for(status, what=f"the end of backfill {backfill_id}")
 
     def runs_of_backfill(self, backfill_id: str) -> list[str]:
         """The ids of a backfill's runs."""
-        runs = self.graphql(_RUNS_OF_BACKFILL, {"id": backfill_id})["runsOrError"]["results"]
+        runs = self.graphql(_RUNS_OF_BACKFILL, {"id": backfill_id})["runsOrError"][
+            "results"
+        ]
         return [str(run["runId"]) for run in runs]
 
     def partitions(self, asset: str) -> dict[str, set[str]]:
         """The partitions of an asset by their colour on its page: materialized, failed, missing, materializing."""
-        [node] = self.graphql(_PARTITIONS, {"keys": [{"path": asset.split("/")}]})["assetNodes"]
+        [node] = self.graphql(_PARTITIONS, {"keys": [{"path": asset.split("/")}]})[
+            "assetNodes"
+        ]
         found = node["assetPartitionStatuses"]
         return {
             "materialized": set(found["materializedPartitions"]),
@@ -164,7 +192,9 @@ class DagsterGraphql:
 
     def reload(self) -> None:
         """Load the code location again, as the UI's *Reload* does."""
-        result = self.graphql(_RELOAD, {"name": self.location})["reloadRepositoryLocation"]
+        result = self.graphql(_RELOAD, {"name": self.location})[
+            "reloadRepositoryLocation"
+        ]
         assert result["__typename"] == "WorkspaceLocationEntry", result
 
     def sensor_ticks(self, sensor: str) -> list[str]:
@@ -176,7 +206,9 @@ class DagsterGraphql:
         }
         found = self.graphql(_SENSOR_TICKS, {"selector": selector})
         assert "sensorState" in found["sensorOrError"], found
-        return [tick["status"] for tick in found["sensorOrError"]["sensorState"]["ticks"]]
+        return [
+            tick["status"] for tick in found["sensorOrError"]["sensorState"]["ticks"]
+        ]
 
 
 _LAUNCH_RUN = """

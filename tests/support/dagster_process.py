@@ -62,7 +62,9 @@ class DagsterHome:
             for name, value in os.environ.items()
             if not name.startswith(("DAGSTER_", "SDG_"))
         }
-        modules = str(self.directory) if self.cold else f"{SITE}{os.pathsep}{self.directory}"
+        modules = (
+            str(self.directory) if self.cold else f"{SITE}{os.pathsep}{self.directory}"
+        )
         paths = {
             "DAGSTER_HOME": str(self.directory),
             "SDG_ROOT": str(self.root),
@@ -84,13 +86,21 @@ class DagsterHome:
         assert changed == 1
         settings.write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
-        return run_warm(Command("dagster", arguments, self.directory, self.env), timeout=timeout)
+        return run_warm(
+            Command("dagster", arguments, self.directory, self.env), timeout=timeout
+        )
 
-    def materialize(self, select: str, *options: str) -> subprocess.CompletedProcess[str]:
+    def materialize(
+        self, select: str, *options: str
+    ) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize`, as a person types it."""
-        return self.run("asset", "materialize", "-m", self.module, "--select", select, *options)
+        return self.run(
+            "asset", "materialize", "-m", self.module, "--select", select, *options
+        )
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -121,7 +131,9 @@ class DagsterHome:
                 dg.AssetKey(asset.split("/")), limit=1000
             ).records
         chosen = [
-            record for record in reversed(records) if run_id is None or record.run_id == run_id
+            record
+            for record in reversed(records)
+            if run_id is None or record.run_id == run_id
         ]
         return [
             record.asset_materialization
@@ -132,7 +144,9 @@ class DagsterHome:
     def materialized_partitions(self, asset: str) -> set[str]:
         """Partitions that the asset's page shows green."""
         with self.instance() as instance:
-            return set(instance.get_materialized_partitions(dg.AssetKey(asset.split("/"))))
+            return set(
+                instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
+            )
 
     def messages(self, run_id: str) -> list[tuple[str | None, str]]:
         """Type and message of every event of a run."""
@@ -181,13 +195,22 @@ class Server(DagsterGraphql):
         """Start the webserver and wait until it answers."""
         port = self.url.rpartition(":")[2]
         self._launch(
-            "webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", self.home.module
+            "webserver",
+            "dagster_webserver",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            port,
+            "-m",
+            self.home.module,
         )
         wait_for(self._answering, what="the webserver answers")
 
     def start_daemon(self) -> None:
         """Start the daemon."""
-        self._launch("daemon", "tests.support.quick_daemon", "run", "-m", self.home.module)
+        self._launch(
+            "daemon", "tests.support.quick_daemon", "run", "-m", self.home.module
+        )
 
     def end(self, name: str) -> None:
         """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""

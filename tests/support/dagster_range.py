@@ -20,7 +20,9 @@ NEWEST_TRIED = "1.13.29"
 
 def allowed() -> tuple[str, str]:
     """The oldest version that the project allows, and what the newest is below."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     [found] = [text for text in project["dependencies"] if text.startswith("dagster>=")]
     oldest, below = found.removeprefix("dagster>=").split(",<")
     return oldest, below
@@ -40,7 +42,8 @@ def install(wanted: str, *, to: Path) -> None:
         "--no-compile",
     ]
     subprocess.run(
-        [*pip, "--target", str(to), *(f"{package}{wanted}" for package in PACKAGES)], check=True
+        [*pip, "--target", str(to), *(f"{package}{wanted}" for package in PACKAGES)],
+        check=True,
     )
 
 

@@ -16,9 +16,12 @@ def pdf(pages: Sequence[Sequence[str]]) -> bytes:
     for at, content in enumerate(contents):
         resources = b"/MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >>"
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R %s /Contents %d 0 R >>" % (resources, 5 + 2 * at)
+            b"<< /Type /Page /Parent 2 0 R %s /Contents %d 0 R >>"
+            % (resources, 5 + 2 * at)
         )
-        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
+        objects.append(
+            b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content)
+        )
     out = io.BytesIO()
     out.write(b"%PDF-1.4\n")
     offsets = []
@@ -29,7 +32,8 @@ def pdf(pages: Sequence[Sequence[str]]) -> bytes:
     entries = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     out.write(b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, entries))
     out.write(
-        b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, start)
+        b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+        % (len(objects) + 1, start)
     )
     return out.getvalue()
 
@@ -40,7 +44,11 @@ def _page_content(lines: Sequence[str]) -> bytes:
 
 
 def docx(
-    *, heading: str, paragraphs: Sequence[str], table: Sequence[Sequence[str]] = (), title: str = ""
+    *,
+    heading: str,
+    paragraphs: Sequence[str],
+    table: Sequence[Sequence[str]] = (),
+    title: str = "",
 ) -> bytes:
     """A Word document."""
     import docx as library

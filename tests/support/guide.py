@@ -32,14 +32,22 @@ def blocks() -> tuple[Block, ...]:
     for path in sorted(GUIDE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         for block in _BLOCK.finditer(text):
-            found.append(Block(path.name, text.count("\n", 0, block.start()) + 1, *block.groups()))
+            found.append(
+                Block(
+                    path.name, text.count("\n", 0, block.start()) + 1, *block.groups()
+                )
+            )
     return tuple(found)
 
 
 def files_of(page: str) -> dict[str, str]:
     """Each Python block of a page whose first line is a comment with a path, by that path."""
     blocks = _BLOCK.findall((GUIDE / page).read_text(encoding="utf-8"))
-    named = ((_COMMENT.match(text), text) for language, text in blocks if language == "python")
+    named = (
+        (_COMMENT.match(text), text)
+        for language, text in blocks
+        if language == "python"
+    )
     return {match[1]: text for match, text in named if match}
 
 
@@ -51,7 +59,9 @@ def script_of(page: str) -> str:
         language, content = block.groups()
         named = _NAMED.search(text[: block.start()])
         if language == "sh":
-            steps += [line for line in content.splitlines() if not line.startswith(NOT_TYPED)]
+            steps += [
+                line for line in content.splitlines() if not line.startswith(NOT_TYPED)
+            ]
         elif language == "yaml" and named is not None:
             steps += [
                 f"mkdir -p {Path(named[1]).parent}",

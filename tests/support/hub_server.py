@@ -83,7 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif match := re.fullmatch(r"/api/datasets/u/d/tree/[^/]+/?(.*)", path):
             self._tree(
-                self.server.directory / match[1], recursive="recursive=true" in self.path.lower()
+                self.server.directory / match[1],
+                recursive="recursive=true" in self.path.lower(),
             )
         elif match := re.fullmatch(r"/datasets/u/d/resolve/[^/]+/(.+)", path):
             self._file(self.server.directory / match[1])
@@ -102,12 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.exists, self.server.created = True, json.loads(body)
             self._json({"url": f"{self.server.url}/datasets/u/d", "name": "u/d"})
         elif path == "/api/datasets/u/d/preupload/main":
-            self._json({"files": [_mode(file["path"]) for file in json.loads(body)["files"]]})
+            self._json(
+                {"files": [_mode(file["path"]) for file in json.loads(body)["files"]]}
+            )
         elif path == "/datasets/u/d.git/info/lfs/objects/batch":
             self._json(
                 {
                     "transfer": "basic",
-                    "objects": [self._wanted(item) for item in json.loads(body)["objects"]],
+                    "objects": [
+                        self._wanted(item) for item in json.loads(body)["objects"]
+                    ],
                 }
             )
         elif path == "/api/datasets/u/d/commit/main":
@@ -128,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _wanted(self, item: dict[str, Any]) -> dict[str, Any]:
         if item["oid"] in self.server.stored:
             return item
-        return {**item, "actions": {"upload": {"href": f"{self.server.url}/upload/{item['oid']}"}}}
+        return {
+            **item,
+            "actions": {"upload": {"href": f"{self.server.url}/upload/{item['oid']}"}},
+        }
 
     def _commit(self, lines: list[dict[str, Any]]) -> None:
         changed = []
@@ -142,7 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
             path.parent.mkdir(parents=True, exist_ok=True)
             is_small = line["key"] == "file"
             path.write_bytes(
-                base64.b64decode(value["content"]) if is_small else self.server.stored[value["oid"]]
+                base64.b64decode(value["content"])
+                if is_small
+                else self.server.stored[value["oid"]]
             )
         self.server.commits.append(changed)
         self._json(
@@ -158,13 +168,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         paths = sorted(folder.rglob("*") if recursive else folder.iterdir())
         self._json(
-            [_entry(path, path.relative_to(self.server.directory).as_posix()) for path in paths]
+            [
+                _entry(path, path.relative_to(self.server.directory).as_posix())
+                for path in paths
+            ]
         )
 
     def _file(self, path: Path) -> None:
         content = path.read_bytes()
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        part = content[int(span[1]) : int(span[2] or len(content) - 1) + 1] if span else content
+        part = (
+            content[int(span[1]) : int(span[2] or len(content) - 1) + 1]
+            if span
+            else content
+        )
         self.send_response(206 if span else 200)
         if span:
             end = int(span[1]) + len(part) - 1
@@ -183,7 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("X-Error-Code", code)
         if self.server.repeats_token:
-            self.send_header("X-Error-Message", f"refused: {self.headers.get('Authorization')}")
+            self.send_header(
+                "X-Error-Message", f"refused: {self.headers.get('Authorization')}"
+            )
         self._body(b'{"error": "refused"}')
 
     def _body(self, content: bytes) -> None:
@@ -206,6 +225,10 @@ def _entry(path: Path, name: str) -> dict[str, Any]:
         return {"type": "directory", "oid": "0" * 40, "size": 0, "path": name}
     content = path.read_bytes()
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    large = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    large = {
+        "oid": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "pointerSize": 130,
+    }
     entry = {"type": "file", "oid": blob, "size": len(content), "path": name}
     return {**entry, "lfs": large} if path.suffix == ".parquet" else entry

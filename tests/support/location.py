@@ -39,7 +39,9 @@ def write_project(directory: Path, *configs: Mapping[str, Any]) -> None:
         write_dataset(directory, config)
 
 
-def write_dataset(directory: Path, config: Mapping[str, Any], **attributes: Any) -> Path:
+def write_dataset(
+    directory: Path, config: Mapping[str, Any], **attributes: Any
+) -> Path:
     """Add or change a dataset of the project in `directory`; its file. attributes: of its component."""
     folder = directory / "synthetic" / "defs" / config["name"]
     folder.mkdir(exist_ok=True)

@@ -79,7 +79,14 @@ def make_server(log: Path | None, *, names: list[str] | None = None) -> MCPServe
         yield
 
     server: MCPServer[Any] = MCPServer("test", lifespan=lifespan, log_level="ERROR")
-    for tool in (tools.lookup, tools.add, tools.fail, tools.wait, tools.die, tools.variable):
+    for tool in (
+        tools.lookup,
+        tools.add,
+        tools.fail,
+        tools.wait,
+        tools.die,
+        tools.variable,
+    ):
         if names is None or tool.__name__ in names:
             server.add_tool(tool)
     return server
@@ -157,10 +164,14 @@ async def _serve(server: MCPServer[Any], kind: str, port: int) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
     app, path = (
-        (server.sse_app(), "/sse") if kind == "sse" else (server.streamable_http_app(), "/mcp")
+        (server.sse_app(), "/sse")
+        if kind == "sse"
+        else (server.streamable_http_app(), "/mcp")
     )
     print(f"http://127.0.0.1:{listening.getsockname()[1]}{path}", flush=True)
-    await uvicorn.Server(uvicorn.Config(app, log_level="error")).serve(sockets=[listening])
+    await uvicorn.Server(uvicorn.Config(app, log_level="error")).serve(
+        sockets=[listening]
+    )
 
 
 def main() -> None:

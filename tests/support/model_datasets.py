@@ -59,7 +59,9 @@ def held_models(answered: Mapping[str, int]) -> Iterator[dict[str, HeldModel]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="held-models")
     thread.start()
-    servers = {name: ModelServer(faults=script(count)) for name, count in answered.items()}
+    servers = {
+        name: ModelServer(faults=script(count)) for name, count in answered.items()
+    }
     try:
         for server in servers.values():
             asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
@@ -73,7 +75,9 @@ def held_models(answered: Mapping[str, int]) -> Iterator[dict[str, HeldModel]]:
 
 
 def script(answered: int) -> list[Fault | None]:
-    return [] if answered == EVERYTHING else [*[None] * answered, *[Fault("hang")] * 1000]
+    return (
+        [] if answered == EVERYTHING else [*[None] * answered, *[Fault("hang")] * 1000]
+    )
 
 
 def keys(first: int, last: int) -> list[str]:
@@ -82,7 +86,11 @@ def keys(first: int, last: int) -> list[str]:
 
 def held_dataset(name: str, *, url: str, groups: int, **more: Any) -> dict[str, Any]:
     """Row groups of SIZE records, each record with a request that names it and is waited for as long as the model holds it."""
-    columns = (uuid(), expression("about", f"{name} {{{{ id }}}}"), llm("text", "{{ about }}"))
+    columns = (
+        uuid(),
+        expression("about", f"{name} {{{{ id }}}}"),
+        llm("text", "{{ about }}"),
+    )
     sizes = {"num_records": groups * SIZE, "row_group_size": SIZE}
     config = {
         **dataset_config(*columns, endpoint=url, parallel=PARALLEL),
@@ -103,7 +111,9 @@ def on_disk(home: DagsterHome, name: str) -> set[str]:
     """Partitions with a file that lacks nothing."""
     files = (home.root / name).glob("*/row_groups/batch_*.parquet")
     return {
-        Path(path).stem.removeprefix("batch_") for path in files if not read_footer(path).missing
+        Path(path).stem.removeprefix("batch_")
+        for path in files
+        if not read_footer(path).missing
     }
 
 

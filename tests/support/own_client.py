@@ -29,7 +29,9 @@ class OwnClient:
         return ChatResponse(
             text,
             "stop",
-            Usage(requests=1, prompt_tokens=tokens, completion_tokens=len(text.split())),
+            Usage(
+                requests=1, prompt_tokens=tokens, completion_tokens=len(text.split())
+            ),
         )
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:

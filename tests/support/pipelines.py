@@ -12,7 +12,12 @@ from sdg_core.pipelines.store import PartitionFooter, read_footer
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import read_rows
 
-WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words", "size": 1}
+WORDS: dict[str, Any] = {
+    "stage": "split",
+    "column": "content",
+    "unit": "words",
+    "size": 1,
+}
 """A stage that makes a task of every word."""
 
 
@@ -75,22 +80,38 @@ class Project:
         """Every row, by source and task."""
         rows = [row for path in self.files() for row in read_rows(path).to_pylist()]
         return sorted(
-            rows, key=lambda row: (row["_source"], [int(part) for part in row["_task"].split("/")])
+            rows,
+            key=lambda row: (
+                row["_source"],
+                [int(part) for part in row["_task"].split("/")],
+            ),
         )
 
 
 def llm_stage(name: str, prompt: str) -> dict[str, Any]:
     """A stage with one column that a model writes."""
-    column = {"column_type": "llm-text", "name": name, "model_alias": "m", "prompt": prompt}
+    column = {
+        "column_type": "llm-text",
+        "name": name,
+        "model_alias": "m",
+        "prompt": prompt,
+    }
     return {"stage": "columns", "columns": [column]}
 
 
 def served_by(url: str, **parameters: Any) -> dict[str, Any]:
     """Models of a real server."""
     return {
-        "model_providers": [{"name": "local", "provider_type": "openai", "endpoint": url}],
+        "model_providers": [
+            {"name": "local", "provider_type": "openai", "endpoint": url}
+        ],
         "model_configs": [
-            {"alias": "m", "model": "test", "provider": "local", "inference_parameters": parameters}
+            {
+                "alias": "m",
+                "model": "test",
+                "provider": "local",
+                "inference_parameters": parameters,
+            }
             if parameters
             else {"alias": "m", "model": "test", "provider": "local"}
         ],
@@ -102,10 +123,16 @@ def check_accounts(footers: list[PartitionFooter]) -> None:
     for account, following in _pairs(footers):
         assert (
             account["in"]
-            == account["on"] + account["filtered"] + account["failed"] + account["expanded"]
+            == account["on"]
+            + account["filtered"]
+            + account["failed"]
+            + account["expanded"]
         ), account
         if following is not None:
-            assert following["in"] == account["on"] + account["made"], (account, following)
+            assert following["in"] == account["on"] + account["made"], (
+                account,
+                following,
+            )
     for footer in footers:
         for entry in footer.sources:
             last = entry.stages[-1]

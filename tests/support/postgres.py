@@ -25,7 +25,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._run("-l", Path(self.control[-1]).parent / "log", "-o", self.settings, "start")
+        self._run(
+            "-l", Path(self.control[-1]).parent / "log", "-o", self.settings, "start"
+        )
 
     def stop(self) -> None:
         """Stop it as a crash does, with all its connections."""
@@ -33,7 +35,10 @@ class PostgresServer:
 
     def _run(self, *options: str | Path) -> None:
         subprocess.run(
-            [*self.control, "-w", *options], check=True, stdout=subprocess.DEVNULL, cwd="/"
+            [*self.control, "-w", *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
         )
 
 
@@ -59,7 +64,17 @@ def postgres_server(settings: str = _FAST) -> Iterator[PostgresServer]:
         as_owner = ["runuser", "-u", "postgres", "--"]
     port = free_port()
     data = directory / "data"
-    initdb = [*as_owner, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+    initdb = [
+        *as_owner,
+        programs / "initdb",
+        "-D",
+        data,
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "-N",
+    ]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
     place = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
     url = f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"

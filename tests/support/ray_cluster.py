@@ -55,7 +55,10 @@ class RayCluster:
     def raylets(self) -> dict[str, int]:
         """The process that stands for each node, by the node's id."""
         nodes = [self.cluster.head_node, *self.others]
-        return {str(node.node_id): node.all_processes["raylet"][0].process.pid for node in nodes}
+        return {
+            str(node.node_id): node.all_processes["raylet"][0].process.pid
+            for node in nodes
+        }
 
     def kill_node(self, node_id: str) -> None:
         """End one of the others with everything on it, as the loss of its machine does."""
@@ -75,14 +78,18 @@ def ray_cluster(*, nodes: int, dashboard: bool = False) -> Iterator[RayCluster]:
 @contextmanager
 def _alone() -> Iterator[None]:
     """One cluster at a time on this machine: Ray's jobs look for theirs among the processes, and take the first."""
-    with (Path(tempfile.gettempdir()) / "sdg-tests-ray.lock").open("w", encoding="utf-8") as lock:
+    with (Path(tempfile.gettempdir()) / "sdg-tests-ray.lock").open(
+        "w", encoding="utf-8"
+    ) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def _running(*, nodes: int, dashboard: bool) -> Iterator[RayCluster]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -105,7 +112,9 @@ def _running(*, nodes: int, dashboard: bool) -> Iterator[RayCluster]:
                 "resources": {"head": CPUS},
             }
             url = f"http://127.0.0.1:{port}"
-        running = RayCluster(Cluster(initialize_head=True, head_node_args=head), dashboard=url)
+        running = RayCluster(
+            Cluster(initialize_head=True, head_node_args=head), dashboard=url
+        )
         try:
             for _ in range(nodes - 1):
                 running.add_node()

@@ -20,7 +20,9 @@ def require(present: bool, what: str) -> None:
     if present:
         return
     if os.environ.get("SDG_REQUIRE_ALL") == "1":
-        pytest.fail(f"{what} is missing, and SDG_REQUIRE_ALL=1 forbids skipping", pytrace=False)
+        pytest.fail(
+            f"{what} is missing, and SDG_REQUIRE_ALL=1 forbids skipping", pytrace=False
+        )
     pytest.skip(f"{what} is missing")
 
 
@@ -31,5 +33,7 @@ def require_module(name: str) -> None:
 def require_browser() -> Path:
     """Path of a browser that playwright can drive."""
     require_module("playwright")
-    require(CHROMIUM.exists(), f"{CHROMIUM} (apt-get install chromium fonts-dejavu-core)")
+    require(
+        CHROMIUM.exists(), f"{CHROMIUM} (apt-get install chromium fonts-dejavu-core)"
+    )
     return CHROMIUM

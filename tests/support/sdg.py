@@ -36,7 +36,12 @@ def category(name: str, *values: str | int) -> dict[str, Any]:
 
 
 def uuid(name: str = "id") -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": "uuid", "params": {}}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": "uuid",
+        "params": {},
+    }
 
 
 def expression(name: str, expr: str, **more: Any) -> dict[str, Any]:
@@ -53,7 +58,9 @@ def llm(name: str, prompt: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def structured(name: str, prompt: str, output_format: Any, **more: Any) -> dict[str, Any]:
+def structured(
+    name: str, prompt: str, output_format: Any, **more: Any
+) -> dict[str, Any]:
     """A column of structured replies. output_format: a schema (see `object_of`), a class or its name."""
     column = llm(name, prompt, **more)
     return {**column, "column_type": "llm-structured", "output_format": output_format}
@@ -99,12 +106,15 @@ def dataset_config(
 def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
+        yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        encoding="utf-8",
     )
     return path
 
 
-def open_dataset(path: Path, config: Mapping[str, Any], *, root: Path, **more: Any) -> api.Dataset:
+def open_dataset(
+    path: Path, config: Mapping[str, Any], *, root: Path, **more: Any
+) -> api.Dataset:
     return api.open_dataset(write_config(path, config), root=str(root), **more)
 
 
@@ -173,8 +183,12 @@ def started_sdg(
         process.communicate()
 
 
-def _command(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None) -> Command:
-    return Command("sdg_core.cli.main", [*map(str, arguments)], cwd, environment(**(env or {})))
+def _command(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None
+) -> Command:
+    return Command(
+        "sdg_core.cli.main", [*map(str, arguments)], cwd, environment(**(env or {}))
+    )
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -239,7 +253,8 @@ def small_disk(path: Path, *, megabytes: int = 1) -> Iterator[Path]:
         check=False,
     )
     require(
-        mounted.returncode == 0, f"permission to mount a tmpfs ({mounted.stderr.decode().strip()})"
+        mounted.returncode == 0,
+        f"permission to mount a tmpfs ({mounted.stderr.decode().strip()})",
     )
     try:
         yield path

@@ -9,7 +9,15 @@ from typing import Any
 from tests.support.sdg import dataset_config, llm, uuid
 
 RECORDS, SIZE = 12, 3
-PROGRAM = [sys.executable, "-m", "sdg_core.testing", "--port", "{port}", "--latency", "0.1"]
+PROGRAM = [
+    sys.executable,
+    "-m",
+    "sdg_core.testing",
+    "--port",
+    "{port}",
+    "--latency",
+    "0.1",
+]
 NOTED = ["sh", "-c", 'echo $$ >> pids; exec "$@"', "sh"]
 """Writes down the process that it becomes."""
 
@@ -28,7 +36,10 @@ def served(*command: str, **serve: Any) -> dict[str, Any]:
 def pids(directory: Path) -> list[int]:
     """The processes that were written down, oldest first."""
     try:
-        return [int(line) for line in (directory / "pids").read_text(encoding="utf-8").split()]
+        return [
+            int(line)
+            for line in (directory / "pids").read_text(encoding="utf-8").split()
+        ]
     except FileNotFoundError:
         return []
 
@@ -37,7 +48,10 @@ def is_running(pid: int) -> bool:
     """Whether there is such a process, and not only its number."""
     try:
         return (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8")
+            .rpartition(")")[2]
+            .split()[0]
             != "Z"
         )
     except FileNotFoundError:
@@ -70,5 +84,6 @@ def slice_servers(directory: Path) -> list[SliceServer]:
     path = directory / "servers"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return sorted(
-        (SliceServer(*map(int, line.split())) for line in lines), key=lambda server: server.slice
+        (SliceServer(*map(int, line.split())) for line in lines),
+        key=lambda server: server.slice,
     )

@@ -59,7 +59,10 @@ class Slurm:
         return {"SLURM_CONF": str(self.directory / "slurm.conf")}
 
     def run(
-        self, *command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None
+        self,
+        *command: str | Path,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> str:
         """One of Slurm's commands; what it prints."""
         done = subprocess.run(
@@ -92,7 +95,9 @@ class Slurm:
 
     def states(self, job: str) -> dict[str, str]:
         """The state of every task of an array job, by its number."""
-        lines = self.run("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%K %T").splitlines()
+        lines = self.run(
+            "squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%K %T"
+        ).splitlines()
         return dict(line.split() for line in lines)
 
     def logs(self) -> str:
@@ -124,11 +129,20 @@ def slurm_cluster() -> Iterator[Slurm]:
             f"--key-file={directory}/munge.key",
             f"--socket={directory}/munge.socket",
         ]
-        munge += [f"--{name}-file={directory}/munge.{name}" for name in ("pid", "log", "seed")]
+        munge += [
+            f"--{name}-file={directory}/munge.{name}" for name in ("pid", "log", "seed")
+        ]
         _start(processes, directory, "munged", *munge)
         wait_until((directory / "munge.socket").exists, "munged listens")
         _start(processes, directory, "slurmctld", "-D")
-        _start(processes, directory, "slurmd", "-D", "-N", socket.gethostname().partition(".")[0])
+        _start(
+            processes,
+            directory,
+            "slurmd",
+            "-D",
+            "-N",
+            socket.gethostname().partition(".")[0],
+        )
         wait_until(lambda: _is_idle(cluster, [*processes.values()]), "the node is idle")
         yield cluster
         cluster.run("scancel", "--user=root")
@@ -148,7 +162,9 @@ def _configure(directory: Path) -> None:
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
     host = socket.gethostname().partition(".")[0]
-    text = _CONFIG.format(host=host, directory=directory, controller=free_port(), node=free_port())
+    text = _CONFIG.format(
+        host=host, directory=directory, controller=free_port(), node=free_port()
+    )
     (directory / "slurm.conf").write_text(text, encoding="utf-8")
     (directory / "cgroup.conf").write_text(
         "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n", encoding="utf-8"
@@ -156,7 +172,10 @@ def _configure(directory: Path) -> None:
 
 
 def _start(
-    processes: dict[str, subprocess.Popen[bytes]], directory: Path, name: str, *options: str
+    processes: dict[str, subprocess.Popen[bytes]],
+    directory: Path,
+    name: str,
+    *options: str,
 ) -> None:
     program = _program(name)
     assert program is not None

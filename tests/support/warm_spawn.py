@@ -54,7 +54,9 @@ def install() -> None:
     launch = server.ensure_running
 
     def ensure_running() -> None:
-        inherited = server._forkserver_pid is None and server._forkserver_alive_fd is not None
+        inherited = (
+            server._forkserver_pid is None and server._forkserver_alive_fd is not None
+        )
         if not inherited:
             launch()
 

@@ -48,7 +48,9 @@ def install_wheel(directory: Path) -> InstalledWheel:
     """Build the wheel of this checkout and install it, without a network."""
     require_module("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory]
-    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True, timeout=PATIENCE)
+    subprocess.run(
+        build, cwd=PROJECT, check=True, capture_output=True, timeout=PATIENCE
+    )
     (wheel,) = directory.glob("*.whl")
     venv.create(directory / "venv", symlinks=True)
     python = directory / "venv" / "bin" / "python"
@@ -61,7 +63,9 @@ def install_wheel(directory: Path) -> InstalledWheel:
         "install",
         "--no-deps",
     ]
-    subprocess.run([*pip, "--no-index", wheel], check=True, capture_output=True, timeout=PATIENCE)
+    subprocess.run(
+        [*pip, "--no-index", wheel], check=True, capture_output=True, timeout=PATIENCE
+    )
     (site,) = (directory / "venv" / "lib").glob("python*/site-packages")
     others = [path for path in sys.path if Path(path).name == "site-packages"]
     (site / "dependencies.pth").write_text(

@@ -21,7 +21,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 SCHEMA = pa.schema(
-    [pa.field(name, pa.string()) for name in ("module", "name", "kind", "signature", "text")]
+    [
+        pa.field(name, pa.string())
+        for name in ("module", "name", "kind", "signature", "text")
+    ]
 )
 SHORTEST = 80
 """Characters below which a text says too little to ask a question about."""
@@ -85,7 +88,9 @@ def to_table(passages: Iterable[Passage]) -> pa.Table:
 def _topics() -> Iterator[Passage]:
     topics = importlib.import_module("pydoc_data.topics").topics
     for name, text in topics.items():
-        yield Passage("pydoc_data.topics", name, "topic", "", inspect.cleandoc(text).strip())
+        yield Passage(
+            "pydoc_data.topics", name, "topic", "", inspect.cleandoc(text).strip()
+        )
 
 
 def _docstrings() -> Iterator[Passage]:
@@ -103,7 +108,11 @@ def _docstrings() -> Iterator[Passage]:
                 yield _passage(place, place.name, item)
                 continue
             yield Passage(
-                place.module, place.name, "class", signature_text(item), _text(item.__doc__)
+                place.module,
+                place.name,
+                "class",
+                signature_text(item),
+                _text(item.__doc__),
             )
             for name, method in _public_methods(item, place.module):
                 yield _passage(place, f"{place.name}.{name}", method)
@@ -111,7 +120,11 @@ def _docstrings() -> Iterator[Passage]:
 
 def _passage(place: _Place, name: str, function: Any) -> Passage:
     return Passage(
-        place.module, name, "function", signature_text(function), _text(function.__doc__)
+        place.module,
+        name,
+        "function",
+        signature_text(function),
+        _text(function.__doc__),
     )
 
 
@@ -153,7 +166,11 @@ def _public_methods(kind: type, where: str) -> Iterator[tuple[str, Any]]:
     """Methods that a class defines itself, without further names of the same method."""
     for name, definition in vars(kind).items():
         method = getattr(kind, name, None)
-        if name.startswith("_") or not inspect.isroutine(method) or not _is_ours(method, where):
+        if (
+            name.startswith("_")
+            or not inspect.isroutine(method)
+            or not _is_ours(method, where)
+        ):
             continue
         own_name = getattr(method, "__name__", name)
         if own_name == name or vars(kind).get(own_name) is not definition:
@@ -215,7 +232,9 @@ def _is_plain(value: Any) -> bool:
 
 def _text(doc: object) -> str:
     """A docstring without indentation and memory addresses; empty if it is none."""
-    return _ADDRESS.sub("", inspect.cleandoc(doc)).strip() if isinstance(doc, str) else ""
+    return (
+        _ADDRESS.sub("", inspect.cleandoc(doc)).strip() if isinstance(doc, str) else ""
+    )
 
 
 def _is_public(name: str) -> bool:

@@ -21,7 +21,12 @@ from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow import conform, type_name
 from sdg_core.plan.usercode.functions import UserFunction
-from sdg_core.system.user_calls import as_exception, is_interruption, under_way, waiting_for
+from sdg_core.system.user_calls import (
+    as_exception,
+    is_interruption,
+    under_way,
+    waiting_for,
+)
 
 if TYPE_CHECKING:
     from sdg_core.generators.custom.models import CustomFunctionModels
@@ -35,7 +40,12 @@ class CustomGenerator:
     """The generator of one custom column that is made record by record. Functions that are not async run in `threads`."""
 
     def __init__(
-        self, plan: DatasetPlan, column: CustomColumn, *, models: "ModelPool", threads: Executor
+        self,
+        plan: DatasetPlan,
+        column: CustomColumn,
+        *,
+        models: "ModelPool",
+        threads: Executor,
     ) -> None:
         self._plan = plan
         self._column = column
@@ -51,7 +61,9 @@ class CustomGenerator:
         from sdg_core.models.endpoint import RequestFailedError
 
         loop = asyncio.get_running_loop()
-        row = {name: _copied(values[name]) for name in self._column.required_columns or ()}
+        row = {
+            name: _copied(values[name]) for name in self._column.required_columns or ()
+        }
         asked = CustomFunctionModels(
             self._plan, self._column, self._models, record=record, loop=loop
         )
@@ -74,13 +86,22 @@ class CustomGenerator:
             raise
         except RequestFailedError as error:
             raise CellFailedError(
-                error.message, kind=error.kind, attempts=error.attempts, usages=asked.usages
+                error.message,
+                kind=error.kind,
+                attempts=error.attempts,
+                usages=asked.usages,
             ) from error
         except BaseException as error:
             if is_interruption(error):
                 raise
-            raise CellFailedError(_error_text(error), kind="custom", usages=asked.usages) from error
-        return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
+            raise CellFailedError(
+                _error_text(error), kind="custom", usages=asked.usages
+            ) from error
+        return Cell(
+            main,
+            usages=asked.usages,
+            also=dict(zip(self._names[1:], also, strict=True)),
+        )
 
     def _coerced(self, returned: Any) -> list[Any]:
         parts = returned_cells(
@@ -91,14 +112,18 @@ class CustomGenerator:
             try:
                 fitted.append(conform(value, data_type))
             except ValueError as error:
-                remedy = "output_type" if name == self._column.name else "side_effect_types"
+                remedy = (
+                    "output_type" if name == self._column.name else "side_effect_types"
+                )
                 raise ValueError(
                     f"returned for {name!r}: {error}; declare {remedy}, or return that"
                 ) from None
         return fitted
 
 
-def returned_cells(returned: Any, *, names: Sequence[str], given: Sequence[str]) -> list[Any]:
+def returned_cells(
+    returned: Any, *, names: Sequence[str], given: Sequence[str]
+) -> list[Any]:
     """What a function returned, as one value per name: the value itself, or a mapping with the column and its side effects.
 
     A mapping may also repeat what the function was given. Raises ValueError for anything else.
@@ -111,7 +136,9 @@ def returned_cells(returned: Any, *, names: Sequence[str], given: Sequence[str])
         return [returned]
     remaining = [name for name in names if name not in returned]
     if remaining:
-        raise ValueError(f"returned no {remaining[0]!r}, which is declared in side_effect_columns")
+        raise ValueError(
+            f"returned no {remaining[0]!r}, which is declared in side_effect_columns"
+        )
     unknown = [key for key in returned if key not in names and key not in given]
     if unknown:
         raise ValueError(
@@ -149,7 +176,8 @@ def call_whole_column(
         raise FunctionError(f"{where} {_error_text(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):
         raise FunctionError(
-            f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT
+            f"{where} returned {type(returned).__name__}, not a polars DataFrame",
+            remedy=_KEPT,
         )
     if carried is None and returned.height != frame.height:
         raise FunctionError(

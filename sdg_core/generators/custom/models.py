@@ -43,7 +43,11 @@ class CustomFunctionModel:
         self._count = count
 
     def generate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] = str,
     ) -> Response:
         """Ask from a function that is not async. Returns the parsed reply and the messages."""
         if _running_loop() is not None:
@@ -51,11 +55,17 @@ class CustomFunctionModel:
                 "generate() would block; in an async function write: await models[...].agenerate(...)"
             )
         request = self._request(prompt, system_prompt)
-        reply = asyncio.run_coroutine_threadsafe(self._ask(request), self._loop).result()
+        reply = asyncio.run_coroutine_threadsafe(
+            self._ask(request), self._loop
+        ).result()
         return _parsed(request, reply, parser)
 
     async def agenerate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] = str,
     ) -> Response:
         """Ask from an async function."""
         request = self._request(prompt, system_prompt)
@@ -71,7 +81,9 @@ class CustomFunctionModel:
         messages: tuple[Message, ...] = (Message("user", prompt),)
         if system_prompt is not None:
             messages = (Message("system", system_prompt), *messages)
-        return ChatRequest(self._model.model, messages, self._parameters, seed=self._seed)
+        return ChatRequest(
+            self._model.model, messages, self._parameters, seed=self._seed
+        )
 
     async def _ask(self, request: ChatRequest) -> ChatResponse:
         try:
@@ -103,7 +115,11 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
         self._models: dict[str, CustomFunctionModel] = {}
         for alias in column.model_aliases or ():
             model, provider = plan.models[alias]
-            seed = _seed(plan, column, record) if provider.provider_type == "simulated" else 0
+            seed = (
+                _seed(plan, column, record)
+                if provider.provider_type == "simulated"
+                else 0
+            )
             random = RandomSource(plan.config.seed)
             self._models[alias] = CustomFunctionModel(
                 pool[alias],
@@ -138,7 +154,9 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
 
 
 def _seed(plan: DatasetPlan, column: CustomColumn, record: int) -> int:
-    words = RandomSource(plan.config.seed).words(column.name, np.array([record], dtype=np.int64))
+    words = RandomSource(plan.config.seed).words(
+        column.name, np.array([record], dtype=np.int64)
+    )
     return int(words[0, 0])
 
 
@@ -149,7 +167,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _parsed(request: ChatRequest, reply: ChatResponse, parser: Callable[[str], Any]) -> Response:
-    trace = [{"role": message.role, "content": message.text} for message in request.messages]
+def _parsed(
+    request: ChatRequest, reply: ChatResponse, parser: Callable[[str], Any]
+) -> Response:
+    trace = [
+        {"role": message.role, "content": message.text} for message in request.messages
+    ]
     trace.append({"role": "assistant", "content": reply.text})
     return parser(reply.text), trace

@@ -54,7 +54,9 @@ class ModelBinding:
         if not self.simulated:
             return 0
         return int(
-            self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0]
+            self.random.words(
+                column, np.array([record], dtype=np.int64), attempt=attempt
+            )[0, 0]
         )
 
     def choices(
@@ -112,7 +114,9 @@ class ResponseSpec:
 class ChatGenerator:
     """The generator of one column that a language model writes, whatever is wanted of the reply."""
 
-    def __init__(self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec) -> None:
+    def __init__(
+        self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec
+    ) -> None:
         self._column = column
         self._asked = asked
         self._wanted = wanted
@@ -120,12 +124,16 @@ class ChatGenerator:
         self._system = Template(column.system_prompt) if column.system_prompt else None
         self._format = self._format_prompt()
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
+    async def generate(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
         tools = await self._tools()
         messages = await self.prompt_in_loop(record=record, values=values)
         conversation = self._conversation(messages, record=record, tools=tools)
-        outcome = await converse(conversation, self._asked.endpoint, self._asked.toolbox)
+        outcome = await converse(
+            conversation, self._asked.endpoint, self._asked.toolbox
+        )
         if isinstance(outcome, DeferredCell):
             return outcome
         return self.cell(outcome)
@@ -159,7 +167,9 @@ class ChatGenerator:
     def cell(self, outcome: Done) -> Cell:
         """The cell that a conversation has come to."""
         return Cell(
-            outcome.value, usages=self._usages(outcome), also=_side_cells(self._column, outcome)
+            outcome.value,
+            usages=self._usages(outcome),
+            also=_side_cells(self._column, outcome),
         )
 
     def _usages(self, outcome: Done) -> Mapping[str, Usage]:
@@ -167,11 +177,16 @@ class ChatGenerator:
         if not outcome.repaired:
             return outcome.usages
         alias = outcome.reply.alias or self._column.model_alias
-        return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}
+        return {
+            **outcome.usages,
+            alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1),
+        }
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
-        text = self._prompt.render(values, self._choices(self._prompt, "prompt", record))
+        text = self._prompt.render(
+            values, self._choices(self._prompt, "prompt", record)
+        )
         system = None
         if self._system is not None:
             system = self._system.render(
@@ -191,7 +206,9 @@ class ChatGenerator:
             system = await self._system.render_in_loop(values, choices)
         return self._messages(text, system, values)
 
-    def _choices(self, template: Template, of: str, record: int) -> RecordChoices | None:
+    def _choices(
+        self, template: Template, of: str, record: int
+    ) -> RecordChoices | None:
         return self._asked.choices(template, self._column.name, record, of=of)
 
     def _messages(
@@ -213,12 +230,16 @@ class ChatGenerator:
         if self._wanted.schema is None:
             return ""
         spoken = (
-            structured.instructions if self._schema_to_send() is None else structured.description
+            structured.instructions
+            if self._schema_to_send() is None
+            else structured.description
         )
         return spoken(self._wanted.schema)
 
     def _schema_to_send(self) -> Mapping[str, Any] | None:
-        schema_in_prompt = self._asked.toolbox is not None and self._asked.format_stops_tools
+        schema_in_prompt = (
+            self._asked.toolbox is not None and self._asked.format_stops_tools
+        )
         return None if schema_in_prompt else self._wanted.schema
 
     async def _tools(self) -> tuple[Tool, ...]:
@@ -231,7 +252,12 @@ class ChatGenerator:
             raise CellFailedError(error.message, kind=error_kind(error)) from error
 
     def _request(
-        self, messages: tuple[Message, ...], *, record: int, attempt: int, tools: tuple[Tool, ...]
+        self,
+        messages: tuple[Message, ...],
+        *,
+        record: int,
+        attempt: int,
+        tools: tuple[Tool, ...],
     ) -> ChatRequest:
         name = self._column.name
         schema_name = name
@@ -250,7 +276,9 @@ class ChatGenerator:
 
 
 def media_of(
-    column: ChatColumn | ImageColumn, values: Mapping[str, Any], images: ImageStore | None
+    column: ChatColumn | ImageColumn,
+    values: Mapping[str, Any],
+    images: ImageStore | None,
 ) -> tuple[Media, ...]:
     """The media that go with a record's prompt. Raises CellError."""
     media: list[Media] = []
@@ -262,7 +290,9 @@ def media_of(
 def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     if column.with_trace != "none":
-        messages = had.messages if column.with_trace == "all_messages" else had.messages[-1:]
+        messages = (
+            had.messages if column.with_trace == "all_messages" else had.messages[-1:]
+        )
         cells[f"{column.name}{TRACE}"] = [_traced(message) for message in messages]
     if column.extract_reasoning_content:
         cells[f"{column.name}{REASONING}"] = had.reply.reasoning

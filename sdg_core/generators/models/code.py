@@ -32,7 +32,16 @@ _ALSO: Mapping[str, frozenset[str]] = {
     "scala": frozenset({"sc"}),
     "typescript": frozenset({"ts"}),
     "sql": frozenset(
-        {"sqlite", "tsql", "t-sql", "bigquery", "mysql", "postgres", "postgresql", "ansi"}
+        {
+            "sqlite",
+            "tsql",
+            "t-sql",
+            "bigquery",
+            "mysql",
+            "postgres",
+            "postgresql",
+            "ansi",
+        }
     ),
 }
 
@@ -50,7 +59,9 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
             )
         return Extracted(extract_code(reply.text, language=language))
 
-    return ChatGenerator(column, asked, ResponseSpec(read, instructions, code_language=language))
+    return ChatGenerator(
+        column, asked, ResponseSpec(read, instructions, code_language=language)
+    )
 
 
 def extract_code(text: str, *, language: str) -> str:

@@ -53,11 +53,11 @@ def incomplete(
         return None
     advice = ""
     if reason == "length" and max_tokens is not None:
-        advice = f"; raise inference_parameters.max_tokens of {model} above {max_tokens}"
-    elif reason == "length":
         advice = (
-            f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
+            f"; raise inference_parameters.max_tokens of {model} above {max_tokens}"
         )
+    elif reason == "length":
+        advice = f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
     text = reply.text.strip()
     shown = text if len(text) <= _MAX_SHOWN_TEXT else f"{text[:_MAX_SHOWN_TEXT]}..."
     return f"{found} (finish_reason {reason}){advice}; the text so far: {shown!r}"
@@ -77,7 +77,9 @@ class Limits:
 
 def limits_of(settings: RunSettings) -> Limits:
     """The limits that a run sets."""
-    return Limits(settings.max_conversation_correction_steps, settings.max_conversation_restarts)
+    return Limits(
+        settings.max_conversation_correction_steps, settings.max_conversation_restarts
+    )
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,9 @@ class Conversation:
             case ToolResults():
                 return self._ask_with(state, event.messages)
             case RequestFailedError():
-                counted = state.counting(event.usages(self.alias), requests=event.attempts)
+                counted = state.counting(
+                    event.usages(self.alias), requests=event.attempts
+                )
                 return _failed(counted, event, kind=event.kind)
             case _:  # of a tool's server
                 return _failed(state, event, kind=error_kind(event))
@@ -229,7 +233,9 @@ class Conversation:
 
     def _tools_are_open(self, state: Standing) -> bool:
         """Whether tools may still be asked for, or the model does not know yet that they may not."""
-        return self.max_tool_turns is not None and state.tool_turns <= self.max_tool_turns
+        return (
+            self.max_tool_turns is not None and state.tool_turns <= self.max_tool_turns
+        )
 
     def _call_tools(self, state: Standing, reply: ChatResponse) -> Step:
         messages = (*state.request.messages, assistant_message(reply))
@@ -245,7 +251,9 @@ class Conversation:
         """Ask again with what the tools have answered."""
         said = (*state.request.messages, *results)
         request = replace(
-            state.request, messages=said, tool_choice_none=not self._tools_are_open(state)
+            state.request,
+            messages=said,
+            tool_choice_none=not self._tools_are_open(state),
         )
         return Ask(replace(state, request=request, said=said))
 
@@ -269,7 +277,9 @@ class Conversation:
         if not state.said:
             return opening
         return replace(
-            opening, messages=state.said, tool_choice_none=not self._tools_are_open(state)
+            opening,
+            messages=state.said,
+            tool_choice_none=not self._tools_are_open(state),
         )
 
 
@@ -287,10 +297,13 @@ def assistant_message(reply: ChatResponse) -> Message:
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
     """The conversation with a reply that cannot be used, and why. Calls in it are answered, because servers insist on it."""
     refused = (refusal(call, "an answer is wanted") for call in reply.tool_calls)
-    said = (
-        f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
+    said = f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
+    messages = (
+        *request.messages,
+        assistant_message(reply),
+        *refused,
+        Message("user", said),
     )
-    messages = (*request.messages, assistant_message(reply), *refused, Message("user", said))
     return replace(request, messages=messages)
 
 
@@ -340,7 +353,11 @@ async def converse(
                 except ReplyDeferredError:
                     return DeferredCell(step.state.usages)
                 schema = step.state.request.response_schema
-                if isinstance(event, ChatResponse) and schema is not None and not is_linear(schema):
+                if (
+                    isinstance(event, ChatResponse)
+                    and schema is not None
+                    and not is_linear(schema)
+                ):
                     step = await asyncio.to_thread(conversation.step, step.state, event)
                 else:
                     step = conversation.step(step.state, event)

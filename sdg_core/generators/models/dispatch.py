@@ -25,7 +25,11 @@ from sdg_core.plan.sampling.rng import RandomSource
 
 
 def model_generator(
-    plan: DatasetPlan, column: ModelColumn, *, models: ModelPool, images: ImageStore | None
+    plan: DatasetPlan,
+    column: ModelColumn,
+    *,
+    models: ModelPool,
+    images: ImageStore | None,
 ) -> ChatGenerator | EmbeddingGenerator | ImageGenerator:
     """The generator of a model column."""
     model, provider = plan.models[column.model_alias]
@@ -56,4 +60,6 @@ def model_generator(
         case ImageColumn():
             return ImageGenerator(column, asked)
         case _:
-            raise TypeError(f"column {column.name!r} ({type(column).__name__}) has no generator")
+            raise TypeError(
+                f"column {column.name!r} ({type(column).__name__}) has no generator"
+            )

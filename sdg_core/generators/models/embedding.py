@@ -23,7 +23,9 @@ class EmbeddingGenerator:
         self._asked = asked
         self._dimension: int | None = None
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
+    async def generate(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> Cell | DeferredCell:
         """The vectors of one record. Raises CellError."""
         request = self.request(record=record, values=values)
         if request is None:
@@ -40,7 +42,11 @@ class EmbeddingGenerator:
             ) from error
         vectors = [list(vector) for vector in reply.vectors]
         self._check_dimension(len(vectors[0]), reply.usages(alias))
-        made = {"embeddings": vectors, "num_embeddings": len(vectors), "dimension": len(vectors[0])}
+        made = {
+            "embeddings": vectors,
+            "num_embeddings": len(vectors),
+            "dimension": len(vectors[0]),
+        }
         return Cell(made, usages=reply.usages(alias))
 
     def _check_dimension(self, found: int, usages: Mapping[str, Usage]) -> None:
@@ -55,7 +61,9 @@ class EmbeddingGenerator:
                 usages=usages,
             )
 
-    def request(self, *, record: int, values: Mapping[str, Any]) -> EmbeddingRequest | None:
+    def request(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> EmbeddingRequest | None:
         """What a record's vectors are asked for with; None if there is no text. Raises CellError."""
         texts = texts_of(values[self._column.target_column])
         if not texts:

@@ -29,7 +29,11 @@ class _Block:
 
     def ends_with(self, line: str) -> bool:
         closing = _CLOSING.fullmatch(line)
-        if closing is None or closing[2][0] != self.fence[0] or len(closing[2]) < len(self.fence):
+        if (
+            closing is None
+            or closing[2][0] != self.fence[0]
+            or len(closing[2]) < len(self.fence)
+        ):
             return False
         return _width(closing[1]) <= self.indent + _MAX_CLOSING_INDENT
 

@@ -27,7 +27,9 @@ class ImageGenerator:
         self._asked = asked
         self._prompt = Template(column.prompt)
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
+    async def generate(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> Cell | DeferredCell:
         """The images of one record. Raises CellError."""
         request = await self._request(record=record, values=values)
         alias = self._column.model_alias

@@ -24,7 +24,9 @@ def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerato
         valid = structured.validate(with_options(found.value, column.scores), schema)
         return replace(found, value=fit(valid, shape))
 
-    return ChatGenerator(column, asked, ResponseSpec(read, rubric(column.scores), schema))
+    return ChatGenerator(
+        column, asked, ResponseSpec(read, rubric(column.scores), schema)
+    )
 
 
 def rubric(scores: tuple[Score, ...]) -> str:

@@ -12,7 +12,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from sdg_core.config.replies import AudioContext, ImageContext, MediaContext, VideoContext
+from sdg_core.config.replies import (
+    AudioContext,
+    ImageContext,
+    MediaContext,
+    VideoContext,
+)
 from sdg_core.errors import CellError
 from sdg_core.models.types import AudioPart, ImagePart, VideoPart
 
@@ -51,7 +56,9 @@ class ImageStore(Protocol):
         """A stored image; None if the path is none that `save` returns."""
 
 
-def media_parts(context: MediaContext, value: Any, images: ImageStore | None) -> list[Media]:
+def media_parts(
+    context: MediaContext, value: Any, images: ImageStore | None
+) -> list[Media]:
     """The parts that a column's value stands for; none for null. Raises CellError."""
     return [_part(context, item, images) for item in _items(value)]
 
@@ -89,7 +96,9 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
     if stored is not None:
         return _encoded(make, stored, default)
     if context.data_type == "url":
-        raise _unfit(context, f"{value[:60]!r} is not a URL; it starts with http:// or https://")
+        raise _unfit(
+            context, f"{value[:60]!r} is not a URL; it starts with http:// or https://"
+        )
     try:
         content = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
@@ -99,7 +108,8 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
 
 def _encoded(make: Callable[..., Media], content: bytes, default: str) -> Media:
     return make(
-        data=base64.b64encode(content).decode("ascii"), media_type=media_type(content) or default
+        data=base64.b64encode(content).decode("ascii"),
+        media_type=media_type(content) or default,
     )
 
 

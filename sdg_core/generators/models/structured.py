@@ -10,13 +10,17 @@ from sdg_core.plan.types.json_schema import fit
 from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 
-def structured_generator(column: LlmStructuredColumn, asked: ModelBinding) -> ChatGenerator:
+def structured_generator(
+    column: LlmStructuredColumn, asked: ModelBinding
+) -> ChatGenerator:
     """The generator of one `llm-structured` column."""
     schema = reply_schema(column)
     shape = reply_shape(column)
 
     def read(reply: ChatResponse) -> structured.Extracted:
         found = structured.extract_json(reply.text, finish_reason=reply.finish_reason)
-        return replace(found, value=fit(structured.validate(found.value, schema), shape))
+        return replace(
+            found, value=fit(structured.validate(found.value, schema), shape)
+        )
 
     return ChatGenerator(column, asked, ResponseSpec(read, schema=schema))

@@ -21,7 +21,9 @@ _SHORT = 8
 _HYPHENS = (8, 13, 18, 23)
 
 
-def draw_category(column: SamplerColumn, params: CategoryParams, words: Words) -> pl.Series:
+def draw_category(
+    column: SamplerColumn, params: CategoryParams, words: Words
+) -> pl.Series:
     """One of the values, by weight."""
     unit = to_unit(words[:, 0])
     if params.weights is None:
@@ -80,7 +82,10 @@ def _parent_codes(params: SubcategoryParams, parent: pl.Series) -> pl.Series:
     """The place of each parent value among the lists, null where it has none. Values match by their text, as in the config."""
     places = {key: place for place, key in enumerate(params.values)}
     distinct = parent.unique().drop_nulls()
-    found = [places.get(str(value), places.get(_whole(value))) for value in distinct.to_list()]
+    found = [
+        places.get(str(value), places.get(_whole(value)))
+        for value in distinct.to_list()
+    ]
     codes = pl.Series(found, dtype=pl.Int64)
     return parent.replace_strict(distinct, codes, default=None, return_dtype=pl.Int64)
 

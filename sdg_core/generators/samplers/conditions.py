@@ -18,7 +18,9 @@ from sdg_core.generators.expressions import evaluate_group
 from sdg_core.plan.templates.engine import condition_template
 
 _JINJA = jinja2.Environment(autoescape=False)
-_INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32})
+_INTEGERS = frozenset(
+    {pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32}
+)
 _EXACT = 2**53
 _Kind = Literal["int", "float", "text", "bool", "truth"]
 _NUMBERS = ("int", "float")
@@ -32,11 +34,15 @@ def choose_branches(
     branches = np.full(length, -1, np.int64)
     failed: dict[int, str] = {}
     for place, condition in enumerate(column.conditional_params):
-        truth, reasons = evaluate_condition(condition, name=column.name, frame=frame, length=length)
+        truth, reasons = evaluate_condition(
+            condition, name=column.name, frame=frame, length=length
+        )
         is_open = branches < 0
         failed |= {row: reason for row, reason in reasons.items() if is_open[row]}
         branches[is_open & truth] = place
-        branches[list(reasons)] = np.where(is_open[list(reasons)], default, branches[list(reasons)])
+        branches[list(reasons)] = np.where(
+            is_open[list(reasons)], default, branches[list(reasons)]
+        )
     branches[branches < 0] = default
     return branches, failed
 
@@ -50,11 +56,16 @@ def evaluate_condition(
         return truth, {}
     column = ExpressionColumn(name=name, expr=condition_template(condition))
     group = evaluate_group(column, frame=frame, length=length)
-    reasons = {row: f"condition {condition!r}: {reason}" for row, reason in group.failed.items()}
+    reasons = {
+        row: f"condition {condition!r}: {reason}"
+        for row, reason in group.failed.items()
+    }
     return (group.values == "1").fill_null(False).to_numpy(), reasons
 
 
-def compiled_condition(condition: str, *, frame: Frame, length: int) -> NDArray[np.bool_] | None:
+def compiled_condition(
+    condition: str, *, frame: Frame, length: int
+) -> NDArray[np.bool_] | None:
     """The condition as polars computes it, None where it is more than comparisons or the columns leave room for doubt."""
     try:
         body = _JINJA.parse("{{ (" + condition + ") }}").body
@@ -67,7 +78,9 @@ def compiled_condition(condition: str, *, frame: Frame, length: int) -> NDArray[
         return None
     truth = pl.select(expression).to_series()
     return (
-        np.broadcast_to(truth.to_numpy(), (length,)) if len(truth) != length else truth.to_numpy()
+        np.broadcast_to(truth.to_numpy(), (length,))
+        if len(truth) != length
+        else truth.to_numpy()
     )
 
 
@@ -82,7 +95,9 @@ def _build(node: Any, frame: Frame) -> tuple[pl.Expr, _Kind]:
             return pl.lit(frame[name]), _kind(frame[name])
         case nodes.Const(value=value):
             return pl.lit(value), _constant_kind(value)
-        case nodes.Neg(node=nodes.Const(value=value)) if _constant_kind(value) in _NUMBERS:
+        case nodes.Neg(node=nodes.Const(value=value)) if (
+            _constant_kind(value) in _NUMBERS
+        ):
             return pl.lit(-value), _constant_kind(value)
         case nodes.Not(node=inner):
             return ~_truth(*_build(inner, frame)), "truth"
@@ -118,7 +133,9 @@ def _compare(left: Any, operator: str, right: Any, frame: Frame) -> pl.Expr:
             return a >= b
 
 
-def _check_comparable(kind: _Kind, other: _Kind, *, left: Any, right: Any, frame: Frame) -> None:
+def _check_comparable(
+    kind: _Kind, other: _Kind, *, left: Any, right: Any, frame: Frame
+) -> None:
     if kind == other and kind in ("int", "float", "text"):
         return
     if {kind, other} != {"int", "float"}:

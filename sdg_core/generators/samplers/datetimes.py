@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.samplers import DatetimeParams, TimedeltaParams
 from sdg_core.generators.samplers.numbers import pick
-from sdg_core.plan.sampling.datetimes import UNIT_SECONDS, chrono_format, steps_between, times_after
+from sdg_core.plan.sampling.datetimes import (
+    UNIT_SECONDS,
+    chrono_format,
+    steps_between,
+    times_after,
+)
 from sdg_core.plan.sampling.rng import Words, to_unit
 
 EXACT = pl.Datetime("us")
@@ -34,7 +39,11 @@ def draw_datetime(
 
 
 def draw_timedelta(
-    column: SamplerColumn, params: TimedeltaParams, words: Words, *, reference: pl.Series
+    column: SamplerColumn,
+    params: TimedeltaParams,
+    words: Words,
+    *,
+    reference: pl.Series,
 ) -> tuple[pl.Series, pl.Series, dict[int, str]]:
     """Text, exact time, and the reasons of records whose reference is no time, or too near the end of the calendar."""
     start = exact_times(reference)
@@ -66,7 +75,9 @@ def time_text(column: SamplerColumn, exact: pl.Series) -> pl.Series:
     distinct = exact.unique() if len(exact) > 1000 else exact
     if 2 * len(distinct) > len(exact):
         return exact.dt.strftime(form)
-    return exact.replace_strict(distinct, distinct.dt.strftime(form), return_dtype=pl.String)
+    return exact.replace_strict(
+        distinct, distinct.dt.strftime(form), return_dtype=pl.String
+    )
 
 
 def exact_times(series: pl.Series) -> pl.Series:

@@ -13,7 +13,10 @@ from sdg_core.generators.samplers.rejection import RejectionStats, draw_bound
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes
-from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint
+from sdg_core.plan.sampling.constraint_groups import (
+    ConstraintGroup,
+    describe_constraint,
+)
 from sdg_core.plan.sampling.rng import RandomSource
 from sdg_core.seeds.readers import Seeds
 
@@ -35,10 +38,16 @@ class Drawing:
         self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame
     ) -> GroupColumn:
         """The sampler's values for the records `indices`; `frame` holds what it reads. Raises ConstraintError."""
-        bounds = [bound for bound in self._plan.graph.bounds if column.name in bound.samplers]
+        bounds = [
+            bound for bound in self._plan.graph.bounds if column.name in bound.samplers
+        ]
         if not bounds:
             drawn = sample(
-                column, indices=indices, frame=frame, random=self._random, exact=self._exact
+                column,
+                indices=indices,
+                frame=frame,
+                random=self._random,
+                exact=self._exact,
             )
         else:
             if column.name not in self._ahead:
@@ -69,11 +78,15 @@ class Drawing:
         match column := self._plan.column(name):
             case SamplerColumn():
                 random = replace(self._random, attempts=attempts)
-                return sample(column, indices=indices, frame=frame, random=random, exact=exact)
+                return sample(
+                    column, indices=indices, frame=frame, random=random, exact=exact
+                )
             case ExpressionColumn():
                 return evaluate_group(column, frame=frame, length=len(indices))
             case _:
-                raise TypeError(f"column {name!r} ({type(column).__name__}) cannot be drawn again")
+                raise TypeError(
+                    f"column {name!r} ({type(column).__name__}) cannot be drawn again"
+                )
 
 
 @dataclass(frozen=True)
@@ -97,16 +110,21 @@ def measure_acceptance(
     indices = np.arange(min(plan.num_records, most))
     if not plan.graph.bounds:
         return ()
-    frame: dict[str, pl.Series] = seeds.read(indices).to_dict() if seeds is not None else {}
+    frame: dict[str, pl.Series] = (
+        seeds.read(indices).to_dict() if seeds is not None else {}
+    )
     drawing = Drawing(plan)
     found = list[Acceptance]()
     wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
-    for name in plan.graph.order:  # inputs that are no seed columns: expressions of seed columns
+    # inputs that are no seed columns: expressions of seed columns
+    for name in plan.graph.order:
         column = plan.column(name)
         if name not in wanted or not isinstance(column, ExpressionColumn):
             continue
         if set(plan.graph.dependencies[name]) <= set(frame):
-            frame[name] = evaluate_group(column, frame=frame, length=len(indices)).values
+            frame[name] = evaluate_group(
+                column, frame=frame, length=len(indices)
+            ).values
     for bound in plan.graph.bounds:
         if set(bound.inputs) <= set(frame):
             columns, tally = drawing.bound(bound, indices=indices, frame=frame)

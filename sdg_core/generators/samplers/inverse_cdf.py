@@ -26,7 +26,9 @@ class InverseCdf:
     def __call__(self, values: Floats) -> Ints:
         """The place of each value among the weights."""
         last = len(self._cumulative) - 1
-        codes: Ints = np.minimum(self._first[(values * self._scale).astype(np.int64)], last)
+        codes: Ints = np.minimum(
+            self._first[(values * self._scale).astype(np.int64)], last
+        )
         codes -= (codes > 0) & (
             self._cumulative[codes - 1] > values
         )  # a value that rounding put one bucket too high
@@ -34,6 +36,7 @@ class InverseCdf:
         while len(behind):
             codes[behind] += 1
             behind = behind[
-                (self._cumulative[codes[behind]] <= values[behind]) & (codes[behind] < last)
+                (self._cumulative[codes[behind]] <= values[behind])
+                & (codes[behind] < last)
             ]
         return codes

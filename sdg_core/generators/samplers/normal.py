@@ -95,7 +95,8 @@ def standard_normal(unit: Floats) -> Floats:
     square = centred * centred
     values[central] = (
         centred
-        + centred * (square * _polynomial(_CENTRE[0], square) / _polynomial(_CENTRE[1], square))
+        + centred
+        * (square * _polynomial(_CENTRE[0], square) / _polynomial(_CENTRE[1], square))
     ) * _SQRT_2PI
     root = np.sqrt(-2.0 * _log(share[~central]))
     inverse = 1.0 / root

@@ -80,7 +80,9 @@ def draw_numbers(params: NumberParams, words: Words) -> Floats | Ints:
             return _from_scipy(params.dist_name, params.dist_params, words[:, 0])
 
 
-def drawn_series(column: SamplerColumn, params: NumberParams, words: Words) -> pl.Series:
+def drawn_series(
+    column: SamplerColumn, params: NumberParams, words: Words
+) -> pl.Series:
     """Numbers of the column's type: rounded, then made whole or real by `convert_to`."""
     values = draw_numbers(params, words)
     decimal_places = getattr(params, "decimal_places", None)
@@ -101,7 +103,9 @@ def to_int64(values: Floats | Ints) -> Ints:
     """Whole numbers, the nearest ones that fit; halves go to the even neighbour."""
     if values.dtype == np.int64:
         return values.astype(np.int64, copy=False)
-    return np.clip(np.rint(values), -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
+    return np.clip(np.rint(values), -(2.0**63), np.nextafter(2.0**63, 0)).astype(
+        np.int64
+    )
 
 
 def pick(unit: Floats, count: int | Ints) -> Ints:
@@ -121,7 +125,9 @@ def _uniform(params: UniformParams, unit: Floats) -> Floats:
     low = float(params.low)
     high = float(params.high)
     width = high - low
-    values = low + unit * width if math.isfinite(width) else low * (1 - unit) + high * unit
+    values = (
+        low + unit * width if math.isfinite(width) else low * (1 - unit) + high * unit
+    )
     return np.minimum(values, np.nextafter(high, low))
 
 
@@ -183,13 +189,17 @@ def _table(name: str, params: tuple[tuple[str, float], ...]) -> tuple[int, Float
         more = max(length, _FIRST_TABLE)
         found = probabilities(first + np.arange(length, length + more))
         last = cumulative[-1] if length else 0.0
-        cumulative = np.concatenate([cumulative, last + np.cumsum(found) if sums_up else found])
+        cumulative = np.concatenate(
+            [cumulative, last + np.cumsum(found) if sums_up else found]
+        )
         length = length + more
         step = float(cumulative[-1] - last)
     return first, np.maximum.accumulate(cumulative)
 
 
-def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Floats], bool]:
+def _law(
+    name: str, params: dict[str, float]
+) -> tuple[int, Callable[[Ints], Floats], bool]:
     """A value below which next to nothing lies, the CDF from there on, and false; or, where scipy adds up the CDF again for
     each value, the probabilities, and true. Counts do without `scipy.stats`, which takes a second to import."""
     from scipy import special
@@ -243,7 +253,10 @@ def _real(name: str, params: dict[str, float], unit: Floats) -> Floats:
 
     known = distribution(name, params)
     kind = type(getattr(stats, name))
-    searches = kind._ppf is stats.rv_continuous._ppf and kind._cdf is not stats.rv_continuous._cdf
+    searches = (
+        kind._ppf is stats.rv_continuous._ppf
+        and kind._cdf is not stats.rv_continuous._cdf
+    )
     if not searches or name in _COSTLY_CDF:
         return np.asarray(known.ppf(unit), np.float64)
     nodes, quantiles = _quantiles(name, tuple(sorted(params.items())))
@@ -252,7 +265,9 @@ def _real(name: str, params: dict[str, float], unit: Floats) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _quantiles(name: str, params: tuple[tuple[str, float], ...]) -> tuple[Floats, Floats]:
+def _quantiles(
+    name: str, params: tuple[tuple[str, float], ...]
+) -> tuple[Floats, Floats]:
     """Uniforms and their quantiles, between which every draw is searched for."""
     known = distribution(name, dict(params))
     ends = np.array([_SMALLEST_UNIT, _MAX_UNIT])
@@ -272,7 +287,9 @@ def _solve(known: Any, unit: Floats, *, low: Floats, high: Floats) -> Floats:
     high = high.copy()
     below = known.cdf(low) - unit
     above = known.cdf(high) - unit
-    active = np.flatnonzero(high - low > 4 * np.spacing(np.maximum(np.abs(low), np.abs(high))))
+    active = np.flatnonzero(
+        high - low > 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    )
     for step in range(_STEPS):
         if not len(active):
             break
@@ -287,7 +304,9 @@ def _solve(known: Any, unit: Floats, *, low: Floats, high: Floats) -> Floats:
         left = fx < 0
         low[active], below[active] = np.where(left, x, a), np.where(left, fx, fa / 2)
         high[active], above[active] = np.where(left, b, x), np.where(left, fb / 2, fx)
-        wide = high[active] - low[active] > 4 * np.spacing(np.maximum(np.abs(a), np.abs(b)))
+        wide = high[active] - low[active] > 4 * np.spacing(
+            np.maximum(np.abs(a), np.abs(b))
+        )
         active = active[wide & (fx != 0)]
         # an exact hit lies at `high`, which is what is returned
     return high

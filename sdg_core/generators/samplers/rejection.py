@@ -18,7 +18,11 @@ from sdg_core.errors import ConstraintError
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.samplers.datetimes import exact_times
 from sdg_core.generators.samplers.sampler import merge_pieces
-from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
+from sdg_core.plan.sampling.constraint_groups import (
+    ConstraintGroup,
+    describe_constraint,
+    operands,
+)
 
 MAX_ATTEMPTS = 1000
 """Attempts per record. At an acceptance rate of 3 %, one record in 10**13 needs more."""
@@ -72,7 +76,12 @@ def draw_bound(
     was satisfied, the config is to blame: raises ConstraintError.
     """
     rejection = _Rejection(
-        bound, indices, frame, exact, making, RejectionStats(0, 0, [0] * len(bound.constraints))
+        bound,
+        indices,
+        frame,
+        exact,
+        making,
+        RejectionStats(0, 0, [0] * len(bound.constraints)),
     )
     open_rows = np.arange(len(indices))
     without_bound = rejection.rows_without_bound()
@@ -83,7 +92,11 @@ def draw_bound(
         width = (
             1
             if attempt == 0
-            else min(max(1, _BATCH_SIZE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
+            else min(
+                max(1, _BATCH_SIZE // len(open_rows)),
+                2 * attempt,
+                MAX_ATTEMPTS - attempt,
+            )
         )
         draws = rejection.draw(open_rows, range(attempt, attempt + width))
         settled = (draws.good | draws.failed).reshape(width, -1)
@@ -100,11 +113,13 @@ def draw_bound(
         ):
             if len(open_rows):
                 raise ConstraintError(
-                    rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY
+                    rejection.reason(int(indices[open_rows[0]]), attempts=attempt),
+                    remedy=_REMEDY,
                 )
     columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
     reasons = {
-        row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()
+        row: rejection.reason(int(indices[row]), attempts=attempt)
+        for row in open_rows.tolist()
     }
     return _without(columns, {**reasons, **without_bound}), rejection.tally
 
@@ -137,16 +152,24 @@ class _Rejection:
         rows = np.tile(open_rows, len(attempts))
         tried = np.repeat(np.arange(attempts.start, attempts.stop), len(open_rows))
         frame = {
-            name: self.frame[name].gather(rows) for name in self.bound.inputs if name in self.frame
+            name: self.frame[name].gather(rows)
+            for name in self.bound.inputs
+            if name in self.frame
         }
         exact = {
-            name: self.exact[name].gather(rows) for name in self.bound.inputs if name in self.exact
+            name: self.exact[name].gather(rows)
+            for name in self.bound.inputs
+            if name in self.exact
         }
         columns: dict[str, GroupColumn] = {}
         failed = np.zeros(len(rows), bool)
         for name in self.bound.steps:
             column = self.making(
-                name, indices=self.indices[rows], frame=frame, exact=exact, attempts=tried
+                name,
+                indices=self.indices[rows],
+                frame=frame,
+                exact=exact,
+                attempts=tried,
             )
             columns[name] = column
             frame[name] = column.values
@@ -209,7 +232,9 @@ def _select(column: GroupColumn, rows: Ints) -> GroupColumn:
     return GroupColumn(column.values.gather(rows), failed, exact=exact)
 
 
-def _without(columns: dict[str, GroupColumn], reasons: Mapping[int, str]) -> dict[str, GroupColumn]:
+def _without(
+    columns: dict[str, GroupColumn], reasons: Mapping[int, str]
+) -> dict[str, GroupColumn]:
     """Records that no attempt satisfied lose their values; each column says why."""
     if not reasons:
         return columns

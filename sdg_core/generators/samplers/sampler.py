@@ -27,7 +27,11 @@ from sdg_core.config.samplers import (
     UuidParams,
 )
 from sdg_core.generators.base import Frame, GroupColumn
-from sdg_core.generators.samplers.choices import draw_category, draw_subcategory, draw_uuid
+from sdg_core.generators.samplers.choices import (
+    draw_category,
+    draw_subcategory,
+    draw_uuid,
+)
 from sdg_core.generators.samplers.conditions import choose_branches
 from sdg_core.generators.samplers.datetimes import draw_datetime, draw_timedelta
 from sdg_core.generators.samplers.numbers import drawn_series
@@ -57,7 +61,9 @@ class _Request:
             random = replace(random, attempts=random.attempts[rows])
         frame = {name: self.frame[name].gather(rows) for name in read}
         exact = {name: self.exact[name].gather(rows) for name in read}
-        return replace(self, indices=self.indices[rows], frame=frame, exact=exact, random=random)
+        return replace(
+            self, indices=self.indices[rows], frame=frame, exact=exact, random=random
+        )
 
 
 def sample(
@@ -89,7 +95,9 @@ def sample(
     return _without(_converted(column, merged), failed)
 
 
-def merge_pieces(pieces: list[GroupColumn], places: list[NDArray[np.int64]]) -> GroupColumn:
+def merge_pieces(
+    pieces: list[GroupColumn], places: list[NDArray[np.int64]]
+) -> GroupColumn:
     """Parts of a column, each with the positions it is for, as one column in order of position."""
     order = np.argsort(np.concatenate(places), kind="stable")
     values = pl.concat([piece.values for piece in pieces]).gather(order)
@@ -104,7 +112,9 @@ def merge_pieces(pieces: list[GroupColumn], places: list[NDArray[np.int64]]) -> 
     return GroupColumn(values, failed, exact=exact)
 
 
-def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> GroupColumn:
+def _draw(
+    column: SamplerColumn, params: SamplerParams, request: _Request
+) -> GroupColumn:
     match params:
         case CategoryParams():
             return GroupColumn(draw_category(column, params, request.words), {})
@@ -120,7 +130,9 @@ def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> Gr
             return GroupColumn(text, {}, exact=times)
         case TimedeltaParams():
             start = request.exact[params.reference_column_name]
-            text, times, failed = draw_timedelta(column, params, request.words, reference=start)
+            text, times, failed = draw_timedelta(
+                column, params, request.words, reference=start
+            )
             return GroupColumn(text, failed, exact=times)
         case PersonParams() | PersonFromFakerParams():
             return _people(column, params, request)
@@ -128,13 +140,19 @@ def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> Gr
             return GroupColumn(drawn_series(column, params, request.words), {})
 
 
-def _people(column: SamplerColumn, params: PeopleParams, request: _Request) -> GroupColumn:
+def _people(
+    column: SamplerColumn, params: PeopleParams, request: _Request
+) -> GroupColumn:
     """People read more words than the others, so they fetch their own. Faker is imported only here."""
     from sdg_core.generators.samplers.people.person import sample_people
 
     written = drawn_type(column)
     people = sample_people(
-        request.name, params, written=written, indices=request.indices, random=request.random
+        request.name,
+        params,
+        written=written,
+        indices=request.indices,
+        random=request.random,
     )
     return GroupColumn(people, {})
 

@@ -53,14 +53,18 @@ class McpServer:
     Raises PermanentModelError on construction if a variable is not set, or the SDK is not installed.
     """
 
-    def __init__(self, provider: McpProvider, *, env: Mapping[str, str], base: Path | None) -> None:
+    def __init__(
+        self, provider: McpProvider, *, env: Mapping[str, str], base: Path | None
+    ) -> None:
         _require_sdk(provider.name)
         self.name = provider.name
         self.latency: float | None = None
         self._provider = provider
         self._base = base
         self._secrets = _resolved(provider, env)
-        self._redaction = Redaction(dict.fromkeys(map(_bare, self._secrets.values()), "[secret]"))
+        self._redaction = Redaction(
+            dict.fromkeys(map(_bare, self._secrets.values()), "[secret]")
+        )
         self._status: int | None = None
         self._stderr = Stderr()
         self._opening = asyncio.Lock()
@@ -79,7 +83,8 @@ class McpServer:
                 raise PermanentModelError(words, remedy=remedy) from None
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
-            except (ValueError, RuntimeError) as error:  # what the SDK says of a malformed list
+            except (ValueError, RuntimeError) as error:
+                # what the SDK says of a malformed list
                 reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
                 words = self._words("lists tools that cannot be used", reason)
                 raise PermanentModelError(words, remedy=self._remedy()) from error
@@ -90,7 +95,9 @@ class McpServer:
         async with asyncio.timeout(self._provider.startup_timeout_sec):
             return await _list_tools(client)
 
-    async def call(self, name: str, arguments: Mapping[str, Any], *, timeout: float) -> ToolResult:
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], *, timeout: float
+    ) -> ToolResult:
         """Call a tool; what goes wrong inside it is a result. Raises TransientModelError if the server is lost."""
 
         async def call(client: "Client") -> ToolResult:
@@ -107,7 +114,9 @@ class McpServer:
         if session is not None:
             await session.close()
 
-    async def _with_session(self, work: "Callable[[Client], Awaitable[_Result]]") -> _Result:
+    async def _with_session(
+        self, work: "Callable[[Client], Awaitable[_Result]]"
+    ) -> _Result:
         """Work with the server; if it is lost meanwhile, once more with a new one. Raises TransientModelError."""
         last: ConnectionLostError | None = None
         for _ in range(2):
@@ -129,7 +138,9 @@ class McpServer:
                 started = time.monotonic()
                 session = Session()
                 try:
-                    async with asyncio.timeout(self._provider.startup_timeout_sec) as startup:
+                    async with asyncio.timeout(
+                        self._provider.startup_timeout_sec
+                    ) as startup:
                         await session.open(self._connect())
                 except Exception as error:
                     if startup.expired():
@@ -163,7 +174,9 @@ class McpServer:
                 errlog = await cleanup.enter_async_context(self._stderr.opened())
                 transport = stdio_client(parameters, errlog=errlog)
             elif provider.provider_type == "sse":
-                transport = sse_client(provider.endpoint, httpx_client_factory=self._http_client)
+                transport = sse_client(
+                    provider.endpoint, httpx_client_factory=self._http_client
+                )
             else:
                 http = await cleanup.enter_async_context(self._http_client())
                 transport = streamable_http_client(provider.endpoint, http_client=http)
@@ -172,14 +185,19 @@ class McpServer:
             )
 
     def _http_client(
-        self, headers: dict[str, str] | None = None, timeout: Any = None, auth: Any = None
+        self,
+        headers: dict[str, str] | None = None,
+        timeout: Any = None,
+        auth: Any = None,
     ) -> Any:
         """A client that waits for calls as long as they are given, and notes the status of a refusal."""
         import httpx2
 
         async def note(response: Any) -> None:
             if response.status_code != _NO_STREAM:
-                self._status = response.status_code if response.status_code >= 400 else None
+                self._status = (
+                    response.status_code if response.status_code >= 400 else None
+                )
 
         return httpx2.AsyncClient(
             headers={**(headers or {}), **self._secrets},
@@ -190,13 +208,17 @@ class McpServer:
 
     def _without_secrets(self, tool: Tool) -> Tool:
         """A tool whose description goes to a model server, which the secrets are not for."""
-        body = self._redaction.body(dump_exactly([tool.name, tool.description, tool.parameters]))
+        body = self._redaction.body(
+            dump_exactly([tool.name, tool.description, tool.parameters])
+        )
         return Tool(*read_json(body))
 
     def _words(self, what: str, reason: str) -> str:
         status = f" (HTTP status {self._status})" if self._status is not None else ""
         written = f"; it wrote: {self._stderr.tail}" if self._stderr.tail else ""
-        return self._redaction.text(f"MCP provider {self.name!r} {what}: {reason}{status}{written}")
+        return self._redaction.text(
+            f"MCP provider {self.name!r} {what}: {reason}{status}{written}"
+        )
 
     def _too_slow(self, what: str) -> tuple[str, str]:
         """What to say of a server that took all of its time, and the remedy."""
@@ -227,7 +249,8 @@ async def _list_tools(client: "Client") -> tuple[Tool, ...]:
         for _ in range(_MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             tools += [
-                Tool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools
+                Tool(tool.name, tool.description or "", tool.input_schema)
+                for tool in page.tools
             ]
             cursor = page.next_cursor
             if cursor is None:
@@ -247,11 +270,17 @@ async def _call(
     from mcp_types import REQUEST_TIMEOUT
 
     try:
-        result = await client.call_tool(name, dict(arguments), read_timeout_seconds=timeout)
+        result = await client.call_tool(
+            name, dict(arguments), read_timeout_seconds=timeout
+        )
     except MCPError as error:
         if _is_lost(error):
             raise ConnectionLostError(str(error)) from error
-        words = f"no result within {timeout:g} s" if error.code == REQUEST_TIMEOUT else str(error)
+        words = (
+            f"no result within {timeout:g} s"
+            if error.code == REQUEST_TIMEOUT
+            else str(error)
+        )
         return ToolResult(words, failed=True)
     except (
         anyio.BrokenResourceError,
@@ -296,7 +325,8 @@ def _text(block: Any) -> str:
 def _require_sdk(name: str) -> None:
     if find_spec("mcp") is None:
         raise PermanentModelError(
-            f"MCP provider {name!r} needs the MCP SDK", remedy="pip install 'sdg-dagster[mcp]'"
+            f"MCP provider {name!r} needs the MCP SDK",
+            remedy="pip install 'sdg-dagster[mcp]'",
         )
 
 
@@ -312,11 +342,16 @@ def _resolved(provider: McpProvider, env: Mapping[str, str]) -> dict[str, str]:
     if isinstance(provider, StdioMcpProvider):
         return {
             name: secret(
-                env, variable, place=f"{name} of MCP provider {provider.name!r}", header=False
+                env,
+                variable,
+                place=f"{name} of MCP provider {provider.name!r}",
+                header=False,
             )
             for name, variable in provider.env.items()
         }
     if provider.api_key is None:
         return {}
-    key = secret(env, provider.api_key, place=f"the API key of MCP provider {provider.name!r}")
+    key = secret(
+        env, provider.api_key, place=f"the API key of MCP provider {provider.name!r}"
+    )
     return {"Authorization": f"{_BEARER}{key}"}

@@ -74,7 +74,9 @@ class Session:
             _LOG.debug("closing a connection to an MCP server: %s", reason_of(error))
 
     async def _hold(
-        self, connection: "AbstractAsyncContextManager[Client]", ready: "asyncio.Future[Client]"
+        self,
+        connection: "AbstractAsyncContextManager[Client]",
+        ready: "asyncio.Future[Client]",
     ) -> None:
         async with connection as client:
             ready.set_result(client)
@@ -90,7 +92,9 @@ class Stderr(asyncio.Protocol):
     @property
     def tail(self) -> str:
         """The last characters, as one line."""
-        return " ".join(self._end.decode("utf-8", errors="replace").split())[-_MAX_STDERR:]
+        return " ".join(self._end.decode("utf-8", errors="replace").split())[
+            -_MAX_STDERR:
+        ]
 
     def data_received(self, data: bytes) -> None:
         """Keep the end."""
@@ -103,7 +107,9 @@ class Stderr(asyncio.Protocol):
         to_read, to_write = os.pipe()
         source = os.fdopen(to_read, "rb", buffering=0)
         with os.fdopen(to_write, "w", encoding="utf-8") as sink:
-            transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: self, source)
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: self, source
+            )
             try:
                 yield sink
             finally:

@@ -38,7 +38,9 @@ class Toolbox:
 
     async def answer(self, calls: Sequence[ToolCall]) -> tuple[Message, ...]:
         """Make the calls of one reply, side by side. Raises ModelError if a server is lost."""
-        answers = await asyncio.gather(*map(self._answer, calls), return_exceptions=True)
+        answers = await asyncio.gather(
+            *map(self._answer, calls), return_exceptions=True
+        )
         told = [answer for answer in answers if isinstance(answer, Message)]
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -65,7 +67,9 @@ class Toolbox:
 
     async def _offered(self) -> Mapping[str, tuple[Tool, McpServer]]:
         if self._offers is None:
-            tools_by_server = await asyncio.gather(*(server.tools() for server in self._servers))
+            tools_by_server = await asyncio.gather(
+                *(server.tools() for server in self._servers)
+            )
             offered = []
             for server, tools in zip(self._servers, tools_by_server, strict=True):
                 offered += [(tool, server) for tool in tools]
@@ -123,7 +127,9 @@ async def check_tools(
     servers: Mapping[str, McpServer], toolboxes: Mapping[str, Toolbox]
 ) -> tuple[ToolHealth, ...]:
     """A row for each provider, then one for each alias whose providers answer."""
-    of_providers = [_health("provider", name, server) for name, server in servers.items()]
+    of_providers = [
+        _health("provider", name, server) for name, server in servers.items()
+    ]
     providers = await asyncio.gather(*of_providers)
     down = {row.name for row in providers if not row.ok}
     of_aliases = [

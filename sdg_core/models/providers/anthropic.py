@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from yarl import URL
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.models.providers.anthropic_wire import decode_message, encode_message, sets_sampling
+from sdg_core.models.providers.anthropic_wire import (
+    decode_message,
+    encode_message,
+    sets_sampling,
+)
 from sdg_core.models.providers.http import HttpSender, base_url
 from sdg_core.models.types import CURRENT_VERSION, ChatClient, ChatRequest, ChatResponse
 
@@ -46,7 +50,9 @@ class AnthropicClient(ChatClient):
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send one request once, in the current version of the API unless it says what only the earlier one takes."""
         body = encode_message(request, self._provider)
-        older = CURRENT_VERSION in request.without or sets_sampling(request, self._provider)
+        older = CURRENT_VERSION in request.without or sets_sampling(
+            request, self._provider
+        )
         headers = (
             {"anthropic-version": _VERSION_WITH_SAMPLING}
             if older and not self._version_is_given
@@ -57,7 +63,9 @@ class AnthropicClient(ChatClient):
             body,
             model=request.model,
             timeout=request.parameters.timeout,
-            decode=lambda answer: decode_message(answer, request, caller=self._http.caller),
+            decode=lambda answer: decode_message(
+                answer, request, caller=self._http.caller
+            ),
             headers=headers,
         )
 

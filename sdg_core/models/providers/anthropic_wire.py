@@ -78,7 +78,9 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
         "max_tokens": parameters.max_tokens or _MAX_TOKENS,
         "messages": _turns(request),
     }
-    system_texts = [message.text for message in request.messages if message.role == "system"]
+    system_texts = [
+        message.text for message in request.messages if message.role == "system"
+    ]
     system = "\n\n".join(system_texts)
     if system:
         body["system"] = system
@@ -90,7 +92,9 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
     output_format = _output_format(request)
     if request.response_schema is not None and output_format is None:
         answer = Tool(
-            request.schema_name, "Give the answer by calling this tool.", request.response_schema
+            request.schema_name,
+            "Give the answer by calling this tool.",
+            request.response_schema,
         )
         tools.append(_tool(answer))
         if not request.tools or request.tool_choice_none:
@@ -105,7 +109,10 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
         body["tools"] = tools
     body |= _extra(request, provider)
     if output_format is not None:
-        body["output_config"] = {"format": output_format, **(body.get("output_config") or {})}
+        body["output_config"] = {
+            "format": output_format,
+            **(body.get("output_config") or {}),
+        }
     return write_json(body, model=request.model)
 
 
@@ -125,7 +132,11 @@ def _extra(request: ChatRequest, provider: ModelProvider) -> dict[str, Any]:
 def _output_format(request: ChatRequest) -> dict[str, Any] | None:
     """What `output_config` is to hold the model to; None without a schema, and where a tool has to do it. Beside other tools it
     always has to, because servers that hold a model to a format may let it call none."""
-    if request.response_schema is None or request.tools or OUTPUT_CONFIG in request.without:
+    if (
+        request.response_schema is None
+        or request.tools
+        or OUTPUT_CONFIG in request.without
+    ):
         return None
     schema, strict = native_schema(request.response_schema)
     if not strict:  # every object has to be closed
@@ -154,7 +165,9 @@ def _is_signed(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") in _SIGNED
 
 
-def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> ChatResponse:
+def decode_message(
+    body: bytes, request: ChatRequest, *, caller: Caller
+) -> ChatResponse:
     """The reply in the body of a 200. Raises TransientModelError if there is none."""
     where = caller.where(request.model)
     answer = read_json(body, caller=caller, model=request.model)
@@ -179,7 +192,10 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         refused = f"{where} refused to answer: {caller.redact(text)[:300] or 'it gave no reason'}"
         raise billed(PermanentModelError(refused), usage)
     if not text.strip() and not calls:
-        raise billed(TransientModelError(f"empty reply from {where}, stop_reason {reason}"), usage)
+        raise billed(
+            TransientModelError(f"empty reply from {where}, stop_reason {reason}"),
+            usage,
+        )
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
@@ -209,9 +225,17 @@ def _turns(request: ChatRequest) -> list[dict[str, Any]]:
 def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [
-            {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}
+            {
+                "type": "tool_result",
+                "tool_use_id": message.tool_call_id,
+                "content": message.text,
+            }
         ]
-    parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
+    parts = (
+        (TextPart(message.content),)
+        if isinstance(message.content, str)
+        else message.content
+    )
     blocks: list[dict[str, Any]] = []
     for part in parts:
         is_blank = isinstance(part, TextPart) and not part.text.strip()
@@ -237,7 +261,11 @@ def _part(part: Part, model: str) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         source = {"type": "url", "url": part.url}
         if part.data is not None:
-            source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+            source = {
+                "type": "base64",
+                "media_type": part.media_type,
+                "data": part.data,
+            }
         return {"type": "image", "source": source}
     kind = type(part).__name__.removesuffix("Part").lower()
     raise PermanentModelError(

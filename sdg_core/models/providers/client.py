@@ -24,7 +24,9 @@ def client_of(
         case "anthropic":
             from sdg_core.models.providers.anthropic import AnthropicClient
 
-            return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
+            return AnthropicClient(
+                provider, api_key=api_key, extra_headers=extra_headers
+            )
         case "simulated":
             from sdg_core.models.simulated.client import SimulatedClient
 

@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 import aiohttp
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.errors import ModelError, PermanentModelError, ReplyDeferredError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    ReplyDeferredError,
+    TransientModelError,
+)
 from sdg_core.models.types import (
     ChatClient,
     ChatRequest,
@@ -49,10 +54,16 @@ class CustomClient(ChatClient):
         answer = await self._answer(
             self._client.complete, request, timeout=request.parameters.timeout
         )
-        reply = ChatResponse(answer, "stop", Usage()) if isinstance(answer, str) else answer
-        reply = self._counted(reply, ChatResponse, "complete", "a ChatResponse, or text")
+        reply = (
+            ChatResponse(answer, "stop", Usage()) if isinstance(answer, str) else answer
+        )
+        reply = self._counted(
+            reply, ChatResponse, "complete", "a ChatResponse, or text"
+        )
         reply = replace(reply, finish_reason=usual_finish_reason(reply.finish_reason))
-        if not (says_something(reply.text or "") or reply.tool_calls or reply.image_urls):
+        if not (
+            says_something(reply.text or "") or reply.tool_calls or reply.image_urls
+        ):
             raise TransientModelError(
                 f"empty reply from {self._where}, finish_reason {reply.finish_reason}"
             )
@@ -86,7 +97,9 @@ class CustomClient(ChatClient):
         if method is not None and self._owned:
             await self._classified(method)
 
-    async def _answer(self, method: Callable[..., Any], request: Any, *, timeout: float) -> Any:
+    async def _answer(
+        self, method: Callable[..., Any], request: Any, *, timeout: float
+    ) -> Any:
         try:
             async with asyncio.timeout(timeout) as limit:
                 return await self._classified(method, request)
@@ -112,7 +125,9 @@ class CustomClient(ChatClient):
                 f"{self._where} failed: {type(error).__name__}: {error}"
             ) from error
 
-    def _counted(self, reply: Any, kind: type[_Reply], method: str, wanted: str) -> _Reply:
+    def _counted(
+        self, reply: Any, kind: type[_Reply], method: str, wanted: str
+    ) -> _Reply:
         """The reply, counting at least the one request that it took."""
         if not isinstance(reply, kind):
             found = type(reply).__name__
@@ -133,7 +148,11 @@ class CustomClient(ChatClient):
 
     def _instantiated(self, given: type, provider: ModelProvider) -> Any:
         try:
-            return call_user(given, provider) if signature(given).parameters else call_user(given)
+            return (
+                call_user(given, provider)
+                if signature(given).parameters
+                else call_user(given)
+            )
         except Exception as error:
             words = f"{self._where} cannot be made: {type(error).__name__}: {error}"
             raise PermanentModelError(

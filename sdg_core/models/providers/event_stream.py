@@ -29,7 +29,9 @@ def answer_of_stream(body: bytes) -> Any:
     if not found:
         raise ValueError("it holds no event")
     for event in found:
-        if isinstance(event, dict) and (event.get("error") or event.get("object") == "error"):
+        if isinstance(event, dict) and (
+            event.get("error") or event.get("object") == "error"
+        ):
             return event
     chunks = [event for event in found if isinstance(event, dict)]
     if any(chunk.get("type") == "message_start" for chunk in chunks):
@@ -56,7 +58,9 @@ def _openai(chunks: list[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     finish_reason = None
     for chunk in chunks:
-        answer |= {name: chunk[name] for name in ("id", "model", "usage") if chunk.get(name)}
+        answer |= {
+            name: chunk[name] for name in ("id", "model", "usage") if chunk.get(name)
+        }
         for choice in _dicts(chunk.get("choices")):
             if choice.get("index", 0) != 0:
                 continue

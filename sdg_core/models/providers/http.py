@@ -20,7 +20,11 @@ from yarl import URL
 
 from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
-from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
+from sdg_core.models.providers.http_errors import (
+    Caller,
+    error_from_exception,
+    error_from_status,
+)
 from sdg_core.models.providers.images import PublicResolver, check_address
 from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded, work_on
@@ -60,7 +64,9 @@ class HttpSender:
     ) -> None:
         configured = provider.extra_headers or {}
         extra = configured if extra_headers is None else extra_headers
-        secrets = [extra[name] for name, value in configured.items() if is_variable(value)]
+        secrets = [
+            extra[name] for name, value in configured.items() if is_variable(value)
+        ]
         self._wall_clock = wall_clock
         self._base = base
         self.caller = Caller(
@@ -136,20 +142,28 @@ class HttpSender:
 
         return await work_on(content, read)
 
-    async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
+    async def fetch(
+        self, url: str, *, model: str, timeout: float
+    ) -> tuple[bytes, str | None]:
         """The content at a URL that a server answered with, and its media type. The key is not sent.
 
         Raises PermanentModelError for an address that is not the server's to name.
         """
         address = check_address(url, endpoint=self._base)
         session = (
-            self._open_session() if address.origin() == self._base.origin() else self._open_public()
+            self._open_session()
+            if address.origin() == self._base.origin()
+            else self._open_public()
         )
         proxy, proxy_auth = _proxy_for(address)
         try:
             limit = aiohttp.ClientTimeout(total=timeout)
             async with session.get(
-                address, timeout=limit, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
+                address,
+                timeout=limit,
+                allow_redirects=False,
+                proxy=proxy,
+                proxy_auth=proxy_auth,
             ) as response:
                 content = await read_bounded(response.content)
                 status = response.status
@@ -184,7 +198,8 @@ class HttpSender:
             ) as response:
                 status = response.status
         except aiohttp.ClientResponseError:
-            return  # an answer, if not one that can be read: what the replies are like, their own requests find out
+            # an answer, if not one that can be read: what the replies are like, their own requests find out
+            return
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = (
                 f"no answer within {_CHECK_TIMEOUT:g} s"
@@ -226,7 +241,9 @@ class HttpSender:
     def _open_public(self) -> aiohttp.ClientSession:
         """For hosts that are not the endpoint."""
         if self._public is None:
-            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
+            self._public = _new_session(
+                aiohttp.TCPConnector(limit=0, resolver=PublicResolver())
+            )
         return self._public
 
 

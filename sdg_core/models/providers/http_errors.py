@@ -15,7 +15,12 @@ from typing import Any
 
 import aiohttp
 
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.plan.foreign import read_json
 from sdg_core.redaction import Redaction
 from sdg_core.system import descriptors
@@ -69,7 +74,13 @@ class Caller:
 
 
 def error_from_status(
-    status: int, headers: Mapping[str, str], body: bytes, *, caller: Caller, model: str, now: float
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    caller: Caller,
+    model: str,
+    now: float,
 ) -> ModelError:
     """The fault that an answer other than 200 stands for; `now` is the time of day that HTTP dates are compared with."""
     fault = _classified(status, headers, body, caller=caller, model=model, now=now)
@@ -78,14 +89,23 @@ def error_from_status(
 
 
 def _classified(
-    status: int, headers: Mapping[str, str], body: bytes, *, caller: Caller, model: str, now: float
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    caller: Caller,
+    model: str,
+    now: float,
 ) -> ModelError:
     said = server_words(body, caller)
     words = f"{caller.endpoint} answered {status} for model {model!r}: {said}"
     wait = retry_after(headers, now=now)
-    if status == 402 or (status in (403, 429) and _USED_UP.search(f"{said} {error_code(body)}")):
+    if status == 402 or (
+        status in (403, 429) and _USED_UP.search(f"{said} {error_code(body)}")
+    ):
         fault = PermanentModelError(
-            words, remedy=f"add credit to the account of provider {caller.provider!r}, then resume"
+            words,
+            remedy=f"add credit to the account of provider {caller.provider!r}, then resume",
         )
         fault.ends_run = True
         return fault
@@ -117,7 +137,9 @@ def error_from_exception(
     """The fault that an exception of the HTTP client stands for."""
     where = f"{caller.endpoint} (model {model!r})"
     if isinstance(error, TimeoutError):
-        return TransientModelError(f"{where} gave no complete answer within {timeout:g} s")
+        return TransientModelError(
+            f"{where} gave no complete answer within {timeout:g} s"
+        )
     if isinstance(error, aiohttp.ClientResponseError):
         return TransientModelError(
             f"{where} answered with what is not valid HTTP: {caller.redact(error.message)}"
@@ -133,7 +155,8 @@ def error_from_exception(
         return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return TransientModelError(
-            f"the connection to {where} failed: too many open files", remedy=descriptors.REMEDY
+            f"the connection to {where} failed: too many open files",
+            remedy=descriptors.REMEDY,
         )
     nobody = isinstance(error, aiohttp.ClientConnectorError)
     advice = (
@@ -141,7 +164,9 @@ def error_from_exception(
         if nobody
         else None
     )
-    return TransientModelError(f"the connection to {where} failed: {words}", remedy=advice)
+    return TransientModelError(
+        f"the connection to {where} failed: {words}", remedy=advice
+    )
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:

@@ -30,7 +30,10 @@ _VARIABLES = (
 _KEYS = ("allow_image_hosts", "allow_picture_hosts")
 """In pyproject.toml. The second name of each setting is that of earlier releases."""
 _GO_WITH: Mapping[str, tuple[str, ...]] = {
-    "api.openai.com": ("oaidalleapiprodscus.blob.core.windows.net", "*.oaiusercontent.com"),
+    "api.openai.com": (
+        "oaidalleapiprodscus.blob.core.windows.net",
+        "*.oaiusercontent.com",
+    ),
     "api.together.xyz": ("api.together.ai", "*.together.ai", "*.together.xyz"),
     "api.together.ai": ("*.together.ai", "*.together.xyz"),
     "api.x.ai": ("*.x.ai",),
@@ -42,7 +45,9 @@ _GO_WITH: Mapping[str, tuple[str, ...]] = {
 """Where hosted services keep the images that they have made."""
 
 
-def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None = None) -> URL:
+def check_address(
+    address: str, *, endpoint: URL, env: Mapping[str, str] | None = None
+) -> URL:
     """The address if an image may be fetched there. Raises PermanentModelError."""
     try:
         url = URL(address)
@@ -91,7 +96,9 @@ def _is_same_place(origin: URL, endpoint: URL) -> bool:
 def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str, ...]:
     """Host patterns of the user's settings. What is not understood there allows nothing."""
     try:
-        text = (project_of(working_directory) / "pyproject.toml").read_text(encoding="utf-8")
+        text = (project_of(working_directory) / "pyproject.toml").read_text(
+            encoding="utf-8"
+        )
         settings = tomllib.loads(text).get("tool", {}).get("sdg", {})
         sections = [settings.get(key, []) for key in _KEYS]
     except (OSError, ValueError, AttributeError):
@@ -149,7 +156,9 @@ _STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "WebP": lambda content: content[:4] == b"RIFF" and content[8:12] == b"WEBP",
     "BMP": lambda content: content.startswith(b"BM"),
     "TIFF": lambda content: content.startswith((b"II*\0", b"MM\0*")),
-    "AVIF or HEIF": lambda content: content[4:8] == b"ftyp" and content[8:12] in _BRANDS,
+    "AVIF or HEIF": lambda content: (
+        content[4:8] == b"ftyp" and content[8:12] in _BRANDS
+    ),
     "JPEG XL": lambda content: content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")),
     "SVG": lambda content: _BEFORE_SVG.match(content) is not None,
 }

@@ -56,7 +56,9 @@ class OpenAIClient(ChatClient):
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send one request once."""
         body = encode_request(request, self._provider)
-        return await self._chat(body, model=request.model, timeout=request.parameters.timeout)
+        return await self._chat(
+            body, model=request.model, timeout=request.parameters.timeout
+        )
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Send one request once."""
@@ -66,7 +68,9 @@ class OpenAIClient(ChatClient):
             body,
             model=request.model,
             timeout=request.parameters.timeout,
-            decode=lambda answer: decode_embeddings(answer, request, caller=self._http.caller),
+            decode=lambda answer: decode_embeddings(
+                answer, request, caller=self._http.caller
+            ),
         )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
@@ -92,7 +96,9 @@ class OpenAIClient(ChatClient):
                 timeout=seconds,
                 decode=partial(decode_generated, caller=caller, model=model),
             )
-        images = tuple([await self._image(url, model=model, timeout=seconds) for url in urls])
+        images = tuple(
+            [await self._image(url, model=model, timeout=seconds) for url in urls]
+        )
         return ImageResponse(images, usage)
 
     async def check(self) -> None:
@@ -118,7 +124,9 @@ class OpenAIClient(ChatClient):
         if url.startswith("data:"):
             image = image_of_data_url(url, caller=self._http.caller, model=model)
         else:
-            content, media_type = await self._http.fetch(url, model=model, timeout=timeout)
+            content, media_type = await self._http.fetch(
+                url, model=model, timeout=timeout
+            )
             image = Image(content, media_type or "image/png")
         check_content(image.content, where=self._http.caller.where(model))
         return image

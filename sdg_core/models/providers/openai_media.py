@@ -59,7 +59,8 @@ def encode_embeddings(request: EmbeddingRequest, provider: ModelProvider) -> byt
         if getattr(parameters, name) is not None:
             body[name] = getattr(parameters, name)
     return write_json(
-        body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model
+        body | (provider.extra_body or {}) | (parameters.extra_body or {}),
+        model=request.model,
     )
 
 
@@ -81,10 +82,16 @@ def decode_embeddings(
     vectors = tuple(map(_vector, embeddings))
     for vector in vectors:
         if not all(map(math.isfinite, vector)):
-            raise PermanentModelError(f"{where} answered with a vector that holds NaN or infinity")
-    fault = _fault_of(vectors, len(request.inputs)) if rows else server_words(body, caller)
+            raise PermanentModelError(
+                f"{where} answered with a vector that holds NaN or infinity"
+            )
+    fault = (
+        _fault_of(vectors, len(request.inputs)) if rows else server_words(body, caller)
+    )
     if fault is not None:
-        raise TransientModelError(f"{where} answered 200 without usable embeddings: {fault}")
+        raise TransientModelError(
+            f"{where} answered 200 without usable embeddings: {fault}"
+        )
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
 
 
@@ -138,7 +145,9 @@ def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> b
     return write_json(body | (provider.extra_body or {}) | extra, model=request.model)
 
 
-def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[str, ...], Usage]:
+def decode_generated(
+    body: bytes, *, caller: Caller, model: str
+) -> tuple[tuple[str, ...], Usage]:
     """URLs or `data:` URLs of the images, and the usage. Raises TransientModelError if there is none."""
     answer = read_json(body, caller=caller, model=model)
     urls = map(_address, _rows(answer))
@@ -181,7 +190,10 @@ def _image_usage(raw: object, images: int) -> Usage:
     """The image service calls its tokens input and output."""
     given = raw if isinstance(raw, dict) else {}
     usage = {}
-    for name, ours in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")):
+    for name, ours in (
+        ("input_tokens", "prompt_tokens"),
+        ("output_tokens", "completion_tokens"),
+    ):
         if given.get(name) is not None:
             usage[ours] = given[name]
     return replace(usage_of(usage), images=images)

@@ -10,7 +10,12 @@ import orjson
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, TransientModelError
 from sdg_core.models.providers.event_stream import answer_of_stream, is_event_stream
-from sdg_core.models.providers.http_errors import Caller, error_from_status, excerpt, server_words
+from sdg_core.models.providers.http_errors import (
+    Caller,
+    error_from_status,
+    excerpt,
+    server_words,
+)
 from sdg_core.models.providers.reasoning_text import split_reasoning
 from sdg_core.models.structured import native_schema
 from sdg_core.models.types import (
@@ -73,7 +78,9 @@ def write_json(body: dict[str, Any], *, model: str) -> bytes:
         check_value(body, where="the body")
     except ValueError as error:
         reason = str(error)
-    raise PermanentModelError(f"the request to model {model!r} cannot be written as JSON: {reason}")
+    raise PermanentModelError(
+        f"the request to model {model!r} cannot be written as JSON: {reason}"
+    )
 
 
 def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
@@ -97,7 +104,9 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
         ) from None
 
 
-def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"") -> ChatResponse:
+def decode_reply(
+    body: bytes, *, caller: Caller, model: str, asked: bytes = b""
+) -> ChatResponse:
     """The reply in the body of a 2xx. asked: the body of the request.
 
     Raises the fault that an error object in it stands for, PermanentModelError for a refusal, TransientModelError if there
@@ -117,7 +126,9 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
             f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}"
         )
     finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
-    thought, text = split_reasoning(_text(message.get("content"), caller=caller), asked_for=asked)
+    thought, text = split_reasoning(
+        _text(message.get("content"), caller=caller), asked_for=asked
+    )
     reasoning = (
         text_or_none(message.get("reasoning_content"))
         or text_or_none(message.get("reasoning"))
@@ -128,7 +139,9 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
     refusal = text_or_none(message.get("refusal"))
     usage = usage_of(answer.get("usage"))
     if refusal is not None and not calls:
-        refused = f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
+        refused = (
+            f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
+        )
         raise billed(PermanentModelError(refused), usage)
     if not says_something(text) and not calls and not images:
         more = (
@@ -151,13 +164,22 @@ def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"")
 
 _STATUS_OF_WORDS = {
     **dict.fromkeys(
-        ("invalid_request_error", "context_length_exceeded", "bad_request", "badrequesterror"), 400
+        (
+            "invalid_request_error",
+            "context_length_exceeded",
+            "bad_request",
+            "badrequesterror",
+        ),
+        400,
     ),
     **dict.fromkeys(
-        ("invalid_api_key", "authentication_error", "unauthorized", "unauthenticated"), 401
+        ("invalid_api_key", "authentication_error", "unauthorized", "unauthenticated"),
+        401,
     ),
     **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
-    **dict.fromkeys(("model_not_found", "not_found_error", "not_found", "notfounderror"), 404),
+    **dict.fromkeys(
+        ("model_not_found", "not_found_error", "not_found", "notfounderror"), 404
+    ),
     **dict.fromkeys(
         (
             "rate_limit_exceeded",
@@ -178,7 +200,11 @@ def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
     given = error if isinstance(error, dict) else {"message": error}
     codes = [str(given.get(name)) for name in ("code", "status", "status_code", "type")]
     numbers = [int(code) for code in codes if _STATUS.fullmatch(code)]
-    meant = [_STATUS_OF_WORDS[code.lower()] for code in codes if code.lower() in _STATUS_OF_WORDS]
+    meant = [
+        _STATUS_OF_WORDS[code.lower()]
+        for code in codes
+        if code.lower() in _STATUS_OF_WORDS
+    ]
     status = next(iter([*numbers, *meant]), 500)
     words = {name: value for name, value in given.items() if isinstance(value, str)}
     body = json.dumps({"error": words or repr(given)[:_MAX_NAME_LENGTH]}).encode()
@@ -199,7 +225,9 @@ def usage_of(raw: object) -> Usage:
         prompt_tokens=count_of(usage, "prompt_tokens"),
         completion_tokens=count_of(usage, "completion_tokens"),
         cached_tokens=count_of(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=count_of(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        reasoning_tokens=count_of(
+            usage.get("completion_tokens_details"), "reasoning_tokens"
+        ),
     )
 
 
@@ -251,7 +279,10 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "audio_url", "audio_url": {"url": part.address}}
         return {
             "type": "input_audio",
-            "input_audio": {"data": part.data, "format": _audio_format(part.media_type)},
+            "input_audio": {
+                "data": part.data,
+                "format": _audio_format(part.media_type),
+            },
         }
     return {"type": "video_url", "video_url": {"url": part.address}}
 
@@ -306,7 +337,9 @@ def _text(content: object, *, caller: Caller) -> str:
     if isinstance(content, str):
         return content
     texts = [part.get("text") for part in _list(content) if isinstance(part, dict)]
-    return caller.redaction.reply("".join(text for text in texts if isinstance(text, str)))
+    return caller.redaction.reply(
+        "".join(text for text in texts if isinstance(text, str))
+    )
 
 
 def _list(value: object) -> list[Any]:

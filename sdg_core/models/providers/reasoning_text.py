@@ -56,7 +56,9 @@ def split_reasoning(text: str, *, asked_for: bytes = b"") -> tuple[str | None, s
     closed = _CLOSED_THOUGHT.search(start)
     if closed is None:
         return None, text
-    opening = next(_OPENING_OF[tag] for tag in _OPENING_OF if tag.lower() == closed[1].lower())
+    opening = next(
+        _OPENING_OF[tag] for tag in _OPENING_OF if tag.lower() == closed[1].lower()
+    )
     before = start[: closed.start()]
     if opening.lower() in before.lower() or _is_wanted(opening, asked_for):
         return None, text

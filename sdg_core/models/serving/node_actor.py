@@ -42,7 +42,11 @@ class NodeActor:
     """
 
     def __init__(
-        self, providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None
+        self,
+        providers: Sequence[ModelProvider],
+        *,
+        env: Mapping[str, str],
+        base: Path | None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._env = env
@@ -81,7 +85,9 @@ class NodeActor:
     async def ask(self, name: str, service: Service, *request: Any) -> Answer:
         """What the provider's server on this node answers."""
         try:
-            return self._answer(reply=await getattr(self._clients[name], service)(*request))
+            return self._answer(
+                reply=await getattr(self._clients[name], service)(*request)
+            )
         except SdgError as error:
             failure = self._served[name].server.failure
             return self._answer(error=failure or error, given_up=failure is not None)
@@ -91,7 +97,11 @@ class NodeActor:
         await self._open.aclose()
 
     def _answer(
-        self, *, reply: Any = None, error: SdgError | None = None, given_up: bool = False
+        self,
+        *,
+        reply: Any = None,
+        error: SdgError | None = None,
+        given_up: bool = False,
     ) -> Answer:
         notices = tuple(self._notices)
         self._notices.clear()

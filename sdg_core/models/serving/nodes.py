@@ -55,12 +55,16 @@ class _Node:
 class Nodes:
     """The nodes of a run that have its servers, without those that were lost. say: hands a notice to the run."""
 
-    def __init__(self, nodes: Sequence[_Node], *, on_notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, nodes: Sequence[_Node], *, on_notice: Callable[[str], None]
+    ) -> None:
         self._nodes = [*nodes]
         self.say = on_notice
         self._last_loss: ModelError | None = None
 
-    async def ask(self, provider: str, service: Service, *request: Any) -> tuple[Any, int]:
+    async def ask(
+        self, provider: str, service: Service, *request: Any
+    ) -> tuple[Any, int]:
         """The reply of one of the nodes, and how many were lost with this request. Raises what the provider's client does."""
         lost = 0
         while True:
@@ -70,7 +74,10 @@ class Nodes:
             try:
                 answer: Answer = await reference
             except _LOSSES as error:
-                self.lose(node, PermanentModelError(f"its node is lost: {type(error).__name__}"))
+                self.lose(
+                    node,
+                    PermanentModelError(f"its node is lost: {type(error).__name__}"),
+                )
                 lost += 1
                 continue
             except asyncio.CancelledError:
@@ -152,7 +159,9 @@ class NodesClient(ChatClient):
     async def aclose(self) -> None:
         """Nothing to release: clients are closed by the nodes."""
 
-    async def _ask(self, service: Service, request: object, kind: type[_Reply]) -> _Reply:
+    async def _ask(
+        self, service: Service, request: object, kind: type[_Reply]
+    ) -> _Reply:
         reply, lost = await self._nodes.ask(self.provider.name, service, request)
         assert isinstance(reply, kind)
         return (
@@ -190,14 +199,18 @@ async def servers_on_nodes(
         running = Nodes(nodes, on_notice=on_notice)
         try:
             patience = max(
-                provider.serve.ready_timeout for provider in served if provider.serve is not None
+                provider.serve.ready_timeout
+                for provider in served
+                if provider.serve is not None
             )
             await _start_all(running, nodes, patience=patience)
             following = asyncio.create_task(
                 _follow(running, nodes, served, place=place, patience=patience)
             )
             try:
-                yield {provider.name: NodesClient(running, provider) for provider in served}
+                yield {
+                    provider.name: NodesClient(running, provider) for provider in served
+                }
             finally:
                 following.cancel()
                 await asyncio.wait([following])
@@ -218,7 +231,9 @@ def chosen_nodes(
     chosen = _with_their_gpus(served, nodes)
     if not chosen:
         wanted = sum(_numbers(served))
-        have = ", ".join(f"{node['Resources'].get('GPU', 0.0):g}" for node in _alive(nodes))
+        have = ", ".join(
+            f"{node['Resources'].get('GPU', 0.0):g}" for node in _alive(nodes)
+        )
         raise PermanentModelError(
             f"the model servers of this run take {wanted} GPUs of a node; the nodes of the Ray cluster have {have}",
             remedy="give the cluster such a node, or lower serve.gpus",
@@ -241,7 +256,9 @@ def _with_their_gpus(
 
 def _alive(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The nodes that are there and take work."""
-    return [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    return [
+        node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    ]
 
 
 def _numbers(served: Sequence[ModelProvider]) -> list[int]:
@@ -284,7 +301,9 @@ class _NodeUnusableError(PermanentModelError):
     """A node that is lost, or has no room: the run goes on without it, if there are others."""
 
 
-async def _start_all(running: Nodes, nodes: Sequence[_Node], *, patience: float) -> None:
+async def _start_all(
+    running: Nodes, nodes: Sequence[_Node], *, patience: float
+) -> None:
     """Start the servers of the nodes that a run begins with. Raises PermanentModelError if those of one cannot be started."""
     starts = (_start(running, node, patience=patience) for node in nodes)
     outcomes = await asyncio.gather(*starts, return_exceptions=True)
@@ -310,7 +329,8 @@ async def _follow(
             try:
                 present = await asyncio.to_thread(ray.nodes)
             except RayError:
-                continue  # the cluster's head does not answer; what that costs a run, its requests find out
+                # the cluster's head does not answer; what that costs a run, its requests find out
+                continue
             known = {node.node_id for node in nodes}
             for found, gpus in _with_their_gpus(served, present):
                 if found["NodeID"] not in known:

@@ -83,12 +83,16 @@ def _prepared(
 ) -> Served:
     """A provider at its port, and its server, which is not started yet."""
     assert provider.serve is not None and provider.endpoint is not None
-    placed = provider.model_copy(update={"endpoint": provider.endpoint.replace(PORT, str(port))})
+    placed = provider.model_copy(
+        update={"endpoint": provider.endpoint.replace(PORT, str(port))}
+    )
     given = {}
     for name, variable in provider.serve.env.items():
         place = f"{name} of serve of provider {provider.name!r}"
         given[name] = secret(env, variable, place=place, header=False)
-    environment = {name: value for name, value in os.environ.items() if not is_credential(name)}
+    environment = {
+        name: value for name, value in os.environ.items() if not is_credential(name)
+    }
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
     environment |= given

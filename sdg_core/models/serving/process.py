@@ -82,7 +82,9 @@ class ModelServerProcess:
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises PermanentModelError."""
-        handle, name = tempfile.mkstemp(prefix=f"sdg-{_for_files(self._name)}-", suffix=".log")
+        handle, name = tempfile.mkstemp(
+            prefix=f"sdg-{_for_files(self._name)}-", suffix=".log"
+        )
         os.close(handle)
         self._log = Path(name)
         self._on_notice(
@@ -102,7 +104,9 @@ class ModelServerProcess:
         """Whether a life is over, as a broken connection suggests."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_NOTICED), self._died:
-                await self._died.wait_for(lambda: self._life != life or not self._ready.is_set())
+                await self._died.wait_for(
+                    lambda: self._life != life or not self._ready.is_set()
+                )
         return self._life != life or not self._ready.is_set()
 
     def answered(self) -> None:
@@ -145,7 +149,14 @@ class ModelServerProcess:
         """One life, until it is ready. Raises PermanentModelError, with nothing left running."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", watchdog.__file__, str(GRACE), *self._command),
+                *(
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    watchdog.__file__,
+                    str(GRACE),
+                    *self._command,
+                ),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
@@ -231,7 +242,9 @@ class ModelServerProcess:
         return "\n".join(["the end of its log:", *quoted])
 
 
-def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str | None]:
+def visible_devices(
+    served: Sequence[Serve], env: Mapping[str, str]
+) -> list[str | None]:
     """What `CUDA_VISIBLE_DEVICES` is for each of a run's servers: a list is taken as it is; servers that ask for a number share
     out what the run may use, in order. None: left as it is. Raises ValueError where there are not enough."""
     visible = env.get("CUDA_VISIBLE_DEVICES")

@@ -42,7 +42,9 @@ def main(grace: float, command: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return NOT_STARTED
-    threading.Thread(target=_end_with_run, args=(server.pid, grace), daemon=True).start()
+    threading.Thread(
+        target=_end_with_run, args=(server.pid, grace), daemon=True
+    ).start()
     os.waitid(
         os.P_PID, server.pid, os.WEXITED | os.WNOWAIT
     )  # not reaped, so that its number stays its group's

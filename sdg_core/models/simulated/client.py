@@ -18,7 +18,12 @@ from sdg_core.config.models import Latency, ModelProvider
 from sdg_core.errors import RateLimitedError, TransientModelError
 from sdg_core.models.simulated.code import fenced_code
 from sdg_core.models.simulated.json import conforming
-from sdg_core.models.simulated.lengths import code_of, drawn_characters, stretched, text_of
+from sdg_core.models.simulated.lengths import (
+    code_of,
+    drawn_characters,
+    stretched,
+    text_of,
+)
 from sdg_core.models.simulated.media import DIMENSIONS, small_image, unit_vector
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.models.types import (
@@ -62,7 +67,10 @@ class SimulatedClient(ChatClient):
     """Answers at once, or after the provider's simulated latency, passed to `sleep` in seconds."""
 
     def __init__(
-        self, provider: ModelProvider, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        provider: ModelProvider,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._extra_body = provider.extra_body
         self._simulation = provider.simulation
@@ -89,17 +97,23 @@ class SimulatedClient(ChatClient):
         return ChatResponse(
             text=text,
             finish_reason="length" if cut else "stop",
-            usage=Usage(requests=1, prompt_tokens=_tokens(sent), completion_tokens=tokens),
+            usage=Usage(
+                requests=1, prompt_tokens=_tokens(sent), completion_tokens=tokens
+            ),
         )
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """A direction per text; equal texts have equal vectors, whatever the record, as those of real models."""
         parameters = request.parameters
-        await self._meet(_hash([request.model, list(request.inputs), str(request.seed)]))
+        await self._meet(
+            _hash([request.model, list(request.inputs), str(request.seed)])
+        )
         dimensions = parameters.dimensions or DIMENSIONS
         vectors = []
         for text in request.inputs:
-            digest = _hash([request.model, text, self._extra_body, parameters.extra_body])
+            digest = _hash(
+                [request.model, text, self._extra_body, parameters.extra_body]
+            )
             vectors.append(unit_vector(digest, dimensions))
         sent = sum(map(len, request.inputs))
         usage = Usage(requests=1, prompt_tokens=_tokens(sent))
@@ -109,7 +123,9 @@ class SimulatedClient(ChatClient):
         """A small PNG of coloured squares, with the word simulated in its comment."""
         context = [part.address for part in request.context]
         body = [request.parameters.extra_body, self._extra_body]
-        digest = _hash([request.model, request.prompt, context, body, str(request.seed)])
+        digest = _hash(
+            [request.model, request.prompt, context, body, str(request.seed)]
+        )
         await self._meet(digest)
         usage = Usage(requests=1, prompt_tokens=_tokens(len(request.prompt)), images=1)
         return ImageResponse((small_image(DrawStream(digest, "image")),), usage)
@@ -141,13 +157,17 @@ class SimulatedClient(ChatClient):
     def _text(self, request: ChatRequest, digest: int) -> str:
         more = DrawStream(digest, "length")
         length = self._simulation.tokens_of(request.schema_name)
-        characters = drawn_characters(length, more) - len(MARK) if length is not None else None
+        characters = (
+            drawn_characters(length, more) - len(MARK) if length is not None else None
+        )
 
         def sentence() -> str:
             return f"{_clause(more).capitalize()}."
 
         if request.code_language is not None:
-            code = fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
+            code = fenced_code(
+                request.code_language, DrawStream(digest, "code"), nouns=_NOUNS
+            )
             if characters is None:
                 return code
             return code_of(code, request.code_language, characters, sentence)
@@ -161,7 +181,9 @@ class SimulatedClient(ChatClient):
         schema = request.response_schema
         value = _json_value(schema, digest)
         if characters is not None:
-            value = stretched(value, characters, schema=schema, mark=MARK, sentence=sentence)
+            value = stretched(
+                value, characters, schema=schema, mark=MARK, sentence=sentence
+            )
         return orjson.dumps(value).decode()
 
     def _digest(self, request: ChatRequest) -> int:
@@ -169,7 +191,12 @@ class SimulatedClient(ChatClient):
         identity: list[Any] = [
             request.model,
             [[message.role, _message_text(message)] for message in request.messages],
-            [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
+            [
+                parameters.temperature,
+                parameters.top_p,
+                parameters.extra_body,
+                self._extra_body,
+            ],
             str(request.seed),
         ]
         if request.response_schema is not None:
@@ -178,9 +205,12 @@ class SimulatedClient(ChatClient):
 
 
 def _hash(identity: list[Any]) -> int:
-    content = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    content = orjson.dumps(
+        identity, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    )
     return int.from_bytes(
-        hashlib.blake2b(content, digest_size=64, person=b"sdg/simulated").digest(), "little"
+        hashlib.blake2b(content, digest_size=64, person=b"sdg/simulated").digest(),
+        "little",
     )
 
 
@@ -197,14 +227,18 @@ def _seconds(latency: Latency, draws: DrawStream) -> float:
     """Normally distributed by Box and Muller's method."""
     if not latency.stddev:
         return latency.mean
-    normal = math.sqrt(-2 * math.log(1 - draws.unit())) * math.cos(2 * math.pi * draws.unit())
+    normal = math.sqrt(-2 * math.log(1 - draws.unit())) * math.cos(
+        2 * math.pi * draws.unit()
+    )
     return max(0.0, latency.mean + latency.stddev * normal)
 
 
 def _json_value(schema: JsonSchema, digest: int) -> Any:
     draws = DrawStream(digest, "json")
     return conforming(
-        schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
+        schema,
+        draws,
+        words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}",
     )
 
 

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from sdg_core.models.simulated.random_stream import DrawStream
 
-_SQL = (
-    "SELECT {noun}, COUNT(*) AS total\nFROM {other}_table\nWHERE {noun} > {number}\nGROUP BY {noun}"
-)
+_SQL = "SELECT {noun}, COUNT(*) AS total\nFROM {other}_table\nWHERE {noun} > {number}\nGROUP BY {noun}"
 _SNIPPETS = {
     "python": 'def {noun}_{other}(value: int) -> int:\n    """Simulated."""\n    total = value\n'
     "    for step in range({number}):\n        total += step\n    return total",

@@ -24,7 +24,9 @@ _MAX_VALUES = 20_000
 _MAX_CHARACTERS = 1_000_000
 
 
-def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str]) -> Any:
+def conforming(
+    schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str]
+) -> Any:
     """A value of the schema. `words` makes text. Raises PermanentModelError for a schema that no try has satisfied."""
     reason = ""
     for _ in range(_TRIES):
@@ -39,11 +41,15 @@ def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str
             AttributeError,
         ) as error:  # a schema that nothing satisfies
             reason = f"{type(error).__name__}: {error}"
-    raise PermanentModelError(f"the simulated provider finds no value for the schema: {reason}")
+    raise PermanentModelError(
+        f"the simulated provider finds no value for the schema: {reason}"
+    )
 
 
 class _Walk:
-    def __init__(self, root: JsonSchema, draws: DrawStream, words: Callable[[], str]) -> None:
+    def __init__(
+        self, root: JsonSchema, draws: DrawStream, words: Callable[[], str]
+    ) -> None:
         self._root = root
         self._draws = draws
         self._words = words
@@ -120,7 +126,11 @@ class _Walk:
     def _type(self, node: Mapping[str, Any], depth: int) -> str:
         kinds = node.get("type")
         if isinstance(kinds, list):
-            return "null" if depth >= _DEEP and "null" in kinds else str(self._draws.pick(kinds))
+            return (
+                "null"
+                if depth >= _DEEP and "null" in kinds
+                else str(self._draws.pick(kinds))
+            )
         if isinstance(kinds, str):
             return kinds
         if "properties" in node:
@@ -199,7 +209,8 @@ class _Walk:
             step = node["multipleOf"]
             low, high = _bounds(node, 0)
             value: float = (
-                self._draws.between(math.ceil(low / step), math.floor(high / step)) * step
+                self._draws.between(math.ceil(low / step), math.floor(high / step))
+                * step
             )
             return value
         low, high = _bounds(node, 0)
@@ -233,5 +244,7 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     if "properties" in first and "properties" in second:
         merged["properties"] = {**first["properties"], **second["properties"]}
     if "required" in first and "required" in second:
-        merged["required"] = list(dict.fromkeys([*first["required"], *second["required"]]))
+        merged["required"] = list(
+            dict.fromkeys([*first["required"], *second["required"]])
+        )
     return merged

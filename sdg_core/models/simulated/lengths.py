@@ -17,14 +17,22 @@ from sdg_core.models.types import JsonSchema
 
 _Place = tuple[str | int, ...]
 CHARS_PER_TOKEN = 4
-_COMMENTS = {"python": "# ", "ruby": "# ", "bash": "# ", "sql": "-- ", "cobol": "      *> "}
+_COMMENTS = {
+    "python": "# ",
+    "ruby": "# ",
+    "bash": "# ",
+    "sql": "-- ",
+    "cobol": "      *> ",
+}
 
 
 def drawn_characters(length: ReplyTokens, draws: DrawStream) -> int:
     """The length of one reply in characters: normally distributed by Box and Muller's method, never below a token."""
     tokens = length.mean
     if length.stddev:
-        normal = math.sqrt(-2 * math.log(1 - draws.unit())) * math.cos(2 * math.pi * draws.unit())
+        normal = math.sqrt(-2 * math.log(1 - draws.unit())) * math.cos(
+            2 * math.pi * draws.unit()
+        )
         tokens += length.stddev * normal
     return max(1, round(tokens)) * CHARS_PER_TOKEN
 
@@ -43,7 +51,9 @@ def text_of(text: str, characters: int, sentence: Callable[[], str]) -> str:
     return f"{cut}."
 
 
-def code_of(code: str, language: str, characters: int, sentence: Callable[[], str]) -> str:
+def code_of(
+    code: str, language: str, characters: int, sentence: Callable[[], str]
+) -> str:
     """Code in a fence, with comments in its language before the closing fence, so that it is about so long. Code is never cut."""
     body, _, closing = code.rpartition("\n")
     lines = [body]
@@ -55,7 +65,12 @@ def code_of(code: str, language: str, characters: int, sentence: Callable[[], st
 
 
 def stretched(
-    value: Any, characters: int, *, schema: JsonSchema, mark: str, sentence: Callable[[], str]
+    value: Any,
+    characters: int,
+    *,
+    schema: JsonSchema,
+    mark: str,
+    sentence: Callable[[], str],
 ) -> Any:
     """A value whose JSON is about so long: its free texts, which begin with `mark`, go on as far as the schema lets them."""
     size = len(orjson.dumps(value))

@@ -72,7 +72,9 @@ def _made(part: Any, draws: DrawStream) -> str:
         case "AT":
             return ""
         case _:
-            raise ValueError(f"a pattern with {operation.lower()} is beyond the simulated provider")
+            raise ValueError(
+                f"a pattern with {operation.lower()} is beyond the simulated provider"
+            )
 
 
 def _all_made(parts: Any, draws: DrawStream) -> str:
@@ -100,5 +102,7 @@ def _members(items: Any) -> str:
             case "NEGATE":
                 excluded = _members(items[1:])
                 usual = string.ascii_letters + string.digits + " -_"
-                return "".join(character for character in usual if character not in excluded)
+                return "".join(
+                    character for character in usual if character not in excluded
+                )
     return found

@@ -37,7 +37,10 @@ def is_heavy(plan: StagePlan) -> bool:
 
 @asynccontextmanager
 async def open_executor(
-    stages: Sequence[StagePlan], settings: RunSettings, *, on_notice: Callable[[str], None]
+    stages: Sequence[StagePlan],
+    settings: RunSettings,
+    *,
+    on_notice: Callable[[str], None],
 ) -> AsyncIterator[StageExecutor]:
     """The executor that the settings name, its stages set up; torn down at the end.
 

@@ -145,7 +145,10 @@ class RayExecutor:
             if not divisible:
                 return [Failed(str(error), kind="worker")] * len(tasks)
             half = max(batch, len(tasks) // 2 // batch * batch)
-            return [*await self._run(pool, tasks[:half]), *await self._run(pool, tasks[half:])]
+            return [
+                *await self._run(pool, tasks[:half]),
+                *await self._run(pool, tasks[half:]),
+            ]
         except _NotSendableError as error:
             if len(tasks) == 1:
                 return [Failed(str(error), retryable=False, kind="input")]
@@ -161,7 +164,9 @@ class RayExecutor:
         while True:
             worker = await self._pools.take(chunk.pool)
             given = [payload.reference for payload in chunk.payloads]
-            verdicts, reference = worker.run.options(num_returns=2).remote(chunk.picks, *given)
+            verdicts, reference = worker.run.options(num_returns=2).remote(
+                chunk.picks, *given
+            )
             try:
                 found: list[Verdict] | StageFault = await verdicts
             except ObjectLostError:
@@ -177,7 +182,8 @@ class RayExecutor:
                         f"{counted(lost, 'worker')} died over it, the last with {type(error).__name__}"
                     ) from error
                 continue
-            except BaseException:  # interrupted: whatever the worker is doing is of no use any more
+            except BaseException:
+                # interrupted: whatever the worker is doing is of no use any more
                 await self._pools.bury(chunk.pool, worker)
                 raise
             await self._pools.release(chunk.pool, worker)
@@ -192,7 +198,8 @@ class RayExecutor:
                 return
             if payload.made_by is None:
                 raise StoreError(
-                    "Ray's object store has lost what this process put there", remedy="run again"
+                    "Ray's object store has lost what this process put there",
+                    remedy="run again",
                 )
             made = await self._do(payload.made_by, deaths=DEATHS)
             if made.verdicts != payload.verdicts:

@@ -77,7 +77,9 @@ class Pools:
         self._looked = -math.inf
         self._there: Mapping[str, float] = {}
 
-    def add(self, plans: Sequence[StagePlan], pickled: Sequence[bytes]) -> dict[int, Pool]:
+    def add(
+        self, plans: Sequence[StagePlan], pickled: Sequence[bytes]
+    ) -> dict[int, Pool]:
         """A pool for every stage, by its place; without workers."""
         for plan, data in zip(plans, pickled, strict=True):
             fitting = min(AT_MOST, self._fitting(plan.resources))
@@ -140,7 +142,9 @@ class Pools:
     async def _torn_down(self, worker: Any) -> list[StageFault]:
         """What went wrong; a worker that dies on the way has nothing left to tear down."""
         with suppress(TimeoutError, *WORKER_DEATHS):
-            fault = await asyncio.wait_for(_answer(worker.tear_down.remote()), _TEAR_DOWN)
+            fault = await asyncio.wait_for(
+                _answer(worker.tear_down.remote()), _TEAR_DOWN
+            )
             return [fault] if fault is not None else []
         return []
 
@@ -148,7 +152,10 @@ class Pools:
         """Start a worker if there is more work than those that are starting will take, and room or a right to some."""
         if pool.starting >= pool.waiting or pool.size >= pool.at_most:
             return
-        if pool.size < pool.share or self._fitting(pool.plan.resources, beside=self._pools) > 0:
+        if (
+            pool.size < pool.share
+            or self._fitting(pool.plan.resources, beside=self._pools) > 0
+        ):
             pool.starting += 1
             start = asyncio.get_running_loop().create_task(self._start(pool))
             self._starts.add(start)
@@ -207,7 +214,10 @@ class Pools:
                 placed.cancel()
                 raise _NotNeededError
             waited = loop.time() - max(began, self._progress)
-            if waited > _NOTICE or self._fitting(Resources(0, 0), beside=self._pools) < 0:
+            if (
+                waited > _NOTICE
+                or self._fitting(Resources(0, 0), beside=self._pools) < 0
+            ):
                 await self._make_room(pool)
             if waited > _NOTICE and not told and not pool.workers:
                 told = True
@@ -225,7 +235,9 @@ class Pools:
         there = self._resources()
         counts = [AT_MOST]
         for kind, asked in (("CPU", "cpus"), ("GPU", "gpus")):
-            taken = sum(pool.size * getattr(pool.plan.resources, asked) for pool in beside)
+            taken = sum(
+                pool.size * getattr(pool.plan.resources, asked) for pool in beside
+            )
             free = there.get(kind, 0.0) - taken
             amount = getattr(wanted, asked)
             if amount:
@@ -292,7 +304,9 @@ def _wish(plan: StagePlan) -> str:
     """What a worker asks for, and what nodes there are."""
     wanted = plan.resources
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    there = [f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes]
+    there = [
+        f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
+    ]
     asked = f"a worker takes {wanted.cpus:g} CPU and {wanted.gpus:g} GPU"
     return f"{asked}; the cluster's nodes have {', '.join(there)}"
 

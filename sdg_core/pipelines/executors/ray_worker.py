@@ -63,7 +63,9 @@ class StageWorker:
         given: list[list[Values]] = [pickle.loads(payload) for payload in payloads]
         tasks = [Task((), given[payload][place]) for payload, place in picks]
         try:
-            outcomes = self._loop.run(self._executor.run(self._plan, tasks, handed_to_next=False))
+            outcomes = self._loop.run(
+                self._executor.run(self._plan, tasks, handed_to_next=False)
+            )
         except FunctionError as error:
             return StageFault(error.message, error.remedy), b""
         return taken_apart(outcomes)
@@ -96,10 +98,14 @@ def unpacked(payload: bytes) -> list[Values]:
 def taken_apart(outcomes: Sequence[Outcome]) -> tuple[list[Verdict], bytes]:
     """Outcomes as verdicts and a payload; one that cannot be sent fails its own task."""
     try:
-        return [_verdict(outcome) for outcome in outcomes], packed(_all_values(outcomes))
+        return [_verdict(outcome) for outcome in outcomes], packed(
+            _all_values(outcomes)
+        )
     except Exception:  # noqa: BLE001 - a value of the user may raise anything; the next line finds out which
         sendable = [_sendable(outcome) for outcome in outcomes]
-        return [_verdict(outcome) for outcome in sendable], packed(_all_values(sendable))
+        return [_verdict(outcome) for outcome in sendable], packed(
+            _all_values(sendable)
+        )
 
 
 def _sendable(outcome: Outcome) -> Outcome:

@@ -11,9 +11,13 @@ from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import SeedError, writable
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.readers.tables import row_text
-from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.hashed_fields import digest
 from sdg_core.plan.usercode.functions import source_hash_of
-from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
+from sdg_core.plan.usercode.loader import (
+    UserCodeError,
+    find_definition,
+    load_definition,
+)
 from sdg_core.seeds.custom import called
 from sdg_core.system.user_calls import call_user, what_raised
 
@@ -41,7 +45,11 @@ def custom_mark(config: CustomSources, *, base: Path, given: Given) -> str | Non
 
 def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[Source]:
     """One source per item. Raises SeedError for a class that is no reader, or items of the same name."""
-    reader = given[config.reader_class] if config.reader_class in given else _reader(config, base)
+    reader = (
+        given[config.reader_class]
+        if config.reader_class in given
+        else _reader(config, base)
+    )
     place = f"{_PLACE}: {config.reader_class}"
     items = called(place, "items", lambda: list(reader.items()))
     sources: dict[str, Source] = {}
@@ -64,10 +72,14 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
 def _reader(config: CustomSources, base: Path) -> Any:
     """An object of the class that the file names. Raises SeedError."""
     try:
-        found = load_definition(find_definition(config.reader_class, base=base, what="class"))
+        found = load_definition(
+            find_definition(config.reader_class, base=base, what="class")
+        )
     except UserCodeError as error:
         raise SeedError(f"{_PLACE}: {error}") from error
-    absent = [name for name in ("items", "expand") if not callable(getattr(found, name, None))]
+    absent = [
+        name for name in ("items", "expand") if not callable(getattr(found, name, None))
+    ]
     if not inspect.isclass(found) or absent or inspect.isabstract(found):
         what = "is not a class that can be made"
         if absent:
@@ -84,7 +96,9 @@ def _reader(config: CustomSources, base: Path) -> Any:
             f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}"
         ) from error
     return called(
-        f"{_PLACE}: {config.reader_class}", "the constructor", lambda: found(**config.params)
+        f"{_PLACE}: {config.reader_class}",
+        "the constructor",
+        lambda: found(**config.params),
     )
 
 
@@ -129,7 +143,11 @@ class OpenItem(OpenSource):
             return writable(f"custom:{given}")
         state = hashlib.sha256()
         for record in self.records():
-            text = row_text(record) if isinstance(record, Mapping) else repr(record).encode()
+            text = (
+                row_text(record)
+                if isinstance(record, Mapping)
+                else repr(record).encode()
+            )
             state.update(text + b"\n")
         return f"sha256:{state.hexdigest()}"
 
@@ -138,7 +156,9 @@ class OpenItem(OpenSource):
         try:
             for record in _each(call_user(self._reader.expand, self._item)):
                 if not isinstance(record, Mapping | Failed | Filtered):
-                    raise TypeError(f"expand gave a {type(record).__name__}, not a mapping")
+                    raise TypeError(
+                        f"expand gave a {type(record).__name__}, not a mapping"
+                    )
                 if isinstance(record, Mapping):
                     record = dict(record)
                 yield record

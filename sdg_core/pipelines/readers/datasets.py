@@ -44,7 +44,9 @@ class PartSource(Source):
         """The file as it is now."""
         try:
             file: SeedFile = (
-                LocalFile(self._path) if isinstance(self._path, Path) else ObjectFile(self._path)
+                LocalFile(self._path)
+                if isinstance(self._path, Path)
+                else ObjectFile(self._path)
             )
         except SeedError as error:
             raise unreadable(error) from error

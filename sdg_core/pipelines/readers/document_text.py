@@ -32,7 +32,9 @@ _DECLARED = re.compile(
     + rb""")["'\s/>;?]""",
     re.IGNORECASE,
 )
-_AS_BROWSERS_DO = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252")
+_AS_BROWSERS_DO = dict.fromkeys(
+    ("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252"
+)
 """Encodings that name another, because pages use its characters, too (WHATWG Encoding Standard)."""
 _NOT_HTML = {
     b"%PDF": "a PDF",
@@ -45,7 +47,9 @@ _NOT_HTML = {
 def document_record(request: Any, ask: object = None) -> dict[str, Any]:
     """What `{"kind": ..., "content": ..., "encoding": ...}` holds, for the process that asked: values, or a reason for none."""
     try:
-        found = _KINDS[request["kind"]](request.get("content", b""), request["encoding"])
+        found = _KINDS[request["kind"]](
+            request.get("content", b""), request["encoding"]
+        )
     except SourceError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -74,15 +78,17 @@ def html_record(content: bytes, encoding: str | None) -> Extracted:
         try:
             page = content.decode(encoding)
         except UnicodeDecodeError as error:
-            message = (
-                f"is not {encoding} text: byte {content[error.start]:#04x} at offset {error.start}"
-            )
+            message = f"is not {encoding} text: byte {content[error.start]:#04x} at offset {error.start}"
             raise SourceError(
                 f"{message}; set sources.encoding, or leave it out: pages say theirs"
             ) from error
     tree = trafilatura.load_html(page)
     title = trafilatura.extract_metadata(tree).title if tree is not None else None
-    text = trafilatura.extract(tree, output_format="markdown") if tree is not None else None
+    text = (
+        trafilatura.extract(tree, output_format="markdown")
+        if tree is not None
+        else None
+    )
     return {"content": text, "title": title} if text else Filtered("no main text")
 
 
@@ -120,7 +126,9 @@ def pdf_record(content: bytes, _: str | None = None) -> Extracted:
         texts = [_page_text(page) for page in document]
         title = document.get_metadata_value("Title")
     except pypdfium2.PdfiumError as error:
-        raise SourceError(f"is a damaged PDF: {error}; replace it, or leave it out") from error
+        raise SourceError(
+            f"is a damaged PDF: {error}; replace it, or leave it out"
+        ) from error
     finally:
         document.close()
     text = "\n\n".join(filter(None, texts))
@@ -159,7 +167,13 @@ def docx_record(content: bytes, _: str | None = None) -> Extracted:
         document = docx.Document(io.BytesIO(content))
         blocks = [_block(block) for block in document.iter_inner_content()]
         title = document.core_properties.title
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
+    except (
+        PackageNotFoundError,
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        SyntaxError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise SourceError(
             f"is not a Word document: {reason}; save it as .docx, or leave it out"

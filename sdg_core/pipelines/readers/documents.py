@@ -20,12 +20,16 @@ from sdg_core.system.bounded_process import BoundedPool, WorkEndedError, shared_
 _MAX_PROCESSES = 4
 
 
-def read_document(file: SeedFile, config: DocumentSources | HtmlSources) -> Iterator[Record]:
+def read_document(
+    file: SeedFile, config: DocumentSources | HtmlSources
+) -> Iterator[Record]:
     """One record: `content`, `title`, and the `pages` of a PDF. Raises SourceError, also if it takes more than it may."""
     encoding = config.encoding if isinstance(config, HtmlSources) else None
     request = {"kind": config.reader, "encoding": encoding}
     try:
-        found = _pool(config.timeout, config.memory_mib).call(request, content=read_whole(file))
+        found = _pool(config.timeout, config.memory_mib).call(
+            request, content=read_whole(file)
+        )
     except WorkEndedError as error:
         raise SourceError(
             f"was given up: {error} ({config.timeout:g} s, {config.memory_mib:,} MiB); leave it out, or raise sources.timeout "

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from sdg_core.custom import Failed
 from sdg_core.errors import SeedError
-from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError, changed
+from sdg_core.pipelines.readers.base import (
+    OpenSource,
+    Record,
+    Source,
+    SourceError,
+    changed,
+)
 from sdg_core.plan.file_patterns import matching
 from sdg_core.seeds.files import COMPRESSIONS, LocalFile, ObjectFile, SeedFile
 from sdg_core.store.bucket import SCHEMES
@@ -76,7 +82,9 @@ def unreadable(error: SeedError) -> SourceError:
     if isinstance(cause, OSError):
         return SourceError(f"cannot be read: {cause.strerror or cause}")
     return (
-        changed() if "changed" in error.message else SourceError(f"cannot be read: {error.message}")
+        changed()
+        if "changed" in error.message
+        else SourceError(f"cannot be read: {error.message}")
     )
 
 
@@ -85,7 +93,9 @@ class FileSource(Source):
 
     __slots__ = ("_path", "_read", "_reader")
 
-    def __init__(self, key: str, locator: str, path: str, read: Format, *, reader: str) -> None:
+    def __init__(
+        self, key: str, locator: str, path: str, read: Format, *, reader: str
+    ) -> None:
         super().__init__(key, locator)
         self._path = path
         self._read = read
@@ -101,7 +111,10 @@ class FileSource(Source):
 
     def is_quick(self) -> bool:
         """Whether it is a short text."""
-        if self._reader not in _TEXTS or Path(self._path).suffix.lower() in COMPRESSIONS:
+        if (
+            self._reader not in _TEXTS
+            or Path(self._path).suffix.lower() in COMPRESSIONS
+        ):
             return False
         try:
             return os.stat(self._path).st_size <= _SHORT
@@ -130,7 +143,9 @@ class ObjectSource(Source):
         return OpenFile(file, self.locator, self._read, version=version)
 
 
-def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> list[Source]:
+def local_sources(
+    pattern: str, *, reader: str, base: Path, read: Format
+) -> list[Source]:
     """The files that a pattern matches, by locator: the path relative to `base`."""
     # An absolute pattern stays as it is.
     absolute = os.path.join(glob.escape(str(base)), pattern)
@@ -139,7 +154,9 @@ def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> lis
     for name in found:
         place = os.path.relpath(name, base)
         locator = _in_text(os.fsencode(place)).replace(os.sep, "/")
-        sources.append(FileSource(f"{reader}:{locator}", locator, name, read, reader=reader))
+        sources.append(
+            FileSource(f"{reader}:{locator}", locator, name, read, reader=reader)
+        )
     return sources
 
 

@@ -57,7 +57,9 @@ def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:
         case SqlSources(url=url, url_env=variable):
             text = url if url is not None else env.get(variable or "", "")
             return not text.startswith(("sqlite:", "sqlite+pysqlite:"))
-        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
+        case (
+            FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path)
+        ):
             return is_url(path) and not path.startswith("memory:")
         case DatasetSources():
             return False
@@ -70,7 +72,11 @@ def columns_of(config: Sources) -> KnownColumns:
     types = _COLUMNS.get(config.reader)
     if types is None:
         return KnownColumns(None)
-    more = ("front_matter",) if isinstance(config, FileSources) and config.front_matter else ()
+    more = (
+        ("front_matter",)
+        if isinstance(config, FileSources) and config.front_matter
+        else ()
+    )
     return KnownColumns(
         frozenset({*types, *more, SOURCE_COLUMN}), {**types, SOURCE_COLUMN: pa.string()}
     )
@@ -89,8 +95,12 @@ def find_sources(
     Raises SeedError if there is none and that is not allowed, or where they come from cannot be asked.
     """
     match config:
-        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
-            found = _files(path, reader=config.reader, base=base, root=root, read=_format(config))
+        case (
+            FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path)
+        ):
+            found = _files(
+                path, reader=config.reader, base=base, root=root, read=_format(config)
+            )
         case SqlSources():
             from sdg_core.pipelines.readers.tables import sql_sources
 
@@ -114,9 +124,7 @@ def find_sources(
         if isinstance(config, FileSources | HtmlSources | DocumentSources | HubSources):
             pattern = "correct the pattern (** matches any directories)"
             if _is_folder(config.path, base=base):
-                pattern = (
-                    f"it is a folder: name the files in it, as in {config.path.rstrip('/')}/**/*"
-                )
+                pattern = f"it is a folder: name the files in it, as in {config.path.rstrip('/')}/**/*"
             remedy = f"{pattern}, or {remedy}"
         raise SeedError(why_empty(config, base=base), remedy=remedy)
     return found
@@ -125,7 +133,9 @@ def find_sources(
 def why_empty(config: Sources, *, base: Path) -> str:
     """What to say where there is no source."""
     match config:
-        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
+        case (
+            FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path)
+        ):
             below = "" if is_url(path) else f" below {base}"
             return f"sources.path {path!r} matches no file{below}"
         case SqlSources():

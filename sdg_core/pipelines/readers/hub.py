@@ -47,7 +47,9 @@ def _read(file: SeedFile) -> Iterator[Record]:
 
 def hub_sources(config: HubSources, *, env: Mapping[str, str]) -> list[Source]:
     """The files that match, sorted. Raises SeedError if the hub cannot be asked, or a file is of no format that is read."""
-    source = HuggingFaceSeedSource(path=config.path, token=config.token, endpoint=config.endpoint)
+    source = HuggingFaceSeedSource(
+        path=config.path, token=config.token, endpoint=config.endpoint
+    )
     names, find = find_files(source, env=env, where="sources")
     for name in names:
         suffix = posixpath.splitext(name)[1].lower()

@@ -23,7 +23,10 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
     try:
         with file.open() as handle:
             for table in decoded(handle, rows=_BATCH_ROWS):
-                wanted = [pa.field(part.name, _without_maps(part.type)) for part in table.schema]
+                wanted = [
+                    pa.field(part.name, _without_maps(part.type))
+                    for part in table.schema
+                ]
                 yield from table.cast(pa.schema(wanted)).to_pylist()
     except TooMuchError as error:
         raise SourceError(f"cannot be read: {error}; leave it out") from error
@@ -34,7 +37,9 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
 def not_parquet(error: Exception) -> SourceError:
     """Why a file cannot be read as a table."""
     reason = str(error).splitlines()[0]
-    return SourceError(f"is not a whole parquet file: {reason}; replace it, or leave it out")
+    return SourceError(
+        f"is not a whole parquet file: {reason}; replace it, or leave it out"
+    )
 
 
 def _without_maps(kind: pa.DataType) -> pa.DataType:
@@ -56,7 +61,9 @@ class RowsSource(Source):
 
     __slots__ = ("_rows",)
 
-    def __init__(self, key: str, locator: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, key: str, locator: str, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
         super().__init__(key, locator)
         self._rows = rows
 
@@ -101,11 +108,17 @@ def sql_sources(
     """
     from sdg_core.seeds.sql import fetch_table, table_query
 
-    source = SqlSeedSource(url=config.url, url_env=config.url_env, query=config.query or "-")
+    source = SqlSeedSource(
+        url=config.url, url_env=config.url_env, query=config.query or "-"
+    )
     if config.table is not None:
-        query = table_query(source, config.table, base=base, root=root, env=env, where="sources")
+        query = table_query(
+            source, config.table, base=base, root=root, env=env, where="sources"
+        )
         source = source.model_copy(update={"query": query})
-    rows = fetch_table(source, base=base, root=root, env=env, where="sources").to_pylist()
+    rows = fetch_table(
+        source, base=base, root=root, env=env, where="sources"
+    ).to_pylist()
     if config.table is not None:
         rows.sort(key=row_text)
     name = config.table or "query"
@@ -113,7 +126,8 @@ def sql_sources(
         return [RowsSource(f"sql:{name}", name, rows)] if rows else []
     if rows and config.key not in rows[0]:
         raise SeedError(
-            f"sources.key: there is no column {config.key!r}", remedy=f"one of {', '.join(rows[0])}"
+            f"sources.key: there is no column {config.key!r}",
+            remedy=f"one of {', '.join(rows[0])}",
         )
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

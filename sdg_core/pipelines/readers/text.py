@@ -41,7 +41,9 @@ def opened(file: SeedFile) -> Iterator[IO[bytes]]:
             with pa.CompressedInputStream(raw, file.compression) as stream:
                 yield stream
         except OSError as error:
-            raise SourceError(f"is not a whole {file.compression} file: {error}") from error
+            raise SourceError(
+                f"is not a whole {file.compression} file: {error}"
+            ) from error
 
 
 def read_whole(file: SeedFile) -> bytes:
@@ -120,16 +122,21 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
                 )
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
-                raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
+                raise SourceError(
+                    f"has two columns named {repeated[0]!r}; rename one of them"
+                )
             for row in reader:
                 if len(row) > len(header):
                     more = counted(len(row) - len(header), "value")
                     line = passed + reader.line_num
                     yield _failed(line, f"has {more} more than the header")
                 elif row:
-                    yield dict(zip_longest(header, row))  # None where a value is missing
+                    # None where a value is missing
+                    yield dict(zip_longest(header, row))
         except csv.Error as error:
-            raise SourceError(f"is not CSV: line {passed + reader.line_num}: {error}") from error
+            raise SourceError(
+                f"is not CSV: line {passed + reader.line_num}: {error}"
+            ) from error
 
 
 def _bounded(lines: Iterator[str]) -> Iterator[str]:
@@ -183,7 +190,9 @@ def _undecodable(file: SeedFile, encoding: str) -> int:
 
 
 def _not_text(encoding: str, error: UnicodeDecodeError, *, at: int) -> SourceError:
-    message = f"is not {encoding} text: byte {error.object[error.start]:#04x} at offset {at}"
+    message = (
+        f"is not {encoding} text: byte {error.object[error.start]:#04x} at offset {at}"
+    )
     return SourceError(f"{message}; set sources.encoding, or leave the file out")
 
 
@@ -205,8 +214,14 @@ def _front_matter(text: str) -> Record:
         found: Any = parse_document("".join(lines[1:end])).data
     except DocumentSyntaxError as error:
         return _failed(
-            (error.line or 0) + 1, f"is in the front matter, which is not YAML: {error.message}"
+            (error.line or 0) + 1,
+            f"is in the front matter, which is not YAML: {error.message}",
         )
     if not isinstance(found, dict | None):
-        return _failed(2, f"begins front matter that is a {type(found).__name__}, not a mapping")
-    return {"content": "".join(lines[end + 1 :]).lstrip("\r\n"), "front_matter": found or {}}
+        return _failed(
+            2, f"begins front matter that is a {type(found).__name__}, not a mapping"
+        )
+    return {
+        "content": "".join(lines[end + 1 :]).lstrip("\r\n"),
+        "front_matter": found or {},
+    }

@@ -8,14 +8,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from sdg_core.config.columns import ChatColumn, Column, CustomColumn, ModelColumn, SeedColumn
+from sdg_core.config.columns import (
+    ChatColumn,
+    Column,
+    CustomColumn,
+    ModelColumn,
+    SeedColumn,
+)
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
 from sdg_core.config.models import ANY_COLUMN
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.checks.budget import budget_faults
-from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
+from sdg_core.plan.checks.constraints import (
+    check_constraint_names,
+    check_samplers_in_graph,
+)
 from sdg_core.plan.checks.custom import check_custom
-from sdg_core.plan.checks.model_columns import check_fields, check_model_column, struct_types
+from sdg_core.plan.checks.model_columns import (
+    check_fields,
+    check_model_column,
+    struct_types,
+)
 from sdg_core.plan.checks.processors import check_processors
 from sdg_core.plan.checks.samplers import Around, check_sampler
 from sdg_core.plan.checks.seeds import check_seeds
@@ -24,10 +37,19 @@ from sdg_core.plan.checks.skip import check_skip
 from sdg_core.plan.checks.tools import check_tools
 from sdg_core.plan.checks.validation import check_validation
 from sdg_core.plan.graph import ColumnGraph, build_graph, find_cycles
-from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, templates_of
+from sdg_core.plan.kinds import (
+    producers_of,
+    references_of,
+    side_effects_of,
+    templates_of,
+)
 from sdg_core.plan.models import is_circular, used_models
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
-from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
+from sdg_core.plan.row_groups import (
+    MAX_ROW_GROUPS,
+    row_group_count,
+    too_many_row_groups,
+)
 from sdg_core.plan.templates.engine import (
     RESERVED,
     TemplateSyntaxError,
@@ -52,7 +74,9 @@ def check_config(
     seed_columns: names in the seed data, None while unknown. also_known: further names that references may use. graph: of its
     columns, if it is known.
     """
-    problems = check_before_graph(config, seed_columns=seed_columns, also_known=also_known)
+    problems = check_before_graph(
+        config, seed_columns=seed_columns, also_known=also_known
+    )
     if problems:
         return problems
     if graph is None:
@@ -83,7 +107,11 @@ def check_before_graph(
         *check_select(config, known),
     ]
     structs = struct_types(config.columns)
-    columns = {column.name: column for column in config.columns if column.name not in also_known}
+    columns = {
+        column.name: column
+        for column in config.columns
+        if column.name not in also_known
+    }
     around = Around(columns, config.seed_config is not None, also_known)
     templates_ok = True
     for index, column in enumerate(config.columns):
@@ -103,7 +131,9 @@ def check_before_graph(
     if templates_ok and names_are_unique:
         for cycle in find_cycles(config):
             place = names.index(cycle[0])
-            problems.append((("columns", place), f"dependency cycle: {' -> '.join(cycle)}"))
+            problems.append(
+                (("columns", place), f"dependency cycle: {' -> '.join(cycle)}")
+            )
     problems += check_constraint_names(config, known, also_known)
     return problems
 
@@ -120,7 +150,10 @@ def check_size(config: DatasetConfig) -> Problems:
         config.num_records
         and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS
     ):
-        yield ("row_group_size",), too_many_row_groups(config.num_records, config.row_group_size)
+        yield (
+            ("row_group_size",),
+            too_many_row_groups(config.num_records, config.row_group_size),
+        )
 
 
 def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> Problems:
@@ -172,13 +205,18 @@ def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:
             if name in taken:
                 yield path, f"another column is named {name!r}; rename one"
             elif name in RESERVED:
-                yield path, f"{name!r} means something else in templates; rename this column"
+                yield (
+                    path,
+                    f"{name!r} means something else in templates; rename this column",
+                )
             taken.add(name)
 
 
 def _check_templates(column: Column) -> Problems:
     for path, source in templates_of(column).items():
-        fault = condition_fault(str(path[1])) if path[0] == "conditional_params" else None
+        fault = (
+            condition_fault(str(path[1])) if path[0] == "conditional_params" else None
+        )
         if fault is not None:
             yield path, fault
             continue
@@ -243,11 +281,19 @@ def _check_models(config: DatasetConfig) -> Problems:
 
 
 def _check_reply_tokens(config: DatasetConfig) -> Problems:
-    written = [column.name for column in config.columns if isinstance(column, ChatColumn)]
+    written = [
+        column.name for column in config.columns if isinstance(column, ChatColumn)
+    ]
     for index, provider in enumerate(config.model_providers):
         for name in provider.simulation.reply_tokens or ():
             if name not in (*written, ANY_COLUMN):
-                where: Path = ("model_providers", index, "simulation", "reply_tokens", name)
+                where: Path = (
+                    "model_providers",
+                    index,
+                    "simulation",
+                    "reply_tokens",
+                    name,
+                )
                 yield (
                     where,
                     f"no column of text, code or JSON is named {name!r}{did_you_mean(name, written)}",

@@ -11,7 +11,11 @@ from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.graph import ColumnGraph
 from sdg_core.plan.kinds import resizes
 from sdg_core.plan.names import did_you_mean
-from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
+from sdg_core.plan.sampling.constraint_groups import (
+    ConstraintGroup,
+    describe_constraint,
+    operands,
+)
 from sdg_core.plan.types.samplers import sampler_kind
 
 
@@ -37,7 +41,9 @@ def check_constraint_names(
         if known is None or also_known.intersection(sides):
             continue
         all_known = all(name in known for name in sides)
-        has_sampler = any(isinstance(columns.get(name), SamplerColumn) for name in sides)
+        has_sampler = any(
+            isinstance(columns.get(name), SamplerColumn) for name in sides
+        )
         if all_known and not has_sampler:
             message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
             yield ("constraints", place), message
@@ -61,12 +67,16 @@ def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Proble
             yield ("constraints", bound.places[0]), message
 
 
-def check_constraint_types(config: DatasetConfig, schema: pa.Schema) -> list[tuple[Path, str]]:
+def check_constraint_types(
+    config: DatasetConfig, schema: pa.Schema
+) -> list[tuple[Path, str]]:
     """Constraints whose sides are of kinds that cannot be compared; seed columns have their type from the seed data."""
     columns = {column.name: column for column in config.columns}
     found: list[tuple[Path, str]] = []
     for place, constraint in enumerate(config.constraints):
-        kinds = [_kinds(columns.get(name), name, schema) for name in operands(constraint)]
+        kinds = [
+            _kinds(columns.get(name), name, schema) for name in operands(constraint)
+        ]
         if len(kinds) == 1:
             kinds.append(frozenset({"number"}))
         if kinds[0].isdisjoint(kinds[1]):
@@ -115,7 +125,9 @@ def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str
     if pa.types.is_date(found) or pa.types.is_timestamp(found):
         return frozenset({"time"})
     return (
-        frozenset({"time", "seed text"}) if pa.types.is_string(found) else frozenset({str(found)})
+        frozenset({"time", "seed text"})
+        if pa.types.is_string(found)
+        else frozenset({str(found)})
     )
 
 

@@ -41,7 +41,13 @@ _TYPE_WORDS = frozenset(
     }
 )
 _JSON_TYPES = {
-    **{"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"},
+    **{
+        "str": "string",
+        "text": "string",
+        "int": "integer",
+        "float": "number",
+        "bool": "boolean",
+    },
     **{"list": "array", "dict": "object", "none": "null"},
 }
 _TYPE_NAMED = re.compile(r'"(\w+)" is not valid under any of the schemas')
@@ -97,7 +103,9 @@ def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:
     for column in columns:
         if isinstance(column, SeedColumn):
             continue
-        if isinstance(column, SamplerColumn) and not isinstance(column.params, PeopleParams):
+        if isinstance(column, SamplerColumn) and not isinstance(
+            column.params, PeopleParams
+        ):
             continue
         try:
             kind = column_type(column)

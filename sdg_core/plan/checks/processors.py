@@ -20,7 +20,11 @@ from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.checks.languages import LANGUAGES
 from sdg_core.plan.extras import missing_library
 from sdg_core.plan.names import did_you_mean, duplicates, matching_columns
-from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
+from sdg_core.plan.templates.engine import (
+    TemplateSyntaxError,
+    chooses,
+    template_references,
+)
 from sdg_core.plan.types.arrow import type_name
 
 FINISHED = "dataset"
@@ -36,8 +40,12 @@ def check_processors(
 ) -> Problems:
     """Problems of all processors. known: the columns there are, None while seed columns are not known. droppable: those that
     may be dropped, where they are others."""
-    removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
-    images = {column.name for column in config.columns if isinstance(column, ImageColumn)}
+    removes = any(
+        isinstance(processor, RowProcessor) for processor in config.processors
+    )
+    images = {
+        column.name for column in config.columns if isinstance(column, ImageColumn)
+    }
     names = [processor.name for processor in config.processors]
     for index, name in duplicates(names):
         yield ("processors", index, "name"), f"another processor is named {name!r}"
@@ -104,11 +112,15 @@ def _check_images(processor: Processor, images: Set[str]) -> Problems:
             pass
 
 
-def check_processor_types(config: DatasetConfig, types: Mapping[str, pa.DataType]) -> Problems:
+def check_processor_types(
+    config: DatasetConfig, types: Mapping[str, pa.DataType]
+) -> Problems:
     """Processors that cannot work on columns of their type. types: of the columns, as far as they are known."""
     for index, processor in enumerate(config.processors):
         match processor:
-            case FilterProcessor(column=str(name)) if name in types and not _is_text(types[name]):
+            case FilterProcessor(column=str(name)) if name in types and not _is_text(
+                types[name]
+            ):
                 kind = type_name(types[name])
                 yield (
                     ("processors", index, "column"),
@@ -143,10 +155,16 @@ def _is_vector(kind: pa.DataType) -> bool:
         return bool(kind.get_field_index("embeddings") >= 0)
     if types.is_null(kind):
         return True
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+    if not (
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+    ):
         return False
     item = kind.value_type
-    is_number = types.is_integer(item) or types.is_floating(item) or types.is_decimal(item)
+    is_number = (
+        types.is_integer(item) or types.is_floating(item) or types.is_decimal(item)
+    )
     return bool(is_number or types.is_null(item))
 
 
@@ -173,7 +191,9 @@ def _check_libraries(processor: RowProcessor) -> Problems:
             yield from check_rules(rules)
         case DeduplicateProcessor(method="minhash" | "embedding" as method):
             modules = ("rensa", "scipy") if method == "minhash" else ("scipy",)
-            absent = missing_library(f"deduplication by {method}", modules=modules, extra="dedup")
+            absent = missing_library(
+                f"deduplication by {method}", modules=modules, extra="dedup"
+            )
             if absent is not None:
                 yield ("method",), absent
         case _:
@@ -185,9 +205,7 @@ def check_rules(rules: Sequence[QualityBounds]) -> Problems:
     for place, bounds in enumerate(rules):
         if bounds.language is not None:
             if bounds.language not in LANGUAGES:
-                message = (
-                    f"unknown language {bounds.language!r}; give its ISO 639-1 code, such as 'en'"
-                )
+                message = f"unknown language {bounds.language!r}; give its ISO 639-1 code, such as 'en'"
                 yield ("quality", place, "language"), message
             absent = missing_library(
                 "the quality rule language", modules=("py3langid",), extra="language"
@@ -216,7 +234,10 @@ def _template_faults(source: str, known: Set[str] | None) -> Iterator[str]:
 def check_condition(source: str, field: str, known: Set[str] | None) -> Problems:
     """Problems of a template that is asked of records, in the field that holds it. known: as in `check_processors`."""
     if "{{" not in source and "{%" not in source:
-        yield (field,), f"is a plain text; write a template, such as {{{{ {source.strip()} }}}}"
+        yield (
+            (field,),
+            f"is a plain text; write a template, such as {{{{ {source.strip()} }}}}",
+        )
         return
     faults = list(_template_faults(source, known))
     if not faults and not template_references(source):

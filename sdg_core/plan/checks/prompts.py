@@ -26,7 +26,9 @@ def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator
         if not isinstance(column, ChatColumn | ImageColumn):
             continue
         for path, source in templates_of(column).items():
-            single = [name for name in _SINGLE.findall(_TAGS.sub("", source)) if name in names]
+            single = [
+                name for name in _SINGLE.findall(_TAGS.sub("", source)) if name in names
+            ]
             for name in dict.fromkeys(single):
                 yield f"{path[0]} of {column.name!r} has {{{name}}}, sent as it is; write {{{{ {name} }}}} for the column"
         if column.prompt and not values_read(column):

@@ -98,8 +98,12 @@ def _check_parent(
     parent = columns.get(params.category)
     if isinstance(parent, SeedColumn) or parent is None and seeded:
         return
-    if not isinstance(parent, SamplerColumn) or not isinstance(parent.params, CategoryParams):
-        categories = [name for name, column in columns.items() if _is_kind(column, "category")]
+    if not isinstance(parent, SamplerColumn) or not isinstance(
+        parent.params, CategoryParams
+    ):
+        categories = [
+            name for name, column in columns.items() if _is_kind(column, "category")
+        ]
         message = f"{params.category!r} is not a category sampler{did_you_mean(params.category, categories)}"
         yield ("category",), message
         return
@@ -121,7 +125,9 @@ def _check_reference(
         return
     if not _is_kind(reference, "datetime", "timedelta"):
         known = [
-            name for name, column in columns.items() if _is_kind(column, "datetime", "timedelta")
+            name
+            for name, column in columns.items()
+            if _is_kind(column, "datetime", "timedelta")
         ]
         message = f"{params.reference_column_name!r} is not a datetime sampler{did_you_mean(params.reference_column_name, known)}"
         yield ("reference_column_name",), message
@@ -143,12 +149,18 @@ def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
     elif kind in ("uuid", "person", "person_from_faker"):
         yield path, f"{kind} samplers have no conversion; remove it"
     elif convert_to not in CONVERSIONS:
-        yield path, f"{convert_to!r} is not a conversion of a number; one of int, float, str"
+        yield (
+            path,
+            f"{convert_to!r} is not a conversion of a number; one of int, float, str",
+        )
     elif convert_to != "str":
         for params in column.every_params:
             for value in listed_values(params):
                 if isinstance(value, str):
-                    yield path, f"{value!r} is text; only numbers can be converted to {convert_to}"
+                    yield (
+                        path,
+                        f"{value!r} is text; only numbers can be converted to {convert_to}",
+                    )
                     return
 
 
@@ -162,4 +174,7 @@ def _check_datetime(params: DatetimeParams) -> Problems:
             message = f"{text!r} is not an ISO 8601 date or time without zone, such as 2024-01-31 or 2024-01-31T09:30"
             yield (key,), message
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
-        yield ("end",), f"{params.end} (excluded) is not after start {params.start} (included)"
+        yield (
+            ("end",),
+            f"{params.end} (excluded) is not after start {params.start} (included)",
+        )

@@ -21,7 +21,8 @@ _OPAQUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SECRET = re.compile(
-    r"//[^/@?]*:[^?]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE
+    r"//[^/@?]*:[^?]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=",
+    re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -90,7 +91,10 @@ def check_sql(source: SqlSeedSource) -> Problems:
         message = "the URL holds a password; put the URL into an environment variable and name that as url_env"
         yield (*_SOURCE, "url"), message
     if source.url_env is not None and not _VARIABLE.fullmatch(source.url_env):
-        yield (*_SOURCE, "url_env"), "url_env names an environment variable; give a URL as url"
+        yield (
+            (*_SOURCE, "url_env"),
+            "url_env names an environment variable; give a URL as url",
+        )
     if ";" in _OPAQUE.sub(" ", source.query).strip().rstrip(";"):
         yield (
             (*_SOURCE, "query"),

@@ -17,7 +17,11 @@ from sdg_core.config.yaml_document import Problems
 from sdg_core.plan.checks.processors import as_template, check_condition
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, resizes, templates_of
-from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
+from sdg_core.plan.templates.engine import (
+    TemplateSyntaxError,
+    chooses,
+    template_references,
+)
 
 
 def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
@@ -71,7 +75,11 @@ def select_notices(config: DatasetConfig) -> Iterator[str]:
     columns = {column.name: column for column in config.columns}
     for name in graph.order:
         column = columns[name]
-        differs = _is_drawn(column, config) if isinstance(column, ModelColumn) else _varies(column)
+        differs = (
+            _is_drawn(column, config)
+            if isinstance(column, ModelColumn)
+            else _varies(column)
+        )
         if differs or graph.ancestors(name) & varying:
             varying.add(name)
         elif isinstance(column, ModelColumn) and not isinstance(

@@ -20,7 +20,10 @@ def check_skip(column: Column) -> Problems:
         )
     if "{{" not in column.skip.when and "{%" not in column.skip.when:
         condition = re.sub(r"(?<![=!<>])=(?!=)", "==", column.skip.when.strip())
-        yield ("skip", "when"), f"is a plain text; write a template, such as {{{{ {condition} }}}}"
+        yield (
+            ("skip", "when"),
+            f"is a plain text; write a template, such as {{{{ {condition} }}}}",
+        )
         return
     try:
         names = template_references(column.skip.when)

@@ -14,9 +14,15 @@ def check_tools(config: DatasetConfig) -> Problems:
     providers = [provider.name for provider in config.mcp_providers]
     aliases = [tools.tool_alias for tools in config.tool_configs]
     for index, name in duplicates(providers):
-        yield ("mcp_providers", index, "name"), f"another MCP provider is named {name!r}"
+        yield (
+            ("mcp_providers", index, "name"),
+            f"another MCP provider is named {name!r}",
+        )
     for index, alias in duplicates(aliases):
-        yield ("tool_configs", index, "tool_alias"), f"another tool config has the alias {alias!r}"
+        yield (
+            ("tool_configs", index, "tool_alias"),
+            f"another tool config has the alias {alias!r}",
+        )
     for index, provider in enumerate(config.mcp_providers):
         for path, message in _secrets(provider):
             yield ("mcp_providers", index, *path), message

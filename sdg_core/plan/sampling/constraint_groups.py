@@ -37,8 +37,9 @@ def describe_constraint(constraint: Constraint) -> str:
 
 def operands(constraint: Constraint) -> tuple[str, ...]:
     """The columns that a constraint compares."""
-    both = isinstance(constraint, ColumnInequality)
-    return (constraint.target_column, constraint.rhs) if both else (constraint.target_column,)  # type: ignore[return-value]
+    if isinstance(constraint, ColumnInequality):
+        return constraint.target_column, constraint.rhs
+    return (constraint.target_column,)
 
 
 def find_bounds(
@@ -51,7 +52,9 @@ def find_bounds(
     for place, constraint in enumerate(constraints):
         above = _steps_above(operands(constraint), generated, reads)
         steps = tuple(name for name in generated if name in above)
-        samplers = tuple(name for name in steps if isinstance(generated[name], SamplerColumn))
+        samplers = tuple(
+            name for name in steps if isinstance(generated[name], SamplerColumn)
+        )
         if not samplers:
             continue
         joined = ConstraintGroup((constraint,), (place,), samplers, steps, ())
@@ -64,14 +67,18 @@ def find_bounds(
 
 
 def with_bound_edges(
-    inner: Mapping[str, list[str]], bounds: Iterable[ConstraintGroup], producers: Mapping[str, str]
+    inner: Mapping[str, list[str]],
+    bounds: Iterable[ConstraintGroup],
+    producers: Mapping[str, str],
 ) -> dict[str, list[str]]:
     """What each column comes after: its bound's samplers are drawn together, so all of them come after all that any reads."""
     after = {name: list(others) for name, others in inner.items()}
     for bound in bounds:
         made = [producers.get(name, name) for name in bound.inputs]
         for name in bound.samplers:
-            after[name] += [other for other in made if other in inner and other not in after[name]]
+            after[name] += [
+                other for other in made if other in inner and other not in after[name]
+            ]
     return after
 
 
@@ -88,7 +95,9 @@ def in_order(
 
 
 def _steps_above(
-    names: Iterable[str], generated: Mapping[str, Column], reads: Mapping[str, Iterable[str]]
+    names: Iterable[str],
+    generated: Mapping[str, Column],
+    reads: Mapping[str, Iterable[str]],
 ) -> frozenset[str]:
     """Samplers above the named columns, by way of samplers and expressions, and the expressions that vary with them."""
     todo = list(names)
@@ -130,7 +139,9 @@ def _union(one: ConstraintGroup, other: ConstraintGroup) -> ConstraintGroup:
     )
 
 
-def _inputs(bound: ConstraintGroup, reads: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+def _inputs(
+    bound: ConstraintGroup, reads: Mapping[str, Iterable[str]]
+) -> tuple[str, ...]:
     """The columns that the constraints and the steps read and that are no steps themselves."""
     read: list[str] = []
     for constraint in bound.constraints:

@@ -21,7 +21,9 @@ def parse_time(text: str) -> np.datetime64:
     return np.datetime64(text, "s")
 
 
-def times_after(params: DatetimeParams, steps: NDArray[np.int64]) -> NDArray[np.datetime64]:
+def times_after(
+    params: DatetimeParams, steps: NDArray[np.int64]
+) -> NDArray[np.datetime64]:
     """`start` plus whole steps. Months and years keep the day of the month, or take the last day of a shorter month."""
     start = parse_time(params.start)
     if params.unit in UNIT_SECONDS:
@@ -31,7 +33,9 @@ def times_after(params: DatetimeParams, steps: NDArray[np.int64]) -> NDArray[np.
     into_month = start - first.astype("M8[s]")
     day = into_month.astype("m8[D]")
     last_day = (months + 1).astype("M8[D]") - months.astype("M8[D]") - 1
-    return np.asarray(months.astype("M8[s]") + np.minimum(day, last_day) + (into_month - day))
+    return np.asarray(
+        months.astype("M8[s]") + np.minimum(day, last_day) + (into_month - day)
+    )
 
 
 def steps_between(params: DatetimeParams) -> int:
@@ -39,7 +43,9 @@ def steps_between(params: DatetimeParams) -> int:
     start = parse_time(params.start)
     end = parse_time(params.end)
     if params.unit in UNIT_SECONDS:
-        return max(1, -(int((start - end).astype(np.int64)) // UNIT_SECONDS[params.unit]))
+        return max(
+            1, -(int((start - end).astype(np.int64)) // UNIT_SECONDS[params.unit])
+        )
     months = int((end.astype("M8[M]") - start.astype("M8[M]")).astype(np.int64))
     whole = months // _UNIT_MONTHS[params.unit]
     return max(1, whole + int(times_after(params, np.array([whole]))[0] < end))
@@ -47,7 +53,9 @@ def steps_between(params: DatetimeParams) -> int:
 
 def chrono_format(convert_to: str | None) -> str:
     """A format with Python's meaning of the directives that polars treats otherwise (no fraction and no zone here)."""
-    return re.sub("%[%fzZ]", lambda found: _NAIVE_DIRECTIVES[found[0]], convert_to or ISO_FORMAT)
+    return re.sub(
+        "%[%fzZ]", lambda found: _NAIVE_DIRECTIVES[found[0]], convert_to or ISO_FORMAT
+    )
 
 
 def is_time_format(convert_to: str) -> bool:

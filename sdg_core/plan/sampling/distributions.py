@@ -74,13 +74,19 @@ def distribution_fault(
         known.append("scale")
     for given in params:
         if given not in known:
-            return "dist_params", f"{name} has no parameter {given!r}{did_you_mean(given, known)}"
+            return (
+                "dist_params",
+                f"{name} has no parameter {given!r}{did_you_mean(given, known)}",
+            )
     remaining = [shape for shape in shapes if shape not in params]
     if remaining:
         return "dist_params", f"{name} needs {', '.join(remaining)} as well"
     loc = float(params.get("loc", 0))
     if isinstance(kind, stats.rv_discrete) and not loc.is_integer():
-        return "dist_params", f"{name} has whole values, so loc must be whole, not {loc:g}"
+        return (
+            "dist_params",
+            f"{name} has whole values, so loc must be whole, not {loc:g}",
+        )
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
         return (
@@ -109,7 +115,10 @@ def _quantile_fault(
             "dist_params",
             f"{name} is not tried, because those of other columns take too long; correct these first",
         )
-    listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
+    listed = (
+        ", ".join(f"{key}={value:g}" for key, value in params.items())
+        or "no parameters"
+    )
     try:
         found = _have_quantiles(name, tuple(sorted(params.items())))
     except WorkEndedError:

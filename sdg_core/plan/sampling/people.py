@@ -80,7 +80,15 @@ _STATE_LISTS = (
 )
 _NO_STATES = frozenset({"District of Columbia", "Puerto Rico"})
 """What is asked for as a state, though no list of states has it."""
-SELECTABLE = (*_VOCABULARY, "city", "state", "region", "occupation", "first_name", "last_name")
+SELECTABLE = (
+    *_VOCABULARY,
+    "city",
+    "state",
+    "region",
+    "occupation",
+    "first_name",
+    "last_name",
+)
 
 
 def faker_locale(params: PeopleParams) -> str:
@@ -172,9 +180,7 @@ def _check_people(params: PersonParams | PersonFromFakerParams) -> Problems:
 
 def _check_census_locale(locale: str) -> Problems:
     if locale not in FAKER_LOCALES:
-        message = (
-            f"{locale!r} is not a locale of person samplers{did_you_mean(locale, FAKER_LOCALES)}"
-        )
+        message = f"{locale!r} is not a locale of person samplers{did_you_mean(locale, FAKER_LOCALES)}"
         yield ("locale",), f"{message}; person_from_faker has every locale of Faker"
     elif FAKER_LOCALES[locale] is None:
         yield (
@@ -184,7 +190,8 @@ def _check_census_locale(locale: str) -> Problems:
 
 
 def _check_locale(locale: str) -> Problems:
-    from faker.config import AVAILABLE_LOCALES  # only those who draw people pay for the import
+    # only those who draw people pay for the import
+    from faker.config import AVAILABLE_LOCALES
 
     if locale.replace("-", "_") not in AVAILABLE_LOCALES:
         yield (
@@ -198,7 +205,10 @@ def _check_selection(params: PersonParams) -> Problems:
     for field, values in chosen.items():
         path = ("select_field_values", field)
         if field not in SELECTABLE:
-            yield path, f"people cannot be selected by {field!r}{did_you_mean(field, SELECTABLE)}"
+            yield (
+                path,
+                f"people cannot be selected by {field!r}{did_you_mean(field, SELECTABLE)}",
+            )
             continue
         if field in ("sex", "city") and getattr(params, field) is not None:
             yield path, f"{field} is also given as a parameter; keep one"
@@ -210,9 +220,15 @@ def _check_selection(params: PersonParams) -> Problems:
                     f"{value!r} is not a value of {field}{did_you_mean(value, known)}",
                 )
     if "state" in chosen and "region" in chosen:
-        yield ("select_field_values", "region"), "state and region are the same; keep one"
+        yield (
+            ("select_field_values", "region"),
+            "state and region are the same; keep one",
+        )
     if not _levels_fit(params):
-        yield ("select_field_values", "bachelors_field"), "no selected education_level goes with it"
+        yield (
+            ("select_field_values", "bachelors_field"),
+            "no selected education_level goes with it",
+        )
 
 
 def _known_values(params: PersonParams, field: str) -> Collection[str]:
@@ -227,7 +243,9 @@ def _known_values(params: PersonParams, field: str) -> Collection[str]:
 def _states(params: PersonParams) -> frozenset[str]:
     """The states of the locale, by name and abbreviation, as Faker lists them; empty where it does not."""
     try:
-        address = import_module(f"faker.providers.address.{faker_locale(params)}").Provider
+        address = import_module(
+            f"faker.providers.address.{faker_locale(params)}"
+        ).Provider
     except ImportError:
         return frozenset()
     known: set[str] = set()

@@ -9,7 +9,13 @@ import pyarrow as pa
 from sdg_core.config.people import PeopleParams, PersonParams
 from sdg_core.plan.sampling.people import PERSON_TYPE
 
-TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+TRAITS = (
+    "openness",
+    "conscientiousness",
+    "extraversion",
+    "agreeableness",
+    "neuroticism",
+)
 TRAIT_TYPE = pa.struct(
     [("t_score", pa.int64()), ("label", pa.string()), ("description", pa.string())]
 )
@@ -28,12 +34,15 @@ PERSONA_TEXTS = tuple(
 PERSONA_LISTS = ("skills_and_expertise_list", "hobbies_and_interests_list")
 
 _CENSUS = [
-    (name, pa.int64() if name == "monthly_income_eur" else pa.string()) for name in CENSUS_FIELDS
+    (name, pa.int64() if name == "monthly_income_eur" else pa.string())
+    for name in CENSUS_FIELDS
 ]
 _TEXTS = [(name, pa.string()) for name in PERSONA_TEXTS]
 _LISTS = [(name, pa.list_(pa.string())) for name in PERSONA_LISTS]
 CENSUS_TYPE = pa.struct([*PERSON_TYPE, *_CENSUS])
-PERSONA_TYPE = pa.struct([*CENSUS_TYPE, *_TEXTS, *_LISTS, *((name, TRAIT_TYPE) for name in TRAITS)])
+PERSONA_TYPE = pa.struct(
+    [*CENSUS_TYPE, *_TEXTS, *_LISTS, *((name, TRAIT_TYPE) for name in TRAITS)]
+)
 
 
 def person_type(params: PeopleParams) -> pa.StructType:

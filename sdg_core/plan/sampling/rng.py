@@ -32,14 +32,21 @@ class RandomSource:
     attempts: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def words(
-        self, column: str, indices: NDArray[np.int64], *, block: int = 0, attempt: int = 0
+        self,
+        column: str,
+        indices: NDArray[np.int64],
+        *,
+        block: int = 0,
+        attempt: int = 0,
     ) -> Words:
         """Four words per record: shape `(len(indices), 4)`, for record indices that ascend (within each attempt)."""
         key = column_key(self.seed, column)
         if self.attempts is None or len(indices) == 0:
             return _words(key, indices, block=block, attempt=attempt)
         if len(self.attempts) != len(indices):
-            raise ValueError(f"{len(indices)} records with attempts of {len(self.attempts)}")
+            raise ValueError(
+                f"{len(indices)} records with attempts of {len(self.attempts)}"
+            )
         changes = np.flatnonzero(np.diff(self.attempts)) + 1
         bounds = [0, *changes.tolist(), len(indices)]
         parts = []
@@ -69,9 +76,13 @@ class RecordChoices:
         """A whole number from 0 to `bound`, exclusive."""
         place = self._count % 4
         if place == 0:
-            self._words = self._random.words(self._purpose, self._record, block=self._count // 4)[0]
+            self._words = self._random.words(
+                self._purpose, self._record, block=self._count // 4
+            )[0]
         self._count += 1
-        return min(int(float(to_unit(self._words[place : place + 1])[0]) * bound), bound - 1)
+        return min(
+            int(float(to_unit(self._words[place : place + 1])[0]) * bound), bound - 1
+        )
 
 
 def column_key(seed: int, column: str) -> int:
@@ -97,7 +108,9 @@ def _words(key: int, indices: NDArray[np.int64], *, block: int, attempt: int) ->
     for run in _close_runs(indices):
         start = int(run[0])
         count = int(run[-1] - run[0]) + 1
-        words = _block_words(key, start=start, count=count, block=block, attempt=attempt)
+        words = _block_words(
+            key, start=start, count=count, block=block, attempt=attempt
+        )
         parts.append(words if count == len(run) else words[run - start])
     if not parts:
         return np.empty((0, 4), np.uint64)
@@ -109,11 +122,21 @@ def _close_runs(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     if len(indices) == 0:
         return
     steps = np.diff(indices)
-    bounds = [0, *(np.flatnonzero((steps < 1) | (steps > _GAP)) + 1).tolist(), len(indices)]
+    bounds = [
+        0,
+        *(np.flatnonzero((steps < 1) | (steps > _GAP)) + 1).tolist(),
+        len(indices),
+    ]
     for start, stop in zip(bounds, bounds[1:], strict=False):
         yield indices[start:stop]
 
 
-def _block_words(key: int, *, start: int, count: int, block: int, attempt: int) -> Words:
+def _block_words(
+    key: int, *, start: int, count: int, block: int, attempt: int
+) -> Words:
     counter = (start + (block << 64) + (attempt << 192) - 1) % _COUNTER_SPACE
-    return np.random.Philox(key=key, counter=counter).random_raw(4 * count).reshape(count, 4)
+    return (
+        np.random.Philox(key=key, counter=counter)
+        .random_raw(4 * count)
+        .reshape(count, 4)
+    )

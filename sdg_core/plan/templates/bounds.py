@@ -46,7 +46,11 @@ def constant(value: Any) -> Bound:
     """A literal of the template."""
     if isinstance(value, str):
         return Bound(len(value), count=len(value), text=value)
-    return replace(NUMBER, largest=abs(value or 0)) if isinstance(value, int | float) else NUMBER
+    return (
+        replace(NUMBER, largest=abs(value or 0))
+        if isinstance(value, int | float)
+        else NUMBER
+    )
 
 
 def either(first: Bound, second: Bound) -> Bound:
@@ -69,7 +73,9 @@ def together(parts: Sequence[Bound]) -> Bound:
     roots = frozenset[str]()
     for part in parts:
         roots |= part.roots
-    return Bound(size + SCALAR_SIZE, count + len(parts), whole + SCALAR_SIZE, roots=roots)
+    return Bound(
+        size + SCALAR_SIZE, count + len(parts), whole + SCALAR_SIZE, roots=roots
+    )
 
 
 def scaled(bound: Bound, factor: float, more: float = 0.0) -> Bound:

@@ -40,7 +40,11 @@ _NOT_HERE = frozenset({"xmlattr", "urlize", "attr"})
 
 def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str | None:
     kind = "filter" if isinstance(call, nodes.Filter) else "test"
-    names = [str(keyword.key) for keyword in call.kwargs if isinstance(keyword, nodes.Keyword)]
+    names = [
+        str(keyword.key)
+        for keyword in call.kwargs
+        if isinstance(keyword, nodes.Keyword)
+    ]
     own = ADDED.get(_own_name(call))
     if kind == "filter" and own is not None:
         return _unbound(call.name, own, count=len(call.args), names=names)
@@ -59,7 +63,10 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
 
 
 def _errors_of_samples(
-    call: nodes.Filter | nodes.Test, env: minijinja.Environment, *, keywords: Sequence[str]
+    call: nodes.Filter | nodes.Test,
+    env: minijinja.Environment,
+    *,
+    keywords: Sequence[str],
 ) -> list[minijinja.TemplateError | None]:
     """What the engine says of the call for each kind of value, with samples for its arguments."""
     written = []
@@ -80,9 +87,13 @@ def _errors_of_samples(
 def _own_name(call: nodes.Filter | nodes.Test) -> str:
     """The name of the function of ours that is called, if one is."""
     positional = (
-        len(call.args) + len(call.kwargs) > 2 if call.name == "replace" else bool(call.args)
+        len(call.args) + len(call.kwargs) > 2
+        if call.name == "replace"
+        else bool(call.args)
     )
-    return POSITIONAL[call.name] if call.name in POSITIONAL and positional else call.name
+    return (
+        POSITIONAL[call.name] if call.name in POSITIONAL and positional else call.name
+    )
 
 
 def _unbound(

@@ -27,7 +27,9 @@ _END_OF_COMMENT = re.compile(r"#\}")
 _INSIDE = re.compile(
     r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`([^`\r\n]+)`|\}\}|%\}|[{}]", re.DOTALL
 )
-_MAY_NEED = re.compile(rf"[^\W\d]\w*[ \t]+[^\W\d]\w*|\b(?:{'|'.join(sorted(FUNCTIONS))})\b")
+_MAY_NEED = re.compile(
+    rf"[^\W\d]\w*[ \t]+[^\W\d]\w*|\b(?:{'|'.join(sorted(FUNCTIONS))})\b"
+)
 
 
 def spelled(source: str) -> str:
@@ -104,10 +106,17 @@ def _joined(tokens: list[Token]) -> list[str]:
 def _end_of_name(tokens: list[Token], place: int) -> int:
     """The place behind the words that begin at a place and are one name together; behind one token if there are no such."""
     end = place + 1
-    if not _is_word(tokens, place) or _before(tokens, place) in ("is", "|", ".", "is not"):
+    if not _is_word(tokens, place) or _before(tokens, place) in (
+        "is",
+        "|",
+        ".",
+        "is not",
+    ):
         return end
     while (
-        end + 1 < len(tokens) and tokens[end].kind == "whitespace" and "\n" not in tokens[end].text
+        end + 1 < len(tokens)
+        and tokens[end].kind == "whitespace"
+        and "\n" not in tokens[end].text
     ):
         if not _is_word(tokens, end + 1):
             break

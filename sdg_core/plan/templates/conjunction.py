@@ -47,7 +47,11 @@ def _split_at_and(tokens: list[Token]) -> list[list[Token]]:
     depth = 0
     for token in tokens:
         depth += (token.text in _OPENING) - (token.text in _CLOSING)
-        if depth == 0 and token.kind in ("name", "operator") and token.text in _LOOSER_THAN_AND:
+        if (
+            depth == 0
+            and token.kind in ("name", "operator")
+            and token.text in _LOOSER_THAN_AND
+        ):
             return [tokens]
         if depth == 0 and token.kind == "name" and token.text == "and":
             parts.append([])

@@ -14,7 +14,11 @@ from jinja2 import meta, nodes
 
 from sdg_core.plan.templates.check_calls import call_faults
 from sdg_core.plan.templates.column_names import FUNCTIONS, LITERALS, as_named, spelled
-from sdg_core.plan.templates.filters import TooLargeError, add_bounded_filters, unbounded_method
+from sdg_core.plan.templates.filters import (
+    TooLargeError,
+    add_bounded_filters,
+    unbounded_method,
+)
 from sdg_core.plan.templates.limits import TemplateSyntaxError as TemplateSyntaxError
 from sdg_core.plan.templates.limits import checked_tokens, statements
 from sdg_core.plan.templates.rewrite import for_engine
@@ -193,10 +197,12 @@ def condition_fault(condition: str) -> str | None:
     except minijinja.TemplateError as error:
         if error.kind != "SyntaxError":
             return None  # it has no values yet
-        hint = "; write it without braces" if "{{" in condition or "{%" in condition else ""
-        return (
-            f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
+        hint = (
+            "; write it without braces"
+            if "{{" in condition or "{%" in condition
+            else ""
         )
+        return f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
     except TemplateSyntaxError as error:
         return f"not a valid condition: {error}"
     except ValueError:  # a filter's objection to a value that is not there yet

@@ -95,20 +95,29 @@ class ExpressionSizes:
         match node:
             case nodes.Neg() | nodes.Pos():
                 return replace(NUMBER, largest=parts[0].largest)
-            case nodes.Concat() | nodes.List() | nodes.Tuple() | nodes.Dict() | nodes.Slice():
+            case (
+                nodes.Concat()
+                | nodes.List()
+                | nodes.Tuple()
+                | nodes.Dict()
+                | nodes.Slice()
+            ):
                 return together(parts)
         return NUMBER
 
     def _name(self, name: str) -> Bound:
         if name in self.spaces:
-            raise UnboundedError(name)  # its attributes would be read under another name
+            # its attributes would be read under another name
+            raise UnboundedError(name)
         if name in self.scope:
             return self.scope[name]
         return Bound(self._size, self._count, roots=frozenset({name}))
 
     def _part(self, node: nodes.Getattr | nodes.Getitem) -> Bound:
         match node:
-            case nodes.Getattr(node=nodes.Name(name=name), attr=attribute) if name in self.spaces:
+            case nodes.Getattr(node=nodes.Name(name=name), attr=attribute) if (
+                name in self.spaces
+            ):
                 return self.spaces[name].get(attribute, NUMBER)
             case nodes.Getitem(arg=argument):
                 self.value(argument)
@@ -132,7 +141,9 @@ class ExpressionSizes:
 
     def _product(self, left: Bound, right: Bound) -> Bound:
         """A number, or a text or list that is repeated."""
-        plain = [bound for bound in (left, right) if bound.roots and not bound.is_number]
+        plain = [
+            bound for bound in (left, right) if bound.roots and not bound.is_number
+        ]
         if len(plain) == 2 or left.is_number and right.is_number:
             self._take_for_numbers(*plain)
             return replace(NUMBER, largest=left.largest * right.largest)
@@ -183,7 +194,9 @@ class ExpressionSizes:
                 if name in METHODS:
                     return METHODS[name](value, arguments)
                 return filter_bound(name, value, arguments)
-            case nodes.Name(name=name) if name in self.macros and name not in self.scope:
+            case nodes.Name(name=name) if (
+                name in self.macros and name not in self.scope
+            ):
                 return self.call_macro(self.macros[name], self._arguments(call))
             case nodes.Name(name="range") if "range" not in self.scope:
                 given = sum(map(self._rounds, self._arguments(call)))
@@ -195,7 +208,9 @@ class ExpressionSizes:
 
 
 def _repeated(bound: Bound, times: float) -> Bound:
-    return scaled(replace(bound, is_number=False, text=None), max(times, 1.0), SCALAR_SIZE)
+    return scaled(
+        replace(bound, is_number=False, text=None), max(times, 1.0), SCALAR_SIZE
+    )
 
 
 def _parts(node: nodes.Node) -> Iterable[nodes.Node | None]:
@@ -215,6 +230,8 @@ def _parts(node: nodes.Node) -> Iterable[nodes.Node | None]:
             return [inner]
         case nodes.Compare(expr=left, ops=operands):
             return [left, *(operand.expr for operand in operands)]
-        case nodes.Test(node=inner, args=arguments, kwargs=[], dyn_args=None, dyn_kwargs=None):
+        case nodes.Test(
+            node=inner, args=arguments, kwargs=[], dyn_args=None, dyn_kwargs=None
+        ):
             return [inner, *arguments]
     raise UnboundedError(type(node).__name__)

@@ -114,7 +114,9 @@ def _format(value: Any, *args: Any, **kwargs: Any) -> Any:
     return _original("format", value, args, kwargs)
 
 
-def _original(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _original(
+    name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """What the engine's own filter makes of it."""
     written = []
     values = {}
@@ -124,7 +126,9 @@ def _original(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, An
     for key, argument in kwargs.items():
         written.append(f"{key}=k_{key}")
         values[f"k_{key}"] = argument
-    return _engine().eval_expr(f"value|{name}({', '.join(written)})", value=value, **values)
+    return _engine().eval_expr(
+        f"value|{name}({', '.join(written)})", value=value, **values
+    )
 
 
 @lru_cache(maxsize=1)
@@ -207,15 +211,23 @@ def _sort(
     attribute: str | int | None = None,
 ) -> list[Any]:
     return jinja_filters.do_sort(
-        _JINJA, _items(value, "sort", may_be_empty=True), reverse, case_sensitive, attribute
+        _JINJA,
+        _items(value, "sort", may_be_empty=True),
+        reverse,
+        case_sensitive,
+        attribute,
     )
 
 
-def _min(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
+def _min(
+    value: Any, case_sensitive: bool = False, attribute: str | int | None = None
+) -> Any:
     return min(_items(value, "min"), key=_key(case_sensitive, attribute))
 
 
-def _max(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
+def _max(
+    value: Any, case_sensitive: bool = False, attribute: str | int | None = None
+) -> Any:
     return max(_items(value, "max"), key=_key(case_sensitive, attribute))
 
 
@@ -224,7 +236,10 @@ def _unique(
 ) -> list[Any]:
     return list(
         jinja_filters.do_unique(
-            _JINJA, _items(value, "unique", may_be_empty=True), case_sensitive, attribute
+            _JINJA,
+            _items(value, "unique", may_be_empty=True),
+            case_sensitive,
+            attribute,
         )
     )
 
@@ -267,7 +282,9 @@ def _random(value: Any) -> Any:
     items: Sequence[Any] = value if isinstance(value, str) else list(value or ())
     choices: Choices | None = getattr(_CURRENT, "choices", None)
     if choices is None:
-        raise ValueError("filter random: there is no record here whose random numbers could choose")
+        raise ValueError(
+            "filter random: there is no record here whose random numbers could choose"
+        )
     if not items:
         raise ValueError("filter random: there is nothing to choose from")
     return items[choices.below(len(items))]
@@ -279,7 +296,9 @@ def _jsonpath(value: Any, path: str) -> list[Any]:
 
 def _percent(value: str, *args: Any) -> str:
     if _WIDE_PERCENT.search(value):
-        raise TooLargeError(f"%: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed")
+        raise TooLargeError(
+            f"%: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed"
+        )
     by_name = len(args) == 1 and isinstance(args[0], dict)
     try:
         return str(value % (args[0] if by_name else args))

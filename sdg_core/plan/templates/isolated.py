@@ -19,7 +19,9 @@ MAX_TEXT = 2**25
 """Characters of a text that is rendered there."""
 
 
-def render(source: str, values: Mapping[str, Any], *, nested: bool, choices: Choices | None) -> str:
+def render(
+    source: str, values: Mapping[str, Any], *, nested: bool, choices: Choices | None
+) -> str:
     """The text of a checked template for plain values. Raises RenderError."""
     request = {"source": source, "values": values, "nested": nested}
 
@@ -29,7 +31,9 @@ def render(source: str, values: Mapping[str, Any], *, nested: bool, choices: Cho
         return choices.below(question["below"])
 
     try:
-        reply = shared_pool(f"{__name__}:serve_one", seconds=SECONDS).call(request, answer=answer)
+        reply = shared_pool(f"{__name__}:serve_one", seconds=SECONDS).call(
+            request, answer=answer
+        )
     except WorkEndedError as error:
         raise RenderError(
             f"the template was given up: {error} ({MEMORY // 2**20:,} MiB, {SECONDS:g} s, {MAX_TEXT:,} characters)"
@@ -43,7 +47,9 @@ def serve_one(request: Any, ask: Answer) -> Any:
     """What the process does for one rendering."""
     try:
         with drawing(_AskedChoices(ask)):
-            text = _variants(request["source"]).text(request["values"], nested=request["nested"])
+            text = _variants(request["source"]).text(
+                request["values"], nested=request["nested"]
+            )
     except CellError as error:
         return {"error": error.message}
     if len(text) > MAX_TEXT:

@@ -27,7 +27,9 @@ def find(value: Any, path: str) -> list[Any]:
     while place < len(path):
         step = _STEP.match(path, place)
         if step is None or step.end() == place:
-            raise ValueError(f"not a JSONPath that can be used: {path!r}, at {path[place:]!r}")
+            raise ValueError(
+                f"not a JSONPath that can be used: {path!r}, at {path[place:]!r}"
+            )
         if step["deep"]:
             found = list(chain.from_iterable(map(_descendants, found)))
         children = [_children(item, step) for item in found]
@@ -52,7 +54,9 @@ def _children(value: Any, step: re.Match[str]) -> Iterator[Any]:
 
 def _items(value: list[Any], step: re.Match[str]) -> Iterator[Any]:
     if step["slice"]:
-        bounds = [int(part) if part.strip() else None for part in step["slice"].split(":")]
+        bounds = [
+            int(part) if part.strip() else None for part in step["slice"].split(":")
+        ]
         if bounds[2:] != [0]:
             yield from value[slice(*bounds)]
         return

@@ -55,5 +55,7 @@ def score_of(template: Template, values: Mapping[str, Any]) -> float | None:
     try:
         score = _TRUTH[folded] if folded in _TRUTH else float(text)
     except ValueError:
-        raise CellError(f"the score {text!r} is not a number", remedy="score by a number") from None
+        raise CellError(
+            f"the score {text!r} is not a number", remedy="score by a number"
+        ) from None
     return None if math.isnan(score) else score

@@ -85,7 +85,9 @@ def _check_expressions(tokens: tuple[Token, ...]) -> None:
                 f"more than {MAX_CHAIN} operators in one expression; use a list and join, or a loop"
             )
         if len(chains) > MAX_NESTING:
-            raise TemplateSyntaxError(f"more than {MAX_NESTING} brackets inside each other")
+            raise TemplateSyntaxError(
+                f"more than {MAX_NESTING} brackets inside each other"
+            )
 
 
 def _step(chains: list[int], sign: str) -> int:
@@ -113,9 +115,13 @@ def _check_blocks(tokens: tuple[Token, ...]) -> None:
         elif word in _BLOCKS:
             depth += 1
         if depth > MAX_NESTING:
-            raise TemplateSyntaxError(f"more than {MAX_NESTING} blocks inside each other")
+            raise TemplateSyntaxError(
+                f"more than {MAX_NESTING} blocks inside each other"
+            )
         if branches > MAX_BRANCHES:
-            raise TemplateSyntaxError(f"more than {MAX_BRANCHES} tags elif; use a mapping")
+            raise TemplateSyntaxError(
+                f"more than {MAX_BRANCHES} tags elif; use a mapping"
+            )
 
 
 def statements(tokens: tuple[Token, ...]) -> list[str]:

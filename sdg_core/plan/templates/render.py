@@ -71,7 +71,9 @@ class Template:
         """`render` for an event loop, which goes on while a process of its own renders."""
         context, nested = self._context(values)
         if not self._fits(context):
-            render = partial(isolated.render, self.source, context, nested=nested, choices=choices)
+            render = partial(
+                isolated.render, self.source, context, nested=nested, choices=choices
+            )
             return await asyncio.get_running_loop().run_in_executor(_waiting(), render)
         return self._text(context, nested=nested, choices=choices)
 
@@ -93,7 +95,9 @@ class Template:
     def _fits(self, context: Mapping[str, Any]) -> bool:
         return self._room is None or self._room.takes(context)
 
-    def _text(self, context: Mapping[str, Any], *, nested: bool, choices: Choices | None) -> str:
+    def _text(
+        self, context: Mapping[str, Any], *, nested: bool, choices: Choices | None
+    ) -> str:
         if not self.chooses:
             return self._variants.text(context, nested=nested)
         with drawing(choices):

@@ -20,7 +20,16 @@ AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
 POSITIONAL = {
     name: f"{name}_"
-    for name in ("truncate", "wordwrap", "replace", "sort", "min", "max", "unique", "dictsort")
+    for name in (
+        "truncate",
+        "wordwrap",
+        "replace",
+        "sort",
+        "min",
+        "max",
+        "unique",
+        "dictsort",
+    )
 }
 """Filters that the engine has, but not with all of Jinja2's arguments, and what stands for them where those are given."""
 TEXT_METHODS = frozenset(
@@ -130,7 +139,11 @@ def _rewrite_methods(tokens: list[Token]) -> None:
     while place < len(tokens):
         name = following(tokens, place)
         call = following(tokens, name)
-        if _is(tokens, place, ".") and _is(tokens, call, "(") and tokens[name].text in TEXT_METHODS:
+        if (
+            _is(tokens, place, ".")
+            and _is(tokens, call, "(")
+            and tokens[name].text in TEXT_METHODS
+        ):
             end = _closing(tokens, call)
             start = _expression_start(tokens, preceding(tokens, place))
             arguments = f"('{tokens[name].text}'"
@@ -174,18 +187,28 @@ def _with_json(tokens: list[Token], roots: Collection[str]) -> list[Token]:
     while place < len(tokens):
         token = tokens[place]
         before = preceding(tokens, place)
-        is_root = token.kind == "name" and token.text in roots and not _is(tokens, before, ".", "|")
+        is_root = (
+            token.kind == "name"
+            and token.text in roots
+            and not _is(tokens, before, ".", "|")
+        )
         if not is_root or _is(tokens, following(tokens, place), "="):
             made.append(token)
             place += 1
             continue
         expression, place = _chain(tokens, place, roots)
-        looped = before >= 0 and tokens[before].text == "in" and _statement(tokens, before) == "for"
+        looped = (
+            before >= 0
+            and tokens[before].text == "in"
+            and _statement(tokens, before) == "for"
+        )
         made += _read(expression, FROM_JSON) if looped else expression
     return made
 
 
-def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[list[Token], int]:
+def _chain(
+    tokens: list[Token], place: int, roots: Collection[str]
+) -> tuple[list[Token], int]:
     """A name with everything that is looked up in it, and the place behind it."""
     expression = [tokens[place]]
     place += 1
@@ -205,10 +228,21 @@ def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[lis
             inside = tokens[sign + 1 : end]
             if tokens[sign].text == "[":
                 is_slice = _count_at_top(inside, ":") > 0
-                expression = _read(expression, FROM_JSON_LIST if is_slice else FROM_JSON)
-            expression = [*expression, tokens[sign], *_with_json(inside, roots), tokens[end]]
+                expression = _read(
+                    expression, FROM_JSON_LIST if is_slice else FROM_JSON
+                )
+            expression = [
+                *expression,
+                tokens[sign],
+                *_with_json(inside, roots),
+                tokens[end],
+            ]
             place = end + 1
-        elif _is(tokens, sign, "|") and name < len(tokens) and tokens[name].text in _OF_COLLECTIONS:
+        elif (
+            _is(tokens, sign, "|")
+            and name < len(tokens)
+            and tokens[name].text in _OF_COLLECTIONS
+        ):
             return _read(expression, FROM_JSON), place
         else:
             return expression, place
@@ -251,7 +285,8 @@ def _expression_start(tokens: list[Token], place: int) -> int:
             place = _opening(tokens, place)
             before = preceding(tokens, place)
             callee = before >= 0 and (
-                tokens[before].kind in ("name", "string") or _is(tokens, before, ")", "]")
+                tokens[before].kind in ("name", "string")
+                or _is(tokens, before, ")", "]")
             )
             if not callee or tokens[before].text in _KEYWORDS:
                 return place

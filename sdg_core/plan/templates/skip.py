@@ -32,7 +32,8 @@ def truth_template(when: str) -> str:
     try:
         template_references(wrapped)
     except TemplateSyntaxError:
-        return when  # several tags, of which the outermost braces belong to different ones
+        # several tags, of which the outermost braces belong to different ones
+        return when
     return wrapped
 
 
@@ -91,9 +92,14 @@ def _number(value: str | int | float) -> int | float | None:
 
 
 def _truth(value: str | int | float | bool, dtype: str) -> bool:
-    truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-        str(value).lower()
-    )
+    truth = {
+        "true": True,
+        "yes": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "0": False,
+    }.get(str(value).lower())
     if dtype != "bool" or truth is None:
         raise ValueError(f"{value!r} is not of dtype {dtype}")
     return truth

@@ -56,19 +56,29 @@ class Variants:
                 self._compile()  # a panic leaves the environment locked for ever
             elif not isinstance(error, Exception):
                 raise
-            raise RenderError(f"{type(error).__name__}: {error}".splitlines()[0]) from None
+            raise RenderError(
+                f"{type(error).__name__}: {error}".splitlines()[0]
+            ) from None
 
     def _compile(self) -> None:
         self._plain = _Variant(for_engine(self._source))
         json_source = reading_json(self._source, self._names)
         self._json = _Variant(json_source) if json_source is not None else None
 
-    def _reason(self, error: minijinja.TemplateError, env: minijinja.Environment) -> str:
+    def _reason(
+        self, error: minijinja.TemplateError, env: minijinja.Environment
+    ) -> str:
         reason = first_line(error).replace(f" (in {_NAME}:1)", "")
         if error.kind == "UndefinedError" and error.range is not None:
-            variant = self._json if self._json is not None and env in self._json else self._plain
+            variant = (
+                self._json
+                if self._json is not None and env in self._json
+                else self._plain
+            )
             reason = reason.replace(
-                "undefined value", f"undefined value {variant.expression(*error.range)!r}", 1
+                "undefined value",
+                f"undefined value {variant.expression(*error.range)!r}",
+                1,
             )
         return reason.replace(
             f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)"

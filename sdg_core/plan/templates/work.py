@@ -18,7 +18,13 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 
-from sdg_core.plan.templates.bounds import NUMBER, SCALAR_SIZE, Bound, UnboundedError, either
+from sdg_core.plan.templates.bounds import (
+    NUMBER,
+    SCALAR_SIZE,
+    Bound,
+    UnboundedError,
+    either,
+)
 from sdg_core.plan.templates.expression_sizes import ITERATIONS, ExpressionSizes, Spaces
 
 _MAX_WORK = 2**24
@@ -26,7 +32,8 @@ _MAX_WORK = 2**24
 _MAX_PER_CHARACTER = 64
 """The same for each character of its values, where their sizes are not looked at."""
 _TIERS = tuple(
-    (float(2**exponent), float(2 ** (exponent - 6))) for exponent in (20, 17, 15, 13, 10, 6)
+    (float(2**exponent), float(2 ** (exponent - 6)))
+    for exponent in (20, 17, 15, 13, 10, 6)
 )
 _UNLIMITED = (float(2**30), float(2**24))
 _MANY_SMALL = (64.0, float(2**24))
@@ -57,7 +64,9 @@ class Room:
 
     def takes(self, values: Mapping[str, Any]) -> bool:
         """Whether a rendering with these plain values stays within bounds."""
-        return self.size >= 0 and all(self._takes(name, value) for name, value in values.items())
+        return self.size >= 0 and all(
+            self._takes(name, value) for name, value in values.items()
+        )
 
     def _takes(self, name: str, value: Any) -> bool:
         if value is None or isinstance(value, int | float):
@@ -96,7 +105,9 @@ def room_of(source: str) -> Room:
     return _NO_ROOM
 
 
-def _room(body: list[nodes.Node], size: float, count: float, *, most: float) -> Room | None:
+def _room(
+    body: list[nodes.Node], size: float, count: float, *, most: float
+) -> Room | None:
     walk = _Walk(size, count)
     try:
         walk.output(body)
@@ -105,7 +116,11 @@ def _room(body: list[nodes.Node], size: float, count: float, *, most: float) -> 
     if not walk.work <= most:
         return None
     return Room(
-        size, count, frozenset(walk.counted), frozenset(walk.numbers), frozenset(walk.repeats)
+        size,
+        count,
+        frozenset(walk.counted),
+        frozenset(walk.numbers),
+        frozenset(walk.repeats),
     )
 
 
@@ -211,14 +226,18 @@ class _Walk(ExpressionSizes):
                     dyn_args=None,
                     dyn_kwargs=None,
                 ):
-                    self.spaces[target.name] = {pair.key: self.value(pair.value) for pair in pairs}
+                    self.spaces[target.name] = {
+                        pair.key: self.value(pair.value) for pair in pairs
+                    }
                     return NUMBER
         return self.value(given)
 
     def _branches(self, node: nodes.If) -> float:
         before = dict(self.scope)
         spaces = _copied(self.spaces)
-        branches: list[tuple[nodes.Node | None, list[nodes.Node]]] = [(node.test, node.body)]
+        branches: list[tuple[nodes.Node | None, list[nodes.Node]]] = [
+            (node.test, node.body)
+        ]
         branches += [(part.test, part.body) for part in node.elif_]
         branches.append((None, node.else_))
         ends = []
@@ -241,13 +260,20 @@ class _Walk(ExpressionSizes):
         self.counted |= looped.roots
         rounds = min(max(looped.count, 1.0), ITERATIONS)
         is_range = (
-            isinstance(node.iter, nodes.Call) and getattr(node.iter.node, "name", None) == "range"
+            isinstance(node.iter, nodes.Call)
+            and getattr(node.iter.node, "name", None) == "range"
         )
-        share = Bound(looped.size / rounds, looped.count, looped.whole, roots=looped.roots)
+        share = Bound(
+            looped.size / rounds, looped.count, looped.whole, roots=looped.roots
+        )
         item = replace(NUMBER, largest=ITERATIONS) if is_range else share
         around = Bound(SCALAR_SIZE, whole=looped.whole)
         names = [(node.target, item), (nodes.Name("loop", "store"), around)]
-        body = [nodes.Output([node.test]), *node.body] if node.test is not None else node.body
+        body = (
+            [nodes.Output([node.test]), *node.body]
+            if node.test is not None
+            else node.body
+        )
         outer = self.times
         self.times = min(self.times * rounds, ITERATIONS)
         start = _copied(self.spaces)
@@ -258,7 +284,9 @@ class _Walk(ExpressionSizes):
         self.times = outer
         return max(printed * rounds, self.output(node.else_))
 
-    def _accumulate(self, start: Spaces, rounds: float, again: Callable[[], float]) -> None:
+    def _accumulate(
+        self, start: Spaces, rounds: float, again: Callable[[], float]
+    ) -> None:
         """Attributes that rounds of a loop add to, at the end of the loop. Raises UnboundedError if they do more than add.
 
         What one attribute hands to another shows after as many rounds as there are attributes.
@@ -281,7 +309,10 @@ class _Walk(ExpressionSizes):
         for name, attribute, bound in _attributes(after):
             more = rounds * growth.get((name, attribute), 0.0)
             grown_bound = replace(
-                bound, size=bound.size + more, count=bound.count + more, whole=bound.whole + more
+                bound,
+                size=bound.size + more,
+                count=bound.count + more,
+                whole=bound.whole + more,
             )
             self.spaces[name][attribute] = grown_bound
 
@@ -324,7 +355,9 @@ def _attributes(spaces: Spaces) -> list[tuple[str, str, Bound]]:
     ]
 
 
-def _either_of(first: Mapping[str, Bound], second: Mapping[str, Bound]) -> dict[str, Bound]:
+def _either_of(
+    first: Mapping[str, Bound], second: Mapping[str, Bound]
+) -> dict[str, Bound]:
     return {
         name: either(first.get(name, NUMBER), second.get(name, NUMBER))
         for name in dict.fromkeys([*first, *second])

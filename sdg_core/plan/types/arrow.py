@@ -36,7 +36,9 @@ def declared_type(declared: Any) -> pa.DataType:
         case [item] if isinstance(declared, list | tuple):
             return pa.list_(declared_type(item))
         case dict() if declared:
-            fields = [pa.field(name, declared_type(item)) for name, item in declared.items()]
+            fields = [
+                pa.field(name, declared_type(item)) for name, item in declared.items()
+            ]
             return pa.struct(fields)
         case _:
             names = ", ".join(SCALAR_TYPES)
@@ -57,7 +59,9 @@ def json_schema_type(schema: Mapping[str, Any]) -> pa.DataType:
         return pa.list_(json_schema_type(schema["items"]))
     properties = schema.get("properties")
     if kind in ("object", None) and isinstance(properties, dict) and properties:
-        fields = [pa.field(name, json_schema_type(item)) for name, item in properties.items()]
+        fields = [
+            pa.field(name, json_schema_type(item)) for name, item in properties.items()
+        ]
         return pa.struct(fields)
     raise ValueError(
         f"{dict(schema)!r} leaves the type open; give string, integer, number, boolean, array with items, or object with "
@@ -128,7 +132,9 @@ def _conform_other(value: Any, data_type: pa.DataType) -> Any:
                 "the time has a zone; a datetime column has none: convert it to UTC and remove the zone"
             )
         return value
-    if pa.types.is_binary(data_type) and isinstance(value, bytes | bytearray | memoryview):
+    if pa.types.is_binary(data_type) and isinstance(
+        value, bytes | bytearray | memoryview
+    ):
         return bytes(value)
     raise ValueError(_misfit(value, data_type))
 

@@ -24,7 +24,9 @@ _FEW = 64
 """Values that are laid out here, because handing them to polars and back takes longer."""
 
 
-def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array | pa.ChunkedArray:
+def array_of(
+    values: Sequence[Any], kind: pa.DataType | None = None
+) -> pa.Array | pa.ChunkedArray:
     """Python values as an array of a type, or of the one that they have. Raises what `pyarrow.array` raises."""
     found = _plain_array(values, _type_of(values) if kind is None else kind)
     if found is None:
@@ -50,7 +52,9 @@ def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
     if _is_mapping_of(array, kind):
-        children = [narrowed(array.field(place), field.type) for place, field in enumerate(kind)]
+        children = [
+            narrowed(array.field(place), field.type) for place, field in enumerate(kind)
+        ]
         return pa.Array.from_buffers(
             kind, len(array), array.buffers()[:1], array.null_count, children=children
         )
@@ -101,7 +105,10 @@ def text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
         text
     )  # numpy lays out what it deletes columns from column by column
     return series_of(
-        name, pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
+        name,
+        pa.LargeStringArray.from_buffers(
+            count, pa.py_buffer(offsets), pa.py_buffer(rows)
+        ),
     )
 
 
@@ -178,7 +185,9 @@ def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
         return None
     missing = _nulls(values)
     buffers = [_validity(missing), pa.py_buffer(ends.astype(np.int32))]
-    return pa.Array.from_buffers(kind, len(values), buffers, int(missing.sum()), children=[items])
+    return pa.Array.from_buffers(
+        kind, len(values), buffers, int(missing.sum()), children=[items]
+    )
 
 
 def _nulls(values: Sequence[Any]) -> NDArray[np.bool_]:

@@ -119,13 +119,17 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
         case ListOf(item):
             if not isinstance(value, list):
                 raise ValueError(f"{where or 'the value'}: expected a list")
-            return [fit(part, item, where=f"{where}[{place}]") for place, part in enumerate(value)]
+            return [
+                fit(part, item, where=f"{where}[{place}]")
+                for place, part in enumerate(value)
+            ]
         case Fields(fields):
             if not isinstance(value, dict):
                 raise ValueError(f"{where or 'the value'}: expected an object")
             prefix = f"{where}." if where else ""
             return {
-                name: fit(value.get(name), part, where=f"{prefix}{name}") for name, part in fields
+                name: fit(value.get(name), part, where=f"{prefix}{name}")
+                for name, part in fields
             }
         case Leaf(data_type, reads_text):
             try:
@@ -181,12 +185,16 @@ class _Reader:
         found = [shape for shape in self._claims(schema, inside) if shape is not None]
         return reduce(_both, found) if found else None
 
-    def _claims(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Iterator[Shape | None]:
+    def _claims(
+        self, schema: Mapping[str, Any], inside: frozenset[str]
+    ) -> Iterator[Shape | None]:
         """What each keyword says; all of it holds."""
         reference = schema.get("$ref")
         if isinstance(reference, str):
             target = self._target(reference)
-            yield OPEN if reference in inside else self.read(target, inside | {reference})
+            yield (
+                OPEN if reference in inside else self.read(target, inside | {reference})
+            )
         values = schema.get("enum")
         if isinstance(values, list):
             yield _either([_LEAVES.get(type(value)) for value in values])
@@ -209,7 +217,9 @@ class _Reader:
                 return _DECIMAL
         return _either([self.read(part, inside) for part in parts])
 
-    def _by_type(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Shape | None:
+    def _by_type(
+        self, schema: Mapping[str, Any], inside: frozenset[str]
+    ) -> Shape | None:
         named = schema.get("type")
         kinds = [named] if isinstance(named, str) else _list(named)
         if kinds:
@@ -291,7 +301,9 @@ def _either(shapes: Sequence[Shape | None]) -> Shape | None:
     """The shape of what satisfies one of several alternatives; null, as an alternative, needs no shape of its own."""
     if not shapes or None in shapes:
         return OPEN if len(shapes) > 1 else None
-    kept = [shape for shape in dict.fromkeys(shapes) if shape is not None and shape != _NULL]
+    kept = [
+        shape for shape in dict.fromkeys(shapes) if shape is not None and shape != _NULL
+    ]
     return reduce(_one_of, kept) if kept else _NULL
 
 
@@ -329,4 +341,6 @@ def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _refuse(uri: str) -> Any:
-    raise ValueError(f"$ref {uri!r} is outside this schema; put what it refers to under $defs")
+    raise ValueError(
+        f"$ref {uri!r} is outside this schema; put what it refers to under $defs"
+    )

@@ -33,9 +33,15 @@ AnyModelColumn = (
 REASONING = "__reasoning_content"
 TRACE = "__trace"
 
-_FUNCTION = pa.struct([pa.field("name", pa.string()), pa.field("arguments", pa.string())])
+_FUNCTION = pa.struct(
+    [pa.field("name", pa.string()), pa.field("arguments", pa.string())]
+)
 _CALL = pa.struct(
-    [pa.field("id", pa.string()), pa.field("type", pa.string()), pa.field("function", _FUNCTION)]
+    [
+        pa.field("id", pa.string()),
+        pa.field("type", pa.string()),
+        pa.field("function", _FUNCTION),
+    ]
 )
 _BLOCK = pa.struct([pa.field("type", pa.string()), pa.field("text", pa.string())])
 MESSAGES = pa.list_(
@@ -77,7 +83,8 @@ def reply_schema(column: LlmStructuredColumn | LlmJudgeColumn) -> Mapping[str, A
     """The JSON schema of a reply."""
     if isinstance(column, LlmJudgeColumn):
         return judge_schema(column.scores)
-    if isinstance(column.output_format, str):  # not loaded, which is a problem of its own
+    # not loaded, which is a problem of its own
+    if isinstance(column.output_format, str):
         return {}
     return column.output_format
 
@@ -103,7 +110,10 @@ def judge_schema(scores: tuple[Score, ...]) -> dict[str, Any]:
             "type": "object",
             "description": score.description,
             "properties": {
-                "reasoning": {"type": "string", "description": "the reasons for the score"},
+                "reasoning": {
+                    "type": "string",
+                    "description": "the reasons for the score",
+                },
                 "score": {"type": kind, "enum": list(score.options)},
             },
             "required": ["reasoning", "score"],

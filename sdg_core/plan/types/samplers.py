@@ -35,7 +35,11 @@ def sampler_type(column: SamplerColumn) -> pa.DataType:
     """The type of the column as it is written."""
     if isinstance(column.params, DatetimeParams | TimedeltaParams):
         return pa.string()
-    return CONVERSIONS[column.convert_to] if column.convert_to is not None else drawn_type(column)
+    return (
+        CONVERSIONS[column.convert_to]
+        if column.convert_to is not None
+        else drawn_type(column)
+    )
 
 
 def drawn_type(column: SamplerColumn) -> pa.DataType:

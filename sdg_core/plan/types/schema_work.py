@@ -67,7 +67,8 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
             "or too much is wrong"
         ) from None
     return [
-        Violation(tuple(each["path"]), each["message"], tuple(each["unexpected"])) for each in found
+        Violation(tuple(each["path"]), each["message"], tuple(each["unexpected"]))
+        for each in found
     ]
 
 
@@ -128,9 +129,15 @@ def _compiled(schema: bytes) -> jsonschema_rs.Validator:
 def _listed(compiled: jsonschema_rs.Validator, value: Any) -> list[Violation]:
     found = []
     for error in compiled.iter_errors(value):
-        is_extra = isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties)
+        is_extra = isinstance(
+            error.kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties
+        )
         unexpected = tuple(getattr(error.kind, "unexpected", ())) if is_extra else ()
-        found.append(Violation(tuple(error.instance_path), error.message[:MAX_MESSAGE], unexpected))
+        found.append(
+            Violation(
+                tuple(error.instance_path), error.message[:MAX_MESSAGE], unexpected
+            )
+        )
         if len(found) == MAX_VIOLATIONS:
             break
     return found
@@ -168,7 +175,8 @@ class _Counter:
         )
         if leads_elsewhere or len(self._known) >= _MAX_PAIRS:
             raise _TooManyError
-        self._known[pair] = _ENDLESS  # of what leads back to it without going into the value
+        # of what leads back to it without going into the value
+        self._known[pair] = _ENDLESS
         found = self._known[pair] = (
             1.0 + self._of_the_same(schema, value) + sum(self._of_parts(schema, value))
         )
@@ -195,7 +203,10 @@ class _Counter:
         """Steps of schemas that hold for parts of the value; a part is taken for one of each schema that may apply to it."""
         if isinstance(value, Mapping):
             properties = schema.get("properties")
-            others = [*_parts(schema.get("patternProperties")), schema.get("additionalProperties")]
+            others = [
+                *_parts(schema.get("patternProperties")),
+                schema.get("additionalProperties"),
+            ]
             for name, part in value.items():
                 if isinstance(properties, Mapping) and name in properties:
                     yield self.count(properties[name], part)
@@ -207,14 +218,18 @@ class _Counter:
             given = [schema[keyword] for keyword in keywords if keyword in schema]
             for place, part in enumerate(value):
                 for other in given:
-                    at_place = other[place : place + 1] if isinstance(other, list) else [other]
+                    at_place = (
+                        other[place : place + 1] if isinstance(other, list) else [other]
+                    )
                     for each in at_place:
                         yield self.count(each, part)
 
     def _target(self, reference: str) -> Any:
         """What a reference inside the schema points at. Raises _TooManyError if it is not a path."""
         found: Any = self._root
-        if not reference.startswith("#") or (reference != "#" and not reference.startswith("#/")):
+        if not reference.startswith("#") or (
+            reference != "#" and not reference.startswith("#/")
+        ):
             raise _TooManyError
         for part in reference.split("/")[1:]:
             key = unquote(part).replace("~1", "/").replace("~0", "~")

@@ -34,7 +34,9 @@ _PYTHON = pa.struct(
     ]
 )
 _SQL = pa.struct([_VALID, pa.field("error_messages", pa.string())])
-_ERRORS = pa.list_(pa.struct([pa.field("path", pa.string()), pa.field("message", pa.string())]))
+_ERRORS = pa.list_(
+    pa.struct([pa.field("path", pa.string()), pa.field("message", pa.string())])
+)
 _JSON = pa.struct([_VALID, pa.field("errors", _ERRORS)])
 _REGEX = pa.struct([_VALID])
 _OPEN = pa.struct([_VALID, pa.field(DETAILS, pa.string())])

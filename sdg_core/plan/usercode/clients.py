@@ -34,7 +34,11 @@ class ResolvedClients:
 
 
 def resolve_clients(
-    config: DatasetConfig, *, base: FilePath, given: Mapping[str, Any], offline: bool = False
+    config: DatasetConfig,
+    *,
+    base: FilePath,
+    given: Mapping[str, Any],
+    offline: bool = False,
 ) -> ResolvedClients:
     """Load every client class that the config names. `given`: clients by provider, passed in Python; they come first.
 
@@ -43,7 +47,9 @@ def resolve_clients(
     providers: list[ModelProvider] = []
     clients: dict[str, Any] = {}
     custom = [
-        provider.name for provider in config.model_providers if provider.provider_type == "custom"
+        provider.name
+        for provider in config.model_providers
+        if provider.provider_type == "custom"
     ]
     problems: list[tuple[Path, str]] = [
         (
@@ -100,12 +106,15 @@ def _resolved(
     return provider.model_copy(update={"source_hash": source_hash}), client
 
 
-def _read(provider: ModelProvider, reference: str, *, base: FilePath) -> tuple[ModelProvider, Any]:
+def _read(
+    provider: ModelProvider, reference: str, *, base: FilePath
+) -> tuple[ModelProvider, Any]:
     """The provider with the hash of its class, whose source alone is read; None stands for the class."""
     key = "client"
     try:
         source = read_class(
-            named_definition(reference, key, base=base, given={}, what="class"), method=METHOD
+            named_definition(reference, key, base=base, given={}, what="class"),
+            method=METHOD,
         )
     except (StaticError, UnfitClassError) as error:
         raise UserFunctionError(key, str(error)) from error

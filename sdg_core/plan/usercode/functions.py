@@ -31,13 +31,16 @@ from sdg_core.plan.usercode.loader import (
     find_definition,
     load_definition,
 )
-from sdg_core.plan.usercode.static import StaticError, StaticFunction, read_function, read_source
+from sdg_core.plan.usercode.static import (
+    StaticError,
+    StaticFunction,
+    read_function,
+    read_source,
+)
 
 _ANNOTATED_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 _ROW_NAMES = ("row", "df")
-_ONLY_RUNNING = (
-    "{}, so that only running it would show what it declares; copy the file into your project"
-)
+_ONLY_RUNNING = "{}, so that only running it would show what it declares; copy the file into your project"
 _NO_PARAMS = "{!r} takes no generator_params; remove them"
 
 
@@ -122,16 +125,22 @@ class _Finder:
     offline: bool
     own: bool
 
-    def load(self, reference: str, key: str, *, what: str = "function") -> Callable[..., Any]:
+    def load(
+        self, reference: str, key: str, *, what: str = "function"
+    ) -> Callable[..., Any]:
         """Run the file. Raises UserFunctionError."""
-        return find_callable(reference, key, base=self.base, given=self.given, what=what)
+        return find_callable(
+            reference, key, base=self.base, given=self.given, what=what
+        )
 
     def read(self, reference: str, key: str) -> StaticFunction | None:
         """What the source says; None if it is to be loaded. Raises UserFunctionError, also for what may not be run."""
         if not self.offline or reference in self.given:
             return None
         try:
-            return read_function(named_definition(reference, key, base=self.base, given=self.given))
+            return read_function(
+                named_definition(reference, key, base=self.base, given=self.given)
+            )
         except StaticError as error:
             self.check_may_run(key, str(error))
             return None
@@ -142,7 +151,9 @@ class _Finder:
             raise UserFunctionError(key, _ONLY_RUNNING.format(reason))
 
 
-def read_definition(reference: str, key: str, *, base: FilePath, own: bool) -> Definition | None:
+def read_definition(
+    reference: str, key: str, *, base: FilePath, own: bool
+) -> Definition | None:
     """A function or class that its source describes, of which nothing is run; None if only running the file would say what it is,
     and the file is the user's `own`. Raises UserFunctionError for what is not there or may not be run."""
     found = named_definition(reference, key, base=base, given={})
@@ -160,7 +171,8 @@ def unloaded(reference: str) -> Callable[..., Any]:
 
     def call(*arguments: Any) -> Any:
         raise PlanError(
-            f"{reference} was not loaded", remedy="open the file without offline=True to run it"
+            f"{reference} was not loaded",
+            remedy="open the file without offline=True to run it",
         )
 
     return call
@@ -176,17 +188,27 @@ def _custom(column: CustomColumn, finder: _Finder) -> tuple[CustomColumn, UserFu
     version = column.version if column.version is not None else declared.get("version")
     source_hash = source_hash_of(call, key, version=version)
     resolved = _declared(
-        column, declared, returned=_returned_type(call), version=version, source_hash=source_hash
+        column,
+        declared,
+        returned=_returned_type(call),
+        version=version,
+        source_hash=source_hash,
     )
     return resolved, _inspected(column, call)
 
 
-def _read_custom(column: CustomColumn, static: StaticFunction) -> tuple[CustomColumn, UserFunction]:
+def _read_custom(
+    column: CustomColumn, static: StaticFunction
+) -> tuple[CustomColumn, UserFunction]:
     """A custom column as its function's source describes it. Its parameters are checked against a model when it is loaded."""
     _check_parameters(column, static.parameters)
     if len(static.parameters) < 2 and column.generator_params:
-        raise UserFunctionError("generator_params", _NO_PARAMS.format(column.generator_function))
-    version = column.version if column.version is not None else static.metadata.get("version")
+        raise UserFunctionError(
+            "generator_params", _NO_PARAMS.format(column.generator_function)
+        )
+    version = (
+        column.version if column.version is not None else static.metadata.get("version")
+    )
     resolved = _declared(
         column,
         static.metadata,
@@ -214,8 +236,12 @@ def _declared(
         output_type = returned
     resolved: CustomColumn = _with(
         column,
-        required_columns=_first(column.required_columns, declared.get("required_columns")),
-        side_effect_columns=_first(column.side_effect_columns, declared.get("side_effect_columns")),
+        required_columns=_first(
+            column.required_columns, declared.get("required_columns")
+        ),
+        side_effect_columns=_first(
+            column.side_effect_columns, declared.get("side_effect_columns")
+        ),
         model_aliases=_first(column.model_aliases, declared.get("model_aliases")),
         output_type=output_type,
         version=version,
@@ -224,7 +250,9 @@ def _declared(
     return resolved
 
 
-def _validator(column: ValidationColumn, finder: _Finder) -> tuple[ValidationColumn, UserFunction]:
+def _validator(
+    column: ValidationColumn, finder: _Finder
+) -> tuple[ValidationColumn, UserFunction]:
     params = column.validator_params
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
@@ -292,7 +320,9 @@ def find_callable(
         except UserCodeError as error:
             raise UserFunctionError(key, str(error)) from error
     if not callable(found):
-        raise UserFunctionError(key, f"{reference!r} is {type(found).__name__}, not a {what}")
+        raise UserFunctionError(
+            key, f"{reference!r} is {type(found).__name__}, not a {what}"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -322,7 +352,9 @@ def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str |
     """The hash of a function's or class's own text; None if it cannot be read but has a version. Raises UserFunctionError."""
     function = inspect.unwrap(call)
     target = (
-        function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+        function
+        if inspect.isroutine(function) or inspect.isclass(function)
+        else type(function)
     )
     try:
         linecache.checkcache()
@@ -356,7 +388,10 @@ def _hints(call: Callable[..., Any]) -> dict[str, Any]:
 
 def _inspected(column: CustomColumn, call: Callable[..., Any]) -> UserFunction:
     function = inspect.unwrap(call)
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )
     try:
         every = inspect.signature(function).parameters.values()
         parameters = [parameter for parameter in every if parameter.kind in positional]
@@ -373,7 +408,11 @@ def _inspected(column: CustomColumn, call: Callable[..., Any]) -> UserFunction:
 
 def _check_parameters(column: CustomColumn, names: Sequence[str]) -> None:
     after_row = [*names[1:]]
-    if not names or after_row not in ([], ["generator_params"], ["generator_params", "models"]):
+    if not names or after_row not in (
+        [],
+        ["generator_params"],
+        ["generator_params", "models"],
+    ):
         raise UserFunctionError(
             "generator_function",
             f"{column.generator_function!r} takes ({', '.join(names)}); a custom function takes ({' or '.join(_ROW_NAMES)}), "
@@ -400,4 +439,6 @@ def _checked_params(
         for item in error.errors():
             where = ".".join(map(str, item["loc"])) or model.__name__
             faults.append(f"{where}: {item['msg']}")
-        raise UserFunctionError(key, f"do not fit {model.__name__}: {'; '.join(faults)}") from error
+        raise UserFunctionError(
+            key, f"do not fit {model.__name__}: {'; '.join(faults)}"
+        ) from error

@@ -85,7 +85,9 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
         text, tree = _parsed(where, path)
         if not own or not _binds_dynamically(tree):
             names = [each for each, _ in _defined(tree) if not each.startswith("_")]
-            raise UserCodeError(f"{where} has no {what} {name!r}{did_you_mean(name, names)}")
+            raise UserCodeError(
+                f"{where} has no {what} {name!r}{did_you_mean(name, names)}"
+            )
         found = Definition(where, name, path, text, tree, None, own, text)
     decorators = set(map(decorator_name, found.decorators))
     if not found.own and decorators.isdisjoint(DECORATORS):
@@ -116,7 +118,13 @@ def load_definition(found: Definition) -> Any:
 
 def _binds_dynamically(tree: ast.Module) -> bool:
     """Whether running a file may bind names that its top level does not show."""
-    plain = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.ImportFrom)
+    plain = (
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.ImportFrom,
+    )
     for node in tree.body:
         if not isinstance(node, plain):
             return True
@@ -128,7 +136,9 @@ def _binds_dynamically(tree: ast.Module) -> bool:
 def _written_in_file(value: Any, found: Definition) -> bool:
     function = inspect.unwrap(value) if callable(value) else value
     target = (
-        function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+        function
+        if inspect.isroutine(function) or inspect.isclass(function)
+        else type(function)
     )
     try:
         return FilePath(inspect.getfile(target)).resolve() == found.path
@@ -160,7 +170,9 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
         return path
     parts = where.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise UserCodeError(f"{where!r} is not the name of a module; write module or ./file.py")
+        raise UserCodeError(
+            f"{where!r} is not the name of a module; write module or ./file.py"
+        )
     found = _below(base, parts)
     if found is not None:
         return found
@@ -199,7 +211,9 @@ def _below(directory: FilePath, parts: list[str]) -> FilePath | None:
 def _is_own(path: FilePath, *, base: FilePath) -> bool:
     """Whether a file is of the dataset's directory or project; what is installed below it is not."""
     for place in (base.resolve(), project_of(base)):
-        if path.is_relative_to(place) and not INSTALLED & {*path.relative_to(place).parts}:
+        if path.is_relative_to(place) and not INSTALLED & {
+            *path.relative_to(place).parts
+        }:
             return not path.is_relative_to(FilePath(inspect.__file__).resolve().parent)
     return False
 
@@ -245,11 +259,18 @@ def _definition(
     original = originals[name]
     module, target = _imported_from(node, where, path, base=base)
     found = _definition(
-        module, original, target, base=base, own=_is_own(target, base=base), depth=depth + 1
+        module,
+        original,
+        target,
+        base=base,
+        own=_is_own(target, base=base),
+        depth=depth + 1,
     )
     if found is None:
         return None
-    return Definition(where, name, found.path, found.text, found.tree, found.node, found.own, text)
+    return Definition(
+        where, name, found.path, found.text, found.tree, found.node, found.own, text
+    )
 
 
 def _imported_from(
@@ -276,7 +297,9 @@ def _defined(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name, node
             case ast.Assign(targets=targets):
-                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                names = [
+                    target.id for target in targets if isinstance(target, ast.Name)
+                ]
                 for name in names:
                     yield name, node
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
@@ -285,7 +308,11 @@ def _defined(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
                 for item in items:
                     yield item.asname or item.name, node
             case ast.If() | ast.Try() | ast.With():
-                inner = [*node.body, *getattr(node, "orelse", ()), *getattr(node, "finalbody", ())]
+                inner = [
+                    *node.body,
+                    *getattr(node, "orelse", ()),
+                    *getattr(node, "finalbody", ()),
+                ]
                 for handler in getattr(node, "handlers", ()):
                     inner += handler.body
                 waiting = inner + waiting
@@ -305,7 +332,9 @@ def _is_installed_as(where: str, top: Any, *, base_file: Definition) -> bool:
     """Whether importing the name runs a file of the place that the definition was found through."""
     parts = where.split(".")
     if len(parts) == 1:
-        origin = FilePath(top.origin).resolve() if top.has_location and top.origin else None
+        origin = (
+            FilePath(top.origin).resolve() if top.has_location and top.origin else None
+        )
         return origin is not None and _reaches(origin, base_file)
     for place in top.submodule_search_locations or ():
         found = _below(FilePath(place), parts[1:])

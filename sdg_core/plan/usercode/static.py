@@ -110,7 +110,9 @@ def read_class(found: Definition, *, method: str | None = None) -> str:
     """The source of a class. Raises StaticError if it is none, or may get `method` from elsewhere."""
     node = found.node
     if not isinstance(node, ast.ClassDef):
-        raise StaticError(f"{found.where}:{found.name} is not a class that its file defines")
+        raise StaticError(
+            f"{found.where}:{found.name} is not a class that its file defines"
+        )
     own = {item.name for item in node.body if isinstance(item, Function)}
     if method is not None and method not in own and not node.bases:
         raise UnfitClassError(
@@ -136,11 +138,18 @@ def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
         "version": None,
     }
     if not isinstance(decorator, ast.Call):
-        raise StaticError(f"{found.where}:{found.name} has a decorator {name} that is not called")
+        raise StaticError(
+            f"{found.where}:{found.name} has a decorator {name} that is not called"
+        )
     try:
-        given = {item.arg or "**": ast.literal_eval(item.value) for item in decorator.keywords}
+        given = {
+            item.arg or "**": ast.literal_eval(item.value)
+            for item in decorator.keywords
+        }
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise StaticError(f"{found.where}:{found.name} declares what is not written out") from error
+        raise StaticError(
+            f"{found.where}:{found.name} declares what is not written out"
+        ) from error
     if decorator.args or not given.keys() <= defaults.keys():
         raise StaticError(f"{found.where}:{found.name} declares what is not known here")
     return {**defaults, **given}
@@ -148,7 +157,10 @@ def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
 
 def _definitions(found: Definition) -> int:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return sum(isinstance(node, kinds) and node.name == found.name for node in ast.walk(found.tree))
+    return sum(
+        isinstance(node, kinds) and node.name == found.name
+        for node in ast.walk(found.tree)
+    )
 
 
 def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
@@ -181,7 +193,11 @@ def _check_annotation(
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         raise StaticError(f"{found.where}:{found.name} has annotations in quotes")
     for node in ast.walk(annotation) if annotation is not None else ():
-        if isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id):
+        if (
+            isinstance(node, ast.Name)
+            and node.id not in known
+            and not hasattr(builtins, node.id)
+        ):
             raise StaticError(
                 f"{found.where}:{found.name} has an annotation {node.id!r} that is not bound in its file"
             )

@@ -90,7 +90,9 @@ def test_every_command_answers_in_json(sdg: Sdg, file: Path, tmp_path: Path) -> 
     assert asked("generate", file)["generated"] == 25
     processed = asked("process", file)
     assert (processed["rows"], processed["already_done"]) == (25, False)
-    assert all(Path(path).exists() for path in (*processed["outputs"], processed["report"]))
+    assert all(
+        Path(path).exists() for path in (*processed["outputs"], processed["report"])
+    )
     out = tmp_path / "out.jsonl"
     assert asked("export", file, out) == {
         "path": str(out),
@@ -111,7 +113,11 @@ def test_pipelines_answer_in_json_too(sdg: Sdg, tmp_path: Path) -> None:
         name: orjson.loads(sdg(name, notes.file, "--json")[1])
         for name in ("validate", "generate", "retry")
     }
-    assert (found["validate"]["sources"], found["generate"]["made"], found["retry"]["adopted"]) == (
+    assert (
+        found["validate"]["sources"],
+        found["generate"]["made"],
+        found["retry"]["adopted"],
+    ) == (
         1,
         1,
         1,
@@ -121,7 +127,8 @@ def test_pipelines_answer_in_json_too(sdg: Sdg, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("generate",), ("export", "{out}"), ("process",), ("preview",)]
+    "arguments",
+    [("status",), ("generate",), ("export", "{out}"), ("process",), ("preview",)],
 )
 def test_an_error_is_json_on_stdout_and_a_block_on_stderr(
     sdg: Sdg, tmp_path: Path, arguments: tuple[str, ...]
@@ -130,10 +137,16 @@ def test_an_error_is_json_on_stdout_and_a_block_on_stderr(
     command, *more = (each.format(out=tmp_path / "out.csv") for each in arguments)
     status, out, err = sdg(command, broken, *more, "--json")
     answer = orjson.loads(out)
-    assert (status, answer["exit_status"], answer["error"]["type"]) == (2, 2, "ConfigError")
+    assert (status, answer["exit_status"], answer["error"]["type"]) == (
+        2,
+        2,
+        "ConfigError",
+    )
     (problem,) = answer["error"]["problems"]
     assert (
-        problem["path"] == "num_record" and problem["line"] and "num_records" in problem["message"]
+        problem["path"] == "num_record"
+        and problem["line"]
+        and "num_records" in problem["message"]
     )
     assert err.startswith("error: ")
     assert sdg(command, broken, *more)[1] == ""
@@ -146,7 +159,10 @@ def test_a_wrong_command_line_is_answered_in_json_too(sdg: Sdg, file: Path) -> N
         ("nothing", "--json"),
     ):
         status, out, err = sdg(*arguments)
-        assert (status, orjson.loads(out)["error"]["type"]) == (2, "UsageError") and "Usage:" in err
+        assert (status, orjson.loads(out)["error"]["type"]) == (
+            2,
+            "UsageError",
+        ) and "Usage:" in err
 
 
 def test_a_wrong_word_is_answered_with_the_likeliest_command(sdg: Sdg) -> None:
@@ -160,13 +176,18 @@ def test_a_wrong_word_is_answered_with_the_likeliest_command(sdg: Sdg) -> None:
         assert status == 2 and f"Did you mean '{meant}'?" in err, wrong
     for wrong in ("run", "purge", "prone", "remove", "delete", "clean"):
         assert "mean 'prune'" not in sdg(wrong)[2], wrong
-    assert set(WORDS_OF_OTHERS.values()) <= {*COMMANDS} and not {*WORDS_OF_OTHERS} & {*COMMANDS}
+    assert set(WORDS_OF_OTHERS.values()) <= {*COMMANDS} and not {*WORDS_OF_OTHERS} & {
+        *COMMANDS
+    }
 
 
 def test_help_is_not_cut_off(sdg: Sdg, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     shown = sdg("--help")[1]
-    assert "..." not in shown.partition("Commands:")[2] and max(map(len, shown.splitlines())) <= 80
+    assert (
+        "..." not in shown.partition("Commands:")[2]
+        and max(map(len, shown.splitlines())) <= 80
+    )
 
 
 def test_each_step_names_the_next(sdg: Sdg, file: Path, tmp_path: Path) -> None:
@@ -175,16 +196,26 @@ def test_each_step_names_the_next(sdg: Sdg, file: Path, tmp_path: Path) -> None:
     assert f"next: sdg export {file} out.jsonl (or --processor chat)" in processed
     assert f"report: {only_version(tmp_path / 'data').report_html}" in processed
 
-    assert "load it: datasets.load_dataset('csv'" in sdg("export", file, tmp_path / "out.csv")[1]
+    assert (
+        "load it: datasets.load_dataset('csv'"
+        in sdg("export", file, tmp_path / "out.csv")[1]
+    )
     assert (
         "next:"
-        not in sdg("generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0")[1]
+        not in sdg(
+            "generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0"
+        )[1]
     )
 
 
-def test_the_next_step_finds_the_data_of_another_root(sdg: Sdg, file: Path, tmp_path: Path) -> None:
+def test_the_next_step_finds_the_data_of_another_root(
+    sdg: Sdg, file: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "other root"
-    assert f"next: sdg process {file} --root '{root}'" in sdg("generate", file, "--root", root)[1]
+    assert (
+        f"next: sdg process {file} --root '{root}'"
+        in sdg("generate", file, "--root", root)[1]
+    )
     assert (
         f"next: sdg export {file} --root '{root}' out.jsonl"
         in sdg("process", file, "--root", root)[1]
@@ -206,7 +237,9 @@ def test_a_dataset_without_a_record_is_not_sealed(sdg: Sdg, tmp_path: Path) -> N
     failing = dataset_config(
         category("word", "many"), expression("number", "{{ word }}", dtype="int")
     )
-    file = write_config(tmp_path / "tickets.yaml", {**failing, "run": {"max_failure_rate": 1.0}})
+    file = write_config(
+        tmp_path / "tickets.yaml", {**failing, "run": {"max_failure_rate": 1.0}}
+    )
     assert sdg("generate", file)[0] == 1
     for options in ((), ("--allow-missing",)):
         status, _, err = sdg("process", file, *options)
@@ -223,7 +256,10 @@ def test_a_preview_shows_prompts_and_cuts_long_values(sdg: Sdg, tmp_path: Path) 
     file = write_config(tmp_path / "tickets.yaml", dataset_config(*columns, parts))
     status, out, err = sdg("preview", file, "-n", 2)
     assert (status, err) == (0, "")
-    assert out.count("\n  prompt about free xxx") == 2 and out.count("\n  system Be short.") == 2
+    assert (
+        out.count("\n  prompt about free xxx") == 2
+        and out.count("\n  system Be short.") == 2
+    )
     assert (
         "(2,011 characters)" in out
         and "x" * 1000 not in out
@@ -238,14 +274,19 @@ def test_one_record_of_a_preview_is_the_one_that_a_run_makes(
 ) -> None:
     stored = finished.to_polars().to_dicts()
     assert orjson.loads(sdg("preview", file, "--record", 7, "--json")[1]) == [stored[7]]
-    assert orjson.loads(sdg("preview", file, "--record", 7, "-n", 2, "--json")[1]) == stored[7:9]
+    assert (
+        orjson.loads(sdg("preview", file, "--record", 7, "-n", 2, "--json")[1])
+        == stored[7:9]
+    )
     assert "--- record 7" in sdg("preview", file, "--record", 7)[1]
 
 
 def test_structs_are_shown_as_json(tmp_path: Path) -> None:
     note = structured("note", "{{ plan }}", object_of(a={"type": ["string", "null"]}))
     text = llm("text", "{{ plan }}")
-    shown = api.preview(dataset_config(category("plan", "free"), text, note), num_records=1).shown()
+    shown = api.preview(
+        dataset_config(category("plan", "free"), text, note), num_records=1
+    ).shown()
     assert orjson.loads(dict(shown[0][1])["note"]).keys() == {"a"}
 
 
@@ -265,11 +306,21 @@ def test_what_a_processor_made_is_exported(
     sdg: Sdg, finished: api.Dataset, file: Path, tmp_path: Path
 ) -> None:
     assert sdg("export", file, tmp_path / "chat.jsonl", "--processor", "chat")[0] == 0
-    rows = [orjson.loads(line) for line in (tmp_path / "chat.jsonl").read_bytes().splitlines()]
-    assert [row["messages"][1]["content"] for row in rows] == finished.to_polars()["text"].to_list()
+    rows = [
+        orjson.loads(line)
+        for line in (tmp_path / "chat.jsonl").read_bytes().splitlines()
+    ]
+    assert [row["messages"][1]["content"] for row in rows] == finished.to_polars()[
+        "text"
+    ].to_list()
     status, _, err = sdg("export", file, tmp_path / "x.jsonl", "--processor", "chats")
-    assert status == 2 and "no processor 'chats' has written an output; did you mean 'chat'?" in err
-    with pytest.raises(IncompleteError, match="so processor 'chat' has written nothing"):
+    assert (
+        status == 2
+        and "no processor 'chats' has written an output; did you mean 'chat'?" in err
+    )
+    with pytest.raises(
+        IncompleteError, match="so processor 'chat' has written nothing"
+    ):
         api.reopen(finished)
         api.export(finished, tmp_path / "x.jsonl", processor="chat", partial=True)
 
@@ -288,22 +339,34 @@ def test_columns_are_exported_in_the_order_asked_for(
         assert status == 2 and said in err and not (tmp_path / "no.csv").exists()
 
 
-@pytest.mark.parametrize(("split", "sizes"), [("0.8/0.2", [20, 5]), ("80/10/10", [20, 2, 3])])
+@pytest.mark.parametrize(
+    ("split", "sizes"), [("0.8/0.2", [20, 5]), ("80/10/10", [20, 2, 3])]
+)
 def test_a_split_is_disjoint_and_the_same_again(
-    sdg: Sdg, finished: api.Dataset, file: Path, tmp_path: Path, split: str, sizes: list[int]
+    sdg: Sdg,
+    finished: api.Dataset,
+    file: Path,
+    tmp_path: Path,
+    split: str,
+    sizes: list[int],
 ) -> None:
     names = ["train", "validation", "test"][: len(sizes)]
     found = []
     for directory in (tmp_path / "one", tmp_path / "two"):
         directory.mkdir()
-        status, out, _ = sdg("export", file, directory / "out.jsonl", "--split", split, "--json")
+        status, out, _ = sdg(
+            "export", file, directory / "out.jsonl", "--split", split, "--json"
+        )
         assert status == 0
         parts = orjson.loads(out)["parts"]
         assert {name: part["rows"] for name, part in parts.items()} == dict(
             zip(names, sizes, strict=True)
         )
         found.append(
-            [pl.read_ndjson(directory / f"out-{name}.jsonl")["id"].to_list() for name in names]
+            [
+                pl.read_ndjson(directory / f"out-{name}.jsonl")["id"].to_list()
+                for name in names
+            ]
         )
     assert found[0] == found[1] and [len(part) for part in found[0]] == sizes
     assert sorted(sum(found[0], [])) == sorted(finished.to_polars()["id"].to_list())
@@ -370,5 +433,8 @@ def test_every_row_is_in_one_part_whatever_it_is_read_by(
     counts = [*sizes.values()]
     whole = part_of(0, rows, counts)
     assert [int((whole == place).sum()) for place in range(2)] == counts
-    pieces = [part_of(start, min(chunk, rows - start), counts) for start in range(0, rows, chunk)]
+    pieces = [
+        part_of(start, min(chunk, rows - start), counts)
+        for start in range(0, rows, chunk)
+    ]
     assert [int(each) for piece in pieces for each in piece] == whole.tolist()

@@ -35,7 +35,11 @@ from tests.support.sdg import (
     write_config,
 )
 
-COLUMNS = (uuid(), category("plan", "free", "pro"), expression("title", "{{ plan }} {{ id }}"))
+COLUMNS = (
+    uuid(),
+    category("plan", "free", "pro"),
+    expression("title", "{{ plan }} {{ id }}"),
+)
 CONFIG = dataset_config(*COLUMNS)
 
 
@@ -55,13 +59,18 @@ class Place:
     def made(self, *row_groups: int) -> None:
         """Generate (these row groups, or all), without the command."""
         api.generate(
-            api.open_dataset(self.file, root=str(self.root)), row_groups=row_groups or None
+            api.open_dataset(self.file, root=str(self.root)),
+            row_groups=row_groups or None,
         )
 
-    def run(self, command: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *options: str, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         return sdg(command, self.file, "--root", self.root, *options, env=env)
 
-    def refused(self, command: str, *options: str, says: tuple[str, ...], **env: str) -> str:
+    def refused(
+        self, command: str, *options: str, says: tuple[str, ...], **env: str
+    ) -> str:
         """Run a command that must be refused, and touch nothing; returns what it says."""
         before = self._data()
         outcome = self.run(command, *options, **env)
@@ -78,12 +87,22 @@ class Place:
         }
 
 
-def check_block(outcome: subprocess.CompletedProcess[str], says: tuple[str, ...]) -> None:
+def check_block(
+    outcome: subprocess.CompletedProcess[str], says: tuple[str, ...]
+) -> None:
     assert outcome.returncode == 2, outcome.stderr
     assert outcome.stdout == ""
-    errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
+    errors = [
+        line for line in outcome.stderr.splitlines() if line.startswith("error: ")
+    ]
     assert len(errors) == 1, outcome.stderr
-    for text in ("Traceback", "internal error", "pydantic", "Errno", "Exception ignored"):
+    for text in (
+        "Traceback",
+        "internal error",
+        "pydantic",
+        "Errno",
+        "Exception ignored",
+    ):
         assert text not in outcome.stderr, outcome.stderr
     for text in says:
         assert text in outcome.stderr, outcome.stderr
@@ -98,7 +117,9 @@ def place(tmp_path: Path) -> Place:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for command in ("validate", "generate", "process"):
-        check_block(sdg(command, tmp_path / "absent.yaml"), (str(tmp_path / "absent.yaml"),))
+        check_block(
+            sdg(command, tmp_path / "absent.yaml"), (str(tmp_path / "absent.yaml"),)
+        )
 
 
 def test_a_file_that_is_not_yaml(place: Place) -> None:
@@ -135,7 +156,9 @@ def test_unknown_keys_do_not_stop_what_exists(place: Place) -> None:
 
 
 def seeded(path: str, *columns: dict[str, Any]) -> dict[str, Any]:
-    return dataset_config(*columns, seed_config={"source": {"seed_type": "local", "path": path}})
+    return dataset_config(
+        *columns, seed_config={"source": {"seed_type": "local", "path": path}}
+    )
 
 
 def test_a_missing_seed_file(place: Place) -> None:
@@ -176,13 +199,17 @@ def test_a_seed_file_that_cannot_be_read(place: Place) -> None:
 def with_model(
     endpoint: str, *, provider: dict[str, Any] | None = None, **top: Any
 ) -> dict[str, Any]:
-    config = dataset_config(uuid(), llm("text", "about {{ id }}"), endpoint=endpoint, **top)
+    config = dataset_config(
+        uuid(), llm("text", "about {{ id }}"), endpoint=endpoint, **top
+    )
     config["model_providers"][0].update(provider or {})
     return config
 
 
 def test_an_api_key_variable_that_is_not_set(place: Place) -> None:
-    place.write(with_model("http://127.0.0.1:9/v1", provider={"api_key": "TICKETS_KEY"}))
+    place.write(
+        with_model("http://127.0.0.1:9/v1", provider={"api_key": "TICKETS_KEY"})
+    )
     says = (
         "provider 'p'",
         "environment variable TICKETS_KEY, which is not set",
@@ -196,7 +223,11 @@ def test_an_api_key_that_is_not_accepted_is_not_shown(place: Place) -> None:
     async def run() -> None:
         async with ModelServer(api_key="right") as server:
             place.write(with_model(server.url, provider={"api_key": "TICKETS_KEY"}))
-            says = (server.url, "answered 401: the API key was not accepted", "TICKETS_KEY")
+            says = (
+                server.url,
+                "answered 401: the API key was not accepted",
+                "TICKETS_KEY",
+            )
             text = await asyncio.to_thread(
                 place.refused, "generate", says=says, TICKETS_KEY="sk-quite-wrong"
             )
@@ -232,13 +263,23 @@ def test_a_dead_endpoint_leaves_earlier_row_groups_alone(place: Place) -> None:
     assert len(stored_records(only_version(place.root))) == 20
 
 
-def test_a_model_that_does_not_exist_stops_the_run_with_the_first_error(place: Place) -> None:
+def test_a_model_that_does_not_exist_stops_the_run_with_the_first_error(
+    place: Place,
+) -> None:
     async def run() -> None:
-        async with ModelServer(rates=[(status(404, message="model m not found"), 1.0)]) as server:
+        async with ModelServer(
+            rates=[(status(404, message="model m not found"), 1.0)]
+        ) as server:
             place.write(with_model(server.url, num_records=1000, row_group_size=100))
             outcome = await asyncio.to_thread(place.run, "generate")
             check_block(
-                outcome, ("stopped: ", "run.max_failure_rate", "model m not found", "column 'text'")
+                outcome,
+                (
+                    "stopped: ",
+                    "run.max_failure_rate",
+                    "model m not found",
+                    "column 'text'",
+                ),
             )
             assert len(server.requests) < 40
 
@@ -255,12 +296,16 @@ def test_a_model_that_does_not_exist_stops_the_run_with_the_first_error(place: P
     ],
 )
 def test_a_row_group_that_does_not_exist(place: Place, listing: str, says: str) -> None:
-    place.refused("generate", f"--row-groups={listing}", says=(f"row groups {listing!r}", says))
+    place.refused(
+        "generate", f"--row-groups={listing}", says=(f"row groups {listing!r}", says)
+    )
     assert not place.root.exists()
 
 
 def test_num_records_below_one_or_below_what_exists(place: Place) -> None:
-    place.refused("generate", "--num-records", "0", says=("num_records is 0", "at least 1 record"))
+    place.refused(
+        "generate", "--num-records", "0", says=("num_records is 0", "at least 1 record")
+    )
     place.made()
     place.refused(
         "generate",
@@ -284,7 +329,8 @@ def test_drift_under_always(place: Place) -> None:
 def test_a_root_that_is_a_file(place: Place) -> None:
     place.root.write_text("mine")
     place.refused(
-        "generate", says=(str(place.root / "tickets"), "there is a file where a directory belongs")
+        "generate",
+        says=(str(place.root / "tickets"), "there is a file where a directory belongs"),
     )
 
 
@@ -301,7 +347,11 @@ def test_a_root_on_a_read_only_disk(place: Place) -> None:
         remount_read_only(place.root)
         place.refused(
             "generate",
-            says=(f"{place.root / 'tickets'}", "Read-only file system", "choose another root"),
+            says=(
+                f"{place.root / 'tickets'}",
+                "Read-only file system",
+                "choose another root",
+            ),
         )
         place.refused("process", says=("row groups are not there",))
         assert place.run("status").returncode == 0
@@ -315,7 +365,13 @@ def test_a_root_without_permission(place: Place) -> None:
         place.root.chmod(mode)
         outcome = as_somebody_else("generate", place.file, "--root", place.root)
         check_block(
-            outcome, (says, str(place.root), "Permission denied", "grant write permission there")
+            outcome,
+            (
+                says,
+                str(place.root),
+                "Permission denied",
+                "grant write permission there",
+            ),
         )
     assert snapshot(place.directory) == before
 
@@ -326,7 +382,8 @@ def test_a_dataset_file_without_permission(place: Place) -> None:
     outcome = as_somebody_else("generate", place.file)
     assert outcome.returncode == 2, outcome.stderr
     assert (
-        "tickets.yaml" in outcome.stderr and "cannot be read: Permission denied" in outcome.stderr
+        "tickets.yaml" in outcome.stderr
+        and "cannot be read: Permission denied" in outcome.stderr
     )
 
 
@@ -334,7 +391,14 @@ def as_somebody_else(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `sdg` as a user who owns nothing."""
     require(os.getuid() == 0, "root, to become another user")
     return subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *SDG, *map(str, command)],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            *SDG,
+            *map(str, command),
+        ],
         cwd=PROJECT,
         env=environment(HOME="/tmp"),
         capture_output=True,
@@ -349,18 +413,25 @@ def test_a_root_on_a_full_disk(place: Place) -> None:
         filler = fill_disk(place.root)
         outcome = place.run("generate")
         check_block(
-            outcome, (str(place.root / "tickets"), "No space left on device", "free some space")
+            outcome,
+            (str(place.root / "tickets"), "No space left on device", "free some space"),
         )
         filler.unlink()
         place.made()
 
 
-def test_a_disk_that_fills_up_during_a_run_keeps_finished_row_groups(place: Place) -> None:
+def test_a_disk_that_fills_up_during_a_run_keeps_finished_row_groups(
+    place: Place,
+) -> None:
     place.write({**CONFIG, "num_records": 3000, "row_group_size": 200})
     with small_disk(place.root):
-        filler = fill_disk(place.root, leave=300_000)  # the ledger takes more than half of it
+        # the ledger takes more than half of it
+        filler = fill_disk(place.root, leave=300_000)
         outcome = place.run("generate")
-        check_block(outcome, ("cannot write", "No space left on device", "finished files are kept"))
+        check_block(
+            outcome,
+            ("cannot write", "No space left on device", "finished files are kept"),
+        )
         version = only_version(place.root)
         kept = snapshot(version.row_groups)
         assert 0 < len(kept) < 15 and not any(name.startswith(".tmp") for name in kept)
@@ -380,9 +451,14 @@ def test_a_foreign_file_in_the_place_of_a_row_group(place: Place) -> None:
         place.refused(
             "generate",
             *options,
-            says=(f"{foreign} was not written by this project", "move it out of this directory"),
+            says=(
+                f"{foreign} was not written by this project",
+                "move it out of this directory",
+            ),
         )
-    place.refused("process", says=("3 of 5 row groups are not there (corrupt, missing): 2-4",))
+    place.refused(
+        "process", says=("3 of 5 row groups are not there (corrupt, missing): 2-4",)
+    )
     assert f"{foreign} was not written" in place.run("status").stdout
     place.made(2, 4)
     foreign.rename(place.directory / "mine.parquet")
@@ -401,14 +477,17 @@ def test_a_version_whose_metadata_is_damaged(place: Place) -> None:
     version.metadata.write_bytes(version.metadata.read_bytes()[:100])
     for command in ("generate", "status"):
         place.refused(
-            command, says=(str(version.metadata), "truncated or overwritten", "--resume never")
+            command,
+            says=(str(version.metadata), "truncated or overwritten", "--resume never"),
         )
     assert place.run("generate", "--resume", "never").returncode == 0
 
 
 def test_processing_without_data(place: Place) -> None:
     for command in ("process", "reopen"):
-        place.refused(command, says=("holds no data of this config", "generate it first"))
+        place.refused(
+            command, says=("holds no data of this config", "generate it first")
+        )
 
 
 def test_a_literal_api_key_is_refused_and_not_repeated(place: Place) -> None:
@@ -428,7 +507,9 @@ def test_a_good_file_is_good(place: Place) -> None:
 def test_an_impossible_constraint(place: Place) -> None:
     columns = [sampler_column("a", 0, 1), sampler_column("b", 2, 3)]
     place.write(
-        dataset_config(*columns, constraints=[{"target_column": "a", "operator": "gt", "rhs": "b"}])
+        dataset_config(
+            *columns, constraints=[{"target_column": "a", "operator": "gt", "rhs": "b"}]
+        )
     )
     says = (
         "constraint a > b was not satisfied",
@@ -441,4 +522,9 @@ def test_an_impossible_constraint(place: Place) -> None:
 
 def sampler_column(name: str, low: float, high: float) -> dict[str, Any]:
     params = {"low": low, "high": high}
-    return {"column_type": "sampler", "name": name, "sampler_type": "uniform", "params": params}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": "uniform",
+        "params": params,
+    }

@@ -17,15 +17,28 @@ def test_each_model_in_a_row_and_nothing_written(tmp_path: Path) -> None:
     assert not (tmp_path / "root").exists()
 
 
-def test_a_model_that_cannot_be_reached_is_named_with_its_remedy(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_reached_is_named_with_its_remedy(
+    tmp_path: Path,
+) -> None:
     dead = {
         "model_providers": [
-            {"name": CONFIG["model_providers"][0]["name"], "endpoint": "http://127.0.0.1:9/v1"}
+            {
+                "name": CONFIG["model_providers"][0]["name"],
+                "endpoint": "http://127.0.0.1:9/v1",
+            }
         ]
     }
-    file = write_config(tmp_path / "tickets.yaml", {**CONFIG, **dead, "run": {"num_retries": 0}})
+    file = write_config(
+        tmp_path / "tickets.yaml", {**CONFIG, **dead, "run": {"num_retries": 0}}
+    )
     outcome = sdg("check-models", file, "--root", tmp_path / "root")
     assert outcome.returncode == 2 and "failed" in outcome.stdout
     assert "start the server, or correct model_providers[" in outcome.stdout
-    [row] = orjson.loads(sdg("check-models", file, "--root", tmp_path / "root", "--json").stdout)
-    assert row["alias"] == "writer" and row["latency"] is None and "127.0.0.1:9" in row["error"]
+    [row] = orjson.loads(
+        sdg("check-models", file, "--root", tmp_path / "root", "--json").stdout
+    )
+    assert (
+        row["alias"] == "writer"
+        and row["latency"] is None
+        and "127.0.0.1:9" in row["error"]
+    )

@@ -60,7 +60,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = directory / ODD
     outcome = sdg("generate", file, "--root", root)
     assert outcome.returncode == 0, outcome.stderr
-    assert "25 records generated, 0 failed; 3 row groups written, 0 were complete" in outcome.stdout
+    assert (
+        "25 records generated, 0 failed; 3 row groups written, 0 were complete"
+        in outcome.stdout
+    )
     assert f"in {only_version(root).row_groups}\n" in outcome.stdout
     assert (
         f"tickets: generating 25 records in 3 row groups, version {only_version(root).name}\n"
@@ -92,7 +95,11 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
 def test_every_command_explains_itself(command: str) -> None:
     outcome = sdg(command, "--help")
     assert outcome.returncode == 0
-    assert "FILE" in outcome.stdout and "--root" in outcome.stdout and "SDG_ROOT" in outcome.stdout
+    assert (
+        "FILE" in outcome.stdout
+        and "--root" in outcome.stdout
+        and "SDG_ROOT" in outcome.stdout
+    )
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -124,7 +131,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_version() -> None:
     outcome = sdg("--version")
-    assert outcome.returncode == 0 and re.fullmatch(r"sdg \d+\.\d+\.\d+\n", outcome.stdout)
+    assert outcome.returncode == 0 and re.fullmatch(
+        r"sdg \d+\.\d+\.\d+\n", outcome.stdout
+    )
 
 
 def test_a_wrong_invocation_is_wrong_input() -> None:
@@ -137,7 +146,10 @@ def test_a_wrong_invocation_is_wrong_input() -> None:
     ):
         outcome = sdg(*arguments)
         assert outcome.returncode == 2, arguments
-        assert "Usage: sdg" in outcome.stdout + outcome.stderr and "Traceback" not in outcome.stderr
+        assert (
+            "Usage: sdg" in outcome.stdout + outcome.stderr
+            and "Traceback" not in outcome.stderr
+        )
 
 
 def test_validate_shows_the_plan(finished: tuple[Path, Path]) -> None:
@@ -189,7 +201,9 @@ def test_preview_with_failing_records_ends_with_1(tmp_path: Path) -> None:
     assert "failed, column number: 'many' is not an int" in outcome.stderr
 
 
-def test_status_as_json_has_all_that_a_program_needs(finished: tuple[Path, Path]) -> None:
+def test_status_as_json_has_all_that_a_program_needs(
+    finished: tuple[Path, Path],
+) -> None:
     file, root = finished
     report = orjson.loads(
         sdg("status", file, "--root", root, "--num-records", "38", "--json").stdout
@@ -251,9 +265,15 @@ def test_status_names_what_is_wrong_with_a_file(tmp_path: Path) -> None:
 def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
     file, root = write_config(tmp_path / "tickets.yaml", CONFIG), tmp_path / "root"
     where = ("--root", root)
-    assert "2 row groups written" in sdg("generate", file, *where, "--row-groups", "0,2").stdout
+    assert (
+        "2 row groups written"
+        in sdg("generate", file, *where, "--row-groups", "0,2").stdout
+    )
     early = sdg("process", file, *where)
-    assert early.returncode == 2 and "1 of 3 row groups are not there (missing): 1" in early.stderr
+    assert (
+        early.returncode == 2
+        and "1 of 3 row groups are not there (missing): 1" in early.stderr
+    )
     api.generate(api.open_dataset(file, root=str(root)))
     done = sdg("process", file, *where)
     assert done.returncode == 0 and "processed and sealed: 25 rows" in done.stdout
@@ -261,7 +281,9 @@ def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
     assert "already processed: 25 rows" in sdg("process", file, *where).stdout
     refused = sdg("generate", file, *where)
     assert (
-        refused.returncode == 2 and "is sealed" in refused.stderr and "sdg reopen" in refused.stderr
+        refused.returncode == 2
+        and "is sealed" in refused.stderr
+        and "sdg reopen" in refused.stderr
     )
     assert orjson.loads(sdg("status", file, *where, "--json").stdout)["sealed"] is True
     assert "reopened" in sdg("reopen", file, *where).stdout
@@ -270,7 +292,8 @@ def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
 
 def test_failed_records_end_with_1_and_process_needs_a_word(tmp_path: Path) -> None:
     config = dataset_config(
-        category("word", "1", "2", "3", "many"), expression("number", "{{ word }}", dtype="int")
+        category("word", "1", "2", "3", "many"),
+        expression("number", "{{ word }}", dtype="int"),
     )
     file, root = write_config(tmp_path / "tickets.yaml", config), tmp_path / "root"
     outcome = sdg("generate", file, "--root", root)
@@ -300,7 +323,9 @@ def test_debug_shows_the_traceback_wherever_it_stands(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     file = write_config(tmp_path / "tickets.yaml", {**CONFIG, "colums": []})
-    outcome = sdg(*(str(file) if argument == "FILE" else argument for argument in arguments))
+    outcome = sdg(
+        *(str(file) if argument == "FILE" else argument for argument in arguments)
+    )
     assert outcome.returncode == 2
     assert (
         "Traceback (most recent call last)" in outcome.stderr
@@ -347,12 +372,20 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
 
 def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     file = write_config(tmp_path / "tickets.yaml", CONFIG)
-    status, shown = on_a_terminal("generate", str(file), "--root", str(tmp_path / "root"))
+    status, shown = on_a_terminal(
+        "generate", str(file), "--root", str(tmp_path / "root")
+    )
     assert status == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert "━" in text and "25/25 records" in text
-    status, shown = on_a_terminal("generate", str(file), "--root", str(tmp_path / "root"))
-    assert status == 0 and "3 row groups are complete already" in shown and "━" not in shown
+    status, shown = on_a_terminal(
+        "generate", str(file), "--root", str(tmp_path / "root")
+    )
+    assert (
+        status == 0
+        and "3 row groups are complete already" in shown
+        and "━" not in shown
+    )
 
 
 def test_a_terminal_shows_how_far_a_pipeline_is(tmp_path: Path) -> None:
@@ -364,9 +397,17 @@ def test_a_terminal_shows_how_far_a_pipeline_is(tmp_path: Path) -> None:
 
 def test_a_run_may_lower_how_much_is_asked_at_once(tmp_path: Path) -> None:
     with ServerProcess("--latency", "0.02") as server:
-        config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, parallel=16)
+        config = dataset_config(
+            uuid(), llm("text", "{{ id }}"), endpoint=server.url, parallel=16
+        )
         file = write_config(tmp_path / "tickets.yaml", config)
-        command = ("generate", file, "--root", tmp_path / "root", "--max-parallel-requests")
+        command = (
+            "generate",
+            file,
+            "--root",
+            tmp_path / "root",
+            "--max-parallel-requests",
+        )
         assert sdg(*command, "0").returncode == 2 and server.stats()["requests"] == 0
         outcome = sdg(*command, "2")
         assert outcome.returncode == 0, outcome.stderr

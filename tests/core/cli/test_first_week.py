@@ -16,7 +16,8 @@ def test_prune_as_json_is_one_value_however_it_ends(tmp_path: Path) -> None:
         api.generate(api.open_dataset(file, root=root))
     refused = sdg("prune", file, "--root", root, "--json")
     assert (
-        refused.returncode == 2 and orjson.loads(refused.stdout)["error"]["remedy"] == "add --yes"
+        refused.returncode == 2
+        and orjson.loads(refused.stdout)["error"]["remedy"] == "add --yes"
     )
     removed = sdg("prune", file, "--root", root, "--json", "--yes")
     assert removed.returncode == 0 and len(orjson.loads(removed.stdout)) == 1

@@ -8,7 +8,9 @@ import typer
 from sdg_core.cli.app import BUG, REFUSED, reports_errors
 
 
-def test_a_panic_is_an_internal_error_of_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_panic_is_an_internal_error_of_one_sentence(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     @reports_errors
     def command() -> None:
         pl.from_arrow(pa.table({"v": pa.array([None], pa.decimal256(50, 2))}))
@@ -20,7 +22,9 @@ def test_a_panic_is_an_internal_error_of_one_sentence(capfd: pytest.CaptureFixtu
     assert "internal error: a library failed" in shown and "Traceback" not in shown
 
 
-def test_memory_that_is_used_up_is_no_internal_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_memory_that_is_used_up_is_no_internal_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     @reports_errors
     def command() -> None:
         bytes(2**62)

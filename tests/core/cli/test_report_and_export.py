@@ -8,10 +8,20 @@ import pytest
 
 from sdg_core import api
 from sdg_core.store.metadata import read_metadata
-from tests.support.sdg import category, dataset_config, llm, only_version, sdg, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    llm,
+    only_version,
+    sdg,
+    uuid,
+    write_config,
+)
 
 CONFIG = dataset_config(
-    uuid(), category("plan", "free", "[red] :smile:"), llm("text", "about {{ plan }} {{ id }}")
+    uuid(),
+    category("plan", "free", "[red] :smile:"),
+    llm("text", "about {{ plan }} {{ id }}"),
 )
 
 
@@ -23,34 +33,49 @@ def made(tmp_path: Path) -> tuple[Path, Path]:
     return file, root
 
 
-def test_a_report_is_written_beside_the_data_and_shown_in_short(made: tuple[Path, Path]) -> None:
+def test_a_report_is_written_beside_the_data_and_shown_in_short(
+    made: tuple[Path, Path],
+) -> None:
     file, root = made
     outcome = sdg("report", file, "--root", root)
     assert outcome.returncode == 0 and outcome.stderr == ""
     lines = outcome.stdout.splitlines()
-    assert lines[0] == "tickets: 25 of 25 records (row groups so far, simulated replies)"
+    assert (
+        lines[0] == "tickets: 25 of 25 records (row groups so far, simulated replies)"
+    )
     assert re.fullmatch(
         r"plan +sampler category +0 +2 +(free|\[red\] :smile:) \d.*", lines[3].rstrip()
     )
     version = only_version(root)
-    assert lines[-1] == str(version.report_html) and version.report_html.stat().st_size < 100_000
+    assert (
+        lines[-1] == str(version.report_html)
+        and version.report_html.stat().st_size < 100_000
+    )
     as_json = sdg("report", file, "--root", root, "--json")
     printed = orjson.loads(as_json.stdout)
     assert printed == orjson.loads(version.report_json.read_bytes())
-    assert (printed["schema_version"], printed["num_rows"], printed["columns"][1]["name"]) == (
+    assert (
+        printed["schema_version"],
+        printed["num_rows"],
+        printed["columns"][1]["name"],
+    ) == (
         1,
         25,
         "plan",
     )
 
 
-def test_the_page_goes_where_it_is_told(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_page_goes_where_it_is_told(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
     file, root = made
     outcome = sdg("report", file, "--root", root, "-o", "page.html", cwd=tmp_path)
     assert outcome.returncode == 0 and outcome.stdout.splitlines()[-1] == str(
         tmp_path / "page.html"
     )
-    assert (tmp_path / "page.html").exists() and not only_version(root).report_html.exists()
+    assert (tmp_path / "page.html").exists() and not only_version(
+        root
+    ).report_html.exists()
 
 
 def test_without_data_both_are_refused(tmp_path: Path) -> None:
@@ -71,17 +96,27 @@ def test_a_dataset_is_exported_once_it_is_processed(
     file, root = made
     out = tmp_path / "out.jsonl"
     early = sdg("export", file, out, "--root", root)
-    assert early.returncode == 2 and "`sdg process` it first" in early.stderr and not out.exists()
+    assert (
+        early.returncode == 2
+        and "`sdg process` it first" in early.stderr
+        and not out.exists()
+    )
     partial = sdg("export", file, out, "--root", root, "--partial")
     assert partial.returncode == 0 and partial.stdout == f"25 rows written to {out}\n"
     assert partial.stderr == "tickets: not finished: 25 rows for 25 records\n"
     done = sdg("process", file, "--root", root)
-    assert done.returncode == 0 and done.stderr == "" and only_version(root).report_html.exists()
+    assert (
+        done.returncode == 0
+        and done.stderr == ""
+        and only_version(root).report_html.exists()
+    )
     again = sdg("export", file, out, "--root", root)
     assert again.returncode == 2 and f"{out} exists" in again.stderr
     forced = sdg("export", file, out, "--root", root, "--force")
     assert (
-        forced.returncode == 0 and forced.stderr == "" and len(out.read_bytes().splitlines()) == 25
+        forced.returncode == 0
+        and forced.stderr == ""
+        and len(out.read_bytes().splitlines()) == 25
     )
     wrong = sdg("export", file, tmp_path / "out.xlsx", "--root", root)
     assert wrong.returncode == 2 and ".parquet, .jsonl, .csv" in wrong.stderr
@@ -104,7 +139,11 @@ def test_processing_that_is_killed_before_its_report_is_whole_makes_it_the_next_
         version.report_html.exists()
         and orjson.loads(version.report_json.read_bytes())["source"] == "dataset"
     )
-    assert [path.name for path in version.directory.iterdir() if path.name.startswith(".tmp")] == []
+    assert [
+        path.name
+        for path in version.directory.iterdir()
+        if path.name.startswith(".tmp")
+    ] == []
 
 
 def test_a_report_that_cannot_be_written_is_said_and_the_dataset_is_finished(

@@ -14,7 +14,14 @@ from sdg_core.cli import main  # noqa: F401 - registers the commands
 from sdg_core.cli.app import app
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import SdgError
-from tests.support.sdg import category, dataset_config, open_dataset, snapshot, uuid, write_config
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    open_dataset,
+    snapshot,
+    uuid,
+    write_config,
+)
 
 BEFORE = dataset_config(uuid(), category("plan", "free", "pro"))
 AFTER = {**BEFORE, "seed": 8}
@@ -28,7 +35,12 @@ STARTS, RESUMES, NEW, FORCED, ERROR = (
     "error",
 )
 TABLE = {
-    "if_possible": {"no data": STARTS, "same": RESUMES, "drift": NEW, "unreadable": ERROR},
+    "if_possible": {
+        "no data": STARTS,
+        "same": RESUMES,
+        "drift": NEW,
+        "unreadable": ERROR,
+    },
     "always": {"no data": STARTS, "same": RESUMES, "drift": ERROR, "unreadable": ERROR},
     "never": {"no data": STARTS, "same": FORCED, "drift": NEW, "unreadable": FORCED},
 }
@@ -38,7 +50,9 @@ ALL_CELLS = [(mode, case) for mode, row in TABLE.items() for case in row]
 def by_command(file: Path, root: Path, *, mode: str | None) -> tuple[int, str]:
     """The exit status of `sdg generate`, and all that it printed."""
     option = ["--resume", mode] if mode is not None else []
-    outcome = CliRunner().invoke(app, ["generate", str(file), "--root", str(root), *option])
+    outcome = CliRunner().invoke(
+        app, ["generate", str(file), "--root", str(root), *option]
+    )
     return outcome.exit_code, outcome.output
 
 
@@ -51,7 +65,9 @@ def in_python(file: Path, root: Path, *, mode: str | None) -> tuple[int, str]:
             told.append(event.message)
 
     try:
-        api.generate(api.open_dataset(file, root=str(root)), resume=mode, on_event=on_event)  # type: ignore[arg-type]
+        api.generate(
+            api.open_dataset(file, root=str(root)), resume=mode, on_event=on_event
+        )  # type: ignore[arg-type]
     except SdgError as error:
         return 2, str(error)
     return 0, "\n".join(told)
@@ -96,16 +112,25 @@ def test_the_table_of_modes(tmp_path: Path, door: Any, mode: str, case: str) -> 
     assert not any(status.remaining for status in api.row_group_statuses(dataset))
     if expected in (NEW, FORCED):
         after = snapshot(root / "tickets")
-        kept = {path: mark for path, mark in before.items() if path.startswith(f"{base}/")}
+        kept = {
+            path: mark for path, mark in before.items() if path.startswith(f"{base}/")
+        }
         assert kept and all(after[path] == mark for path, mark in kept.items()), (
             "the old version is as it was"
         )
-    actions = {STARTS: "start", RESUMES: "resume", NEW: "new version", FORCED: "forced version"}
+    actions = {
+        STARTS: "start",
+        RESUMES: "resume",
+        NEW: "new version",
+        FORCED: "forced version",
+    }
     assert planned.action == actions[expected] or (mode, case) == ("never", "drift")
 
 
 @pytest.mark.parametrize("door", [by_command, in_python])
-def test_the_mode_of_the_file_holds_unless_the_caller_names_one(tmp_path: Path, door: Any) -> None:
+def test_the_mode_of_the_file_holds_unless_the_caller_names_one(
+    tmp_path: Path, door: Any
+) -> None:
     file, root = tmp_path / "tickets.yaml", tmp_path / "root"
     base = begun(file, root, case="same")
     write_config(file, {**AFTER, "run": {"resume": "always"}})
@@ -116,7 +141,10 @@ def test_the_mode_of_the_file_holds_unless_the_caller_names_one(tmp_path: Path, 
     assert open_dataset(file, BEFORE, root=root).layout.versions() == [base]
     write_config(file, {**BEFORE, "run": {"resume": "never"}})
     assert door(file, root, mode=None)[0] == 0
-    assert open_dataset(file, BEFORE, root=root).layout.versions() == [base, f"{base}-2"]
+    assert open_dataset(file, BEFORE, root=root).layout.versions() == [
+        base,
+        f"{base}-2",
+    ]
 
 
 @pytest.mark.parametrize("door", [by_command, in_python])
@@ -132,7 +160,9 @@ def test_without_any_mode_a_run_goes_on_if_possible(tmp_path: Path, door: Any) -
 
 @pytest.mark.parametrize("door", [by_command, in_python])
 @pytest.mark.parametrize("mode", ["if_possible", "always"])
-def test_rules_that_protect_data_hold_in_both_modes(tmp_path: Path, door: Any, mode: str) -> None:
+def test_rules_that_protect_data_hold_in_both_modes(
+    tmp_path: Path, door: Any, mode: str
+) -> None:
     """Growing is always possible; shrinking, another size and a sealed version are refused with the way out."""
     file, root = tmp_path / "tickets.yaml", tmp_path / "root"
     api.generate(open_dataset(file, BEFORE, root=root))

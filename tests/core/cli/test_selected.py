@@ -38,15 +38,23 @@ def test_every_command_tells_dropped_records_from_failed_ones(
 ) -> None:
     dataset = selecting(tmp_path)
     show.plan(dataset, acceptances=(), as_json=False)
-    assert f"a record is drawn up to 2 times until {KEEP}; else it has no row" in printed(capsys)
+    assert (
+        f"a record is drawn up to 2 times until {KEEP}; else it has no row"
+        in printed(capsys)
+    )
     run_plan(api.plan(dataset), as_json=False)
-    assert "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
+    assert (
+        "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
+    )
 
     summary = api.generate(dataset)
     run_summary(summary, following=None, as_json=False)
     shown = printed(capsys)
     assert f"{summary.generated} records generated, 0 failed" in shown
-    assert counted(summary.dropped, "record", "have") + " no row" in shown and "remain" not in shown
+    assert (
+        counted(summary.dropped, "record", "have") + " no row" in shown
+        and "remain" not in shown
+    )
     status = api.status(dataset)
     assert status.selection is not None and status.selection.dropped == summary.dropped
     show.status(status, as_json=False)
@@ -59,7 +67,11 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     show.status(status, as_json=True)
     data = json.loads(capsys.readouterr().out)
     assert data["selection"]["rejected"] == status.selection.rejected
-    assert 0 < data["selection"]["cost"]["writer"]["amount"] < data["cost"]["writer"]["amount"]
+    assert (
+        0
+        < data["selection"]["cost"]["writer"]["amount"]
+        < data["cost"]["writer"]["amount"]
+    )
     assert (data["records"]["remaining"], data["failures"]["count"]) == (0, 0)
 
 
@@ -84,11 +96,15 @@ def test_nothing_kept_is_a_clear_end(tmp_path: Path) -> None:
     dataset = selecting(tmp_path, "{{ grade > 3 }}")
     summary = api.generate(dataset)
     assert (summary.generated, summary.dropped) == (0, 25)
-    with pytest.raises(IncompleteError, match="select kept no candidate of any of 25 records"):
+    with pytest.raises(
+        IncompleteError, match="select kept no candidate of any of 25 records"
+    ):
         api.process(dataset)
 
 
-def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(tmp_path: Path) -> None:
+def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(
+    tmp_path: Path,
+) -> None:
     columns = (category("reason", 1, 2, 3), category("candidate", "a", "b"))
     config = dataset_config(*columns, select={"keep": "{{ reason == 3 }}"})
     version = api.generate(
@@ -102,7 +118,10 @@ def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(tmp_path:
     ("select", "words"),
     [
         ({"otherwise": "fail"}, "else it has failed"),
-        ({"otherwise": "best", "best": "grade"}, "else the candidate with the best grade is taken"),
+        (
+            {"otherwise": "best", "best": "grade"},
+            "else the candidate with the best grade is taken",
+        ),
         (
             {"keep": None, "otherwise": "best", "best": "grade"},
             "of 2 candidates, a record is the one with the best grade",
@@ -110,7 +129,10 @@ def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(tmp_path:
     ],
 )
 def test_validate_says_what_becomes_of_a_record(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], select: dict[str, object], words: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    select: dict[str, object],
+    words: str,
 ) -> None:
     keep = {"keep": "{{ grade == 3 }}", **select}
     show.plan(selecting(tmp_path, **keep), acceptances=(), as_json=False)  # type: ignore[arg-type]

@@ -23,11 +23,17 @@ from tests.support.sdg import (
 
 
 def written(folder: Path, endpoint: str | None = None, **top: Any) -> Path:
-    config = dataset_config(llm("it", "What?", tool_alias="t"), endpoint=endpoint, num_records=1)
+    config = dataset_config(
+        llm("it", "What?", tool_alias="t"), endpoint=endpoint, num_records=1
+    )
     tools = {
         "mcp_providers": [stdio_provider("words", "--log", folder / "calls.log")],
         "tool_configs": [
-            {"tool_alias": "t", "providers": ["words"], "allow_tools": ["wait", "lookup"]}
+            {
+                "tool_alias": "t",
+                "providers": ["words"],
+                "allow_tools": ["wait", "lookup"],
+            }
         ],
     }
     return write_config(folder / "tickets.yaml", {**config, **tools, **top})
@@ -50,15 +56,21 @@ def test_check_models_lists_the_tools_of_each_provider(tmp_path: Path) -> None:
         and "lookup, add, fail, wait, die, variable" in provider
     )
     assert any(
-        row.startswith("tool_alias t") and row.rstrip().endswith("lookup, wait") for row in rows
+        row.startswith("tool_alias t") and row.rstrip().endswith("lookup, wait")
+        for row in rows
     )
     assert not any(map(alive, processes(tmp_path / "calls.log")))
 
 
-def test_check_models_says_what_is_wrong_with_tools_and_what_to_do(tmp_path: Path) -> None:
+def test_check_models_says_what_is_wrong_with_tools_and_what_to_do(
+    tmp_path: Path,
+) -> None:
     absent = [{"name": "words", "provider_type": "stdio", "command": "no-such-program"}]
     outcome = sdg(
-        "check-models", written(tmp_path, mcp_providers=absent), "--root", tmp_path / "root"
+        "check-models",
+        written(tmp_path, mcp_providers=absent),
+        "--root",
+        tmp_path / "root",
     )
     assert (
         outcome.returncode == 2
@@ -88,7 +100,9 @@ def test_validate_shows_the_tools_and_starts_nothing(tmp_path: Path) -> None:
     assert processes(tmp_path / "calls.log") == []
 
 
-async def test_an_interrupted_run_ends_the_server_and_is_resumed(tmp_path: Path) -> None:
+async def test_an_interrupted_run_ends_the_server_and_is_resumed(
+    tmp_path: Path,
+) -> None:
     log = tmp_path / "calls.log"
     waits = [True]
 
@@ -108,7 +122,9 @@ async def test_an_interrupted_run_ends_the_server_and_is_resumed(tmp_path: Path)
         assert process.returncode == 3 and "Traceback" not in out + err
         assert not any(map(alive, processes(log)))
         waits.clear()
-        outcome = await asyncio.to_thread(sdg, "generate", file, "--root", tmp_path / "root")
+        outcome = await asyncio.to_thread(
+            sdg, "generate", file, "--root", tmp_path / "root"
+        )
         assert outcome.returncode == 0, outcome.stderr
     assert stored_records(only_version(tmp_path / "root"))[0]["it"] and not any(
         map(alive, processes(log))
@@ -117,7 +133,9 @@ async def test_an_interrupted_run_ends_the_server_and_is_resumed(tmp_path: Path)
 
 async def test_a_killed_run_leaves_no_server_behind(tmp_path: Path) -> None:
     log = tmp_path / "calls.log"
-    async with ModelServer(message=lambda body: tool_calls(("wait", {"seconds": 600}))) as server:
+    async with ModelServer(
+        message=lambda body: tool_calls(("wait", {"seconds": 600}))
+    ) as server:
         with started_sdg(
             "generate", written(tmp_path, server.url), "--root", tmp_path / "root"
         ) as process:

@@ -44,7 +44,9 @@ class Command:
     def edit(self, prompt: str, **more: Any) -> None:
         write_config(self.file, config(prompt, **more))
 
-    def __call__(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
         return sdg(command, self.file, "--root", self.root, *arguments)
 
     def generate(self, prompt: str) -> None:
@@ -75,7 +77,9 @@ def test_plan_says_what_is_reused_and_made_and_writes_nothing(command: Command) 
     changed = command("plan")
     assert snapshot(command.root / "tickets") == before
     assert "a new version alongside the old one" in changed.stdout
-    assert "columns[2].prompt: 'one {{ plan }}' is now 'two {{ plan }}'" in changed.stdout
+    assert (
+        "columns[2].prompt: 'one {{ plan }}' is now 'two {{ plan }}'" in changed.stdout
+    )
     assert f"25 from version {old}" in changed.stdout
     assert "requests: writer: 25;" in changed.stdout
     as_json = orjson.loads(command("plan", "--json", "--row-groups", "1-2").stdout)
@@ -114,7 +118,9 @@ def test_prune_asks_and_without_a_terminal_refuses(command: Command) -> None:
     assert refused.returncode == 2 and "--yes" in refused.stderr
     assert "2 old versions" in refused.stdout
     assert {
-        path: mark for path, mark in snapshot(command.root).items() if "ledger" not in path
+        path: mark
+        for path, mark in snapshot(command.root).items()
+        if "ledger" not in path
     } == {path: mark for path, mark in before.items() if "ledger" not in path}
     listed = orjson.loads(command("prune", "--dry-run", "--keep", "1", "--json").stdout)
     assert len(listed) == 1 and listed[0]["records"] == 25
@@ -126,7 +132,9 @@ def test_prune_asks_and_without_a_terminal_refuses(command: Command) -> None:
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 2)])
-def test_prune_takes_the_answer_of_a_person(command: Command, answer: str, left: int) -> None:
+def test_prune_takes_the_answer_of_a_person(
+    command: Command, answer: str, left: int
+) -> None:
     for prompt in ("one", "two"):
         command.generate(prompt)
     ours, theirs = pty.openpty()
@@ -149,10 +157,14 @@ def test_prune_takes_the_answer_of_a_person(command: Command, answer: str, left:
     assert outcome.returncode == (0 if left == 1 else 2)
 
 
-def test_status_lists_versions_when_there_are_several_and_the_latest_runs(command: Command) -> None:
+def test_status_lists_versions_when_there_are_several_and_the_latest_runs(
+    command: Command,
+) -> None:
     command.edit("one")
     nothing = command("status")
-    assert nothing.returncode == 0 and not command.root.exists(), "looking makes nothing"
+    assert nothing.returncode == 0 and not command.root.exists(), (
+        "looking makes nothing"
+    )
     command.generate("one")
     assert "this config" not in command("status").stdout
     (old,) = command.versions()
@@ -164,10 +176,12 @@ def test_status_lists_versions_when_there_are_several_and_the_latest_runs(comman
     assert any("current, this config" in line for line in lines)
     as_json = orjson.loads(command("status", "--json").stdout)
     assert as_json["versions"] == command.versions()
-    assert {version["name"]: version["matches"] for version in as_json["version_details"]}[
-        old
-    ] is False
+    assert {
+        version["name"]: version["matches"] for version in as_json["version_details"]
+    }[old] is False
     runs = as_json["runs"]
     assert [run["outcome"] for run in runs] == ["done", "done"]
-    assert [run["generated"] for run in runs] == [25, 25] and runs[0]["resume"] == "if_possible"
+    assert [run["generated"] for run in runs] == [25, 25] and runs[0][
+        "resume"
+    ] == "if_possible"
     assert sum(line.count("if_possible") for line in lines) == 2

@@ -37,8 +37,12 @@ def test_a_truth_value_in_the_place_of_text(tmp_path: Path) -> None:
     yaml_file = tmp_path / "m.yaml"
     yaml_file.write_text(yaml.safe_dump(CATEGORY), encoding="utf-8")
     advice = "a boolean is not text: quote it to make it text"
-    assert said(json_file).count(f"got true; {advice}") == 2 and "YAML" not in said(json_file)
-    assert said(CATEGORY).count(f"got True; {advice}") == 2 and "YAML" not in said(CATEGORY)
+    assert said(json_file).count(f"got true; {advice}") == 2 and "YAML" not in said(
+        json_file
+    )
+    assert said(CATEGORY).count(f"got True; {advice}") == 2 and "YAML" not in said(
+        CATEGORY
+    )
     assert (
         said(yaml_file).count(
             "YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it"

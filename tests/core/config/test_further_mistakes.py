@@ -10,7 +10,9 @@ from tests.core.config.test_mistakes import LLM, TOP, columns, text
 
 
 def sampler(kind: str, params: str) -> str:
-    return columns(f"{{column_type: sampler, name: b, sampler_type: {kind}, params: {{{params}}}}}")
+    return columns(
+        f"{{column_type: sampler, name: b, sampler_type: {kind}, params: {{{params}}}}}"
+    )
 
 
 def code(language: str) -> str:
@@ -40,10 +42,26 @@ MISTAKES = {
         "columns[1].prompt",
         "goes before it is system_prompt",
     ),
-    "choices": (sampler("category", "choices: [x]"), "columns[1].params.choices", "mean 'values'"),
-    "min": (sampler("uniform", "min: 1, high: 2"), "columns[1].params.min", "mean 'low'"),
-    "sigma": (sampler("gaussian", "mean: 1, sigma: 2"), "columns[1].params.sigma", "mean 'stddev'"),
-    "gender": (sampler("person", "gender: Female"), "columns[1].params.gender", "mean 'sex'"),
+    "choices": (
+        sampler("category", "choices: [x]"),
+        "columns[1].params.choices",
+        "mean 'values'",
+    ),
+    "min": (
+        sampler("uniform", "min: 1, high: 2"),
+        "columns[1].params.min",
+        "mean 'low'",
+    ),
+    "sigma": (
+        sampler("gaussian", "mean: 1, sigma: 2"),
+        "columns[1].params.sigma",
+        "mean 'stddev'",
+    ),
+    "gender": (
+        sampler("person", "gender: Female"),
+        "columns[1].params.gender",
+        "mean 'sex'",
+    ),
     "normal": (
         sampler("normal", NORMAL),
         "columns[1].sampler_type",
@@ -71,7 +89,11 @@ MISTAKES = {
         "seed_config",
         "as in {source: {path: data.csv}}",
     ),
-    "a seed file": (columns() + "seed_file: data.csv\n", "seed_file", "mean 'seed_config'"),
+    "a seed file": (
+        columns() + "seed_file: data.csv\n",
+        "seed_file",
+        "mean 'seed_config'",
+    ),
     "base_url": (
         columns().replace("provider_type: simulated", "base_url: http://x"),
         "base_url",
@@ -82,9 +104,21 @@ MISTAKES = {
         "model_configs[0].api_key",
         "it belongs in model_providers",
     ),
-    "top_k": (model("inference_parameters: {top_k: 5}"), "top_k", "as in extra_body: {top_k: ...}"),
-    "prices per input": (model("prices: {input: 1}"), "prices.input", "mean 'prompt_tokens'"),
-    "batch_size": (columns() + "batch_size: 10\n", "batch_size", "mean 'row_group_size'"),
+    "top_k": (
+        model("inference_parameters: {top_k: 5}"),
+        "top_k",
+        "as in extra_body: {top_k: ...}",
+    ),
+    "prices per input": (
+        model("prices: {input: 1}"),
+        "prices.input",
+        "mean 'prompt_tokens'",
+    ),
+    "batch_size": (
+        columns() + "batch_size: 10\n",
+        "batch_size",
+        "mean 'row_group_size'",
+    ),
     "a condition beside skip": (
         columns(f"{{{LLM}, prompt: x, skip: 'plan'}}"),
         "columns[1].skip",
@@ -101,7 +135,8 @@ MISTAKES = {
         "write {% elif %}",
     ),
     "a sign for an operator": (
-        sampler("uniform", NORMAL) + "constraints: [{target_column: b, operator: '>', rhs: 0.5}]\n",
+        sampler("uniform", NORMAL)
+        + "constraints: [{target_column: b, operator: '>', rhs: 0.5}]\n",
         "constraints[0].operator",
         "got '>'; did you mean 'gt'?",
     ),
@@ -129,5 +164,7 @@ def test_a_mistake_is_answered_once_with_place_and_remedy(
     path.write_text(file, encoding="utf-8")
     with pytest.raises(SdgError) as refused:
         api.open_dataset(path)
-    assert place in str(refused.value) and remedy in str(refused.value), str(refused.value)
+    assert place in str(refused.value) and remedy in str(refused.value), str(
+        refused.value
+    )
     assert len(getattr(refused.value, "problems", ())) == 1, str(refused.value)

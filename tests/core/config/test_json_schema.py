@@ -54,7 +54,9 @@ def faults(data: Any, validator: jsonschema_rs.Validator = BOTH) -> list[str]:
 def taken(data: Any) -> bool:
     """Whether the loader finds no fault in the structure of a dataset file."""
     text = orjson.dumps(data).decode()
-    return not parse_config(text, source="file.json", default_name="file", env={}).problems
+    return not parse_config(
+        text, source="file.json", default_name="file", env={}
+    ).problems
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -96,7 +98,9 @@ def test_the_schema_is_one_itself() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_every_example_is_valid(path: Path) -> None:
     data = loaded(path.read_text(encoding="utf-8"))
-    own, other = (PIPELINE, DATASET) if data.get("kind") == "pipeline" else (DATASET, PIPELINE)
+    own, other = (
+        (PIPELINE, DATASET) if data.get("kind") == "pipeline" else (DATASET, PIPELINE)
+    )
     assert faults(data) == faults(data, own) == []
     assert faults(data, other)
 
@@ -104,7 +108,9 @@ def test_every_example_is_valid(path: Path) -> None:
 def snippets() -> Iterator[tuple[str, Any]]:
     """The YAML blocks of the guide that are a dataset or pipeline file, or a part of one."""
     for page in [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]:
-        for number, block in enumerate(FENCED.findall(page.read_text(encoding="utf-8")), start=1):
+        for number, block in enumerate(
+            FENCED.findall(page.read_text(encoding="utf-8")), start=1
+        ):
             try:
                 data = loaded(block)
             except DocumentSyntaxError:
@@ -128,7 +134,9 @@ def test_the_guide_writes_what_the_schema_takes() -> None:
     assert len(found) > 20
     for name, data in found.items():
         validator = PIPELINE if "sources" in data or "stages" in data else DATASET
-        parts = [fault for fault in faults(data, validator) if not fault.startswith("[]: ")]
+        parts = [
+            fault for fault in faults(data, validator) if not fault.startswith("[]: ")
+        ]
         assert parts == [], name
 
 
@@ -153,16 +161,23 @@ def test_everything_is_everything() -> None:
     schema, text = json_schema("dataset"), EVERYTHING
     for definition in schema["definitions"].values():
         for name, field in definition["properties"].items():
-            if "const" in field and name.endswith("_type") and name != "distribution_type":
-                assert f"{name}: {field['const']}" in text or field["const"] in UNSAID, (
-                    "add it to everything.yaml"
-                )
+            if (
+                "const" in field
+                and name.endswith("_type")
+                and name != "distribution_type"
+            ):
+                assert (
+                    f"{name}: {field['const']}" in text or field["const"] in UNSAID
+                ), "add it to everything.yaml"
 
 
 @pytest.mark.parametrize("key", ["num_record", "colums", "temperture"])
 def test_an_unknown_key_is_marked_wherever_it_stands(key: str) -> None:
     data = loaded(EVERYTHING)
-    mappings = [(), *(path for path in places(data) if not FREE & {str(part) for part in path})]
+    mappings = [
+        (),
+        *(path for path in places(data) if not FREE & {str(part) for part in path}),
+    ]
     tried = 0
     for path in mappings:
         place = data
@@ -178,10 +193,14 @@ def test_an_unknown_key_is_marked_wherever_it_stands(key: str) -> None:
 
 def test_keys_are_explained() -> None:
     properties = json_schema("dataset")["properties"]
-    assert properties["row_group_size"]["description"].startswith("Records per row group")
+    assert properties["row_group_size"]["description"].startswith(
+        "Records per row group"
+    )
     assert properties["buffer_size"]["description"] == "Another name of row_group_size."
     run = json_schema("dataset")["definitions"]["RunSettings"]["properties"]
-    assert all("description" in field for name, field in run.items() if name != "resume")
+    assert all(
+        "description" in field for name, field in run.items() if name != "resume"
+    )
 
 
 def test_a_name_in_any_alphabet_is_fine() -> None:
@@ -212,4 +231,8 @@ def test_a_name_of_a_provider_that_is_no_text_is_a_fault_not_a_crash(name: Any) 
                 env={"HERE": "http://x"},
                 reading=reading,
             )
-            assert path == ("tool_configs", 0, "providers") and name == ["a"] or parsed.problems
+            assert (
+                path == ("tool_configs", 0, "providers")
+                and name == ["a"]
+                or parsed.problems
+            )

@@ -15,7 +15,11 @@ MODELS = {
 
 
 def sampler(kind: str, **params: Any) -> dict[str, Any]:
-    return {"columns": [{"column_type": "sampler", "name": "u", "sampler_type": kind, **params}]}
+    return {
+        "columns": [
+            {"column_type": "sampler", "name": "u", "sampler_type": kind, **params}
+        ]
+    }
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,10 @@ def sampler(kind: str, **params: Any) -> dict[str, Any]:
             ["seed_config.seed_type", "seed_config.path"],
         ),
         (sampler("category", values=["a"]), ["columns[0].values"]),
-        (sampler("gaussian", mean=1, stddev=2), ["columns[0].mean", "columns[0].stddev"]),
+        (
+            sampler("gaussian", mean=1, stddev=2),
+            ["columns[0].mean", "columns[0].stddev"],
+        ),
         (
             sampler("datetime", start="2020-01-01", end="2021-01-01"),
             ["columns[0].start", "columns[0].end"],
@@ -55,4 +62,6 @@ def test_one_message_for_each_key(part: dict[str, Any], keys: list[str]) -> None
     with pytest.raises(ConfigError) as raised:
         api.open_dataset({"name": "d", "num_records": 2, "columns": [column], **part})
     assert [problem.path for problem in raised.value.problems] == keys
-    assert all("it belongs under" in problem.message for problem in raised.value.problems)
+    assert all(
+        "it belongs under" in problem.message for problem in raised.value.problems
+    )

@@ -9,7 +9,11 @@ import pytest
 from sdg_core.config import yaml_document as document
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.samplers import CategoryParams, UniformParams
-from sdg_core.config.yaml_document import DocumentSyntaxError, format_path, parse_document
+from sdg_core.config.yaml_document import (
+    DocumentSyntaxError,
+    format_path,
+    parse_document,
+)
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.load import LoadedDataset, load_dataset
 
@@ -37,7 +41,9 @@ def problems(
     return list(caught.value.problems)
 
 
-def only(folder: Path, text: str | bytes, *, env: Mapping[str, str] | None = None) -> Problem:
+def only(
+    folder: Path, text: str | bytes, *, env: Mapping[str, str] | None = None
+) -> Problem:
     found = problems(folder, text, env=env)
     assert len(found) == 1, [str(problem) for problem in found]
     return found[0]
@@ -48,12 +54,16 @@ def sampler(params: str, *, kind: str = "category", more: str = "") -> str:
 
 
 def provider(fields: str) -> str:
-    return f"{COLUMN}model_providers:\n- {{name: p, endpoint: 'http://x/v1', {fields}}}\n"
+    return (
+        f"{COLUMN}model_providers:\n- {{name: p, endpoint: 'http://x/v1', {fields}}}\n"
+    )
 
 
 def category_values(dataset: LoadedDataset) -> tuple[object, ...]:
     column = dataset.config.columns[0]
-    assert isinstance(column, SamplerColumn) and isinstance(column.params, CategoryParams)
+    assert isinstance(column, SamplerColumn) and isinstance(
+        column.params, CategoryParams
+    )
     return column.params.values
 
 
@@ -79,7 +89,9 @@ def test_a_minimal_file_takes_its_defaults(tmp_path: Path) -> None:
         ("7.yaml", "dataset"),
     ],
 )
-def test_the_name_defaults_to_the_file_or_its_folder(tmp_path: Path, file: str, name: str) -> None:
+def test_the_name_defaults_to_the_file_or_its_folder(
+    tmp_path: Path, file: str, name: str
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     assert load(folder, COLUMN, name=file).config.name == name
@@ -91,7 +103,9 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
     assert load(tmp_path, text, name="x.json").config.num_records == 3
 
 
-def test_a_builder_config_is_unwrapped_and_its_library_version_ignored(tmp_path: Path) -> None:
+def test_a_builder_config_is_unwrapped_and_its_library_version_ignored(
+    tmp_path: Path,
+) -> None:
     text = "library_version: 1.2.3\nnum_records: 5\ndata_designer:\n  columns:\n  - {column_type: expression, name: a, expr: x}\n"
     assert load(tmp_path, text).config.num_records == 5
 
@@ -112,16 +126,24 @@ def test_quoted_numbers_stay_text(tmp_path: Path) -> None:
 
 
 def test_an_unquoted_date_is_the_text_that_was_written(tmp_path: Path) -> None:
-    assert category_values(load(tmp_path, sampler("{values: [2024-01-01, 2024-01-02]}"))) == (
+    assert category_values(
+        load(tmp_path, sampler("{values: [2024-01-01, 2024-01-02]}"))
+    ) == (
         "2024-01-01",
         "2024-01-02",
     )
 
 
 def test_whole_and_real_bounds_are_the_same(tmp_path: Path) -> None:
-    column = load(tmp_path, sampler("{low: 0, high: 1}", kind="uniform")).config.columns[0]
-    other = load(tmp_path, sampler("{low: 0.0, high: 1.0}", kind="uniform")).config.columns[0]
-    assert isinstance(column, SamplerColumn) and isinstance(column.params, UniformParams)
+    column = load(
+        tmp_path, sampler("{low: 0, high: 1}", kind="uniform")
+    ).config.columns[0]
+    other = load(
+        tmp_path, sampler("{low: 0.0, high: 1.0}", kind="uniform")
+    ).config.columns[0]
+    assert isinstance(column, SamplerColumn) and isinstance(
+        column.params, UniformParams
+    )
     assert column == other and isinstance(column.params.low, float)
 
 
@@ -155,7 +177,11 @@ def test_a_directory(tmp_path: Path) -> None:
         ("columns: [a\nname: b\n", 2, "did not find expected"),
         ("a:\n\tb: 1\n", 2, "cannot start any token"),
         (COLUMN + "---\n" + COLUMN, 3, "another document"),
-        (COLUMN + "a: !!python/object:os.system x\n", 3, "could not determine a constructor"),
+        (
+            COLUMN + "a: !!python/object:os.system x\n",
+            3,
+            "could not determine a constructor",
+        ),
         (COLUMN + "? [a, b]\n: c\n", 3, "a key must be text"),
         ("a: &a [*a]\n" + COLUMN, 1, "refers to a value that contains it"),
         ("a: " + "[" * 5000 + "]" * 5000, None, "nested too deeply"),
@@ -163,7 +189,9 @@ def test_a_directory(tmp_path: Path) -> None:
         ("columns:\n- name: a\n  name: b\n", 3, "key 'name' is given twice"),
     ],
 )
-def test_broken_text(tmp_path: Path, text: str | bytes, line: int | None, message: str) -> None:
+def test_broken_text(
+    tmp_path: Path, text: str | bytes, line: int | None, message: str
+) -> None:
     problem = only(tmp_path, text)
     assert problem.line == line and message in problem.message
 
@@ -178,7 +206,12 @@ def test_aliases_that_multiply_are_stopped(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("", "an empty file"), ("# x\n", "an empty file"), ("- a\n", "a list"), ("abc", "a str")],
+    [
+        ("", "an empty file"),
+        ("# x\n", "an empty file"),
+        ("- a\n", "a list"),
+        ("abc", "a str"),
+    ],
 )
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> None:
     assert found in only(tmp_path, text).message
@@ -198,7 +231,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "did you mean 'prompt'?",
         ),
-        (COLUMN + "run:\n  num_retris: 3\n", "run.num_retris", 4, "did you mean 'num_retries'?"),
+        (
+            COLUMN + "run:\n  num_retris: 3\n",
+            "run.num_retris",
+            4,
+            "did you mean 'num_retries'?",
+        ),
         (COLUMN + "temperature: 1\n", "temperature", 3, "unknown key 'temperature'"),
         (
             COLUMN + "run: {temperature: 1}\n",
@@ -212,9 +250,24 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "did you mean 'weights'?",
         ),
-        (COLUMN + "num_records: many\n", "num_records", 3, "expected a whole number, got 'many'"),
-        (COLUMN + "num_records: '10'\n", "num_records", 3, "expected a whole number, got '10'"),
-        (COLUMN + "num_records: 1.5\n", "num_records", 3, "expected a whole number, got 1.5"),
+        (
+            COLUMN + "num_records: many\n",
+            "num_records",
+            3,
+            "expected a whole number, got 'many'",
+        ),
+        (
+            COLUMN + "num_records: '10'\n",
+            "num_records",
+            3,
+            "expected a whole number, got '10'",
+        ),
+        (
+            COLUMN + "num_records: 1.5\n",
+            "num_records",
+            3,
+            "expected a whole number, got 1.5",
+        ),
         (COLUMN + "num_records: yes\n", "num_records", 3, "YAML reads an unquoted yes"),
         (COLUMN + "num_records: 0\n", "num_records", 3, "greater than 0, got 0"),
         (COLUMN + "row_group_size: -1\n", "row_group_size", 3, "greater than 0"),
@@ -247,7 +300,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             2,
             "got 'a+b'",
         ),
-        (sampler("{values: [a]}", kind="categry"), "columns[0].sampler_type", 4, "got 'categry'"),
+        (
+            sampler("{values: [a]}", kind="categry"),
+            "columns[0].sampler_type",
+            4,
+            "got 'categry'",
+        ),
         (sampler("[1]"), "columns[0].params", 5, "expected a mapping"),
         (
             sampler("{values: [a, b], weights: [1]}"),
@@ -255,7 +313,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "1 weight for 2 values",
         ),
-        (sampler("{values: [a, b], weights: [0, 0]}"), "columns[0].params", 5, "weights are all 0"),
+        (
+            sampler("{values: [a, b], weights: [0, 0]}"),
+            "columns[0].params",
+            5,
+            "weights are all 0",
+        ),
         (
             sampler("{values: [a, b], weights: [1, -1]}"),
             "columns[0].params.weights[1]",
@@ -274,7 +337,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "sum of the weights",
         ),
-        (sampler("{values: []}"), "columns[0].params.values", 5, "expected at least one item"),
+        (
+            sampler("{values: []}"),
+            "columns[0].params.values",
+            5,
+            "expected at least one item",
+        ),
         (
             sampler("{values: [a, yes]}"),
             "columns[0].params.values[1]",
@@ -311,7 +379,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             5,
             "expected a number, got '0'",
         ),
-        (sampler("{low: .inf, high: 1}", kind="uniform"), "columns[0].params.low", 5, "finite"),
+        (
+            sampler("{low: .inf, high: 1}", kind="uniform"),
+            "columns[0].params.low",
+            5,
+            "finite",
+        ),
         (
             sampler("{mean: 0, stddev: -1}", kind="gaussian"),
             "columns[0].params.stddev",
@@ -373,7 +446,8 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "must match",
         ),
         (
-            COLUMN + "seed_config: {source: {seed_type: dataset, dataset: x, extra: 1}}\n",
+            COLUMN
+            + "seed_config: {source: {seed_type: dataset, dataset: x, extra: 1}}\n",
             "seed_config.source.extra",
             3,
             "unknown key 'extra'",
@@ -436,7 +510,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             4,
             "goes with provider_type: simulated only",
         ),
-        (COLUMN + "model_providers:\n- {name: p}\n", "model_providers[0]", 4, "has no endpoint"),
+        (
+            COLUMN + "model_providers:\n- {name: p}\n",
+            "model_providers[0]",
+            4,
+            "has no endpoint",
+        ),
         (
             COLUMN + "model_providers:\n- {name: p, endpoint: 'x:1'}\n",
             "model_providers[0]",
@@ -444,7 +523,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "is not a URL",
         ),
         ("data_designer: 3\n", "data_designer", 1, "expected a mapping"),
-        ("data_designer:\n  columns: []\n", "data_designer.columns", 2, "at least one item"),
+        (
+            "data_designer:\n  columns: []\n",
+            "data_designer.columns",
+            2,
+            "at least one item",
+        ),
         (
             "data_designer:\n  columns:\n  - {column_type: expression, name: a, expr: x}\nnum_records: x\n",
             "num_records",
@@ -535,7 +619,9 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_literal_key_is_refused_and_never_printed(tmp_path: Path, secret: str) -> None:
+def test_a_literal_key_is_refused_and_never_printed(
+    tmp_path: Path, secret: str
+) -> None:
     problem = only(tmp_path, provider(f"api_key: '{secret}'"))
     assert problem.path == "model_providers[0].api_key"
     assert "names an environment variable" in problem.message
@@ -544,10 +630,20 @@ def test_a_literal_key_is_refused_and_never_printed(tmp_path: Path, secret: str)
 
 @pytest.mark.parametrize(
     "name",
-    ["OPENAI_API_KEY", "KEY", "my_key", "_K1", "openaiKey", "AZURE_OPENAI_SERVICE_ACCOUNT_API_KEY"],
+    [
+        "OPENAI_API_KEY",
+        "KEY",
+        "my_key",
+        "_K1",
+        "openaiKey",
+        "AZURE_OPENAI_SERVICE_ACCOUNT_API_KEY",
+    ],
 )
 def test_the_name_of_a_variable_is_accepted(tmp_path: Path, name: str) -> None:
-    assert load(tmp_path, provider(f"api_key: {name}")).config.model_providers[0].api_key == name
+    assert (
+        load(tmp_path, provider(f"api_key: {name}")).config.model_providers[0].api_key
+        == name
+    )
 
 
 @pytest.mark.parametrize(
@@ -556,16 +652,20 @@ def test_the_name_of_a_variable_is_accepted(tmp_path: Path, name: str) -> None:
         COLUMN + "model_providers: {name: p, api_key: sk-secret}\n",
         COLUMN + "model_providers: [sk-secret]\n",
         COLUMN + "model_providers: sk-secret\n",
-        COLUMN + "model_providers: [{name: p, endpoint: 'http://x', api_key: [sk-secret]}]\n",
-        COLUMN + "model_providers: [{name: p, endpoint: 'http://x', api_key: {k: sk-secret}}]\n",
+        COLUMN
+        + "model_providers: [{name: p, endpoint: 'http://x', api_key: [sk-secret]}]\n",
+        COLUMN
+        + "model_providers: [{name: p, endpoint: 'http://x', api_key: {k: sk-secret}}]\n",
         COLUMN + "model_providers: [{name: p, endpoint: 'u:sk-secret@x'}]\n",
         COLUMN + "model_providers: [{name: p, endpoint: 'http://u:sk-secret@x'}]\n",
         COLUMN
         + "model_providers: [{name: p, provider_type: simulated, endpoint_env: sk-secret}]\n",
-        COLUMN + "model_providers: [{name: p, provider_type: sk-secret, endpoint: 'http://x'}]\n",
+        COLUMN
+        + "model_providers: [{name: p, provider_type: sk-secret, endpoint: 'http://x'}]\n",
         COLUMN
         + "model_providers: [{name: p, endpoint: 'http://x', extra_headers: {A: [sk-secret]}}]\n",
-        COLUMN + "model_providers: [{name: p, endpoint: 'http://x', apikey: sk-secret}]\n",
+        COLUMN
+        + "model_providers: [{name: p, endpoint: 'http://x', apikey: sk-secret}]\n",
         COLUMN + "run: [{api_key: sk-secret}]\n",
         COLUMN
         + "model_providers: [{name: p, endpoint: 'http://x', api_key: sk-secret}]\nzzz: 1\nseed: x\n",
@@ -596,8 +696,13 @@ def test_without_the_variables_the_provider_is_simulated(tmp_path: Path) -> None
 
 
 def test_both_variables_turn_it_into_a_real_one(tmp_path: Path) -> None:
-    config = load(tmp_path, REHEARSAL, env={"DEMO_URL": "http://h/v1", "DEMO_MODEL": "m"}).config
-    assert (config.model_providers[0].provider_type, config.model_providers[0].endpoint) == (
+    config = load(
+        tmp_path, REHEARSAL, env={"DEMO_URL": "http://h/v1", "DEMO_MODEL": "m"}
+    ).config
+    assert (
+        config.model_providers[0].provider_type,
+        config.model_providers[0].endpoint,
+    ) == (
         "openai",
         "http://h/v1",
     )
@@ -611,9 +716,13 @@ def test_an_endpoint_without_a_model_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_holds_no_url_is_a_fault(tmp_path: Path) -> None:
-    problem = only(tmp_path, REHEARSAL, env={"DEMO_URL": "sk-secret", "DEMO_MODEL": "m"})
+    problem = only(
+        tmp_path, REHEARSAL, env={"DEMO_URL": "sk-secret", "DEMO_MODEL": "m"}
+    )
     assert problem.path == "model_providers[0].endpoint_env"
-    assert "DEMO_URL does not hold a URL" in problem.message and "sk-secret" not in str(problem)
+    assert "DEMO_URL does not hold a URL" in problem.message and "sk-secret" not in str(
+        problem
+    )
 
 
 def test_faulty_model_configs_are_reported_even_when_the_provider_is_switched(

@@ -45,12 +45,16 @@ MISTAKES = {
         "did you mean 'llm-text'?",
     ),
     "3 a misspelt kind of sampler": (
-        columns("{column_type: sampler, name: b, sampler_type: categroy, params: {values: [a]}}"),
+        columns(
+            "{column_type: sampler, name: b, sampler_type: categroy, params: {values: [a]}}"
+        ),
         "columns[1].sampler_type: input should be",
         "got 'categroy'; did you mean 'category'?",
     ),
     "4 a misspelt parameter": (
-        columns("{column_type: sampler, name: b, sampler_type: category, params: {value: [a]}}"),
+        columns(
+            "{column_type: sampler, name: b, sampler_type: category, params: {value: [a]}}"
+        ),
         "columns[1].params.value: unknown key 'value'",
         "did you mean 'values'?",
     ),
@@ -61,7 +65,11 @@ MISTAKES = {
         "columns[1].params",
         "3",
     ),
-    "6 an unknown column": (text("{{ plann }}"), "columns[1].prompt", "did you mean 'plan'?"),
+    "6 an unknown column": (
+        text("{{ plann }}"),
+        "columns[1].prompt",
+        "did you mean 'plan'?",
+    ),
     "7 an unknown field of a person": (
         columns(
             "{column_type: sampler, name: customer, sampler_type: person, params: {}}",
@@ -136,12 +144,16 @@ MISTAKES = {
         "->",
     ),
     "18 a condition on an unknown column": (
-        columns("{column_type: expression, name: b, expr: x, skip: {when: '{{ plann }}'}}"),
+        columns(
+            "{column_type: expression, name: b, expr: x, skip: {when: '{{ plann }}'}}"
+        ),
         "columns[1].skip.when",
         "did you mean 'plan'?",
     ),
     "19 a parameter of inference beside the model": (
-        TOP.replace("provider: r}", "provider: r, temperature: 0.5}") + "columns:\n" + PLAN,
+        TOP.replace("provider: r}", "provider: r, temperature: 0.5}")
+        + "columns:\n"
+        + PLAN,
         "model_configs[0].temperature: unknown key 'temperature'",
         "it belongs under inference_parameters",
     ),
@@ -167,7 +179,11 @@ MISTAKES = {
         "columns[1].prompt",
         "did you mean 'capitalize'?",
     ),
-    "a name twice": (columns(PLAN.removeprefix(" - ").strip()), "columns[1].name", "plan"),
+    "a name twice": (
+        columns(PLAN.removeprefix(" - ").strip()),
+        "columns[1].name",
+        "plan",
+    ),
     "low above high": (
         columns(
             "{column_type: sampler, name: b, sampler_type: uniform, params: {low: 5, high: 1}}"
@@ -187,14 +203,19 @@ MISTAKES = {
         "plan",
     ),
     "a temperature of 5": (
-        TOP.replace("provider: r}", "provider: r, inference_parameters: {temperature: 5}}")
+        TOP.replace(
+            "provider: r}", "provider: r, inference_parameters: {temperature: 5}}"
+        )
         + "columns:\n"
         + PLAN,
         "inference_parameters.temperature",
         "got 5",
     ),
     "a misspelt inference parameter": (
-        TOP.replace("provider: r}", "provider: r, inference_parameters: {max_parallel_request: 5}}")
+        TOP.replace(
+            "provider: r}",
+            "provider: r, inference_parameters: {max_parallel_request: 5}}",
+        )
         + "columns:\n"
         + PLAN,
         "max_parallel_request'",
@@ -227,7 +248,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("file", "place", "remedy"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_answered(tmp_path: Path, file: str, place: str, remedy: str) -> None:
+def test_a_mistake_is_answered(
+    tmp_path: Path, file: str, place: str, remedy: str
+) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(file)
     with pytest.raises(SdgError) as refused:
@@ -276,7 +299,10 @@ def test_a_misspelt_file_is_answered_with_the_one_that_is_there(tmp_path: Path) 
     (tmp_path / "tickets.yaml").write_text(columns())
     for wrong in ("tickts.yaml", "tickets.yml", "ticket.yaml"):
         with pytest.raises(
-            SdgError, match=re.escape(f"does not exist; did you mean {tmp_path / 'tickets.yaml'}?")
+            SdgError,
+            match=re.escape(
+                f"does not exist; did you mean {tmp_path / 'tickets.yaml'}?"
+            ),
         ):
             api.open_dataset(tmp_path / wrong)
     with pytest.raises(SdgError, match=r"nor does its folder .*nowhere"):
@@ -286,7 +312,9 @@ def test_a_misspelt_file_is_answered_with_the_one_that_is_there(tmp_path: Path) 
 def test_keys_of_providers_are_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(
-        TOP.replace("provider_type: simulated", "provider_typ: sk-secret, api_key: [sk-secret]")
+        TOP.replace(
+            "provider_type: simulated", "provider_typ: sk-secret, api_key: [sk-secret]"
+        )
         + "columns:\n"
         + PLAN
     )
@@ -311,7 +339,12 @@ def test_people_are_selected_by_states_that_there_are(
     selected: dict[str, list[str]], words: str | None
 ) -> None:
     params = {"locale": "en_US", "select_field_values": selected}
-    who = {"column_type": "sampler", "name": "who", "sampler_type": "person", "params": params}
+    who = {
+        "column_type": "sampler",
+        "name": "who",
+        "sampler_type": "person",
+        "params": params,
+    }
     config = {"name": "people", "num_records": 2, "columns": [who]}
     if words is None:
         assert api.open_dataset(config).plan.num_records == 2
@@ -320,15 +353,21 @@ def test_people_are_selected_by_states_that_there_are(
             api.open_dataset(config)
 
 
-def test_a_misspelt_seed_file_is_answered_with_the_one_that_is_there(tmp_path: Path) -> None:
+def test_a_misspelt_seed_file_is_answered_with_the_one_that_is_there(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "products.csv").write_text("a\n1\n", encoding="utf-8")
     config = {
         "name": "t",
         "num_records": 1,
         "columns": [{"column_type": "seed-dataset", "name": "a"}],
-        "seed_config": {"source": {"seed_type": "local", "path": str(tmp_path / "product.csv")}},
+        "seed_config": {
+            "source": {"seed_type": "local", "path": str(tmp_path / "product.csv")}
+        },
     }
-    with pytest.raises(SdgError, match=re.escape("does not exist; did you mean 'products.csv'?")):
+    with pytest.raises(
+        SdgError, match=re.escape("does not exist; did you mean 'products.csv'?")
+    ):
         api.open_dataset(config)
 
 
@@ -345,7 +384,9 @@ IN_YAML = {
 
 
 @pytest.mark.parametrize("mistake", IN_YAML)
-def test_what_is_no_yaml_is_answered_with_what_to_write(tmp_path: Path, mistake: str) -> None:
+def test_what_is_no_yaml_is_answered_with_what_to_write(
+    tmp_path: Path, mistake: str
+) -> None:
     content, remedy = IN_YAML[mistake]
     (tmp_path / "d.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(api.ConfigError, match=re.escape(remedy)):

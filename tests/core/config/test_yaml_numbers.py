@@ -53,7 +53,9 @@ JSON = st.recursive(
     | st.integers(-(2**63), 2**64)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
@@ -76,7 +78,10 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         if isinstance(value, list)
         else ()
     )
-    return [path, *(found for key, part in inner for found in paths(part, (*path, key)))]
+    return [
+        path,
+        *(found for key, part in inner for found in paths(part, (*path, key))),
+    ]
 
 
 def test_lines_of_json() -> None:

@@ -10,9 +10,18 @@ import pytest
 from sdg_core import api
 from sdg_core.dataset.drift import describe_drift
 from sdg_core.errors import ConfigDriftError
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    uuid,
+)
 
-BASE = dataset_config(uuid(), category("plan", "free", "pro"), llm("text", "about {{ plan }}"))
+BASE = dataset_config(
+    uuid(), category("plan", "free", "pro"), llm("text", "about {{ plan }}")
+)
 
 
 class Edits:
@@ -23,10 +32,15 @@ class Edits:
 
     def open(self, config: dict[str, Any], **more: Any) -> api.Dataset:
         return open_dataset(
-            self.directory / "tickets.yaml", config, root=self.directory / "root", **more
+            self.directory / "tickets.yaml",
+            config,
+            root=self.directory / "root",
+            **more,
         )
 
-    def lines(self, before: dict[str, Any], after: dict[str, Any], **more: Any) -> list[str]:
+    def lines(
+        self, before: dict[str, Any], after: dict[str, Any], **more: Any
+    ) -> list[str]:
         version = api.generate(self.open(before, **more)).version
         return describe_drift(version, self.open(after, **more).plan)
 
@@ -59,7 +73,10 @@ def with_column(number: int, **changes: Any) -> dict[str, Any]:
             with_column(1, params={"values": ["free", "pro"], "weights": [1, 3]}),
             "columns[1].params.weights: added, [1.0, 3.0]",
         ),
-        (with_column(1, params={"values": [5, 6]}), "columns[1].params.values[1]: 'pro' is now 6"),
+        (
+            with_column(1, params={"values": [5, 6]}),
+            "columns[1].params.values[1]: 'pro' is now 6",
+        ),
         (with_column(2, drop=True), "columns[2].drop: False is now True"),
         (
             with_column(2, skip={"when": "{{ plan == 'pro' }}"}),
@@ -71,7 +88,10 @@ def with_column(number: int, **changes: Any) -> dict[str, Any]:
             {
                 **BASE,
                 "model_configs": [
-                    {**BASE["model_configs"][0], "inference_parameters": {"temperature": 0.5}}
+                    {
+                        **BASE["model_configs"][0],
+                        "inference_parameters": {"temperature": 0.5},
+                    }
                 ],
             },
             "model_configs[0].inference_parameters.temperature: added, 0.5",
@@ -90,7 +110,9 @@ def test_long_texts_are_shown_where_they_differ(edits: Edits) -> None:
         with_column(2, prompt=f"{story}He paid. {story}"),
         with_column(2, prompt=f"{story}She paid. {story}"),
     )
-    assert line.startswith("columns[2].prompt: '") or line.startswith("columns[2].prompt: ...")
+    assert line.startswith("columns[2].prompt: '") or line.startswith(
+        "columns[2].prompt: ..."
+    )
     assert "He paid." in line and "She paid." in line and len(line) < 300
 
 
@@ -98,8 +120,13 @@ def test_a_changed_function_is_named(edits: Edits) -> None:
     module = edits.directory / "my_functions.py"
     text = "def clean(row):\n    return row['id'].upper()\n"
     module.write_text(text)
-    reference = {"generator_function": "./my_functions.py:clean", "required_columns": ["id"]}
-    config = dataset_config(uuid(), {"column_type": "custom", "name": "clean", **reference})
+    reference = {
+        "generator_function": "./my_functions.py:clean",
+        "required_columns": ["id"],
+    }
+    config = dataset_config(
+        uuid(), {"column_type": "custom", "name": "clean", **reference}
+    )
     version = api.generate(edits.open(config)).version
     module.write_text(text.replace("upper", "lower"))
     assert describe_drift(version, edits.open(config).plan) == [
@@ -137,7 +164,12 @@ def test_another_function_is_a_changed_reference_alone(edits: Edits) -> None:
 
     def config(name: str) -> dict[str, Any]:
         return dataset_config(
-            uuid(), {"column_type": "custom", "name": "c", "generator_function": f"./f.py:{name}"}
+            uuid(),
+            {
+                "column_type": "custom",
+                "name": "c",
+                "generator_function": f"./f.py:{name}",
+            },
         )
 
     assert edits.lines(config("one"), config("two")) == [
@@ -174,9 +206,14 @@ def test_changed_seed_files_are_counted_and_named(edits: Edits) -> None:
         "seed data: 1 of 3 files changed (seeds/b.csv); 1 added (seeds/d.csv); 1 removed (seeds/a.csv)"
     ]
     changed = {**SEEDED, "seed": 8}
-    assert describe_drift(version, edits.open(changed).plan) == ["seed: 7 is now 8", *lines()]
+    assert describe_drift(version, edits.open(changed).plan) == [
+        "seed: 7 is now 8",
+        *lines(),
+    ]
     version.seed_content.unlink()
-    assert lines() == ["seed data: its content changed"], "versions of older releases lack the list"
+    assert lines() == ["seed data: its content changed"], (
+        "versions of older releases lack the list"
+    )
     version.seed_content.write_bytes(b"[")
     assert lines() == ["seed data: its content changed"]
 
@@ -189,7 +226,11 @@ def test_files_of_a_directory_are_named(edits: Edits) -> None:
     config = {
         **dataset_config(uuid()),
         "seed_config": {
-            "source": {"seed_type": "file_contents", "path": "texts", "file_pattern": "*.txt"}
+            "source": {
+                "seed_type": "file_contents",
+                "path": "texts",
+                "file_pattern": "*.txt",
+            }
         },
     }
     version = api.generate(edits.open(config)).version

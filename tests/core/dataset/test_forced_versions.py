@@ -19,19 +19,32 @@ def dataset(tmp_path: Path) -> api.Dataset:
     return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
 
 
-def never(dataset: api.Dataset, *row_groups: int, begun_by: str | None = None) -> api.RunSummary:
-    return api.generate(dataset, row_groups=row_groups or None, resume="never", begun_by=begun_by)
+def never(
+    dataset: api.Dataset, *row_groups: int, begun_by: str | None = None
+) -> api.RunSummary:
+    return api.generate(
+        dataset, row_groups=row_groups or None, resume="never", begun_by=begun_by
+    )
 
 
-def test_runs_of_one_backfill_share_the_version_that_they_begin(dataset: api.Dataset) -> None:
+def test_runs_of_one_backfill_share_the_version_that_they_begin(
+    dataset: api.Dataset,
+) -> None:
     first = api.generate(dataset).version
-    one, other = never(dataset, 0, begun_by="backfill"), never(dataset, 2, begun_by="backfill")
+    one, other = (
+        never(dataset, 0, begun_by="backfill"),
+        never(dataset, 2, begun_by="backfill"),
+    )
     assert one.version.name == other.version.name == f"{first.name}-2"
     assert one.version.existing_row_groups() == [0, 2]
     assert read_metadata(one.version.metadata).forced
     assert never(dataset, 0, begun_by="another").version.name == f"{first.name}-3"
     again = never(dataset, 0, 1, begun_by="backfill")
-    assert (again.version.name, again.adopted, again.written) == (one.version.name, 1, 1)
+    assert (again.version.name, again.adopted, again.written) == (
+        one.version.name,
+        1,
+        1,
+    )
 
 
 def test_a_run_of_its_own_begins_a_version_of_its_own(dataset: api.Dataset) -> None:
@@ -55,7 +68,9 @@ async def test_runs_that_start_at_once_never_meet_in_a_version_unless_they_belon
     assert len(set(names)) == 3
     for summary in summaries:
         assert summary.version.existing_row_groups() == [0, 1, 2]
-    assert sum(summary.written for summary in summaries) == 9, "no row group was made twice"
+    assert sum(summary.written for summary in summaries) == 9, (
+        "no row group was made twice"
+    )
 
 
 def test_a_backfill_does_not_go_on_in_a_version_that_was_sealed_meanwhile(
@@ -75,5 +90,7 @@ def test_a_ledger_that_cannot_be_used_is_found_before_a_version_is_begun(
     env = {**dataset.env, "SDG_LEDGER_URL": f"sqlite:///{tmp_path / 'other.db'}"}
     path = tmp_path / "tickets.yaml"
     with pytest.raises(LedgerError, match="another program"):
-        api.generate(api.open_dataset(path, root=str(tmp_path / "root"), env=env), resume="never")
+        api.generate(
+            api.open_dataset(path, root=str(tmp_path / "root"), env=env), resume="never"
+        )
     assert dataset.layout.versions() == []

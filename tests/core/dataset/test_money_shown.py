@@ -14,12 +14,16 @@ from tests.core.dataset.test_spending import PRICES, config
 from tests.support.sdg import dataset_config, llm, open_dataset, sdg, write_config
 
 
-def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_path: Path) -> None:
+def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(
+    tmp_path: Path,
+) -> None:
     async def main() -> tuple[list[api.RunSummary], api.Dataset]:
         async with ModelServer() as server:
             made = config(endpoint=server.url)
             root = tmp_path / "root"
-            summaries = [await api.agenerate(open_dataset(tmp_path / "t.yaml", made, root=root))]
+            summaries = [
+                await api.agenerate(open_dataset(tmp_path / "t.yaml", made, root=root))
+            ]
             made["columns"][2]["prompt"] = "second {{ id }}"
             edited = open_dataset(tmp_path / "t.yaml", made, root=root)
             summaries.append(await api.agenerate(edited))
@@ -29,7 +33,9 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
             )
             below |= {
                 "name": "below",
-                "seed_config": {"source": {"seed_type": "dataset", "dataset": "tickets"}},
+                "seed_config": {
+                    "source": {"seed_type": "dataset", "dataset": "tickets"}
+                },
             }
             below["model_configs"][0]["prices"] = PRICES
             lower = open_dataset(tmp_path / "below.yaml", below, root=root)
@@ -56,9 +62,9 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
 
     version = api.measured_version(edited)[0]
     report = orjson.loads(version.report_json.read_bytes())
-    assert report["total_cost"] == second.spending.total and list(report["earlier_versions"]) == [
-        first.version.name
-    ]
+    assert report["total_cost"] == second.spending.total and list(
+        report["earlier_versions"]
+    ) == [first.version.name]
     page = version.report_html.read_text()
     assert (
         f"In all: {money_text(in_all)} USD" in page
@@ -68,7 +74,9 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
     below = api.open_dataset(tmp_path / "below.yaml", root=str(tmp_path / "root"))
     made = api.report(below)
     assert made.report.facts.upstream_cost == {"tickets": second.spending.total}
-    assert f"{money_text(in_all)} USD (tickets)" in Path(str(made.path)).read_text(encoding="utf-8")
+    assert f"{money_text(in_all)} USD (tickets)" in Path(str(made.path)).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
@@ -76,7 +84,11 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
     root = ("--root", tmp_path / "root")
     for command in ("estimate", "generate", "status"):
         shown = sdg(command, file, *root).stdout
-        money = [line for line in shown.splitlines() if "USD" in line and "estimated" not in line]
+        money = [
+            line
+            for line in shown.splitlines()
+            if "USD" in line and "estimated" not in line
+        ]
         assert money and all("would cost" in line for line in money), command
     dataset = api.open_dataset(file, root=str(tmp_path / "root"))
     usage = api.status(dataset).usage

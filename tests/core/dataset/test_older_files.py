@@ -20,28 +20,38 @@ def older(tmp_path: Path) -> api.Dataset:
 
 
 def rows(dataset: api.Dataset) -> pl.DataFrame:
-    files = sorted(dataset.layout.version("c1e40b3076b4").row_groups.glob("batch_*.parquet"))
+    files = sorted(
+        dataset.layout.version("c1e40b3076b4").row_groups.glob("batch_*.parquet")
+    )
     return pl.concat([pl.read_parquet(file) for file in files])
 
 
-def test_the_fingerprint_is_the_one_that_the_older_release_computed(older: api.Dataset) -> None:
+def test_the_fingerprint_is_the_one_that_the_older_release_computed(
+    older: api.Dataset,
+) -> None:
     assert older.plan.fingerprint.config_hash.startswith("sha256:c1e40b3076b4")
 
 
 def test_what_it_left_is_resumed_and_nothing_is_asked_twice(older: api.Dataset) -> None:
     status = api.status(older).to_dict()
-    assert status["states"]["complete"]["keys"] == ["00000"] and status["states"]["missing"][
-        "keys"
-    ] == [
+    assert status["states"]["complete"]["keys"] == ["00000"] and status["states"][
+        "missing"
+    ]["keys"] == [
         "00001",
         "00002",
     ]
     before = rows(older)
-    journaled = 38  # row group 1 whole, and what had arrived of row group 2, two cells a record
+    # row group 1 whole, and what had arrived of row group 2, two cells a record
+    journaled = 38
 
     summary = api.generate(older)
 
-    assert (summary.generated, summary.failed, summary.remaining, summary.adopted) == (20, 0, 0, 1)
+    assert (summary.generated, summary.failed, summary.remaining, summary.adopted) == (
+        20,
+        0,
+        0,
+        1,
+    )
     assert summary.replayed == journaled
     after = rows(older)
     assert after.height == 30 and after.head(10).equals(before)
@@ -68,7 +78,9 @@ def test_an_edit_starts_a_version_and_the_older_one_can_be_pruned(
     assert [version.name for version in api.prune(edited)] == ["c1e40b3076b4"]
 
 
-def test_it_is_processed_reported_on_and_exported(older: api.Dataset, tmp_path: Path) -> None:
+def test_it_is_processed_reported_on_and_exported(
+    older: api.Dataset, tmp_path: Path
+) -> None:
     api.generate(older)
     assert api.process(older).num_rows == 30
     assert api.report(older).path.exists()

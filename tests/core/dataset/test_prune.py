@@ -11,7 +11,14 @@ from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import open_ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.ledger.queries import journaled_records
-from tests.support.sdg import category, dataset_config, llm, open_dataset, snapshot, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    llm,
+    open_dataset,
+    snapshot,
+    uuid,
+)
 
 
 def config(number: int) -> dict[str, Any]:
@@ -27,7 +34,9 @@ class History:
         self.directory, self.root = directory, directory / "root"
 
     def open(self, number: int) -> api.Dataset:
-        return open_dataset(self.directory / "tickets.yaml", config(number), root=self.root)
+        return open_dataset(
+            self.directory / "tickets.yaml", config(number), root=self.root
+        )
 
     def generate(self, number: int, **more: Any) -> str:
         return api.generate(self.open(number), **more).version.name
@@ -62,14 +71,24 @@ def test_versions_are_described(history: History) -> None:
         True,
     )
     assert one.simulated and two.simulated and not one.forced
-    size = sum(path.stat().st_size for path in Path(one.directory).rglob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for path in Path(one.directory).rglob("*") if path.is_file()
+    )
     assert one.size == size and one.created is not None and one.updated is not None
     (Path(two.directory) / "metadata.json").write_bytes(b"{")
-    damaged = next(version for version in api.versions(history.open(1)) if version.name == second)
-    assert damaged.fault is not None and damaged.records is None and damaged.row_groups == 1
+    damaged = next(
+        version for version in api.versions(history.open(1)) if version.name == second
+    )
+    assert (
+        damaged.fault is not None
+        and damaged.records is None
+        and damaged.row_groups == 1
+    )
 
 
-def test_old_versions_go_the_current_one_and_that_of_the_config_stay(history: History) -> None:
+def test_old_versions_go_the_current_one_and_that_of_the_config_stay(
+    history: History,
+) -> None:
     names = [history.generate(number) for number in (1, 2, 3, 4)]
     before = snapshot(history.root / "tickets" / names[0])
     assert {version.name for version in api.prune(history.open(1), dry_run=True)} == {
@@ -82,7 +101,9 @@ def test_old_versions_go_the_current_one_and_that_of_the_config_stay(history: Hi
     assert {*history.names()} == {names[0], names[3]}
     assert snapshot(history.root / "tickets" / names[0]) == before
     assert not [
-        path for path in (history.root / "tickets").iterdir() if path.name.startswith(".tmp")
+        path
+        for path in (history.root / "tickets").iterdir()
+        if path.name.startswith(".tmp")
     ]
     assert api.prune(history.open(1)) == ()
     assert api.generate(history.open(1)).adopted == 3
@@ -91,7 +112,9 @@ def test_old_versions_go_the_current_one_and_that_of_the_config_stay(history: Hi
 
 def test_some_old_versions_may_be_kept(history: History) -> None:
     names = [history.generate(number) for number in (1, 2, 3, 4)]
-    left = {version.name for version in api.prune(history.open(4), keep=2, dry_run=True)}
+    left = {
+        version.name for version in api.prune(history.open(4), keep=2, dry_run=True)
+    }
     assert len(left) == 1 and left < {*names[:3]}
     assert api.prune(history.open(4), keep=3) == ()
     with pytest.raises(PlanError, match="keep is -1"):
@@ -109,7 +132,9 @@ async def _journal_a_cell(history: History, version: str) -> dict[str, str]:
     dataset = history.open(1)
     hashes = dict(dataset.plan.fingerprint.column_hashes)
     ledger = open_ledger(None, root=history.root)
-    async with Journal(ledger, dataset="tickets", version=version, run_id="r") as journal:
+    async with Journal(
+        ledger, dataset="tickets", version=version, run_id="r"
+    ) as journal:
         await journal.append(
             JournaledCell(3, "text", hashes["text"], {"value": "x", "also": {}}, {})
         )
@@ -117,18 +142,26 @@ async def _journal_a_cell(history: History, version: str) -> dict[str, str]:
     return hashes
 
 
-async def test_what_the_ledger_holds_of_a_version_goes_with_it(history: History) -> None:
+async def test_what_the_ledger_holds_of_a_version_goes_with_it(
+    history: History,
+) -> None:
     from asyncio import to_thread
 
-    old, new = await to_thread(history.generate, 1), await to_thread(history.generate, 2)
+    old, new = (
+        await to_thread(history.generate, 1),
+        await to_thread(history.generate, 2),
+    )
     hashes = await _journal_a_cell(history, old)
     await _journal_a_cell(history, new)
     api.prune(history.open(2))
     ledger = open_ledger(None, root=history.root)
-    assert journaled_records(ledger, dataset="tickets", version=old, column_hashes=hashes) == {}
-    assert journaled_records(ledger, dataset="tickets", version=new, column_hashes=hashes) == {
-        "text": frozenset({3})
-    }
+    assert (
+        journaled_records(ledger, dataset="tickets", version=old, column_hashes=hashes)
+        == {}
+    )
+    assert journaled_records(
+        ledger, dataset="tickets", version=new, column_hashes=hashes
+    ) == {"text": frozenset({3})}
     ledger.close()
 
 
@@ -146,7 +179,9 @@ def test_a_version_at_work_is_not_removed_nor_any_other(history: History) -> Non
     assert len(api.prune(history.open(3))) == 2
 
 
-def test_nothing_is_removed_where_the_current_version_is_not_known(history: History) -> None:
+def test_nothing_is_removed_where_the_current_version_is_not_known(
+    history: History,
+) -> None:
     for number in (1, 2, 3):
         history.generate(number)
     history.open(1).layout.current.write_bytes(b"{")

@@ -55,10 +55,16 @@ class Store:
         self.notices: list[str] = []
 
     def open(self, config: dict[str, Any] = PLAIN, **more: Any) -> api.Dataset:
-        return open_dataset(self.directory / "tickets.yaml", {**config, **more}, root=self.root)
+        return open_dataset(
+            self.directory / "tickets.yaml", {**config, **more}, root=self.root
+        )
 
     def generate(
-        self, config: dict[str, Any] = PLAIN, *, resume: ResumeMode | None = None, **more: Any
+        self,
+        config: dict[str, Any] = PLAIN,
+        *,
+        resume: ResumeMode | None = None,
+        **more: Any,
     ) -> api.RunSummary:
         self.notices.clear()
 
@@ -114,7 +120,8 @@ def test_never_with_the_same_fingerprint_makes_numbered_versions(store: Store) -
     names = []
     for _ in range(11):
         before = {
-            name: snapshot(store.layout.version(name).directory) for name in store.layout.versions()
+            name: snapshot(store.layout.version(name).directory)
+            for name in store.layout.versions()
         }
         names.append(store.generate(resume="never").version.name)
         for name, files in before.items():
@@ -161,20 +168,30 @@ def test_changing_back_resumes_the_old_version(store: Store) -> None:
     api.generate(store.open(), row_groups=[0])
     store.generate(CHANGED)
     summary = store.generate()
-    assert (summary.version.name, summary.adopted, summary.written) == (fingerprint(store), 1, 2)
+    assert (summary.version.name, summary.adopted, summary.written) == (
+        fingerprint(store),
+        1,
+        2,
+    )
     assert read_current(store.layout.current) == fingerprint(store)
 
 
 @pytest.mark.parametrize("mode", ["if_possible", "always"])
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(b"", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)],
+    [
+        (b"", MetadataCorruptError),
+        (b"{}", MetadataFieldError),
+        (None, MetadataMissingError),
+    ],
 )
 def test_unreadable_metadata_stops_a_run(
     store: Store, mode: ResumeMode, content: bytes | None, error: type[Exception]
 ) -> None:
     version = store.generate().version
-    version.metadata.unlink() if content is None else version.metadata.write_bytes(content)
+    version.metadata.unlink() if content is None else version.metadata.write_bytes(
+        content
+    )
     before = snapshot(store.root)
     for act in (
         lambda: store.generate(resume=mode),
@@ -210,7 +227,9 @@ def test_metadata_of_another_dataset_is_not_used(store: Store) -> None:
     version = store.generate().version
     other = store.generate(CHANGED).version
     version.metadata.write_bytes(other.metadata.read_bytes())
-    with pytest.raises(MetadataFieldError, match=r"config_hash is 'sha256:.*belongs to"):
+    with pytest.raises(
+        MetadataFieldError, match=r"config_hash is 'sha256:.*belongs to"
+    ):
         store.generate()
 
 
@@ -230,8 +249,14 @@ def test_extension_to_any_number_equals_one_run(store: Store, tmp_path: Path) ->
     assert stored_records(versions[0]) == stored_records(whole)
     for index in range(6):
         assert versions[0].row_group(index).exists()
-    metadata, wanted = read_metadata(versions[0].metadata), read_metadata(whole.metadata)
-    assert (metadata.original_target_num_records, wanted.original_target_num_records) == (25, 51)
+    metadata, wanted = (
+        read_metadata(versions[0].metadata),
+        read_metadata(whole.metadata),
+    )
+    assert (
+        metadata.original_target_num_records,
+        wanted.original_target_num_records,
+    ) == (25, 51)
     for field in (
         "target_num_records",
         "actual_num_records",
@@ -243,10 +268,15 @@ def test_extension_to_any_number_equals_one_run(store: Store, tmp_path: Path) ->
 
 def test_rows_that_exist_are_not_made_again_by_an_extension(store: Store) -> None:
     simulated = dataset_config(uuid(), llm("text", "about {{ id }}"))
-    counted = [store.generate(simulated, num_records=number) for number in (25, 38, 38, 51)]
+    counted = [
+        store.generate(simulated, num_records=number) for number in (25, 38, 38, 51)
+    ]
     assert [summary.generated for summary in counted] == [25, 13, 0, 13]
     assert [summary.adopted for summary in counted] == [0, 2, 4, 3]
-    assert api.status(store.open(simulated, num_records=51)).usage["writer"]["requests"] == 51
+    assert (
+        api.status(store.open(simulated, num_records=51)).usage["writer"]["requests"]
+        == 51
+    )
 
 
 def test_shrinking_below_what_exists_is_refused(store: Store) -> None:
@@ -263,10 +293,14 @@ def test_shrinking_below_what_exists_is_refused(store: Store) -> None:
     assert snapshot(store.layout.directory) == before
     assert store.generate(num_records=38).adopted == 4
     version.row_group(3).unlink()
-    assert store.generate(num_records=30).adopted == 3, "records 30 to 37 do not exist any more"
+    assert store.generate(num_records=30).adopted == 3, (
+        "records 30 to 37 do not exist any more"
+    )
 
 
-def test_a_plan_that_never_reached_its_end_may_shrink_to_what_exists(store: Store) -> None:
+def test_a_plan_that_never_reached_its_end_may_shrink_to_what_exists(
+    store: Store,
+) -> None:
     api.generate(store.open(num_records=100), row_groups=[0, 1])
     assert store.generate(num_records=21).generated == 1
 
@@ -330,17 +364,24 @@ def test_drift_names_added_removed_and_reordered_columns(store: Store) -> None:
     assert drift(store, PLAIN, {**PLAIN, "columns": more}) == ["columns[size]: added"]
     assert drift(store, {**PLAIN, "columns": more}, PLAIN) == ["columns[size]: removed"]
     turned = [columns[1], columns[0], columns[2]]
-    assert drift(store, PLAIN, {**PLAIN, "columns": turned}) == ["columns: their order changed"]
+    assert drift(store, PLAIN, {**PLAIN, "columns": turned}) == [
+        "columns: their order changed"
+    ]
     assert drift(store, PLAIN, {**PLAIN, "seed": 8}) == ["seed: 7 is now 8"]
 
 
 def test_drift_of_seed_content_is_named(store: Store) -> None:
     seeds = store.directory / "seeds.csv"
-    config = {**PLAIN, "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}}
+    config = {
+        **PLAIN,
+        "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}},
+    }
     seeds.write_text("word\none\ntwo\n")
     store.generate(config)
     seeds.write_text("word\none\nthree\n")
-    with pytest.raises(ConfigDriftError, match=r"seed data: 1 of 1 file changed \(seeds\.csv\)"):
+    with pytest.raises(
+        ConfigDriftError, match=r"seed data: 1 of 1 file changed \(seeds\.csv\)"
+    ):
         store.generate(config, resume="always")
     seeds.write_text("word\none\ntwo\n")
     assert store.generate(config, resume="always").adopted == 3
@@ -363,9 +404,12 @@ def test_status_says_what_is_there_when_num_records_was_lowered(store: Store) ->
     lowered = api.status(store.open(num_records=1))
     assert lowered.records == 38 and lowered.to_dict()["records"]["actual"] == 38
     assert lowered.to_dict()["least_num_records"] == lowered.least_num_records == 38
-    assert lowered.records_text.startswith("38 records, more than num_records asks for now (1); ")
+    assert lowered.records_text.startswith(
+        "38 records, more than num_records asks for now (1); "
+    )
     assert (
-        "set it to 38 or more" in lowered.records_text and "--resume never" in lowered.records_text
+        "set it to 38 or more" in lowered.records_text
+        and "--resume never" in lowered.records_text
     )
     assert api.status(store.open(num_records=38)).records_text == "38 of 38 records"
     assert api.status(store.open(num_records=38)).least_num_records is None

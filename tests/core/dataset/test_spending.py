@@ -25,7 +25,11 @@ PRICES = {"prompt_tokens": 1000.0, "completion_tokens": 2000.0}
 
 def config(**more: Any) -> dict[str, Any]:
     made = dataset_config(
-        uuid(), llm("kept", "{{ id }}"), llm("edited", "first {{ id }}"), num_records=6, **more
+        uuid(),
+        llm("kept", "{{ id }}"),
+        llm("edited", "first {{ id }}"),
+        num_records=6,
+        **more,
     )
     made["model_configs"][0]["prices"] = PRICES
     return made
@@ -62,10 +66,12 @@ def test_costs_follow_the_cells_through_edits_and_survive_prune(tmp_path: Path) 
     assert len(api.prune(last)) == 2
     after = api.status(last)
     assert after.spending.total == now.spending.total and len(after.versions) == 1
-    data = orjson.loads(sdg("status", tmp_path / "t.yaml", "--root", root, "--json").stdout)
-    assert data["total_cost"] == now.spending.total and set(data["earlier_versions"]) == set(
-        now.spending.earlier
+    data = orjson.loads(
+        sdg("status", tmp_path / "t.yaml", "--root", root, "--json").stdout
     )
+    assert data["total_cost"] == now.spending.total and set(
+        data["earlier_versions"]
+    ) == set(now.spending.earlier)
 
 
 def test_the_upstream_is_counted_apart_with_its_own_versions(tmp_path: Path) -> None:
@@ -80,10 +86,14 @@ def test_the_upstream_is_counted_apart_with_its_own_versions(tmp_path: Path) -> 
             )
             seeded |= {
                 "name": "below",
-                "seed_config": {"source": {"seed_type": "dataset", "dataset": "tickets"}},
+                "seed_config": {
+                    "source": {"seed_type": "dataset", "dataset": "tickets"}
+                },
             }
             seeded["model_configs"][0]["prices"] = PRICES
-            below = open_dataset(tmp_path / "below.yaml", seeded, root=tmp_path / "root")
+            below = open_dataset(
+                tmp_path / "below.yaml", seeded, root=tmp_path / "root"
+            )
             await api.agenerate(below)
             found = api.status(below).spending
             assert found.upstream == {"tickets": api.status(made).spending.total}
@@ -97,7 +107,9 @@ def test_the_upstream_is_counted_apart_with_its_own_versions(tmp_path: Path) -> 
 
 def test_useless_replies_and_reasons_of_retries_are_counted(tmp_path: Path) -> None:
     async def main() -> None:
-        async with ModelServer(faults=[Fault("null_content"), status(500), status(500)]) as server:
+        async with ModelServer(
+            faults=[Fault("null_content"), status(500), status(500)]
+        ) as server:
             made = open_dataset(
                 tmp_path / "t.yaml", config(endpoint=server.url), root=tmp_path / "root"
             )
@@ -122,8 +134,13 @@ def test_replies_that_wait_in_the_journal_are_money_spent(tmp_path: Path) -> Non
         "max_parallel_requests": 2,
     }
     write_config(tmp_path / "t.yaml", made)
-    assert sdg("generate", tmp_path / "t.yaml", "--root", tmp_path / "root").returncode == 3
-    stopped = api.status(open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root"))
+    assert (
+        sdg("generate", tmp_path / "t.yaml", "--root", tmp_path / "root").returncode
+        == 3
+    )
+    stopped = api.status(
+        open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root")
+    )
     assert stopped.remaining and only_version(tmp_path / "root")
     spent = stopped.spending.own.usage["writer"]
     assert 0 < spent["prompt_tokens"] + spent["completion_tokens"] <= 300
@@ -144,9 +161,12 @@ def test_progress_says_what_has_been_spent(tmp_path: Path) -> None:
             )
             seen: list[api.Event] = []
             await api.agenerate(made, on_event=seen.append)
-            last = [event for event in seen if isinstance(event, api.RecordsSettled)][-1]
+            last = [event for event in seen if isinstance(event, api.RecordsSettled)][
+                -1
+            ]
             assert (
-                last.cost == {"USD": api.status(made).cost["writer"].amount} and last.retries == 1
+                last.cost == {"USD": api.status(made).cost["writer"].amount}
+                and last.retries == 1
             )
             assert (
                 _spent(last) == f"{money_text(last.cost['USD'])} USD, 1 retry"

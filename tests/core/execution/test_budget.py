@@ -31,7 +31,9 @@ def words(prompt: str) -> str:
     """A reply of 1 to MAX_REPLY words, by its prompt."""
     count = (
         1
-        + int.from_bytes(hashlib.blake2b(prompt.encode(), digest_size=4).digest(), "big")
+        + int.from_bytes(
+            hashlib.blake2b(prompt.encode(), digest_size=4).digest(), "big"
+        )
         % MAX_REPLY
     )
     return " ".join(["word"] * count)
@@ -63,7 +65,9 @@ def config(
 
 def paid_tokens(server: ModelServer) -> int:
     """What the server would send a bill for: the prompts and replies of what it answered."""
-    return sum(len(prompt.split()) + len(words(prompt).split()) for prompt in server.prompts)
+    return sum(
+        len(prompt.split()) + len(words(prompt).split()) for prompt in server.prompts
+    )
 
 
 def paid_cost(server: ModelServer) -> Decimal:
@@ -94,7 +98,10 @@ async def run(path: Path, made: dict[str, Any], root: Path) -> bool:
     latency=st.sampled_from([0.0, 0.003]),
 )
 def test_no_limit_is_passed_over_resumes_and_nothing_paid_is_lost(
-    tmp_path_factory: pytest.TempPathFactory, limits: list[int], parallel: int, latency: float
+    tmp_path_factory: pytest.TempPathFactory,
+    limits: list[int],
+    parallel: int,
+    latency: float,
 ) -> None:
     place = tmp_path_factory.mktemp("budget")
 
@@ -124,16 +131,24 @@ def test_no_cost_is_passed_with_faults_and_retries(
     async def main() -> None:
         async with ModelServer(answer=words, rates=faults) as server:
             for limit in [*limits, 1000.0]:
-                made = config(server.url, parallel=parallel, max_cost=limit, num_retries=50)
+                made = config(
+                    server.url, parallel=parallel, max_cost=limit, num_retries=50
+                )
                 done = await run(place / "t.yaml", made, place / "root")
-                assert 0 < paid_cost(server) <= Decimal(repr(limit)) or len(server.prompts) == 0
+                assert (
+                    0 < paid_cost(server) <= Decimal(repr(limit))
+                    or len(server.prompts) == 0
+                )
             assert done
-            spent = api.status(open_dataset(place / "t.yaml", made, root=place / "root")).spending
+            spent = api.status(
+                open_dataset(place / "t.yaml", made, root=place / "root")
+            ).spending
             assert spent is not None
             bill = float(paid_cost(server))
             stops = len(
                 limits
-            )  # each may count one request that was under way and never got to the server
+                # each may count one request that was under way and never got to the server
+            )
             assert bill - 1e-9 <= spent.total["USD"] <= bill + 0.001 * stops + 1e-9
 
     asyncio.run(main())
@@ -148,7 +163,9 @@ def test_without_max_tokens_the_first_request_goes_alone_and_the_rest_by_what_it
         ) as server:
             made = config(server.url, max_reply=None, max_tokens=250)
             assert not await run(tmp_path / "t.yaml", made, tmp_path / "root")
-            assert 80 <= sum(len(prompt.split()) + 5 for prompt in server.prompts) <= 250
+            assert (
+                80 <= sum(len(prompt.split()) + 5 for prompt in server.prompts) <= 250
+            )
 
     asyncio.run(main())
 
@@ -163,17 +180,24 @@ def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
         }
     )
     spending.keep_to(Budget(max_tokens=200))
-    request = ChatRequest("m", (Message("user", "x" * 10),), InferenceParameters(max_tokens=50))
+    request = ChatRequest(
+        "m", (Message("user", "x" * 10),), InferenceParameters(max_tokens=50)
+    )
 
     async def main() -> None:
         first = await spending.admit("w", request)
         with spending.cell(), spending.cell(), spending.cell():
-            waiting = [asyncio.ensure_future(spending.admit("w", request)) for _ in range(2)]
+            waiting = [
+                asyncio.ensure_future(spending.admit("w", request)) for _ in range(2)
+            ]
             await asyncio.sleep(0)
             assert not any(task.done() for task in waiting)
             waiting[0].cancel()
             spending.settle(
-                "w", first, Usage(requests=1, prompt_tokens=10, completion_tokens=10), answered=True
+                "w",
+                first,
+                Usage(requests=1, prompt_tokens=10, completion_tokens=10),
+                answered=True,
             )
             second = await waiting[1]
             spending.settle(
@@ -182,7 +206,9 @@ def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
                 Usage(requests=1, prompt_tokens=100, completion_tokens=50),
                 answered=True,
             )
-        with pytest.raises(BudgetReachedError, match="200 tokens are allowed and 170 are used"):
+        with pytest.raises(
+            BudgetReachedError, match="200 tokens are allowed and 170 are used"
+        ):
             await spending.admit("w", request)
 
     asyncio.run(main())
@@ -260,7 +286,9 @@ def test_prices_are_needed_before_anything_runs(tmp_path: Path) -> None:
 def test_the_command_ends_with_3_and_says_how_to_go_on(tmp_path: Path) -> None:
     made = dataset_config(uuid(), llm("text", "{{ id }}"), run={"max_tokens": 400})
     made["model_configs"][0]["inference_parameters"]["max_tokens"] = 100
-    done = sdg("generate", write_config(tmp_path / "t.yaml", made), "--root", tmp_path / "root")
+    done = sdg(
+        "generate", write_config(tmp_path / "t.yaml", made), "--root", tmp_path / "root"
+    )
     assert done.returncode == 3
     assert (
         "stopped at run.max_tokens: 400 tokens are allowed" in done.stderr
@@ -310,16 +338,17 @@ def test_pipelines_keep_to_a_limit_and_go_on(tmp_path: Path) -> None:
                 ],
             }
             texts = {f"t{number}": f"text number {number}" for number in range(12)}
-            project = Project(tmp_path, [stage], more={**models, "run": {"max_tokens": 250}}).write(
-                **texts
-            )
+            project = Project(
+                tmp_path, [stage], more={**models, "run": {"max_tokens": 250}}
+            ).write(**texts)
             with pytest.raises(BudgetReachedError):
                 await agenerate_pipeline(project.open())
             assert 0 < paid_tokens(server) <= 250
             paid = paid_tokens(server)
             with pytest.raises(BudgetReachedError):
                 await agenerate_pipeline(project.open())
-            assert paid_tokens(server) == paid  # what was spent is known, so nothing more is
+            # what was spent is known, so nothing more is
+            assert paid_tokens(server) == paid
             project.more["run"] = {}
             summary = await agenerate_pipeline(project.write().open())
             assert summary.rows == 12 and len(server.prompts) == 12

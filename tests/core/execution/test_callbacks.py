@@ -9,7 +9,14 @@ import pytest
 from sdg_core import api
 from sdg_core.dataset.events import RowGroupFinished
 from sdg_core.errors import CallbackError
-from tests.support.sdg import dataset_config, llm, only_version, open_dataset, stored_records, uuid
+from tests.support.sdg import (
+    dataset_config,
+    llm,
+    only_version,
+    open_dataset,
+    stored_records,
+    uuid,
+)
 
 CONFIG = dataset_config(uuid(), llm("text", "{{ id }}"), num_records=45)
 
@@ -18,7 +25,9 @@ def opened(tmp_path: Path) -> api.Dataset:
     return open_dataset(tmp_path / "tickets.yaml", CONFIG, root=tmp_path / "root")
 
 
-def test_it_is_called_for_every_row_group_one_at_a_time_beside_the_run(tmp_path: Path) -> None:
+def test_it_is_called_for_every_row_group_one_at_a_time_beside_the_run(
+    tmp_path: Path,
+) -> None:
     seen: list[tuple[int, bool]] = []
     busy = threading.Lock()
 
@@ -33,7 +42,13 @@ def test_it_is_called_for_every_row_group_one_at_a_time_beside_the_run(tmp_path:
     api.generate(dataset, row_groups=[1, 3], on_row_group=on_row_group)
     assert sorted(seen) == [(1, False), (3, False)]
     api.generate(dataset, on_row_group=on_row_group)
-    assert sorted(seen[2:]) == [(0, False), (1, True), (2, False), (3, True), (4, False)]
+    assert sorted(seen[2:]) == [
+        (0, False),
+        (1, True),
+        (2, False),
+        (3, True),
+        (4, False),
+    ]
 
 
 async def test_it_may_be_async(tmp_path: Path) -> None:
@@ -47,7 +62,9 @@ async def test_it_may_be_async(tmp_path: Path) -> None:
     assert sorted(seen) == [0, 1, 2, 3, 4]
 
 
-def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(tmp_path: Path) -> None:
+def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(
+    tmp_path: Path,
+) -> None:
     calls: list[int] = []
 
     def fails_once(event: RowGroupFinished) -> None:
@@ -64,11 +81,15 @@ def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(tmp_path: P
     assert "run again" in str(raised.value)
     version = only_version(tmp_path / "root")
     saved = version.existing_row_groups()
-    assert sorted(calls) == saved, "row groups that were open are finished, saved and told"
+    assert sorted(calls) == saved, (
+        "row groups that were open are finished, saved and told"
+    )
     assert not api.row_group_statuses(dataset)[calls[0]].remaining
     assert api.history(dataset)[0].outcome == "failed"
 
-    summary = api.generate(dataset, on_row_group=lambda event: calls.append(event.group.index))
+    summary = api.generate(
+        dataset, on_row_group=lambda event: calls.append(event.group.index)
+    )
     assert summary.adopted == len(saved) and len(stored_records(version)) == 45
     assert sorted(calls[len(saved) :]) == [0, 1, 2, 3, 4], (
         "called again for the row groups that are complete"

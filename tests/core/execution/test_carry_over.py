@@ -46,17 +46,24 @@ def column_of(prompt: str) -> str:
 def edited(
     columns: tuple[dict[str, Any], ...], name: str, **changes: Any
 ) -> tuple[dict[str, Any], ...]:
-    return tuple({**column, **changes} if column["name"] == name else column for column in columns)
+    return tuple(
+        {**column, **changes} if column["name"] == name else column
+        for column in columns
+    )
 
 
 class Project:
     """A dataset file that is edited, its root, and what each run asked of the server."""
 
-    def __init__(self, directory: Path, server: ModelServer, root: str = "root") -> None:
+    def __init__(
+        self, directory: Path, server: ModelServer, root: str = "root"
+    ) -> None:
         self.directory, self.server, self.root = directory, server, root
         self.asked: Counter[str] = Counter()
 
-    def open(self, *columns: dict[str, Any], functions: Any = None, **top: Any) -> api.Dataset:
+    def open(
+        self, *columns: dict[str, Any], functions: Any = None, **top: Any
+    ) -> api.Dataset:
         config = dataset_config(*columns, endpoint=self.server.url, **top)
         return open_dataset(
             self.directory / "tickets.yaml",
@@ -73,15 +80,23 @@ class Project:
         self.asked = Counter(map(column_of, self.server.prompts[before:]))
         return summary
 
-    async def afresh(self, *columns: dict[str, Any], **top: Any) -> dict[int, dict[str, Any]]:
+    async def afresh(
+        self, *columns: dict[str, Any], **top: Any
+    ) -> dict[int, dict[str, Any]]:
         """What the same config gives in a root of its own."""
         name = f"fresh-{len(list(self.directory.iterdir()))}"
         return stored_records(
-            (await Project(self.directory, self.server, name).generate(*columns, **top)).version
+            (
+                await Project(self.directory, self.server, name).generate(
+                    *columns, **top
+                )
+            ).version
         )
 
 
-async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(tmp_path: Path) -> None:
+async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         old = await project.generate(*BASE)
@@ -89,7 +104,9 @@ async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(tmp_p
 
         columns = edited(BASE, "answer", prompt="answer: reply to {{ question }}")
         plan = api.plan(project.open(*columns, num_records=30))
-        assert plan.records == 30 and not any("seed" in reason for reason in plan.reasons)
+        assert plan.records == 30 and not any(
+            "seed" in reason for reason in plan.reasons
+        )
         summary = await project.generate(*columns)
         assert project.asked == {"answer": 25}
         assert (summary.generated, summary.carried) == (25, 50)
@@ -122,7 +139,9 @@ async def test_added_removed_and_moved_columns_and_other_sizes_pay_for_what_is_n
         ):
             summary = await project.generate(*columns, **top)
             assert project.asked == expected
-            assert stored_records(summary.version) == await project.afresh(*columns, **top)
+            assert stored_records(summary.version) == await project.afresh(
+                *columns, **top
+            )
 
 
 @st.composite
@@ -168,7 +187,8 @@ def configs(draw: st.DrawFn) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]
     growth=st.lists(st.integers(0, 5), min_size=4, max_size=4),
 )
 def test_any_edits_give_what_a_fresh_root_gives_and_pay_for_nothing_twice(
-    steps: list[tuple[tuple[tuple[dict[str, Any], ...], dict[str, Any]], bool]], growth: list[int]
+    steps: list[tuple[tuple[tuple[dict[str, Any], ...], dict[str, Any]], bool]],
+    growth: list[int],
 ) -> None:
     async def main(directory: Path) -> None:
         async with ModelServer() as server:
@@ -263,7 +283,13 @@ SCHEMA = {
     },
     "required": ["kind"],
 }
-JUDGED = [{"name": "tone", "description": "how it sounds", "options": {"1": "bad", "2": "good"}}]
+JUDGED = [
+    {
+        "name": "tone",
+        "description": "how it sounds",
+        "options": {"1": "bad", "2": "good"},
+    }
+]
 KINDS = (
     uuid(),
     category("plan", "free", "pro"),
@@ -275,7 +301,11 @@ KINDS = (
         drop=True,
     ),
     structured("facts_of", "facts_of: {{ id }}", SCHEMA),
-    {**llm("verdict", "verdict: {{ text }}"), "column_type": "llm-judge", "scores": JUDGED},
+    {
+        **llm("verdict", "verdict: {{ text }}"),
+        "column_type": "llm-judge",
+        "scores": JUDGED,
+    },
     {
         "column_type": "embedding",
         "name": "vector",
@@ -317,7 +347,12 @@ def every_model(server: ModelServer) -> dict[str, Any]:
     def model(alias: str, kind: str) -> dict[str, Any]:
         parameters = {"generation_type": kind, "max_parallel_requests": 4}
         name = "dall-e-3" if kind == "image" else "m"
-        return {"alias": alias, "model": name, "provider": "p", "inference_parameters": parameters}
+        return {
+            "alias": alias,
+            "model": name,
+            "provider": "p",
+            "inference_parameters": parameters,
+        }
 
     kinds = {"writer": "chat-completion", "vectors": "embedding", "painter": "image"}
     return {
@@ -336,7 +371,9 @@ async def test_every_kind_of_cell_is_carried_as_it_is(tmp_path: Path) -> None:
         assert len(calls) == 25
         columns = (*KINDS, *READS_ALL)
         summary = await project.generate(*columns, row_group_size=8, **more)
-        skipped = sum(row["plan"] == "free" for row in stored_records(summary.version).values())
+        skipped = sum(
+            row["plan"] == "free" for row in stored_records(summary.version).values()
+        )
         assert 0 < skipped < 25
         assert project.asked == {"about": 25, "after": 25 - skipped}
         assert len(calls) == 25
@@ -391,7 +428,9 @@ async def test_verdicts_of_endpoints_are_carried(tmp_path: Path) -> None:
 # --- what is not carried ----------------------------------------------------------------------------------------------
 
 
-async def test_never_makes_everything_anew_also_when_it_is_taken_up_again(tmp_path: Path) -> None:
+async def test_never_makes_everything_anew_also_when_it_is_taken_up_again(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         await project.generate(*BASE)
@@ -410,16 +449,22 @@ async def test_never_makes_everything_anew_also_when_it_is_taken_up_again(tmp_pa
 async def test_cells_of_one_record_belong_together(tmp_path: Path) -> None:
     """A forced version answered differently under the same fingerprints."""
     numbers = itertools.count()
-    async with ModelServer(answer=lambda prompt: f"{next(numbers)} <{prompt}>") as server:
+    async with ModelServer(
+        answer=lambda prompt: f"{next(numbers)} <{prompt}>"
+    ) as server:
         project = Project(tmp_path, server)
         old = stored_records((await project.generate(*BASE)).version)
-        new = stored_records((await project.generate(*BASE[:3], resume="never")).version)
+        new = stored_records(
+            (await project.generate(*BASE[:3], resume="never")).version
+        )
         assert all(old[record]["question"] != new[record]["question"] for record in old)
         columns = (*BASE, expression("both", "{{ question }}"))
         made = stored_records((await project.generate(*columns)).version)
         for record, row in made.items():
             assert row["question"] == new[record]["question"], "the newest answer"
-            assert row["question"] in row["answer"], "made from the question that it stands beside"
+            assert row["question"] in row["answer"], (
+                "made from the question that it stands beside"
+            )
             assert row["title"] == old[record]["title"]
         assert project.asked == {"answer": 25}
 
@@ -442,7 +487,9 @@ async def test_records_that_failed_before_are_simply_made(tmp_path: Path) -> Non
         assert stored_records(summary.version) == await project.afresh(*columns)
 
 
-async def test_a_damaged_file_of_an_earlier_version_is_made_again(tmp_path: Path) -> None:
+async def test_a_damaged_file_of_an_earlier_version_is_made_again(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         old = (await project.generate(*BASE)).version
@@ -468,7 +515,9 @@ async def test_simulated_replies_never_stand_in_for_real_ones_nor_the_other_way_
         rehearsal = await project.generate(*BASE, **simulated)
         real = await project.generate(*BASE)
         assert (real.carried, project.asked.total()) == (0, 75)
-        again = await project.generate(*BASE, expression("x", "{{ title }}"), **simulated)
+        again = await project.generate(
+            *BASE, expression("x", "{{ title }}"), **simulated
+        )
         assert again.carried == 75, "from the rehearsal"
         old, new = stored_records(rehearsal.version), stored_records(again.version)
         assert all(old[record]["title"] == new[record]["title"] for record in new)
@@ -519,7 +568,9 @@ async def test_whole_column_functions_are_called_again_and_what_reads_them_is_ca
 # --- replies that never got into a file -------------------------------------------------------------------------------
 
 
-async def test_replies_of_an_interrupted_run_serve_the_edited_config(tmp_path: Path) -> None:
+async def test_replies_of_an_interrupted_run_serve_the_edited_config(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(rates=[(Fault("hang"), 0.2)]) as server:
         project = Project(tmp_path, server)
         running = asyncio.create_task(project.generate(*BASE, parallel=40))
@@ -532,14 +583,18 @@ async def test_replies_of_an_interrupted_run_serve_the_edited_config(tmp_path: P
         summary = await project.generate(*columns)
         hung = before["question"] + before["title"] - summary.carried
         assert summary.carried > 0 and hung > 0
-        assert project.asked["question"] + project.asked["title"] == 50 - summary.carried
+        assert (
+            project.asked["question"] + project.asked["title"] == 50 - summary.carried
+        )
         assert stored_records(summary.version) == await project.afresh(*columns)
 
 
 # --- seed data --------------------------------------------------------------------------------------------------------
 
 
-async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Path) -> None:
+async def test_cells_made_from_seed_values_of_any_type_are_carried(
+    tmp_path: Path,
+) -> None:
     import decimal
 
     import polars as pl
@@ -568,7 +623,9 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Pat
             "sampling_strategy": "shuffle",
         }
     }
-    names = "when zoned nanos day hour span price small byte kind raw tags nested".split()
+    names = (
+        "when zoned nanos day hour span price small byte kind raw tags nested".split()
+    )
     text = llm("text", "text: " + " ".join(f"{{{{ {name} }}}}" for name in names))
     async with ModelServer() as server:
         project = Project(tmp_path, server)
@@ -580,23 +637,34 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Pat
         assert project.asked == {"more": 25} and summary.carried == 25
 
 
-async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(tmp_path: Path) -> None:
+async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(
+    tmp_path: Path,
+) -> None:
     """25 records of two seed rows in turn; the second changes, so 12 are made anew, and then a third joins them."""
     seeds = tmp_path / "seeds.csv"
     seeds.write_text("word\none\ntwo\n")
     seeded = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}}
-    columns = (uuid(), llm("text", "text: {{ word }} {{ id }}"), llm("free", "free: {{ id }}"))
+    columns = (
+        uuid(),
+        llm("text", "text: {{ word }} {{ id }}"),
+        llm("free", "free: {{ id }}"),
+    )
     async with ModelServer() as server:
         project = Project(tmp_path, server)
         await project.generate(*columns, **seeded)
         seeds.write_text("word\none\nthree\n")
         summary = await project.generate(*columns, **seeded)
         assert project.asked == {"text": 12} and summary.carried == 25 + 13
-        assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+        assert stored_records(summary.version) == await project.afresh(
+            *columns, **seeded
+        )
 
         seeds.write_text("word\none\ntwo\nthree\n")
         plan = api.plan(project.open(*columns, **seeded))
-        assert {column.column: column.to_make for column in plan.columns} == {"text": 25, "free": 0}
+        assert {column.column: column.to_make for column in plan.columns} == {
+            "text": 25,
+            "free": 0,
+        }
         assert any(
             "cells of text that were made from seed rows that are as before" in reason
             for reason in plan.reasons
@@ -608,11 +676,18 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(tmp_pa
             for record in range(25)
         ]
         made_before = sum(words[record % 3] in before[record] for record in range(25))
-        assert project.asked == {"text": 25 - made_before} and summary.carried == 25 + made_before
-        assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+        assert (
+            project.asked == {"text": 25 - made_before}
+            and summary.carried == 25 + made_before
+        )
+        assert stored_records(summary.version) == await project.afresh(
+            *columns, **seeded
+        )
 
 
-async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path) -> None:
+async def test_functions_are_called_again_when_seed_data_changed(
+    tmp_path: Path,
+) -> None:
     """A function may look at what no value shows, such as the content of a file that a seed row names."""
     documents = tmp_path / "documents"
     documents.mkdir()
@@ -636,7 +711,10 @@ async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path)
             (documents / name).write_text(content if name == "a.txt" else "same")
         config = dataset_config(column, **seeded)
         dataset = open_dataset(
-            tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"text": text}
+            tmp_path / "d.yaml",
+            config,
+            root=tmp_path / "root",
+            functions={"text": text},
         )
         rows = stored_records((await api.agenerate(dataset)).version)
         found.append([row["text"] for row in rows.values()])
@@ -689,7 +767,11 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
 ) -> None:
     columns = (
         uuid(),
-        llm("text", "text: {{ word }}", skip={"when": "{{ word == 'two' }}", "value": value}),
+        llm(
+            "text",
+            "text: {{ word }}",
+            skip={"when": "{{ word == 'two' }}", "value": value},
+        ),
         llm("more", "more: {{ text }}"),
         llm("kept", "kept: {{ text }} {{ id }}", propagate_skip=False),
     )
@@ -708,13 +790,17 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
             for words in contents:
                 seeds.write_text("\n".join(["word", *words, ""]))
                 summary = await project.generate(*columns, **seeded)
-                assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+                assert stored_records(summary.version) == await project.afresh(
+                    *columns, **seeded
+                )
 
     with TemporaryDirectory() as directory:
         asyncio.run(main(Path(directory)))
 
 
-async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(tmp_path: Path) -> None:
+async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(
+    tmp_path: Path,
+) -> None:
     columns = (
         uuid(),
         {
@@ -736,4 +822,6 @@ async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(tmp_p
         (old.images / "picture" / "3.png").unlink()
         (old.images / "picture" / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n another")
         await project.generate(*columns, expression("x", "{{ id }}"), **more)
-        assert project.asked == {"picture": 1, "caption": 1}, "the lost one is drawn again"
+        assert project.asked == {"picture": 1, "caption": 1}, (
+            "the lost one is drawn again"
+        )

@@ -27,7 +27,9 @@ ROW_GROUPS = 70
 @pytest.fixture
 def dataset(tmp_path: Path) -> api.Dataset:
     """A dataset whose row groups are made, and whose index is gone."""
-    config = dataset_config(category("a", "x", "y"), num_records=ROW_GROUPS, row_group_size=1)
+    config = dataset_config(
+        category("a", "x", "y"), num_records=ROW_GROUPS, row_group_size=1
+    )
     dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "data")
     version = api.generate(dataset).version
     version.footers.unlink()
@@ -40,9 +42,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def checkpointer(dataset: api.Dataset, ledger: Ledger, *, run_id: str = "first") -> Checkpointer:
+def checkpointer(
+    dataset: api.Dataset, ledger: Ledger, *, run_id: str = "first"
+) -> Checkpointer:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    turns = index_turns(ledger, dataset=dataset.name, version=version.name, run_id=run_id)
+    turns = index_turns(
+        ledger, dataset=dataset.name, version=version.name, run_id=run_id
+    )
     return Checkpointer(version, dataset.plan, (), turns=turns)
 
 
@@ -74,7 +80,9 @@ async def test_the_index_is_written_while_a_run_goes_on(
 async def test_of_runs_that_share_a_dataset_one_opens_the_files(
     dataset: api.Dataset, ledger: Ledger
 ) -> None:
-    first, other = (checkpointer(dataset, ledger, run_id=name) for name in ("first", "other"))
+    first, other = (
+        checkpointer(dataset, ledger, run_id=name) for name in ("first", "other")
+    )
     about_to, go_on = asyncio.Event(), asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -87,15 +95,20 @@ async def test_of_runs_that_share_a_dataset_one_opens_the_files(
         assert await run_for_a_while(other, looks=3) == [] and other.statuses == (), (
             "it is not its turn"
         )
-        with pytest.raises(ClaimedError, match="the index of this version is held by run first"):
+        with pytest.raises(
+            ClaimedError, match="the index of this version is held by run first"
+        ):
             Claims(
-                ledger, dataset=dataset.name, version=dataset.plan.fingerprint.version, run_id="w"
+                ledger,
+                dataset=dataset.name,
+                version=dataset.plan.fingerprint.version,
+                run_id="w",
             ).acquire(WHOLE)
     await run_for_a_while(other, looks=1)
     assert len(other.statuses) == ROW_GROUPS, "its turn, now that the other has ended"
-    assert all(status.file is not None and status.file.indexed for status in other.statuses), (
-        "and it opens none"
-    )
+    assert all(
+        status.file is not None and status.file.indexed for status in other.statuses
+    ), "and it opens none"
 
 
 async def test_runs_that_end_together_take_stock_one_after_the_other(
@@ -103,7 +116,8 @@ async def test_runs_that_end_together_take_stock_one_after_the_other(
 ) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     other, turns = (
-        Claims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b")
+        Claims(ledger, dataset="tickets", version=version.name, run_id=name)
+        for name in ("a", "b")
     )
     stock = Checkpointer(version, dataset.plan, (), turns=turns)
     turn = other.acquire(STOCK)
@@ -117,7 +131,10 @@ async def test_runs_that_end_together_take_stock_one_after_the_other(
             other.release(turn)
         looks += 1
 
-    assert len(await stock.take_in_turn(Spending({}), sleep=sleep)) == ROW_GROUPS and looks == 2
+    assert (
+        len(await stock.take_in_turn(Spending({}), sleep=sleep)) == ROW_GROUPS
+        and looks == 2
+    )
     other.acquire(STOCK)  # which was given back
 
 
@@ -143,7 +160,9 @@ async def test_nothing_is_written_once_the_run_is_over(
     async def sleep(seconds: float) -> None:
         looked.set()
 
-    async with checkpointer(dataset, ledger).kept(sleep=sleep, observer=lambda event: None):
+    async with checkpointer(dataset, ledger).kept(
+        sleep=sleep, observer=lambda event: None
+    ):
         await looked.wait()
     after = snapshot(Path(str(version.directory)))
     await asyncio.to_thread(lambda: None)

@@ -43,9 +43,7 @@ CHAIN = (
     llm("question", "ask about {{ id }}"),
     llm("answer", "answer {{ question }} ({{ id }})"),
 )
-SHORT_LEASE = (
-    "import sdg_core.ledger.claims as c; c.LEASE = 0.6; from sdg_core.cli.main import main; main()"
-)
+SHORT_LEASE = "import sdg_core.ledger.claims as c; c.LEASE = 0.6; from sdg_core.cli.main import main; main()"
 
 
 class Notices(list[str]):
@@ -93,7 +91,9 @@ def pause(process: subprocess.Popen[str], root: Path) -> None:
 
     def stopped_without_lock() -> bool:
         process.send_signal(signal.SIGSTOP)
-        other = sqlite3.connect(root / ".sdg" / "ledger.db", timeout=0.5, isolation_level=None)
+        other = sqlite3.connect(
+            root / ".sdg" / "ledger.db", timeout=0.5, isolation_level=None
+        )
         try:
             other.execute("BEGIN IMMEDIATE")
             other.execute("ROLLBACK")
@@ -121,12 +121,16 @@ def chain(server: ModelServer, tmp_path: Path, **top: Any) -> api.Dataset:
 # --- two at once ------------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_share_the_work_and_ask_for_each_cell_once(tmp_path: Path) -> None:
+def test_two_processes_share_the_work_and_ask_for_each_cell_once(
+    tmp_path: Path,
+) -> None:
     with ServerProcess("--latency", "0.02") as server:
         config = dataset_config(*CHAIN, endpoint=server.url, num_records=80, parallel=2)
         file, root = write_config(tmp_path / "tickets.yaml", config), tmp_path / "root"
         with generating(file, root) as one, generating(file, root) as two:
-            outputs = [process.communicate(timeout=PATIENCE)[0] for process in (one, two)]
+            outputs = [
+                process.communicate(timeout=PATIENCE)[0] for process in (one, two)
+            ]
         assert [one.returncode, two.returncode] == [0, 0], outputs
         prompts = server.prompts()
         assert len(prompts) == len(set(prompts)) == 160
@@ -145,7 +149,12 @@ async def test_a_second_run_waits_names_the_holder_and_adopts(tmp_path: Path) ->
         assert not second.done()
         server.let_go()
         made, waited = await asyncio.gather(first, second)
-        assert (made.generated, waited.generated, waited.adopted, waited.remaining) == (5, 0, 1, 0)
+        assert (made.generated, waited.generated, waited.adopted, waited.remaining) == (
+            5,
+            0,
+            1,
+            0,
+        )
         assert len(server.requests) == 10
     (held,) = [notice for notice in notices if "waiting for it" in notice]
     assert (
@@ -172,14 +181,19 @@ async def test_what_is_free_is_made_while_others_are_waited_for(tmp_path: Path) 
         assert sorted(finished[:3]) == [1, 2, 3] and finished[3:] == [0]
 
 
-async def test_by_setting_a_second_run_refuses_before_it_makes_anything(tmp_path: Path) -> None:
+async def test_by_setting_a_second_run_refuses_before_it_makes_anything(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(rates=[(Fault("hang"), 1.0)]) as server:
         dataset = chain(server, tmp_path, parallel=4, row_group_size=4)
-        first = asyncio.create_task(api.agenerate(dataset, run_id="first-run", row_groups=[3]))
+        first = asyncio.create_task(
+            api.agenerate(dataset, run_id="first-run", row_groups=[3])
+        )
         await server.seen(4)
         settings = dataset.plan.config.run.model_copy(update={"when_claimed": "refuse"})
         with pytest.raises(
-            ClaimedError, match=r"(?s)row group 00003 is held by run first-ru .*let it finish"
+            ClaimedError,
+            match=r"(?s)row group 00003 is held by run first-ru .*let it finish",
         ) as refused:
             await api.agenerate(dataset, settings=settings)
         assert "process" in str(refused.value)
@@ -216,7 +230,8 @@ def says(process: subprocess.Popen[str], words: str) -> bool:
 async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -> None:
     async with ModelServer(faults=[*[None] * 6, *[Fault("hang")] * 4]) as server:
         file = write_config(
-            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10)
+            tmp_path / "tickets.yaml",
+            dataset_config(*CHAIN, endpoint=server.url, num_records=10),
         )
         root = tmp_path / "root"
         with generating(file, root) as holder:
@@ -230,7 +245,9 @@ async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -
         assert len(stored_records(only_version(root))) == 10
 
 
-async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path) -> None:
+async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(faults=[*[None] * 4, *[Fault("hang")] * 2]) as server:
         file = write_config(
             tmp_path / "tickets.yaml",
@@ -254,13 +271,17 @@ async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path
             snapshot(version.row_groups) == before
             and read_footer(version.row_group(0)).run_id == heirs
         )
-        assert (await asyncio.to_thread(sdg, "generate", file, "--root", root)).returncode == 0
+        assert (
+            await asyncio.to_thread(sdg, "generate", file, "--root", root)
+        ).returncode == 0
 
 
 # --- processing -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_dataset_is_not_sealed_while_a_run_writes_into_it(tmp_path: Path) -> None:
+async def test_a_dataset_is_not_sealed_while_a_run_writes_into_it(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         dataset = chain(server, tmp_path, num_records=10)
         await api.agenerate(dataset)
@@ -269,7 +290,9 @@ async def test_a_dataset_is_not_sealed_while_a_run_writes_into_it(tmp_path: Path
         running = asyncio.create_task(api.agenerate(more, run_id="extends"))
         await server.seen(24)
         for call in (api.process, api.reopen):
-            with pytest.raises(ClaimedError, match="row group 00001 is held by run extends"):
+            with pytest.raises(
+                ClaimedError, match="row group 00001 is held by run extends"
+            ):
                 await asyncio.to_thread(call, more)
         assert not api.status(more).sealed
         server.let_go()
@@ -278,18 +301,24 @@ async def test_a_dataset_is_not_sealed_while_a_run_writes_into_it(tmp_path: Path
         assert api.status(more).sealed
 
 
-async def test_a_run_waits_for_processing_and_then_finds_the_seal(tmp_path: Path) -> None:
+async def test_a_run_waits_for_processing_and_then_finds_the_seal(
+    tmp_path: Path,
+) -> None:
     config = dataset_config(uuid(), num_records=10)
     dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root")
     await api.agenerate(dataset)
     version, more = (
         only_version(tmp_path / "root"),
-        open_dataset(tmp_path / "d.yaml", {**config, "num_records": 20}, root=tmp_path / "root"),
+        open_dataset(
+            tmp_path / "d.yaml", {**config, "num_records": 20}, root=tmp_path / "root"
+        ),
     )
     notices = Notices()
     with exclusive_access(dataset, action="process"):
         running = asyncio.create_task(api.agenerate(more, on_event=notices))
-        while not any("this version is held by process" in notice for notice in notices):
+        while not any(
+            "this version is held by process" in notice for notice in notices
+        ):
             await asyncio.sleep(0.01)
         changed = version.metadata.read_bytes().replace(
             b'"post_generation_state": "none"', b'"post_generation_state": "started"'
@@ -301,7 +330,9 @@ async def test_a_run_waits_for_processing_and_then_finds_the_seal(tmp_path: Path
 
 
 def test_two_processings_exclude_each_other(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     api.generate(dataset)
     with (
         exclusive_access(dataset, action="process"),
@@ -313,10 +344,15 @@ def test_two_processings_exclude_each_other(tmp_path: Path) -> None:
 
 def test_a_claim_that_cannot_block_anybody_is_not_waited_for(tmp_path: Path) -> None:
     """Of a run that ended without giving back, such as one whose process is gone."""
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     api.generate(dataset, row_groups=[0])
     with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
-        place = {"dataset": dataset.name, "version": only_version(tmp_path / "root").name}
+        place = {
+            "dataset": dataset.name,
+            "version": only_version(tmp_path / "root").name,
+        }
         gone = Claims(ledger, **place, run_id="gone", clock=lambda: 1_000.0)
         gone.take(["00001", "00002"])
         notices = Notices()

@@ -29,9 +29,18 @@ from tests.support.sdg import (
 
 
 def custom(
-    name: str = "c", function: str = "f", *, reads: tuple[str, ...] = ("a",), **more: Any
+    name: str = "c",
+    function: str = "f",
+    *,
+    reads: tuple[str, ...] = ("a",),
+    **more: Any,
 ) -> dict[str, Any]:
-    column = {"column_type": "custom", "name": name, "generator_function": function, "version": 1}
+    column = {
+        "column_type": "custom",
+        "name": name,
+        "generator_function": function,
+        "version": 1,
+    }
     return {**column, "required_columns": list(reads), **more}
 
 
@@ -47,7 +56,9 @@ def opened(
     **top: Any,
 ) -> api.Dataset:
     config = dataset_config(*columns, **top)
-    return open_dataset(folder / "d.yaml", config, root=folder / root, functions=functions)
+    return open_dataset(
+        folder / "d.yaml", config, root=folder / root, functions=functions
+    )
 
 
 def version_of(dataset: api.Dataset) -> Any:
@@ -84,7 +95,9 @@ async def _later(row: dict[str, Any]) -> int:
     return len(row["a"])
 
 
-@pytest.mark.parametrize("function", [lambda row: len(row["a"]), _later], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    "function", [lambda row: len(row["a"]), _later], ids=["sync", "async"]
+)
 def test_functions_of_a_record(tmp_path: Path, function: Callable[..., Any]) -> None:
     columns = [A, custom(output_type="int"), expression("after", "{{ c }}!")]
     dataset = opened(tmp_path, *columns, functions={"f": function})
@@ -96,7 +109,9 @@ def test_functions_of_a_record(tmp_path: Path, function: Callable[..., Any]) -> 
     )
 
 
-def test_functions_that_are_not_async_neither_block_nor_wait_for_each_other(tmp_path: Path) -> None:
+def test_functions_that_are_not_async_neither_block_nor_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
     meeting = threading.Barrier(8, timeout=PATIENCE)
 
     def meet(row: dict[str, Any]) -> str:
@@ -128,13 +143,17 @@ def test_a_function_sees_what_it_declares_and_only_copies_of_it(tmp_path: Path) 
     dataset = opened(tmp_path, *columns, functions={"f": spoil, "numbers": numbers})
     api.generate(dataset)
     assert seen == [["numbers"]] * 25
-    assert {(tuple(row["numbers"]), tuple(row["c"])) for row in stored(dataset).values()} == {
-        ((1,), (1, 9))
-    }
+    assert {
+        (tuple(row["numbers"]), tuple(row["c"])) for row in stored(dataset).values()
+    } == {((1,), (1, 9))}
 
 
-def test_a_row_may_be_returned_with_the_column_and_its_side_effects(tmp_path: Path) -> None:
-    def row_back(row: dict[str, Any], generator_params: dict[str, Any]) -> dict[str, Any]:
+def test_a_row_may_be_returned_with_the_column_and_its_side_effects(
+    tmp_path: Path,
+) -> None:
+    def row_back(
+        row: dict[str, Any], generator_params: dict[str, Any]
+    ) -> dict[str, Any]:
         row["c"] = row["a"] * generator_params["times"]
         row["size"] = len(row["c"])
         return row
@@ -146,7 +165,11 @@ def test_a_row_may_be_returned_with_the_column_and_its_side_effects(tmp_path: Pa
         drop=True,
     )
     dataset = opened(
-        tmp_path, expression("after", "{{ size }}"), A, column, functions={"f": row_back}
+        tmp_path,
+        expression("after", "{{ size }}"),
+        A,
+        column,
+        functions={"f": row_back},
     )
     api.generate(dataset)
     assert dataset.plan.schema.names == ["after", "a", "c", "size"]
@@ -196,19 +219,25 @@ def test_a_function_that_fails_costs_its_record(
     rows, failures = stored(dataset), failures_of(dataset)
     assert summary.failed == len(failures) == 25 - len(rows) > 0
     assert {row["a"] for row in rows.values()} == {"yy"}
-    assert all((f.kind, f.column) == ("custom", "c") and message in f.message for f in failures), (
-        failures[0]
-    )
+    assert all(
+        (f.kind, f.column) == ("custom", "c") and message in f.message for f in failures
+    ), failures[0]
 
 
 @pytest.mark.parametrize(
     ("returned", "message"),
     [("v", "expected a mapping with c, extra"), ({"c": "v"}, "returned no 'extra'")],
 )
-def test_side_effects_have_to_be_returned(tmp_path: Path, returned: Any, message: str) -> None:
+def test_side_effects_have_to_be_returned(
+    tmp_path: Path, returned: Any, message: str
+) -> None:
     column = custom(side_effect_columns=["extra"])
     dataset = opened(
-        tmp_path, A, column, functions={"f": lambda row: returned}, run={"max_failure_rate": 1.0}
+        tmp_path,
+        A,
+        column,
+        functions={"f": lambda row: returned},
+        run={"max_failure_rate": 1.0},
     )
     api.generate(dataset)
     assert message in failures_of(dataset)[0].message
@@ -231,29 +260,44 @@ async def test_a_function_asks_models_like_a_column_does(tmp_path: Path) -> None
             custom("c", "f", reads=("id",), model_aliases=["writer"]),
             custom("d", "g", reads=("id",), model_aliases=["writer"]),
         ]
-        config = dataset_config(*columns, llm("t", "{{ id }} column"), endpoint=server.url)
+        config = dataset_config(
+            *columns, llm("t", "{{ id }} column"), endpoint=server.url
+        )
         dataset = open_dataset(
-            tmp_path / "d.yaml", config, root=tmp_path, functions={"f": ask, "g": ask_async}
+            tmp_path / "d.yaml",
+            config,
+            root=tmp_path,
+            functions={"f": ask, "g": ask_async},
         )
         summary = await api.agenerate(dataset)
         assert summary.failed == 0, failures_of(dataset)
         rows = stored(dataset)
         assert sorted(server.prompts) == sorted(
-            f"{row['id']} {way}" for row in rows.values() for way in ("sync", "async", "column")
+            f"{row['id']} {way}"
+            for row in rows.values()
+            for way in ("sync", "async", "column")
         )
-        assert all(row["c"].isupper() or row["c"] == row["c"].upper() for row in rows.values())
+        assert all(
+            row["c"].isupper() or row["c"] == row["c"].upper() for row in rows.values()
+        )
         footer = read_footer(version_of(dataset).row_group(0))
         assert footer.usage["writer"]["requests"] == 30
 
 
-def test_what_a_whole_column_function_asks_counts_for_its_column(tmp_path: Path) -> None:
+def test_what_a_whole_column_function_asks_counts_for_its_column(
+    tmp_path: Path,
+) -> None:
     def ask(df: pl.DataFrame, generator_params: Any, models: Any) -> pl.DataFrame:
         return df.with_columns(
             c=pl.Series([str(models["writer"].generate(text)[0]) for text in df["a"]])
         )
 
     dataset = opened(
-        tmp_path, A, whole(model_aliases=["writer"]), llm("t", "x"), functions={"f": ask}
+        tmp_path,
+        A,
+        whole(model_aliases=["writer"]),
+        llm("t", "x"),
+        functions={"f": ask},
     )
     api.generate(dataset)
     usage = api.status(dataset).usage_by_column
@@ -268,9 +312,14 @@ def test_an_undeclared_model_is_named(tmp_path: Path) -> None:
         return str(models["writer"].generate("x"))
 
     columns = [A, custom(), llm("t", "x")]
-    dataset = opened(tmp_path, *columns, functions={"f": ask}, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, *columns, functions={"f": ask}, run={"max_failure_rate": 1.0}
+    )
     api.generate(dataset)
-    assert "is not among model_aliases of column 'c' (none)" in failures_of(dataset)[0].message
+    assert (
+        "is not among model_aliases of column 'c' (none)"
+        in failures_of(dataset)[0].message
+    )
 
 
 def test_records_of_a_simulated_model_do_not_depend_on_the_way(tmp_path: Path) -> None:
@@ -281,7 +330,11 @@ def test_records_of_a_simulated_model_do_not_depend_on_the_way(tmp_path: Path) -
     found = []
     for size in (4, 25):
         dataset = opened(
-            tmp_path, *columns, root=f"r{size}", functions={"f": ask}, row_group_size=size
+            tmp_path,
+            *columns,
+            root=f"r{size}",
+            functions={"f": ask},
+            row_group_size=size,
         )
         api.generate(dataset)
         found.append(stored(dataset))
@@ -334,7 +387,10 @@ def test_functions_of_a_whole_column(
         (lambda df: df, "returned no column 'c'; it returned a"),
         (lambda df: df.to_dicts(), "returned list, not a polars DataFrame"),
         (lambda df: df.select("gone"), "raised ColumnNotFoundError"),
-        (lambda df: df.with_columns(c=pl.lit(1.5)), "returned for 'c': 1.5 is float, not str"),
+        (
+            lambda df: df.with_columns(c=pl.lit(1.5)),
+            "returned for 'c': 1.5 is float, not str",
+        ),
         (lambda df: 1 / 0, "column 'c': f raised ZeroDivisionError: division by zero"),
     ],
 )
@@ -362,7 +418,9 @@ def test_failing_later_keeps_the_row_groups_that_are_finished(tmp_path: Path) ->
         api.generate(dataset)
     assert version_of(dataset).existing_row_groups() == [0]
     summary = api.generate(dataset)
-    assert (summary.adopted, summary.generated) == (1, 15) and len(stored(dataset)) == 25
+    assert (summary.adopted, summary.generated) == (1, 15) and len(
+        stored(dataset)
+    ) == 25
 
 
 def test_failed_and_skipped_records_are_not_shown_to_functions(tmp_path: Path) -> None:
@@ -383,7 +441,9 @@ def test_failed_and_skipped_records_are_not_shown_to_functions(tmp_path: Path) -
             skip={"when": "{{ n == 1 }}", "value": -1},
         ),
     ]
-    dataset = opened(tmp_path, *columns, functions={"f": count}, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, *columns, functions={"f": count}, run={"max_failure_rate": 1.0}
+    )
     api.generate(dataset)
     assert all(set(size) == {2} for size in sizes)
     found = {(row["n"], row["c"], row["side"]) for row in stored(dataset).values()}
@@ -402,17 +462,23 @@ def test_a_function_that_reads_nothing_gets_the_record_index(tmp_path: Path) -> 
     assert [row["c"] for row in stored(dataset).values()] == list(range(25))
 
 
-def test_a_row_group_without_paid_cells_is_made_again_as_a_whole(tmp_path: Path) -> None:
+def test_a_row_group_without_paid_cells_is_made_again_as_a_whole(
+    tmp_path: Path,
+) -> None:
     """A function may look at all rows: extension and resume give what one uninterrupted run gives."""
 
     def rank(df: pl.DataFrame) -> pl.DataFrame:
         return df.with_columns(c=pl.col("id").rank().cast(pl.Int64))
 
     columns = [uuid(), whole(reads=("id",), output_type="int")]
-    at_once = opened(tmp_path, *columns, root="once", functions={"f": rank}, num_records=25)
+    at_once = opened(
+        tmp_path, *columns, root="once", functions={"f": rank}, num_records=25
+    )
     api.generate(at_once)
     for size in (3, 13, 25):
-        grown = opened(tmp_path, *columns, root="grown", functions={"f": rank}, num_records=size)
+        grown = opened(
+            tmp_path, *columns, root="grown", functions={"f": rank}, num_records=size
+        )
         api.generate(grown)
     assert stored(grown) == stored(at_once)
 
@@ -428,7 +494,9 @@ def _distinct(df: pl.DataFrame) -> pl.DataFrame:
 
 
 def _twice(df: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([df.with_columns(c=pl.lit(1)), df.with_columns(c=pl.lit(2))]).sort("id", "c")
+    return pl.concat([df.with_columns(c=pl.lit(1)), df.with_columns(c=pl.lit(2))]).sort(
+        "id", "c"
+    )
 
 
 RESIZE: dict[str, Any] = {"output_type": "int", "allow_resize": True}
@@ -438,7 +506,12 @@ RESIZE: dict[str, Any] = {"output_type": "int", "allow_resize": True}
 def test_a_function_may_change_the_rows(
     tmp_path: Path, function: Callable[..., Any], rows: int
 ) -> None:
-    columns = [uuid(), A, whole(**RESIZE), expression("after", "{{ c }} {{ a }}", drop=True)]
+    columns = [
+        uuid(),
+        A,
+        whole(**RESIZE),
+        expression("after", "{{ c }} {{ a }}", drop=True),
+    ]
     dataset = opened(tmp_path, *columns, functions={"f": function}, num_records=20)
     summary = api.generate(dataset)
     assert (summary.generated, summary.failed, summary.remaining) == (20, 0, 0)
@@ -453,7 +526,9 @@ def test_a_function_may_change_the_rows(
         )
         dropped = read_dropped(version.dropped(index), footer.records()).to_pylist()
         kept = read_rows(version.row_group(index)).to_pylist()
-        assert [row["after"] for row in dropped] == [f"{row['c']} {row['a']}" for row in kept]
+        assert [row["after"] for row in dropped] == [
+            f"{row['c']} {row['a']}" for row in kept
+        ]
     assert api.generate(dataset).adopted == 2
     assert api.process(dataset).num_rows == 2 * rows
 
@@ -465,11 +540,17 @@ def test_resume_and_extension_of_changed_rows_are_exact(
 ) -> None:
     columns = [uuid(), A, *([llm("t", "{{ id }}")] if model else []), whole(**RESIZE)]
     columns += [llm("u", "{{ c }} {{ a }}")] if model else []
-    once = opened(tmp_path, *columns, root="once", functions={"f": function}, num_records=34)
+    once = opened(
+        tmp_path, *columns, root="once", functions={"f": function}, num_records=34
+    )
     api.generate(once)
     for size, groups in ((5, None), (17, [1]), (17, None), (34, [3]), (34, None)):
         grown = opened(
-            tmp_path, *columns, root="grown", functions={"f": function}, num_records=size
+            tmp_path,
+            *columns,
+            root="grown",
+            functions={"f": function},
+            num_records=size,
         )
         api.generate(grown, row_groups=groups)
     assert table_of(grown) == table_of(once)
@@ -495,12 +576,18 @@ def test_a_row_group_with_changed_rows_is_all_or_nothing(tmp_path: Path) -> None
     probe = opened(tmp_path, uuid(), root="probe", functions={})
     api.generate(probe)
     bad = {stored(probe)[13]["id"]}
-    dataset = opened(tmp_path, *columns, functions=functions, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, *columns, functions=functions, run={"max_failure_rate": 1.0}
+    )
     summary = api.generate(dataset)
     version = version_of(dataset)
     assert (summary.generated, summary.failed, summary.remaining) == (15, 10, 10)
     footer = read_footer(version.row_group(1))
-    assert (footer.num_rows, footer.missing, footer.resized) == (0, list(range(10, 20)), True)
+    assert (footer.num_rows, footer.missing, footer.resized) == (
+        0,
+        list(range(10, 20)),
+        True,
+    )
     (failure,) = failures_of(dataset)
     assert (failure.record, failure.column, failure.kind) == (13, "p", "custom")
     with pytest.raises(IncompleteError):
@@ -518,14 +605,22 @@ def test_a_row_that_fails_after_the_change_costs_the_row_group(tmp_path: Path) -
         expression("e", "{{ 1 if c == 1 else 'x' }}", dtype="int"),
     ]
     dataset = opened(
-        tmp_path, *columns, functions={"f": _twice}, num_records=10, run={"max_failure_rate": 1.0}
+        tmp_path,
+        *columns,
+        functions={"f": _twice},
+        num_records=10,
+        run={"max_failure_rate": 1.0},
     )
     summary = api.generate(dataset)
     assert (summary.generated, summary.remaining) == (0, 10)
-    assert failures_of(dataset)[0].message.startswith("row 1 of the resized row group: ")
+    assert failures_of(dataset)[0].message.startswith(
+        "row 1 of the resized row group: "
+    )
 
 
-def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path: Path) -> None:
+def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(
+    tmp_path: Path,
+) -> None:
     broken: list[str] = []
 
     def picky(row: dict[str, Any]) -> str:
@@ -540,7 +635,11 @@ def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path
     before = table_of(dataset)
     broken.append("now")
     grown = opened(
-        tmp_path, *columns, functions=functions, num_records=8, run={"max_failure_rate": 1.0}
+        tmp_path,
+        *columns,
+        functions=functions,
+        num_records=8,
+        run={"max_failure_rate": 1.0},
     )
     assert api.generate(grown).generated == 0
     assert table_of(grown) == before and len(before) == 10
@@ -553,7 +652,11 @@ def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path
 
 def test_a_function_that_loses_a_column_is_told(tmp_path: Path) -> None:
     dataset = opened(
-        tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).drop("a")}
+        tmp_path,
+        uuid(),
+        A,
+        whole(**RESIZE),
+        functions={"f": lambda df: _twice(df).drop("a")},
     )
     with pytest.raises(FunctionError, match="returned no column 'a'"):
         api.generate(dataset)
@@ -561,7 +664,11 @@ def test_a_function_that_loses_a_column_is_told(tmp_path: Path) -> None:
 
 def test_no_rows_at_all_is_an_answer_too(tmp_path: Path) -> None:
     dataset = opened(
-        tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).clear()}
+        tmp_path,
+        uuid(),
+        A,
+        whole(**RESIZE),
+        functions={"f": lambda df: _twice(df).clear()},
     )
     assert api.generate(dataset).remaining == 0
     assert table_of(dataset) == [] and api.generate(dataset).adopted == 3
@@ -569,7 +676,8 @@ def test_no_rows_at_all_is_an_answer_too(tmp_path: Path) -> None:
 
 def test_preview_changes_rows_too(tmp_path: Path) -> None:
     path = write_config(
-        tmp_path / "d.yaml", dataset_config(uuid(), A, llm("t", "{{ a }}"), whole(**RESIZE))
+        tmp_path / "d.yaml",
+        dataset_config(uuid(), A, llm("t", "{{ a }}"), whole(**RESIZE)),
     )
     found = api.preview(path, num_records=4, functions={"f": _twice})
     assert found.table.num_rows == 8 and not found.failures
@@ -607,5 +715,8 @@ def test_row_groups_without_rows_do_not_disturb_the_others(tmp_path: Path) -> No
     result = api.process(dataset, allow_missing=True)
     assert result.num_rows == 15
     (part,) = (result.version.processed / "chat").glob("*.parquet")
-    assert all(text == f"ok {text[3:]}" and len(text) == 39 for text in pl.read_parquet(part)["m"])
+    assert all(
+        text == f"ok {text[3:]}" and len(text) == 39
+        for text in pl.read_parquet(part)["m"]
+    )
     assert all(len(row["hidden"]) == 36 for row in stored(dataset).values())

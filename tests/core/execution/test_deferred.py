@@ -76,7 +76,9 @@ class LaterClient:
         if key not in self.replies:
             self.taken[key] = request
             raise ReplyDeferredError(f"{request.model} answers later")
-        return EmbeddingResponse(tuple((1.0, 0.0) for _ in request.inputs), Usage(requests=1))
+        return EmbeddingResponse(
+            tuple((1.0, 0.0) for _ in request.inputs), Usage(requests=1)
+        )
 
 
 def config(*columns: dict[str, Any], **top: Any) -> dict[str, Any]:
@@ -96,7 +98,10 @@ class Bench:
     def open(self) -> api.Dataset:
         root = self.folder / "root"
         return open_dataset(
-            self.folder / "tickets.yaml", self._config, root=root, clients={"later": self.client}
+            self.folder / "tickets.yaml",
+            self._config,
+            root=root,
+            clients={"later": self.client},
         )
 
     async def run(self, **options: Any) -> RunSummary:
@@ -106,11 +111,20 @@ class Bench:
 async def test_a_run_ends_cleanly_with_cells_that_wait_and_a_later_run_completes_them(
     tmp_path: Path,
 ) -> None:
-    bench = Bench(tmp_path, QUESTION, ANSWER, expression("length", "{{ answer | length }}"))
+    bench = Bench(
+        tmp_path, QUESTION, ANSWER, expression("length", "{{ answer | length }}")
+    )
     events: list[Any] = []
     first = await bench.run(on_event=events.append)
-    assert (first.waiting, first.remaining, first.failed, first.generated) == (5, 5, 0, 0)
-    assert first.first_failure is None and not read_failures(first.version.failure_list(0))
+    assert (first.waiting, first.remaining, first.failed, first.generated) == (
+        5,
+        5,
+        0,
+        0,
+    )
+    assert first.first_failure is None and not read_failures(
+        first.version.failure_list(0)
+    )
     settled = [event for event in events if isinstance(event, RecordsSettled)]
     assert sum(event.waiting for event in settled) == 5 and not any(
         event.made or event.failed for event in settled
@@ -118,7 +132,9 @@ async def test_a_run_ends_cleanly_with_cells_that_wait_and_a_later_run_completes
     assert len(bench.client.taken) == 5, (
         "the answers cannot be asked for before the questions are there"
     )
-    assert not api.status(bench.open()).usage, "nothing is counted before its reply is there"
+    assert not api.status(bench.open()).usage, (
+        "nothing is counted before its reply is there"
+    )
 
     bench.client.deliver()
     second = await bench.run()
@@ -127,7 +143,12 @@ async def test_a_run_ends_cleanly_with_cells_that_wait_and_a_later_run_completes
     )
     bench.client.deliver()
     third = await bench.run()
-    assert (third.waiting, third.generated, third.failed, third.remaining) == (0, 5, 0, 0)
+    assert (third.waiting, third.generated, third.failed, third.remaining) == (
+        0,
+        5,
+        0,
+        0,
+    )
     assert third.replayed == 5, "the questions are in the journal"
     assert len(bench.client.taken) == 10, "no request was taken twice"
     records = stored_records(third.version)
@@ -137,12 +158,16 @@ async def test_a_run_ends_cleanly_with_cells_that_wait_and_a_later_run_completes
     )
     assert api.status(bench.open()).usage["writer"]["requests"] == 10
     metadata = read_metadata(third.version.metadata)
-    assert not any(counts.get("requests") for counts in metadata.abandoned_usage.values())
+    assert not any(
+        counts.get("requests") for counts in metadata.abandoned_usage.values()
+    )
 
 
 async def test_columns_that_do_not_wait_are_made_and_kept(tmp_path: Path) -> None:
     title = llm("title", "entitle {{ id }}", model_alias="now")
-    bench = Bench(tmp_path, QUESTION, title, llm("shout", "shout {{ title }}", model_alias="now"))
+    bench = Bench(
+        tmp_path, QUESTION, title, llm("shout", "shout {{ title }}", model_alias="now")
+    )
     first = await bench.run()
     assert (first.waiting, len(bench.client.taken)) == (5, 5)
     assert api.status(bench.open()).usage["now"]["requests"] == 10
@@ -163,7 +188,10 @@ async def test_some_records_wait_while_others_are_written(tmp_path: Path) -> Non
         row_group_size=20,
     )
     first = await bench.run()
-    assert 0 < first.generated < 20 and first.waiting == first.remaining == 20 - first.generated
+    assert (
+        0 < first.generated < 20
+        and first.waiting == first.remaining == 20 - first.generated
+    )
     bench.client.deliver()
     second = await bench.run()
     assert second.generated == first.waiting and second.remaining == 0
@@ -174,16 +202,24 @@ async def test_the_status_says_which_row_groups_wait_until_their_replies_are_the
 ) -> None:
     skip = {"when": "{{ id < '8' }}", "value": "none"}
     bench = Bench(
-        tmp_path, llm("question", "ask about {{ id }}", skip=skip), num_records=12, row_group_size=3
+        tmp_path,
+        llm("question", "ask about {{ id }}", skip=skip),
+        num_records=12,
+        row_group_size=3,
     )
     first = await bench.run(row_groups=[0, 1, 2])
     found = api.status(bench.open())
     assert sum(found.waiting.values()) == first.waiting > 0
-    assert set(found.waiting) <= {"00000", "00001", "00002"}, "what was not begun does not wait"
+    assert set(found.waiting) <= {"00000", "00001", "00002"}, (
+        "what was not begun does not wait"
+    )
     assert found.remaining == first.waiting + 3 and found.failed == 0
     shown = found.to_dict()
     assert shown["records"]["waiting"] == first.waiting
-    assert shown["waiting"] == {"count": len(found.waiting), "keys": list(found.waiting)}
+    assert shown["waiting"] == {
+        "count": len(found.waiting),
+        "keys": list(found.waiting),
+    }
 
     waves = 0
     while (await bench.run()).waiting:
@@ -191,14 +227,19 @@ async def test_the_status_says_which_row_groups_wait_until_their_replies_are_the
         waves += 1
     assert waves == 1
     done = api.status(bench.open())
-    assert (done.waiting, done.remaining) == ({}, 0) and done.to_dict()["records"]["waiting"] == 0
+    assert (done.waiting, done.remaining) == ({}, 0) and done.to_dict()["records"][
+        "waiting"
+    ] == 0
 
 
 async def test_a_correction_that_is_answered_later_goes_on_from_the_first_reply(
     tmp_path: Path,
 ) -> None:
     bench = Bench(
-        tmp_path, structured("answer", "How many?", SHAPE), num_records=1, row_group_size=1
+        tmp_path,
+        structured("answer", "How many?", SHAPE),
+        num_records=1,
+        row_group_size=1,
     )
     assert (await bench.run()).waiting == 1
     bench.client.deliver("many")
@@ -207,7 +248,11 @@ async def test_a_correction_that_is_answered_later_goes_on_from_the_first_reply(
         bench.client.deliver("many" if waves < 2 else '{"n": 7}')
         waves += 1
     assert stored_records(summary.version)[0]["answer"] == {"n": 7}
-    assert api.status(bench.open()).usage["writer"]["requests"] == len(bench.client.taken) >= 2
+    assert (
+        api.status(bench.open()).usage["writer"]["requests"]
+        == len(bench.client.taken)
+        >= 2
+    )
 
 
 async def test_embeddings_may_wait_too(tmp_path: Path) -> None:
@@ -227,7 +272,9 @@ def doubled(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(twice=pl.col("question") + pl.col("question"))
 
 
-async def test_a_function_over_the_whole_row_group_waits_for_every_record(tmp_path: Path) -> None:
+async def test_a_function_over_the_whole_row_group_waits_for_every_record(
+    tmp_path: Path,
+) -> None:
     skip = {"when": "{{ id < '8' }}", "value": "none"}
     function = {
         "propagate_skip": False,
@@ -237,7 +284,9 @@ async def test_a_function_over_the_whole_row_group_waits_for_every_record(tmp_pa
         "required_columns": ["question"],
     }
     question = llm("question", "ask about {{ id }}", skip=skip)
-    bench = Bench(tmp_path, question, {**function, "generation_strategy": "full_column"})
+    bench = Bench(
+        tmp_path, question, {**function, "generation_strategy": "full_column"}
+    )
     lengths: list[int] = []
 
     def counted(frame: pl.DataFrame) -> pl.DataFrame:
@@ -264,7 +313,9 @@ async def test_a_function_over_the_whole_row_group_waits_for_every_record(tmp_pa
 
 
 @pytest.mark.parametrize("otherwise", ["drop", "best"])
-async def test_a_candidate_that_waits_decides_nothing(tmp_path: Path, otherwise: str) -> None:
+async def test_a_candidate_that_waits_decides_nothing(
+    tmp_path: Path, otherwise: str
+) -> None:
     select = {
         "keep": "{{ 'reply' in question and 'a' in id[:8] }}",
         "candidates": 3,
@@ -312,7 +363,11 @@ def test_a_reply_that_another_process_collects_becomes_a_cell_of_the_journal(
     asyncio.run(collect(dataset, version, dict(enumerate(ids))))
     taken = len(bench.client.taken)
     summary = asyncio.run(bench.run())
-    assert (summary.generated, summary.replayed, len(bench.client.taken)) == (2, 2, taken)
+    assert (summary.generated, summary.replayed, len(bench.client.taken)) == (
+        2,
+        2,
+        taken,
+    )
     assert all(
         "collected ask about" in record["question"]
         for record in stored_records(summary.version).values()
@@ -345,7 +400,11 @@ async def collect(
                 cell = generator.cell(done)
                 inputs = store.mark("question", values)
                 await store.put(
-                    cell, record=record, column="question", usages=cell.usages, inputs=inputs
+                    cell,
+                    record=record,
+                    column="question",
+                    usages=cell.usages,
+                    inputs=inputs,
                 )
 
 
@@ -361,10 +420,15 @@ class Later:
     made = config(QUESTION)
     made["model_providers"][1]["client"] = "./own.py:Later"
     outcome = sdg(
-        "generate", write_config(tmp_path / "tickets.yaml", made), "--root", tmp_path / "root"
+        "generate",
+        write_config(tmp_path / "tickets.yaml", made),
+        "--root",
+        tmp_path / "root",
     )
     assert outcome.returncode == 3, outcome.stderr
     assert "5 records wait for deferred replies" in outcome.stdout
     assert "remain" not in outcome.stdout and "next:" not in outcome.stdout
     shown = sdg("status", tmp_path / "tickets.yaml", "--root", tmp_path / "root").stdout
-    assert "5 records wait for deferred replies, in row groups 0-1" in " ".join(shown.split())
+    assert "5 records wait for deferred replies, in row groups 0-1" in " ".join(
+        shown.split()
+    )

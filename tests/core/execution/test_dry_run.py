@@ -54,8 +54,14 @@ async def test_a_plan_says_what_the_run_then_asks(tmp_path: Path) -> None:
             summary = await project.generate(*columns, **top)
             assert to_make(plan) == project.asked
             assert plan.requests == {"writer": project.asked.total()}
-            assert sum(sum(column.carried.values()) for column in plan.columns) == summary.carried
-            assert (plan.records, plan.version) == (summary.generated, summary.version.name)
+            assert (
+                sum(sum(column.carried.values()) for column in plan.columns)
+                == summary.carried
+            )
+            assert (plan.records, plan.version) == (
+                summary.generated,
+                summary.version.name,
+            )
             assert api.plan(project.open(*columns, **top)).nothing_to_do
 
 
@@ -86,7 +92,11 @@ async def test_a_new_version_is_explained(tmp_path: Path) -> None:
             "columns[3].prompt: 'answer: say {{ question }}' is now 'answer: {{ question }}?'",
         )
         carried = {column.column: dict(column.carried) for column in plan.columns}
-        assert carried == {"question": {old.name: 25}, "answer": {}, "title": {old.name: 25}}
+        assert carried == {
+            "question": {old.name: 25},
+            "answer": {},
+            "title": {old.name: 25},
+        }
         forced = api.plan(project.open(*BASE), resume="never")
         assert (forced.action, forced.version, forced.drift) == (
             "forced version",
@@ -112,7 +122,9 @@ async def test_what_the_journals_keep_is_counted(tmp_path: Path) -> None:
         assert sum(column.journaled for column in plan.columns) > 0
         changed = api.plan(other)
         assert sum(sum(column.carried.values()) for column in changed.columns) > 0
-        await project.generate(*edited(BASE, "answer", prompt="answer: {{ question }}!"))
+        await project.generate(
+            *edited(BASE, "answer", prompt="answer: {{ question }}!")
+        )
         assert to_make(changed) == project.asked
         await project.generate(*BASE)
         assert project.asked["answer"] == to_make(plan)["answer"]
@@ -137,7 +149,12 @@ def test_refusals_come_with_the_way_out(tmp_path: Path) -> None:
 
     version = api.generate(opened()).version
     for dataset, mode, error, way_out in (
-        (opened(row_group_size=5), None, "RowGroupSizeError", "set row_group_size back to 10"),
+        (
+            opened(row_group_size=5),
+            None,
+            "RowGroupSizeError",
+            "set row_group_size back to 10",
+        ),
         (opened(num_records=20), None, "ShrinkError", "set num_records to 25 or more"),
         (opened(seed=8), "always", "ConfigDriftError", "--resume if_possible"),
     ):
@@ -169,5 +186,7 @@ def test_row_groups_that_others_work_on_are_named(tmp_path: Path) -> None:
 
 def test_without_models_there_is_nothing_to_ask(tmp_path: Path) -> None:
     config = dataset_config(uuid(), expression("title", "{{ id }}"))
-    plan = api.plan(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
+    plan = api.plan(
+        open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+    )
     assert (plan.records, plan.columns, dict(plan.requests)) == (25, (), {})

@@ -36,14 +36,20 @@ COLUMNS = (
 )
 
 
-async def asked(base: Path, keep: str, **more: Any) -> tuple[Counter[str], api.VersionLayout]:
+async def asked(
+    base: Path, keep: str, **more: Any
+) -> tuple[Counter[str], api.VersionLayout]:
     """How often each model column was asked for, by its prompt's first word, and what was made."""
     async with ModelServer(
         answer=lambda prompt: f"{prompt} {'x' * (sum(prompt.encode()) % 7)}"
     ) as server:
         select = {"keep": keep, "candidates": 3, **more}
-        config = dataset_config(*COLUMNS, endpoint=server.url, num_records=12, select=select)
-        dataset = open_dataset(base / "tickets.yaml", config, root=base / f"root{len(keep)}")
+        config = dataset_config(
+            *COLUMNS, endpoint=server.url, num_records=12, select=select
+        )
+        dataset = open_dataset(
+            base / "tickets.yaml", config, root=base / f"root{len(keep)}"
+        )
         version = (await api.agenerate(dataset)).version
         return Counter(prompt.split()[0] for prompt in server.prompts), version
 
@@ -66,34 +72,55 @@ async def test_nothing_is_asked_for_a_candidate_after_it_is_rejected(
     cheap = [row for row in rejected if row["grade"] < 4]
     odd = [row for row in rejected if row["grade"] >= 4]
     assert cheap and odd and rows
-    assert counts == {"text": len(rows) + len(odd), "review": len(rows), "aside": len(rows)}
-    assert all(row["text"] is row["size"] is row["review"] is row["aside"] is None for row in cheap)
-    assert all(row["size"] % 2 == 0 and row["review"] is row["aside"] is None for row in odd)
+    assert counts == {
+        "text": len(rows) + len(odd),
+        "review": len(rows),
+        "aside": len(rows),
+    }
+    assert all(
+        row["text"] is row["size"] is row["review"] is row["aside"] is None
+        for row in cheap
+    )
+    assert all(
+        row["size"] % 2 == 0 and row["review"] is row["aside"] is None for row in odd
+    )
     assert {row["reason"] for row in rejected} == {f"not true: {keep}"}
     usage: Counter[str] = Counter()
     for index in version.existing_row_groups():
         selection = read_footer(version.row_group(index)).selection
         assert selection is not None
-        usage.update({alias: used["requests"] for alias, used in selection.usage.items()})
+        usage.update(
+            {alias: used["requests"] for alias, used in selection.usage.items()}
+        )
     assert usage == {"writer": len(odd)}, "the cost of what was rejected"
 
 
-async def test_the_rows_are_those_of_a_condition_that_is_decided_at_the_end(tmp_path: Path) -> None:
+async def test_the_rows_are_those_of_a_condition_that_is_decided_at_the_end(
+    tmp_path: Path,
+) -> None:
     early, version = await asked(tmp_path, "{{ grade >= 4 and size is odd }}")
-    late, whole = await asked(tmp_path, "{{ [review, grade >= 4 and size % 2 == 1][1] }}")
+    late, whole = await asked(
+        tmp_path, "{{ [review, grade >= 4 and size % 2 == 1][1] }}"
+    )
     assert stored_records(version) == stored_records(whole)
-    assert [(row["record_index"], row["candidate"]) for row in rejected_rows(version)] == [
-        (row["record_index"], row["candidate"]) for row in rejected_rows(whole)
-    ]
+    assert [
+        (row["record_index"], row["candidate"]) for row in rejected_rows(version)
+    ] == [(row["record_index"], row["candidate"]) for row in rejected_rows(whole)]
     assert late["text"] > early["text"] and late["text"] == late["review"] == len(
         stored_records(whole)
     ) + len(rejected_rows(whole))
 
 
-async def test_a_rejected_candidate_that_may_become_the_row_is_whole(tmp_path: Path) -> None:
-    counts, version = await asked(tmp_path, "{{ grade > 5 }}", otherwise="best", best="grade")
+async def test_a_rejected_candidate_that_may_become_the_row_is_whole(
+    tmp_path: Path,
+) -> None:
+    counts, version = await asked(
+        tmp_path, "{{ grade > 5 }}", otherwise="best", best="grade"
+    )
     assert counts == {"text": 36, "review": 36, "aside": 36}
-    assert all(row["review"] and row["aside"] for row in stored_records(version).values())
+    assert all(
+        row["review"] and row["aside"] for row in stored_records(version).values()
+    )
 
 
 async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_condition(
@@ -109,7 +136,9 @@ async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_con
                 *COLUMNS, endpoint=server.url, num_records=12, select={"keep": keep}
             )
             before = len(server.prompts)
-            dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / base)
+            dataset = open_dataset(
+                tmp_path / "tickets.yaml", config, root=tmp_path / base
+            )
             summary = await api.agenerate(dataset)
             rows = stored_records(summary.version)
             if base == "root" and "3" in keep:
@@ -141,7 +170,9 @@ async def test_what_was_not_made_of_a_rejected_candidate_is_made_for_another_con
         ("{{ a, b and c }}", 1),
     ],
 )
-def test_a_condition_has_as_many_parts_as_its_outermost_and_joins(keep: str, count: int) -> None:
+def test_a_condition_has_as_many_parts_as_its_outermost_and_joins(
+    keep: str, count: int
+) -> None:
     assert len(conjuncts(keep)) == count
 
 

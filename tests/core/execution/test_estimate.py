@@ -44,7 +44,11 @@ def priced(
 
 def test_the_sample_is_spread_over_what_is_lacking() -> None:
     assert spread(range(100), 5) == [0, 20, 40, 60, 80]
-    assert spread([3, 9], 5) == [3, 9] and spread([], 5) == [] and spread(range(7), 3) == [0, 2, 4]
+    assert (
+        spread([3, 9], 5) == [3, 9]
+        and spread([], 5) == []
+        and spread(range(7), 3) == [0, 2, 4]
+    )
 
 
 def test_costs_come_from_prices() -> None:
@@ -61,7 +65,9 @@ def test_costs_come_from_prices() -> None:
     found = costs(usage, [model])
     assert found == {"w": Cost(pytest.approx(0.6 * 2 + 0.4 + 1.0 + 1.0), "EUR")}
     assert costs(usage, [ModelConfig.model_validate(config)]) == {} and totals({}) == {}
-    assert totals({"a": Cost(1.0, "EUR"), "b": Cost(2.0, "USD"), "c": Cost(0.5, "EUR")}) == {
+    assert totals(
+        {"a": Cost(1.0, "EUR"), "b": Cost(2.0, "USD"), "c": Cost(0.5, "EUR")}
+    ) == {
         "EUR": 1.5,
         "USD": 2.0,
     }
@@ -70,19 +76,31 @@ def test_costs_come_from_prices() -> None:
 def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
     with ServerProcess("--latency", "0.05") as server:
         config = priced(
-            uuid(), llm("text", "{{ id }}"), endpoint=server.url, num_records=40, prices=PRICES
+            uuid(),
+            llm("text", "{{ id }}"),
+            endpoint=server.url,
+            num_records=40,
+            prices=PRICES,
         )
         dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
         expected = api.estimate(dataset, sample=4)
-        assert not (tmp_path / "root" / "tickets").exists() and len(server.prompts()) == 4
-        assert (expected.remaining, expected.sampled, expected.failed, expected.simulated) == (
+        assert (
+            not (tmp_path / "root" / "tickets").exists() and len(server.prompts()) == 4
+        )
+        assert (
+            expected.remaining,
+            expected.sampled,
+            expected.failed,
+            expected.simulated,
+        ) == (
             40,
             4,
             0,
             False,
         )
         assert (
-            expected.usage["writer"]["requests"] == 40 and expected.used["writer"]["requests"] == 4
+            expected.usage["writer"]["requests"] == 40
+            and expected.used["writer"]["requests"] == 4
         )
         assert expected.seconds > 0.4  # 40 requests of at least 50 ms, 4 at once
         api.generate(dataset)
@@ -90,16 +108,22 @@ def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
         assert used.usage["writer"]["prompt_tokens"] == pytest.approx(
             expected.usage["writer"]["prompt_tokens"], rel=0.2
         )
-        assert used.cost["writer"].amount == pytest.approx(expected.total_cost["EUR"], rel=0.2)
+        assert used.cost["writer"].amount == pytest.approx(
+            expected.total_cost["EUR"], rel=0.2
+        )
         assert used.usage_by_column == {"text": used.usage}
         nothing = api.estimate(dataset)
-        assert (nothing.remaining, nothing.usage, nothing.seconds) == (0, {}, 0.0) and len(
-            server.prompts()
-        ) == 40
+        assert (nothing.remaining, nothing.usage, nothing.seconds) == (
+            0,
+            {},
+            0.0,
+        ) and len(server.prompts()) == 40
 
 
 def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
-    file = write_config(tmp_path / "t.yaml", priced(uuid(), llm("text", "{{ id }}"), prices=PRICES))
+    file = write_config(
+        tmp_path / "t.yaml", priced(uuid(), llm("text", "{{ id }}"), prices=PRICES)
+    )
     root = ("--root", tmp_path / "root")
     shown = sdg("estimate", file, "-n", "2", *root)
     assert shown.returncode == 0, shown.stderr
@@ -128,7 +152,9 @@ def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
 
 async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
     async with ModelServer() as server:
-        config = priced(*BASE, endpoint=server.url, prices={"requests": 2.0, "currency": "EUR"})
+        config = priced(
+            *BASE, endpoint=server.url, prices={"requests": 2.0, "currency": "EUR"}
+        )
 
         def opened(*columns: dict[str, Any], **top: Any) -> api.Dataset:
             return open_dataset(
@@ -146,7 +172,12 @@ async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
         for columns, top, reused, requests in (
             (answered, {}, 50, 25),
             (answered, {"num_records": 32}, 50, 46),
-            (edited(BASE, "question", prompt="question: now about {{ id }}"), {}, 25, 50),
+            (
+                edited(BASE, "question", prompt="question: now about {{ id }}"),
+                {},
+                25,
+                50,
+            ),
         ):
             dataset = opened(*columns, **top)
             plan, expected = api.plan(dataset), await estimate(dataset)
@@ -159,7 +190,12 @@ async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
             assert expected.total_cost == {"EUR": 2.0 * (requests - sampled)}
         asked = len(server.requests)
         expected = await estimate(opened(*reversed(BASE)))
-        assert (expected.remaining, expected.reused, expected.sampled, expected.usage) == (
+        assert (
+            expected.remaining,
+            expected.reused,
+            expected.sampled,
+            expected.usage,
+        ) == (
             25,
             75,
             0,

@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 from sdg_core import api
 from sdg_core.dataset.events import Event, Notice, RecordsSettled, RowGroupFinished
 from sdg_core.dataset.resume import choose_version, create_or_resume
-from sdg_core.errors import PlanError, RunAbortedError, StoreError, UnrecognizedFileError
+from sdg_core.errors import (
+    PlanError,
+    RunAbortedError,
+    StoreError,
+    UnrecognizedFileError,
+)
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.loop import RowGroupRun
 from sdg_core.execution.run_state import IN_FLIGHT_FACTOR
@@ -65,7 +70,11 @@ class PickyServer(ModelServer):
 
 
 def chain(
-    server: ModelServer, tmp_path: Path, *columns: dict[str, Any], root: str = "root", **top: Any
+    server: ModelServer,
+    tmp_path: Path,
+    *columns: dict[str, Any],
+    root: str = "root",
+    **top: Any,
 ) -> api.Dataset:
     config = dataset_config(*(columns or CHAIN), endpoint=server.url, **top)
     return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / root)
@@ -89,7 +98,10 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         {"name": "amount", **gaussian, "drop": draw(st.booleans())},
         expression("title", "{{ plan }}: {{ id }}" + (" {{ word }}" if seeded else "")),
         llm("left", "say {{ title }}", drop=draw(st.booleans())),
-        llm("right", draw(st.sampled_from(["say {{ plan }}", "nothing", "{{ left }} again"]))),
+        llm(
+            "right",
+            draw(st.sampled_from(["say {{ plan }}", "nothing", "{{ left }} again"])),
+        ),
         expression("length", "{{ left | length }}", dtype="int"),
         llm("both", "{{ left }} and {{ right }} of {{ length }}"),
     ]
@@ -99,7 +111,11 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         *(column for column, keep in zip(columns[4:], kept, strict=True) if keep),
     ]
     names = {column["name"] for column in columns}
-    wanted = {"right": {"left"}, "length": {"left"}, "both": {"left", "right", "length"}}
+    wanted = {
+        "right": {"left"},
+        "length": {"left"},
+        "both": {"left", "right", "length"},
+    }
     columns = [
         column
         for column in columns
@@ -127,7 +143,9 @@ ways = {
 
 
 @settings(
-    max_examples=25 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=25 if LONG else 15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(config=configs(), **ways)
 def test_records_do_not_depend_on_the_way_to_them(
@@ -145,7 +163,9 @@ def test_records_do_not_depend_on_the_way_to_them(
 
         def opened(root: str, size: int, **more: Any) -> api.Dataset:
             changed = {**config, "row_group_size": size}
-            return open_dataset(base / "tickets.yaml", changed, root=base / root, **more)
+            return open_dataset(
+                base / "tickets.yaml", changed, root=base / root, **more
+            )
 
         at_once = api.generate(opened("at_once", row_group_size)).version
         expected = stored_records(at_once)
@@ -163,10 +183,18 @@ def test_records_do_not_depend_on_the_way_to_them(
         api.generate(subset, row_groups=some)
         assert stored_records(api.generate(subset, resume="always").version) == expected
 
-        smaller = opened("extended", other_size, num_records=min(first, config["num_records"]))
+        smaller = opened(
+            "extended", other_size, num_records=min(first, config["num_records"])
+        )
         api.generate(smaller)
-        assert stored_records(api.generate(opened("extended", other_size)).version) == expected
-        assert api.status(opened("extended", other_size)).states[RowGroupState.PARTIAL] == ()
+        assert (
+            stored_records(api.generate(opened("extended", other_size)).version)
+            == expected
+        )
+        assert (
+            api.status(opened("extended", other_size)).states[RowGroupState.PARTIAL]
+            == ()
+        )
 
 
 def test_a_row_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -183,7 +211,9 @@ def test_a_row_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 # --- failing records --------------------------------------------------------------------------------------------------
 
 
-async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Path) -> None:
+async def test_failing_records_are_left_out_listed_and_tried_again(
+    tmp_path: Path,
+) -> None:
     columns = (
         uuid(),
         category("kind", "good", "bad"),
@@ -201,7 +231,10 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
         )
         stored = stored_records(summary.version)
         bad = sorted(set(range(25)) - set(stored))
-        assert 0 < len(bad) < 25 and (summary.failed, summary.remaining) == (len(bad), len(bad))
+        assert 0 < len(bad) < 25 and (summary.failed, summary.remaining) == (
+            len(bad),
+            len(bad),
+        )
         assert all(record["kind"] == "good" for record in stored.values())
         first_requests = len(server.requests)
         assert first_requests == 2 * len(stored) + len(bad)
@@ -211,14 +244,26 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
             assert [failure.record for failure in listed] == footer.missing
             assert set(footer.missing) <= set(bad)
             for failure in listed:
-                assert (failure.column, failure.kind, failure.attempts) == ("text", "permanent", 1)
-                assert "answered 400" in failure.message and "refused" in failure.message
+                assert (failure.column, failure.kind, failure.attempts) == (
+                    "text",
+                    "permanent",
+                    1,
+                )
+                assert (
+                    "answered 400" in failure.message and "refused" in failure.message
+                )
         assert sum(event.failed for event in events) == len(bad)
         assert all(
-            str(event.first_failure).startswith("record ") for event in events if event.failed
+            str(event.first_failure).startswith("record ")
+            for event in events
+            if event.failed
         )
         report = api.status(dataset)
-        assert (report.failed, report.remaining, report.usage["writer"]["requests"]) == (
+        assert (
+            report.failed,
+            report.remaining,
+            report.usage["writer"]["requests"],
+        ) == (
             len(bad),
             len(bad),
             first_requests,
@@ -242,16 +287,22 @@ async def test_failing_records_are_left_out_listed_and_tried_again(tmp_path: Pat
         } == stored
 
 
-async def test_a_transient_fault_costs_no_record_and_counts_as_a_retry(tmp_path: Path) -> None:
+async def test_a_transient_fault_costs_no_record_and_counts_as_a_retry(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(faults=[status(500), None, status(500)]) as server:
-        dataset = chain(server, tmp_path, uuid(), llm("text", "{{ id }}"), num_records=5)
+        dataset = chain(
+            server, tmp_path, uuid(), llm("text", "{{ id }}"), num_records=5
+        )
         summary = await api.agenerate(dataset)
     assert (summary.generated, summary.failed) == (5, 0)
     usage = api.status(dataset).usage["writer"]
     assert (usage["requests"], usage["retries"]) == (7, 2)
 
 
-async def test_in_parallel_branches_one_failure_fails_the_record(tmp_path: Path) -> None:
+async def test_in_parallel_branches_one_failure_fails_the_record(
+    tmp_path: Path,
+) -> None:
     columns = (
         uuid(),
         llm("left", "left {{ id }}"),
@@ -259,22 +310,26 @@ async def test_in_parallel_branches_one_failure_fails_the_record(tmp_path: Path)
         llm("both", "{{ left }} {{ right }}"),
     )
     async with PickyServer("right") as server:
-        dataset = chain(server, tmp_path, *columns, num_records=4, run={"max_failure_rate": 1.0})
+        dataset = chain(
+            server, tmp_path, *columns, num_records=4, run={"max_failure_rate": 1.0}
+        )
         summary = await api.agenerate(dataset)
         assert (summary.failed, summary.generated) == (4, 0)
-        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {
-            "right"
-        }
+        assert {
+            failure.column for failure in read_failures(summary.version.failure_list(0))
+        } == {"right"}
         server.refused = {"answer"}
         await api.agenerate(dataset)
-        assert {failure.column for failure in read_failures(summary.version.failure_list(0))} == {
-            "both"
-        }
+        assert {
+            failure.column for failure in read_failures(summary.version.failure_list(0))
+        } == {"both"}
 
 
 async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
     async with PickyServer("ask") as server:
-        dataset = chain(server, tmp_path, num_records=8, parallel=1, run={"max_failure_rate": 1.0})
+        dataset = chain(
+            server, tmp_path, num_records=8, parallel=1, run={"max_failure_rate": 1.0}
+        )
         version = (await api.agenerate(dataset)).version
         assert len(read_failures(version.failure_list(0))) == 8
         server.refused = set()
@@ -300,14 +355,18 @@ async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
         assert api.status(dataset).failed == 7
 
 
-async def test_a_plainly_broken_run_stops_early_with_the_first_error(tmp_path: Path) -> None:
+async def test_a_plainly_broken_run_stops_early_with_the_first_error(
+    tmp_path: Path,
+) -> None:
     async with PickyServer("ask") as server:
         dataset = chain(server, tmp_path, num_records=2000, row_group_size=500)
         with pytest.raises(RunAbortedError) as raised:
             await api.agenerate(dataset)
         assert len(server.requests) <= 20 + 2 * 4
         assert "run.max_failure_rate 0.5" in str(raised.value)
-        assert "column 'question'" in str(raised.value) and "refused" in str(raised.value)
+        assert "column 'question'" in str(raised.value) and "refused" in str(
+            raised.value
+        )
         assert "run the same command" in str(raised.value)
         assert api.status(dataset).failed >= 20
         assert api.status(dataset).usage["writer"]["requests"] >= 20
@@ -316,7 +375,11 @@ async def test_a_plainly_broken_run_stops_early_with_the_first_error(tmp_path: P
 async def test_a_run_that_breaks_half_way_keeps_what_was_made(tmp_path: Path) -> None:
     async with PickyServer() as server:
         dataset = chain(
-            server, tmp_path, num_records=200, row_group_size=50, run={"max_failure_rate": 0.2}
+            server,
+            tmp_path,
+            num_records=200,
+            row_group_size=50,
+            run={"max_failure_rate": 0.2},
         )
 
         def breaks(event: Event) -> None:
@@ -351,10 +414,14 @@ def test_an_expression_that_fails_now_and_then_does_not_stop_a_run(
         num_records=1000,
     )
     config["row_group_size"] = 300
-    summary = api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
+    summary = api.generate(
+        open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+    )
     assert 40 < summary.failed < 200 and summary.generated == 1000 - summary.failed
     (first, *_) = read_failures(summary.version.failure_list(0))
-    assert first == Failure(first.record, "number", "expression", "'many' is not an int", 0)
+    assert first == Failure(
+        first.record, "number", "expression", "'many' is not an int", 0
+    )
 
 
 def test_an_expression_that_mostly_fails_stops_a_run(tmp_path: Path) -> None:
@@ -369,7 +436,9 @@ def test_an_expression_that_mostly_fails_stops_a_run(tmp_path: Path) -> None:
         ]
     }
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
-    with pytest.raises(RunAbortedError, match=r"column 'number': '(few|many)' is not an int"):
+    with pytest.raises(
+        RunAbortedError, match=r"column 'number': '(few|many)' is not an int"
+    ):
         api.generate(dataset)
     assert 0 < api.status(dataset).records < 500
 
@@ -396,10 +465,13 @@ async def test_a_run_in_which_nothing_succeeds_stops_after_the_stall_timeout(
     tmp_path: Path, prompt: str
 ) -> None:
     async with ModelServer(rates=[(Fault("hang"), 1.0)]) as server:
-        dataset = chain(server, tmp_path, uuid(), llm("text", prompt), run={"stall_timeout": 300.0})
+        dataset = chain(
+            server, tmp_path, uuid(), llm("text", prompt), run={"stall_timeout": 300.0}
+        )
         time = ManualTime(before=lambda: server.seen(4))
         with pytest.raises(
-            RunAbortedError, match=r"nothing has succeeded for 300 s .*stall_timeout is 300 s"
+            RunAbortedError,
+            match=r"nothing has succeeded for 300 s .*stall_timeout is 300 s",
         ) as raised:
             await run_with_clock(dataset, time)
         assert "nothing is lost" in str(raised.value)
@@ -435,7 +507,9 @@ async def run_with_clock(
     plan = dataset.plan
     async with open_models(plan.models, settings=plan.config.run, env={}) as models:
         version = create_or_resume(
-            dataset.layout, choose_version(dataset.layout, plan, mode="if_possible"), plan
+            dataset.layout,
+            choose_version(dataset.layout, plan, mode="if_possible"),
+            plan,
         )
         context = RunContext(
             plan,
@@ -489,7 +563,9 @@ class CountingSeeds(Seeds):
 
 
 async def test_the_window_bounds_the_number_of_open_row_groups(tmp_path: Path) -> None:
-    (tmp_path / "seeds.csv").write_text("word\n" + "".join(f"word{n}\n" for n in range(50)))
+    (tmp_path / "seeds.csv").write_text(
+        "word\n" + "".join(f"word{n}\n" for n in range(50))
+    )
     seed_config = {"source": {"seed_type": "local", "path": "seeds.csv"}}
     async with ModelServer(rates=[(Fault("hang"), 1.0)]) as server:
         dataset = chain(
@@ -510,7 +586,9 @@ async def test_the_window_bounds_the_number_of_open_row_groups(tmp_path: Path) -
             await asyncio.sleep(0)
         for _ in range(1000):
             await asyncio.sleep(0)
-        assert seeds.reads == IN_FLIGHT_FACTOR * 3 + 1, "one more group is open, waiting for room"
+        assert seeds.reads == IN_FLIGHT_FACTOR * 3 + 1, (
+            "one more group is open, waiting for room"
+        )
         assert len(server.requests) == 3
         server.let_go()
         assert (await task).generated == 50
@@ -527,7 +605,9 @@ async def test_a_cancelled_run_saves_finished_records(tmp_path: Path) -> None:
         task = asyncio.create_task(
             api.agenerate(
                 dataset,
-                on_event=lambda e: notices.append(e.message) if isinstance(e, Notice) else None,
+                on_event=lambda e: (
+                    notices.append(e.message) if isinstance(e, Notice) else None
+                ),
             )
         )
         await server.seen(71)
@@ -540,9 +620,9 @@ async def test_a_cancelled_run_saves_finished_records(tmp_path: Path) -> None:
         stored = stored_records(dataset.layout.version(version))
         assert len(stored) >= 20
         assert any("records saved" in notice for notice in notices)
-        assert read_metadata(dataset.layout.version(version).metadata).actual_num_records == len(
-            stored
-        )
+        assert read_metadata(
+            dataset.layout.version(version).metadata
+        ).actual_num_records == len(stored)
         saved = {record["id"] for record in stored.values()}
         before = len(server.prompts)
         summary = await api.agenerate(dataset)
@@ -551,7 +631,9 @@ async def test_a_cancelled_run_saves_finished_records(tmp_path: Path) -> None:
             for prompt in server.prompts[before:]
             if any(identity in prompt for identity in saved)
         ]
-        whole = await api.agenerate(chain(server, tmp_path, num_records=60, root="whole"))
+        whole = await api.agenerate(
+            chain(server, tmp_path, num_records=60, root="whole")
+        )
         assert stored_records(summary.version) == stored_records(whole.version)
 
 
@@ -561,7 +643,8 @@ async def test_a_signal_saves_finished_records_and_a_rerun_completes_them(
 ) -> None:
     async with ModelServer(faults=[*[None] * 70, *[Fault("hang")] * 4]) as server:
         config = write_config(
-            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=60)
+            tmp_path / "tickets.yaml",
+            dataset_config(*CHAIN, endpoint=server.url, num_records=60),
         )
         root = tmp_path / "root"
         with started_sdg("generate", config, "--root", root) as running:
@@ -570,14 +653,24 @@ async def test_a_signal_saves_finished_records_and_a_rerun_completes_them(
             _, errors = await asyncio.to_thread(running.communicate)
         server.let_go()
         assert running.returncode == 3, errors
-        assert "interrupted; finished records are saved" in errors and "Traceback" not in errors
+        assert (
+            "interrupted; finished records are saved" in errors
+            and "Traceback" not in errors
+        )
         dataset = api.open_dataset(config, root=str(root))
-        stored = stored_records(dataset.layout.version(dataset.plan.fingerprint.version))
+        stored = stored_records(
+            dataset.layout.version(dataset.plan.fingerprint.version)
+        )
         assert 10 <= len(stored) < 60
-        saved, before = {record["id"] for record in stored.values()}, len(server.prompts)
+        saved, before = (
+            {record["id"] for record in stored.values()},
+            len(server.prompts),
+        )
         summary = await api.agenerate(dataset)
         later = server.prompts[before:]
-        assert not [prompt for prompt in later if any(identity in prompt for identity in saved)]
+        assert not [
+            prompt for prompt in later if any(identity in prompt for identity in saved)
+        ]
         final = stored_records(summary.version)
         assert len(final) == 60 and {index: final[index] for index in stored} == stored
         assert all(
@@ -600,13 +693,18 @@ def test_a_corrupt_file_is_put_aside_and_made_again_alike(tmp_path: Path) -> Non
     notices: list[str] = []
     summary = api.generate(
         dataset,
-        on_event=lambda event: notices.append(event.message) if isinstance(event, Notice) else None,
+        on_event=lambda event: (
+            notices.append(event.message) if isinstance(event, Notice) else None
+        ),
     )
     assert (summary.generated, summary.adopted, summary.written) == (10, 2, 1)
     assert stored_records(version) == before
     (aside,) = version.quarantine.iterdir()
     assert aside.read_bytes() == damaged
-    assert any(str(version.row_group(1)) in notice and str(aside) in notice for notice in notices)
+    assert any(
+        str(version.row_group(1)) in notice and str(aside) in notice
+        for notice in notices
+    )
 
 
 def test_a_foreign_file_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
@@ -618,11 +716,14 @@ def test_a_foreign_file_is_refused_and_nothing_is_touched(tmp_path: Path) -> Non
     before = snapshot(tmp_path / "root")
     for chosen in (None, [2]):
         with pytest.raises(
-            UnrecognizedFileError, match=r"batch_00002\.parquet was not written by this project"
+            UnrecognizedFileError,
+            match=r"batch_00002\.parquet was not written by this project",
         ):
             api.generate(dataset, row_groups=chosen)
     assert snapshot(tmp_path / "root") == before
-    assert api.generate(dataset, row_groups=[1]).written == 1, "other row groups are not held up"
+    assert api.generate(dataset, row_groups=[1]).written == 1, (
+        "other row groups are not held up"
+    )
 
 
 async def test_lost_dropped_columns_are_named_with_a_way_out(tmp_path: Path) -> None:
@@ -632,7 +733,9 @@ async def test_lost_dropped_columns_are_named_with_a_way_out(tmp_path: Path) -> 
         llm("text", "{{ kind }} {{ id }}", drop=True),
     )
     async with PickyServer("bad") as server:
-        dataset = chain(server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0})
+        dataset = chain(
+            server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0}
+        )
         version = (await api.agenerate(dataset)).version
         version.dropped(0).unlink()
         server.refused = set()
@@ -643,14 +746,18 @@ async def test_lost_dropped_columns_are_named_with_a_way_out(tmp_path: Path) -> 
         assert (await api.agenerate(dataset)).generated == 10
 
 
-async def test_a_crash_between_dropped_columns_and_row_group_is_mended(tmp_path: Path) -> None:
+async def test_a_crash_between_dropped_columns_and_row_group_is_mended(
+    tmp_path: Path,
+) -> None:
     columns = (
         uuid(),
         category("kind", "good", "bad"),
         llm("text", "{{ kind }} {{ id }}", drop=True),
     )
     async with PickyServer("bad") as server:
-        dataset = chain(server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0})
+        dataset = chain(
+            server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0}
+        )
         version = (await api.agenerate(dataset)).version
         behind = version.row_group(0).read_bytes()
         server.refused = set()

@@ -14,15 +14,31 @@ from sdg_core import api
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, RowGroupFinished, RunStarted
 from sdg_core.dataset.resume import choose_version, create_or_resume
-from sdg_core.errors import ConfigDriftError, MetadataFieldError, SealedError, ShrinkError
+from sdg_core.errors import (
+    ConfigDriftError,
+    MetadataFieldError,
+    SealedError,
+    ShrinkError,
+)
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_footer
 from sdg_core.store.versions import update_metadata
-from tests.support.sdg import category, dataset_config, open_dataset, snapshot, stored_records, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    open_dataset,
+    snapshot,
+    stored_records,
+    uuid,
+)
 
 PLAIN = (uuid(), category("plan", "free", "pro"))
-CHAT = {"processor_type": "schema_transform", "name": "chat", "template": {"text": "{{ plan }}"}}
+CHAT = {
+    "processor_type": "schema_transform",
+    "name": "chat",
+    "template": {"text": "{{ plan }}"},
+}
 MODES: list[ResumeMode] = ["if_possible", "always", "never"]
 Opener = Callable[..., api.Dataset]
 
@@ -47,9 +63,15 @@ def opened(tmp_path: Path) -> Opener:
 
 @pytest.mark.parametrize(
     ("empty", "mode"),
-    [*(("dataset", mode) for mode in MODES), ("version", "if_possible"), ("version", "always")],
+    [
+        *(("dataset", mode) for mode in MODES),
+        ("version", "if_possible"),
+        ("version", "always"),
+    ],
 )
-def test_starts_fresh_when_directory_is_empty(opened: Opener, empty: str, mode: ResumeMode) -> None:
+def test_starts_fresh_when_directory_is_empty(
+    opened: Opener, empty: str, mode: ResumeMode
+) -> None:
     dataset = opened()
     directory, name = dataset.layout.directory, dataset.plan.fingerprint.version
     (directory / name if empty == "version" else directory).mkdir(parents=True)
@@ -78,7 +100,9 @@ def test_a_batch_without_metadata_never_meets_records_of_another_config(
     assert snapshot(old.directory) == before
 
 
-def test_if_possible_goes_on_in_the_version_of_the_changed_config(opened: Opener) -> None:
+def test_if_possible_goes_on_in_the_version_of_the_changed_config(
+    opened: Opener,
+) -> None:
     """Data Designer's hole R5: each run with a changed config begins another directory."""
     api.generate(opened())
     api.generate(opened(seed=8), row_groups=[0])
@@ -104,11 +128,15 @@ def test_if_possible_starts_fresh_on_dropped_column_mismatch(opened: Opener) -> 
     new = api.generate(opened()).version
     assert new.name != old.name and not new.dropped_columns.exists()
     assert snapshot(old.directory) == before
-    assert stored_records(new) == stored_records(old), "only the place of the column differs"
+    assert stored_records(new) == stored_records(old), (
+        "only the place of the column differs"
+    )
 
 
 @pytest.mark.parametrize("content", [b"{", b"columns: 3", None])
-def test_unreadable_stored_config_decides_nothing(opened: Opener, content: bytes | None) -> None:
+def test_unreadable_stored_config_decides_nothing(
+    opened: Opener, content: bytes | None
+) -> None:
     """`config.yaml` is for people: the fingerprint in `metadata.json` says whether a config is the same."""
     version = api.generate(opened()).version
     version.config.unlink() if content is None else version.config.write_bytes(content)
@@ -141,12 +169,14 @@ def test_if_possible_incompatible_config_keeps_pictures_apart(opened: Opener) ->
     new = api.generate(opened(*PLAIN, picture, **models, seed=8)).version
     assert snapshot(old.directory) == before
     shown = {path for row in stored_records(new).values() for path in row["picture"]}
-    assert shown == {f"images/{path}" for path in snapshot(new.images)} and len(shown) == 3, (
-        "and no orphan"
-    )
+    assert (
+        shown == {f"images/{path}" for path in snapshot(new.images)} and len(shown) == 3
+    ), "and no orphan"
 
 
-def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(opened: Opener) -> None:
+def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(
+    opened: Opener,
+) -> None:
     def times(factor: int) -> Callable[[dict[str, Any]], int]:
         return lambda row: factor * len(row["plan"])
 
@@ -162,14 +192,20 @@ def test_closure_captured_state_is_not_seen_and_version_is_there_for_that(opened
     api.generate(opened(*PLAIN, column(1), functions={"times": times(2)}))
     same = opened(*PLAIN, column(1), functions={"times": times(7)})
     assert api.generate(same, resume="always").adopted == 3
-    with pytest.raises(ConfigDriftError, match=r"columns\[2\]\.version: '?1'? is now '?2'?"):
-        api.generate(opened(*PLAIN, column(2), functions={"times": times(7)}), resume="always")
+    with pytest.raises(
+        ConfigDriftError, match=r"columns\[2\]\.version: '?1'? is now '?2'?"
+    ):
+        api.generate(
+            opened(*PLAIN, column(2), functions={"times": times(7)}), resume="always"
+        )
 
 
 # --- what is made -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("done", [[0, 1, 2], [0, 1, 2, 3], [5], [0, 1, 2, 4, 5]], ids=str)
+@pytest.mark.parametrize(
+    "done", [[0, 1, 2], [0, 1, 2, 3], [5], [0, 1, 2, 4, 5]], ids=str
+)
 def test_row_group_resume_plan_keeps_offsets_and_completed_ids(
     opened: Opener, done: list[int]
 ) -> None:
@@ -181,11 +217,15 @@ def test_row_group_resume_plan_keeps_offsets_and_completed_ids(
     api.generate(opened(**top), on_event=events.append)
     (started,) = (event for event in events if isinstance(event, RunStarted))
     assert (started.row_groups, started.complete) == (6 - len(done), len(done))
-    finished = {event.group.index: event for event in events if isinstance(event, RowGroupFinished)}
-    assert [index for index, event in sorted(finished.items()) if event.adopted] == done
-    assert {index: (e.footer.start, e.footer.size) for index, e in finished.items()} == {
-        index: (3 * index, 2 if index == 5 else 3) for index in range(6)
+    finished = {
+        event.group.index: event
+        for event in events
+        if isinstance(event, RowGroupFinished)
     }
+    assert [index for index, event in sorted(finished.items()) if event.adopted] == done
+    assert {
+        index: (e.footer.start, e.footer.size) for index, e in finished.items()
+    } == {index: (3 * index, 2 if index == 5 else 3) for index in range(6)}
     assert before.items() <= snapshot(version.row_groups).items()
 
 
@@ -195,7 +235,9 @@ def test_not_already_complete_when_extension_fits_in_slack(opened: Opener) -> No
     summary = api.generate(opened(num_records=28), resume="always")
     assert (summary.generated, summary.adopted, summary.written) == (3, 2, 1)
     after = snapshot(version.row_groups)
-    assert {name for name in after if after[name] != before.get(name)} == {"batch_00002.parquet"}
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "batch_00002.parquet"
+    }
     assert read_footer(version.row_group(2)).size == 8
 
 
@@ -209,7 +251,9 @@ async def test_already_complete_does_not_run_post_generation(opened: Opener) -> 
 # --- metadata.json ----------------------------------------------------------------------------------------------------
 
 
-def test_writes_metadata_before_the_first_row_group_and_at_the_end(opened: Opener) -> None:
+def test_writes_metadata_before_the_first_row_group_and_at_the_end(
+    opened: Opener,
+) -> None:
     dataset = opened()
     metadata = dataset.layout.version(dataset.plan.fingerprint.version).metadata
     seen: list[bytes] = []
@@ -230,7 +274,8 @@ def test_writes_metadata_before_the_first_row_group_and_at_the_end(opened: Opene
 
 
 @pytest.mark.parametrize(
-    "stale", [{"actual_num_records": 999, "num_completed_batches": 0}, {"total_num_batches": 9}]
+    "stale",
+    [{"actual_num_records": 999, "num_completed_batches": 0}, {"total_num_batches": 9}],
 )
 def test_resume_already_complete_refreshes_metadata_from_filesystem(
     opened: Opener, stale: dict[str, int]
@@ -240,7 +285,9 @@ def test_resume_already_complete_refreshes_metadata_from_filesystem(
     update_metadata(version, **stale)
     assert api.generate(opened(), resume="always").adopted == 3
     assert (
-        read_metadata(version.metadata).model_copy(update={"updated_at": wanted.updated_at})
+        read_metadata(version.metadata).model_copy(
+            update={"updated_at": wanted.updated_at}
+        )
         == wanted
     )
 
@@ -281,7 +328,9 @@ def sealed(opened: Opener) -> VersionLayout:
     return version
 
 
-def test_marks_post_generation_started_before_running_processors(opened: Opener) -> None:
+def test_marks_post_generation_started_before_running_processors(
+    opened: Opener,
+) -> None:
     dataset = opened(processors=[CHAT])
     version = api.generate(dataset).version
     states: list[str] = []
@@ -319,7 +368,8 @@ def test_post_generation_processed_extension_raises(opened: Opener) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["target_num_records", "original_target_num_records", "post_generation_state"]
+    "field",
+    ["target_num_records", "original_target_num_records", "post_generation_state"],
 )
 def test_post_generation_processed_missing_target_raises_clearly(
     opened: Opener, field: str

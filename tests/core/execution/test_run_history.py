@@ -51,7 +51,9 @@ class PickyServer(ModelServer):
         )
 
 
-def chain(server: ModelServer, tmp_path: Path, *columns: dict[str, Any], **top: Any) -> api.Dataset:
+def chain(
+    server: ModelServer, tmp_path: Path, *columns: dict[str, Any], **top: Any
+) -> api.Dataset:
     config = dataset_config(*(columns or CHAIN), endpoint=server.url, **top)
     return open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
 
@@ -88,14 +90,20 @@ async def test_every_run_is_in_the_history_however_it_ended(tmp_path: Path) -> N
     )
     assert done.replayed > 0
     assert (again.adopted, runs[0].adopted, runs[0].written) == (3, 3, 0)
-    assert all(run.ended_at is not None and run.started_at <= run.ended_at for run in runs)
+    assert all(
+        run.ended_at is not None and run.started_at <= run.ended_at for run in runs
+    )
     assert len(api.history(dataset, at_most=2)) == 2
 
 
-async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) -> None:
+async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(
+    tmp_path: Path,
+) -> None:
     """Eight records are made at once: the thirteenth request comes when replies to one of them are saved."""
     async with ModelServer(faults=[*[None] * 12, *[Fault("hang")] * 4]) as server:
-        file = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url))
+        file = write_config(
+            tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url)
+        )
         root = tmp_path / "root"
         with started_sdg("generate", file, "--root", root) as running:
             await server.seen(13)
@@ -109,12 +117,17 @@ async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Pa
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
     assert (
-        f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal" in outcome.stdout
+        f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal"
+        in outcome.stdout
     )
 
 
-def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
+def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     with (
         open_ledger_for(dataset.layout.root, env=dataset.env) as ledger,
         ledger.transaction("write") as connection,
@@ -134,7 +147,9 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("point", ["group.before_settle", "group.after_settle"])
-def test_a_kill_between_file_and_journal_counts_no_usage_twice(tmp_path: Path, point: str) -> None:
+def test_a_kill_between_file_and_journal_counts_no_usage_twice(
+    tmp_path: Path, point: str
+) -> None:
     with ServerProcess("--rate", "400=0.3") as server:
         config = dataset_config(
             *CHAIN, endpoint=server.url, num_records=10, run={"max_failure_rate": 1.0}
@@ -154,7 +169,9 @@ def test_a_kill_between_file_and_journal_counts_no_usage_twice(tmp_path: Path, p
     assert footer.counted == {}
 
 
-async def test_replies_of_lacking_records_are_counted_once_over_many_runs(tmp_path: Path) -> None:
+async def test_replies_of_lacking_records_are_counted_once_over_many_runs(
+    tmp_path: Path,
+) -> None:
     columns = (
         uuid(),
         category("kind", "good", "bad"),
@@ -162,7 +179,9 @@ async def test_replies_of_lacking_records_are_counted_once_over_many_runs(tmp_pa
         llm("answer", "{{ kind }} {{ question }}"),
     )
     async with PickyServer("bad") as server:
-        dataset = chain(server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0})
+        dataset = chain(
+            server, tmp_path, *columns, num_records=10, run={"max_failure_rate": 1.0}
+        )
         version = (await api.agenerate(dataset)).version
         path = version.row_group(0)
         footer = read_footer(path)
@@ -185,7 +204,9 @@ async def test_a_reply_that_came_too_late_to_be_counted_is_counted_by_the_next_r
     async with ModelServer() as server:
         dataset = chain(server, tmp_path, num_records=10)
         for count in (5, 9, 14):
-            server.script.extend([None] * (count - len(server.requests)) + [Fault("hang")] * 40)
+            server.script.extend(
+                [None] * (count - len(server.requests)) + [Fault("hang")] * 40
+            )
             task = asyncio.create_task(api.agenerate(dataset))
             await server.seen(count + 1)
             task.cancel()
@@ -209,7 +230,12 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
         return pl.concat([df.with_columns(part=pl.lit(part)) for part in parts])
 
     parts = ["a", "b"]
-    column = {"column_type": "custom", "name": "part", "generator_function": "double", "version": 1}
+    column = {
+        "column_type": "custom",
+        "name": "part",
+        "generator_function": "double",
+        "version": 1,
+    }
     resizing = {
         **column,
         "generation_strategy": "full_column",
@@ -227,7 +253,10 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
             *columns, endpoint=server.url, num_records=4, run={"max_failure_rate": 1.0}
         )
         dataset = open_dataset(
-            tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"double": double}
+            tmp_path / "d.yaml",
+            config,
+            root=tmp_path / "root",
+            functions={"double": double},
         )
         server.refused = {"b of"}
         first = await api.agenerate(dataset)
@@ -247,7 +276,9 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
         open_ledger_for(dataset.layout.root, env=dataset.env) as ledger,
         ledger.reading() as connection,
     ):
-        assert connection.execute("SELECT count(*) AS number FROM cells")[0]["number"] == 0
+        assert (
+            connection.execute("SELECT count(*) AS number FROM cells")[0]["number"] == 0
+        )
 
 
 # --- without a ledger, without a key -----------------------------------------------------------------------------------
@@ -265,11 +296,16 @@ async def test_a_deleted_ledger_costs_no_finished_record(tmp_path: Path) -> None
         summary = await api.agenerate(dataset)
         assert (summary.adopted, summary.generated, summary.remaining) == (1, 10, 0)
         assert {index: stored_records(version)[index] for index in saved} == saved
-        assert read_footer(version.row_group(0)).usage["writer"]["requests"] == 10 + 10 + 20
+        assert (
+            read_footer(version.row_group(0)).usage["writer"]["requests"]
+            == 10 + 10 + 20
+        )
 
 
 def test_a_corrupt_ledger_is_named_with_the_way_out(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root"
+    )
     api.generate(dataset, row_groups=[0])
     file = tmp_path / "root" / ".sdg" / "ledger.db"
     for beside in file.parent.glob("ledger.db-*"):

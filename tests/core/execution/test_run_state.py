@@ -91,9 +91,13 @@ class Simulation:
             self.check(action)
             self.pending.append(action)
         assert sum(isinstance(action, Start) for action in self.pending) <= self.window
-        moving = [a for a in self.pending if isinstance(a, Claim | AwaitOthers | Adopt | Open)]
+        moving = [
+            a for a in self.pending if isinstance(a, Claim | AwaitOthers | Adopt | Open)
+        ]
         assert len(moving) <= 1, "towards the next row group one step at a time"
-        writes = [a for a in self.pending if isinstance(a, Write) and a.group in self.computed]
+        writes = [
+            a for a in self.pending if isinstance(a, Write) and a.group in self.computed
+        ]
         assert len(writes) <= MAX_CONCURRENT_WRITES
 
     def check(self, action: Action) -> None:
@@ -102,9 +106,9 @@ class Simulation:
             case Start(group, position):
                 assert group in self.open and position == self.started[group]
                 older = self.open[: self.open.index(group)]
-                assert all(self.started[other] == self.groups[other].rows for other in older), (
-                    "the oldest group first"
-                )
+                assert all(
+                    self.started[other] == self.groups[other].rows for other in older
+                ), "the oldest group first"
                 self.started[group] += 1
                 assert self.started[group] <= self.groups[group].rows
             case Claim(groups):
@@ -119,13 +123,19 @@ class Simulation:
                 assert not self.stopped and self.groups[group].complete
             case Open(group):
                 assert (
-                    not self.stopped and group in self.claimed and not self.groups[group].complete
+                    not self.stopped
+                    and group in self.claimed
+                    and not self.groups[group].complete
                 )
                 behind = [
-                    other for other in self.open if self.started[other] < self.groups[other].rows
+                    other
+                    for other in self.open
+                    if self.started[other] < self.groups[other].rows
                 ]
                 assert not behind, "the records of open groups come first"
-                assert not self.entering, "one that is computed at once comes to its end first"
+                assert not self.entering, (
+                    "one that is computed at once comes to its end first"
+                )
             case Advance(group):
                 assert (
                     self.settled[group] == self.groups[group].rows
@@ -139,7 +149,8 @@ class Simulation:
                 )
             case Write(group):
                 assert (
-                    self.settled[group] == self.groups[group].rows and self.groups[group].ends_here
+                    self.settled[group] == self.groups[group].rows
+                    and self.groups[group].ends_here
                 )
                 assert not self.selects or self.groups[group].candidates == 1, (
                     "judged until nothing is drawn again"
@@ -152,14 +163,20 @@ class Simulation:
         match action:
             case Start(group, _):
                 self.settled[group] += 1
-                self.add(self.state.settled(group, ends_here=self.groups[group].ends_here))
+                self.add(
+                    self.state.settled(group, ends_here=self.groups[group].ends_here)
+                )
             case Claim() | AwaitOthers() | Adopt():
                 self.move_on(action)
             case Open(group):
                 self.open.append(group)
                 self.enter(group)
                 rows = range(self.groups[group].rows)
-                self.add(self.state.opened(group, rows, ends_here=self.groups[group].ends_here))
+                self.add(
+                    self.state.opened(
+                        group, rows, ends_here=self.groups[group].ends_here
+                    )
+                )
             case Advance(group):
                 self.groups[group].phase += 1
                 self.begin(group)
@@ -184,7 +201,9 @@ class Simulation:
                 self.claimed.update(mine)
                 ready = {group: self.groups[group].complete for group in mine}
                 self.add(
-                    self.state.claimed(ready, [group for group in groups if group not in mine])
+                    self.state.claimed(
+                        ready, [group for group in groups if group not in mine]
+                    )
                 )
             case AwaitOthers(groups):
                 for group in groups:
@@ -204,7 +223,9 @@ class Simulation:
             self.computed.discard(group)
             self.entering.remove(group)
         rows = range(self.groups[group].rows)
-        self.add(self.state.phase_began(group, rows, ends_here=self.groups[group].ends_here))
+        self.add(
+            self.state.phase_began(group, rows, ends_here=self.groups[group].ends_here)
+        )
 
     def enter(self, group: int) -> None:
         if not self.groups[group].rows:
@@ -248,7 +269,9 @@ def test_what_is_open_is_finished_after_no_more_is_opened(
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30))
-def test_a_run_stops_when_its_budget_says_so_and_only_then(counts: list[tuple[int, bool]]) -> None:
+def test_a_run_stops_when_its_budget_says_so_and_only_then(
+    counts: list[tuple[int, bool]],
+) -> None:
     budget = FailureBudget(RunSettings(max_failure_rate=0.5), began=0.0)
     state = RunState([0], records=60, window=1, claim_batch=1, budget=budget)
     remaining = 60

@@ -98,11 +98,15 @@ def expected_rows(made: list[list[dict[str, Any]]]) -> dict[int, dict[str, Any]]
 
 
 def rejected(version: VersionLayout) -> pl.DataFrame:
-    return pl.concat(pl.read_parquet(str(path)) for path in sorted(version.rejected.iterdir()))
+    return pl.concat(
+        pl.read_parquet(str(path)) for path in sorted(version.rejected.iterdir())
+    )
 
 
 def footers(version: VersionLayout) -> list[Any]:
-    return [read_footer(version.row_group(index)) for index in version.existing_row_groups()]
+    return [
+        read_footer(version.row_group(index)) for index in version.existing_row_groups()
+    ]
 
 
 def test_the_first_candidate_that_is_kept_is_the_row(tmp_path: Path) -> None:
@@ -125,13 +129,19 @@ def test_the_first_candidate_that_is_kept_is_the_row(tmp_path: Path) -> None:
         for record, rows in enumerate(made)
     }
     assert listed.select("record_index", "candidate").rows() == [
-        (record, candidate) for record in range(25) for candidate in range(chosen[record])
+        (record, candidate)
+        for record in range(25)
+        for candidate in range(chosen[record])
     ]
     assert set(listed["reason"]) == {f"not true: {KEEP}"}
     for row in listed.rows(named=True):
         whole = made[row["record_index"]][row["candidate"]]
-        expected_row = whole if whole["grade"] >= 4 else {**whole, "text": None, "size": None}
-        assert {name: row[name] for name in ("id", "grade", "text", "size")} == expected_row
+        expected_row = (
+            whole if whole["grade"] >= 4 else {**whole, "text": None, "size": None}
+        )
+        assert {
+            name: row[name] for name in ("id", "grade", "text", "size")
+        } == expected_row
 
 
 def test_what_was_rejected_is_counted_with_what_it_cost(tmp_path: Path) -> None:
@@ -142,7 +152,11 @@ def test_what_was_rejected_is_counted_with_what_it_cost(tmp_path: Path) -> None:
     assert 0 < asked < len(listed)
     assert sum(selection.rejected for selection in selections) == len(listed)
     assert (
-        sum(selection.usage["writer"]["requests"] for selection in selections if selection.usage)
+        sum(
+            selection.usage["writer"]["requests"]
+            for selection in selections
+            if selection.usage
+        )
         == asked
     )
     requests = sum(footer.usage["writer"]["requests"] for footer in footers(version))
@@ -187,16 +201,21 @@ def test_the_best_candidate_stands_in_where_none_is_kept(tmp_path: Path) -> None
     summary = api.generate(opened(tmp_path, select))
     kept = expected_rows(made)
     expected = {
-        record: kept.get(record, max(rows, key=lambda row: row["grade"] * 100 + row["size"]))
+        record: kept.get(
+            record, max(rows, key=lambda row: row["grade"] * 100 + row["size"])
+        )
         for record, rows in enumerate(made)
     }
     assert stored_records(summary.version) == expected
     fallback = [
-        record for footer in footers(summary.version) for record in footer.selection.fallback
+        record
+        for footer in footers(summary.version)
+        for record in footer.selection.fallback
     ]
     assert fallback == sorted(set(range(25)) - set(kept))
     assert len(rejected(summary.version)) == sum(
-        rows.index(kept[record]) if record in kept else 2 for record, rows in enumerate(made)
+        rows.index(kept[record]) if record in kept else 2
+        for record, rows in enumerate(made)
     )
 
 
@@ -205,7 +224,8 @@ def test_best_of_all_candidates_needs_no_condition(tmp_path: Path) -> None:
     select = {"candidates": 4, "otherwise": "best", "best": "grade"}
     version = api.generate(opened(tmp_path, select)).version
     assert stored_records(version) == {
-        record: max(rows, key=lambda row: row["grade"]) for record, rows in enumerate(made)
+        record: max(rows, key=lambda row: row["grade"])
+        for record, rows in enumerate(made)
     }
     assert all(not footer.selection.fallback for footer in footers(version))
     assert set(rejected(version)["reason"]) == {"another candidate is better"}
@@ -213,7 +233,9 @@ def test_best_of_all_candidates_needs_no_condition(tmp_path: Path) -> None:
 
 def test_a_record_may_fail_instead(tmp_path: Path) -> None:
     expected = expected_rows(every_candidate(tmp_path, candidates=3))
-    dataset = opened(tmp_path, {**DROP, "otherwise": "fail"}, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, {**DROP, "otherwise": "fail"}, run={"max_failure_rate": 1.0}
+    )
     summary = api.generate(dataset)
     assert stored_records(summary.version) == expected
     assert (summary.failed, summary.remaining, summary.dropped) == (
@@ -227,11 +249,15 @@ def test_a_record_may_fail_instead(tmp_path: Path) -> None:
         for failure in read_failures(summary.version.failure_list(index))
     ]
     assert {failure.record for failure in found} == set(range(25)) - set(expected)
-    assert {(failure.column, failure.kind) for failure in found} == {("select", "rejected")}
+    assert {(failure.column, failure.kind) for failure in found} == {
+        ("select", "rejected")
+    }
     assert all("none of 3 candidates was kept" in failure.message for failure in found)
 
 
-def test_without_select_the_fingerprint_is_as_before_and_with_it_another(tmp_path: Path) -> None:
+def test_without_select_the_fingerprint_is_as_before_and_with_it_another(
+    tmp_path: Path,
+) -> None:
     plain = opened(tmp_path, None).plan.fingerprint
     selecting = opened(tmp_path, DROP).plan.fingerprint
     assert plain.config_hash != selecting.config_hash
@@ -254,7 +280,9 @@ def test_every_candidate_has_the_seed_row_of_its_record(tmp_path: Path) -> None:
     seed_config = {"source": {"path": "seed.parquet"}}
     columns = (GRADES, expression("both", "{{ topic }} {{ grade }}"))
     select = {"keep": "{{ grade == 5 }}", "candidates": 30}
-    version = api.generate(opened(tmp_path, select, *columns, seed_config=seed_config)).version
+    version = api.generate(
+        opened(tmp_path, select, *columns, seed_config=seed_config)
+    ).version
     rows = stored_records(version)
     assert rows == {
         record: {"topic": f"t{record % 7}", "grade": 5, "both": f"t{record % 7} 5"}
@@ -262,7 +290,8 @@ def test_every_candidate_has_the_seed_row_of_its_record(tmp_path: Path) -> None:
     }
     assert len(rows) > 20
     assert all(
-        row["topic"] == f"t{row['record_index'] % 7}" for row in rejected(version).rows(named=True)
+        row["topic"] == f"t{row['record_index'] % 7}"
+        for row in rejected(version).rows(named=True)
     )
 
 
@@ -285,19 +314,32 @@ def test_order_size_and_interruptions_change_nothing(
             async with ModelServer(
                 answer=lambda prompt: f"{prompt} {len(prompt) * 'x'}{hash_of(prompt)}"
             ) as server:
-                compare = opened(base, {**DROP, **more}, endpoint=server.url, root="compare")
+                compare = opened(
+                    base, {**DROP, **more}, endpoint=server.url, root="compare"
+                )
                 expected = (await api.agenerate(compare)).version
                 dataset = opened(
-                    base, {**DROP, **more}, endpoint=server.url, row_group_size=size, root="cut"
+                    base,
+                    {**DROP, **more},
+                    endpoint=server.url,
+                    row_group_size=size,
+                    root="cut",
                 )
                 groups = list(range(len(dataset.plan.row_groups)))
                 for stop in stops:
                     order.shuffle(groups)
                     running = asyncio.create_task(
-                        api.agenerate(dataset, row_groups=groups[: len(groups) // 2 + 1])
+                        api.agenerate(
+                            dataset, row_groups=groups[: len(groups) // 2 + 1]
+                        )
                     )
                     await asyncio.wait(
-                        [running, asyncio.create_task(server.seen(len(server.prompts) + stop))],
+                        [
+                            running,
+                            asyncio.create_task(
+                                server.seen(len(server.prompts) + stop)
+                            ),
+                        ],
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                     running.cancel()
@@ -326,7 +368,9 @@ def added(version: VersionLayout, name: str) -> Any:
     selections = [footer.selection for footer in footers(version)]
     if name == "rejected":
         return sum(selection.rejected for selection in selections)
-    return sum(selection.usage.get("writer", {}).get("requests", 0) for selection in selections)
+    return sum(
+        selection.usage.get("writer", {}).get("requests", 0) for selection in selections
+    )
 
 
 async def test_nothing_paid_for_a_candidate_is_paid_for_twice(tmp_path: Path) -> None:
@@ -337,7 +381,9 @@ async def test_nothing_paid_for_a_candidate_is_paid_for_twice(tmp_path: Path) ->
         answered[prompt] += 1
         return f"{prompt}!"
 
-    faults: list[Fault | None] = [None if place % 3 else status(400) for place in range(40)]
+    faults: list[Fault | None] = [
+        None if place % 3 else status(400) for place in range(40)
+    ]
     async with ModelServer(faults=faults, answer=answer) as server:
         select = {"keep": GRADE_AFTER_TEXT.format("== 5"), "candidates": 6}
         run = {"max_failure_rate": 1.0}
@@ -360,7 +406,9 @@ async def test_nothing_paid_for_a_candidate_is_paid_for_twice(tmp_path: Path) ->
         assert used[0] == used[1] + 14, "what was refused was asked for, too"
 
 
-async def test_another_condition_takes_over_every_candidate_that_it_needs(tmp_path: Path) -> None:
+async def test_another_condition_takes_over_every_candidate_that_it_needs(
+    tmp_path: Path,
+) -> None:
     """Rejected candidates are kept for that: only candidates that nobody has drawn yet are paid for."""
     async with ModelServer() as server:
         strict = opened(
@@ -370,13 +418,17 @@ async def test_another_condition_takes_over_every_candidate_that_it_needs(tmp_pa
         )
         await api.agenerate(strict)
         asked = len(server.prompts)
-        loose = opened(tmp_path, {"keep": "{{ grade >= 3 }}", "candidates": 6}, endpoint=server.url)
+        loose = opened(
+            tmp_path, {"keep": "{{ grade >= 3 }}", "candidates": 6}, endpoint=server.url
+        )
         summary = await api.agenerate(loose)
         assert len(server.prompts) == asked
         assert summary.version.name != strict.plan.fingerprint.version
         none = await api.agenerate(opened(tmp_path, None, endpoint=server.url))
         assert len(server.prompts) == asked
-        fresh = await api.agenerate(opened(tmp_path, None, endpoint=server.url, root="fresh"))
+        fresh = await api.agenerate(
+            opened(tmp_path, None, endpoint=server.url, root="fresh")
+        )
         assert stored_records(none.version) == stored_records(fresh.version)
 
 
@@ -384,7 +436,11 @@ async def test_candidates_of_simulated_replies_differ(tmp_path: Path) -> None:
     """Where nothing that is read differs, the reply's own random words do."""
     version = (
         await api.agenerate(
-            opened(tmp_path, {"keep": "{{ text == '' }}", "candidates": 3}, llm("text", "say"))
+            opened(
+                tmp_path,
+                {"keep": "{{ text == '' }}", "candidates": 3},
+                llm("text", "say"),
+            )
         )
     ).version
     assert len(set(rejected(version)["text"])) == 75
@@ -393,7 +449,9 @@ async def test_candidates_of_simulated_replies_differ(tmp_path: Path) -> None:
 def test_a_condition_that_null_stands_in_the_way_of_is_not_true(tmp_path: Path) -> None:
     columns = (
         GRADES,
-        expression("half", "{{ grade }}", dtype="int", skip={"when": "{{ grade < 3 }}"}),
+        expression(
+            "half", "{{ grade }}", dtype="int", skip={"when": "{{ grade < 3 }}"}
+        ),
     )
     version = api.generate(
         opened(tmp_path, {"keep": "{{ half | abs > 3 }}", "candidates": 2}, *columns)
@@ -402,13 +460,19 @@ def test_a_condition_that_null_stands_in_the_way_of_is_not_true(tmp_path: Path) 
     assert any("(" in reason for reason in rejected(version)["reason"])
 
 
-def test_a_condition_or_score_that_cannot_be_evaluated_fails_the_record(tmp_path: Path) -> None:
+def test_a_condition_or_score_that_cannot_be_evaluated_fails_the_record(
+    tmp_path: Path,
+) -> None:
     for select in (
         {"keep": "{{ id.length > 3 }}", "candidates": 2},
         {"candidates": 2, "otherwise": "best", "best": "id"},
     ):
         dataset = opened(
-            tmp_path, select, uuid(), root=str(len(select)), run={"max_failure_rate": 1.0}
+            tmp_path,
+            select,
+            uuid(),
+            root=str(len(select)),
+            run={"max_failure_rate": 1.0},
         )
         summary = api.generate(dataset)
         assert (summary.generated, summary.failed) == (0, 25)
@@ -418,10 +482,14 @@ def test_a_condition_or_score_that_cannot_be_evaluated_fails_the_record(tmp_path
         )
 
 
-def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(tmp_path: Path) -> None:
+def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(
+    tmp_path: Path,
+) -> None:
     dataset = opened(tmp_path, DROP)
     rows = stored_records(api.generate(dataset).version)
-    preview = api.preview(tmp_path / "tickets.yaml", num_records=25, root=str(tmp_path / "root"))
+    preview = api.preview(
+        tmp_path / "tickets.yaml", num_records=25, root=str(tmp_path / "root")
+    )
     assert preview.table.to_pylist() == list(rows.values())
     estimate = api.estimate(opened(tmp_path, DROP, root="new"), sample=25)
     version = dataset.layout.version(dataset.plan.fingerprint.version)
@@ -432,7 +500,10 @@ def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(tmp_path: Pa
 @pytest.mark.parametrize(
     ("select", "message"),
     [
-        ({"keep": "{{ grde > 3 }}"}, "select.keep: unknown column 'grde'; did you mean 'grade'"),
+        (
+            {"keep": "{{ grde > 3 }}"},
+            "select.keep: unknown column 'grde'; did you mean 'grade'",
+        ),
         ({"keep": "grade > 3"}, "select.keep: is a plain text"),
         ({"keep": "{{ 1 > 0 }}"}, "select.keep: reads no column"),
         ({"keep": KEEP, "candidates": 0}, "select.candidates"),
@@ -441,7 +512,10 @@ def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(tmp_path: Pa
         ({"keep": KEEP, "otherwise": "best"}, "select.*belong together"),
         ({"keep": KEEP, "best": "grade"}, "select.*belong together"),
         ({"candidates": 3}, "select.*give `keep`"),
-        ({"otherwise": "best", "best": "{{ grde }}"}, "select.best: unknown column 'grde'"),
+        (
+            {"otherwise": "best", "best": "{{ grde }}"},
+            "select.best: unknown column 'grde'",
+        ),
         ({"keep": "{{ [grade, 1] | random > 1 }}"}, "select.keep: the filter random"),
     ],
 )
@@ -468,7 +542,10 @@ def test_columns_of_whole_row_groups_and_records_that_never_change_are_refused(
         ConfigError, match=r"columns\[1\]: 'rank' is computed for a whole row group"
     ):
         open_dataset(
-            tmp_path / "t.yaml", config, root=tmp_path, functions={"rank": lambda frame: frame}
+            tmp_path / "t.yaml",
+            config,
+            root=tmp_path,
+            functions={"rank": lambda frame: frame},
         )
     pl.DataFrame({"n": range(30)}).write_parquet(tmp_path / "seed.parquet")
     config = dataset_config(
@@ -477,17 +554,22 @@ def test_columns_of_whole_row_groups_and_records_that_never_change_are_refused(
         seed_config={"source": {"path": "seed.parquet"}},
     )
     with pytest.raises(
-        ConfigError, match="select.candidates: every candidate of a record would be the same"
+        ConfigError,
+        match="select.candidates: every candidate of a record would be the same",
     ):
         open_dataset(tmp_path / "t.yaml", config, root=tmp_path)
 
 
 def test_a_condition_that_never_holds_stops_the_run(tmp_path: Path) -> None:
     dataset = opened(
-        tmp_path, {"keep": "{{ grade > 5 }}", "candidates": 2}, num_records=400, row_group_size=60
+        tmp_path,
+        {"keep": "{{ grade > 5 }}", "candidates": 2},
+        num_records=400,
+        row_group_size=60,
     )
     with pytest.raises(
-        api.RunAbortedError, match=r"every candidate of the first \d+ records was rejected"
+        api.RunAbortedError,
+        match=r"every candidate of the first \d+ records was rejected",
     ):
         api.generate(dataset)
     assert 0 < api.status(dataset).remaining <= 300
@@ -502,6 +584,12 @@ def test_candidates_that_cannot_differ_are_named(tmp_path: Path) -> None:
         ({"extra_body": {"seed": 3}}, ["fixed", "reads"]),
     ):
         config["model_configs"][0]["inference_parameters"] = model
-        reasons = api.plan(open_dataset(tmp_path / "a.yaml", config, root=tmp_path)).reasons
-        named = [reason.split("'")[1] for reason in reasons if "may get the same reply" in reason]
+        reasons = api.plan(
+            open_dataset(tmp_path / "a.yaml", config, root=tmp_path)
+        ).reasons
+        named = [
+            reason.split("'")[1]
+            for reason in reasons
+            if "may get the same reply" in reason
+        ]
         assert named == expected, "the other column reads an id that differs"

@@ -32,12 +32,18 @@ from tests.support.sdg import (
 )
 
 GROUPS, SIZE = 7, 3
-CHAIN = (uuid(), category("plan", "free", "pro"), llm("answer", "answer {{ id }} on {{ plan }}"))
+CHAIN = (
+    uuid(),
+    category("plan", "free", "pro"),
+    llm("answer", "answer {{ id }} on {{ plan }}"),
+)
 Config = dict[str, Any]
 
 
 def config(**more: Any) -> Config:
-    return dataset_config(*CHAIN, num_records=GROUPS * SIZE, row_group_size=SIZE, **more)
+    return dataset_config(
+        *CHAIN, num_records=GROUPS * SIZE, row_group_size=SIZE, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +58,8 @@ SHARDS = st.integers(1, 9).flatmap(
     lambda count: st.builds(Shard, st.integers(0, count - 1), st.just(count))
 )
 BATCHES = st.lists(
-    st.lists(st.tuples(SHARDS, st.none() | st.integers(1, 3)), min_size=1, max_size=3), max_size=3
+    st.lists(st.tuples(SHARDS, st.none() | st.integers(1, 3)), min_size=1, max_size=3),
+    max_size=3,
 )
 """Runs that go on at once, one batch after the other: a slice each, and after how many row groups the run breaks off."""
 
@@ -65,7 +72,9 @@ def test_any_slices_interleaved_and_broken_off_end_as_one_run(
     count: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        dataset = open_dataset(Path(directory) / "tickets.yaml", config(), root=Path(directory))
+        dataset = open_dataset(
+            Path(directory) / "tickets.yaml", config(), root=Path(directory)
+        )
         finishing: list[tuple[Shard, int | None]] = [
             (Shard(index, count), None) for index in range(count)
         ]
@@ -79,7 +88,9 @@ def test_any_slices_interleaved_and_broken_off_end_as_one_run(
         assert api.generate(dataset).adopted == GROUPS
 
 
-async def run_at_once(dataset: api.Dataset, batch: Sequence[tuple[Shard, int | None]]) -> list[int]:
+async def run_at_once(
+    dataset: api.Dataset, batch: Sequence[tuple[Shard, int | None]]
+) -> list[int]:
     """The row groups that these runs made."""
     made: list[int] = []
 
@@ -95,7 +106,9 @@ async def run_at_once(dataset: api.Dataset, batch: Sequence[tuple[Shard, int | N
 
         chosen = shard.of(range(len(dataset.plan.row_groups)))
         try:
-            summary = await api.agenerate(dataset, row_groups=chosen, on_row_group=on_row_group)
+            summary = await api.agenerate(
+                dataset, row_groups=chosen, on_row_group=on_row_group
+            )
         except CallbackError:
             assert at_most is not None
         else:
@@ -130,7 +143,9 @@ def test_killed_slices_and_others_that_overlap_them_end_as_one_run(
     die_then_finish(command)
     records = stored_records(only_version(tmp_path / "root"))
     for name in ("id", "plan"):
-        assert {i: r[name] for i, r in records.items()} == {i: r[name] for i, r in whole.items()}
+        assert {i: r[name] for i, r in records.items()} == {
+            i: r[name] for i, r in whole.items()
+        }
     prompts = server.prompts()[before:]
     assert len(set(prompts)) == GROUPS * SIZE
     assert len(prompts) - len(set(prompts)) <= len(KILLED) * 8, (
@@ -162,7 +177,9 @@ TEXTS = {name: f"{name}1 {name}2 {name}3 {name}4" for name in "abcdefg"}
 
 
 @pytest.mark.slow
-def test_slices_of_a_pipeline_end_as_one_run(tmp_path: Path, server: ServerProcess) -> None:
+def test_slices_of_a_pipeline_end_as_one_run(
+    tmp_path: Path, server: ServerProcess
+) -> None:
     more = served_by(server.url)
     (tmp_path / "one").mkdir()
     one = Project(tmp_path / "one", STAGES, more=more).write(**TEXTS)
@@ -185,12 +202,14 @@ def test_a_run_killed_while_it_wrote_down_its_partitions_stands_in_nobodys_way(
     command = ("generate", project.file, "--root", project.root)
     assert sdg(*command, env={VARIABLE: "file.after_temporary:3"}).returncode == -9
     directory = Path(str(project.open().layout.partitions))
-    assert [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")], (
-        "the kill left a temporary"
-    )
+    assert [
+        path.name for path in directory.iterdir() if path.name.startswith(".tmp-")
+    ], "the kill left a temporary"
     assert pipelines.status(project.open()).to_dict()["faults"] == []
     assert project.generate(shard=Shard(0, 2)).remaining == 0
-    assert not [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")]
+    assert not [
+        path.name for path in directory.iterdir() if path.name.startswith(".tmp-")
+    ]
 
 
 def test_a_slice_of_a_pipeline_tells_of_its_own_partitions(tmp_path: Path) -> None:
@@ -203,17 +222,24 @@ def test_a_slice_of_a_pipeline_tells_of_its_own_partitions(tmp_path: Path) -> No
     first = project.generate(shard=Shard(0, 2))
     assert (first.made, first.remaining, first.states) == (2, 0, {"complete": 2})
     second = project.generate(shard=Shard(1, 2))
-    assert (second.made, second.remaining, second.states, second.rows) == (1, 1, {"partial": 1}, 2)
+    assert (second.made, second.remaining, second.states, second.rows) == (
+        1,
+        1,
+        {"partial": 1},
+        2,
+    )
     again = project.generate(shard=Shard(0, 2))
     assert (again.made, again.remaining, len(again.failures)) == (0, 0, 0), (
         "not what another slice has left"
     )
-    assert project.generate(partitions=["00001", "00002"], shard=Shard(1, 2)).states == {
-        "complete": 1
-    }
+    assert project.generate(
+        partitions=["00001", "00002"], shard=Shard(1, 2)
+    ).states == {"complete": 1}
 
 
-def test_a_slice_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slice_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write_config(tmp_path / "tickets.yaml", config())
     place = (str(file), "--root", str(tmp_path / "root"))
 

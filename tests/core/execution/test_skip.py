@@ -31,9 +31,13 @@ def skipping_columns(draw: st.DrawFn) -> list[dict[str, Any]]:
     columns: list[dict[str, Any]] = []
     for number in range(draw(st.integers(1, 6))):
         names = ["a", "b", *(column["name"] for column in columns)]
-        reads = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+        reads = draw(
+            st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)
+        )
         column = expression(
-            f"e{number}", "".join(f"[{{{{ {name} }}}}]" for name in reads), drop=draw(st.booleans())
+            f"e{number}",
+            "".join(f"[{{{{ {name} }}}}]" for name in reads),
+            drop=draw(st.booleans()),
         )
         if draw(st.booleans()):
             other = draw(st.sampled_from(names))
@@ -47,21 +51,28 @@ def skipping_columns(draw: st.DrawFn) -> list[dict[str, Any]]:
                     ]
                 )
             )
-            column["skip"] = {"when": when, "value": draw(st.sampled_from([None, "gone", ""]))}
+            column["skip"] = {
+                "when": when,
+                "value": draw(st.sampled_from([None, "gone", ""])),
+            }
         if draw(st.booleans()):
             column["propagate_skip"] = draw(st.booleans())
         columns.append(column)
     return columns
 
 
-def expected(columns: list[dict[str, Any]], given_values: dict[str, Any]) -> dict[str, Any]:
+def expected(
+    columns: list[dict[str, Any]], given_values: dict[str, Any]
+) -> dict[str, Any]:
     """One record by the rules, read one after the other."""
     values = dict(given_values)
     skipped: set[str] = set()
     for column in columns:
         name, skip = column["name"], column.get("skip")
         reads = [part.strip("{} ") for part in column["expr"].strip("[]").split("][")]
-        spread = column.get("propagate_skip", True) and any(other in skipped for other in reads)
+        spread = column.get("propagate_skip", True) and any(
+            other in skipped for other in reads
+        )
         if spread or (skip is not None and _holds(skip["when"], values)):
             skipped.add(name)
             values[name] = skip["value"] if skip is not None else None
@@ -75,7 +86,15 @@ def _holds(when: str, values: dict[str, Any]) -> bool:
     value = values[inner[0]]
     if len(inner) == 2:
         return bool(value == "x" if inner[1] == "== 'x'" else value is None)
-    return value is not None and value.lower() not in ("", "no", "none", "false", "null", "0", "[]")
+    return value is not None and value.lower() not in (
+        "",
+        "no",
+        "none",
+        "false",
+        "null",
+        "0",
+        "[]",
+    )
 
 
 @settings(max_examples=40 if LONG else 20, deadline=None)
@@ -89,7 +108,11 @@ def test_cells_are_skipped_by_the_rules_on_both_ways(
             ("record", [category("c", *VALUES), {**_cell("b", "c")}]),
         ):
             config = dataset_config(
-                category("a", *VALUES), *first, *columns, num_records=12, row_group_size=size
+                category("a", *VALUES),
+                *first,
+                *columns,
+                num_records=12,
+                row_group_size=size,
             )
             dataset = open_dataset(
                 Path(folder) / f"{way}.yaml",
@@ -150,7 +173,11 @@ async def test_no_model_is_asked_for_a_skipped_cell(tmp_path: Path) -> None:
         assert 0 < len(asked) < 20 and len(server.prompts) == 2 * len(asked)
         for row in rows:
             free = row["plan"] == "free"
-            assert (row["text"] == "none", row["more"] is None, row["tone"] == "none") == (
+            assert (
+                row["text"] == "none",
+                row["more"] is None,
+                row["tone"] == "none",
+            ) == (
                 free,
                 free,
                 free,
@@ -170,7 +197,9 @@ def test_a_condition_that_cannot_be_evaluated_fails_the_record_with_a_reason(
             if way
             else columns[1:]
         )
-        path = write_config(tmp_path / "d.yaml", dataset_config(columns[0], *way.values(), *more))
+        path = write_config(
+            tmp_path / "d.yaml", dataset_config(columns[0], *way.values(), *more)
+        )
         found = api.preview(path, num_records=12, functions={"same": _same})
         assert found.failures and {row["a"] for row in found.table.to_pylist()} == {"1"}
         assert all(
@@ -200,15 +229,25 @@ def test_a_validation_column_may_be_skipped(tmp_path: Path, model: bool) -> None
     }
     text = llm("text", "{{ a }}") if model else expression("text", "{{ a }}")
     rows = rows_of(
-        tmp_path, category("a", "x", "y"), text, checked, expression("after", "{{ ok.is_valid }}")
+        tmp_path,
+        category("a", "x", "y"),
+        text,
+        checked,
+        expression("after", "{{ ok.is_valid }}"),
     )
     assert len(rows) == 12
     for row in rows:
-        wanted = (None, None) if row["a"] == "x" else ({"is_valid": not model}, str(not model))
+        wanted = (
+            (None, None)
+            if row["a"] == "x"
+            else ({"is_valid": not model}, str(not model))
+        )
         assert (row["ok"], row["after"]) == wanted
 
 
-def test_a_custom_column_and_its_side_effects_are_skipped_together(tmp_path: Path) -> None:
+def test_a_custom_column_and_its_side_effects_are_skipped_together(
+    tmp_path: Path,
+) -> None:
     calls: list[str] = []
 
     def both(row: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +278,10 @@ def test_a_column_that_is_skipped_everywhere_keeps_its_type(tmp_path: Path) -> N
     column = expression("n", "{{ a }}", dtype="int", skip={"when": "{{ a }}"})
     path = write_config(tmp_path / "d.yaml", dataset_config(category("a", 1), column))
     table = api.preview(path, num_records=3).table
-    assert table.column("n").null_count == 3 and str(table.schema.field("n").type) == "int64"
+    assert (
+        table.column("n").null_count == 3
+        and str(table.schema.field("n").type) == "int64"
+    )
 
 
 def test_skipped_columns_may_be_dropped(tmp_path: Path) -> None:

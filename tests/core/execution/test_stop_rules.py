@@ -9,12 +9,22 @@ import pytest
 from sdg_core import api
 from sdg_core.errors import RunAbortedError
 from sdg_core.execution.stop_rules import unless_stalled
-from tests.support.sdg import ServerProcess, dataset_config, llm, sdg, uuid, write_config
+from tests.support.sdg import (
+    ServerProcess,
+    dataset_config,
+    llm,
+    sdg,
+    uuid,
+    write_config,
+)
 
 
 def refused(server: ServerProcess, directory: Path, **run: Any) -> Path:
     config = dataset_config(
-        uuid(), llm("text", "{{ id }}"), endpoint=server.url, run={"stall_timeout": 3.0, **run}
+        uuid(),
+        llm("text", "{{ id }}"),
+        endpoint=server.url,
+        run={"stall_timeout": 3.0, **run},
     )
     return write_config(directory / "tickets.yaml", config)
 
@@ -31,8 +41,12 @@ def test_a_preview_ends_when_the_server_only_refuses(tmp_path: Path) -> None:
 
 def test_a_run_names_what_the_server_refuses_with(tmp_path: Path) -> None:
     with ServerProcess("--rate", "limited=1.0") as server:
-        dataset = api.open_dataset(refused(server, tmp_path), root=str(tmp_path / "data"))
-        with pytest.raises(RunAbortedError, match=r"the last failure: model 'writer': .*slow down"):
+        dataset = api.open_dataset(
+            refused(server, tmp_path), root=str(tmp_path / "data")
+        )
+        with pytest.raises(
+            RunAbortedError, match=r"the last failure: model 'writer': .*slow down"
+        ):
             api.generate(dataset)
 
 

@@ -18,13 +18,21 @@ from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.store.failures import read_failures
 from sdg_core.validators.base import ValidatorError
 from sdg_core.validators.remote import RemoteValidator
-from tests.support.sdg import category, dataset_config, expression, open_dataset, stored_records
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    open_dataset,
+    stored_records,
+)
 
 CODES = ("x = 1", "print(missing)", "def f(:")
 SQL = ("select 1", "selec 1 from", "hello there")
 
 
-def validation(kind: str, params: dict[str, Any], *targets: str, **more: Any) -> dict[str, Any]:
+def validation(
+    kind: str, params: dict[str, Any], *targets: str, **more: Any
+) -> dict[str, Any]:
     column = {
         "column_type": "validation",
         "name": "v",
@@ -49,13 +57,17 @@ def opened(
 ) -> api.Dataset:
     functions = {"same": lambda row: next(iter(row.values())), "check": check}
     config = dataset_config(*columns, name=name, **top)
-    return open_dataset(folder / f"{name}.yaml", config, root=folder / "root", functions=functions)
+    return open_dataset(
+        folder / f"{name}.yaml", config, root=folder / "root", functions=functions
+    )
 
 
 def check(df: pl.DataFrame) -> pl.DataFrame:
     if df["a"].str.contains("print").any() and df.height == 1:
         raise ValueError("does not like it")
-    return df.select(is_valid=pl.col("a").str.len_chars() > 6, size=pl.col("a").str.len_chars())
+    return df.select(
+        is_valid=pl.col("a").str.len_chars() > 6, size=pl.col("a").str.len_chars()
+    )
 
 
 def rows_of(dataset: api.Dataset) -> dict[int, dict[str, Any]]:
@@ -77,7 +89,9 @@ def test_verdicts_are_the_same_as_a_whole_and_record_by_record(
     tmp_path: Path, kind: str, params: dict[str, Any], targets: tuple[str, ...]
 ) -> None:
     verdict = validation(kind, params, *targets, batch_size=4)
-    at_once = opened(tmp_path, category("a", *CODES), category("b", *SQL), verdict, name="whole")
+    at_once = opened(
+        tmp_path, category("a", *CODES), category("b", *SQL), verdict, name="whole"
+    )
     api.generate(at_once)
     single = opened(
         tmp_path,
@@ -88,14 +102,19 @@ def test_verdicts_are_the_same_as_a_whole_and_record_by_record(
         name="single",
         row_group_size=7,
     )
-    assert "v" in single.plan.graph.per_record and "v" not in at_once.plan.graph.per_record
+    assert (
+        "v" in single.plan.graph.per_record and "v" not in at_once.plan.graph.per_record
+    )
     api.generate(single)
     by_values: dict[tuple[str, str], Any] = {}
     for rows in rows_of(at_once), rows_of(single):
         assert len(rows) == 25
         for row in rows.values():
             assert by_values.setdefault((row["a"], row["b"]), row["v"]) == row["v"]
-    assert len({json.dumps(item) for item in by_values.values()}) > 1 or kind == "json_schema"
+    assert (
+        len({json.dumps(item) for item in by_values.values()}) > 1
+        or kind == "json_schema"
+    )
 
 
 def test_a_verdict_can_be_read_in_templates_and_conditions(tmp_path: Path) -> None:
@@ -104,7 +123,9 @@ def test_a_verdict_can_be_read_in_templates_and_conditions(tmp_path: Path) -> No
         validation("code", {"code_lang": "python"}, "a"),
         expression("fine", "{{ v.is_valid }}", dtype="bool"),
         expression(
-            "later", "{{ v.python_linter_severity }}", skip={"when": "{{ not v.is_valid }}"}
+            "later",
+            "{{ v.python_linter_severity }}",
+            skip={"when": "{{ not v.is_valid }}"},
         ),
     ]
     dataset = opened(tmp_path, *columns)
@@ -115,7 +136,9 @@ def test_a_verdict_can_be_read_in_templates_and_conditions(tmp_path: Path) -> No
         )
 
 
-def test_many_cells_share_a_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_cells_share_a_linter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[int] = []
     run = subprocess.run
 
@@ -140,14 +163,20 @@ def test_many_cells_share_a_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_function_that_fails_costs_the_records_of_its_batch(tmp_path: Path) -> None:
     verdict = validation(
-        "local_callable", {"validation_function": "check", "version": 1}, "a", batch_size=1
+        "local_callable",
+        {"validation_function": "check", "version": 1},
+        "a",
+        batch_size=1,
     )
-    dataset = opened(tmp_path, category("a", *CODES), verdict, run={"max_failure_rate": 1.0})
+    dataset = opened(
+        tmp_path, category("a", *CODES), verdict, run={"max_failure_rate": 1.0}
+    )
     summary = api.generate(dataset)
     rows = rows_of(dataset).values()
-    assert {row["a"] for row in rows} == {"x = 1", "def f(:"} and summary.failed == 25 - len(
-        rows
-    ) > 0
+    assert {row["a"] for row in rows} == {
+        "x = 1",
+        "def f(:",
+    } and summary.failed == 25 - len(rows) > 0
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     failure = read_failures(version.failure_list(0))[0]
     assert (failure.column, failure.kind) == ("v", "validation")
@@ -176,7 +205,11 @@ class Endpoint:
 
 def judge(rows: list[dict[str, Any]]) -> web.Response:
     return web.json_response(
-        {"data": [{"is_valid": row["a"] == "x = 1", "size": len(row["a"])} for row in rows]}
+        {
+            "data": [
+                {"is_valid": row["a"] == "x = 1", "size": len(row["a"])} for row in rows
+            ]
+        }
     )
 
 
@@ -214,7 +247,9 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
             "max_parallel_requests": 2,
         }
         dataset = opened(
-            tmp_path, category("a", *CODES), validation("remote", params, "a", batch_size=5)
+            tmp_path,
+            category("a", *CODES),
+            validation("remote", params, "a", batch_size=5),
         )
         summary = await api.agenerate(dataset)
     assert summary.failed == 0
@@ -222,7 +257,9 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
         row["v"] == {"is_valid": row["a"] == "x = 1", "size": len(row["a"])}
         for row in rows_of(dataset).values()
     )
-    assert max(len(batch) for batch in endpoint.batches) == 5 and endpoint.most_open <= 2
+    assert (
+        max(len(batch) for batch in endpoint.batches) == 5 and endpoint.most_open <= 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,7 +268,11 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
         ([status(500)], 3, "HTTP 500 (after 3 tries)"),
         ([status(400)], 1, "HTTP 400: sorry"),
         ([lambda rows: web.Response(text="what?")], 1, "answered what is not JSON"),
-        ([lambda rows: web.json_response({"data": []})], 1, "answered 0 verdicts for 1 row"),
+        (
+            [lambda rows: web.json_response({"data": []})],
+            1,
+            "answered 0 verdicts for 1 row",
+        ),
         ([lambda rows: web.json_response([1])], 1, "no list under `data`"),
     ],
 )
@@ -245,7 +286,9 @@ async def test_an_endpoint_that_fails_for_good(
 
     async with serving(endpoint) as url:
         params = RemoteParams(endpoint_url=url, max_retries=2, retry_backoff=2.0)
-        validator = RemoteValidator(params, verdict=single_verdict_type(params), sleep=sleep)
+        validator = RemoteValidator(
+            params, verdict=single_verdict_type(params), sleep=sleep
+        )
         with pytest.raises(ValidatorError) as caught:
             await validator.judge([{"a": "x"}])
     assert message in caught.value.message and len(endpoint.batches) == requests
@@ -255,16 +298,24 @@ async def test_an_endpoint_that_fails_for_good(
 async def test_nobody_answers() -> None:
     params = RemoteParams(endpoint_url="http://127.0.0.1:9/check", max_retries=0)
     with pytest.raises(ValidatorError, match="after 1 try"):
-        await RemoteValidator(params, verdict=single_verdict_type(params)).judge([{"a": "x"}])
+        await RemoteValidator(params, verdict=single_verdict_type(params)).judge(
+            [{"a": "x"}]
+        )
 
 
 async def test_records_without_a_verdict_fail_with_the_reason(tmp_path: Path) -> None:
     async with serving(Endpoint(status(400))) as url:
         column = validation("remote", {"endpoint_url": url}, "a")
         dataset = opened(
-            tmp_path, category("a", *CODES), column, num_records=5, run={"max_failure_rate": 1.0}
+            tmp_path,
+            category("a", *CODES),
+            column,
+            num_records=5,
+            run={"max_failure_rate": 1.0},
         )
         summary = await api.agenerate(dataset)
     assert summary.failed == 5
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    assert {failure.kind for failure in read_failures(version.failure_list(0))} == {"validation"}
+    assert {failure.kind for failure in read_failures(version.failure_list(0))} == {
+        "validation"
+    }

@@ -22,7 +22,8 @@ def planted(threshold: float, *, seed: int) -> list[set[str]]:
         words = {f"w{draw.randrange(10**6)}" for _ in range(100)}
         if number % 2:
             common = draw.sample(
-                sorted(texts[-1]), int(len(texts[-1]) * draw.choice([0.2, threshold, 0.95, 0.99]))
+                sorted(texts[-1]),
+                int(len(texts[-1]) * draw.choice([0.2, threshold, 0.95, 0.99])),
             )
             words = {*common, *sorted(words)[: 100 - len(common)]}
         texts.append(words)
@@ -39,7 +40,8 @@ def test_minhash_against_the_jaccard_similarity_of_every_pair(threshold: float) 
     finder = MinhashDuplicates(threshold=threshold)
     draw = random.Random(1)
     finder.add(
-        range(len(texts)), [" ".join(draw.sample(sorted(words), len(words))) for words in texts]
+        range(len(texts)),
+        [" ".join(draw.sample(sorted(words), len(words))) for words in texts],
     )
     found = finder.decide()
     above = missed = 0
@@ -56,7 +58,9 @@ def test_minhash_against_the_jaccard_similarity_of_every_pair(threshold: float) 
 
 
 @given(data=st.data(), threshold=st.sampled_from([0.5, 0.9, 1.0]))
-def test_embeddings_against_the_cosine_of_every_pair(data: st.DataObject, threshold: float) -> None:
+def test_embeddings_against_the_cosine_of_every_pair(
+    data: st.DataObject, threshold: float
+) -> None:
     number = st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0, 3.0])
     vector = st.lists(number, min_size=3, max_size=3).filter(any)
     vectors = data.draw(st.lists(st.one_of(st.none(), vector), max_size=12))
@@ -70,7 +74,10 @@ def test_embeddings_against_the_cosine_of_every_pair(data: st.DataObject, thresh
                 continue
             cosine = np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other))
             if cosine >= threshold - 1e-6:
-                labels = [labels[left] if label == labels[right] else label for label in labels]
-    assert [[same(found, a, b) for b in range(len(labels))] for a in range(len(labels))] == [
-        [a == b for b in labels] for a in labels
-    ]
+                labels = [
+                    labels[left] if label == labels[right] else label
+                    for label in labels
+                ]
+    assert [
+        [same(found, a, b) for b in range(len(labels))] for a in range(len(labels))
+    ] == [[a == b for b in labels] for a in labels]

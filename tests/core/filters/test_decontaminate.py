@@ -33,9 +33,13 @@ def test_planted_leaks_are_found_and_none_invented() -> None:
         source = random_.randrange(50)
         leaks[place] = source
         texts[place][30:50] = evaluation[source][5:25]
-    index = EvaluationIndex(range(50), [" ".join(words).upper() + "?" for words in evaluation])
+    index = EvaluationIndex(
+        range(50), [" ".join(words).upper() + "?" for words in evaluation]
+    )
     found = index.overlaps([", ".join(words) for words in texts])
-    assert {place: item.evaluation_id for place, item in enumerate(found) if item} == leaks
+    assert {
+        place: item.evaluation_id for place, item in enumerate(found) if item
+    } == leaks
     assert {item.ngrams for item in found if item} == {20 - 13 + 1}
     assert {item.share for item in found if item} == {8 / 28}
 
@@ -59,10 +63,13 @@ def test_overlaps_equal_a_plain_reference_in_any_order(
     for text in texts:
         common = [len(grams & set(ngrams_in(text, n))) for grams in sets]
         shares = [
-            count / len(grams) if grams else 0.0 for count, grams in zip(common, sets, strict=True)
+            count / len(grams) if grams else 0.0
+            for count, grams in zip(common, sets, strict=True)
         ]
         best = shares.index(max(shares))
-        expected.append(Overlap(best, common[best], shares[best]) if common[best] else None)
+        expected.append(
+            Overlap(best, common[best], shares[best]) if common[best] else None
+        )
     index = EvaluationIndex(ids, evaluation, n=n)
     assert index.overlaps(texts) == expected
     assert index.too_short == tuple(place for place in ids if not sets[place])
@@ -73,7 +80,11 @@ def test_overlaps_equal_a_plain_reference_in_any_order(
 def test_a_small_share_may_be_tolerated() -> None:
     index = EvaluationIndex([7], ["a b c d"], n=2)
     assert index.overlaps(["x a b y"], at_least=0.5) == [None]
-    assert index.overlaps(["a b c", "", None], at_least=0.5) == [Overlap(7, 2, 2 / 3), None, None]
+    assert index.overlaps(["a b c", "", None], at_least=0.5) == [
+        Overlap(7, 2, 2 / 3),
+        None,
+        None,
+    ]
 
 
 def test_evaluation_sets_and_parameters_that_cannot_be_used_are_refused() -> None:

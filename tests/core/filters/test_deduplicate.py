@@ -37,23 +37,34 @@ def numpy_signatures(
         zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     ):
         if end > start:
-            result[row] = mixed(hashes[start:end, None] ^ seeds).min(axis=0) >> np.uint64(32)
+            result[row] = mixed(hashes[start:end, None] ^ seeds).min(
+                axis=0
+            ) >> np.uint64(32)
     return result
 
 
 def decided(
-    finder: Finder, ids: Sequence[int], values: Sequence[Any], *, batch: int, scores: Any = None
+    finder: Finder,
+    ids: Sequence[int],
+    values: Sequence[Any],
+    *,
+    batch: int,
+    scores: Any = None,
 ) -> Duplicates:
     for start in range(0, len(ids), batch):
         part = slice(start, start + batch)
-        finder.add(ids[part], values[part], scores=None if scores is None else scores[part])
+        finder.add(
+            ids[part], values[part], scores=None if scores is None else scores[part]
+        )
     return finder.decide()
 
 
 def planted(pairs: int, *, seed: int = 5) -> list[str]:
     """Texts of 100 words; the text at `pairs + i` is that at `i` with three words replaced."""
     random_ = random.Random(seed)
-    originals = [[f"w{random_.randrange(20_000)}" for _ in range(100)] for _ in range(pairs)]
+    originals = [
+        [f"w{random_.randrange(20_000)}" for _ in range(100)] for _ in range(pairs)
+    ]
     copies = []
     for words in originals:
         copy = list(words)
@@ -64,13 +75,19 @@ def planted(pairs: int, *, seed: int = 5) -> list[str]:
 
 
 @pytest.mark.parametrize("ngram", [1, 3])
-def test_minhash_finds_planted_near_duplicates_as_the_numpy_reference_does(ngram: int) -> None:
+def test_minhash_finds_planted_near_duplicates_as_the_numpy_reference_does(
+    ngram: int,
+) -> None:
     pairs = 400
     texts = planted(pairs)
     for signatures_of in (None, numpy_signatures):
-        finder = MinhashDuplicates(threshold=0.6, ngram=ngram, signatures_of=signatures_of)
+        finder = MinhashDuplicates(
+            threshold=0.6, ngram=ngram, signatures_of=signatures_of
+        )
         groups = decided(finder, range(2 * pairs), texts, batch=150).groups()
-        right = sum(members == [first, first + pairs] for first, members in groups.items())
+        right = sum(
+            members == [first, first + pairs] for first, members in groups.items()
+        )
         assert right >= 0.97 * pairs, "recall"
         assert right == len(groups), "precision"
 
@@ -101,7 +118,9 @@ def test_components_of_signatures_equal_those_of_all_pairs_that_share_a_band(
                 rows[left][start : start + width] == rows[right][start : start + width]
                 for start in range(0, bands * width, width)
             )
-            equal = sum(a == b for a, b in zip(rows[left], rows[right], strict=True)) / 8
+            equal = (
+                sum(a == b for a, b in zip(rows[left], rows[right], strict=True)) / 8
+            )
             if in_band and equal >= threshold:
                 old, new = label[left], label[right]
                 label = [new if item == old else item for item in label]
@@ -111,11 +130,32 @@ def test_components_of_signatures_equal_those_of_all_pairs_that_share_a_band(
 
 
 def finder_of(method: str, keep: str) -> Finder:
-    return duplicates_by(method, keep=keep, **({} if method == "exact" else {"threshold": 0.6}))
+    return duplicates_by(
+        method, keep=keep, **({} if method == "exact" else {"threshold": 0.6})
+    )
 
 
-TEXTS = ["a b c d", "A  b\nc d", "a b c e", "a b", "z", "", " ", "b a", None, "a b c d f"]
-VECTORS = [[1.0, 0.0], [1.0, 0.1], [0.5, 0.5], [-1.0, 0.0], [2.0, 0.0], None, [0.0, 1.0]]
+TEXTS = [
+    "a b c d",
+    "A  b\nc d",
+    "a b c e",
+    "a b",
+    "z",
+    "",
+    " ",
+    "b a",
+    None,
+    "a b c d f",
+]
+VECTORS = [
+    [1.0, 0.0],
+    [1.0, 0.1],
+    [0.5, 0.5],
+    [-1.0, 0.0],
+    [2.0, 0.0],
+    None,
+    [0.0, 1.0],
+]
 
 
 @pytest.mark.parametrize("method", ["exact", "minhash", "embedding"])
@@ -126,10 +166,14 @@ def test_who_stays_does_not_depend_on_order_or_batches(
     method: str, keep: str, data: st.DataObject
 ) -> None:
     values = data.draw(
-        st.lists(st.sampled_from(VECTORS if method == "embedding" else TEXTS), max_size=12)
+        st.lists(
+            st.sampled_from(VECTORS if method == "embedding" else TEXTS), max_size=12
+        )
     )
     ids = data.draw(
-        st.lists(st.integers(-5, 99), min_size=len(values), max_size=len(values), unique=True)
+        st.lists(
+            st.integers(-5, 99), min_size=len(values), max_size=len(values), unique=True
+        )
     )
     scores = data.draw(
         st.lists(
@@ -157,13 +201,23 @@ def test_who_stays_does_not_depend_on_order_or_batches(
     assert one.ids.tolist() == other.ids.tolist() == sorted(ids)
     assert one.cluster.tolist() == other.cluster.tolist()
     assert one.kept.tolist() == other.kept.tolist()
-    assert sorted(one.cluster[one.kept].tolist()) == sorted(set(one.cluster.tolist())), (
-        "one of each cluster stays"
-    )
+    assert sorted(one.cluster[one.kept].tolist()) == sorted(
+        set(one.cluster.tolist())
+    ), "one of each cluster stays"
 
 
 def test_exact_duplicates_are_equal_but_for_case_white_space_and_normal_form() -> None:
-    texts = ["Ünï code", "u\u0308ni\u0308  CODE ", "\ufb01ne", "fine", "other", None, None, "", " "]
+    texts = [
+        "Ünï code",
+        "u\u0308ni\u0308  CODE ",
+        "\ufb01ne",
+        "fine",
+        "other",
+        None,
+        None,
+        "",
+        " ",
+    ]
     finder = ExactDuplicates()
     finder.add(range(9), texts)
     assert finder.decide().groups() == {0: [0, 1], 2: [2, 3], 7: [7, 8]}
@@ -273,7 +327,10 @@ def test_parameters_that_cannot_be_used_are_refused(
         ([[1.0, 2.0, 3.0]], "several sizes: 2, and 3 of record 7"),
         ([[0.0, 0.0]], "record 7 is all zero"),
         ([[1.0, 2.0], [-0.0, 0.0]], "record 8 is all zero"),
-        ([None, [1.0, math.inf]], "record 8 holds a null or a number that is not finite"),
+        (
+            [None, [1.0, math.inf]],
+            "record 8 holds a null or a number that is not finite",
+        ),
         ([[1.0, math.nan]], "record 7 holds"),
         ([[1.0, None]], "record 7 holds"),
         ([1.0, 2.0], "got double"),
@@ -281,7 +338,9 @@ def test_parameters_that_cannot_be_used_are_refused(
         ([[]], "several sizes"),
     ],
 )
-def test_vectors_that_cannot_be_compared_are_refused(vectors: list[Any], message: str) -> None:
+def test_vectors_that_cannot_be_compared_are_refused(
+    vectors: list[Any], message: str
+) -> None:
     finder = EmbeddingDuplicates()
     finder.add([100], [[1.0, 2.0]])
     with pytest.raises(FilterError, match=message):

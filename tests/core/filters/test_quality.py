@@ -80,7 +80,9 @@ def stop_words(text: str) -> int:
 
 REFERENCE = {
     "words": lambda text: len(words_in(text)),
-    "mean_word_length": lambda text: share(sum(map(len, words_in(text))), len(words_in(text))),
+    "mean_word_length": lambda text: share(
+        sum(map(len, words_in(text))), len(words_in(text))
+    ),
     "symbol_to_word_ratio": lambda text: share(
         max(text.count("#"), len(re.findall(r"\.\.\.|…", text))), len(words_in(text))
     ),
@@ -88,10 +90,12 @@ REFERENCE = {
         sum(line.endswith(("...", "…")) for line in lines_in(text)), len(lines_in(text))
     ),
     "lines_ending_with_punctuation": lambda text: share(
-        sum(line.endswith(tuple(TERMINAL)) for line in lines_in(text)), len(lines_in(text))
+        sum(line.endswith(tuple(TERMINAL)) for line in lines_in(text)),
+        len(lines_in(text)),
     ),
     "bullet_lines": lambda text: share(
-        sum(line.startswith(tuple(BULLETS)) for line in lines_in(text)), len(lines_in(text))
+        sum(line.startswith(tuple(BULLETS)) for line in lines_in(text)),
+        len(lines_in(text)),
     ),
     "alphabetic_words": lambda text: share(
         sum(any(map(is_letter, word)) for word in words_in(text)), len(words_in(text))
@@ -100,12 +104,15 @@ REFERENCE = {
     "repeated_lines": lambda text: repeats(lines_in(text)),
     "repeated_paragraphs": lambda text: repeats(paragraphs_in(text)),
     "uppercase": lambda text: share(
-        sum(unicodedata.category(c) == "Lu" for c in text), sum(is_letter(c) for c in text)
+        sum(unicodedata.category(c) == "Lu" for c in text),
+        sum(is_letter(c) for c in text),
     ),
     "urls": lambda text: share(
         sum(
             len(url)
-            for url in re.findall(rf"(?:[hH][tT][tT][pP][sS]?://|[wW]{{3}}\.)[^{SPACE}]+", text)
+            for url in re.findall(
+                rf"(?:[hH][tT][tT][pP][sS]?://|[wW]{{3}}\.)[^{SPACE}]+", text
+            )
         ),
         len(text),
     ),
@@ -158,9 +165,10 @@ TEXTS = st.one_of(
 
 
 def rule(name: str, **parameters: float) -> QualityRule:
-    given: dict[str, object] = {"repeated_ngrams": {"n": 2}, "language": {"language": "en"}}.get(
-        name, {}
-    )  # type: ignore[assignment]
+    given: dict[str, object] = {
+        "repeated_ngrams": {"n": 2},
+        "language": {"language": "en"},
+    }.get(name, {})  # type: ignore[assignment]
     return QualityRule(name, **{"at_least": 0.0, **given, **parameters})  # type: ignore[arg-type]
 
 
@@ -211,7 +219,10 @@ def test_the_language_of_a_text() -> None:
 
 
 def test_the_first_rule_that_fails_is_the_reason() -> None:
-    rules = [QualityRule("words", at_least=2, at_most=3), QualityRule("uppercase", at_most=0.5)]
+    rules = [
+        QualityRule("words", at_least=2, at_most=3),
+        QualityRule("uppercase", at_most=0.5),
+    ]
     assert failed_rule(rules, ["one", "one two", "A B C", None, "a b c d"]) == [
         "words 1 is below 2",
         None,

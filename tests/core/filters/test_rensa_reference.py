@@ -22,7 +22,9 @@ def plain_signatures(
     hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int
 ) -> NDArray[np.uint32]:
     """The smallest of every slot over the words of each text; the largest number there is where a text has none."""
-    of_words = rensa_signatures(hashes, np.arange(len(hashes) + 1, dtype=np.uint64), width)
+    of_words = rensa_signatures(
+        hashes, np.arange(len(hashes) + 1, dtype=np.uint64), width
+    )
     result = np.full((len(offsets) - 1, width), 2**32 - 1, dtype=np.uint32)
     for row in range(len(result)):
         words = of_words[int(offsets[row]) : int(offsets[row + 1])]
@@ -37,12 +39,18 @@ def plain_signatures(
     seed=st.integers(0, 2**32 - 1),
     width=st.sampled_from([1, 7, 128]),
 )
-def test_every_slot_is_the_smallest_over_the_words(sizes: list[int], seed: int, width: int) -> None:
-    hashes = np.random.default_rng(seed).integers(0, 2**64, size=sum(sizes), dtype=np.uint64)
+def test_every_slot_is_the_smallest_over_the_words(
+    sizes: list[int], seed: int, width: int
+) -> None:
+    hashes = np.random.default_rng(seed).integers(
+        0, 2**64, size=sum(sizes), dtype=np.uint64
+    )
     offsets = np.cumsum([0, *sizes]).astype(np.uint64)
     found = rensa_signatures(hashes, offsets, width)
     assert found.tolist() == plain_signatures(hashes, offsets, width).tolist()
-    assert found[np.array(sizes) == 0].tolist() == [[2**32 - 1] * width] * sizes.count(0)
+    assert found[np.array(sizes) == 0].tolist() == [[2**32 - 1] * width] * sizes.count(
+        0
+    )
 
 
 def test_the_signature_of_a_word_stays_what_it_is() -> None:
@@ -67,7 +75,9 @@ def test_the_same_records_stay_by_the_plain_form(ngram: int) -> None:
     texts = ["", *(" ".join(f"w{word}" for word in row) for row in words)]
     decided = []
     for signatures_of in (None, plain_signatures):
-        finder = MinhashDuplicates(threshold=0.5, ngram=ngram, signatures_of=signatures_of)
+        finder = MinhashDuplicates(
+            threshold=0.5, ngram=ngram, signatures_of=signatures_of
+        )
         finder.add(range(len(texts)), texts)
         decided.append(finder.decide().groups())
     assert decided[0] == decided[1] and len(decided[0]) > 10

@@ -10,23 +10,37 @@ WORD = st.text(alphabet="ab\x00é中\U0001f600", min_size=1, max_size=6)
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts=st.lists(st.one_of(st.none(), st.lists(WORD, max_size=6).map(" ".join)), max_size=6))
+@given(
+    texts=st.lists(
+        st.one_of(st.none(), st.lists(WORD, max_size=6).map(" ".join)), max_size=6
+    )
+)
 def test_equal_words_have_equal_hashes_and_different_words_different_ones(
     texts: list[str | None],
 ) -> None:
     expected = [
-        (row, word) for row, text in enumerate(texts) for word in (text or "").split(" ") if word
+        (row, word)
+        for row, text in enumerate(texts)
+        for word in (text or "").split(" ")
+        if word
     ]
     found = words_of(pl.Series(texts, dtype=pl.String))
     assert found.row.tolist() == [row for row, _ in expected]
     assert found.length.tolist() == [len(word) for _, word in expected]
     pairs = set(zip([word for _, word in expected], found.hash.tolist(), strict=True))
-    assert len(pairs) == len({word for word, _ in pairs}) == len({value for _, value in pairs})
+    assert (
+        len(pairs)
+        == len({word for word, _ in pairs})
+        == len({value for _, value in pairs})
+    )
 
 
 def test_no_two_of_many_words_have_one_hash() -> None:
     texts = pl.Series(
-        [" ".join(map(str, range(start, start + 1000))) for start in range(0, 300_000, 1000)]
+        [
+            " ".join(map(str, range(start, start + 1000)))
+            for start in range(0, 300_000, 1000)
+        ]
     )
     assert len(set(words_of(texts).hash.tolist())) == 300_000
 
@@ -65,7 +79,9 @@ def test_long_words_differ_in_every_byte_and_in_their_length() -> None:
     ),
     pattern=st.sampled_from([RUNS, LETTERS_AND_DIGITS]),
 )
-def test_words_are_the_matches_of_the_pattern(texts: list[str | None], pattern: str) -> None:
+def test_words_are_the_matches_of_the_pattern(
+    texts: list[str | None], pattern: str
+) -> None:
     """The plain form, by regular expressions, is the reference."""
     series = pl.Series(texts, dtype=pl.String)
     expected = [
@@ -76,7 +92,9 @@ def test_words_are_the_matches_of_the_pattern(texts: list[str | None], pattern: 
     found = words_of(series, pattern=pattern)
     assert found.row.tolist() == [row for row, _ in expected]
     assert found.length.tolist() == [len(word) for _, word in expected]
-    alone = words_of(pl.Series([word for _, word in expected], dtype=pl.String), pattern=pattern)
+    alone = words_of(
+        pl.Series([word for _, word in expected], dtype=pl.String), pattern=pattern
+    )
     assert found.hash.tolist() == alone.hash.tolist()
 
 

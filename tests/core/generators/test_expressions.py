@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators import expressions
-from sdg_core.generators.expressions import Dtype, cast_text, evaluate_cell, evaluate_group
+from sdg_core.generators.expressions import (
+    Dtype,
+    cast_text,
+    evaluate_cell,
+    evaluate_group,
+)
 from sdg_core.generators.single_precision import python_values
 from sdg_core.plan.templates.render import compiled
 from tests.support.requirements import LONG
@@ -17,7 +22,8 @@ from tests.support.requirements import LONG
 DTYPES: list[Dtype] = ["str", "int", "float", "bool"]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
 SERIES = {
-    pl.String: TEXT | st.sampled_from(["", "{{", "}}", "{{ a }}", "3", "true", "\r\n", "\x00"]),
+    pl.String: TEXT
+    | st.sampled_from(["", "{{", "}}", "{{ a }}", "3", "true", "\r\n", "\x00"]),
     pl.Int64: st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3),
     pl.UInt64: st.integers(0, 2**64 - 1),
     pl.Int8: st.integers(-128, 127),
@@ -70,7 +76,9 @@ PIECES = st.sampled_from(
 def columns(draw: st.DrawFn, length: int) -> pl.Series:
     dtype = draw(st.sampled_from(list(SERIES)))
     values = st.none() | SERIES[dtype]
-    return pl.Series(draw(st.lists(values, min_size=length, max_size=length)), dtype=dtype)
+    return pl.Series(
+        draw(st.lists(values, min_size=length, max_size=length)), dtype=dtype
+    )
 
 
 @st.composite
@@ -92,7 +100,8 @@ def structs(draw: st.DrawFn, length: int) -> pl.Series:
     inner = pl.DataFrame({"g": draw(columns(length))}).to_struct("inner")
     whole = pl.DataFrame({"f": draw(columns(length)), "inner": inner}).to_struct("s")
     keep = pl.Series(
-        draw(st.lists(st.booleans(), min_size=length, max_size=length)), dtype=pl.Boolean
+        draw(st.lists(st.booleans(), min_size=length, max_size=length)),
+        dtype=pl.Boolean,
     )
     return (
         whole
@@ -128,7 +137,12 @@ def test_a_group_gives_what_its_cells_give(
     assert group.failed == {
         row: reason for row, (_, reason) in enumerate(cells) if reason is not None
     }
-    dtypes = {"str": pl.String, "int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
+    dtypes = {
+        "str": pl.String,
+        "int": pl.Int64,
+        "float": pl.Float64,
+        "bool": pl.Boolean,
+    }
     assert (group.values.name, group.values.dtype) == ("out", dtypes[column.dtype])
 
 
@@ -143,27 +157,44 @@ def test_repeated_values_are_rendered_alike(
 ) -> None:
     column = _column("{{ a|string }}{{ b|string|trim }}", dtype)
     once = evaluate_group(column, frame={"a": frame[0], "b": frame[1]}, length=4)
-    duplicates = {"a": pl.concat([frame[0]] * repeats), "b": pl.concat([frame[1]] * repeats)}
+    duplicates = {
+        "a": pl.concat([frame[0]] * repeats),
+        "b": pl.concat([frame[1]] * repeats),
+    }
     group = evaluate_group(column, frame=duplicates, length=4 * repeats)
     assert group.values.to_list() == once.values.to_list() * repeats
     assert group.failed == {
-        4 * turn + row: why for turn in range(repeats) for row, why in once.failed.items()
+        4 * turn + row: why
+        for turn in range(repeats)
+        for row, why in once.failed.items()
     }
 
 
 @pytest.mark.parametrize(
-    "expr", ["{{ a }} is {{ b }}", "{{a}}", "text only, {a} and }}", "{{ a }}}", "$ {{\ta\n}}"]
+    "expr",
+    ["{{ a }} is {{ b }}", "{{a}}", "text only, {a} and }}", "{{ a }}}", "$ {{\ta\n}}"],
 )
-def test_plain_joins_take_the_fast_path(expr: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_joins_take_the_fast_path(
+    expr: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frame = {"a": pl.Series(["x", None]), "b": pl.Series([1.25, None])}
-    expected = [_cell(_column(expr), {"a": a, "b": b})[0] for a, b in (("x", 1.25), (None, None))]
+    expected = [
+        _cell(_column(expr), {"a": a, "b": b})[0]
+        for a, b in (("x", 1.25), (None, None))
+    ]
     monkeypatch.setattr(expressions, "_rows", None)
-    assert evaluate_group(_column(expr), frame=frame, length=2).values.to_list() == expected
+    assert (
+        evaluate_group(_column(expr), frame=frame, length=2).values.to_list()
+        == expected
+    )
 
 
 def test_fields_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     people = pl.Series(
-        [{"name": "Ada", "home": {"city": "London"}}, {"name": None, "home": {"city": "Paris"}}]
+        [
+            {"name": "Ada", "home": {"city": "London"}},
+            {"name": None, "home": {"city": "Paris"}},
+        ]
     )
     monkeypatch.setattr(expressions, "_rows", None)
     group = evaluate_group(
@@ -174,7 +205,14 @@ def test_fields_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "expr",
-    ["{{- a }}", "{{ a|upper }}", "{{{ a }}", "{% set a = 1 %}{{ a }}", "{{ true }}", "{{ a }}{#"],
+    [
+        "{{- a }}",
+        "{{ a|upper }}",
+        "{{{ a }}",
+        "{% set a = 1 %}{{ a }}",
+        "{{ true }}",
+        "{{ a }}{#",
+    ],
 )
 def test_everything_else_is_left_to_the_engine(expr: str) -> None:
     assert expressions._REFERENCE.search("{{ a }}")
@@ -195,7 +233,9 @@ def test_a_failing_cell_costs_its_own_record_only() -> None:
 def test_only_the_columns_that_are_read_become_python_values() -> None:
     unread = pl.Series([object()], dtype=pl.Object)
     group = evaluate_group(
-        _column("{{ a|upper }}"), frame={"a": pl.Series(["x"]), "unread": unread}, length=1
+        _column("{{ a|upper }}"),
+        frame={"a": pl.Series(["x"]), "unread": unread},
+        length=1,
     )
     assert group.values.to_list() == ["X"]
 
@@ -214,7 +254,9 @@ def test_an_empty_text_is_a_value() -> None:
 
 def test_dates_and_lists_of_seed_data_can_be_read() -> None:
     frame = {"a": pl.Series([datetime.date(2024, 3, 5)]), "b": pl.Series([[1, 2]])}
-    group = evaluate_group(_column("{{ a }} {{ b[1] }} {{ b|length }}"), frame=frame, length=1)
+    group = evaluate_group(
+        _column("{{ a }} {{ b[1] }} {{ b|length }}"), frame=frame, length=1
+    )
     assert group.values.to_list() == ["2024-03-05 2 2"]
 
 
@@ -240,7 +282,10 @@ def test_dates_and_lists_of_seed_data_can_be_read() -> None:
     ],
 )
 def test_casts(text: str, dtype: Dtype, value: Any) -> None:
-    assert (cast_text(text, dtype), type(cast_text(text, dtype))) == (value, type(value))
+    assert (cast_text(text, dtype), type(cast_text(text, dtype))) == (
+        value,
+        type(value),
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,7 +295,11 @@ def test_casts(text: str, dtype: Dtype, value: Any) -> None:
         ("", "int", "'' is not an int"),
         ("True", "int", "'True' is not an int"),
         ("nan", "int", "'nan' is not an int"),
-        ("9223372036854775808", "int", "'9223372036854775808' does not fit into 64 bits"),
+        (
+            "9223372036854775808",
+            "int",
+            "'9223372036854775808' does not fit into 64 bits",
+        ),
         ("1e999999999", "int", "'1e999999999' does not fit into 64 bits"),
         ("1e-999999999", "int", "'1e-999999999' is not an int"),
         ("9" * 5000, "int", f"'{'9' * 57}...' does not fit into 64 bits"),

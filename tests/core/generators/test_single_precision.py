@@ -17,7 +17,9 @@ from sdg_core.processing.export import export_rows
 
 
 @given(st.lists(st.none() | st.floats(width=32), max_size=6))
-def test_the_digits_read_back_and_are_those_of_numpy(numbers: list[float | None]) -> None:
+def test_the_digits_read_back_and_are_those_of_numpy(
+    numbers: list[float | None],
+) -> None:
     values = python_values(pl.Series(numbers, dtype=pl.Float32))
     for number, value in zip(numbers, values, strict=True):
         if number is None or math.isnan(number):
@@ -46,7 +48,8 @@ def test_templates_see_them() -> None:
 def test_exports_show_them(tmp_path: Path) -> None:
     schema = pa.schema([("v", pa.float32()), ("w", pa.list_(pa.float32()))])
     pq.write_table(
-        pa.table({"v": [0.1, None], "w": [[0.7], None]}, schema=schema), tmp_path / "x.parquet"
+        pa.table({"v": [0.1, None], "w": [[0.7], None]}, schema=schema),
+        tmp_path / "x.parquet",
     )
     for name, expected in {
         "x.jsonl": '{"v":0.1,"w":[0.7]}\n{"v":null,"w":null}\n',

@@ -14,11 +14,18 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))]
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.xdist_group("postgres")),
+    ]
 )
 def ledger_url(request: pytest.FixtureRequest) -> str | None:
     """None for SQLite below the root, else the URL of a real server."""
-    return None if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    return (
+        None
+        if request.param == "sqlite"
+        else str(request.getfixturevalue("postgres_url"))
+    )
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ def test_a_row_group_has_one_holder_who_is_named(
     second = claims_of(ledger, "second-run", version=version, clock=clock)
     claim = first.acquire("00003")
     with pytest.raises(
-        ClaimedError, match=r"row group 00003 is held by run first-ru \(process \d+ on .+\)"
+        ClaimedError,
+        match=r"row group 00003 is held by run first-ru \(process \d+ on .+\)",
     ):
         second.acquire("00003")
     second.acquire("00004")
@@ -52,12 +53,16 @@ def test_a_row_group_has_one_holder_who_is_named(
     assert second.acquire("00003").token == claim.token + 1
 
 
-def test_a_run_may_take_its_own_row_group_again(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_a_run_may_take_its_own_row_group_again(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     run = claims_of(ledger, "run", version=version, clock=clock)
     assert [run.acquire("00000").token, run.acquire("00000").token] == [1, 2]
 
 
-def test_a_lease_runs_out_unless_it_is_renewed(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_a_lease_runs_out_unless_it_is_renewed(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     first = claims_of(ledger, "first", version=version, clock=clock)
     second = claims_of(ledger, "second", version=version, clock=clock)
     kept, left = first.acquire("00000"), first.acquire("00001")
@@ -127,12 +132,14 @@ def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
         ].expires_at == clock.now + LEASE
         clock.now += LEASE / 2 + 1
         heir = claims_of(ledger, "heir", version=version, clock=clock)
-        assert [claim.unit for claim in heir.take(["00000", "00001"])[0]] == ["00000"], (
-            "whose last renewal was its publishing"
-        )
+        assert [claim.unit for claim in heir.take(["00000", "00001"])[0]] == [
+            "00000"
+        ], "whose last renewal was its publishing"
 
 
-def test_racing_runs_get_one_winner_each_time(ledger: Ledger, clock: Clock, version: str) -> None:
+def test_racing_runs_get_one_winner_each_time(
+    ledger: Ledger, clock: Clock, version: str
+) -> None:
     winners: dict[str, list[str]] = {row_group_key(index): [] for index in range(20)}
     barrier = threading.Barrier(4)
 
@@ -146,7 +153,9 @@ def test_racing_runs_get_one_winner_each_time(ledger: Ledger, clock: Clock, vers
                 continue
             winners[unit].append(run)
 
-    threads = [threading.Thread(target=race, args=(f"{number}-run",)) for number in range(4)]
+    threads = [
+        threading.Thread(target=race, args=(f"{number}-run",)) for number in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -15,7 +15,9 @@ from sdg_core.ledger.sqlite import SqliteConnection
 from sdg_core.ledger.tables import cells
 
 
-def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Path) -> None:
+def test_opening_twice_keeps_what_is_there(
+    ledger_url: str | None, tmp_path: Path
+) -> None:
     first = open_ledger(ledger_url, root=tmp_path)
     record_start(first, run_id="again", dataset="twice", version="v", resume="always")
     first.close()
@@ -39,24 +41,36 @@ def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for number in range(25):
             root = tmp_path / str(number)
-            list(pool.map(lambda _, root=root: open_ledger(None, root=root).close(), range(8)))
+            list(
+                pool.map(
+                    lambda _, root=root: open_ledger(None, root=root).close(), range(8)
+                )
+            )
 
 
 @pytest.mark.xdist_group("postgres")
-def test_many_open_a_new_ledger_of_a_server_at_once(postgres_url: str, tmp_path: Path) -> None:
+def test_many_open_a_new_ledger_of_a_server_at_once(
+    postgres_url: str, tmp_path: Path
+) -> None:
     server = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     for name in ("fresh_a", "fresh_b", "fresh_c", "fresh_d"):
         with server.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
         url = postgres_url.removesuffix("postgres") + name
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _, url=url: open_ledger(url, root=tmp_path).close(), range(8)))
+            list(
+                pool.map(
+                    lambda _, url=url: open_ledger(url, root=tmp_path).close(), range(8)
+                )
+            )
     server.dispose()
 
 
 def test_a_run_is_recorded_from_start_to_end(ledger: Ledger) -> None:
     record_start(ledger, run_id="r1", dataset="history", version="v", resume="never")
-    record_start(ledger, run_id="r2", dataset="history", version="v", resume="if_possible")
+    record_start(
+        ledger, run_id="r2", dataset="history", version="v", resume="if_possible"
+    )
     counts = {"generated": 5, "replayed": 1, "failed": 2, "adopted": 3, "written": 4}
     ending = {"outcome": "failed_records", "counts": counts, "message": "first failure"}
     record_end(ledger, run_id="r2", dataset="history", **ending)  # type: ignore[arg-type]
@@ -89,16 +103,23 @@ def test_a_ledger_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["runs (id INTEGER, run_id TEXT, status TEXT)", "migrations (id INTEGER, app TEXT)"]
+    "table",
+    [
+        "runs (id INTEGER, run_id TEXT, status TEXT)",
+        "migrations (id INTEGER, app TEXT)",
+    ],
 )
 def test_a_database_of_another_program_is_refused_and_left_as_it_is(
     tmp_path: Path, table: str
 ) -> None:
     file, name = tmp_path / "other.db", table.partition(" ")[0]
     with closing(sqlite3.connect(file)) as database:
-        database.executescript(f"CREATE TABLE {table}; INSERT INTO {name} (id) VALUES (1);")
+        database.executescript(
+            f"CREATE TABLE {table}; INSERT INTO {name} (id) VALUES (1);"
+        )
     with pytest.raises(
-        LedgerError, match=rf"other\.db .*another program.*`{name}`(.|\n)*SDG_LEDGER_URL"
+        LedgerError,
+        match=rf"other\.db .*another program.*`{name}`(.|\n)*SDG_LEDGER_URL",
     ):
         open_ledger(f"sqlite:///{file}", root=tmp_path)
     with closing(sqlite3.connect(file)) as database:
@@ -119,7 +140,9 @@ def test_sqlite_inserts_many_rows_with_few_statements(tmp_path: Path) -> None:
         assert isinstance(connection, SqliteConnection)
         connection._connection.set_trace_callback(statements.append)
         connection.upsert(cells, rows[:100])
-        assert [text.split(" (")[0] for text in statements] == ["INSERT OR REPLACE INTO cells"] * 3
+        assert [text.split(" (")[0] for text in statements] == [
+            "INSERT OR REPLACE INTO cells"
+        ] * 3
         connection.upsert(cells, [{**rows[0], "value": b"other"}])
         assert connection.insert_missing(cells, rows) == 3
         found = connection.execute("SELECT record, value FROM cells ORDER BY record")

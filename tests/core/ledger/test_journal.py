@@ -18,10 +18,18 @@ HASHES = {"answer": "sha256:1"}
 
 
 def cell(
-    record: int, *, value: object = "text", column: str = "answer", column_hash: str = "sha256:1"
+    record: int,
+    *,
+    value: object = "text",
+    column: str = "answer",
+    column_hash: str = "sha256:1",
 ) -> JournaledCell:
     return JournaledCell(
-        record, column, column_hash, value, {"writer": {"requests": 1, "prompt_tokens": 3}}
+        record,
+        column,
+        column_hash,
+        value,
+        {"writer": {"requests": 1, "prompt_tokens": 3}},
     )
 
 
@@ -33,16 +41,23 @@ async def test_what_was_appended_is_there(ledger: Ledger) -> None:
     values = ["text", "", None, 1, 1.5, True, {"a": [1, {"b": "ü"}]}]
     async with journal_of(ledger) as journal:
         await asyncio.gather(
-            *(journal.append(cell(record, value=value)) for record, value in enumerate(values))
+            *(
+                journal.append(cell(record, value=value))
+                for record, value in enumerate(values)
+            )
         )
         found = journal.load(start=0, stop=100, column_hashes=HASHES)
     assert found == [cell(record, value=value) for record, value in enumerate(values)]
 
 
-async def test_a_finished_row_group_keeps_the_cells_of_lacking_records(ledger: Ledger) -> None:
+async def test_a_finished_row_group_keeps_the_cells_of_lacking_records(
+    ledger: Ledger,
+) -> None:
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(30)))
-        journal.discard_committed(start=10, stop=20, columns=["answer"], remaining=[12, 19, 500])
+        journal.discard_committed(
+            start=10, stop=20, columns=["answer"], remaining=[12, 19, 500]
+        )
         left = journal.load(start=5, stop=25, column_hashes=HASHES)
     assert [c.record for c in left] == [*range(5, 10), 12, 19, *range(20, 25)]
     assert all(c.usage for c in left)
@@ -53,14 +68,18 @@ async def test_settling_leaves_other_columns_alone(ledger: Ledger) -> None:
         await journal.append(cell(3))
         await journal.append(cell(3, column="later"))
         journal.discard_committed(start=0, stop=10, columns=["later"])
-        left = journal.load(start=0, stop=10, column_hashes={**HASHES, "later": "sha256:1"})
+        left = journal.load(
+            start=0, stop=10, column_hashes={**HASHES, "later": "sha256:1"}
+        )
     assert [c.column for c in left] == ["answer"]
 
 
 async def test_cells_say_which_run_paid(ledger: Ledger) -> None:
     version = uuid.uuid4().hex[:12]
     for run_id in ("one", "two"):
-        async with Journal(ledger, dataset="d", version=version, run_id=run_id) as journal:
+        async with Journal(
+            ledger, dataset="d", version=version, run_id=run_id
+        ) as journal:
             await journal.append(cell(len(run_id) if run_id == "one" else 7))
     found = journal.load(start=0, stop=10, column_hashes=HASHES)
     assert [(c.record, c.run_id) for c in found] == [(3, "one"), (7, "two")]
@@ -70,10 +89,14 @@ async def test_cells_of_records_that_have_a_row_are_pruned(ledger: Ledger) -> No
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(10)))
         journal.prune(lambda record, column: column == "answer" and record < 7)
-        assert [c.record for c in journal.load(start=0, stop=10, column_hashes=HASHES)] == [7, 8, 9]
+        assert [
+            c.record for c in journal.load(start=0, stop=10, column_hashes=HASHES)
+        ] == [7, 8, 9]
 
 
-async def test_cells_of_another_fingerprint_or_version_are_not_taken_back(ledger: Ledger) -> None:
+async def test_cells_of_another_fingerprint_or_version_are_not_taken_back(
+    ledger: Ledger,
+) -> None:
     async with journal_of(ledger) as journal, journal_of(ledger) as other:
         await journal.append(cell(0, column_hash="sha256:old"))
         await other.append(cell(1))
@@ -84,7 +107,9 @@ async def test_a_cell_made_again_replaces_the_old_one(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await journal.append(cell(0, value="old", column_hash="sha256:old"))
         await journal.append(cell(0, value="new"))
-        assert journal.load(start=0, stop=1, column_hashes=HASHES) == [cell(0, value="new")]
+        assert journal.load(start=0, stop=1, column_hashes=HASHES) == [
+            cell(0, value="new")
+        ]
 
 
 async def test_two_writers_share_a_ledger(ledger: Ledger) -> None:
@@ -111,7 +136,9 @@ async def test_a_failed_commit_reaches_everyone_who_waits(tmp_path: Path) -> Non
 async def test_leaving_writes_what_is_still_queued(ledger: Ledger) -> None:
     version = uuid.uuid4().hex[:12]
     async with journal_of(ledger, version) as journal:
-        waiting = [asyncio.ensure_future(journal.append(cell(record))) for record in range(50)]
+        waiting = [
+            asyncio.ensure_future(journal.append(cell(record))) for record in range(50)
+        ]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
     assert len(journal.load(start=0, stop=50, column_hashes=HASHES)) == 50
@@ -154,7 +181,9 @@ def test_every_cell_that_counted_survives_kill_9(
     child.stdout.close()
     counted = int(rest[-1]) if rest else counted
     ledger = open_ledger(ledger_url, root=tmp_path)
-    found = journal_of(ledger, version).load(start=0, stop=1_000_000, column_hashes=HASHES)
+    found = journal_of(ledger, version).load(
+        start=0, stop=1_000_000, column_hashes=HASHES
+    )
     ledger.close()
     assert [c.record for c in found][: counted + 1] == list(range(counted + 1))
     assert len(found) <= counted + 2

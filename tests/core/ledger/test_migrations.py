@@ -35,7 +35,9 @@ def leave_as_0_1_did(ledger: Ledger, version: str) -> None:
     with ledger.transaction("write") as connection:
         connection.execute("DROP TABLE claims")
         connection.execute(CLAIMS_OF_0_1)
-        connection.change("DELETE FROM migrations WHERE name >= :name", {"name": "0003"})
+        connection.change(
+            "DELETE FROM migrations WHERE name >= :name", {"name": "0003"}
+        )
         for row_group, token, expires_at in (
             (3, 7, time.time() + 3600),
             (100_000, 4, 0.0),

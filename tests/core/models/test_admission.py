@@ -3,7 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from sdg_core.models.admission import Admission, Ticket
 
@@ -178,7 +184,9 @@ def test_a_ceiling_of_nothing_is_refused() -> None:
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
-def test_settles_near_a_server_that_allows_only_so_many_at_once(ceiling: int, allowed: int) -> None:
+def test_settles_near_a_server_that_allows_only_so_many_at_once(
+    ceiling: int, allowed: int
+) -> None:
     """Goodput is kept: the limit does not fall far below what the server takes, and does not stay far above."""
     admission = Admission(ceiling)
     limits = []
@@ -191,13 +199,17 @@ def test_settles_near_a_server_that_allows_only_so_many_at_once(ceiling: int, al
         if turn >= 200:
             limits.append(admission.limit)
     target = min(ceiling, allowed)
-    assert min(limits) >= int(target * 0.75) and max(limits) <= min(ceiling, 2 * target + 1)
+    assert min(limits) >= int(target * 0.75) and max(limits) <= min(
+        ceiling, 2 * target + 1
+    )
 
 
 class AnySequence(RuleBasedStateMachine):
     """Requests start, end in every way, and time passes, in any order."""
 
-    @initialize(ceiling=st.integers(1, 20), tolerance=st.sampled_from([0.0, 0.1, 0.2, 0.5]))
+    @initialize(
+        ceiling=st.integers(1, 20), tolerance=st.sampled_from([0.0, 0.1, 0.2, 0.5])
+    )
     def create(self, ceiling: int, tolerance: float) -> None:
         self.admission = Admission(ceiling, tolerance=tolerance)
         self.now = 0.0
@@ -238,7 +250,8 @@ class AnySequence(RuleBasedStateMachine):
     def refused_around(self, ticket: Ticket) -> int:
         """The row of refusals that a ticket is in, by the order of starting; what said nothing is passed over."""
         said = [
-            self.outcomes.get(Ticket(number), "open") for number in range(max(self.outcomes) + 1)
+            self.outcomes.get(Ticket(number), "open")
+            for number in range(max(self.outcomes) + 1)
         ]
         row = 1
         for step in (-1, 1):
@@ -250,7 +263,9 @@ class AnySequence(RuleBasedStateMachine):
 
     def check_step(self, ticket: Ticket, *, before: int, end: str) -> None:
         after = self.admission.limit
-        if after < before or (end == "limited" and ticket > self.newest_at_cut and before == 1):
+        if after < before or (
+            end == "limited" and ticket > self.newest_at_cut and before == 1
+        ):
             assert end == "limited" and ticket > self.newest_at_cut
             assert after == max(1, int(before * 0.75))
         elif after > before:
@@ -270,8 +285,12 @@ class AnySequence(RuleBasedStateMachine):
         assert 1 <= admission.limit <= admission.ceiling
         assert admission.in_flight == len(self.open)
         paused = self.now < self.paused_until
-        assert admission.may_start(self.now) == (not paused and len(self.open) < admission.limit)
-        assert admission.next_wakeup(self.now) == (self.paused_until if paused else None)
+        assert admission.may_start(self.now) == (
+            not paused and len(self.open) < admission.limit
+        )
+        assert admission.next_wakeup(self.now) == (
+            self.paused_until if paused else None
+        )
 
 
 TestAnySequence = AnySequence.TestCase

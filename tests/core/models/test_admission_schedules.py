@@ -48,7 +48,8 @@ def run(
             attempts[number] += 1
             ends = now + (REFUSED_AFTER if refused else latency)
             heapq.heappush(
-                events, (ends, outcome.sent, "refused" if refused else "reply", number, ticket)
+                events,
+                (ends, outcome.sent, "refused" if refused else "reply", number, ticket),
             )
         wakeup = admission.next_wakeup(now)
         if wakeup is not None and (not events or wakeup < events[0][0]):
@@ -60,8 +61,12 @@ def run(
             done += 1
         elif what == "refused" and ended is not None:
             admission.finish_limited(ended, now, retry_after)
-            outcome.waited[number] = outcome.waited.get(number, 0.0) + REFUSED_AFTER + retry_after
-            heapq.heappush(events, (now + retry_after, outcome.sent, "ready", number, None))
+            outcome.waited[number] = (
+                outcome.waited.get(number, 0.0) + REFUSED_AFTER + retry_after
+            )
+            heapq.heappush(
+                events, (now + retry_after, outcome.sent, "ready", number, None)
+            )
         else:
             ready.append(number)
     outcome.seconds = now
@@ -90,7 +95,9 @@ def test_refusals_by_lot(
         refuses=lambda number, attempt, now: attempt < 20 and chances[number][attempt],
     )
     longest = max(outcome.waited.values(), default=0.0)
-    assert outcome.seconds <= 1.35 * (requests * latency / slots + longest) + retry_after
+    assert (
+        outcome.seconds <= 1.35 * (requests * latency / slots + longest) + retry_after
+    )
 
 
 @settings(deadline=None, max_examples=25)
@@ -100,7 +107,9 @@ def test_refusals_by_lot(
     retry_after=st.sampled_from([0.1, 1.0]),
     latency=st.sampled_from([0.05, 0.5]),
 )
-def test_a_true_limit(rate: int, slots: int, retry_after: float, latency: float) -> None:
+def test_a_true_limit(
+    rate: int, slots: int, retry_after: float, latency: float
+) -> None:
     requests = 20 * slots
     tokens, filled_at = float(rate), 0.0
 
@@ -113,7 +122,11 @@ def test_a_true_limit(rate: int, slots: int, retry_after: float, latency: float)
         tokens -= 1
         return False
 
-    outcome = run(requests, slots=slots, latency=latency, retry_after=retry_after, refuses=refuses)
+    outcome = run(
+        requests, slots=slots, latency=latency, retry_after=retry_after, refuses=refuses
+    )
     best = max(requests * latency / slots, (requests - rate) / rate) + latency
     assert outcome.seconds <= 1.1 * best + retry_after
-    assert outcome.sent <= requests * (2 if retry_after < 1 else 1.4), "a pause spares the server"
+    assert outcome.sent <= requests * (2 if retry_after < 1 else 1.4), (
+        "a pause spares the server"
+    )

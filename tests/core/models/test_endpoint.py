@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.gate import Gate
@@ -34,7 +39,9 @@ class ScriptedClient(ChatClient):
         self.sent += 1
         if self.script:
             raise self.script.popleft()
-        return ChatResponse("fine", "stop", Usage(requests=1, prompt_tokens=3, completion_tokens=4))
+        return ChatResponse(
+            "fine", "stop", Usage(requests=1, prompt_tokens=3, completion_tokens=4)
+        )
 
     async def check(self) -> None: ...
 
@@ -44,7 +51,9 @@ class ScriptedClient(ChatClient):
 class Bench:
     """An endpoint whose sleeps pass at once and are written down."""
 
-    def __init__(self, client: ChatClient, *, num_retries: int = 2, ceiling: int = 1) -> None:
+    def __init__(
+        self, client: ChatClient, *, num_retries: int = 2, ceiling: int = 1
+    ) -> None:
         self.now = 0.0
         self.slept: list[float] = []
         self.open_while_asleep: list[int] = []
@@ -112,8 +121,12 @@ async def test_transient_faults_run_out() -> None:
 
 
 async def test_permanent_faults_fail_at_once_with_their_remedy() -> None:
-    bench = Bench(ScriptedClient([PermanentModelError("wrong key", remedy="export it")]))
-    with pytest.raises(RequestFailedError, match=r"wrong key\n  -> export it") as caught:
+    bench = Bench(
+        ScriptedClient([PermanentModelError("wrong key", remedy="export it")])
+    )
+    with pytest.raises(
+        RequestFailedError, match=r"wrong key\n  -> export it"
+    ) as caught:
         await bench.endpoint.chat(REQUEST)
     assert (caught.value.kind, caught.value.attempts, caught.value.remedy) == (
         "permanent",
@@ -151,18 +164,23 @@ async def test_whatever_ends_a_request_gives_its_slot_back(end: BaseException) -
 class TestOverHttp:
     @staticmethod
     def bench(server: ModelServer, **options: Any) -> tuple[Bench, OpenAIClient]:
-        client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
+        client = OpenAIClient(
+            ModelProvider(name="p", endpoint=server.url), api_key=None
+        )
         return Bench(client, **options), client
 
     @staticmethod
     def ask(number: int) -> ChatRequest:
-        return ChatRequest("m", (Message("user", f"prompt {number}"),), InferenceParameters())
+        return ChatRequest(
+            "m", (Message("user", f"prompt {number}"),), InferenceParameters()
+        )
 
     async def test_never_more_at_once_than_the_ceiling(self) -> None:
         async with ModelServer(faults=[Fault("hang")] * 40) as server:
             bench, client = self.bench(server, ceiling=7)
             tasks = [
-                asyncio.create_task(bench.endpoint.chat(self.ask(number))) for number in range(40)
+                asyncio.create_task(bench.endpoint.chat(self.ask(number)))
+                for number in range(40)
             ]
             await server.seen(7)
             server.let_go()
@@ -185,5 +203,9 @@ class TestOverHttp:
             assert [reply.text for reply in replies] == [
                 answer_to(f"prompt {number}") for number in range(300)
             ]
-            assert sum(reply.usage.requests for reply in replies) == len(server.requests) > 300
+            assert (
+                sum(reply.usage.requests for reply in replies)
+                == len(server.requests)
+                > 300
+            )
             await client.aclose()

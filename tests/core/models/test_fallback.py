@@ -24,10 +24,15 @@ def chain(server: ModelServer, other: ModelServer) -> Models:
     colder = InferenceParameters.model_validate(
         {
             "max_tokens": 7,
-            "temperature": {"distribution_type": "uniform", "params": {"low": 0, "high": 1}},
+            "temperature": {
+                "distribution_type": "uniform",
+                "params": {"low": 0, "high": 1},
+            },
         }
     )
-    later = ModelConfig(alias="b", model="second", provider="q", inference_parameters=colder)
+    later = ModelConfig(
+        alias="b", model="second", provider="q", inference_parameters=colder
+    )
     return {
         "a": (ModelConfig(alias="a", model="first", provider="p", fallback="b"), first),
         "b": (later, second),
@@ -35,20 +40,29 @@ def chain(server: ModelServer, other: ModelServer) -> Models:
 
 
 def ask() -> ChatRequest:
-    return ChatRequest("first", (Message("user", "hi"),), InferenceParameters(temperature=0.25))
+    return ChatRequest(
+        "first", (Message("user", "hi"),), InferenceParameters(temperature=0.25)
+    )
 
 
 async def test_permanent_failure_goes_to_the_fallback() -> None:
     async with ModelServer(faults=[status(400)]) as server, ModelServer() as other:
-        async with open_models(chain(server, other), settings=RunSettings(), env={}) as pool:
+        async with open_models(
+            chain(server, other), settings=RunSettings(), env={}
+        ) as pool:
             reply = await pool["a"].chat(ask())
             assert reply.text == answer_to("hi") and reply.alias == "b"
-            assert {alias: usage.requests for alias, usage in reply.usages("a").items()} == {
+            assert {
+                alias: usage.requests for alias, usage in reply.usages("a").items()
+            } == {
                 "a": 1,
                 "b": 1,
             }
             assert other.requests[0]["model"] == "second"
-            assert (other.requests[0]["max_tokens"], other.requests[0]["temperature"]) == (7, 0.25)
+            assert (
+                other.requests[0]["max_tokens"],
+                other.requests[0]["temperature"],
+            ) == (7, 0.25)
             again = await pool["a"].chat(ask())
             assert again.alias == "a" and list(again.usages("a")) == ["a"]
 
@@ -72,16 +86,23 @@ async def test_failure_of_both_counts_both() -> None:
         ModelServer(faults=[status(400)]) as server,
         ModelServer(faults=[status(401)]) as other,
     ):
-        async with open_models(chain(server, other), settings=RunSettings(), env={}) as pool:
+        async with open_models(
+            chain(server, other), settings=RunSettings(), env={}
+        ) as pool:
             with pytest.raises(RequestFailedError, match="401") as caught:
                 await pool["a"].chat(ask())
             used = caught.value.usages("a")
-            assert {alias: usage.requests for alias, usage in used.items()} == {"a": 1, "b": 1}
+            assert {alias: usage.requests for alias, usage in used.items()} == {
+                "a": 1,
+                "b": 1,
+            }
             assert "400" in str(caught.value.__cause__)
 
 
 async def test_pictures_too() -> None:
-    request = ImageRequest("dall-e-3", "a quay", InferenceParameters(generation_type="image"))
+    request = ImageRequest(
+        "dall-e-3", "a quay", InferenceParameters(generation_type="image")
+    )
     async with ModelServer() as other:
         models: Any = {
             "a": (
@@ -107,4 +128,8 @@ def test_chains() -> None:
         "e": [],
         "f": [],
     }
-    assert [alias for alias in fallbacks if is_circular(alias, fallbacks)] == ["b", "c", "d"]
+    assert [alias for alias in fallbacks if is_circular(alias, fallbacks)] == [
+        "b",
+        "c",
+        "d",
+    ]

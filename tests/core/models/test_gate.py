@@ -51,7 +51,9 @@ def timer() -> Timer:
 
 def make_gate(timer: Timer, ceiling: int, *, tolerance: float = 0.0) -> Gate:
     return Gate(
-        Admission(ceiling, tolerance=tolerance), clock=timer.clock, call_later=timer.call_later
+        Admission(ceiling, tolerance=tolerance),
+        clock=timer.clock,
+        call_later=timer.call_later,
     )
 
 
@@ -159,7 +161,10 @@ async def test_cancelled_while_waiting(timer: Timer) -> None:
 async def test_cancelled_after_the_hand_over_passes_the_slot_on(timer: Timer) -> None:
     gate = make_gate(timer, 1)
     held = await gate.acquire()
-    first, second = asyncio.create_task(gate.acquire()), asyncio.create_task(gate.acquire())
+    first, second = (
+        asyncio.create_task(gate.acquire()),
+        asyncio.create_task(gate.acquire()),
+    )
     await turn_over()
     gate.succeeded(held)  # the slot is the first waiter's now, which has not run yet
     first.cancel()
@@ -167,7 +172,9 @@ async def test_cancelled_after_the_hand_over_passes_the_slot_on(timer: Timer) ->
     assert first.cancelled() and gate.admission.in_flight == 0
 
 
-async def test_slots_are_free_again_when_all_waiters_were_cancelled(timer: Timer) -> None:
+async def test_slots_are_free_again_when_all_waiters_were_cancelled(
+    timer: Timer,
+) -> None:
     gate = make_gate(timer, 1)
     held = await gate.acquire()
     waiting = [asyncio.create_task(gate.acquire()) for _ in range(3)]
@@ -193,7 +200,9 @@ async def test_close_drops_the_alarm(timer: Timer) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_no_slot_is_lost_in_a_storm_of_cancellations(timer: Timer, seed: int) -> None:
+async def test_no_slot_is_lost_in_a_storm_of_cancellations(
+    timer: Timer, seed: int
+) -> None:
     draw, gate = random.Random(seed), make_gate(timer, 5)
     done = list[int]()
 
@@ -222,4 +231,6 @@ async def test_no_slot_is_lost_in_a_storm_of_cancellations(timer: Timer, seed: i
         cancelled += draw.random() < 0.3 and victim.cancel()
         timer.advance(0.5)
     assert gate.admission.in_flight == 0 and cancelled > 0
-    assert sorted(done) == [number for number, task in enumerate(tasks) if not task.cancelled()]
+    assert sorted(done) == [
+        number for number, task in enumerate(tasks) if not task.cancelled()
+    ]

@@ -37,14 +37,20 @@ NESTED = JSON.filter(lambda value: isinstance(value, dict | list))
     ("text", "value"),
     [
         ('{"a": 1, "b": [1, 2,],}', {"a": 1, "b": [1, 2]}),
-        ("{'a': 'x', 'b': 'it's', 'c': \"it's\"}", {"a": "x", "b": "it's", "c": "it's"}),
+        (
+            "{'a': 'x', 'b': 'it's', 'c': \"it's\"}",
+            {"a": "x", "b": "it's", "c": "it's"},
+        ),
         ('{a: 1, b_c: "x", $d: {e-f: 2}}', {"a": 1, "b_c": "x", "$d": {"e-f": 2}}),
         ('{"a": True, "b": None, "c": [False]}', {"a": True, "b": None, "c": [False]}),
         ('{"a": 1, // one\n "b": 2, # two\n "c": /* 3 */ 4}', {"a": 1, "b": 2, "c": 4}),
         ('{"url": "http://x#y", "n": 1,}', {"url": "http://x#y", "n": 1}),
         ('{"a": "one\nline", "b": "a\ttab"}', {"a": "one\nline", "b": "a\ttab"}),
         ('{"a": "she said "hi" to me", "b": 2}', {"a": 'she said "hi" to me', "b": 2}),
-        ('{"a": "\\alpha, \\\'x\\\', \\u00e9, \\ud83d\\ude00"}', {"a": "\\alpha, 'x', é, 😀"}),
+        (
+            '{"a": "\\alpha, \\\'x\\\', \\u00e9, \\ud83d\\ude00"}',
+            {"a": "\\alpha, 'x', é, 😀"},
+        ),
         ('{"a": .5, "b": +1, "c": 1.}', {"a": 0.5, "b": 1, "c": 1.0}),
         ("{“a”: “x”}", {"a": "x"}),
         ('{"a": 1\n "b": 2}', {"a": 1, "b": 2}),
@@ -96,7 +102,8 @@ def test_strict_json_is_read_as_it_is(value: Any) -> None:
 
 @given(NESTED)
 def test_json_as_python_writes_it(value: Any) -> None:
-    text = re.sub(r"\\x([0-9a-f]{2})", r"\\u00\1", repr(value))  # JSON has no two-digit escapes
+    # JSON has no two-digit escapes
+    text = re.sub(r"\\x([0-9a-f]{2})", r"\\u00\1", repr(value))
     if "\\U" not in text:
         assert repair_json(text)[0] == value
 
@@ -111,12 +118,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert start < end <= len(text)
 
 
-@pytest.mark.parametrize(("reply", "made"), [("{'age': 36, /* so */}", 3), ("{age: 'old',}", 0)])
+@pytest.mark.parametrize(
+    ("reply", "made"), [("{'age': 36, /* so */}", 3), ("{age: 'old',}", 0)]
+)
 async def test_a_run_takes_a_repaired_reply_of_its_schema_and_counts_it(
     reply: str, made: int, tmp_path: Path
 ) -> None:
     column = structured("person", "Describe somebody.", object_of(age="integer"))
-    async with ModelServer(message=lambda body: {"role": "assistant", "content": reply}) as server:
+    async with ModelServer(
+        message=lambda body: {"role": "assistant", "content": reply}
+    ) as server:
         config = dataset_config(llm("x", "x"), endpoint=server.url) | {
             "columns": [column],
             "num_records": 3,
@@ -126,5 +137,7 @@ async def test_a_run_takes_a_repaired_reply_of_its_schema_and_counts_it(
     status = api.status(dataset)
     assert (status.records, status.failed) == (made, 3 - made)
     assert status.usage.get("writer", {}).get("repaired", 0) == made
-    rows = stored_records(dataset.layout.version(status.version)).values() if made else ()
+    rows = (
+        stored_records(dataset.layout.version(status.version)).values() if made else ()
+    )
     assert [row["person"] for row in rows] == [{"age": 36}] * made

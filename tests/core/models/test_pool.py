@@ -22,7 +22,9 @@ async def server() -> AsyncIterator[ModelServer]:
         yield running
 
 
-def provider(endpoint: str | None, *, name: str = "p", key: str | None = None) -> ModelProvider:
+def provider(
+    endpoint: str | None, *, name: str = "p", key: str | None = None
+) -> ModelProvider:
     kind = "simulated" if endpoint is None else "openai"
     return ModelProvider.model_validate(
         {"name": name, "provider_type": kind, "endpoint": endpoint, "api_key": key}
@@ -94,21 +96,27 @@ async def test_key_that_is_not_set_is_reported_before_anything_is_sent(
     server: ModelServer, env: dict[str, str]
 ) -> None:
     models: Models = {"a": (model("a"), provider(server.url, key="MY_KEY"))}
-    with pytest.raises(PermanentModelError, match=r"'p'.*MY_KEY(.|\n)*export MY_KEY=") as caught:
+    with pytest.raises(
+        PermanentModelError, match=r"'p'.*MY_KEY(.|\n)*export MY_KEY="
+    ) as caught:
         async with open_models(models, settings=SETTINGS, env=env):
             pytest.fail("opened without a key")
     assert caught.value.remedy and not server.requests and not server.checks
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("sk-literal-key", "x"), ("KEY", "two\nlines"), ("KEY", "kéy")]
+    ("variable", "value"),
+    [("sk-literal-key", "x"), ("KEY", "two\nlines"), ("KEY", "kéy")],
 )
 async def test_unusable_key_is_not_repeated(variable: str, value: str) -> None:
     models: Models = {"a": (model("a"), provider(NOWHERE, key=variable))}
     with pytest.raises(PermanentModelError) as caught:
         async with open_models(models, settings=SETTINGS, env={variable: value}):
             pytest.fail("opened with an unusable key")
-    assert "sk-literal-key" not in str(caught.value) and value not in str(caught.value).split()
+    assert (
+        "sk-literal-key" not in str(caught.value)
+        and value not in str(caught.value).split()
+    )
 
 
 async def test_key_is_sent_without_surrounding_blanks(server: ModelServer) -> None:
@@ -126,7 +134,9 @@ async def test_simulated_provider_needs_no_key() -> None:
         assert (await pool["a"].chat(ask())).text
 
 
-async def test_each_provider_is_checked_once_and_skipped_only_by_all(server: ModelServer) -> None:
+async def test_each_provider_is_checked_once_and_skipped_only_by_all(
+    server: ModelServer,
+) -> None:
     first, second = provider(server.url), provider(NOWHERE, name="down")
     models: Models = {
         "a": (model("a", skip=True), first),
@@ -145,12 +155,17 @@ async def test_check_names_every_provider_that_fails(server: ModelServer) -> Non
         "a": (model("a"), provider(server.url, name="locked", key="MY_KEY")),
         "b": (model("b"), provider(NOWHERE, name="down")),
     }
-    async with open_models(models, settings=SETTINGS, env={"MY_KEY": "wrong-key"}) as pool:
+    async with open_models(
+        models, settings=SETTINGS, env={"MY_KEY": "wrong-key"}
+    ) as pool:
         with pytest.raises(PermanentModelError) as caught:
             await pool.check()
     text = str(caught.value)
     assert (
-        "2 providers" in text and "MY_KEY" in text and "'down'" in text and "wrong-key" not in text
+        "2 providers" in text
+        and "MY_KEY" in text
+        and "'down'" in text
+        and "wrong-key" not in text
     )
 
 

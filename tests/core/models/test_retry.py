@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.models.retry import RetryPolicy, error_kind
 
 attempts = st.integers(1, 10_000)
@@ -33,12 +38,17 @@ def test_transient_faults_are_retried_a_bounded_number_of_times(
     policy: RetryPolicy, attempt: int, unit: float
 ) -> None:
     decision = policy.decide(TransientModelError("reset"), attempt, unit)
-    assert decision.retry == (attempt <= policy.num_retries) and decision.kind == "transient"
+    assert (
+        decision.retry == (attempt <= policy.num_retries)
+        and decision.kind == "transient"
+    )
     assert 0 <= decision.delay <= policy.max_delay
 
 
 @given(policies, attempts, units)
-def test_rate_limits_are_always_retried(policy: RetryPolicy, attempt: int, unit: float) -> None:
+def test_rate_limits_are_always_retried(
+    policy: RetryPolicy, attempt: int, unit: float
+) -> None:
     decision = policy.decide(RateLimitedError("slow down"), attempt, unit)
     assert decision.retry and decision.kind == "rate_limited"
     assert 0 <= decision.delay <= policy.max_delay
@@ -51,7 +61,9 @@ def test_retry_after_is_waited_for_up_to_its_cap(
     error = RateLimitedError("slow down", retry_after=asked)
     floor = min(asked, policy.retry_after_cap)
     assert policy.pause(error) == floor
-    assert floor <= policy.decide(error, attempt, unit).delay <= floor + policy.base_delay
+    assert (
+        floor <= policy.decide(error, attempt, unit).delay <= floor + policy.base_delay
+    )
 
 
 @given(policies, units)
@@ -70,7 +82,10 @@ def test_delay_follows_the_random_number(
     low, high = sorted((one, two))
     error = RateLimitedError("slow down")
     assert policy.decide(error, attempt, 0.0).delay == 0.0
-    assert policy.decide(error, attempt, low).delay <= policy.decide(error, attempt, high).delay
+    assert (
+        policy.decide(error, attempt, low).delay
+        <= policy.decide(error, attempt, high).delay
+    )
 
 
 @pytest.mark.parametrize(

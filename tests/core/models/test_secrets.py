@@ -20,12 +20,16 @@ REQUEST = ChatRequest("m", (Message("user", "hi"),), InferenceParameters())
 
 def provider(url: str) -> ModelProvider:
     return ModelProvider(
-        name="p", endpoint=url, extra_headers={"Authorization": "$TOKEN", "X-Cost": "$5 a day"}
+        name="p",
+        endpoint=url,
+        extra_headers={"Authorization": "$TOKEN", "X-Cost": "$5 a day"},
     )
 
 
 async def test_sent_and_not_shown() -> None:
-    async with ModelServer(faults=[status(400, message=f"bad token {SECRET}")]) as server:
+    async with ModelServer(
+        faults=[status(400, message=f"bad token {SECRET}")]
+    ) as server:
         models = {"a": (MODEL, provider(server.url))}
         async with open_models(
             models, settings=RunSettings(), env={"TOKEN": f" {SECRET}\n"}
@@ -45,20 +49,25 @@ async def test_sent_and_not_shown() -> None:
 async def test_missing_variable_is_named_before_anything_is_sent() -> None:
     models = {"a": (MODEL, provider("http://127.0.0.1:1/v1"))}
     with pytest.raises(
-        PermanentModelError, match=r"header Authorization of provider 'p'.*TOKEN.*not set"
+        PermanentModelError,
+        match=r"header Authorization of provider 'p'.*TOKEN.*not set",
     ):
         async with open_models(models, settings=RunSettings(), env={}):
             pass
 
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "API-Key"])
-def test_literal_secrets_are_refused_and_not_repeated(name: str, tmp_path: Path) -> None:
+def test_literal_secrets_are_refused_and_not_repeated(
+    name: str, tmp_path: Path
+) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(
         "name: d\nnum_records: 1\ncolumns:\n  - {column_type: sampler, name: u, sampler_type: uuid, params: {}}\n"
         f"model_providers:\n  - {{name: p, endpoint: 'http://x/v1', extra_headers: {{{name}: 'Bearer {SECRET}'}}}}\n",
         encoding="utf-8",
     )
-    with pytest.raises(ConfigError, match=rf"extra_headers.*{name}: \$MY_VARIABLE") as caught:
+    with pytest.raises(
+        ConfigError, match=rf"extra_headers.*{name}: \$MY_VARIABLE"
+    ) as caught:
         load_dataset(path)
     assert SECRET not in str(caught.value)

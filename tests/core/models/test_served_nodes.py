@@ -25,15 +25,24 @@ def chosen(
     ]
     described = []
     for number, (cpus, there) in enumerate(nodes):
-        resources = {name: amount for name, amount in (("CPU", cpus), ("GPU", there)) if amount}
-        described.append({"NodeID": number, "Alive": number not in dead, "Resources": resources})
+        resources = {
+            name: amount for name, amount in (("CPU", cpus), ("GPU", there)) if amount
+        }
+        described.append(
+            {"NodeID": number, "Alive": number not in dead, "Resources": resources}
+        )
     return [(node["NodeID"], taken) for node, taken in chosen_nodes(served, described)]
 
 
 @pytest.mark.parametrize(
     ("gpus", "nodes", "expected"),
     [
-        pytest.param([None], [(2, 0), (2, 0)], [(0, 0), (1, 0)], id="no GPUs anywhere: every node"),
+        pytest.param(
+            [None],
+            [(2, 0), (2, 0)],
+            [(0, 0), (1, 0)],
+            id="no GPUs anywhere: every node",
+        ),
         pytest.param(
             [None],
             [(2, 0), (2, 4), (2, 8)],
@@ -42,20 +51,37 @@ def chosen(
         ),
         pytest.param([None, 0], [(2, 0), (2, 4)], [(1, 4)], id="one does not say"),
         pytest.param(
-            [[0, 1]], [(2, 0), (2, 4)], [(1, 4)], id="devices by number: the node is this run's"
+            [[0, 1]],
+            [(2, 0), (2, 4)],
+            [(1, 4)],
+            id="devices by number: the node is this run's",
         ),
-        pytest.param([0], [(2, 0), (2, 4)], [(0, 0), (1, 0)], id="none wanted: every node"),
         pytest.param(
-            [4], [(2, 2), (2, 4), (2, 8)], [(1, 4), (2, 4)], id="a number: nodes that have so many"
+            [0], [(2, 0), (2, 4)], [(0, 0), (1, 0)], id="none wanted: every node"
         ),
-        pytest.param([1, 2], [(2, 2), (2, 4)], [(1, 3)], id="two servers of a run share a node"),
         pytest.param(
-            [None, 2], [(2, 1), (2, 4)], [(1, 4)], id="one does not say, the other takes two"
+            [4],
+            [(2, 2), (2, 4), (2, 8)],
+            [(1, 4), (2, 4)],
+            id="a number: nodes that have so many",
         ),
-        pytest.param([None], [(0, 0), (2, 0)], [(1, 0)], id="a head that takes no work"),
+        pytest.param(
+            [1, 2], [(2, 2), (2, 4)], [(1, 3)], id="two servers of a run share a node"
+        ),
+        pytest.param(
+            [None, 2],
+            [(2, 1), (2, 4)],
+            [(1, 4)],
+            id="one does not say, the other takes two",
+        ),
+        pytest.param(
+            [None], [(0, 0), (2, 0)], [(1, 0)], id="a head that takes no work"
+        ),
     ],
 )
-def test_servers_go_to_nodes_that_have_their_gpus(gpus: Any, nodes: Any, expected: Any) -> None:
+def test_servers_go_to_nodes_that_have_their_gpus(
+    gpus: Any, nodes: Any, expected: Any
+) -> None:
     assert chosen(gpus, *nodes) == expected
 
 
@@ -64,10 +90,12 @@ def test_dead_nodes_get_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "said"), [([8], "take 8 GPUs"), ([4, 1], "take 5 GPUs"), ([None, 5], "take 5 GPUs")]
+    ("gpus", "said"),
+    [([8], "take 8 GPUs"), ([4, 1], "take 5 GPUs"), ([None, 5], "take 5 GPUs")],
 )
 def test_a_cluster_without_such_a_node_is_refused(gpus: Any, said: str) -> None:
     with pytest.raises(
-        PermanentModelError, match=rf"{said} of a node; the nodes of the Ray cluster have 0, 4\n"
+        PermanentModelError,
+        match=rf"{said} of a node; the nodes of the Ray cluster have 0, 4\n",
     ):
         chosen(gpus, (2, 0), (2, 4))

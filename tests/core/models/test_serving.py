@@ -29,14 +29,23 @@ from tests.support.sdg import (
     wait_until,
     write_config,
 )
-from tests.support.serving import NOTED, PROGRAM, RECORDS, SIZE, is_running, pids, served
+from tests.support.serving import (
+    NOTED,
+    PROGRAM,
+    RECORDS,
+    SIZE,
+    is_running,
+    pids,
+    served,
+)
 
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     (tmp_path / "logs").mkdir()
-    multiprocessing.util.get_temp_dir()  # chosen now, because the path of a socket below tmp_path may be too long
+    # chosen now, because the path of a socket below tmp_path may be too long
+    multiprocessing.util.get_temp_dir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "logs"))
 
 
@@ -98,7 +107,9 @@ asyncio.run(main())
 """
 
 
-def test_a_server_that_dies_is_started_again_and_no_record_is_lost(tmp_path: Path) -> None:
+def test_a_server_that_dies_is_started_again_and_no_record_is_lost(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "dies_once.py").write_text(DIES_ONCE, encoding="utf-8")
     config = served(*NOTED, sys.executable, "dies_once.py", "{port}")
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
@@ -115,7 +126,14 @@ def test_a_server_that_dies_is_started_again_and_no_record_is_lost(tmp_path: Pat
         RECORDS,
     )
     assert (
-        len([notice for notice in notices if "ended (signal 9); starting it again" in notice]) == 1
+        len(
+            [
+                notice
+                for notice in notices
+                if "ended (signal 9); starting it again" in notice
+            ]
+        )
+        == 1
     )
     assert len(pids(tmp_path)) == 2 and not any(map(is_running, pids(tmp_path)))
     usage = api.status(dataset).usage["writer"]
@@ -136,14 +154,21 @@ CANNOT_START = [
     (
         ["no-such-program"],
         {},
-        ["its command could not be started", "| no-such-program: No such file or directory"],
+        [
+            "its command could not be started",
+            "| no-such-program: No such file or directory",
+        ],
     ),
     (
         ["sh", "-c", "echo loading; sleep 60"],
         {"ready_timeout": 0.5},
         ["not ready within 0.5 s", "| loading"],
     ),
-    (["sh", "-c", 'echo "it is $TOKEN"; exit 1'], {"env": {"TOKEN": "MY_SECRET"}}, ["| it is ***"]),
+    (
+        ["sh", "-c", 'echo "it is $TOKEN"; exit 1'],
+        {"env": {"TOKEN": "MY_SECRET"}},
+        ["| it is ***"],
+    ),
 ]
 
 
@@ -164,7 +189,11 @@ def test_a_server_that_cannot_start_ends_the_run_with_the_end_of_its_log(
     message = str(caught.value)
     assert all(
         words in message
-        for words in ["model server of provider 'home'", "serve; all of its log: ", *said]
+        for words in [
+            "model server of provider 'home'",
+            "serve; all of its log: ",
+            *said,
+        ]
     )
     assert "very-secret-4711" not in message
     (log,) = (tmp_path / "logs").iterdir()
@@ -185,7 +214,8 @@ def test_a_server_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
     config = served(*NOTED, sys.executable, "dies.py", "{port}", health="/ready")
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     with pytest.raises(
-        (RunAbortedError, ModelError), match=r"(?s)without answering a request.*\| out of memory"
+        (RunAbortedError, ModelError),
+        match=r"(?s)without answering a request.*\| out of memory",
     ):
         api.generate(dataset)
     assert len(pids(tmp_path)) == 4 and not any(map(is_running, pids(tmp_path)))
@@ -197,9 +227,12 @@ WITH_CHILDREN = ["sh", "-c", 'echo $$ >> pids; "$@" & echo $! >> pids; wait', "s
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 3), (signal.SIGINT, 3)]
+    ("number", "status"),
+    [(signal.SIGKILL, -9), (signal.SIGTERM, 3), (signal.SIGINT, 3)],
 )
-def test_whatever_ends_the_run_ends_the_server(tmp_path: Path, number: int, status: int) -> None:
+def test_whatever_ends_the_run_ends_the_server(
+    tmp_path: Path, number: int, status: int
+) -> None:
     config = served(*WITH_CHILDREN, *PROGRAM, "--rate", "hang=1")
     file = write_config(tmp_path / "tickets.yaml", config)
     with started_sdg("generate", file, "--root", tmp_path / "root") as running:
@@ -212,13 +245,17 @@ def test_whatever_ends_the_run_ends_the_server(tmp_path: Path, number: int, stat
         running.wait()
     assert running.returncode == status
     wait_until(
-        lambda: not any(map(is_running, pids(tmp_path))), "the server and its children have ended"
+        lambda: not any(map(is_running, pids(tmp_path))),
+        "the server and its children have ended",
     )
 
 
-def test_looking_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_looking_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write_config(
-        tmp_path / "tickets.yaml", served("sh", "-c", "touch started; exit 1", health="/")
+        tmp_path / "tickets.yaml",
+        served("sh", "-c", "touch started; exit 1", health="/"),
     )
     config_fixed = file.read_text(encoding="utf-8").replace(
         "name: home", "name: home\n  endpoint: http://127.0.0.1:9/v1"
@@ -238,14 +275,26 @@ def test_looking_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_what_a_server_gets_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD", "HARMLESS"):
+    for name in (
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "MY_DB_PASSWORD",
+        "HARMLESS",
+    ):
         monkeypatch.setenv(name, f"value of {name}")
-    config = served("sh", "-c", "env > env; : {port}; exit 1", env={"GIVEN": "OPENAI_API_KEY"})
+    config = served(
+        "sh", "-c", "env > env; : {port}; exit 1", env={"GIVEN": "OPENAI_API_KEY"}
+    )
     with pytest.raises(ModelError):
-        api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
+        api.generate(
+            open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+        )
     text = (tmp_path / "env").read_text(encoding="utf-8")
     lines = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
-    assert lines["GIVEN"] == "value of OPENAI_API_KEY" and lines["HARMLESS"] == "value of HARMLESS"
+    assert (
+        lines["GIVEN"] == "value of OPENAI_API_KEY"
+        and lines["HARMLESS"] == "value of HARMLESS"
+    )
     assert "PATH" in lines and lines.keys().isdisjoint(
         {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD"}
     )
@@ -255,7 +304,9 @@ def test_what_a_server_gets_of_the_environment(
     )
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ModelError, match="OPENAI_API_KEY, which is not set"):
-        api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
+        api.generate(
+            open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+        )
 
 
 def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> None:
@@ -263,12 +314,16 @@ def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> N
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         config = served("sh", "-c", "touch started")
-        config["model_providers"][0]["endpoint"] = f"http://127.0.0.1:{other.getsockname()[1]}/v1"
+        config["model_providers"][0]["endpoint"] = (
+            f"http://127.0.0.1:{other.getsockname()[1]}/v1"
+        )
         with pytest.raises(
             ModelError,
             match=r"(?s)something answers there already.*\{port\} in endpoint and command",
         ):
-            api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
+            api.generate(
+                open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+            )
     assert not (tmp_path / "started").exists()
 
 
@@ -289,7 +344,10 @@ WRONG = [
         "but endpoint names a port",
     ),
     ({"serve": {"command": "s"}, "endpoint": "http://127.0.0.1/v1"}, "names no port"),
-    ({"serve": {"command": "s {port}"}, "endpoint": "http://gpu-1:{port}/v1"}, "on this machine"),
+    (
+        {"serve": {"command": "s {port}"}, "endpoint": "http://gpu-1:{port}/v1"},
+        "on this machine",
+    ),
     (
         {"serve": {"command": "s {port}"}, "endpoint": "https://127.0.0.1:{port}/v1"},
         "starts with http://",
@@ -307,7 +365,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("provider", "said"), WRONG)
-def test_what_cannot_be_served(tmp_path: Path, provider: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_served(
+    tmp_path: Path, provider: dict[str, Any], said: str
+) -> None:
     config = served("s", "{port}")
     config["model_providers"] = [{"name": "home", **provider}]
     with pytest.raises(ConfigError) as caught:
@@ -330,12 +390,15 @@ def gpus(*wanted: int | tuple[int, ...] | None) -> Iterator[Serve]:
 
 def test_servers_share_out_the_devices_of_the_run() -> None:
     assert visible_devices([*gpus(2, 1, None)], {}) == ["0,1", "2", None]
-    assert visible_devices([*gpus(2, (0, 3), 0)], {"CUDA_VISIBLE_DEVICES": "4, GPU-a,6"}) == [
+    assert visible_devices(
+        [*gpus(2, (0, 3), 0)], {"CUDA_VISIBLE_DEVICES": "4, GPU-a,6"}
+    ) == [
         "4,GPU-a",
         "0,3",
         "",
     ]
     with pytest.raises(
-        ValueError, match="the file asks for 3 GPUs, and CUDA_VISIBLE_DEVICES names 2: 4,6"
+        ValueError,
+        match="the file asks for 3 GPUs, and CUDA_VISIBLE_DEVICES names 2: 4,6",
     ):
         visible_devices([*gpus(2, 1)], {"CUDA_VISIBLE_DEVICES": "4,6"})

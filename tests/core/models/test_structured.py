@@ -119,7 +119,9 @@ def test_keys_that_the_schema_allows_stay() -> None:
 def test_instructions_hold_the_schema() -> None:
     told = instructions(SCHEMA)
     assert (
-        orjson.loads(told.partition("<response_schema>")[2].partition("</response_schema>")[0])
+        orjson.loads(
+            told.partition("<response_schema>")[2].partition("</response_schema>")[0]
+        )
         == SCHEMA
     )
     assert "```json" in told
@@ -135,7 +137,11 @@ def test_in_words_tells_the_last_user_message() -> None:
     request = ChatRequest("m", messages, InferenceParameters(), response_schema=SCHEMA)
     told = schema_in_prompt(request)
     assert told.response_schema is None and told.messages[:2] == messages[:2]
-    assert told.messages[2].content == (TextPart("c"), picture, TextPart(instructions(SCHEMA)))
+    assert told.messages[2].content == (
+        TextPart("c"),
+        picture,
+        TextPart(instructions(SCHEMA)),
+    )
     assert schema_in_prompt(told) == told
 
 
@@ -159,16 +165,25 @@ class TestNative:
         "schema",
         [
             {"type": "object"},
-            {"type": "object", "properties": {}, "additionalProperties": {"type": "integer"}},
+            {
+                "type": "object",
+                "properties": {},
+                "additionalProperties": {"type": "integer"},
+            },
             {"type": "object", "properties": {"a": {"type": "object"}}},
         ],
     )
-    def test_objects_of_any_keys_are_left_as_they_are(self, schema: dict[str, Any]) -> None:
+    def test_objects_of_any_keys_are_left_as_they_are(
+        self, schema: dict[str, Any]
+    ) -> None:
         assert native_schema(schema) == (schema, False)
 
     def test_property_named_like_a_keyword(self) -> None:
         schema = {
             "type": "object",
-            "properties": {"required": {"type": "string"}, "properties": {"type": "integer"}},
+            "properties": {
+                "required": {"type": "string"},
+                "properties": {"type": "integer"},
+            },
         }
         assert native_schema(schema)[0]["required"] == ["required", "properties"]

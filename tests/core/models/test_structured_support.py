@@ -49,7 +49,10 @@ async def pool_of(server: ModelServer, *aliases: str) -> AsyncIterator[ModelPool
 
 def ask(prompt: str = "How is she?", **given: Any) -> ChatRequest:
     return ChatRequest(
-        "m", (Message("user", prompt),), InferenceParameters(**given), response_schema=SCHEMA
+        "m",
+        (Message("user", prompt),),
+        InferenceParameters(**given),
+        response_schema=SCHEMA,
     )
 
 
@@ -81,7 +84,10 @@ async def test_found_out_once_and_told_once(
     formats: Any, first: list[bool], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        async with ModelServer(formats=formats) as server, pool_of(server, "a", "b") as pool:
+        async with (
+            ModelServer(formats=formats) as server,
+            pool_of(server, "a", "b") as pool,
+        ):
             reply = await pool["a"].chat(ask())
             parse(reply, SCHEMA)
             assert with_format(server) == first and reply.usage.requests == len(first)
@@ -125,7 +131,10 @@ async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
         parse(await pool["a"].chat(ask()), SCHEMA)
         odd = replace(
             ask(),
-            response_schema={"type": "object", "properties": {"a": {"oneOf": [{"type": "null"}]}}},
+            response_schema={
+                "type": "object",
+                "properties": {"a": {"oneOf": [{"type": "null"}]}},
+            },
         )
         for _ in range(2):
             await pool["a"].chat(odd)
@@ -146,7 +155,9 @@ async def test_a_reply_cut_off_shows_nothing_and_names_max_tokens() -> None:
 
 async def test_many_at_once_find_out_together() -> None:
     async with ModelServer(formats="ignored") as server, pool_of(server) as pool:
-        replies = await asyncio.gather(*(pool["a"].chat(ask(f"{number}")) for number in range(40)))
+        replies = await asyncio.gather(
+            *(pool["a"].chat(ask(f"{number}")) for number in range(40))
+        )
         for reply in replies:
             parse(reply, SCHEMA)
         assert sum(reply.usage.requests for reply in replies) == len(server.requests)
@@ -162,7 +173,9 @@ async def test_reset_after_a_500_is_lived_through() -> None:
 class TestHealth:
     async def test_rows(self) -> None:
         async with (
-            ModelServer(formats="ignored", faults=[Fault("another_model")] * 2) as server,
+            ModelServer(
+                formats="ignored", faults=[Fault("another_model")] * 2
+            ) as server,
             pool_of(server) as pool,
         ):
             [row] = await pool.check_models()

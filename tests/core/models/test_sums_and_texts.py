@@ -29,7 +29,12 @@ def test_usage_counted_in_place_is_the_sum_within_64_bits(
     expected = {
         alias: {
             field.name: min(
-                sum(getattr(usage, field.name) for other, usage in requests if other == alias), MOST
+                sum(
+                    getattr(usage, field.name)
+                    for other, usage in requests
+                    if other == alias
+                ),
+                MOST,
             )
             for field in fields(Usage)
         }
@@ -47,13 +52,20 @@ def test_usages_add_up_count_by_count(first: Usage, second: Usage) -> None:
         )
 
 
-@given(st.text(st.sampled_from(" \t\n\x1c\x1f\x85\u00a0\u00ad\u200b\ufeffaé"), max_size=5))
+@given(
+    st.text(st.sampled_from(" \t\n\x1c\x1f\x85\u00a0\u00ad\u200b\ufeffaé"), max_size=5)
+)
 def test_a_reply_says_something_if_a_mark_of_it_can_be_seen(text: str) -> None:
     assert says_something(text) == any(
         not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text
     )
 
 
-@given(st.text(st.sampled_from("a \n>/|]") | st.characters(exclude_characters="<["), max_size=30))
+@given(
+    st.text(
+        st.sampled_from("a \n>/|]") | st.characters(exclude_characters="<["),
+        max_size=30,
+    )
+)
 def test_a_text_without_a_tag_is_all_said(text: str) -> None:
     assert split_reasoning(text) == (None, text)

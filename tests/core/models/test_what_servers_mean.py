@@ -43,15 +43,20 @@ def reasons(dataset: api.Dataset) -> list[str]:
     version = api.measured_version(dataset)[0]
     return [
         each.message
-        for each in failures_of(version.failure_list(0), range(dataset.plan.num_records))
+        for each in failures_of(
+            version.failure_list(0), range(dataset.plan.num_records)
+        )
     ]
 
 
-async def test_a_quota_that_is_used_up_ends_the_run_with_the_servers_words(tmp_path: Path) -> None:
+async def test_a_quota_that_is_used_up_ends_the_run_with_the_servers_words(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(rates=[(status(429, message=QUOTA), 1.0)]) as server:
         dataset = opened(tmp_path, server, llm("text", "{{ id }}"), records=50)
         with pytest.raises(
-            RunAbortedError, match=r"(?s)exceeded your current quota.*add credit to the account"
+            RunAbortedError,
+            match=r"(?s)exceeded your current quota.*add credit to the account",
         ) as ended:
             await api.agenerate(dataset)
         assert "finished records are kept" in str(ended.value)
@@ -75,11 +80,14 @@ async def test_a_refusal_is_named_and_bought_once(tmp_path: Path) -> None:
         assert (await api.agenerate(dataset)).failed == 3
         assert len(server.requests) == 3
         assert all(
-            "refused to answer: I cannot help with that." in reason for reason in reasons(dataset)
+            "refused to answer: I cannot help with that." in reason
+            for reason in reasons(dataset)
         )
 
 
-async def test_a_text_that_is_cut_off_is_kept_only_where_the_column_says_so(tmp_path: Path) -> None:
+async def test_a_text_that_is_cut_off_is_kept_only_where_the_column_says_so(
+    tmp_path: Path,
+) -> None:
     async with ModelServer(faults=[Fault("length")] * 6) as server:
         dataset = opened(tmp_path, server, llm("text", "{{ id }}"))
         assert (await api.agenerate(dataset)).failed == len(server.requests) == 3
@@ -94,14 +102,17 @@ async def test_a_text_that_is_cut_off_is_kept_only_where_the_column_says_so(tmp_
         ]
 
 
-async def test_json_that_is_cut_off_is_not_bought_again_and_again(tmp_path: Path) -> None:
+async def test_json_that_is_cut_off_is_not_bought_again_and_again(
+    tmp_path: Path,
+) -> None:
     column = structured("made", "{{ id }}", object_of(a="string"))
     async with ModelServer(faults=[Fault("cut")] * 50) as server:
         dataset = opened(tmp_path, server, column, max_reply=60)
         assert (await api.agenerate(dataset)).failed == 3
         assert len(server.requests) == 3
         assert all(
-            "max_tokens of model 'writer' above 60" in reason for reason in reasons(dataset)
+            "max_tokens of model 'writer' above 60" in reason
+            for reason in reasons(dataset)
         ), reasons(dataset)
 
 
@@ -113,8 +124,13 @@ async def test_the_proxy_of_the_environment_is_asked(
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
         config = dataset_config(
-            uuid(), llm("text", "{{ id }}"), endpoint="http://models.invalid/v1", num_records=2
+            uuid(),
+            llm("text", "{{ id }}"),
+            endpoint="http://models.invalid/v1",
+            num_records=2,
         )
-        dataset = open_dataset(tmp_path / "dataset.yaml", config, root=tmp_path / "root")
+        dataset = open_dataset(
+            tmp_path / "dataset.yaml", config, root=tmp_path / "root"
+        )
         assert (await api.agenerate(dataset)).generated == 2
         assert {headers["Host"] for headers in server.headers} == {"models.invalid"}

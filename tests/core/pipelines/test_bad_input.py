@@ -36,7 +36,10 @@ def function(name: str, **more: Any) -> dict[str, Any]:
 
 
 def project_of(
-    directory: Path, *stages: dict[str, Any], sources: dict[str, Any] | None = None, url: str = ""
+    directory: Path,
+    *stages: dict[str, Any],
+    sources: dict[str, Any] | None = None,
+    url: str = "",
 ) -> Project:
     (directory / "own.py").write_text(FUNCTIONS, encoding="utf-8")
     (directory / "readers.py").write_text(READERS, encoding="utf-8")
@@ -79,12 +82,18 @@ def test_sources_that_come_later_are_told(tmp_path: Path) -> None:
     sources = {"reader": "files", "path": "docs/*.md", "allow_empty": True}
     project = project_of(tmp_path, sources=sources)
     notice = f"there are no sources yet: sources.path 'docs/*.md' matches no file below {tmp_path}"
-    assert "no rows: there are no sources yet" in said(project, status=0, command="preview")
+    assert "no rows: there are no sources yet" in said(
+        project, status=0, command="preview"
+    )
     made = said(project, status=0)
     assert notice in made and "nothing to do: there are no sources yet" in made
     for command in ("status", "plan", "validate"):
-        assert "there are no sources yet" in said(project, status=0, command=command), command
-    assert "error: there are no sources yet" in said(project, status=2, command="process")
+        assert "there are no sources yet" in said(project, status=0, command=command), (
+            command
+        )
+    assert "error: there are no sources yet" in said(
+        project, status=2, command="process"
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,5 +169,8 @@ def test_a_file_that_is_not_what_it_should_be_fails_alone(
     project = project_of(tmp_path, sources={"reader": reader, "path": "docs/*.bad"})
     (tmp_path / "docs" / "a.bad").write_bytes(content)
     text = said(project, status=1)
-    assert f"docs/a.bad, task {1 if reader == 'jsonl' else 'all'}, sources, attempt 1: " in text
+    assert (
+        f"docs/a.bad, task {1 if reader == 'jsonl' else 'all'}, sources, attempt 1: "
+        in text
+    )
     assert message in text and ("leave" in text or reader == "jsonl")

@@ -24,7 +24,8 @@ def keep(condition: str) -> dict[str, Any]:
 async def test_cells_of_finished_sources_are_carried_over(tmp_path: Path) -> None:
     async with ModelServer() as server:
         project = Project(
-            tmp_path, [SPLIT, FIRST, keep("{{ content != 'two' }}"), second("y {{ x }}")]
+            tmp_path,
+            [SPLIT, FIRST, keep("{{ content != 'two' }}"), second("y {{ x }}")],
         )
         project.more = {**served_by(server.url), **SINK}
         project.write(a="one two", b="three")
@@ -34,11 +35,14 @@ async def test_cells_of_finished_sources_are_carried_over(tmp_path: Path) -> Non
         project.write()
         after = await agenerate_pipeline(project.open())
         # the cell of the task that the first version filtered is there as well
-        assert [prompt for prompt in server.prompts[5:] if not prompt.startswith("y again")] == []
+        assert [
+            prompt for prompt in server.prompts[5:] if not prompt.startswith("y again")
+        ] == []
         assert len(server.prompts) == 7 and after.replayed == 3
         rows = [(row["content"], row["y"]) for row in project.rows()]
         assert rows == [
-            (word, answer_to(f"y again {answer_to(f'x {word}')}")) for word in ("two", "three")
+            (word, answer_to(f"y again {answer_to(f'x {word}')}"))
+            for word in ("two", "three")
         ]
         usage = [footer.usage["m"]["requests"] for footer in project.footers()]
         assert usage == [1, 1]  # what was carried over is counted where it was paid
@@ -85,7 +89,8 @@ async def test_of_a_changed_source_what_stayed_as_it_was_is_not_paid_for_again(
         project.write(a="four", b="three")
         back = await agenerate_pipeline(project.open())
         assert (back.made, back.replayed) == (2, 2)
-        assert sorted(server.prompts[8:]) == ["x four", f"y {answer_to('x four')}"]  # another task
+        # another task
+        assert sorted(server.prompts[8:]) == ["x four", f"y {answer_to('x four')}"]
         assert [row["content"] for row in project.rows()] == ["four", "three"]
         paid = sum(footer.usage["m"]["requests"] for footer in project.footers())
         assert sum(usage) == 6 and paid == len(server.prompts)
@@ -95,7 +100,9 @@ async def test_of_a_changed_source_what_stayed_as_it_was_is_not_paid_for_again(
 async def test_never_takes_nothing_over(tmp_path: Path) -> None:
     async with ModelServer() as server:
         kept = {**SPLIT, "checkpoint": True}
-        project = Project(tmp_path, [kept, FIRST], more=served_by(server.url)).write(a="one two")
+        project = Project(tmp_path, [kept, FIRST], more=served_by(server.url)).write(
+            a="one two"
+        )
         await agenerate_pipeline(project.open())
         await agenerate_pipeline(project.open(), resume="never")
         assert sorted(server.prompts) == ["x one", "x one", "x two", "x two"]

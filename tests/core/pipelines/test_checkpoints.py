@@ -38,7 +38,11 @@ def quick(record):
         raise ValueError("bad")
     return {**record, "upper": record["content"].upper()}
 """
-SLOW: dict[str, Any] = {"stage": "function", "function": "./own.py:slow", "checkpoint": True}
+SLOW: dict[str, Any] = {
+    "stage": "function",
+    "function": "./own.py:slow",
+    "checkpoint": True,
+}
 QUICK: dict[str, Any] = {"stage": "function", "function": "./own.py:quick"}
 RUN = {"run": {"max_failure_rate": 1.0, "max_attempts": 9}}
 
@@ -53,7 +57,9 @@ def calls(project: Project, name: str) -> list[str]:
     return sorted(path.read_text().splitlines()) if path.exists() else []
 
 
-def test_a_later_stage_is_edited_and_the_earlier_one_is_not_done_again(tmp_path: Path) -> None:
+def test_a_later_stage_is_edited_and_the_earlier_one_is_not_done_again(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, SLOW, QUICK, a="one two", b="dull", c="three")
     project.generate()
     first = project.rows()
@@ -69,7 +75,9 @@ def test_a_later_stage_is_edited_and_the_earlier_one_is_not_done_again(tmp_path:
     check_accounts(project.footers())
 
 
-def test_a_changed_source_or_an_edited_stage_before_it_is_done_again(tmp_path: Path) -> None:
+def test_a_changed_source_or_an_edited_stage_before_it_is_done_again(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, SLOW, a="one two", b="three")
     project.generate()
     project.write(a="four").generate()
@@ -81,7 +89,9 @@ def test_a_changed_source_or_an_edited_stage_before_it_is_done_again(tmp_path: P
     assert calls(project, "slow") == ["four", "four", "one two", "three", "three"]
 
 
-def test_what_failed_after_a_checkpoint_is_done_again_from_there(tmp_path: Path) -> None:
+def test_what_failed_after_a_checkpoint_is_done_again_from_there(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, SLOW, QUICK, a="one bad two")
     assert project.generate().states == {"partial": 1}
     (tmp_path / "fixed").touch()
@@ -97,7 +107,11 @@ def test_nothing_is_kept_of_a_stage_that_failed(tmp_path: Path) -> None:
     project = project_of(tmp_path, SLOW, kept_quick, a="one bad")
     project.generate()
     (tmp_path / "fixed").touch()
-    project.stages = [SLOW, kept_quick, {"stage": "rename", "columns": {"upper": "shout"}}]
+    project.stages = [
+        SLOW,
+        kept_quick,
+        {"stage": "rename", "columns": {"upper": "shout"}},
+    ]
     project.write().generate()
     assert [row["shout"] for row in project.rows()] == ["ONE", "BAD"]
     assert calls(project, "slow") == ["one bad"]
@@ -124,7 +138,13 @@ def test_batches_of_a_large_source_are_kept_one_by_one(tmp_path: Path) -> None:
     lines = "".join(f'{{"content": "w{n} x"}}\n' for n in range(2100))
     (tmp_path / "own.py").write_text(FUNCTIONS, encoding="utf-8")
     stages = [
-        {"stage": "split", "column": "content", "unit": "words", "size": 1, "checkpoint": True}
+        {
+            "stage": "split",
+            "column": "content",
+            "unit": "words",
+            "size": 1,
+            "checkpoint": True,
+        }
     ]
     sources = {"reader": "jsonl", "path": "docs/*.jsonl"}
     project = Project(tmp_path, stages, sources).write(a=lines)
@@ -151,7 +171,13 @@ def test_killed_after_hours_of_the_first_stage(tmp_path: Path) -> None:
     done = calls(project, "slow")
     assert {*done} == {"one two", "three four", "five"}
     assert len(done) - len({*done}) <= len(before) - 2  # two were kept
-    assert [row["upper"] for row in project.rows()] == ["ONE", "TWO", "THREE", "FOUR", "FIVE"]
+    assert [row["upper"] for row in project.rows()] == [
+        "ONE",
+        "TWO",
+        "THREE",
+        "FOUR",
+        "FIVE",
+    ]
     check_accounts(project.footers())
 
 
@@ -172,7 +198,9 @@ def test_values_come_back_as_they_were(tmp_path: Path) -> None:
     assert storable(VALUES) == VALUES
     assert storable({"pair": (1, 2)}) == {"pair": [1, 2]}
     kept = SourceCheckpoints(tmp_path, key="files:a", version="sha256:1")
-    found = Checkpoint([Task((0, 3), VALUES)], [StageAccount("read", 1, 1, {"x": 2})], 1, True)
+    found = Checkpoint(
+        [Task((0, 3), VALUES)], [StageAccount("read", 1, 1, {"x": 2})], 1, True
+    )
     kept.save("sha256:abc", 0, found)
     assert kept.load("sha256:abc", 0) == found
     assert kept.load("sha256:abd", 0) is None and kept.load("sha256:abc", 1) is None
@@ -195,7 +223,9 @@ def test_a_value_that_cannot_be_kept_fails_its_task(tmp_path: Path) -> None:
 
 def test_dates_of_a_table_go_through_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    table = pa.table({"day": [date(2024, 1, 2), None], "n": pa.array([1, 2], pa.int32())})
+    table = pa.table(
+        {"day": [date(2024, 1, 2), None], "n": pa.array([1, 2], pa.int32())}
+    )
     pq.write_table(table, tmp_path / "docs" / "a.parquet")
     stages = [{"stage": "filter", "keep": "{{ n > 0 }}", "checkpoint": True}]
     sources = {"reader": "parquet", "path": "docs/*.parquet"}

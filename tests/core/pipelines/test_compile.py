@@ -26,7 +26,10 @@ ITEM = {
 }
 QA_FORMAT = {
     "type": "object",
-    "properties": {"pairs": {"type": "array", "items": ITEM}, "title": {"type": "string"}},
+    "properties": {
+        "pairs": {"type": "array", "items": ITEM},
+        "title": {"type": "string"},
+    },
 }
 QA_COLUMN = structured("qa", "?", QA_FORMAT, model_alias="m")
 QA: dict[str, Any] = {"stage": "columns", "columns": [QA_COLUMN]}
@@ -38,7 +41,11 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         {},
         r"stages\[0\]\.column: no stage before makes a column 'contents'",
     ),
-    ([{**SPLIT, "overlap": 2}], {}, r"stages\[0\]\.overlap: 2 is not smaller than the size, 2"),
+    (
+        [{**SPLIT, "overlap": 2}],
+        {},
+        r"stages\[0\]\.overlap: 2 is not smaller than the size, 2",
+    ),
     (
         [{"stage": "filter", "keep": "{{ nope }}"}],
         {},
@@ -52,7 +59,13 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         r"stages\[0\]\.quality\[0\].*give at_least, at_most or both",
     ),
     (
-        [{"stage": "filter", "quality": [{"rule": "words", "at_least": 2}], "column": "nope"}],
+        [
+            {
+                "stage": "filter",
+                "quality": [{"rule": "words", "at_least": 2}],
+                "column": "nope",
+            }
+        ],
         {},
         r"stages\[0\]\.column: .*nope",
     ),
@@ -61,8 +74,16 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         {},
         r"stages\[0\]\.function: ./none.py does not exist",
     ),
-    ([{"stage": "splt", "column": "content"}], {}, r"stages\[0\]: unknown stage 'splt'"),
-    ([{**SPLIT, "sise": 3}], {}, r"stages\[0\]\.sise: unknown key 'sise'; did you mean 'size'"),
+    (
+        [{"stage": "splt", "column": "content"}],
+        {},
+        r"stages\[0\]: unknown stage 'splt'",
+    ),
+    (
+        [{**SPLIT, "sise": 3}],
+        {},
+        r"stages\[0\]\.sise: unknown key 'sise'; did you mean 'size'",
+    ),
     ([{"stage": "split"}], {}, r"stages\[0\]\.column: required"),
     (
         [llm_stage("x", "{{ content }}")],
@@ -75,7 +96,10 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         r"there is a column 'source' already",
     ),
     (
-        [{"stage": "select", "columns": ["content"]}, {"stage": "filter", "keep": "{{ source }}"}],
+        [
+            {"stage": "select", "columns": ["content"]},
+            {"stage": "filter", "keep": "{{ source }}"},
+        ],
         {},
         r"stages\[1\]\.keep",
     ),
@@ -105,7 +129,11 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         MODELS,
         r"qa has no 'pair'; did you mean 'pairs'\?",
     ),
-    ([QA, {"stage": "explode", "column": "qa.title"}], MODELS, r"qa\.title is string, not a list"),
+    (
+        [QA, {"stage": "explode", "column": "qa.title"}],
+        MODELS,
+        r"qa\.title is string, not a list",
+    ),
     (
         [QA, {"stage": "explode", "column": "qa.title.x"}],
         MODELS,
@@ -126,7 +154,11 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
         {**MODELS, "sink": {"columns": ["answr"]}},
         r"sink\.columns\[0\]: no stage before makes a column 'answr'",
     ),
-    ([QA, {**SPLIT, "column": "qa"}], MODELS, r"stages\[1\]\.column: qa is struct<.*>, not text"),
+    (
+        [QA, {**SPLIT, "column": "qa"}],
+        MODELS,
+        r"stages\[1\]\.column: qa is struct<.*>, not text",
+    ),
     (
         [
             SPLIT,
@@ -165,7 +197,11 @@ RIGHT: list[list[Any]] = [
         {"stage": "explode", "column": "tags"},
         {"stage": "filter", "keep": "{{ tags and answer and qa }}"},
     ],
-    [QA, {"stage": "rename", "columns": {"qa": "b"}}, {"stage": "explode", "column": "b.pairs"}],
+    [
+        QA,
+        {"stage": "rename", "columns": {"qa": "b"}},
+        {"stage": "explode", "column": "b.pairs"},
+    ],
     [
         QA,
         {"stage": "select", "columns": ["qa"]},
@@ -232,12 +268,19 @@ def test_fingerprints_of_the_first_release_stay(
     (tmp_path / "own.py").write_text("def f(r): return r\n")
     stages = [
         {"stage": "split", "column": "content", "size": 10},
-        {"stage": "function", "function": "./own.py:f", "batch_size": 3, "checkpoint": True},
+        {
+            "stage": "function",
+            "function": "./own.py:f",
+            "batch_size": 3,
+            "checkpoint": True,
+        },
         {"stage": "filter", "keep": "{{ content }}"},
         {"stage": "select", "columns": ["content"]},
     ]
     assert (
-        load_pipeline(Project(tmp_path, stages, sources).write().file).fingerprint.version
+        load_pipeline(
+            Project(tmp_path, stages, sources).write().file
+        ).fingerprint.version
         == version
     )
 
@@ -257,10 +300,20 @@ SOURCE_FIELDS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"reader": "docx", "path": "*"}, {"path": "a"}, False),
     (
         SQL,
-        {"url": None, "url_env": "DB", "table": None, "query": "SELECT 1 ORDER BY 1", "key": "id"},
+        {
+            "url": None,
+            "url_env": "DB",
+            "table": None,
+            "query": "SELECT 1 ORDER BY 1",
+            "key": "id",
+        },
         False,
     ),
-    (HUB, {"path": "datasets/u/e/*.csv", "token": "T", "endpoint": "https://hub"}, False),
+    (
+        HUB,
+        {"path": "datasets/u/e/*.csv", "token": "T", "endpoint": "https://hub"},
+        False,
+    ),
     ({"reader": "dataset", "dataset": "a"}, {"dataset": "b", "committed": True}, False),
     (OWN, {"params": {"a": 1}}, True),
     (OWN, {"version": 2}, True),
@@ -290,7 +343,11 @@ def test_which_fields_of_a_reader_count(
     ],
 )
 def test_a_missing_library_is_named_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, module: str, extra: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reader: str,
+    module: str,
+    extra: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     path = "datasets/u/d/*.csv" if reader == "hf" else "*"

@@ -16,7 +16,12 @@ from sdg_core.errors import ClaimLostError, ConfigError, FunctionError
 from sdg_core.pipelines.generate import agenerate_pipeline
 from tests.support.pipelines import Project, check_accounts
 
-WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words", "size": 1}
+WORDS: dict[str, Any] = {
+    "stage": "split",
+    "column": "content",
+    "unit": "words",
+    "size": 1,
+}
 FUNCTIONS = """
 import asyncio
 import random
@@ -72,7 +77,9 @@ def function(name: str, **more: Any) -> dict[str, Any]:
 def project_of(directory: Path, *stages: dict[str, Any], **texts: str) -> Project:
     directory.mkdir(exist_ok=True)
     (directory / "own.py").write_text(FUNCTIONS, encoding="utf-8")
-    return Project(directory, [*stages], more={"run": {"max_failure_rate": 1.0}}).write(**texts)
+    return Project(directory, [*stages], more={"run": {"max_failure_rate": 1.0}}).write(
+        **texts
+    )
 
 
 def calls(project: Project) -> list[str]:
@@ -118,15 +125,20 @@ def test_d3_tasks_may_end_in_any_order(tmp_path: Path) -> None:
 
 
 def test_d3b_nothing_open_for_a_moment_is_not_the_end(tmp_path: Path) -> None:
-    lines = "".join(f'{{"n": {n}}}\n' for n in range(1003))  # the first batch leaves nothing over
+    # the first batch leaves nothing over
+    lines = "".join(f'{{"n": {n}}}\n' for n in range(1003))
     keep = {"stage": "filter", "keep": "{{ n >= 1001 }}", "reason": "early"}
-    project = Project(tmp_path, [keep], {"reader": "jsonl", "path": "docs/*.jsonl"}).write(a=lines)
+    project = Project(
+        tmp_path, [keep], {"reader": "jsonl", "path": "docs/*.jsonl"}
+    ).write(a=lines)
     assert project.generate().filtered == {"early": 1001}
     assert [row["n"] for row in project.rows()] == [1001, 1002]
 
 
 def test_d4_sources_that_were_done_stay_done_when_the_run_fails(tmp_path: Path) -> None:
-    project = project_of(tmp_path, function("after_the_others"), a="a", b="b", c="c", z="z")
+    project = project_of(
+        tmp_path, function("after_the_others"), a="a", b="b", c="c", z="z"
+    )
     with pytest.raises(FunctionError, match="returned 'not a record'"):
         project.generate()
     states = pipelines.status(project.open()).source_states()
@@ -147,7 +159,10 @@ def test_d5_pipelines_of_one_root_know_nothing_of_each_other(tmp_path: Path) -> 
 
 
 def test_d6_the_sink_is_last_by_the_shape_of_the_file(tmp_path: Path) -> None:
-    for wrong in ({"stage": "sink", "columns": ["content"]}, {**WORDS, "is_sink_stage": True}):
+    for wrong in (
+        {"stage": "sink", "columns": ["content"]},
+        {**WORDS, "is_sink_stage": True},
+    ):
         with pytest.raises(ConfigError, match=r"stages\[0\]"):
             project_of(tmp_path, wrong, WORDS).open()
 
@@ -155,9 +170,13 @@ def test_d6_the_sink_is_last_by_the_shape_of_the_file(tmp_path: Path) -> None:
 def test_d7_a_relaunch_leaves_what_is_finished_untouched(tmp_path: Path) -> None:
     project = project_of(tmp_path, WORDS, a="one two", b="three")
     project.generate()
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()
+    }
     assert project.write(c="four").generate().adopted == 2
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before
+    } == before
 
 
 def test_d8_names_of_any_length_are_names(tmp_path: Path) -> None:
@@ -167,7 +186,9 @@ def test_d8_names_of_any_length_are_names(tmp_path: Path) -> None:
     (tmp_path / "docs" / deep / "a.txt").write_text("deep")
     project.sources["path"] = "docs/**/*.txt"
     assert project.write().generate().made == 1
-    ((key,),) = [[entry.key for entry in footer.sources] for footer in project.footers()]
+    ((key,),) = [
+        [entry.key for entry in footer.sources] for footer in project.footers()
+    ]
     assert len(key) > 511
     assert project.generate().adopted == 1
 
@@ -182,7 +203,9 @@ def test_d9_what_is_complete_is_not_undone(tmp_path: Path) -> None:
     assert project.rows() == rows
 
 
-def test_d10_another_pipeline_or_another_content_is_never_skipped(tmp_path: Path) -> None:
+def test_d10_another_pipeline_or_another_content_is_never_skipped(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, WORDS, a="one two")
     project.generate()
     path = tmp_path / "docs" / "a.txt"
@@ -221,14 +244,20 @@ def test_d12_a_pipeline_of_one_stage_is_what_was_written(tmp_path: Path) -> None
     assert pipelines.generate(opened).states == {"complete": 1}
 
 
-def test_d13_stages_are_not_changed_by_the_pipelines_they_are_in(tmp_path: Path) -> None:
+def test_d13_stages_are_not_changed_by_the_pipelines_they_are_in(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, a="x")
     stage = Twice()
     before = dict(vars(stage))
     first = pipelines.Pipeline("first", project.sources, [stage], base=tmp_path)
-    assert pipelines.generate(pipelines.open_pipeline(first, root=project.root)).rows == 1
+    assert (
+        pipelines.generate(pipelines.open_pipeline(first, root=project.root)).rows == 1
+    )
     first.add_stage(stage)
-    second = pipelines.Pipeline("second", project.sources, [WORDS, stage, WORDS], base=tmp_path)
+    second = pipelines.Pipeline(
+        "second", project.sources, [WORDS, stage, WORDS], base=tmp_path
+    )
     for pipeline in (first, second):
         opened = pipelines.open_pipeline(pipeline, root=project.root)
         assert pipelines.generate(opened).states == {"complete": 1}
@@ -259,7 +288,9 @@ def test_d14_a_worker_that_lost_its_claim_publishes_nothing(tmp_path: Path) -> N
 
 
 def test_d15_what_is_durable_is_written_per_source_not_per_task(tmp_path: Path) -> None:
-    few, many = (project_of(tmp_path / name, WORDS, WORDS, WORDS) for name in ("few", "many"))
+    few, many = (
+        project_of(tmp_path / name, WORDS, WORDS, WORDS) for name in ("few", "many")
+    )
     few.write(a="w").generate()
     many.write(a="w " * 3000).generate()
     written = [
@@ -270,7 +301,9 @@ def test_d15_what_is_durable_is_written_per_source_not_per_task(tmp_path: Path) 
 
 
 async def test_d16_two_runs_at_once_make_every_source_once(tmp_path: Path) -> None:
-    project = project_of(tmp_path, function("noted"), **{name: name for name in "abcdef"})
+    project = project_of(
+        tmp_path, function("noted"), **{name: name for name in "abcdef"}
+    )
     first, second = await asyncio.gather(
         agenerate_pipeline(project.open()), agenerate_pipeline(project.open())
     )
@@ -278,7 +311,9 @@ async def test_d16_two_runs_at_once_make_every_source_once(tmp_path: Path) -> No
     assert calls(project) == [f"docs/{name}.txt" for name in "abcdef"]
 
 
-def test_d17_a_source_is_complete_before_another_has_begun_its_last_stage(tmp_path: Path) -> None:
+def test_d17_a_source_is_complete_before_another_has_begun_its_last_stage(
+    tmp_path: Path,
+) -> None:
     project = project_of(tmp_path, WORDS, function("after_a"), WORDS, a="a", b="b")
     assert project.generate().states == {"complete": 2}
 
@@ -316,7 +351,10 @@ def test_d19_failures_are_counted_with_their_reasons_and_leave_siblings_alone(
 def test_d20_equal_contents_are_two_sources(tmp_path: Path) -> None:
     project = project_of(tmp_path, a="same", b="same")
     assert project.generate().made == 2
-    assert [row["_source"] for row in project.rows()] == ["files:docs/a.txt", "files:docs/b.txt"]
+    assert [row["_source"] for row in project.rows()] == [
+        "files:docs/a.txt",
+        "files:docs/b.txt",
+    ]
 
 
 def test_d21_pending_failed_and_finished_sources_can_be_listed_and_one_retried(
@@ -331,7 +369,8 @@ def test_d21_pending_failed_and_finished_sources_can_be_listed_and_one_retried(
         ["docs/b.txt", "docs/c.txt"],
         ["docs/d.txt"],
     )
-    assert project.generate(retry=True, sources=["docs/b.txt"]).made == 2  # it, and what is new
+    # it, and what is new
+    assert project.generate(retry=True, sources=["docs/b.txt"]).made == 2
 
 
 def test_d22_a_bar_in_a_name_separates_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,12 @@ from tests.support.pipelines import WORDS, Project, llm_stage, served_by
 from tests.support.sdg import dataset_config, sdg, uuid
 
 PRICED = {
-    "prices": {"prompt_tokens": 2.0, "completion_tokens": 10.0, "requests": 0.5, "currency": "EUR"}
+    "prices": {
+        "prompt_tokens": 2.0,
+        "completion_tokens": 10.0,
+        "requests": 0.5,
+        "currency": "EUR",
+    }
 }
 PAIRS = {
     "column_type": "llm-structured",
@@ -79,13 +84,22 @@ def test_of_all_sources_of_a_rehearsal_it_is_exact(tmp_path: Path) -> None:
     assert expected.total_cost == found.spending.total and expected.rows == summary.rows
     assert expected.tasks["stages[1] columns"] == 6 and expected.tasks["read"] == 3
     after = pipelines.estimate(project.open())
-    assert (after.remaining, after.sampled, after.usage, after.seconds) == (0, 0, {}, 0.0)
+    assert (after.remaining, after.sampled, after.usage, after.seconds) == (
+        0,
+        0,
+        {},
+        0.0,
+    )
     said = sdg("estimate", project.file, "--root", project.root, "--json").stdout
-    of_a_dataset = api.estimate(api.open_dataset(dataset_config(uuid()), root=tmp_path / "other"))
+    of_a_dataset = api.estimate(
+        api.open_dataset(dataset_config(uuid()), root=tmp_path / "other")
+    )
     assert json.loads(said).keys() > of_a_dataset.to_dict().keys()
 
 
-async def test_no_model_is_asked_and_replies_are_as_long_as_before(tmp_path: Path) -> None:
+async def test_no_model_is_asked_and_replies_are_as_long_as_before(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = Project(
             tmp_path,
@@ -96,13 +110,21 @@ async def test_no_model_is_asked_and_replies_are_as_long_as_before(tmp_path: Pat
         project.write(**{name: f"{name}1 {name}2 {name}3" for name in "abcdef"})
         guessed = await estimate_pipeline(project.open(), sample=3)
         assert (guessed.remaining, guessed.sampled, guessed.measured) == (6, 3, ())
-        assert guessed.usage["m"]["requests"] == 18 and guessed.simulated and guessed.speed_assumed
+        assert (
+            guessed.usage["m"]["requests"] == 18
+            and guessed.simulated
+            and guessed.speed_assumed
+        )
         assert guessed.high["m"]["completion_tokens"] == 18 * 99
         assert not server.prompts
         await agenerate_pipeline(project.open(), shard=Shard(0, 2))
         so_far = pipelines.status(project.open()).usage["m"]["completion_tokens"]
         rest = await estimate_pipeline(project.open(), sample=3)
-        assert (rest.remaining, rest.usage["m"]["requests"], rest.measured) == (3, 9, ("m",))
+        assert (rest.remaining, rest.usage["m"]["requests"], rest.measured) == (
+            3,
+            9,
+            ("m",),
+        )
         assert rest.usage["m"]["completion_tokens"] == so_far == 3 * 3 * so_far / 9
         assert len(server.prompts) == 9
 
@@ -133,20 +155,30 @@ async def check_against_run(
     assert len(server.prompts) - before == requests
 
 
-def test_a_long_source_is_judged_by_its_first_records_and_counted(tmp_path: Path) -> None:
+def test_a_long_source_is_judged_by_its_first_records_and_counted(
+    tmp_path: Path,
+) -> None:
     project = simulated(
-        tmp_path, llm_stage("x", "x {{ n }}"), sources={"reader": "jsonl", "path": "docs/*.jsonl"}
+        tmp_path,
+        llm_stage("x", "x {{ n }}"),
+        sources={"reader": "jsonl", "path": "docs/*.jsonl"},
     )
     lines = [json.dumps({"n": number}) for number in range(1234)]
     project.write(long="\n".join([*lines, "not JSON"]), short="\n".join(lines[:3]))
     expected = pipelines.estimate(project.open())
     assert expected.tasks == {"read": 1238, "stages[0] columns": 1238}
-    assert (expected.usage["m"]["requests"], expected.rows, expected.failed) == (1238, 1238, 0)
+    assert (expected.usage["m"]["requests"], expected.rows, expected.failed) == (
+        1238,
+        1238,
+        0,
+    )
 
 
 def test_few_sources_stand_for_all_between_two_ends(tmp_path: Path) -> None:
     project = simulated(tmp_path, WORDS, llm_stage("x", "x {{ content }}"))
-    project.write(**{f"n{number}": " ".join("abcdefg"[: 1 + number % 7]) for number in range(40)})
+    project.write(
+        **{f"n{number}": " ".join("abcdefg"[: 1 + number % 7]) for number in range(40)}
+    )
     expected = pipelines.estimate(project.open(), sample=8)
     made = project.generate()
     true = pipelines.status(project.open()).usage["m"]["requests"]
@@ -155,11 +187,14 @@ def test_few_sources_stand_for_all_between_two_ends(tmp_path: Path) -> None:
 
 
 def test_what_would_fail_and_what_would_be_refused(tmp_path: Path) -> None:
-    project = simulated(tmp_path, {"stage": "filter", "keep": "{{ content | length / 0 }}"})
+    project = simulated(
+        tmp_path, {"stage": "filter", "keep": "{{ content | length / 0 }}"}
+    )
     project.write(a="text", b="more")
     done = sdg("estimate", project.file, "--root", project.root)
     assert (
-        done.returncode == 1 and "2 of them would fail (docs/a.txt, stages[0]: " in done.stdout
+        done.returncode == 1
+        and "2 of them would fail (docs/a.txt, stages[0]: " in done.stdout
     ), done.stdout
     with pytest.raises(PlanError, match="sample is 0"):
         pipelines.estimate(project.open(), sample=0)

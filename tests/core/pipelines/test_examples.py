@@ -36,17 +36,23 @@ def test_it_runs_to_an_exported_file(name: str, tmp_path: Path) -> None:
     summary = pipelines.generate(pipeline)
     assert summary.remaining == 0 and summary.rows > 20
     check_accounts(
-        [read_footer(path) for path in Path(str(summary.version.row_groups)).glob("*.parquet")]
+        [
+            read_footer(path)
+            for path in Path(str(summary.version.row_groups)).glob("*.parquet")
+        ]
     )
     finished = pipelines.process(pipeline)
     assert 0 < finished.num_rows <= summary.rows
     pipelines.export(pipeline, tmp_path / "out.jsonl")
     rows: list[dict[str, Any]] = [
-        orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()
+        orjson.loads(line)
+        for line in (tmp_path / "out.jsonl").read_bytes().splitlines()
     ]
     assert len(rows) == finished.num_rows
     assert all(
-        row["question"] and row["answer"] and Path(row["source"]).suffix in (".py", ".md")
+        row["question"]
+        and row["answer"]
+        and Path(row["source"]).suffix in (".py", ".md")
         for row in rows
     )
 
@@ -56,7 +62,9 @@ def test_an_edited_filter_pays_for_nothing_again(tmp_path: Path) -> None:
     root = tmp_path / "data"
     first = pipelines.generate(pipelines.open_pipeline(example, root=root))
     text = example.read_text(encoding="utf-8")
-    example.write_text(text.replace("grounded.score >= 2", "grounded.score >= 3"), encoding="utf-8")
+    example.write_text(
+        text.replace("grounded.score >= 2", "grounded.score >= 3"), encoding="utf-8"
+    )
     second = pipelines.generate(pipelines.open_pipeline(example, root=root))
     assert second.version.name != first.version.name and second.rows < first.rows
     assert pipelines.status(pipelines.open_pipeline(example, root=root)).usage == {}, (
@@ -67,8 +75,12 @@ def test_an_edited_filter_pays_for_nothing_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", READS)
 def test_its_code_location_loads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(PROJECT / "examples" / name)
-    definitions: dg.Definitions = __import__(f"{name}.definitions", fromlist=["defs"]).defs()
+    definitions: dg.Definitions = __import__(
+        f"{name}.definitions", fromlist=["defs"]
+    ).defs()
     repository = definitions.get_repository_def()
     keys = {key.to_user_string() for key in repository.assets_defs_by_key}
     assert keys == {f"{name}/sources", f"{name}/dataset"}
-    assert repository.has_job("discover_sources") and repository.has_sensor_def("discover_sources")
+    assert repository.has_job("discover_sources") and repository.has_sensor_def(
+        "discover_sources"
+    )

@@ -19,9 +19,9 @@ PLACED: dict[str, Any] = {"concurrency": 3, "resources": {"cpus": 0.5, "gpus": 1
 
 def project_of(directory: Path, **more: Any) -> Project:
     (directory / "own.py").write_text("def same(record):\n    return record\n")
-    return Project(directory, [{"stage": "function", "function": "./own.py:same", **more}]).write(
-        a="one"
-    )
+    return Project(
+        directory, [{"stage": "function", "function": "./own.py:same", **more}]
+    ).write(a="one")
 
 
 def test_where_a_stage_runs_is_not_in_the_fingerprint(tmp_path: Path) -> None:
@@ -31,7 +31,11 @@ def test_where_a_stage_runs_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     plan = placed.write().open().plan
     assert plan.fingerprint == plain.fingerprint
     (stage,) = plan.stages
-    assert (stage.concurrency, stage.resources.cpus, stage.resources.gpus) == (3, 0.5, 1)
+    assert (stage.concurrency, stage.resources.cpus, stage.resources.gpus) == (
+        3,
+        0.5,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,15 +53,29 @@ def test_what_is_no_number_of_workers_is_refused(
         project_of(tmp_path, **more).open()
 
 
-def test_a_dataset_has_no_executor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid(), run={"executor": "ray"}))
+def test_a_dataset_has_no_executor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_config(
+        tmp_path / "tickets.yaml", dataset_config(uuid(), run={"executor": "ray"})
+    )
     with pytest.raises(
-        ConfigError, match=r"run\.executor: ray runs the stages of a pipeline(.|\n)*--shard"
+        ConfigError,
+        match=r"run\.executor: ray runs the stages of a pipeline(.|\n)*--shard",
     ):
         api.open_dataset(file, root=str(tmp_path / "data"))
     write_config(file, dataset_config(uuid()))
     with pytest.raises(SystemExit) as ended:
-        run(["generate", str(file), "--root", str(tmp_path / "data"), "--executor", "ray"])
+        run(
+            [
+                "generate",
+                str(file),
+                "--root",
+                str(tmp_path / "data"),
+                "--executor",
+                "ray",
+            ]
+        )
     assert ended.value.code == 2
     assert "--executor" in capsys.readouterr().err and not (tmp_path / "data").exists()
 

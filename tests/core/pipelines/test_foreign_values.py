@@ -49,7 +49,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_what_a_function_gives_that_nothing_can_hold(tmp_path: Path, checkpoint: bool) -> None:
+def test_what_a_function_gives_that_nothing_can_hold(
+    tmp_path: Path, checkpoint: bool
+) -> None:
     (tmp_path / "own.py").write_text(FUNCTIONS, encoding="utf-8")
     stage: dict[str, Any] = {
         "stage": "function",
@@ -68,7 +70,8 @@ def test_what_a_function_gives_that_nothing_can_hold(tmp_path: Path, checkpoint:
     )
     summary = project.generate()
     found = {
-        locator[5:-4].replace("_", " "): failure.message for locator, failure in summary.failures
+        locator[5:-4].replace("_", " "): failure.message
+        for locator, failure in summary.failures
     }
     cyclic = found.pop("cyclic")
     assert cyclic.startswith(
@@ -80,7 +83,10 @@ def test_what_a_function_gives_that_nothing_can_hold(tmp_path: Path, checkpoint:
     assert summary.filtered == {r"\udcff": 1, "404": 1, cut: 1}
     assert [row["content"] for row in project.rows()] == ["good"]
     check_accounts(project.footers())
-    assert pipelines.status(project.open()).to_dict()["failures"]["count"] == len(FAILURES) + 1
+    assert (
+        pipelines.status(project.open()).to_dict()["failures"]["count"]
+        == len(FAILURES) + 1
+    )
 
 
 def test_records_of_a_file_that_no_row_can_hold(tmp_path: Path) -> None:
@@ -121,11 +127,18 @@ def test_no_two_files_share_a_name(tmp_path: Path) -> None:
         b"\xe9\\xe9.txt",
     )
     for name in names:
-        Path((folder + name).decode("utf-8", "surrogateescape")).write_bytes(repr(name).encode())
+        Path((folder + name).decode("utf-8", "surrogateescape")).write_bytes(
+            repr(name).encode()
+        )
     assert project.generate().made == len(names)
     assert {row["content"] for row in project.rows()} == {repr(name) for name in names}
     locators = {row["source"] for row in project.rows()}
-    assert {r"docs/\xff.txt", r"docs/\\xff.txt", r"docs/\x41.txt", r"docs/a\b.txt"} < locators
+    assert {
+        r"docs/\xff.txt",
+        r"docs/\\xff.txt",
+        r"docs/\x41.txt",
+        r"docs/a\b.txt",
+    } < locators
 
 
 READER = """
@@ -150,7 +163,11 @@ class Own(SourceReader):
 def test_what_a_reader_gives_that_nothing_can_hold(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(READER, encoding="utf-8")
     names = ["broken", "number", "good"]
-    sources = {"reader": "custom", "reader_class": "./own.py:Own", "params": {"names": names}}
+    sources = {
+        "reader": "custom",
+        "reader_class": "./own.py:Own",
+        "params": {"names": names},
+    }
     project = Project(tmp_path, [], sources).write()
     summary = project.generate()
     assert [row["text"] for row in project.rows()] == ["good"]
@@ -160,5 +177,7 @@ def test_what_a_reader_gives_that_nothing_can_hold(tmp_path: Path) -> None:
     }
     assert pipelines.generate(project.open()).adopted == 2
     names.append("nameless")
-    with pytest.raises(SeedError, match=r"has an item called '\\ud800'.*\n.*define locator"):
+    with pytest.raises(
+        SeedError, match=r"has an item called '\\ud800'.*\n.*define locator"
+    ):
         project.write().open()

@@ -53,7 +53,11 @@ def functions(directory: Path) -> None:
 
 
 def test_rows_have_their_lineage_and_the_sums_hold(tmp_path: Path) -> None:
-    keep = {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"}
+    keep = {
+        "stage": "filter",
+        "keep": "{{ 'skip' not in content }}",
+        "reason": "skipped",
+    }
     project = Project(tmp_path, [SPLIT, keep]).write(
         a="one two three four", b="skip this five", c="   "
     )
@@ -99,10 +103,14 @@ def test_only_new_changed_and_removed_sources_are_touched(tmp_path: Path) -> Non
     assert project.footers()[0].removed == ()
 
 
-def test_failed_subtrees_alone_are_tried_again_then_given_up_then_retried(tmp_path: Path) -> None:
+def test_failed_subtrees_alone_are_tried_again_then_given_up_then_retried(
+    tmp_path: Path,
+) -> None:
     functions(tmp_path)
     stages = [SPLIT, {"stage": "function", "function": "./own.py:flaky"}]
-    project = Project(tmp_path, stages, more={"run": {"max_attempts": 2, "max_failure_rate": 1.0}})
+    project = Project(
+        tmp_path, stages, more={"run": {"max_attempts": 2, "max_failure_rate": 1.0}}
+    )
     project.write(a="one two bad thing five six")
     first = project.generate()
     assert (first.states, first.rows) == ({"partial": 1}, 2)
@@ -157,20 +165,27 @@ def test_what_a_function_may_return(tmp_path: Path) -> None:
     )
     summary = project.generate()
     assert [
-        (row["_task"], row["n"], row["size"], row["by"], row["late"]) for row in project.rows()
+        (row["_task"], row["n"], row["size"], row["by"], row["late"])
+        for row in project.rows()
     ] == [
         ("0/0", 1, 2, "us", True),
         ("0/1", 2, 2, "us", True),
         ("0", 0, 1, "us", True),
     ]
-    assert summary.filtered == {"too dull": 1, "stages[0]: ./own.py:kinds returned no record": 1}
+    assert summary.filtered == {
+        "too dull": 1,
+        "stages[0]: ./own.py:kinds returned no record": 1,
+    }
     assert summary.states == {"complete": 4, "failed": 1}
     check_accounts(project.footers())
 
 
 def test_a_batch_with_too_few_slots_names_its_stage(tmp_path: Path) -> None:
     functions(tmp_path)
-    stages = [SPLIT, {"stage": "function", "function": "./own.py:short", "batch_size": 9}]
+    stages = [
+        SPLIT,
+        {"stage": "function", "function": "./own.py:short", "batch_size": 9},
+    ]
     project = Project(tmp_path, stages).write(a="one two three")
     with pytest.raises(FunctionError, match=r"stages\[1\].*1 slot for 2 records"):
         project.generate()
@@ -229,7 +244,9 @@ def test_an_edited_stage_starts_a_new_version_or_is_refused(tmp_path: Path) -> N
         project.generate(resume="always")
     after = project.generate().version
     assert after.name != before.name and before.directory.exists()
-    assert [s.state for s in pipelines.partition_statuses(project.open())] == ["complete"]
+    assert [s.state for s in pipelines.partition_statuses(project.open())] == [
+        "complete"
+    ]
 
 
 def test_the_seal_and_what_comes_of_it(tmp_path: Path) -> None:
@@ -258,21 +275,26 @@ def test_no_source_is_an_error_unless_they_come_later(tmp_path: Path) -> None:
     assert project.generate().rows == 1
 
 
-def test_text_in_another_encoding_fails_its_source_with_place_and_remedy(tmp_path: Path) -> None:
+def test_text_in_another_encoding_fails_its_source_with_place_and_remedy(
+    tmp_path: Path,
+) -> None:
     project = Project(tmp_path, [SPLIT]).write(a="fine")
     (tmp_path / "docs" / "b.txt").write_bytes(b"caf\xe9")
     summary = project.generate()
     assert summary.states == {"complete": 1, "partial": 1}
     ((locator, failure),) = summary.failures
     assert (
-        locator == "docs/b.txt" and "byte 0xe9 at offset 3; set sources.encoding" in failure.message
+        locator == "docs/b.txt"
+        and "byte 0xe9 at offset 3; set sources.encoding" in failure.message
     )
     project.sources["encoding"] = "latin-1"
     project.write()
     assert project.generate().states == {"complete": 2}
 
 
-@pytest.mark.parametrize("name", ["a b|c.txt", "new\nline.txt", "ü.txt", "[x]*.txt", "\udcff.txt"])
+@pytest.mark.parametrize(
+    "name", ["a b|c.txt", "new\nline.txt", "ü.txt", "[x]*.txt", "\udcff.txt"]
+)
 def test_any_file_name(tmp_path: Path, name: str) -> None:
     project = Project(tmp_path, [SPLIT]).write()
     (tmp_path / "docs" / name).write_text("one", encoding="utf-8")
@@ -313,7 +335,10 @@ def test_any_history_ends_like_one_run_over_the_final_state(
         "sources_per_partition": per_partition,
     }
     project = Project(
-        directory, stages, sources, {"run": {"max_attempts": 2, "max_failure_rate": 1.0}}
+        directory,
+        stages,
+        sources,
+        {"run": {"max_attempts": 2, "max_failure_rate": 1.0}},
     ).write()
     there: dict[str, str] = {}
     for action in actions:
@@ -337,7 +362,9 @@ def test_any_history_ends_like_one_run_over_the_final_state(
     assert _plain(project.rows()) == _plain(once.rows())
 
 
-def _apply(project: Project, there: dict[str, str], name: str, text: str | None) -> None:
+def _apply(
+    project: Project, there: dict[str, str], name: str, text: str | None
+) -> None:
     if text is None:
         if name in there:
             del there[name]
@@ -357,7 +384,9 @@ def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
         "model_configs": [{"alias": "m", "model": "m", "provider": "r"}],
     }
     stages = [SPLIT, llm_stage("x", "x {{ content }}")]
-    project = Project(tmp_path, stages, more=rehearsal).write(a="one two three", b="four")
+    project = Project(tmp_path, stages, more=rehearsal).write(
+        a="one two three", b="four"
+    )
     told: list[Event] = []
     project.generate(on_event=told.append)
     first, *_, last = [event for event in told if isinstance(event, SourcesProgress)]
@@ -367,7 +396,9 @@ def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
     told.clear()
     project.generate(on_event=told.append)
     last = [event for event in told if isinstance(event, SourcesProgress)][-1]
-    assert (last.sources, last.settled, last.tasks) == (1, 1, 1), "what is complete is not counted"
+    assert (last.sources, last.settled, last.tasks) == (1, 1, 1), (
+        "what is complete is not counted"
+    )
     told.clear()
     project.generate(on_event=told.append)
     assert not [event for event in told if isinstance(event, SourcesProgress)]

@@ -31,7 +31,9 @@ def project_at(folder: Path, url: str, *stages: dict[str, Any], **run: Any) -> P
     return project
 
 
-async def test_the_cost_is_that_of_all_versions_and_survives_prune(tmp_path: Path) -> None:
+async def test_the_cost_is_that_of_all_versions_and_survives_prune(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = project_at(tmp_path, server.url, FIRST, second("y {{ x }}")).write(
             a="one two", b="three"
@@ -54,17 +56,21 @@ async def test_the_cost_is_that_of_all_versions_and_survives_prune(tmp_path: Pat
         assert len(server.prompts) == 12
         found = pipelines.status(project.open())
         assert found.carried == {versions[1]: {"x": 3}}
-        assert {name: spent.total for name, spent in found.spending.earlier.items()} == {
+        assert {
+            name: spent.total for name, spent in found.spending.earlier.items()
+        } == {
             versions[0]: {"USD": 6.0},
             versions[1]: {"USD": 3.0},
         }
         assert len(pipelines.prune(project.open()).versions) == 2
         after = pipelines.status(project.open())
-        assert after.spending.total == {"USD": 12.0} and after.to_dict()["total_cost"] == {
-            "USD": 12.0
-        }
+        assert after.spending.total == {"USD": 12.0} and after.to_dict()[
+            "total_cost"
+        ] == {"USD": 12.0}
         pipelines.process(project.open())
-        made = json.loads((Path(after.directory) / "report.json").read_text(encoding="utf-8"))
+        made = json.loads(
+            (Path(after.directory) / "report.json").read_text(encoding="utf-8")
+        )
         assert made["total_cost"] == {"USD": 12.0}
         below = {
             "name": "below",
@@ -72,9 +78,9 @@ async def test_the_cost_is_that_of_all_versions_and_survives_prune(tmp_path: Pat
             "columns": [{"column_type": "seed-dataset", "name": "y"}],
         }
         below["seed_config"] = {"source": {"seed_type": "dataset", "dataset": "notes"}}
-        assert api.status(api.open_dataset(below, root=project.root)).spending.upstream == {
-            "notes": {"USD": 12.0}
-        }
+        assert api.status(
+            api.open_dataset(below, root=project.root)
+        ).spending.upstream == {"notes": {"USD": 12.0}}
 
 
 async def test_replies_in_the_journal_are_counted_once(tmp_path: Path) -> None:
@@ -89,10 +95,14 @@ async def test_replies_in_the_journal_are_counted_once(tmp_path: Path) -> None:
         }
         last = await agenerate_pipeline(project.open())
         assert last.states == {"complete": 1}
-        assert last.spending.total == {"USD": float(len(server.prompts))} == {"USD": 5.0}
+        assert (
+            last.spending.total == {"USD": float(len(server.prompts))} == {"USD": 5.0}
+        )
 
 
-async def test_a_budget_counts_the_versions_that_cells_came_from(tmp_path: Path) -> None:
+async def test_a_budget_counts_the_versions_that_cells_came_from(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         project = project_at(tmp_path, server.url, FIRST, max_cost=7.5).write(
             a="one two", b="three four"
@@ -142,11 +152,13 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
         "model_configs": [{"alias": "m", "model": "any", "provider": "r", **A_REQUEST}],
     }
     done = sdg("generate", str(project.write().file), "--root", project.root)
-    assert "cost: simulated, would cost 2.00 USD in this run" in done.stdout, done.stdout
+    assert "cost: simulated, would cost 2.00 USD in this run" in done.stdout, (
+        done.stdout
+    )
     assert (
         "simulated, would cost m: 2.00 USD"
         in sdg("status", str(project.file), "--root", project.root).stdout
     )
-    assert json.loads(sdg("generate", str(project.file), "--root", project.root, "--json").stdout)[
-        "spending"
-    ]["total_cost"] == {"USD": 2.0}
+    assert json.loads(
+        sdg("generate", str(project.file), "--root", project.root, "--json").stdout
+    )["spending"]["total_cost"] == {"USD": 2.0}

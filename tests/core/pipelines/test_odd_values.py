@@ -11,7 +11,9 @@ from tests.support.pipelines import Project, check_accounts
 JSONL = {"reader": "jsonl", "path": "docs/*.jsonl"}
 
 
-def made_of(tmp_path: Path, stages: list[dict[str, Any]], *records: Any, **others: str) -> Project:
+def made_of(
+    tmp_path: Path, stages: list[dict[str, Any]], *records: Any, **others: str
+) -> Project:
     """A pipeline over `a.jsonl`, which holds these records, that has run once."""
     text = "\n".join(json.dumps(record) for record in records)
     project = Project(tmp_path, stages, sources=JSONL).write(a=text, **others)
@@ -37,11 +39,18 @@ def failures(project: Project) -> dict[str, str]:
 def test_values_without_a_common_type_fail_their_source_alone(
     tmp_path: Path, values: list[Any]
 ) -> None:
-    project = made_of(tmp_path, [], *({"v": value} for value in values), b='{"v": 1}\n{"v": 2}')
+    project = made_of(
+        tmp_path, [], *({"v": value} for value in values), b='{"v": 1}\n{"v": 2}'
+    )
     assert [row["v"] for row in project.rows()] == [1, 2]
     (message,) = failures(project).values()
-    assert message.startswith("docs/a.jsonl cannot be written: ") and "sink.columns" in message
-    assert [entry.state for footer in project.footers() for entry in footer.sources] == [
+    assert (
+        message.startswith("docs/a.jsonl cannot be written: ")
+        and "sink.columns" in message
+    )
+    assert [
+        entry.state for footer in project.footers() for entry in footer.sources
+    ] == [
         "failed",
         "complete",
     ]
@@ -59,7 +68,9 @@ def test_explode_of_what_is_not_a_list(tmp_path: Path) -> None:
         {"b": {"c": []}},
     ]
     project = made_of(
-        tmp_path, [{"stage": "explode", "column": "a.b.c"}], *({"a": value} for value in deep)
+        tmp_path,
+        [{"stage": "explode", "column": "a.b.c"}],
+        *({"a": value} for value in deep),
     )
     assert [row["c"] for row in project.rows()] == [1, 2]
     assert failures(project) == {
@@ -82,6 +93,8 @@ def test_rename_never_loses_a_value(tmp_path: Path) -> None:
 
 
 def test_one_list_of_what_there_is(tmp_path: Path) -> None:
-    project = Project(tmp_path, [{"stage": "filter", "keep": "{{ nope }}"}]).write(a="x")
+    project = Project(tmp_path, [{"stage": "filter", "keep": "{{ nope }}"}]).write(
+        a="x"
+    )
     with pytest.raises(Exception, match="column 'nope'; there is 'content', 'source'$"):
         project.open()

@@ -25,7 +25,9 @@ def opened(directory: Path) -> pipelines.OpenPipeline:
     return pipelines.open_pipeline(older / "pipeline.yaml", root=str(older / "store"))
 
 
-def test_what_it_left_is_resumed_and_nothing_is_asked_twice(older: pipelines.OpenPipeline) -> None:
+def test_what_it_left_is_resumed_and_nothing_is_asked_twice(
+    older: pipelines.OpenPipeline,
+) -> None:
     assert pipelines.status(older).version == VERSION
     states = [status.state for status in pipelines.status(older).partitions]
     assert states == ["complete", "missing", "missing"]

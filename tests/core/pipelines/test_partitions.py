@@ -22,11 +22,17 @@ def append_once(record):
 
 
 def sources(count: int) -> list[UnreadSource]:
-    return [UnreadSource(f"files:{number:06}", f"{number:06}") for number in range(count)]
+    return [
+        UnreadSource(f"files:{number:06}", f"{number:06}") for number in range(count)
+    ]
 
 
-@pytest.mark.parametrize(("count", "size"), [(9_999, 1), (10_000, 1), (10_001, 2), (25_000, 3)])
-def test_more_than_ten_thousand_sources_share_partitions_that_stay(count: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "size"), [(9_999, 1), (10_000, 1), (10_001, 2), (25_000, 3)]
+)
+def test_more_than_ten_thousand_sources_share_partitions_that_stay(
+    count: int, size: int
+) -> None:
     found = assigned([], sources(count), per_partition=None)
     assert {len(partition.sources) for partition in found[:-1]} == {size}
     assert [key for partition in found for key, _ in partition.sources] == [

@@ -19,10 +19,14 @@ async def test_each_row_has_the_prompts_that_led_to_it(tmp_path: Path) -> None:
         llm_stage("y", "y {{ content }} of {{ x }}"),
     ]
     async with ModelServer(faults=[status(400)]) as server:
-        project = Project(tmp_path, stages, more=served_by(server.url, max_parallel_requests=1))
+        project = Project(
+            tmp_path, stages, more=served_by(server.url, max_parallel_requests=1)
+        )
         project.more["sink"] = {"columns": ["y", "content"]}
         project.write(a="one two three four five six", b="seven eight")
-        found = await asyncio.to_thread(pipelines.preview, project.open(), num_records=3)
+        found = await asyncio.to_thread(
+            pipelines.preview, project.open(), num_records=3
+        )
         sent = list(server.prompts)
     rows = found.table.to_pylist()
     for row, lines, prompts in zip(rows, found.shown(), found.prompts, strict=True):
@@ -31,10 +35,21 @@ async def test_each_row_has_the_prompts_that_led_to_it(tmp_path: Path) -> None:
         )
         assert prompts["y"][-1].text.startswith(f"y {row['content']} of ")
         names = [name for name, _ in lines]
-        assert names == ["y", "  prompt", "content", "_source", "_task", "x", "  prompt"]
+        assert names == [
+            "y",
+            "  prompt",
+            "content",
+            "_source",
+            "_task",
+            "x",
+            "  prompt",
+        ]
         assert row["content"] in dict(lines[-1:])["  prompt"]
     ((what, lines),) = found.shown_failures()
-    assert "docs/a.txt, task 0/0, stages[1]" in what and lines[-1] == ("  prompt", "x one two")
+    assert "docs/a.txt, task 0/0, stages[1]" in what and lines[-1] == (
+        "  prompt",
+        "x one two",
+    )
     assert found.usage["m"]["requests"] == len(sent)
 
 
@@ -55,5 +70,7 @@ def test_the_command_shows_them(tmp_path: Path) -> None:
     assert "about one" not in shown.stdout
     assert (
         "about one"
-        in sdg("preview", project.file, "-n", "1", "--full", "--root", project.root).stdout
+        in sdg(
+            "preview", project.file, "-n", "1", "--full", "--root", project.root
+        ).stdout
     )

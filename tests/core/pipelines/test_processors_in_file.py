@@ -14,7 +14,9 @@ QUALITY = {"quality": [{"rule": "words", "at_least": 1}]}
 
 
 def project(
-    base: Path, *processors: dict[str, Any], stages: tuple[dict[str, Any], ...] = (WORDS,)
+    base: Path,
+    *processors: dict[str, Any],
+    stages: tuple[dict[str, Any], ...] = (WORDS,),
 ) -> Project:
     made = Project(base, [*stages])
     made.more["processors"] = [{"name": "p", **processor} for processor in processors]
@@ -24,7 +26,10 @@ def project(
 @pytest.mark.parametrize(
     ("processor", "message"),
     [
-        ({"processor_type": "filter", "keep": "{{ nope }}"}, r"\.keep: unknown column 'nope'"),
+        (
+            {"processor_type": "filter", "keep": "{{ nope }}"},
+            r"\.keep: unknown column 'nope'",
+        ),
         (
             {"processor_type": "deduplicate", "columns": ["nope"]},
             r"\.columns\[0\]: unknown column 'nope'",
@@ -61,11 +66,15 @@ def test_two_processors_of_one_name_and_columns_that_are_dropped_are_refused(
     with pytest.raises(ConfigError, match="another processor is named 'p'"):
         project(tmp_path, keep, keep).open()
     drop = {"processor_type": "drop_columns", "name": "d", "column_names": ["content"]}
-    with pytest.raises(ConfigError, match=r"processors\[1\].keep: unknown column 'content'"):
+    with pytest.raises(
+        ConfigError, match=r"processors\[1\].keep: unknown column 'content'"
+    ):
         project(tmp_path, drop, keep).open()
 
 
-def test_columns_of_functions_are_looked_up_before_anything_is_written(tmp_path: Path) -> None:
+def test_columns_of_functions_are_looked_up_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "own.py").write_text(
         "def more(record):\n    return {**record, 'size': len(record['content'])}\n"
     )
@@ -81,13 +90,19 @@ def test_columns_of_functions_are_looked_up_before_anything_is_written(tmp_path:
         version = made.generate().version
         with pytest.raises(ConfigError, match=message):
             pipelines.process(made.open())
-        assert not version.processed.exists() and not pipelines.status(made.open()).sealed
-    made = project(tmp_path, {"processor_type": "filter", "keep": "{{ size > 3 }}"}, stages=stages)
+        assert (
+            not version.processed.exists() and not pipelines.status(made.open()).sealed
+        )
+    made = project(
+        tmp_path, {"processor_type": "filter", "keep": "{{ size > 3 }}"}, stages=stages
+    )
     assert pipelines.process(made.open()).num_rows == 1
 
 
 def test_dropped_columns_are_not_written(tmp_path: Path) -> None:
-    made = project(tmp_path, {"processor_type": "drop_columns", "column_names": ["content_*"]})
+    made = project(
+        tmp_path, {"processor_type": "drop_columns", "column_names": ["content_*"]}
+    )
     made.generate()
     assert {name for row in made.rows() for name in row} == {
         "content",

@@ -65,7 +65,9 @@ def test_checkpoints_of_what_stays_stay(project: Project) -> None:
     assert len(checkpoints(project)) == 2 and len(project.rows()) == 2
     made = calls(project)
     edited(project, 2, last="y")
-    assert calls(project) == made, "a later stage was edited: the checkpoints that stayed are used"
+    assert calls(project) == made, (
+        "a later stage was edited: the checkpoints that stayed are used"
+    )
     edited(project, 1)
     assert calls(project) == made + 3, "those that went are made again"
 
@@ -90,7 +92,10 @@ def test_nothing_goes_under_a_live_run(project: Project) -> None:
         Claims(ledger, dataset="notes", version=version, run_id="other").take(["00000"])
         with pytest.raises(ClaimedError, match="^partition 00000 is held by run other"):
             pipelines.prune(project.open())
-    assert checkpoints(project) == before and len(pipelines.status(project.open()).versions) == 2
+    assert (
+        checkpoints(project) == before
+        and len(pipelines.status(project.open()).versions) == 2
+    )
 
 
 def test_the_command_says_what_goes(project: Project) -> None:
@@ -98,7 +103,10 @@ def test_the_command_says_what_goes(project: Project) -> None:
     edited(project, 2)
     place = (project.file, "--root", project.root)
     shown = sdg("prune", *place, "--dry-run")
-    assert shown.returncode == 0 and "1 old version and 1 directory of checkpoints" in shown.stdout
+    assert (
+        shown.returncode == 0
+        and "1 old version and 1 directory of checkpoints" in shown.stdout
+    )
     assert len(checkpoints(project)) == 4
     done = sdg("prune", *place, "--yes")
     assert (

@@ -88,9 +88,9 @@ def made(
 def test_stages_that_are_objects(tmp_path: Path) -> None:
     Project(tmp_path, []).write(a="one two skip this bad one", b="three four five")
     log: list[Any] = []
-    pipeline = Pipeline("notes", FILES, [Chunk(), Score(log)], base=tmp_path, seed=3).add_stage(
-        shout
-    )
+    pipeline = Pipeline(
+        "notes", FILES, [Chunk(), Score(log)], base=tmp_path, seed=3
+    ).add_stage(shout)
     pipeline.add_stage({"stage": "rename", "columns": {"content": "text"}})
     summary, rows = made(tmp_path, pipeline)
     assert [(row["text"], row["score"], row["_task"]) for row in rows] == [
@@ -98,14 +98,20 @@ def test_stages_that_are_objects(tmp_path: Path) -> None:
         ("THREE FOUR", 10, "0/0"),
         ("FIVE", 4, "0/1"),
     ]
-    assert (summary.filtered, summary.states) == ({"dull": 1}, {"complete": 1, "failed": 1})
+    assert (summary.filtered, summary.states) == (
+        {"dull": 1},
+        {"complete": 1, "failed": 1},
+    )
     assert log[0] == "setup" and log[-1] == "teardown" and sorted(log[1:-1]) == [2, 3]
     again, _ = made(tmp_path, pipeline)
     assert (again.made, again.adopted) == (0, 2) and log.count(
         "setup"
     ) == 1  # nothing to do, nothing to load
     assert (
-        pipelines.preview(pipeline, num_records=1, root=str(tmp_path / "data")).table.num_rows == 1
+        pipelines.preview(
+            pipeline, num_records=1, root=str(tmp_path / "data")
+        ).table.num_rows
+        == 1
     )
 
 
@@ -178,7 +184,9 @@ class Broken(Stage):
         ("teardown", r"stages\[0\]: teardown of Broken raised OSError: still open"),
     ],
 )
-def test_what_stops_a_run_names_the_stage(tmp_path: Path, where: str, message: str) -> None:
+def test_what_stops_a_run_names_the_stage(
+    tmp_path: Path, where: str, message: str
+) -> None:
     Project(tmp_path, []).write(a="one")
     with pytest.raises(FunctionError, match=message):
         made(tmp_path, Pipeline("notes", FILES, [Broken(where)], base=tmp_path))
@@ -189,7 +197,9 @@ def test_an_iterator_that_ends_early_is_an_error_like_any_other(tmp_path: Path) 
         return next(iter(()))
 
     Project(tmp_path, []).write(a="one")
-    summary, _ = made(tmp_path, Pipeline("notes", FILES, [first_of_none], base=tmp_path))
+    summary, _ = made(
+        tmp_path, Pipeline("notes", FILES, [first_of_none], base=tmp_path)
+    )
     assert [failure.message for _, failure in summary.failures] == [
         "RuntimeError: StopIteration: an iterator ended early"
     ]
@@ -234,16 +244,25 @@ class Tickets(SourceReader):
 def test_a_reader_that_is_an_object(tmp_path: Path) -> None:
     tickets = {"T-1": "it broke", "T-2": "thanks"}
     pipeline = Pipeline("tickets", Tickets(tickets), [shout], base=tmp_path)
-    assert [row["content"] for row in made(tmp_path, pipeline)[1]] == ["IT BROKE", "THANKS"]
+    assert [row["content"] for row in made(tmp_path, pipeline)[1]] == [
+        "IT BROKE",
+        "THANKS",
+    ]
     tickets["T-2"] = "no thanks"
     summary, rows = made(tmp_path, pipeline)
-    assert (summary.made, [row["content"] for row in rows]) == (1, ["IT BROKE", "NO THANKS"])
+    assert (summary.made, [row["content"] for row in rows]) == (
+        1,
+        ["IT BROKE", "NO THANKS"],
+    )
 
 
 def test_what_is_wrong_is_told_as_for_a_file(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"pipeline 'notes'.*(\n.*)*stages\[1\]\.column: required(.*\n)*.*"
+        ConfigError,
+        match=r"pipeline 'notes'.*(\n.*)*stages\[1\]\.column: required(.*\n)*.*",
     ):
-        open_pipeline(Pipeline("notes", FILES, [shout, {"stage": "split"}], base=tmp_path))
+        open_pipeline(
+            Pipeline("notes", FILES, [shout, {"stage": "split"}], base=tmp_path)
+        )
     with pytest.raises(ConfigError, match=r"name: not a valid name"):
         open_pipeline(Pipeline("Not a name", FILES, base=tmp_path))

@@ -30,7 +30,9 @@ def test_texts_are_judged_and_counted_by_rule(tmp_path: Path) -> None:
         ],
     }
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(config))
-    pipeline = pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=str(tmp_path / "root"))
+    pipeline = pipelines.open_pipeline(
+        tmp_path / "pipeline.yaml", root=str(tmp_path / "root")
+    )
     pipelines.generate(pipeline)
     (file,) = (tmp_path / "root" / "judged").glob("*/sources/*.parquet")
     assert pl.read_parquet(file)["content"].to_list() == [

@@ -16,7 +16,9 @@ from tests.support.pipelines import Project
 SENTENCE = "The harbour was quiet that morning, and the boats lay still upon the water until noon."
 
 
-def made_of(tmp_path: Path, sources: dict[str, Any], name: str, content: bytes) -> Project:
+def made_of(
+    tmp_path: Path, sources: dict[str, Any], name: str, content: bytes
+) -> Project:
     (tmp_path / "docs").mkdir(exist_ok=True)
     (tmp_path / "docs" / name).write_bytes(content)
     project = Project(tmp_path, [], {"path": "docs/*", **sources}).write()
@@ -54,7 +56,9 @@ def test_csv_is_separated_by_what_says_so(
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
-def test_a_header_of_one_name_that_looks_like_several_is_refused(tmp_path: Path, mark: str) -> None:
+def test_a_header_of_one_name_that_looks_like_several_is_refused(
+    tmp_path: Path, mark: str
+) -> None:
     content = f"n{mark}t\n1{mark}2\n".encode()
     project = made_of(tmp_path, {"reader": "csv"}, "a.csv", content)
     (message,) = failures(project)
@@ -85,7 +89,9 @@ def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator
         ({"reader": "csv", "separator": "\n"}, r"sources\.separator"),
     ],
 )
-def test_separators_that_are_none(tmp_path: Path, sources: dict[str, Any], message: str) -> None:
+def test_separators_that_are_none(
+    tmp_path: Path, sources: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         Project(tmp_path, [], {"path": "docs/*", **sources}).write(a="x").open()
 
@@ -96,13 +102,17 @@ def test_maps_of_parquet_are_lists_of_keys_and_values(tmp_path: Path) -> None:
         {
             "n": [1, 2],
             "m": pa.array([[("a", 1), ("a", 2)], None], plain),
-            "deep": pa.array([[{"of": [("b", 3)]}], []], pa.list_(pa.struct([("of", plain)]))),
+            "deep": pa.array(
+                [[{"of": [("b", 3)]}], []], pa.list_(pa.struct([("of", plain)]))
+            ),
         }
     )
     target = io.BytesIO()
     pq.write_table(table, target)
     project = made_of(tmp_path, {"reader": "parquet"}, "a.parquet", target.getvalue())
-    first, second = ({name: row[name] for name in ("n", "m", "deep")} for row in project.rows())
+    first, second = (
+        {name: row[name] for name in ("n", "m", "deep")} for row in project.rows()
+    )
     pairs = [{"key": "a", "value": 1}, {"key": "a", "value": 2}]
     assert first == {"n": 1, "m": pairs, "deep": [{"of": [{"key": "b", "value": 3}]}]}
     assert second == {"n": 2, "m": None, "deep": []}
@@ -119,7 +129,9 @@ def test_tables_in_a_table_of_a_word_document(tmp_path: Path) -> None:
     target = io.BytesIO()
     document.save(target)
     project = made_of(tmp_path, {"reader": "docx"}, "a.docx", target.getvalue())
-    assert [row["content"] for row in project.rows()] == ["Before\n\n| left | one two three |"]
+    assert [row["content"] for row in project.rows()] == [
+        "Before\n\n| left | one two three |"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +146,8 @@ def test_tables_in_a_table_of_a_word_document(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "form", ['<meta charset="{}">', "<meta http-equiv=x content='text/html; charset={}'>"]
+    "form",
+    ['<meta charset="{}">', "<meta http-equiv=x content='text/html; charset={}'>"],
 )
 def test_a_page_is_in_the_encoding_that_it_says(
     tmp_path: Path, declared: str, encoding: str, word: str, form: str
@@ -151,7 +164,11 @@ def test_a_page_is_in_the_encoding_that_it_says(
 @pytest.mark.parametrize(
     "declared", ["punycode", "unicode_escape", "utf-7", "klingon", "hex", "utf-8"]
 )
-def test_a_page_that_says_what_it_is_not_is_guessed_at(tmp_path: Path, declared: str) -> None:
-    content = web_page(f"{SENTENCE} Caf\u00e9.").replace("utf-8", declared).encode("latin-1")
+def test_a_page_that_says_what_it_is_not_is_guessed_at(
+    tmp_path: Path, declared: str
+) -> None:
+    content = (
+        web_page(f"{SENTENCE} Caf\u00e9.").replace("utf-8", declared).encode("latin-1")
+    )
     project = made_of(tmp_path, {"reader": "html"}, "a.html", content)
     assert [SENTENCE in row["content"] for row in project.rows()] == [True]

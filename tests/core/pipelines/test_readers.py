@@ -41,7 +41,11 @@ def values(project: Project, *names: str) -> list[tuple[Any, ...]]:
 def test_html_is_its_main_text(tmp_path: Path) -> None:
     page = web_page(SENTENCE, "Ein Café.", title="Harbour")
     empty = b"<html><head><title>Nothing</title></head><body></body></html>"
-    latin = web_page(SENTENCE + " Caf\xe9.").replace("utf-8", "iso-8859-1").encode("latin-1")
+    latin = (
+        web_page(SENTENCE + " Caf\xe9.")
+        .replace("utf-8", "iso-8859-1")
+        .encode("latin-1")
+    )
     project = project_of(
         tmp_path,
         {"reader": "html", "path": "docs/*.html"},
@@ -59,7 +63,9 @@ def test_html_is_its_main_text(tmp_path: Path) -> None:
     )
     assert "Café" in second
     assert summary.filtered == {"no main text": 1}
-    assert messages(summary) == ["docs/c.html is a PDF, not a web page; correct sources.path"]
+    assert messages(summary) == [
+        "docs/c.html is a PDF, not a web page; correct sources.path"
+    ]
     check_accounts(project.footers())
 
 
@@ -122,16 +128,23 @@ def test_front_matter_becomes_a_column_where_that_is_asked_for(tmp_path: Path) -
         "d__md": b"---\na: [\n---\nx",
     }
     project = project_of(
-        tmp_path, {"reader": "files", "path": "docs/*.md", "front_matter": True}, **files
+        tmp_path,
+        {"reader": "files", "path": "docs/*.md", "front_matter": True},
+        **files,
     )
     project.stages = [
         {
             "stage": "columns",
-            "columns": [_expression("t", "{{ front_matter.title | default('none', true) }}")],
+            "columns": [
+                _expression("t", "{{ front_matter.title | default('none', true) }}")
+            ],
         }
     ]
     summary = project.write().generate()
-    assert values(project, "content", "t") == [("# Boats\n", "Boats"), ("no block", "none")]
+    assert values(project, "content", "t") == [
+        ("# Boats\n", "Boats"),
+        ("no block", "none"),
+    ]
     assert [message.split(":")[0] for message in messages(summary)] == [
         "docs/c.md, line 2 begins front matter that is a list, not a mapping",
         "docs/d.md, line 3 is in the front matter, which is not YAML",
@@ -157,7 +170,11 @@ def test_csv_rows_quoted_and_ragged(tmp_path: Path) -> None:
         c__csv=b"",
     )
     summary = project.generate()
-    assert values(project, "a", "b") == [("one\nline", "2"), ("short", None), (long, "z")]
+    assert values(project, "a", "b") == [
+        ("one\nline", "2"),
+        ("short", None),
+        (long, "z"),
+    ]
     assert messages(summary) == [
         "docs/a.csv, line 5 has 1 value more than the header",
         "docs/b.csv has two columns named 'a'; rename one of them",
@@ -184,14 +201,18 @@ def test_an_endless_line_fails_its_task_and_is_not_held_in_memory(
 
 def test_wrong_text_names_the_offset_in_the_file(tmp_path: Path) -> None:
     content = b'{"n": 1}\n' * 3000 + b'{"n": "\xe9"}\n'
-    project = project_of(tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=content)
+    project = project_of(
+        tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=content
+    )
     summary = project.generate()
     assert messages(summary) == [
         f"docs/a.jsonl is not utf-8 text: byte 0xe9 at offset {len(content) - 4}; set sources.encoding, or leave the file out"
     ]
     assert project.rows() == []
     check_accounts(project.footers())
-    with pytest.raises(ConfigError, match=r"sources\.encoding: there is no encoding 'klingon'"):
+    with pytest.raises(
+        ConfigError, match=r"sources\.encoding: there is no encoding 'klingon'"
+    ):
         Project(tmp_path, [], {**project.sources, "encoding": "klingon"}).write().open()
 
 
@@ -217,12 +238,20 @@ def test_a_source_of_many_batches_is_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
         "def check(rows):\n    assert len(rows) <= 400\n    return rows\n"
     )
-    project = project_of(tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=lines)
-    project.stages = [{"stage": "function", "function": "./own.py:check", "batch_size": 400}]
+    project = project_of(
+        tmp_path, {"reader": "jsonl", "path": "docs/*.jsonl"}, a__jsonl=lines
+    )
+    project.stages = [
+        {"stage": "function", "function": "./own.py:check", "batch_size": 400}
+    ]
     project.write().generate()
     assert values(project, "n", "_task") == [(n, str(n)) for n in range(2501)]
     (entry,) = project.footers()[0].sources
-    assert (entry.read, entry.state, entry.stages[1].handed_on) == (2501, "complete", 2501)
+    assert (entry.read, entry.state, entry.stages[1].handed_on) == (
+        2501,
+        "complete",
+        2501,
+    )
     check_accounts(project.footers())
 
 
@@ -235,10 +264,24 @@ def put(root: str, name: str, content: bytes) -> None:
 
 def test_sources_and_root_on_an_object_store(tmp_path: Path, s3: S3Server) -> None:
     root = s3.new_root()
-    for name in ("up/a.txt", "up/deep/er/b c.txt", "up/c.md", "up/.hidden.txt", "other/d.txt"):
+    for name in (
+        "up/a.txt",
+        "up/deep/er/b c.txt",
+        "up/c.md",
+        "up/.hidden.txt",
+        "other/d.txt",
+    ):
         put(root, name, f"text of {name}".encode())
-    split = {"stage": "split", "column": "content", "unit": "words", "size": 2, "checkpoint": True}
-    project = Project(tmp_path, [split], {"reader": "files", "path": "{root}/up/**/*.txt"}).write()
+    split = {
+        "stage": "split",
+        "column": "content",
+        "unit": "words",
+        "size": 2,
+        "checkpoint": True,
+    }
+    project = Project(
+        tmp_path, [split], {"reader": "files", "path": "{root}/up/**/*.txt"}
+    ).write()
     place = {"root": f"{root}/data"}
 
     def opened() -> pipelines.OpenPipeline:
@@ -314,7 +357,9 @@ def test_sql_that_cannot_be_asked(tmp_path: Path) -> None:
 
     refused(ConfigError, r"sources: give either table or query")
     refused(
-        ConfigError, r"sources\.query: the query has no ORDER BY", query="SELECT * FROM tickets"
+        ConfigError,
+        r"sources\.query: the query has no ORDER BY",
+        query="SELECT * FROM tickets",
     )
     refused(
         ConfigError,
@@ -323,7 +368,9 @@ def test_sql_that_cannot_be_asked(tmp_path: Path) -> None:
         url="postgresql://me:secret@host/db",
     )
     refused(SeedError, r"no such table: none", table="none")
-    refused(SeedError, r"sources\.key: there is no column 'nr'", table="tickets", key="nr")
+    refused(
+        SeedError, r"sources\.key: there is no column 'nr'", table="tickets", key="nr"
+    )
     refused(
         SeedError,
         r"variable DB is not set\n  -> sources\.url_env",
@@ -352,8 +399,15 @@ def test_another_pipeline_as_the_reader(tmp_path: Path) -> None:
     first.write(b="three", c="four")
     pipelines.generate(pipelines.open_pipeline(first.file, root=root))
     assert pipelines.generate(project.open()).made == 1
-    assert sorted(row["content"] for row in project.rows()) == ["four", "one", "three", "two"]
-    with pytest.raises(ConfigError, match=r"sources\.dataset: pipeline 'notes' cannot read itself"):
+    assert sorted(row["content"] for row in project.rows()) == [
+        "four",
+        "one",
+        "three",
+        "two",
+    ]
+    with pytest.raises(
+        ConfigError, match=r"sources\.dataset: pipeline 'notes' cannot read itself"
+    ):
         Project(tmp_path, [], committed).write().open()
     pipelines.process(pipelines.open_pipeline(first.file, root=root))
     assert finished.write().generate().rows == 4
@@ -394,13 +448,18 @@ def test_a_reader_of_your_own(tmp_path: Path) -> None:
     }
     project = Project(tmp_path, [], sources).write()
     summary = project.generate()
-    assert values(project, "_source", "text") == [("custom:a", "a"), ("custom:half", "half")]
+    assert values(project, "_source", "text") == [
+        ("custom:a", "a"),
+        ("custom:half", "half"),
+    ]
     assert messages(summary) == [
         "broken cannot be read: ConnectionError: no answer",
         "the rest is missing",
     ]
     before = project.open().plan.fingerprint.version
-    (tmp_path / "own.py").write_text(CUSTOM.replace('{"text": item}', '{"text": item.upper()}'))
+    (tmp_path / "own.py").write_text(
+        CUSTOM.replace('{"text": item}', '{"text": item.upper()}')
+    )
     assert project.open().plan.fingerprint.version != before
 
     def refused(error: type[Exception], match: str, **changes: Any) -> None:
@@ -413,8 +472,12 @@ def test_a_reader_of_your_own(tmp_path: Path) -> None:
         reader_class="./own.py:Tikets",
     )
     refused(SeedError, r"sources\.params: .*\n.*takes: names", params={"nmes": []})
-    refused(SeedError, r"two items called '1'", reader_class="./own.py:Plain", params={})
-    refused(SeedError, r"does not define expand", reader_class="./own.py:NotOne", params={})
+    refused(
+        SeedError, r"two items called '1'", reader_class="./own.py:Plain", params={}
+    )
+    refused(
+        SeedError, r"does not define expand", reader_class="./own.py:NotOne", params={}
+    )
     refused(
         ConfigError,
         r"neither defined in the dataset's project",
@@ -427,7 +490,9 @@ def test_parquet_in_batches_and_damaged(tmp_path: Path) -> None:
     folder.mkdir()
     pq.write_table(pa.table({"n": range(1500)}), folder / "a.parquet")
     (folder / "b.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-20])
-    project = Project(tmp_path, [], {"reader": "parquet", "path": "docs/*.parquet"}).write()
+    project = Project(
+        tmp_path, [], {"reader": "parquet", "path": "docs/*.parquet"}
+    ).write()
     summary = project.generate()
     assert [n for (n,) in values(project, "n")] == [*range(1500)]
     assert messages(summary)[0].startswith("docs/b.parquet is not a whole parquet file")
@@ -446,7 +511,9 @@ def test_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             "token": "HUB_TOKEN",
             "endpoint": hub.url,
         }
-        project = Project(tmp_path, [], sources, {"sink": {"columns": ["n", "source"]}}).write()
+        project = Project(
+            tmp_path, [], sources, {"sink": {"columns": ["n", "source"]}}
+        ).write()
         assert project.generate().states == {"complete": 2}
         assert values(project, "n", "source") == [
             (1, "datasets/u/d/data/a.parquet"),
@@ -461,6 +528,10 @@ def test_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_credentials_are_never_a_source(tmp_path: Path) -> None:
-    project = project_of(tmp_path, {"reader": "files", "path": "docs/*"}, id_rsa=b"secret")
-    assert "holds the system's own files or credentials" in messages(project.generate())[0]
+    project = project_of(
+        tmp_path, {"reader": "files", "path": "docs/*"}, id_rsa=b"secret"
+    )
+    assert (
+        "holds the system's own files or credentials" in messages(project.generate())[0]
+    )
     assert project.rows() == []

@@ -27,7 +27,11 @@ KEEP = "{{ [answer, grade][1] == 3 }}"
 
 
 def project(
-    base: Path, url: str, *after: dict[str, Any], checkpoint: bool = False, **select: Any
+    base: Path,
+    url: str,
+    *after: dict[str, Any],
+    checkpoint: bool = False,
+    **select: Any,
 ) -> Project:
     chosen = {"keep": KEEP, "candidates": 2, **select}
     stage = {
@@ -73,24 +77,40 @@ async def test_what_was_rejected_is_listed_counted_and_has_its_cost(
         assert {(row["stage"], row["reason"]) for row in listed} == {
             ("stages[1]", f"not true: {KEEP}")
         }
-        assert len({(row["_source"], row["_task"], row["candidate"]) for row in listed}) == len(
-            listed
-        )
+        assert len(
+            {(row["_source"], row["_task"], row["candidate"]) for row in listed}
+        ) == len(listed)
         assert all(
-            row["grade"] != 3 and row["answer"] and row["content"].startswith(("word", "alone"))
+            row["grade"] != 3
+            and row["answer"]
+            and row["content"].startswith(("word", "alone"))
             for row in listed
         )
         dropped = 31 - len(made.rows())
-        assert len(server.prompts) == len(made.rows()) + len(listed) and len(listed) > dropped > 0
+        assert (
+            len(server.prompts) == len(made.rows()) + len(listed)
+            and len(listed) > dropped > 0
+        )
         kept = {(row["_source"], row["_task"]) for row in made.rows()}
-        twice = {(row["_source"], row["_task"]) for row in listed if row["candidate"] == 1}
+        twice = {
+            (row["_source"], row["_task"]) for row in listed if row["candidate"] == 1
+        }
         assert len(twice) == dropped and not twice & kept
         found = selected(made)
-        assert (found["rejected"], found["dropped"], found["fallback"]) == (len(listed), dropped, 0)
-        assert found["usage"]["m"]["requests"] == len(listed) and found["cost"]["m"]["amount"] > 0
+        assert (found["rejected"], found["dropped"], found["fallback"]) == (
+            len(listed),
+            dropped,
+            0,
+        )
+        assert (
+            found["usage"]["m"]["requests"] == len(listed)
+            and found["cost"]["m"]["amount"] > 0
+        )
         show_pipeline.status(pipelines.status(made.open()), as_json=False)
         shown = " ".join(capsys.readouterr().out.split())
-        assert f"{len(listed)} candidates rejected; {dropped} tasks without a row" in shown
+        assert (
+            f"{len(listed)} candidates rejected; {dropped} tasks without a row" in shown
+        )
         assert f"of that for rejected candidates: m: {len(listed)} requests" in shown
         pipelines.process(made.open())
         version = pipelines.status(made.open()).version
@@ -100,7 +120,9 @@ async def test_what_was_rejected_is_listed_counted_and_has_its_cost(
         assert report["selection"]["rejected"] == len(listed)
 
 
-async def test_retries_interruptions_and_checkpoints_list_the_same(tmp_path: Path) -> None:
+async def test_retries_interruptions_and_checkpoints_list_the_same(
+    tmp_path: Path,
+) -> None:
     """Faults fail tasks in the middle of their candidates and after; what is done again is not listed or counted twice."""
     more = llm_stage("more", "more {{ content }} {{ answer }}")
     async with ModelServer() as server:
@@ -112,7 +134,9 @@ async def test_retries_interruptions_and_checkpoints_list_the_same(tmp_path: Pat
         ]
         async with ModelServer(faults=faults) as server:
             made = await generated(
-                project(tmp_path / name, server.url, more, checkpoint=name == "checkpoint")
+                project(
+                    tmp_path / name, server.url, more, checkpoint=name == "checkpoint"
+                )
             )
         assert rejected(made) == expected
         found, other = selected(made), selected(whole)
@@ -121,7 +145,9 @@ async def test_retries_interruptions_and_checkpoints_list_the_same(tmp_path: Pat
         ]
 
 
-async def test_a_batch_from_a_checkpoint_brings_its_rejected_candidates(tmp_path: Path) -> None:
+async def test_a_batch_from_a_checkpoint_brings_its_rejected_candidates(
+    tmp_path: Path,
+) -> None:
     async with ModelServer() as server:
         made = await generated(project(tmp_path, server.url, checkpoint=True))
         expected = (rejected(made), selected(made)["rejected"])
@@ -144,7 +170,9 @@ async def test_sources_that_change_or_go_take_their_rejected_candidates_along(
         await generated(made.write(first=None, third="one"))
     after = rejected(made)
     assert not any(row["_source"].endswith("first.txt") for row in after)
-    assert all(row["content"] == "one" for row in after if row["_source"].endswith("third.txt"))
+    assert all(
+        row["content"] == "one" for row in after if row["_source"].endswith("third.txt")
+    )
     assert [row for row in after if "second" in row["_source"]] == [
         row for row in before if "second" in row["_source"]
     ]
@@ -156,7 +184,11 @@ async def test_the_best_stands_in_and_fail_lists_what_failed(tmp_path: Path) -> 
             project(tmp_path / "best", server.url, otherwise="best", best="grade")
         )
         assert selected(best)["fallback"] > 0 == selected(best)["dropped"]
-        assert len(rejected(best)) == selected(best)["rejected"] == len(server.prompts) - 31
+        assert (
+            len(rejected(best))
+            == selected(best)["rejected"]
+            == len(server.prompts) - 31
+        )
         fail = project(tmp_path / "fail", server.url, otherwise="fail")
         await pipelines.agenerate_pipeline(fail.open())
         once = rejected(fail)
@@ -183,8 +215,13 @@ def test_an_empty_listing_replaces_one_that_had_rows(tmp_path: Path) -> None:
     rows = pa.table([["a", "b"], ["0", "0"], ["stages[0]"] * 2, [0, 0]], schema=schema)
     path: Any = tmp_path / "rejected" / "00000.parquet"
     write_rejected(
-        path, {"a": rows.slice(0, 1), "b": rows.slice(1)}, sources=["a", "b"], extended=frozenset()
+        path,
+        {"a": rows.slice(0, 1), "b": rows.slice(1)},
+        sources=["a", "b"],
+        extended=frozenset(),
     )
     assert pq.read_table(path).equals(rows)
-    write_rejected(path, {"a": schema.empty_table()}, sources=["a", "b"], extended=frozenset())
+    write_rejected(
+        path, {"a": schema.empty_table()}, sources=["a", "b"], extended=frozenset()
+    )
     assert pq.read_table(path).equals(rows.slice(1))

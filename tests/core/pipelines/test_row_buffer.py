@@ -13,7 +13,9 @@ def _to_table(rows: Sequence[int]) -> pa.Table:
     return pa.table({"n": pa.array(rows, pa.int64())})
 
 
-def test_rows_are_spilled_once_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_spilled_once_and_come_back_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     spilled: list[int] = []
     on_disk = row_buffer._on_disk
 

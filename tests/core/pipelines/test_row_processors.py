@@ -11,7 +11,9 @@ from tests.support.pipelines import Project
 TEXTS = {"a": "one two x", "b": "two three", "c": "one four leak"}
 
 
-@pytest.mark.parametrize(("per_partition", "order"), [(1, "abc"), (3, "cba"), (2, "bca")])
+@pytest.mark.parametrize(
+    ("per_partition", "order"), [(1, "abc"), (3, "cba"), (2, "bca")]
+)
 def test_the_same_rows_stay_whatever_the_partitions(
     tmp_path: Path, per_partition: int, order: str
 ) -> None:
@@ -44,7 +46,9 @@ def test_the_same_rows_stay_whatever_the_partitions(
         ("three", "b.txt"),
         ("two", "a.txt"),
     ]
-    out = pq.read_table(result.version.processed / "removed" / "same.parquet").to_pylist()
+    out = pq.read_table(
+        result.version.processed / "removed" / "same.parquet"
+    ).to_pylist()
     assert sorted((row["content"], row["_source"][-5:]) for row in out) == [
         ("one", "c.txt"),
         ("two", "b.txt"),

@@ -47,7 +47,9 @@ async def test_tasks_are_made_again_until_they_are_kept(tmp_path: Path) -> None:
             and "word7" not in rows
             and {grade for grade, _ in rows.values()} == {3}
         )
-        assert len(server.prompts) == len(rows), "nothing is asked for what a cheap column rejects"
+        assert len(server.prompts) == len(rows), (
+            "nothing is asked for what a cheap column rejects"
+        )
         filtered: Counter[str] = Counter()
         for footer in made.footers():
             for source in footer.sources:
@@ -65,7 +67,9 @@ async def test_tasks_are_made_again_until_they_are_kept(tmp_path: Path) -> None:
 
 async def every_candidate(base: Path, url: str) -> dict[str, tuple[int, str]]:
     """The first candidates: what a stage without `select` makes."""
-    made = Project(base, [SPLIT, {**stage("{{ grade }}"), "select": None}], more=served_by(url))
+    made = Project(
+        base, [SPLIT, {**stage("{{ grade }}"), "select": None}], more=served_by(url)
+    )
     del made.stages[1]["select"]
     made.write(first=WORDS, second="alone")
     await pipelines.agenerate_pipeline(made.open())
@@ -76,18 +80,25 @@ async def test_best_takes_every_task_and_fail_fails_those_of_which_nothing_is_ke
     tmp_path: Path,
 ) -> None:
     async with ModelServer() as server:
-        best = project(tmp_path / "best", server.url, None, otherwise="best", best="{{ grade }}")
+        best = project(
+            tmp_path / "best", server.url, None, otherwise="best", best="{{ grade }}"
+        )
         await pipelines.agenerate_pipeline(best.open())
         assert (
             len(by_word(best)) == 41
             and Counter(grade for grade, _ in by_word(best).values())[3] > 20
         )
-        fail = project(tmp_path / "fail", server.url, "{{ grade == 3 }}", otherwise="fail")
+        fail = project(
+            tmp_path / "fail", server.url, "{{ grade == 3 }}", otherwise="fail"
+        )
         fail.more = {**fail.more, "run": {"max_failure_rate": 1.0}}
         fail.write()
         await pipelines.agenerate_pipeline(fail.open())
         failed = [
-            task for footer in fail.footers() for source in footer.sources for task in source.failed
+            task
+            for footer in fail.footers()
+            for source in footer.sources
+            for task in source.failed
         ]
         assert len(failed) == 41 - len(by_word(fail)) > 0
         assert all("none of 3 candidates was kept" in task.message for task in failed)
@@ -102,7 +113,9 @@ async def test_an_interruption_changes_nothing_and_nothing_is_paid_for_twice(
         answered[prompt] += 1
         return f"{prompt}!"
 
-    faults: list[Fault | None] = [None if place % 3 else status(400) for place in range(30)]
+    faults: list[Fault | None] = [
+        None if place % 3 else status(400) for place in range(30)
+    ]
     keep = "{{ [answer, grade][1] == 3 }}"
     async with ModelServer(faults=faults, answer=answer) as server:
         made = project(tmp_path / "cut", server.url, keep)
@@ -123,7 +136,9 @@ async def test_an_interruption_changes_nothing_and_nothing_is_paid_for_twice(
 
 def test_select_is_checked_and_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/v1"
-    with pytest.raises(ConfigError, match=r"stages\[1\].select.keep: unknown column 'nope'"):
+    with pytest.raises(
+        ConfigError, match=r"stages\[1\].select.keep: unknown column 'nope'"
+    ):
         project(tmp_path, url, "{{ nope }}").open()
     hashes = {
         project(tmp_path, url, keep).open().plan.fingerprint.config_hash

@@ -49,7 +49,9 @@ def test_a_partition_whose_claim_is_lost_is_not_published_and_others_are_whole(
 class _Numbers(OpenSource):
     """So many records, then an error if there is one. changed: noticed after the last."""
 
-    def __init__(self, count: int, *, fault: str | None = None, changed: bool = False) -> None:
+    def __init__(
+        self, count: int, *, fault: str | None = None, changed: bool = False
+    ) -> None:
         self.count = count
         self.fault = fault
         self.changed = changed
@@ -74,7 +76,9 @@ def numbers(taken: tuple[list[Record], bool]) -> tuple[list[int], bool]:
 
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
-def test_records_come_in_order_with_or_without_reading_ahead(count: int, ahead: bool) -> None:
+def test_records_come_in_order_with_or_without_reading_ahead(
+    count: int, ahead: bool
+) -> None:
     records = SourceRecords(_Numbers(count))
     if ahead:
         records.read_ahead(2)
@@ -94,7 +98,9 @@ def test_records_before_a_checkpoint_are_passed_over() -> None:
     assert numbers(records.take(6, 3)) == ([6, 7, 8], True)
 
 
-@pytest.mark.parametrize("source", [_Numbers(2, fault="broken"), _Numbers(2, changed=True)])
+@pytest.mark.parametrize(
+    "source", [_Numbers(2, fault="broken"), _Numbers(2, changed=True)]
+)
 def test_what_is_wrong_with_records_read_ahead_is_said_when_they_are_taken(
     source: OpenSource,
 ) -> None:

@@ -25,7 +25,10 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=280, initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False
+        vocab_size=280,
+        initial_alphabet=alphabet,
+        special_tokens=["<s>"],
+        show_progress=False,
     )
     made.train_from_iterator(["the quick brown fox the lazy dog " * 5], trainer)
     made.post_processor = tokenizers.processors.TemplateProcessing(
@@ -38,8 +41,12 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pieces(path: Path | None, text: str, *, size: int, overlap: int = 0) -> list[str]:
     tokenize, _ = open_tokenizer(path)
-    stage = SplitStage(stage="split", column="content", unit="tokens", size=size, overlap=overlap)
-    return [text[start:stop] for start, stop in split_text(stage, text, tokenize=tokenize)]
+    stage = SplitStage(
+        stage="split", column="content", unit="tokens", size=size, overlap=overlap
+    )
+    return [
+        text[start:stop] for start, stop in split_text(stage, text, tokenize=tokenize)
+    ]
 
 
 def test_no_piece_has_more_tokens_than_asked_for(tokenizer: Path) -> None:
@@ -57,24 +64,37 @@ def test_without_a_tokenizer_tokens_are_estimated() -> None:
 
 
 @given(text=st.text(), size=st.integers(1, 8), data=st.data())
-def test_any_text_in_pieces_is_the_text(text: str, size: int, data: st.DataObject) -> None:
+def test_any_text_in_pieces_is_the_text(
+    text: str, size: int, data: st.DataObject
+) -> None:
     tokenize, _ = open_tokenizer(None)
     overlap = data.draw(st.integers(0, size - 1))
-    stage = SplitStage(stage="split", column="content", unit="tokens", size=size, overlap=overlap)
+    stage = SplitStage(
+        stage="split", column="content", unit="tokens", size=size, overlap=overlap
+    )
     spans = split_text(stage, text, tokenize=tokenize)
     covered = {at for start, stop in spans for at in range(start, stop)}
-    assert {at for at, character in enumerate(text) if not character.isspace()} <= covered
-    assert all(before[0] < after[0] and before[1] < after[1] for before, after in pairwise(spans))
+    assert {
+        at for at, character in enumerate(text) if not character.isspace()
+    } <= covered
+    assert all(
+        before[0] < after[0] and before[1] < after[1]
+        for before, after in pairwise(spans)
+    )
     if overlap == 0:
         assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 def project(directory: Path, **more: Any) -> Project:
-    stages = [{"stage": "split", "column": "content", "unit": "tokens", "size": 9, **more}]
+    stages = [
+        {"stage": "split", "column": "content", "unit": "tokens", "size": 9, **more}
+    ]
     return Project(directory, stages).write(a=TEXT)
 
 
-def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokenizer: Path) -> None:
+def test_a_pipeline_splits_by_the_tokenizer_of_its_model(
+    tmp_path: Path, tokenizer: Path
+) -> None:
     (tmp_path / "model.json").write_bytes(tokenizer.read_bytes())
     made = project(tmp_path, tokenizer="model.json")
     made.generate()
@@ -100,7 +120,10 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokeniz
             {"tokenizer": "nowhere.json"},
             r"stages\[0\]\.tokenizer: .*nowhere.json cannot be read.*name the tokenizer.json",
         ),
-        ({"tokenizer": "docs/a.txt"}, r"stages\[0\]\.tokenizer: .*a.txt is not a tokenizer"),
+        (
+            {"tokenizer": "docs/a.txt"},
+            r"stages\[0\]\.tokenizer: .*a.txt is not a tokenizer",
+        ),
         (
             {"tokenizer": "x.json", "unit": "words"},
             r"tokenizer belongs to unit: tokens, but the unit is words",
@@ -108,7 +131,9 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokeniz
         ({"overlap": 9}, r"stages\[0\]\.overlap: 9 is not smaller than the size, 9"),
     ],
 )
-def test_bad_input_names_value_and_remedy(tmp_path: Path, more: dict[str, Any], said: str) -> None:
+def test_bad_input_names_value_and_remedy(
+    tmp_path: Path, more: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
         project(tmp_path, **more).open()
 

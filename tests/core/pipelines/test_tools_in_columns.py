@@ -13,7 +13,9 @@ from tests.support.sdg import sdg
 
 def answer(body: dict[str, Any]) -> dict[str, Any]:
     """A call of the tool, then what the tool has said."""
-    said = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+    said = [
+        message["content"] for message in body["messages"] if message["role"] == "tool"
+    ]
     return (
         {"role": "assistant", "content": said[0]}
         if said
@@ -28,7 +30,9 @@ def with_tools(tmp_path: Path, url: str) -> Project:
         "mcp_providers": [stdio_provider("words", "--log", tmp_path / "calls.log")],
         "tool_configs": [{"tool_alias": "t", "providers": ["words"]}],
     }
-    return Project(tmp_path, [stage], more={**served_by(url), **tools}).write(a="one", b="two")
+    return Project(tmp_path, [stage], more={**served_by(url), **tools}).write(
+        a="one", b="two"
+    )
 
 
 async def test_a_model_calls_a_tool(tmp_path: Path) -> None:
@@ -44,7 +48,9 @@ async def test_a_model_calls_a_tool(tmp_path: Path) -> None:
 def test_models_and_tools_are_checked(tmp_path: Path) -> None:
     project = with_tools(tmp_path, "http://127.0.0.1:9/v1")
     project.more["run"] = {"num_retries": 0}
-    outcome = sdg("check-models", project.write().file, "--root", project.root, "--json")
+    outcome = sdg(
+        "check-models", project.write().file, "--root", project.root, "--json"
+    )
     assert outcome.returncode == 2, "the server does not answer"
     assert "127.0.0.1:9" in outcome.stdout and "lookup" in outcome.stdout
     assert not Path(project.root).exists()

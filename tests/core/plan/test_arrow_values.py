@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.plan.types.arrow_values import array_of, integers_of, mask_of, narrowed, series_of
+from sdg_core.plan.types.arrow_values import (
+    array_of,
+    integers_of,
+    mask_of,
+    narrowed,
+    series_of,
+)
 
 _LEAVES = {
     pa.string(): st.text(st.characters(codec="utf-8"), max_size=5),
@@ -27,7 +33,8 @@ def _types() -> st.SearchStrategy[pa.DataType]:
     def larger(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataType]:
         fields = st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3)
         return st.one_of(
-            inner.map(pa.list_), fields.map(lambda found: pa.struct(list(found.items())))
+            inner.map(pa.list_),
+            fields.map(lambda found: pa.struct(list(found.items()))),
         )
 
     return st.recursive(st.sampled_from(list(_LEAVES)), larger, max_leaves=5)
@@ -90,8 +97,12 @@ def test_plain_values_of_a_type(typed: tuple[pa.DataType, list[Any]]) -> None:
         ([object()], None),
     ],
 )
-def test_other_values_and_what_does_not_fit(values: Any, kind: pa.DataType | None) -> None:
-    assert _outcome(lambda: array_of(values, kind)) == _outcome(lambda: pa.array(values, type=kind))
+def test_other_values_and_what_does_not_fit(
+    values: Any, kind: pa.DataType | None
+) -> None:
+    assert _outcome(lambda: array_of(values, kind)) == _outcome(
+        lambda: pa.array(values, type=kind)
+    )
 
 
 def _outcome(convert: Any) -> tuple[str, str]:
@@ -107,16 +118,21 @@ def test_masks_and_numbers(mask: list[bool]) -> None:
     flags = np.array(mask, dtype=np.bool_)
     assert mask_of(flags).to_pylist() == mask
     assert (
-        integers_of(np.flatnonzero(flags)[::2]).to_pylist() == np.flatnonzero(flags)[::2].tolist()
+        integers_of(np.flatnonzero(flags)[::2]).to_pylist()
+        == np.flatnonzero(flags)[::2].tolist()
     )
 
 
-@given(st.sampled_from([pa.string(), pa.large_string(), pa.int64(), pa.bool_()]), st.data())
+@given(
+    st.sampled_from([pa.string(), pa.large_string(), pa.int64(), pa.bool_()]), st.data()
+)
 def test_an_array_as_a_series(kind: pa.DataType, data: st.DataObject) -> None:
     plain = pa.string() if kind == pa.large_string() else kind
     array = pa.array(data.draw(st.lists(_values(plain), max_size=8)), type=kind)
     part = array.slice(data.draw(st.integers(0, 8)))
-    assert series_of("s", part).equals(pl.Series("s", part), check_names=True, check_dtypes=True)
+    assert series_of("s", part).equals(
+        pl.Series("s", part), check_names=True, check_dtypes=True
+    )
 
 
 @given(_TYPED)
@@ -127,7 +143,9 @@ def test_a_column_of_polars_narrowed_is_the_column_cast(
     wide = pl.Series(pl.from_arrow(pa.array(values, type=kind))).to_arrow()
     made = narrowed(wide, kind)
     made.validate(full=True)
-    assert repr((made.type, made.to_pylist())) == repr((kind, wide.cast(kind).to_pylist()))
+    assert repr((made.type, made.to_pylist())) == repr(
+        (kind, wide.cast(kind).to_pylist())
+    )
 
 
 @given(_TYPED)
@@ -147,5 +165,7 @@ def test_plain_values_import_no_pandas() -> None:
         "    array_of(values)\n"
         "print('pandas' in sys.modules)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert ran.stdout == "False\n"

@@ -26,7 +26,11 @@ COLUMNS: list[dict[str, Any]] = [
     {"column_type": "expression", "name": "whole", "expr": "1.87", "dtype": "int"},
     {"column_type": "expression", "name": "truth", "expr": "maybe", "dtype": "bool"},
     {"column_type": "expression", "name": "text", "expr": "{{ age }}\n"},
-    {"column_type": "expression", "name": "word", "expr": "{{ ['a', 'b', 'c']|random }}"},
+    {
+        "column_type": "expression",
+        "name": "word",
+        "expr": "{{ ['a', 'b', 'c']|random }}",
+    },
 ]
 
 
@@ -39,9 +43,14 @@ def test_what_data_designer_takes_differently(tmp_path: Path) -> None:
     file = _written(tmp_path / "builder.yaml", {"data_designer": {"columns": COLUMNS}})
     rows = api.preview(file, num_records=20).table.to_pylist()
     assert all(len(row["id"]) == 32 and row["mean"] >= 20 for row in rows)
-    assert {(row["whole"], row["truth"], row["text"]) for row in rows} == {(1, False, "70")}
+    assert {(row["whole"], row["truth"], row["text"]) for row in rows} == {
+        (1, False, "70")
+    }
     assert {row["word"] for row in rows} == {"a", "b", "c"}
-    assert rows[5]["word"] == api.preview(file, num_records=20).table.to_pylist()[5]["word"]
+    assert (
+        rows[5]["word"]
+        == api.preview(file, num_records=20).table.to_pylist()[5]["word"]
+    )
 
 
 def test_importing_fills_in_providers_and_says_what_differs(tmp_path: Path) -> None:
@@ -66,7 +75,11 @@ def test_importing_fills_in_providers_and_says_what_differs(tmp_path: Path) -> N
     imported = api.import_builder_config(
         _written(tmp_path / "builder.yaml", {"data_designer": block})
     )
-    assert len(imported.added) == 2 and "vllm" in imported.added[0] and "docs" in imported.added[1]
+    assert (
+        len(imported.added) == 2
+        and "vllm" in imported.added[0]
+        and "docs" in imported.added[1]
+    )
     assert any("order is turned round" in note for note in imported.notes)
     assert not any("stays text" in note for note in imported.notes)
     versions = {**COLUMNS[1], "name": "release", "params": {"values": ["1.9", "1.10"]}}

@@ -14,7 +14,14 @@ from sdg_core import api
 from sdg_core.errors import ConfigError
 from sdg_core.plan.checks.config import check_before_graph
 from sdg_core.plan.graph import build_graph
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    uuid,
+)
 
 COLUMNS = (uuid(), category("plan", "free", "pro"), llm("text", "{{ plan }} {{ id }}"))
 SEEDED = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}}
@@ -23,7 +30,10 @@ SEEDED = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
     """How often each of these is called while the block lasts, whoever calls it."""
-    codes = {function.__code__: function.__name__ for function in (check_before_graph, build_graph)}
+    codes = {
+        function.__code__: function.__name__
+        for function in (check_before_graph, build_graph)
+    }
     calls: Counter[str] = Counter()
 
     def count(frame: FrameType, event: str, _: Any) -> None:
@@ -62,7 +72,10 @@ def test_what_only_an_option_decides_is_still_checked(tmp_path: Path) -> None:
     config = dataset_config(*COLUMNS, row_group_size=1)
     with pytest.raises(ConfigError, match="row_group_size"):
         open_dataset(
-            tmp_path / "tickets.yaml", config, root=tmp_path / "root", num_records=10_000_000
+            tmp_path / "tickets.yaml",
+            config,
+            root=tmp_path / "root",
+            num_records=10_000_000,
         )
 
 

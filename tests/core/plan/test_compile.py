@@ -47,7 +47,9 @@ def dataset(folder: Path, text: str = TEXT) -> LoadedDataset:
     return load_dataset(path, env={})
 
 
-def test_the_schema_follows_the_config_with_unlisted_seed_columns_first(tmp_path: Path) -> None:
+def test_the_schema_follows_the_config_with_unlisted_seed_columns_first(
+    tmp_path: Path,
+) -> None:
     plan = compile_plan(dataset(tmp_path), SEED)
     assert [(field.name, str(field.type)) for field in plan.schema] == [
         ("sku", "string"),
@@ -117,14 +119,18 @@ def test_the_config_part_is_known_before_the_seed_data(tmp_path: Path) -> None:
     loaded = dataset(tmp_path)
     plan = compile_plan(loaded, SEED)
     assert (
-        config_part(loaded.config) == plan.fingerprint.config_part != plan.fingerprint.config_hash
+        config_part(loaded.config)
+        == plan.fingerprint.config_part
+        != plan.fingerprint.config_hash
     )
     assert {*plan.fingerprint.column_hashes} == {*plan.schema.names}
 
 
 def test_a_seed_column_that_does_not_exist(tmp_path: Path) -> None:
     seed = SeedInfo(
-        pa.schema([("skus", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]),
+        pa.schema(
+            [("skus", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]
+        ),
         num_rows=4,
         digest="d",
     )

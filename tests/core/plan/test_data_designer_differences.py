@@ -27,7 +27,10 @@ from tests.support.sdg import (
 )
 
 DECIMAL = {
-    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}]
+    "anyOf": [
+        {"type": "number"},
+        {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"},
+    ]
 }
 TEXT_OR_WHOLE = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
 OBJECT_OR_TEXT = {
@@ -40,16 +43,25 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 def sampler(name: str, kind: str, **params: Any) -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": kind, "params": params}
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": kind,
+        "params": params,
+    }
 
 
 def written(
     folder: Path, *columns: dict[str, Any], endpoint: str | None = None, **block: Any
 ) -> Path:
     """A builder config with its provider beside the block: simulated, or the server at an endpoint."""
-    provider = {"provider_type": "simulated"} if endpoint is None else {"endpoint": endpoint}
+    provider = (
+        {"provider_type": "simulated"} if endpoint is None else {"endpoint": endpoint}
+    )
     models = block.pop("model_configs", [{"alias": "w", "model": "m", "provider": "p"}])
-    content = {"data_designer": {"columns": list(columns), "model_configs": models, **block}}
+    content = {
+        "data_designer": {"columns": list(columns), "model_configs": models, **block}
+    }
     file = folder / "builder.yaml"
     file.write_text(
         yaml.safe_dump(
@@ -63,7 +75,9 @@ def written(
 def rows(
     folder: Path, *columns: dict[str, Any], count: int = 3, **block: Any
 ) -> list[dict[str, Any]]:
-    return api.preview(written(folder, *columns, **block), num_records=count).table.to_pylist()
+    return api.preview(
+        written(folder, *columns, **block), num_records=count
+    ).table.to_pylist()
 
 
 async def asked(
@@ -86,7 +100,9 @@ def says(text: str) -> Answer:
 
 
 @pytest.mark.asyncio
-async def test_d1_the_schema_and_its_descriptions_are_in_the_prompt(tmp_path: Path) -> None:
+async def test_d1_the_schema_and_its_descriptions_are_in_the_prompt(
+    tmp_path: Path,
+) -> None:
     """With tools, too: generators/models/test_tools holds that no request has both tools and response_format."""
     column = structured(
         "it",
@@ -99,7 +115,9 @@ async def test_d1_the_schema_and_its_descriptions_are_in_the_prompt(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_d2_custom_functions_ask_models_whose_temperature_is_drawn(tmp_path: Path) -> None:
+async def test_d2_custom_functions_ask_models_whose_temperature_is_drawn(
+    tmp_path: Path,
+) -> None:
     drawn = {"distribution_type": "uniform", "params": {"low": 0.2, "high": 0.3}}
     model = {
         "alias": "w",
@@ -137,15 +155,24 @@ def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
         "source": {"seed_type": "local", "path": str(tmp_path / "s.csv")},
         "sampling_strategy": "ordered",
     }
-    made = rows(tmp_path, expression("it", "{{ zip }} {{ id }}"), seed_config=seed, count=2)
+    made = rows(
+        tmp_path, expression("it", "{{ zip }} {{ id }}"), seed_config=seed, count=2
+    )
     assert [row["it"] for row in made] == ["01234 12345678901234567890", "00501 7"]
 
 
 @pytest.mark.asyncio
-async def test_d4_pictures_come_before_the_text_and_nothing_is_added(tmp_path: Path) -> None:
+async def test_d4_pictures_come_before_the_text_and_nothing_is_added(
+    tmp_path: Path,
+) -> None:
     picture = base64.b64encode(small_image(DrawStream(7, "page")).content).decode()
     context = [
-        {"modality": "image", "column_name": "page", "data_type": "base64", "image_format": "png"}
+        {
+            "modality": "image",
+            "column_name": "page",
+            "data_type": "base64",
+            "image_format": "png",
+        }
     ]
     image = {
         "column_type": "image",
@@ -161,17 +188,23 @@ async def test_d4_pictures_come_before_the_text_and_nothing_is_added(tmp_path: P
         "images": [{"image_url": {"url": f"data:image/png;base64,{picture}"}}],
     }
     _, requests = await asked(
-        tmp_path, category("page", picture), image, answer=lambda body: reply, model_configs=[model]
+        tmp_path,
+        category("page", picture),
+        image,
+        answer=lambda body: reply,
+        model_configs=[model],
     )
     kinds = [part["type"] for part in requests[0]["messages"][-1]["content"]]
     assert kinds == ["image_url", "text"] and "modalities" not in requests[0]
 
 
 def test_d5_json_text_is_read_where_a_template_looks_into_it(tmp_path: Path) -> None:
-    columns = [category("j", '{"a": {"b": 5}}'), category("l", '["x","y"]'), category("v", "1.10")]
-    text = (
-        "{{ j.a.b }} {% for x in l %}{{ x }};{% endfor %} {{ l[0] }} {{ l|length }} {{ v }} {{ j }}"
-    )
+    columns = [
+        category("j", '{"a": {"b": 5}}'),
+        category("l", '["x","y"]'),
+        category("v", "1.10"),
+    ]
+    text = "{{ j.a.b }} {% for x in l %}{{ x }};{% endfor %} {{ l[0] }} {{ l|length }} {{ v }} {{ j }}"
     assert (
         rows(tmp_path, *columns, expression("it", text))[0]["it"]
         == '5 x;y; x 2 1.10 {"a": {"b": 5}}'
@@ -179,16 +212,27 @@ def test_d5_json_text_is_read_where_a_template_looks_into_it(tmp_path: Path) -> 
 
 
 def test_d6_of_conditions_that_hold_the_last_counts(tmp_path: Path) -> None:
-    conditions = {"age > 20": {"low": 10, "high": 11}, "age > 60": {"low": 20, "high": 21}}
-    column = {**sampler("it", "uniform", low=0, high=1), "conditional_params": conditions}
-    assert all(20 <= row["it"] <= 21 for row in rows(tmp_path, category("age", 70), column))
+    conditions = {
+        "age > 20": {"low": 10, "high": 11},
+        "age > 60": {"low": 20, "high": 21},
+    }
+    column = {
+        **sampler("it", "uniform", low=0, high=1),
+        "conditional_params": conditions,
+    }
+    assert all(
+        20 <= row["it"] <= 21 for row in rows(tmp_path, category("age", 70), column)
+    )
 
 
 @pytest.mark.asyncio
 async def test_d7_one_line_end_at_the_end_of_a_prompt_goes(tmp_path: Path) -> None:
     column = llm("it", "Hello\n\n", model_alias="w", system_prompt="Be kind.\n")
     _, requests = await asked(tmp_path, column, answer=says("Hi"))
-    assert [message["content"] for message in requests[0]["messages"]] == ["Be kind.", "Hello\n"]
+    assert [message["content"] for message in requests[0]["messages"]] == [
+        "Be kind.",
+        "Hello\n",
+    ]
 
 
 def test_d8_functions_of_templates_that_are_allowed_there(tmp_path: Path) -> None:
@@ -203,7 +247,10 @@ def test_d8_functions_of_templates_that_are_allowed_there(tmp_path: Path) -> Non
 def test_d9_people_have_the_fields_that_they_have_there(tmp_path: Path) -> None:
     person = sampler("who", "person", locale="en_US", with_synthetic_personas=True)
     text = "{{ who.openness.t_score }}/{{ who.ethnic_background }}/{{ who.persona }}"
-    assert all("None" not in row["it"] for row in rows(tmp_path, person, expression("it", text)))
+    assert all(
+        "None" not in row["it"]
+        for row in rows(tmp_path, person, expression("it", text))
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,19 +263,30 @@ def test_d9_people_have_the_fields_that_they_have_there(tmp_path: Path) -> None:
 def test_d10_expressions_are_cast_as_they_are_there(
     tmp_path: Path, dtype: str, text: str, value: Any
 ) -> None:
-    assert rows(tmp_path, expression("it", text, dtype=dtype), count=1)[0]["it"] == value
+    assert (
+        rows(tmp_path, expression("it", text, dtype=dtype), count=1)[0]["it"] == value
+    )
 
 
-def test_d11_fields_that_nobody_has_are_refused_and_null_is_none(tmp_path: Path) -> None:
+def test_d11_fields_that_nobody_has_are_refused_and_null_is_none(
+    tmp_path: Path,
+) -> None:
     """There both are empty text: a misspelt field would go unnoticed."""
-    with pytest.raises(api.ConfigError, match="no field 'firstname'; did you mean 'first_name'"):
-        rows(tmp_path, sampler("who", "person"), expression("it", "{{ who.firstname }}"))
-    made = rows(tmp_path, sampler("who", "person"), expression("it", "{{ who.unit }}"), count=20)
+    with pytest.raises(
+        api.ConfigError, match="no field 'firstname'; did you mean 'first_name'"
+    ):
+        rows(
+            tmp_path, sampler("who", "person"), expression("it", "{{ who.firstname }}")
+        )
+    made = rows(
+        tmp_path, sampler("who", "person"), expression("it", "{{ who.unit }}"), count=20
+    )
     assert {row["it"] for row in made if row["who"]["unit"] is None} == {"None"}
 
 
 @pytest.mark.parametrize(
-    "params", [{}, {"prefix": "ü-"}, {"uppercase": True}, {"prefix": "x", "uppercase": True}]
+    "params",
+    [{}, {"prefix": "ü-"}, {"uppercase": True}, {"prefix": "x", "uppercase": True}],
 )
 def test_d12_uuids_are_those_of_ours_without_hyphens(
     tmp_path: Path, params: dict[str, Any]
@@ -238,19 +296,26 @@ def test_d12_uuids_are_those_of_ours_without_hyphens(
     prefix = params.get("prefix", "")
     for row, own in zip(made, ours, strict=True):
         assert row["it"] == prefix + own["it"].removeprefix(prefix).replace("-", "")
-    assert rows(tmp_path, sampler("it", "uuid", **params), count=1)[0]["it"] == made[0]["it"]
+    assert (
+        rows(tmp_path, sampler("it", "uuid", **params), count=1)[0]["it"]
+        == made[0]["it"]
+    )
 
 
 def test_d12_no_parameters_at_all_mean_the_same(tmp_path: Path) -> None:
     assert all(
-        len(row["it"]) == 32 for row in rows(tmp_path, {**sampler("it", "uuid"), "params": None})
+        len(row["it"]) == 32
+        for row in rows(tmp_path, {**sampler("it", "uuid"), "params": None})
     )
 
 
 def test_d13_decimal_places_with_whole_numbers_round_once(tmp_path: Path) -> None:
     """Times never before `start` and constraints that redraw both sides are ours on purpose (from-data-designer.md)."""
     plain = {**sampler("a", "gaussian", mean=4, stddev=2), "convert_to": "int"}
-    twice = {**sampler("a", "gaussian", mean=4, stddev=2, decimal_places=1), "convert_to": "int"}
+    twice = {
+        **sampler("a", "gaussian", mean=4, stddev=2, decimal_places=1),
+        "convert_to": "int",
+    }
     assert rows(tmp_path, plain, count=500) == rows(tmp_path, twice, count=500)
 
 
@@ -261,14 +326,25 @@ async def test_d14_unions_are_kept_as_they_are_said(tmp_path: Path) -> None:
     )
     column = structured("v", "x", schema, model_alias="w")
     reply = '{"p": "10.50", "q": 3, "t": "txt", "n": 7, "m": {"k": 5}, "a": "any"}'
-    shown = expression("it", "{{ v.p }} {{ v.q }} {{ v.t }} {{ v.n }} {{ v.m.k }} {{ v.a }}")
+    shown = expression(
+        "it", "{{ v.p }} {{ v.q }} {{ v.t }} {{ v.n }} {{ v.m.k }} {{ v.a }}"
+    )
     made, _ = await asked(tmp_path, column, shown, answer=says(reply))
-    assert made[0]["v"] == {"p": 10.5, "q": 3.0, "t": "txt", "n": "7", "m": '{"k":5}', "a": "any"}
+    assert made[0]["v"] == {
+        "p": 10.5,
+        "q": 3.0,
+        "t": "txt",
+        "n": "7",
+        "m": '{"k":5}',
+        "a": "any",
+    }
     assert made[0]["it"] == "10.5 3.0 txt 7 5 any"
 
 
 def test_d14_a_file_of_ones_own_says_so(tmp_path: Path) -> None:
-    column = structured("v", "x", object_of(t=TEXT_OR_WHOLE, p=DECIMAL), model_alias="w")
+    column = structured(
+        "v", "x", object_of(t=TEXT_OR_WHOLE, p=DECIMAL), model_alias="w"
+    )
     for value, price in (("json", "string"), ("text", "double")):
         file = tmp_path / f"{value}.yaml"
         provider = {"name": "p", "provider_type": "simulated"}
@@ -280,15 +356,26 @@ def test_d14_a_file_of_ones_own_says_so(tmp_path: Path) -> None:
         }
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         preview = api.preview(file, num_records=1)
-        assert str(preview.table.schema.field("v").type) == f"struct<t: string, p: {price}>"
+        assert (
+            str(preview.table.schema.field("v").type)
+            == f"struct<t: string, p: {price}>"
+        )
         text = preview.table.to_pylist()[0]["v"]["t"]
-        assert text.startswith('"' if value == "json" else "[simulated]") or text.isdigit()
+        assert (
+            text.startswith('"' if value == "json" else "[simulated]") or text.isdigit()
+        )
 
 
 def test_d15_schema_transform_writes_json(tmp_path: Path) -> None:
     template = {"w": "{{ who }}", "t": "{{ true }}", "n": "{{ c }}"}
-    processor = {"processor_type": "schema_transform", "name": "out", "template": template}
-    file = written(tmp_path, sampler("who", "person"), category("c", "x"), processors=[processor])
+    processor = {
+        "processor_type": "schema_transform",
+        "name": "out",
+        "template": template,
+    }
+    file = written(
+        tmp_path, sampler("who", "person"), category("c", "x"), processors=[processor]
+    )
     dataset = api.open_dataset(file, root=str(tmp_path / "root"), num_records=2)
     api.generate(dataset)
     api.process(dataset)
@@ -296,10 +383,16 @@ def test_d15_schema_transform_writes_json(tmp_path: Path) -> None:
         encoding="utf-8"
     )
     row = yaml.safe_load(out.splitlines()[0])
-    assert yaml.safe_load(row["w"])["locale"] == "en_US" and row["t"] == "true" and row["n"] == "x"
+    assert (
+        yaml.safe_load(row["w"])["locale"] == "en_US"
+        and row["t"] == "true"
+        and row["n"] == "x"
+    )
 
 
-def test_d15_a_list_of_different_kinds_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+def test_d15_a_list_of_different_kinds_is_refused_before_anything_is_paid(
+    tmp_path: Path,
+) -> None:
     processor = {
         "processor_type": "schema_transform",
         "name": "out",
@@ -310,10 +403,19 @@ def test_d15_a_list_of_different_kinds_is_refused_before_anything_is_paid(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "start", ["2024/01/15", "Jan 15 2024", "January 15, 2024", "20240115", "2024-01-15T00:00:00Z"]
+    "start",
+    [
+        "2024/01/15",
+        "Jan 15 2024",
+        "January 15, 2024",
+        "20240115",
+        "2024-01-15T00:00:00Z",
+    ],
 )
 def test_d16_times_in_other_notations(tmp_path: Path, start: str) -> None:
-    made = rows(tmp_path, sampler("it", "datetime", start=start, end="2024-01-16", unit="h"))
+    made = rows(
+        tmp_path, sampler("it", "datetime", start=start, end="2024-01-16", unit="h")
+    )
     assert all(row["it"].startswith("2024-01-15T") for row in made)
 
 
@@ -348,7 +450,9 @@ def test_d16_multi_modal_context_without_modality_is_an_image(tmp_path: Path) ->
         ("```python\n\nx = 1\n\n```", "x = 1"),
     ],
 )
-def test_d17_code_is_read_from_replies_as_models_write_them(reply: str, code: str) -> None:
+def test_d17_code_is_read_from_replies_as_models_write_them(
+    reply: str, code: str
+) -> None:
     assert extract_code(reply, language="python").strip("\n") == code
 
 
@@ -367,7 +471,8 @@ def test_d18_as_many_records_as_the_seed_has_rows(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     content = {"num_records": "seed", "seed_config": {"source": {"path": "s.csv"}}}
     file.write_text(
-        yaml.safe_dump({**content, "columns": [expression("it", "{{ n }}")]}), encoding="utf-8"
+        yaml.safe_dump({**content, "columns": [expression("it", "{{ n }}")]}),
+        encoding="utf-8",
     )
     assert api.open_dataset(file, root=str(tmp_path / "root")).plan.num_records == 3
 
@@ -381,7 +486,9 @@ def test_d19_verdicts_of_sql_are_the_parsers_in_both(tmp_path: Path) -> None:
         "validator_type": "code",
     }
     validation = {**column, "validator_params": {"code_lang": "sql:postgres"}}
-    made = rows(tmp_path, category("q", "SELECT 1", "SELEC 1 FROM", " "), validation, count=20)
+    made = rows(
+        tmp_path, category("q", "SELECT 1", "SELEC 1 FROM", " "), validation, count=20
+    )
     assert {(row["q"], row["v"]["is_valid"]) for row in made} == {
         ("SELECT 1", True),
         ("SELEC 1 FROM", False),
@@ -390,7 +497,9 @@ def test_d19_verdicts_of_sql_are_the_parsers_in_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_d20_requests_have_what_the_config_says_and_no_more(tmp_path: Path) -> None:
+async def test_d20_requests_have_what_the_config_says_and_no_more(
+    tmp_path: Path,
+) -> None:
     model = {"alias": "w", "model": "m", "provider": "p"}
     model["inference_parameters"] = {
         "temperature": 0.5,
@@ -399,9 +508,20 @@ async def test_d20_requests_have_what_the_config_says_and_no_more(tmp_path: Path
         "extra_body": {"seed": 3},
     }
     _, requests = await asked(
-        tmp_path, llm("it", "Hi", model_alias="w"), answer=says("Hi"), model_configs=[model]
+        tmp_path,
+        llm("it", "Hi", model_alias="w"),
+        answer=says("Hi"),
+        model_configs=[model],
     )
     sent = {
-        name: value for name, value in requests[0].items() if name not in ("messages", "stream")
+        name: value
+        for name, value in requests[0].items()
+        if name not in ("messages", "stream")
     }
-    assert sent == {"model": "m", "temperature": 0.5, "top_p": 0.9, "max_tokens": 50, "seed": 3}
+    assert sent == {
+        "model": "m",
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 50,
+        "seed": 3,
+    }

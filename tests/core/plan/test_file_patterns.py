@@ -10,7 +10,16 @@ from sdg_core.errors import SeedError
 from sdg_core.plan import file_patterns
 from sdg_core.plan.file_patterns import matching
 
-FILES = ("a.md", "b[1].md", ".hidden/c.md", "d/e.md", "d/.f.md", "d/g/h.md", "d/g/i.txt", "x*/j.md")
+FILES = (
+    "a.md",
+    "b[1].md",
+    ".hidden/c.md",
+    "d/e.md",
+    "d/.f.md",
+    "d/g/h.md",
+    "d/g/i.txt",
+    "x*/j.md",
+)
 
 
 @pytest.fixture
@@ -67,5 +76,7 @@ def test_links_that_cross_without_end_are_refused(
     for place in "abcdefgh":
         for other in "abcdefgh":
             (tmp_path / place / other).symlink_to(f"../{other}")
-    with pytest.raises(SeedError, match=r"\*\*/nosuch: links lead to more than 500 directories"):
+    with pytest.raises(
+        SeedError, match=r"\*\*/nosuch: links lead to more than 500 directories"
+    ):
         next(matching(str(tmp_path / "**" / "nosuch")), None)

@@ -19,14 +19,9 @@ from pydantic import BaseModel, ValidationError
 from sdg_core.config.base import ConfigModel
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.plan.checks.config import check_config
-from sdg_core.plan.fingerprint import (
-    Fingerprint,
-    canonical_json,
-    compute_fingerprint,
-    hashed_fields,
-    version_name,
-)
+from sdg_core.plan.fingerprint import Fingerprint, compute_fingerprint, version_name
 from sdg_core.plan.graph import build_graph
+from sdg_core.plan.hashed_fields import canonical_json, hashed_fields
 
 Place = tuple[str | int, ...]
 ABSENT = object()
@@ -88,10 +83,17 @@ BASE: dict[str, Any] = {
             "params": {"values": ["a", "b"]},
         },
     ],
-    "seed_config": {"source": {"path": "x.csv"}, "selection_strategy": {"start": 0, "end": 5}},
+    "seed_config": {
+        "source": {"path": "x.csv"},
+        "selection_strategy": {"start": 0, "end": 5},
+    },
     "processors": [
         {"processor_type": "drop_columns", "name": "drop", "column_names": ["gau"]},
-        {"processor_type": "schema_transform", "name": "chat", "template": {"m": "{{ txt }}"}},
+        {
+            "processor_type": "schema_transform",
+            "name": "chat",
+            "template": {"m": "{{ txt }}"},
+        },
     ],
     "model_providers": [
         {"name": "p", "endpoint": "http://x/v1"},
@@ -103,7 +105,9 @@ BASE: dict[str, Any] = {
     ],
     "run": {},
 }
-CAT, SUB, UNI, GAU, UID, DAY, EXP, TXT, SEED, CAT2 = (("columns", place) for place in range(10))
+CAT, SUB, UNI, GAU, UID, DAY, EXP, TXT, SEED, CAT2 = (
+    ("columns", place) for place in range(10)
+)
 PROVIDER, MODEL = ("model_providers", 0), ("model_configs", 0)
 INFERENCE: Place = (*MODEL, "inference_parameters")
 BLOCK = {("seed_config", "selection_strategy"): {"index": 0, "num_partitions": 3}}
@@ -111,12 +115,21 @@ SOURCE: Place = ("seed_config", "source")
 DIRECTORY = {SOURCE: {"seed_type": "directory", "path": "d"}}
 CONTENTS = {SOURCE: {"seed_type": "file_contents", "path": "d"}}
 ROLLOUTS = {SOURCE: {"seed_type": "agent_rollout", "path": "d", "format": "codex"}}
-SQL = {SOURCE: {"seed_type": "sql", "url": "sqlite:///x.db", "query": "SELECT a FROM t ORDER BY a"}}
+SQL = {
+    SOURCE: {
+        "seed_type": "sql",
+        "url": "sqlite:///x.db",
+        "query": "SELECT a FROM t ORDER BY a",
+    }
+}
 HUB = {SOURCE: {"seed_type": "hf", "path": "datasets/u/d/x.parquet"}}
 DATASET = {SOURCE: {"seed_type": "dataset", "dataset": "other"}}
 CUSTOM = {SOURCE: {"seed_type": "custom", "reader": "m:Reader"}}
 SIMULATION: Place = (*PROVIDER, "simulation")
-SIMULATED = {(*PROVIDER, "provider_type"): "simulated", SIMULATION: {"latency": {"mean": 0.5}}}
+SIMULATED = {
+    (*PROVIDER, "provider_type"): "simulated",
+    SIMULATION: {"latency": {"mean": 0.5}},
+}
 SELECTS = {("select",): {"keep": "{{ uni > 1 }}"}}
 SELECTS_BEST = {("select",): {"otherwise": "best", "best": "uni"}}
 EMBEDS = {INFERENCE: {"generation_type": "embedding"}}
@@ -134,7 +147,14 @@ FAKE = {
         "params": {},
     }
 }
-PERSON = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person", "params": {}}}
+PERSON = {
+    UID: {
+        "column_type": "sampler",
+        "name": "uid",
+        "sampler_type": "person",
+        "params": {},
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -179,7 +199,9 @@ def with_column(column: dict[str, Any]) -> dict[Place, Any]:
 
 
 def with_sampler(kind: str, **params: Any) -> dict[Place, Any]:
-    return with_column({"column_type": "sampler", "sampler_type": kind, "params": params})
+    return with_column(
+        {"column_type": "sampler", "sampler_type": kind, "params": params}
+    )
 
 
 DRAWN: Place = (*OWN, "params")
@@ -188,7 +210,9 @@ BERNOULLI, BINOMIAL, POISSON = (
     with_sampler("binomial", n=5, p=0.5),
     with_sampler("poisson", mean=3),
 )
-MIXTURE = with_sampler("bernoulli_mixture", p=0.5, dist_name="norm", dist_params={"loc": 1})
+MIXTURE = with_sampler(
+    "bernoulli_mixture", p=0.5, dist_name="norm", dist_params={"loc": 1}
+)
 SCIPY = with_sampler("scipy", dist_name="norm", dist_params={"loc": 1})
 TIMEDELTA = with_sampler("timedelta", dt_min=1, dt_max=5, reference_column_name="day")
 SCALAR = {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": 0.5}]}
@@ -197,7 +221,11 @@ LIMIT: Place = ("constraints", 0)
 
 
 def with_validator(kind: str, **params: Any) -> dict[Place, Any]:
-    target = {"column_type": "validation", "target_columns": ["exp"], "validator_type": kind}
+    target = {
+        "column_type": "validation",
+        "target_columns": ["exp"],
+        "validator_type": kind,
+    }
     return with_column({**target, "validator_params": params})
 
 
@@ -205,10 +233,18 @@ CUSTOM_COLUMN = with_column(
     {"column_type": "custom", "generator_function": "m:f", "source_hash": "sha256:1"}
 )
 WHOLE = with_column(
-    {"column_type": "custom", "generator_function": "m:f", "generation_strategy": "full_column"}
+    {
+        "column_type": "custom",
+        "generator_function": "m:f",
+        "generation_strategy": "full_column",
+    }
 )
 SIDED = with_column(
-    {"column_type": "custom", "generator_function": "m:f", "side_effect_columns": ["side"]}
+    {
+        "column_type": "custom",
+        "generator_function": "m:f",
+        "side_effect_columns": ["side"],
+    }
 )
 REGEX = with_validator("regex", pattern="x")
 CODE = with_validator("code", code_lang="python")
@@ -244,25 +280,35 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "CustomColumn.generator_params": inside(
         OWN, "generator_params", {"a": 1}, before=CUSTOM_COLUMN
     ),
-    "CustomColumn.required_columns": inside(OWN, "required_columns", ["exp"], before=CUSTOM_COLUMN),
+    "CustomColumn.required_columns": inside(
+        OWN, "required_columns", ["exp"], before=CUSTOM_COLUMN
+    ),
     "CustomColumn.side_effect_columns": inside(
         OWN, "side_effect_columns", ["side"], before=CUSTOM_COLUMN
     ),
     "CustomColumn.side_effect_types": inside(
         OWN, "side_effect_types", {"side": "int"}, before=SIDED
     ),
-    "CustomColumn.model_aliases": inside(OWN, "model_aliases", ["w"], before=CUSTOM_COLUMN),
+    "CustomColumn.model_aliases": inside(
+        OWN, "model_aliases", ["w"], before=CUSTOM_COLUMN
+    ),
     "CustomColumn.output_type": inside(OWN, "output_type", "int", before=CUSTOM_COLUMN),
     "CustomColumn.allow_resize": inside(OWN, "allow_resize", True, before=WHOLE),
     "CustomColumn.version": inside(OWN, "version", "2", before=CUSTOM_COLUMN),
-    "CustomColumn.source_hash": inside(OWN, "source_hash", "sha256:2", before=CUSTOM_COLUMN),
+    "CustomColumn.source_hash": inside(
+        OWN, "source_hash", "sha256:2", before=CUSTOM_COLUMN
+    ),
     "ValidationColumn.name": inside(OWN, "name", "other", before=REGEX),
     "ValidationColumn.drop": inside(OWN, "drop", True, before=REGEX),
     "ValidationColumn.description": outside(OWN, "description", "x", before=REGEX),
     "ValidationColumn.column_type": Tag(True, OWN, REGEX),
-    "ValidationColumn.target_columns": inside(OWN, "target_columns", ["exp", "uid"], before=REGEX),
+    "ValidationColumn.target_columns": inside(
+        OWN, "target_columns", ["exp", "uid"], before=REGEX
+    ),
     "ValidationColumn.validator_type": Verdict(
-        True, {(*OWN, "validator_type"): "code", PARAMS: {"code_lang": "python"}}, before=REGEX
+        True,
+        {(*OWN, "validator_type"): "code", PARAMS: {"code_lang": "python"}},
+        before=REGEX,
     ),
     "ValidationColumn.validator_params": inside(
         OWN, "validator_params", {"pattern": "y"}, before=REGEX
@@ -274,7 +320,9 @@ FUNCTION_VERDICTS: dict[str, Any] = {
     "RegexParams.pattern": inside(PARAMS, "pattern", "y", before=REGEX),
     "RegexParams.full_match": inside(PARAMS, "full_match", True, before=REGEX),
     "JsonSchemaParams.validator_type": Tag(True, PARAMS, SCHEMA),
-    "JsonSchemaParams.json_schema": inside(PARAMS, "json_schema", {"type": "array"}, before=SCHEMA),
+    "JsonSchemaParams.json_schema": inside(
+        PARAMS, "json_schema", {"type": "array"}, before=SCHEMA
+    ),
     "LocalCallableParams.validator_type": Tag(True, PARAMS, CALLABLE),
     "LocalCallableParams.validation_function": inside(
         PARAMS, "validation_function", "m:g", before=CALLABLE
@@ -283,10 +331,16 @@ FUNCTION_VERDICTS: dict[str, Any] = {
         PARAMS, "output_schema", OPEN_VERDICT, before=CALLABLE
     ),
     "LocalCallableParams.version": inside(PARAMS, "version", 2, before=CALLABLE),
-    "LocalCallableParams.source_hash": inside(PARAMS, "source_hash", "sha256:2", before=CALLABLE),
+    "LocalCallableParams.source_hash": inside(
+        PARAMS, "source_hash", "sha256:2", before=CALLABLE
+    ),
     "RemoteParams.validator_type": Tag(True, PARAMS, REMOTE),
-    "RemoteParams.endpoint_url": inside(PARAMS, "endpoint_url", "http://y/", before=REMOTE),
-    "RemoteParams.output_schema": inside(PARAMS, "output_schema", OPEN_VERDICT, before=REMOTE),
+    "RemoteParams.endpoint_url": inside(
+        PARAMS, "endpoint_url", "http://y/", before=REMOTE
+    ),
+    "RemoteParams.output_schema": inside(
+        PARAMS, "output_schema", OPEN_VERDICT, before=REMOTE
+    ),
     "RemoteParams.timeout": outside(PARAMS, "timeout", 5.0, before=REMOTE),
     "RemoteParams.max_retries": outside(PARAMS, "max_retries", 1, before=REMOTE),
     "RemoteParams.retry_backoff": outside(PARAMS, "retry_backoff", 0.5, before=REMOTE),
@@ -305,10 +359,20 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
     evaluation = {"source": {"path": "e.csv"}, "columns": ["a"]}
 
     def judged(rule: dict[str, Any]) -> dict[str, Any]:
-        return {"processor_type": "filter", "name": "f", "column": "exp", "quality": [rule]}
+        return {
+            "processor_type": "filter",
+            "name": "f",
+            "column": "exp",
+            "quality": [rule],
+        }
 
     keeps = {"processor_type": "filter", "name": "f", "keep": "{{ exp }}"}
-    same = {"processor_type": "deduplicate", "name": "d", "method": "minhash", "columns": ["exp"]}
+    same = {
+        "processor_type": "deduplicate",
+        "name": "d",
+        "method": "minhash",
+        "columns": ["exp"],
+    }
     best = {**same, "keep": "best", "score": "uni"}
     leaks = {
         "processor_type": "decontaminate",
@@ -321,11 +385,23 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
         "FilterProcessor.keep": (keeps, "keep", "{{ uni }}"),
         "FilterProcessor.column": (judged(words), "column", "txt"),
         "FilterProcessor.quality": (judged(words), "quality", [ngrams]),
-        "QualityBounds.rule": (judged(words), "quality", [{**words, "rule": "mean_word_length"}]),
-        "QualityBounds.at_least": (judged(words), "quality", [{**words, "at_least": 2}]),
+        "QualityBounds.rule": (
+            judged(words),
+            "quality",
+            [{**words, "rule": "mean_word_length"}],
+        ),
+        "QualityBounds.at_least": (
+            judged(words),
+            "quality",
+            [{**words, "at_least": 2}],
+        ),
         "QualityBounds.at_most": (judged(words), "quality", [{**words, "at_most": 8}]),
         "QualityBounds.n": (judged(ngrams), "quality", [{**ngrams, "n": 4}]),
-        "QualityBounds.language": (judged(language), "quality", [{**language, "language": "de"}]),
+        "QualityBounds.language": (
+            judged(language),
+            "quality",
+            [{**language, "language": "de"}],
+        ),
         "DeduplicateProcessor.name": (same, "name", "e"),
         "DeduplicateProcessor.method": (same, "method", "exact"),
         "DeduplicateProcessor.columns": (same, "columns", ["txt"]),
@@ -346,13 +422,21 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
             "evaluation_sets",
             [{**evaluation, "source": {"path": "f.csv"}}],
         ),
-        "EvaluationSet.columns": (leaks, "evaluation_sets", [{**evaluation, "columns": ["b"]}]),
+        "EvaluationSet.columns": (
+            leaks,
+            "evaluation_sets",
+            [{**evaluation, "columns": ["b"]}],
+        ),
     }
     verdicts: dict[str, Verdict | Tag] = {
         name: outside(place, field, value, before={place: processor})
         for name, (processor, field, value) in changes.items()
     }
-    tags = {"FilterProcessor": keeps, "DeduplicateProcessor": same, "DecontaminateProcessor": leaks}
+    tags = {
+        "FilterProcessor": keeps,
+        "DeduplicateProcessor": same,
+        "DecontaminateProcessor": leaks,
+    }
     for name, processor in tags.items():
         verdicts[f"{name}.processor_type"] = Tag(False, place, {place: processor})
     return verdicts
@@ -360,14 +444,21 @@ def row_processor_verdicts() -> dict[str, Verdict | Tag]:
 
 def model_column_verdicts() -> dict[str, Verdict | Tag]:
     """The fields of columns that models answer, and of what is inside them."""
-    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+    }
     score = {"name": "s", "description": "d", "options": {"x": "1", "y": "2"}}
     media = [{"modality": "image", "column_name": "uid"}]
     chat = {"name": "txt", "model_alias": "w", "prompt": "{{ exp }}"}
     kinds: dict[str, dict[str, Any]] = {
         "LlmTextColumn": {**chat, "column_type": "llm-text"},
         "LlmCodeColumn": {**chat, "column_type": "llm-code", "code_lang": "python"},
-        "LlmStructuredColumn": {**chat, "column_type": "llm-structured", "output_format": schema},
+        "LlmStructuredColumn": {
+            **chat,
+            "column_type": "llm-structured",
+            "output_format": schema,
+        },
         "LlmJudgeColumn": {**chat, "column_type": "llm-judge", "scores": [score]},
         "EmbeddingColumn": {
             "name": "txt",
@@ -398,7 +489,12 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
     alone = {("processors",): []}
     found: dict[str, Verdict | Tag] = {}
     for kind, column in kinds.items():
-        before = {TXT: column, **alone, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
+        before = {
+            TXT: column,
+            **alone,
+            ("mcp_providers",): [COMMAND],
+            ("tool_configs",): [TOOLS],
+        }
         fields = {
             "LlmTextColumn": [
                 "multi_modal_context",
@@ -423,13 +519,21 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
             fields += ["multi_modal_context"]
         for name in fields:
             if name in changes:
-                found[f"{kind}.{name}"] = inside(TXT, name, changes[name], before=before)
+                found[f"{kind}.{name}"] = inside(
+                    TXT, name, changes[name], before=before
+                )
         if kind != "LlmTextColumn":
             found[f"{kind}.name"] = inside(TXT, "name", "other", before=before)
-            found[f"{kind}.description"] = outside(TXT, "description", "x", before=before)
+            found[f"{kind}.description"] = outside(
+                TXT, "description", "x", before=before
+            )
             found[f"{kind}.column_type"] = Tag(True, TXT, before)
     judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **alone}
-    for name, value in {"name": "t", "description": "e", "options": {"x": "1", "z": "2"}}.items():
+    for name, value in {
+        "name": "t",
+        "description": "e",
+        "options": {"x": "1", "z": "2"},
+    }.items():
         found[f"Score.{name}"] = inside((*TXT, "scores", 0), name, value, before=judge)
     for kind, modality, value in (
         ("Image", "image", "png"),
@@ -437,10 +541,18 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         ("Video", "video", "mp4"),
     ):
         place = (*TXT, "multi_modal_context", 0)
-        here = {(*TXT, "multi_modal_context"): [{"modality": modality, "column_name": "uid"}]}
+        here = {
+            (*TXT, "multi_modal_context"): [
+                {"modality": modality, "column_name": "uid"}
+            ]
+        }
         found[f"{kind}Context.modality"] = Tag(True, place, here)
-        found[f"{kind}Context.column_name"] = inside(place, "column_name", "exp", before=here)
-        found[f"{kind}Context.data_type"] = inside(place, "data_type", "url", before=here)
+        found[f"{kind}Context.column_name"] = inside(
+            place, "column_name", "exp", before=here
+        )
+        found[f"{kind}Context.data_type"] = inside(
+            place, "data_type", "url", before=here
+        )
         found[f"{kind}Context.{modality}_format"] = inside(
             place, f"{modality}_format", value, before=here
         )
@@ -449,9 +561,14 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
 
 def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
     heat, price = (*INFERENCE, "temperature"), (*MODEL, "prices")
-    uniform = {heat: {"distribution_type": "uniform", "params": {"low": 0.1, "high": 0.9}}}
+    uniform = {
+        heat: {"distribution_type": "uniform", "params": {"low": 0.1, "high": 0.9}}
+    }
     manual = {
-        heat: {"distribution_type": "manual", "params": {"values": [0.1, 0.9], "weights": [1, 2]}}
+        heat: {
+            "distribution_type": "manual",
+            "params": {"values": [0.1, 0.9], "weights": [1, 2]},
+        }
     }
     prices = {price: {"prompt_tokens": 1.0}}
     found: dict[str, Verdict | Tag] = {
@@ -462,20 +579,37 @@ def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
         "UniformRange.low": inside((*heat, "params"), "low", 0.2, before=uniform),
         "UniformRange.high": inside((*heat, "params"), "high", 0.8, before=uniform),
         "ManualDistribution.distribution_type": Tag(True, heat, manual),
-        "ManualDistribution.params": inside(heat, "params", {"values": [0.2]}, before=manual),
-        "ManualChoice.values": inside((*heat, "params"), "values", [0.2, 0.9], before=manual),
-        "ManualChoice.weights": inside((*heat, "params"), "weights", [1, 3], before=manual),
+        "ManualDistribution.params": inside(
+            heat, "params", {"values": [0.2]}, before=manual
+        ),
+        "ManualChoice.values": inside(
+            (*heat, "params"), "values", [0.2, 0.9], before=manual
+        ),
+        "ManualChoice.weights": inside(
+            (*heat, "params"), "weights", [1, 3], before=manual
+        ),
         "ModelConfig.prices": outside(MODEL, "prices", {"images": 1.0}, before=prices),
         "RunSettings.max_conversation_correction_steps": outside(
             ("run",), "max_conversation_correction_steps", 9
         ),
-        "RunSettings.max_conversation_restarts": outside(("run",), "max_conversation_restarts", 9),
+        "RunSettings.max_conversation_restarts": outside(
+            ("run",), "max_conversation_restarts", 9
+        ),
         "RunSettings.max_attempts": outside(("run",), "max_attempts", 9),
         "RunSettings.executor": outside(("run",), "executor", "ray"),
     }
-    for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "images", "requests"):
+    for name in (
+        "prompt_tokens",
+        "cached_tokens",
+        "completion_tokens",
+        "images",
+        "requests",
+    ):
         found[f"Prices.{name}"] = outside(price, name, 2.0, before=prices)
-    return {**found, "Prices.currency": outside(price, "currency", "EUR", before=prices)}
+    return {
+        **found,
+        "Prices.currency": outside(price, "currency", "EUR", before=prices),
+    }
 
 
 def tool_verdicts() -> dict[str, Verdict | Tag]:
@@ -490,8 +624,12 @@ def tool_verdicts() -> dict[str, Verdict | Tag]:
     http = {**before, ("mcp_providers",): [listening, {**COMMAND, "name": "n"}]}
     renamed = {(*server, "name"): "s2", (*tools, "providers"): ["s2"]}
     return {
-        "DatasetConfig.mcp_providers": outside((), "mcp_providers", [COMMAND], before=before),
-        "DatasetConfig.tool_configs": inside(tools, "max_tool_call_turns", 9, before=before),
+        "DatasetConfig.mcp_providers": outside(
+            (), "mcp_providers", [COMMAND], before=before
+        ),
+        "DatasetConfig.tool_configs": inside(
+            tools, "max_tool_call_turns", 9, before=before
+        ),
         "StdioMcpProvider.name": Verdict(True, renamed, before),
         "StdioMcpProvider.provider_type": Tag(False, server, before),
         "StdioMcpProvider.command": outside(server, "command", "other", before=before),
@@ -504,7 +642,9 @@ def tool_verdicts() -> dict[str, Verdict | Tag]:
         "HttpMcpProvider.provider_type": outside(
             server, "provider_type", "streamable_http", before=http
         ),
-        "HttpMcpProvider.endpoint": outside(server, "endpoint", "http://i/sse", before=http),
+        "HttpMcpProvider.endpoint": outside(
+            server, "endpoint", "http://i/sse", before=http
+        ),
         "HttpMcpProvider.api_key": outside(server, "api_key", "KEY", before=http),
         "HttpMcpProvider.startup_timeout_sec": outside(
             server, "startup_timeout_sec", 9.0, before=http
@@ -514,7 +654,9 @@ def tool_verdicts() -> dict[str, Verdict | Tag]:
         ),
         "ToolConfig.providers": inside(tools, "providers", ["s", "n"], before=before),
         "ToolConfig.allow_tools": inside(tools, "allow_tools", ["add"], before=before),
-        "ToolConfig.max_tool_call_turns": inside(tools, "max_tool_call_turns", 9, before=before),
+        "ToolConfig.max_tool_call_turns": inside(
+            tools, "max_tool_call_turns", 9, before=before
+        ),
         "ToolConfig.timeout_sec": outside(tools, "timeout_sec", 9.0, before=before),
     }
 
@@ -530,8 +672,12 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.num_records": outside((), "num_records", 99),
     "DatasetConfig.row_group_size": outside((), "row_group_size", 7),
     "DatasetConfig.seed": inside((), "seed", 2),
-    "DatasetConfig.columns": inside((), "columns", [*BASE["columns"][1:], BASE["columns"][0]]),
-    "DatasetConfig.seed_config": inside((), "seed_config", {"source": {"path": "x.csv"}}),
+    "DatasetConfig.columns": inside(
+        (), "columns", [*BASE["columns"][1:], BASE["columns"][0]]
+    ),
+    "DatasetConfig.seed_config": inside(
+        (), "seed_config", {"source": {"path": "x.csv"}}
+    ),
     "DatasetConfig.license": outside((), "license", "mit"),
     "DatasetConfig.processors": inside((), "processors", []),
     "DatasetConfig.model_providers": inside(PROVIDER, "extra_body", {"x": 1}),
@@ -564,14 +710,22 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.select": Verdict(True, SELECTS),
     "SelectConfig.keep": inside(("select",), "keep", "{{ uni > 2 }}", before=SELECTS),
     "SelectConfig.candidates": inside(("select",), "candidates", 4, before=SELECTS),
-    "SelectConfig.otherwise": Verdict(True, {("select", "otherwise"): "fail"}, before=SELECTS),
-    "SelectConfig.best": Verdict(True, {("select", "best"): "gau"}, before=SELECTS_BEST),
+    "SelectConfig.otherwise": Verdict(
+        True, {("select", "otherwise"): "fail"}, before=SELECTS
+    ),
+    "SelectConfig.best": Verdict(
+        True, {("select", "best"): "gau"}, before=SELECTS_BEST
+    ),
     "ScalarInequality.constraint_type": Tag(True, LIMIT, before=SCALAR),
-    "ScalarInequality.target_column": inside(LIMIT, "target_column", "gau", before=SCALAR),
+    "ScalarInequality.target_column": inside(
+        LIMIT, "target_column", "gau", before=SCALAR
+    ),
     "ScalarInequality.operator": inside(LIMIT, "operator", "le", before=SCALAR),
     "ScalarInequality.rhs": inside(LIMIT, "rhs", 0.25, before=SCALAR),
     "ColumnInequality.constraint_type": Tag(True, LIMIT, before=PAIR),
-    "ColumnInequality.target_column": inside(LIMIT, "target_column", "price", before=PAIR),
+    "ColumnInequality.target_column": inside(
+        LIMIT, "target_column", "price", before=PAIR
+    ),
     "ColumnInequality.operator": inside(LIMIT, "operator", "le", before=PAIR),
     "ColumnInequality.rhs": inside(LIMIT, "rhs", "price", before=PAIR),
     "BernoulliParams.sampler_type": Tag(True, DRAWN, before=BERNOULLI),
@@ -583,8 +737,12 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "PoissonParams.mean": inside(DRAWN, "mean", 4, before=POISSON),
     "BernoulliMixtureParams.sampler_type": Tag(True, DRAWN, before=MIXTURE),
     "BernoulliMixtureParams.p": inside(DRAWN, "p", 0.25, before=MIXTURE),
-    "BernoulliMixtureParams.dist_name": inside(DRAWN, "dist_name", "expon", before=MIXTURE),
-    "BernoulliMixtureParams.dist_params": inside(DRAWN, "dist_params", {}, before=MIXTURE),
+    "BernoulliMixtureParams.dist_name": inside(
+        DRAWN, "dist_name", "expon", before=MIXTURE
+    ),
+    "BernoulliMixtureParams.dist_params": inside(
+        DRAWN, "dist_params", {}, before=MIXTURE
+    ),
     "ScipyParams.sampler_type": Tag(True, DRAWN, before=SCIPY),
     "ScipyParams.dist_name": inside(DRAWN, "dist_name", "expon", before=SCIPY),
     "ScipyParams.dist_params": inside(DRAWN, "dist_params", {"loc": 2}, before=SCIPY),
@@ -622,22 +780,32 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatetimeParams.end": inside(sampler_column(DAY), "end", "2025-01-02"),
     "DatetimeParams.unit": inside(sampler_column(DAY), "unit", "h"),
     "PersonFromFakerParams.sampler_type": Tag(True, (*UID, "params"), FAKE),
-    "PersonFromFakerParams.locale": inside((*UID, "params"), "locale", "de_AT", before=FAKE),
+    "PersonFromFakerParams.locale": inside(
+        (*UID, "params"), "locale", "de_AT", before=FAKE
+    ),
     "PersonFromFakerParams.sex": inside((*UID, "params"), "sex", "Male", before=FAKE),
-    "PersonFromFakerParams.city": inside((*UID, "params"), "city", ["Ulm"], before=FAKE),
-    "PersonFromFakerParams.age_range": inside((*UID, "params"), "age_range", [18, 30], before=FAKE),
+    "PersonFromFakerParams.city": inside(
+        (*UID, "params"), "city", ["Ulm"], before=FAKE
+    ),
+    "PersonFromFakerParams.age_range": inside(
+        (*UID, "params"), "age_range", [18, 30], before=FAKE
+    ),
     "PersonParams.sampler_type": Tag(True, (*UID, "params"), PERSON),
     "PersonParams.locale": inside((*UID, "params"), "locale", "ja_JP", before=PERSON),
     "PersonParams.sex": inside((*UID, "params"), "sex", "Male", before=PERSON),
     "PersonParams.city": inside((*UID, "params"), "city", "Ulm", before=PERSON),
-    "PersonParams.age_range": inside((*UID, "params"), "age_range", [18, 30], before=PERSON),
+    "PersonParams.age_range": inside(
+        (*UID, "params"), "age_range", [18, 30], before=PERSON
+    ),
     "PersonParams.select_field_values": inside(
         (*UID, "params"), "select_field_values", {"state": ["NY", "CA"]}, before=PERSON
     ),
     "PersonParams.with_synthetic_personas": inside(
         (*UID, "params"), "with_synthetic_personas", True, before=PERSON
     ),
-    "PersonParams.census_fields": inside((*UID, "params"), "census_fields", True, before=PERSON),
+    "PersonParams.census_fields": inside(
+        (*UID, "params"), "census_fields", True, before=PERSON
+    ),
     "ExpressionColumn.name": Verdict(
         True, {(*EXP, "name"): "exp2", (*TXT, "prompt"): "{{ exp2 }}"}
     ),
@@ -648,7 +816,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ExpressionColumn.dtype": inside(EXP, "dtype", "int"),
     "ExpressionColumn.cast": inside(EXP, "cast", "lenient"),
     **MODEL_COLUMN_VERDICTS,
-    "LlmTextColumn.name": Verdict(True, {(*TXT, "name"): "txt2"}, {("processors",): []}),
+    "LlmTextColumn.name": Verdict(
+        True, {(*TXT, "name"): "txt2"}, {("processors",): []}
+    ),
     "LlmTextColumn.drop": inside(TXT, "drop", True),
     "LlmTextColumn.description": outside(TXT, "description", "x"),
     "LlmTextColumn.column_type": Tag(True, TXT),
@@ -660,43 +830,75 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SeedColumn.description": outside(SEED, "description", "x"),
     "SeedColumn.column_type": Tag(True, SEED),
     "SeedConfig.where": inside(("seed_config",), "where", "{{ product != '' }}"),
-    "SeedConfig.source": outside(("seed_config",), "source", {"path": "elsewhere/y.csv"}),
-    "SeedConfig.sampling_strategy": inside(("seed_config",), "sampling_strategy", "shuffle"),
-    "SeedConfig.selection_strategy": inside(("seed_config",), "selection_strategy", None),
+    "SeedConfig.source": outside(
+        ("seed_config",), "source", {"path": "elsewhere/y.csv"}
+    ),
+    "SeedConfig.sampling_strategy": inside(
+        ("seed_config",), "sampling_strategy", "shuffle"
+    ),
+    "SeedConfig.selection_strategy": inside(
+        ("seed_config",), "selection_strategy", None
+    ),
     "LocalSeedSource.seed_type": Tag(True, ("seed_config", "source")),
     "LocalSeedSource.path": outside(("seed_config", "source"), "path", "y.csv"),
-    "LocalSeedSource.upstream_asset": outside(("seed_config", "source"), "upstream_asset", "a/b"),
+    "LocalSeedSource.upstream_asset": outside(
+        ("seed_config", "source"), "upstream_asset", "a/b"
+    ),
     "LocalSeedSource.separator": inside(SOURCE, "separator", ";"),
     "LocalSeedSource.encoding": inside(SOURCE, "encoding", "latin-1"),
     "LocalSeedSource.null_values": inside(SOURCE, "null_values", ["NA"]),
     "LocalSeedSource.types": inside(SOURCE, "types", {"a": "str"}),
     "DirectorySeedSource.seed_type": Tag(True, SOURCE, DIRECTORY),
     "DirectorySeedSource.path": inside(SOURCE, "path", "e", before=DIRECTORY),
-    "DirectorySeedSource.file_pattern": outside(SOURCE, "file_pattern", "*.md", before=DIRECTORY),
-    "DirectorySeedSource.recursive": outside(SOURCE, "recursive", False, before=DIRECTORY),
+    "DirectorySeedSource.file_pattern": outside(
+        SOURCE, "file_pattern", "*.md", before=DIRECTORY
+    ),
+    "DirectorySeedSource.recursive": outside(
+        SOURCE, "recursive", False, before=DIRECTORY
+    ),
     "FileContentsSeedSource.seed_type": Tag(True, SOURCE, CONTENTS),
     "FileContentsSeedSource.path": inside(SOURCE, "path", "e", before=CONTENTS),
-    "FileContentsSeedSource.file_pattern": outside(SOURCE, "file_pattern", "*.md", before=CONTENTS),
-    "FileContentsSeedSource.recursive": outside(SOURCE, "recursive", False, before=CONTENTS),
+    "FileContentsSeedSource.file_pattern": outside(
+        SOURCE, "file_pattern", "*.md", before=CONTENTS
+    ),
+    "FileContentsSeedSource.recursive": outside(
+        SOURCE, "recursive", False, before=CONTENTS
+    ),
     "AgentRolloutSeedSource.seed_type": Tag(True, SOURCE, ROLLOUTS),
     "AgentRolloutSeedSource.path": inside(SOURCE, "path", "e", before=ROLLOUTS),
-    "AgentRolloutSeedSource.file_pattern": outside(SOURCE, "file_pattern", "*", before=ROLLOUTS),
-    "AgentRolloutSeedSource.recursive": outside(SOURCE, "recursive", False, before=ROLLOUTS),
-    "AgentRolloutSeedSource.format": inside(SOURCE, "format", "claude_code", before=ROLLOUTS),
-    "FileContentsSeedSource.encoding": inside(SOURCE, "encoding", "latin-1", before=CONTENTS),
+    "AgentRolloutSeedSource.file_pattern": outside(
+        SOURCE, "file_pattern", "*", before=ROLLOUTS
+    ),
+    "AgentRolloutSeedSource.recursive": outside(
+        SOURCE, "recursive", False, before=ROLLOUTS
+    ),
+    "AgentRolloutSeedSource.format": inside(
+        SOURCE, "format", "claude_code", before=ROLLOUTS
+    ),
+    "FileContentsSeedSource.encoding": inside(
+        SOURCE, "encoding", "latin-1", before=CONTENTS
+    ),
     "SqlSeedSource.seed_type": Tag(True, SOURCE, SQL),
     "SqlSeedSource.url": outside(SOURCE, "url", "sqlite:///y.db", before=SQL),
     "SqlSeedSource.url_env": Verdict(
         False, {(*SOURCE, "url"): None, (*SOURCE, "url_env"): "URL"}, SQL
     ),
-    "SqlSeedSource.query": outside(SOURCE, "query", "SELECT b FROM t ORDER BY b", before=SQL),
+    "SqlSeedSource.query": outside(
+        SOURCE, "query", "SELECT b FROM t ORDER BY b", before=SQL
+    ),
     "HuggingFaceSeedSource.seed_type": Tag(True, SOURCE, HUB),
-    "HuggingFaceSeedSource.path": outside(SOURCE, "path", "datasets/v/d/x.parquet", before=HUB),
+    "HuggingFaceSeedSource.path": outside(
+        SOURCE, "path", "datasets/v/d/x.parquet", before=HUB
+    ),
     "HuggingFaceSeedSource.token": outside(SOURCE, "token", "HF_TOKEN", before=HUB),
-    "HuggingFaceSeedSource.endpoint": outside(SOURCE, "endpoint", "https://hub", before=HUB),
+    "HuggingFaceSeedSource.endpoint": outside(
+        SOURCE, "endpoint", "https://hub", before=HUB
+    ),
     "HuggingFaceSeedSource.separator": inside(SOURCE, "separator", ";", before=HUB),
     "HuggingFaceSeedSource.encoding": inside(SOURCE, "encoding", "latin-1", before=HUB),
-    "HuggingFaceSeedSource.null_values": inside(SOURCE, "null_values", ["NA"], before=HUB),
+    "HuggingFaceSeedSource.null_values": inside(
+        SOURCE, "null_values", ["NA"], before=HUB
+    ),
     "HuggingFaceSeedSource.types": inside(SOURCE, "types", {"a": "str"}, before=HUB),
     "DatasetSeedSource.seed_type": Tag(True, SOURCE, DATASET),
     "DatasetSeedSource.dataset": outside(SOURCE, "dataset", "another", before=DATASET),
@@ -706,16 +908,22 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "CustomSeedSource.params": inside(SOURCE, "params", {"a": 1}, before=CUSTOM),
     "IndexRange.start": inside(("seed_config", "selection_strategy"), "start", 1),
     "IndexRange.end": inside(("seed_config", "selection_strategy"), "end", 4),
-    "PartitionBlock.index": inside(("seed_config", "selection_strategy"), "index", 1, before=BLOCK),
+    "PartitionBlock.index": inside(
+        ("seed_config", "selection_strategy"), "index", 1, before=BLOCK
+    ),
     "PartitionBlock.num_partitions": inside(
         ("seed_config", "selection_strategy"), "num_partitions", 4, before=BLOCK
     ),
     "DropColumnsProcessor.processor_type": Tag(True, ("processors", 0)),
     "DropColumnsProcessor.name": outside(("processors", 0), "name", "other"),
-    "DropColumnsProcessor.column_names": inside(("processors", 0), "column_names", ["uni"]),
+    "DropColumnsProcessor.column_names": inside(
+        ("processors", 0), "column_names", ["uni"]
+    ),
     "SchemaTransformProcessor.processor_type": Tag(False, ("processors", 1)),
     "SchemaTransformProcessor.name": outside(("processors", 1), "name", "other"),
-    "SchemaTransformProcessor.template": outside(("processors", 1), "template", {"n": "{{ exp }}"}),
+    "SchemaTransformProcessor.template": outside(
+        ("processors", 1), "template", {"n": "{{ exp }}"}
+    ),
     **row_processor_verdicts(),
     "ModelProvider.name": Verdict(
         True,
@@ -732,18 +940,26 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelProvider.extra_body": inside(PROVIDER, "extra_body", {"a": {"b": 1}}),
     "ModelProvider.extra_headers": outside(PROVIDER, "extra_headers", {"X-Team": "a"}),
     "ModelProvider.client": inside(PROVIDER, "client", "m:Other", before=OWN_CLIENT),
-    "ModelProvider.source_hash": inside(PROVIDER, "source_hash", "sha256:1", before=OWN_CLIENT),
-    "ModelProvider.serve": outside(PROVIDER, "serve", {"command": ["s"]}, before=AT_HOME),
+    "ModelProvider.source_hash": inside(
+        PROVIDER, "source_hash", "sha256:1", before=OWN_CLIENT
+    ),
+    "ModelProvider.serve": outside(
+        PROVIDER, "serve", {"command": ["s"]}, before=AT_HOME
+    ),
     "Serve.command": outside(SERVE, "command", ["another"], before=SERVED),
     "Serve.health": outside(SERVE, "health", "/health", before=SERVED),
     "Serve.gpus": outside(SERVE, "gpus", [1], before=SERVED),
     "Serve.ready_timeout": outside(SERVE, "ready_timeout", 1.0, before=SERVED),
     "Serve.env": outside(SERVE, "env", {"A": "B"}, before=SERVED),
     "ModelProvider.simulation": outside(PROVIDER, "simulation", {"latency": 0.5}),
-    "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
+    "Simulation.rate_limited": outside(
+        SIMULATION, "rate_limited", 0.1, before=SIMULATED
+    ),
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
     "Simulation.malformed": inside(SIMULATION, "malformed", 0.1, before=SIMULATED),
-    "Simulation.reply_tokens": inside(SIMULATION, "reply_tokens", 100, before=SIMULATED),
+    "Simulation.reply_tokens": inside(
+        SIMULATION, "reply_tokens", 100, before=SIMULATED
+    ),
     "ReplyTokens.mean": inside(
         (*SIMULATION, "reply_tokens"), "*", {"mean": 10.0}, before=SIMULATED
     ),
@@ -760,14 +976,20 @@ VERDICTS: dict[str, Verdict | Tag] = {
         0.5,
         before={(*PROVIDER, "provider_type"): "simulated"},
     ),
-    "ModelConfig.alias": Verdict(True, {(*MODEL, "alias"): "v", (*TXT, "model_alias"): "v"}),
+    "ModelConfig.alias": Verdict(
+        True, {(*MODEL, "alias"): "v", (*TXT, "model_alias"): "v"}
+    ),
     "ModelConfig.model": inside(MODEL, "model", "m2"),
     "ModelConfig.provider": inside(MODEL, "provider", "p2"),
     "ModelConfig.model_env": outside(MODEL, "model_env", "MODEL"),
-    "ModelConfig.inference_parameters": inside(MODEL, "inference_parameters", {"temperature": 0.5}),
+    "ModelConfig.inference_parameters": inside(
+        MODEL, "inference_parameters", {"temperature": 0.5}
+    ),
     "ModelConfig.fallback": inside(MODEL, "fallback", "w2"),
     "ModelConfig.skip_health_check": outside(MODEL, "skip_health_check", True),
-    "InferenceParameters.generation_type": outside(INFERENCE, "generation_type", "embedding"),
+    "InferenceParameters.generation_type": outside(
+        INFERENCE, "generation_type", "embedding"
+    ),
     "InferenceParameters.encoding_format": outside(
         INFERENCE, "encoding_format", "base64", before=EMBEDS
     ),
@@ -775,7 +997,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "InferenceParameters.temperature": inside(INFERENCE, "temperature", 0.5),
     "InferenceParameters.top_p": inside(INFERENCE, "top_p", 0.5),
     "InferenceParameters.max_tokens": inside(INFERENCE, "max_tokens", 5),
-    "InferenceParameters.max_parallel_requests": outside(INFERENCE, "max_parallel_requests", 5),
+    "InferenceParameters.max_parallel_requests": outside(
+        INFERENCE, "max_parallel_requests", 5
+    ),
     "InferenceParameters.timeout": outside(INFERENCE, "timeout", 5.0),
     "InferenceParameters.extra_body": inside(INFERENCE, "extra_body", {"a": 1}),
 }
@@ -787,7 +1011,11 @@ def changed(raw: dict[str, Any], changes: Mapping[Place, Any]) -> dict[str, Any]
     for place, value in changes.items():
         target: Any = raw
         for part in place[:-1]:
-            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
+            target = (
+                target.setdefault(part, {})
+                if isinstance(target, dict)
+                else target[part]
+            )
         if value is ABSENT:
             target.pop(place[-1], None)
         else:
@@ -795,7 +1023,9 @@ def changed(raw: dict[str, Any], changes: Mapping[Place, Any]) -> dict[str, Any]
     return raw
 
 
-def fingerprint(raw: dict[str, Any], *, seed_digest: str | None = DIGEST) -> Fingerprint:
+def fingerprint(
+    raw: dict[str, Any], *, seed_digest: str | None = DIGEST
+) -> Fingerprint:
     config = DatasetConfig.model_validate(raw)
     problems = check_config(config, seed_columns=SEED_COLUMNS)
     assert problems == []
@@ -848,9 +1078,9 @@ def test_a_field_counts_or_not(name: str) -> None:
         changed(BASE, verdict.before),
         changed(changed(BASE, verdict.before), verdict.change),
     )
-    assert DatasetConfig.model_validate(before) != DatasetConfig.model_validate(after), (
-        "the change changes nothing"
-    )
+    assert DatasetConfig.model_validate(before) != DatasetConfig.model_validate(
+        after
+    ), "the change changes nothing"
     old, new = fingerprint(before), fingerprint(after)
     assert (old.config_hash != new.config_hash) is verdict.counts
     assert (old.config_part != new.config_part) is verdict.counts
@@ -869,7 +1099,10 @@ def test_a_tag_is_hashed_or_not(name: str) -> None:
     model: Any = DatasetConfig.model_validate(changed(BASE, verdict.before))
     for part in verdict.place:
         model = model[part] if isinstance(part, int) else getattr(model, part)
-    assert isinstance(model, ConfigModel) and type(model).__name__ == name.partition(".")[0]
+    assert (
+        isinstance(model, ConfigModel)
+        and type(model).__name__ == name.partition(".")[0]
+    )
     assert (name.partition(".")[2] in hashed_fields(model)) is verdict.counts
 
 
@@ -899,7 +1132,11 @@ def test_another_process_finds_the_same(hash_seed: str) -> None:
         text=True,
     )
     ours = fingerprint(BASE)
-    assert json.loads(done.stdout) == [ours.config_hash, ours.config_part, dict(ours.column_hashes)]
+    assert json.loads(done.stdout) == [
+        ours.config_hash,
+        ours.config_part,
+        dict(ours.column_hashes),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -937,12 +1174,16 @@ def test_spelling_out_a_default_changes_nothing() -> None:
 
 
 def test_whole_and_real_numbers_are_the_same_where_the_value_is_real() -> None:
-    assert fingerprint(changed(BASE, {(*UNI, "params", "low"): 0.0})) == fingerprint(BASE)
+    assert fingerprint(changed(BASE, {(*UNI, "params", "low"): 0.0})) == fingerprint(
+        BASE
+    )
 
 
 def test_keys_of_mappings_have_no_order() -> None:
     reordered = {key: BASE[key] for key in reversed(BASE)}
-    reordered = changed(reordered, {(*SUB, "params", "values"): {"b": ["y", "z"], "a": ["x"]}})
+    reordered = changed(
+        reordered, {(*SUB, "params", "values"): {"b": ["y", "z"], "a": ["x"]}}
+    )
     assert fingerprint(reordered) == fingerprint(BASE)
 
 
@@ -959,7 +1200,11 @@ def test_models_that_no_column_uses_do_not_count() -> None:
 )
 def test_what_is_referred_to_by_name_has_no_order(field: str) -> None:
     both = changed(
-        BASE, {("tool_configs",): [TOOLS, {**TOOLS, "tool_alias": "u"}], (*TXT, "tool_alias"): "t"}
+        BASE,
+        {
+            ("tool_configs",): [TOOLS, {**TOOLS, "tool_alias": "u"}],
+            (*TXT, "tool_alias"): "t",
+        },
     )
     both["mcp_providers"] = [COMMAND, {**COMMAND, "name": "n"}]
     assert len(both[field]) == 2
@@ -968,7 +1213,10 @@ def test_what_is_referred_to_by_name_has_no_order(field: str) -> None:
 
 def moved(changes: Mapping[Place, Any]) -> set[str]:
     """Columns whose fingerprint a change moves."""
-    old, new = fingerprint(BASE).column_hashes, fingerprint(changed(BASE, changes)).column_hashes
+    old, new = (
+        fingerprint(BASE).column_hashes,
+        fingerprint(changed(BASE, changes)).column_hashes,
+    )
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
 
@@ -982,8 +1230,14 @@ def moved(changes: Mapping[Place, Any]) -> set[str]:
         ({(*TXT, "prompt"): "{{ exp }}?"}, {"txt"}),
         ({(*MODEL, "model"): "m2"}, {"txt"}),
         ({(*CAT, "drop"): True}, set()),
-        ({("seed",): 5}, {"cat", "sub", "uni", "gau", "uid", "day", "cat2", "exp", "txt"}),
-        ({("seed_config", "selection_strategy", "end"): 3}, {"product", "price", "exp", "txt"}),
+        (
+            {("seed",): 5},
+            {"cat", "sub", "uni", "gau", "uid", "day", "cat2", "exp", "txt"},
+        ),
+        (
+            {("seed_config", "selection_strategy", "end"): 3},
+            {"product", "price", "exp", "txt"},
+        ),
         ({("processors",): []}, set()),
     ],
 )
@@ -1010,14 +1264,20 @@ def test_seed_content_moves_the_whole_but_not_the_config_part() -> None:
     old, new = fingerprint(BASE), fingerprint(BASE, seed_digest="sha256:" + "2" * 64)
     assert old.config_hash != new.config_hash and old.config_part == new.config_part
     moved_columns = {
-        name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]
+        name
+        for name in old.column_hashes
+        if old.column_hashes[name] != new.column_hashes[name]
     }
     assert moved_columns == {"product", "price", "exp", "txt"}
 
 
 def test_the_config_part_needs_no_seed_data() -> None:
-    assert fingerprint(BASE, seed_digest=None).config_part == fingerprint(BASE).config_part
-    assert fingerprint(BASE, seed_digest=None).config_hash == fingerprint(BASE).config_part
+    assert (
+        fingerprint(BASE, seed_digest=None).config_part == fingerprint(BASE).config_part
+    )
+    assert (
+        fingerprint(BASE, seed_digest=None).config_hash == fingerprint(BASE).config_part
+    )
 
 
 def test_every_column_has_its_own_fingerprint() -> None:
@@ -1052,15 +1312,21 @@ def test_side_effects_have_a_fingerprint_that_moves_with_their_function() -> Non
     sided = changed(BASE, SIDED)
     old, new = fingerprint(sided), fingerprint(changed(sided, {(*OWN, "version"): 2}))
     assert {
-        name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]
+        name
+        for name in old.column_hashes
+        if old.column_hashes[name] != new.column_hashes[name]
     } == {"own", "side"}
 
 
 def test_spelling_out_that_skips_spread_changes_nothing() -> None:
-    assert fingerprint(changed(BASE, {(*EXP, "propagate_skip"): True})) == fingerprint(BASE)
+    assert fingerprint(changed(BASE, {(*EXP, "propagate_skip"): True})) == fingerprint(
+        BASE
+    )
 
 
-def test_which_tools_are_allowed_has_no_order_and_tools_that_no_column_uses_do_not_count() -> None:
+def test_which_tools_are_allowed_has_no_order_and_tools_that_no_column_uses_do_not_count() -> (
+    None
+):
     tools: dict[Place, Any] = {
         ("mcp_providers",): [COMMAND],
         ("tool_configs",): [{**TOOLS, "allow_tools": ["a", "b"]}],
@@ -1087,7 +1353,8 @@ def test_the_order_of_properties_and_options_counts() -> None:
     hashes: list[str] = []
     for turned in (False, True):
         one, other = (
-            dict(reversed(item.items())) if turned else item for item in (properties, options)
+            dict(reversed(item.items())) if turned else item
+            for item in (properties, options)
         )
         schema = {"type": "object", "properties": one}
         judge = {
@@ -1097,7 +1364,8 @@ def test_the_order_of_properties_and_options_counts() -> None:
         }
         structured = {**chat, "column_type": "llm-structured", "output_format": schema}
         hashes += [
-            fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)
+            fingerprint(changed(BASE, {TXT: column})).config_hash
+            for column in (judge, structured)
         ]
     assert len({*hashes}) == 4
 
@@ -1109,12 +1377,19 @@ def test_drawn_parameters_depend_on_the_seed_and_the_column() -> None:
         hashes = [
             fingerprint(
                 changed(
-                    raw, {("seed",): seed, (*TXT, "prompt"): "x", (*TXT, "system_prompt"): None}
+                    raw,
+                    {
+                        ("seed",): seed,
+                        (*TXT, "prompt"): "x",
+                        (*TXT, "system_prompt"): None,
+                    },
                 )
             )
             for seed in (1, 2)
         ]
-        assert (hashes[0].column_hashes["txt"] != hashes[1].column_hashes["txt"]) is depends
+        assert (
+            hashes[0].column_hashes["txt"] != hashes[1].column_hashes["txt"]
+        ) is depends
 
 
 def bound_columns(raw: dict[str, Any], other: dict[str, Any]) -> set[str]:
@@ -1130,11 +1405,22 @@ def test_a_constraint_moves_what_it_binds_and_what_reads_that() -> None:
 
 def test_what_is_drawn_with_a_column_moves_it() -> None:
     pair = changed(BASE, PAIR)
-    assert bound_columns(pair, changed(pair, {(*GAU, "params", "mean"): 3})) == {"uni", "gau"}
+    assert bound_columns(pair, changed(pair, {(*GAU, "params", "mean"): 3})) == {
+        "uni",
+        "gau",
+    }
     priced = changed(
-        BASE, {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": "price"}]}
+        BASE,
+        {
+            ("constraints",): [
+                {"target_column": "uni", "operator": "lt", "rhs": "price"}
+            ]
+        },
     )
-    old, new = fingerprint(priced), fingerprint(priced, seed_digest="sha256:" + "2" * 64)
+    old, new = (
+        fingerprint(priced),
+        fingerprint(priced, seed_digest="sha256:" + "2" * 64),
+    )
     assert (
         old.column_hashes["uni"] != new.column_hashes["uni"]
         and old.column_hashes["gau"] == new.column_hashes["gau"]
@@ -1142,7 +1428,10 @@ def test_what_is_drawn_with_a_column_moves_it() -> None:
 
 
 def test_constraints_have_no_order_and_their_type_may_be_left_out() -> None:
-    one, two = SCALAR[("constraints",)][0], {"target_column": "gau", "operator": "ge", "rhs": 0}
+    one, two = (
+        SCALAR[("constraints",)][0],
+        {"target_column": "gau", "operator": "ge", "rhs": 0},
+    )
     first = changed(BASE, {("constraints",): [one, two]})
     spelt = changed(
         BASE, {("constraints",): [two, {"constraint_type": "scalar_inequality", **one}]}
@@ -1155,7 +1444,10 @@ def test_no_constraints_and_an_empty_list_of_them_are_the_same() -> None:
 
 
 def test_the_order_of_conditions_counts_because_the_first_that_holds_wins() -> None:
-    one, two = ("cat == 'a'", {"low": 1, "high": 2}), ("cat2 == 'a'", {"low": 2, "high": 3})
+    one, two = (
+        ("cat == 'a'", {"low": 1, "high": 2}),
+        ("cat2 == 'a'", {"low": 2, "high": 3}),
+    )
     first = changed(BASE, {(*UNI, "conditional_params"): dict([one, two])})
     second = changed(BASE, {(*UNI, "conditional_params"): dict([two, one])})
     assert bound_columns(first, second) == {"uni"}

@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.plan.foreign import check_value, dump_exactly, json_text, load_exactly, read_json
+from sdg_core.plan.foreign import (
+    check_value,
+    dump_exactly,
+    json_text,
+    load_exactly,
+    read_json,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -25,7 +33,9 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(
+            same(one[key], other[key]) for key in one
+        )
     return type(one) is type(other) and one == other
 
 
@@ -67,7 +77,9 @@ def test_a_byte_order_mark_is_passed_over() -> None:
         ({"\ud800": 1}, "a key of cell"),
     ],
 )
-def test_half_a_surrogate_pair_is_refused_with_its_place(value: Any, where: str) -> None:
+def test_half_a_surrogate_pair_is_refused_with_its_place(
+    value: Any, where: str
+) -> None:
     with pytest.raises(ValueError, match=f"^{where}: character"):
         check_value(value, where="cell")
 

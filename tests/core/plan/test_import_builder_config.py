@@ -47,7 +47,8 @@ def test_its_constraints_hold_and_its_conditions_apply(tmp_path: Path) -> None:
     assert all(row["sub"].startswith(row["cat"]) for row in rows)
     assert all(row["td"] > row["dt"] for row in rows)
     assert all(
-        row["ex"].startswith(f"{row['per']['first_name']} {row['cat'].upper()} ") for row in rows
+        row["ex"].startswith(f"{row['per']['first_name']} {row['cat'].upper()} ")
+        for row in rows
     )
 
 
@@ -58,17 +59,25 @@ def test_importing_gives_a_file_of_the_same_fingerprint_and_says_what_it_passed_
     assert imported.ignored == ("library_version",)
     file = tmp_path / "dataset.yaml"
     file.write_text(imported.text, encoding="utf-8")
-    assert config_part(load_dataset(file).config) == config_part(load_dataset(FILE).config)
+    assert config_part(load_dataset(file).config) == config_part(
+        load_dataset(FILE).config
+    )
 
 
-@pytest.mark.parametrize("field", ["model_configs", "tool_configs", "constraints", "processors"])
+@pytest.mark.parametrize(
+    "field", ["model_configs", "tool_configs", "constraints", "processors"]
+)
 def test_null_and_empty_are_the_same_as_absent(tmp_path: Path, field: str) -> None:
     file = tmp_path / "tickets.yaml"
-    parts = [config_part(load_dataset(write_config(file, dataset_config(uuid()))).config)]
+    parts = [
+        config_part(load_dataset(write_config(file, dataset_config(uuid()))).config)
+    ]
     for value in (None, []):
         parts.append(
             config_part(
-                load_dataset(write_config(file, dataset_config(uuid(), **{field: value}))).config
+                load_dataset(
+                    write_config(file, dataset_config(uuid(), **{field: value}))
+                ).config
             )
         )
     assert len({*parts}) == 1
@@ -76,8 +85,15 @@ def test_null_and_empty_are_the_same_as_absent(tmp_path: Path, field: str) -> No
 
 def test_profilers_do_not_count_and_are_named_as_passed_over(tmp_path: Path) -> None:
     raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    raw["data_designer"]["profilers"] = [{"model_alias": "w", "summary_score_sample_size": 20}]
+    raw["data_designer"]["profilers"] = [
+        {"model_alias": "w", "summary_score_sample_size": 20}
+    ]
     file = tmp_path / "builder.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    assert config_part(load_dataset(file).config) == config_part(load_dataset(FILE).config)
-    assert set(api.import_builder_config(file).ignored) == {"library_version", "profilers"}
+    assert config_part(load_dataset(file).config) == config_part(
+        load_dataset(FILE).config
+    )
+    assert set(api.import_builder_config(file).ignored) == {
+        "library_version",
+        "profilers",
+    }

@@ -19,7 +19,9 @@ def config(**fallbacks: str | None) -> DatasetConfig:
     raw: dict[str, Any] = {
         "name": "d",
         "num_records": 1,
-        "columns": [{"column_type": "llm-text", "name": "t", "model_alias": "a", "prompt": "x"}],
+        "columns": [
+            {"column_type": "llm-text", "name": "t", "model_alias": "a", "prompt": "x"}
+        ],
         "model_providers": [{"name": "p", "provider_type": "anthropic"}],
         "model_configs": models,
     }
@@ -51,5 +53,14 @@ def test_fallbacks_are_used_and_hashed() -> None:
         return compute_fingerprint(made, build_graph(made)).config_hash
 
     assert list(used_models(config(a="b", b="c", c=None, d=None))) == ["a", "b", "c"]
-    assert len({hashed(a=None, b=None), hashed(a="b", b=None), hashed(a="b", b="c", c=None)}) == 3
+    assert (
+        len(
+            {
+                hashed(a=None, b=None),
+                hashed(a="b", b=None),
+                hashed(a="b", b="c", c=None),
+            }
+        )
+        == 3
+    )
     assert hashed(a=None, b=None) == hashed(a=None, b="c", c=None)

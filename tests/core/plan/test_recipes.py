@@ -29,23 +29,30 @@ ONE_LIKE_IT = frozenset({"basic_mcp", "search_agent"})
 def write_seeds(made: Path) -> None:
     """The seed files that recipes name."""
     picture = base64.b64encode(small_image(DrawStream(7, "page")).content).decode()
-    kinds = ['{"kind": "chart", "confidence": 0.9}', '{"kind": "text", "confidence": 0.5}']
+    kinds = [
+        '{"kind": "chart", "confidence": 0.9}',
+        '{"kind": "text", "confidence": 0.5}',
+    ]
     pages = {
         "png_base64": [picture] * 2,
         "page_images": [[picture, picture]] * 2,
         "text": ["one", "two"],
     }
-    pl.DataFrame({**pages, "page_kind": kinds, "file_name": ["a.png", "b.png"]}).write_parquet(
-        made / "pages.parquet"
+    pl.DataFrame(
+        {**pages, "page_kind": kinds, "file_name": ["a.png", "b.png"]}
+    ).write_parquet(made / "pages.parquet")
+    pl.DataFrame({"file_name": ["a.pdf", "b.pdf"]}).write_parquet(
+        made / "files.parquet"
     )
-    pl.DataFrame({"file_name": ["a.pdf", "b.pdf"]}).write_parquet(made / "files.parquet")
     (made / "topics.csv").write_text("topic\nhoses\nboats\n", encoding="utf-8")
     (made / "symptoms.csv").write_text(
         "diagnosis,patient_summary\nflu,ill\ncold,tired\n", encoding="utf-8"
     )
     (made / "docs").mkdir()
     for name in ("a", "b"):
-        (made / "docs" / f"{name}.md").write_text(f"# {name}\nA text.\n", encoding="utf-8")
+        (made / "docs" / f"{name}.md").write_text(
+            f"# {name}\nA text.\n", encoding="utf-8"
+        )
     message = {"content": [{"type": "text", "text": "Fixed."}]}
     (made / "sessions").mkdir()
     for name in ("a", "b"):
@@ -65,7 +72,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def beside(raw: dict[str, Any], log: Path) -> dict[str, Any]:
     """A builder config with what Data Designer takes from elsewhere: providers, which are simulated here, and tools."""
-    names = sorted({model["provider"] for model in raw["data_designer"]["model_configs"]})
+    names = sorted(
+        {model["provider"] for model in raw["data_designer"]["model_configs"]}
+    )
     providers = [{"name": name, "provider_type": "simulated"} for name in names]
     tools = (
         {"mcp_providers": [stdio_provider("mcp", "--log", log)]}
@@ -84,7 +93,9 @@ def test_a_recipe_loads_and_runs(recipe: Path, place: Path) -> None:
     file.write_text(yaml.safe_dump(beside(raw, place / "mcp.log")), encoding="utf-8")
     imported = api.import_builder_config(file)
     assert imported.text
-    dataset = api.open_dataset(file, root=str(place / "root" / recipe.stem), num_records=RECORDS)
+    dataset = api.open_dataset(
+        file, root=str(place / "root" / recipe.stem), num_records=RECORDS
+    )
     if recipe.stem in ONE_LIKE_IT:
         return
     summary = api.generate(dataset)
@@ -94,7 +105,9 @@ def test_a_recipe_loads_and_runs(recipe: Path, place: Path) -> None:
     if raw["data_designer"]["processors"]:  # which write a report, too
         assert api.process(dataset).num_rows == RECORDS
     columns = [
-        column["name"] for column in raw["data_designer"]["columns"] if not column.get("drop")
+        column["name"]
+        for column in raw["data_designer"]["columns"]
+        if not column.get("drop")
     ]
     dropped = {
         name

@@ -28,12 +28,18 @@ def test_groups_cover_every_record_once_and_only_the_last_is_smaller(
     assert [i for group in groups for i in range(group.start, group.stop)] == list(
         range(num_records)
     )
-    assert [group.index for group in groups] == list(range(row_group_count(num_records, size)))
-    assert all(group.size == size for group in groups[:-1]) and 0 < groups[-1].size <= size
+    assert [group.index for group in groups] == list(
+        range(row_group_count(num_records, size))
+    )
+    assert (
+        all(group.size == size for group in groups[:-1]) and 0 < groups[-1].size <= size
+    )
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 300))
-def test_extension_keeps_every_group_but_the_last(few: int, more: int, size: int) -> None:
+def test_extension_keeps_every_group_but_the_last(
+    few: int, more: int, size: int
+) -> None:
     before, after = plan_row_groups(few, size), plan_row_groups(few + more, size)
     assert after[: len(before) - 1] == before[:-1]
     assert after[len(before) - 1].start == before[-1].start
@@ -47,7 +53,8 @@ def test_keys_have_a_fixed_width_and_sort_like_indices() -> None:
 def test_too_many_groups_and_a_size_that_fits() -> None:
     assert len(plan_row_groups(MAX_ROW_GROUPS, 1)) == MAX_ROW_GROUPS
     with pytest.raises(
-        PlanError, match="100,001 row groups of 1, at most 100,000; use row_group_size 2 or more"
+        PlanError,
+        match="100,001 row groups of 1, at most 100,000; use row_group_size 2 or more",
     ):
         plan_row_groups(MAX_ROW_GROUPS + 1, 1)
 
@@ -106,7 +113,9 @@ def test_ranges_are_contiguous_bounded_and_complete(
     indices: list[int], at_most: int | None
 ) -> None:
     ranges = contiguous_ranges(indices, at_most=at_most)
-    assert [i for first, last in ranges for i in range(first, last + 1)] == sorted(set(indices))
+    assert [i for first, last in ranges for i in range(first, last + 1)] == sorted(
+        set(indices)
+    )
     assert at_most is None or all(last - first < at_most for first, last in ranges)
 
 
@@ -118,13 +127,23 @@ def test_slices_are_everything_once_even_and_stay_when_a_dataset_grows(
     assert sorted(item for part in slices for item in part) == list(range(groups))
     assert max(map(len, slices)) - min(map(len, slices)) <= 1
     grown = [Shard(index, count).of(range(groups + more)) for index in range(count)]
-    assert all(later[: len(part)] == part for part, later in zip(slices, grown, strict=True))
+    assert all(
+        later[: len(part)] == part for part, later in zip(slices, grown, strict=True)
+    )
 
 
-@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
+@given(
+    st.integers(1, 10**6).flatmap(
+        lambda n: st.tuples(st.integers(0, n - 1), st.just(n))
+    )
+)
 def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
     shard = Shard(*pair)
-    assert Shard.parse(str(shard)) == Shard.parse(f" {shard.index} / {shard.count} ") == shard
+    assert (
+        Shard.parse(str(shard))
+        == Shard.parse(f" {shard.index} / {shard.count} ")
+        == shard
+    )
 
 
 @pytest.mark.parametrize("pair", [(-1, 2), (2, 2), (0, 0), (0, -1), (1, 1)])

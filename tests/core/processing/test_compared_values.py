@@ -25,16 +25,22 @@ def processors(**given_: Any) -> RowProcessors:
         {"name": "same", "columns": ["value"], **given_}
     )
     return open_row_processors(
-        [processor], open_source=lambda source: pytest.fail("there is no evaluation set")
+        [processor],
+        open_source=lambda source: pytest.fail("there is no evaluation set"),
     )
 
 
-def kept(table: pa.Table, *, batches: list[list[int]] | None = None, **given_: Any) -> list[int]:
+def kept(
+    table: pa.Table, *, batches: list[list[int]] | None = None, **given_: Any
+) -> list[int]:
     """The records that stay, by their place in the table, whose rows come in these batches."""
     steps = processors(**given_)
     parts = batches if batches is not None else [[*range(table.num_rows)]]
     read = [
-        (pl.Series(part, dtype=pl.Int64).to_numpy(), table.take(pa.array(part, pa.int64())))
+        (
+            pl.Series(part, dtype=pl.Int64).to_numpy(),
+            table.take(pa.array(part, pa.int64())),
+        )
         for part in parts
     ]
     steps.prepare(lambda columns: iter(read))
@@ -70,7 +76,12 @@ def kept(table: pa.Table, *, batches: list[list[int]] | None = None, **given_: A
             [0, 2, 3],
         ),
         (
-            [{"x": {"y": [0.0]}}, {"x": {"y": [-0.0]}}, {"x": {"y": None}}, {"x": None}],
+            [
+                {"x": {"y": [0.0]}},
+                {"x": {"y": [-0.0]}},
+                {"x": {"y": None}},
+                {"x": None},
+            ],
             None,
             [0, 2, 3],
         ),
@@ -96,7 +107,9 @@ def test_columns_are_compared_one_by_one() -> None:
         (None, None),
         (None, None),
     ]
-    table = pa.table({"value": [row[0] for row in rows], "other": [row[1] for row in rows]})
+    table = pa.table(
+        {"value": [row[0] for row in rows], "other": [row[1] for row in rows]}
+    )
     assert kept(table, columns=["value", "other"]) == [0, 1, 3, 4, 5, 6], (
         "a record of which nothing is known stays"
     )
@@ -106,7 +119,9 @@ VALUES = st.one_of(
     st.lists(st.sampled_from([0.0, -0.0, NAN, INF, -INF, None, 1.5]), max_size=9),
     st.lists(st.sampled_from(["a", "A ", "b", None, "", "nan", "null"]), max_size=9),
     st.lists(
-        st.sampled_from([{"a": 1.0}, {"a": NAN}, {"a": None}, None, {"a": -0.0}, {"a": 0.0}]),
+        st.sampled_from(
+            [{"a": 1.0}, {"a": NAN}, {"a": None}, None, {"a": -0.0}, {"a": 0.0}]
+        ),
         max_size=9,
     ),
 )
@@ -126,9 +141,15 @@ def test_who_stays_is_what_a_plain_comparison_says_in_any_order_and_batches(
     values: list[Any], keep: str, data: st.DataObject
 ) -> None:
     scores = data.draw(
-        st.lists(st.sampled_from([None, NAN, 0.0, 1.0]), min_size=len(values), max_size=len(values))
+        st.lists(
+            st.sampled_from([None, NAN, 0.0, 1.0]),
+            min_size=len(values),
+            max_size=len(values),
+        )
     )
-    table = pa.table({"value": pa.array(values), "score": pa.array(scores, pa.float64())})
+    table = pa.table(
+        {"value": pa.array(values), "score": pa.array(scores, pa.float64())}
+    )
     order = data.draw(st.permutations(range(len(values))))
     size = data.draw(st.integers(1, 10))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
@@ -151,7 +172,9 @@ def test_who_stays_is_what_a_plain_comparison_says_in_any_order_and_batches(
     expected = {
         "first": [min(group) for group in groups],
         "last": [max(group) for group in groups],
-        "best": [min(group, key=lambda place: (-score(place), place)) for group in groups],
+        "best": [
+            min(group, key=lambda place: (-score(place), place)) for group in groups
+        ],
     }[keep]
     more = {"score": "score"} if keep == "best" else {}
     assert kept(table, batches=batches, keep=keep, **more) == sorted(expected)
@@ -179,14 +202,15 @@ def test_a_condition_that_null_stands_in_the_way_of_leaves_the_record_out_with_t
 ):
     processor = FilterProcessor(name="good", keep="{{ score.q >= 4 }}")
     steps = open_row_processors(
-        [processor], open_source=lambda source: pytest.fail("there is no evaluation set")
+        [processor],
+        open_source=lambda source: pytest.fail("there is no evaluation set"),
     )
     table = pa.table({"score": [{"q": 5}, None, {"q": 3}]})
     left_out, (stays, _, _) = steps.apply(pl.Series([7, 8, 9]).to_numpy(), table)
     assert stays.tolist() == [7] and left_out[0].tolist() == [8, 9]
-    assert str(left_out[2][0]).startswith("not true: {{ score.q >= 4 }} (") and left_out[2][1] == (
-        "not true: {{ score.q >= 4 }}"
-    )
+    assert str(left_out[2][0]).startswith(
+        "not true: {{ score.q >= 4 }} ("
+    ) and left_out[2][1] == ("not true: {{ score.q >= 4 }}")
     broken = open_row_processors(
         [FilterProcessor(name="good", keep="{{ 1 // score.q }}")],
         open_source=lambda source: pytest.fail("none"),
@@ -211,7 +235,10 @@ def test_a_condition_that_null_stands_in_the_way_of_leaves_the_record_out_with_t
             r"\.columns\[0\]: 't' holds str, and method embedding compares",
         ),
         ({"method": "embedding", "columns": ["n"]}, r"\.columns\[0\]: 'n' holds int"),
-        ({"method": "embedding", "columns": ["w"]}, r"\.columns\[0\]: 'w' holds list<\w+: string>"),
+        (
+            {"method": "embedding", "columns": ["w"]},
+            r"\.columns\[0\]: 'w' holds list<\w+: string>",
+        ),
     ],
 )
 def test_a_column_of_the_wrong_kind_is_found_before_anything_is_made(
@@ -220,11 +247,15 @@ def test_a_column_of_the_wrong_kind_is_found_before_anything_is_made(
     pl.DataFrame({"n": [1], "t": ["a"], "v": [[1.0]], "w": [["a"]]}).write_parquet(
         tmp_path / "seed.parquet"
     )
-    quality = {"quality": [{"rule": "words", "at_least": 1}]} if "column" in processor else {}
+    quality = (
+        {"quality": [{"rule": "words", "at_least": 1}]} if "column" in processor else {}
+    )
     config = dataset_config(
         uuid(),
         seed_config={"source": {"path": "seed.parquet"}},
-        processors=[{"processor_type": "deduplicate", "name": "p", **processor, **quality}],
+        processors=[
+            {"processor_type": "deduplicate", "name": "p", **processor, **quality}
+        ],
     )
     with pytest.raises(ConfigError, match=rf"processors\[0\]{message}"):
         open_dataset(tmp_path / "a.yaml", config, root=tmp_path / "root")
@@ -232,8 +263,15 @@ def test_a_column_of_the_wrong_kind_is_found_before_anything_is_made(
 
 
 def test_lists_of_numbers_are_vectors(tmp_path: Path) -> None:
-    pl.DataFrame({"v": [[1, 0], [2, 0], [0, 1]]}).write_parquet(tmp_path / "seed.parquet")
-    same = {"processor_type": "deduplicate", "name": "p", "method": "embedding", "columns": ["v"]}
+    pl.DataFrame({"v": [[1, 0], [2, 0], [0, 1]]}).write_parquet(
+        tmp_path / "seed.parquet"
+    )
+    same = {
+        "processor_type": "deduplicate",
+        "name": "p",
+        "method": "embedding",
+        "columns": ["v"],
+    }
     seed = {"source": {"path": "seed.parquet"}}
     config = dataset_config(uuid(), seed_config=seed, num_records=3, processors=[same])
     dataset = open_dataset(tmp_path / "a.yaml", config, root=tmp_path / "root")

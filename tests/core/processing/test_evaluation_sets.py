@@ -12,7 +12,9 @@ from sdg_core.errors import FilterError, SdgError, SeedError
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("eval.csv").write_text("question\nwhat is the largest of all planets\n", encoding="utf-8")
+    Path("eval.csv").write_text(
+        "question\nwhat is the largest of all planets\n", encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -35,8 +37,18 @@ def dataset(source: dict[str, Any], column: str = "question") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("source", "column", "error", "words"),
     [
-        ({"path": "gone.csv"}, "question", SeedError, "'leaks': evaluation_sets.0.: .*gone.csv"),
-        ({"path": "eval.csv"}, "answer", FilterError, "has no column 'answer'; it has question"),
+        (
+            {"path": "gone.csv"},
+            "question",
+            SeedError,
+            "'leaks': evaluation_sets.0.: .*gone.csv",
+        ),
+        (
+            {"path": "eval.csv"},
+            "answer",
+            FilterError,
+            "has no column 'answer'; it has question",
+        ),
         (
             {"seed_type": "file_contents", "path": "gone"},
             "content",

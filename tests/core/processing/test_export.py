@@ -77,7 +77,10 @@ def part(tmp_path: Path) -> Path:
 def test_parquet_has_the_same_rows_and_types(part: Path, tmp_path: Path) -> None:
     assert export_rows([part, part], SCHEMA, tmp_path / "out.parquet") == 6
     table = pq.read_table(tmp_path / "out.parquet")
-    assert table.schema.equals(SCHEMA) and table.to_pylist() == pq.read_table(part).to_pylist() * 2
+    assert (
+        table.schema.equals(SCHEMA)
+        and table.to_pylist() == pq.read_table(part).to_pylist() * 2
+    )
 
 
 def test_json_lines_keep_text_as_it_is_and_write_times_in_iso_8601(
@@ -103,7 +106,11 @@ def test_csv_has_nested_columns_as_json(part: Path, tmp_path: Path) -> None:
     header, first, second, third = list(csv.reader(io.StringIO(content)))
     assert header == SCHEMA.names
     row = dict(zip(header, first, strict=True))
-    assert (row["text"], row["n"], row["yes"]) == (ROWS[0]["text"], str(2**63 - 1), "true")
+    assert (row["text"], row["n"], row["yes"]) == (
+        ROWS[0]["text"],
+        str(2**63 - 1),
+        "true",
+    )
     assert (
         datetime.datetime.fromisoformat(row["at"]) == AT
         and "T" in row["at"]
@@ -132,11 +139,15 @@ def test_lines_may_be_compressed(part: Path, tmp_path: Path, ending: str) -> Non
         assert stream.read() == plain.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["out", "out.json", "out.parquet.gz", "out.gz", ".csv.bz2"])
+@pytest.mark.parametrize(
+    "name", ["out", "out.json", "out.parquet.gz", "out.gz", ".csv.bz2"]
+)
 def test_a_name_that_says_no_format_is_refused_with_those_that_do(
     tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(PlanError, match=r"end it in \.parquet, \.jsonl, \.csv, or \.jsonl\.gz"):
+    with pytest.raises(
+        PlanError, match=r"end it in \.parquet, \.jsonl, \.csv, or \.jsonl\.gz"
+    ):
         check_target(tmp_path / name, overwrite=True)
 
 
@@ -158,7 +169,9 @@ def tickets(tmp_path: Path, root: object = None) -> api.Dataset:
         expression("title", "{{ plan }}"),
     )
     return open_dataset(
-        tmp_path / "tickets.yaml", dataset_config(*columns), root=root or tmp_path / "root"
+        tmp_path / "tickets.yaml",
+        dataset_config(*columns),
+        root=root or tmp_path / "root",
     )  # type: ignore[arg-type]
 
 
@@ -173,7 +186,9 @@ def test_the_finished_dataset_is_exported(tmp_path: Path) -> None:
         tmp_path / "new" / "out.jsonl",
     )
     rows = [orjson.loads(line) for line in exported.path.read_bytes().splitlines()]
-    assert rows == pq.read_table(version.processed_dataset).to_pylist() and list(rows[0]) == [
+    assert rows == pq.read_table(version.processed_dataset).to_pylist() and list(
+        rows[0]
+    ) == [
         "id",
         "plan",
         "title",
@@ -189,7 +204,8 @@ def test_what_is_not_finished_is_exported_by_word_only(tmp_path: Path) -> None:
         api.export(dataset, tmp_path / "out.csv", partial=True)
     version = api.generate(dataset, row_groups=[0, 2]).version
     with pytest.raises(
-        IncompleteError, match=r"is not finished\n  -> `sdg process` it first, or .* --partial"
+        IncompleteError,
+        match=r"is not finished\n  -> `sdg process` it first, or .* --partial",
     ):
         api.export(dataset, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
@@ -202,7 +218,9 @@ def test_what_is_not_finished_is_exported_by_word_only(tmp_path: Path) -> None:
             [pq.read_table(version.row_group(index)) for index in (0, 2)]
         ).to_pylist()
     )
-    assert table.schema.equals(dataset.plan.kept_schema), "without the footers of row groups"
+    assert table.schema.equals(dataset.plan.kept_schema), (
+        "without the footers of row groups"
+    )
 
 
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
@@ -229,7 +247,9 @@ def test_from_an_object_store(
     assert api.export(dataset, tmp_path / "partial.csv", partial=True).num_rows == 25
     api.process(dataset)
     assert api.export(dataset, tmp_path / "out.csv").num_rows == 25
-    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "partial.csv").read_bytes()
+    assert (tmp_path / "out.csv").read_bytes() == (
+        tmp_path / "partial.csv"
+    ).read_bytes()
 
 
 def test_times_finer_than_python_knows_and_spans_are_written(tmp_path: Path) -> None:

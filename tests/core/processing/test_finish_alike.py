@@ -20,13 +20,16 @@ VERBS = ("process", "report", "export", "push", "reopen")
 def generated(request: pytest.FixtureRequest, tmp_path: Path) -> Finishable:
     if request.param == "pipeline":
         project = Project(
-            tmp_path, [{"stage": "split", "column": "content", "unit": "words", "size": 1}]
+            tmp_path,
+            [{"stage": "split", "column": "content", "unit": "words", "size": 1}],
         )
         project.write(a="one two")
         project.generate()
         return project.open()
     dataset = open_dataset(
-        tmp_path / "d.yaml", dataset_config(category("a", "x", "y")), root=tmp_path / "data"
+        tmp_path / "d.yaml",
+        dataset_config(category("a", "x", "y")),
+        root=tmp_path / "data",
     )
     api.generate(dataset)
     return dataset
@@ -37,16 +40,21 @@ def break_ledger(data: Finishable) -> None:
     for path in ledger.parent.glob("ledger.db*"):
         path.unlink()
     ledger.write_text(
-        "no database at all, however long the text is that stands here", encoding="utf-8"
+        "no database at all, however long the text is that stands here",
+        encoding="utf-8",
     )
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_both_have_one_verb(verb: str) -> None:
-    assert inspect.unwrap(getattr(pipelines, verb)) is inspect.unwrap(getattr(api, verb))
+    assert inspect.unwrap(getattr(pipelines, verb)) is inspect.unwrap(
+        getattr(api, verb)
+    )
 
 
-def test_what_is_sealed_gets_the_report_that_it_does_not_have(generated: Finishable) -> None:
+def test_what_is_sealed_gets_the_report_that_it_does_not_have(
+    generated: Finishable,
+) -> None:
     version = api.process(generated).version
     version.report_json.unlink()
     again = api.process(generated)

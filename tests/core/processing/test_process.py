@@ -9,7 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_core import api
-from sdg_core.errors import CorruptFileError, IncompleteError, SdgError, SealedError, StoreError
+from sdg_core.errors import (
+    CorruptFileError,
+    IncompleteError,
+    SdgError,
+    SealedError,
+    StoreError,
+)
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.versions import update_metadata
@@ -144,15 +150,21 @@ def test_another_template_of_a_sealed_dataset_needs_a_reopening(tmp_path: Path) 
     api.generate(opened(tmp_path))
     version = api.process(opened(tmp_path)).version
     before = snapshot(version.directory)
-    other = opened(tmp_path, processors=[{**CHAT, "template": {"text": "{{ title }}!"}}])
-    with pytest.raises(SealedError, match="the template of processor 'chat' has changed") as raised:
+    other = opened(
+        tmp_path, processors=[{**CHAT, "template": {"text": "{{ title }}!"}}]
+    )
+    with pytest.raises(
+        SealedError, match="the template of processor 'chat' has changed"
+    ) as raised:
         api.process(other)
     assert "sdg reopen" in str(raised.value)
     assert snapshot(version.directory) == before
     assert api.process(opened(tmp_path)).already_done
     api.reopen(other)
     api.process(other)
-    assert all(text.endswith("!") for text in output(version, "chat")["text"].to_pylist())
+    assert all(
+        text.endswith("!") for text in output(version, "chat")["text"].to_pylist()
+    )
 
 
 def test_no_data_and_missing_row_groups_are_listed(tmp_path: Path) -> None:
@@ -183,7 +195,9 @@ def incomplete(tmp_path: Path, **top: Any) -> tuple[api.Dataset, VersionLayout]:
     async def generate() -> tuple[api.Dataset, VersionLayout]:
         async with PickyServer("bad") as server:
             run = {"max_failure_rate": 1.0, **top.pop("run", {})}
-            dataset = chain(server, tmp_path, *columns, processors=[chat], run=run, **top)
+            dataset = chain(
+                server, tmp_path, *columns, processors=[chat], run=run, **top
+            )
             return dataset, (await api.agenerate(dataset)).version
 
     return asyncio.run(generate())
@@ -193,10 +207,13 @@ def test_failed_records_are_left_out_only_by_word(tmp_path: Path) -> None:
     dataset, version = incomplete(tmp_path)
     kept = stored_records(version)
     with pytest.raises(
-        IncompleteError, match=f"{25 - len(kept)} of 25 records have no row, in row groups 0-2"
+        IncompleteError,
+        match=f"{25 - len(kept)} of 25 records have no row, in row groups 0-2",
     ) as raised:
         api.process(dataset)
-    assert "--allow-missing" in str(raised.value) and "max_missing_rate" in str(raised.value)
+    assert "--allow-missing" in str(raised.value) and "max_missing_rate" in str(
+        raised.value
+    )
     result = api.process(dataset, allow_missing=True)
     assert result.num_rows == len(kept)
     assert output(version, "chat")["text"].to_pylist() == [
@@ -212,7 +229,9 @@ def test_failed_records_may_be_left_out_by_a_rate(tmp_path: Path) -> None:
         api.process(dataset)
 
 
-def test_dropped_columns_that_are_ahead_of_their_row_group_are_cut_to_it(tmp_path: Path) -> None:
+def test_dropped_columns_that_are_ahead_of_their_row_group_are_cut_to_it(
+    tmp_path: Path,
+) -> None:
     """A crash between the two writes of a retried row group leaves them so."""
     dataset, version = incomplete(tmp_path, row_group_size=25)
     behind = version.row_group(0).read_bytes()
@@ -220,7 +239,9 @@ def test_dropped_columns_that_are_ahead_of_their_row_group_are_cut_to_it(tmp_pat
 
     async def retry() -> None:
         async with PickyServer() as server:
-            await api.agenerate(chain(server, tmp_path, *_columns_of(dataset), row_group_size=25))
+            await api.agenerate(
+                chain(server, tmp_path, *_columns_of(dataset), row_group_size=25)
+            )
 
     asyncio.run(retry())
     assert len(stored_records(version)) == 25
@@ -233,7 +254,8 @@ def test_dropped_columns_that_are_ahead_of_their_row_group_are_cut_to_it(tmp_pat
 
 def _columns_of(dataset: api.Dataset) -> list[dict[str, Any]]:
     return [
-        column.model_dump(mode="json", exclude_none=True) for column in dataset.plan.config.columns
+        column.model_dump(mode="json", exclude_none=True)
+        for column in dataset.plan.config.columns
     ]
 
 
@@ -259,8 +281,12 @@ def test_a_crash_between_publishing_and_sealing_runs_again(tmp_path: Path) -> No
     version = api.generate(dataset).version
     api.process(dataset)
     before = snapshot(version.processed)
-    update_metadata(version, post_generation_state="started", post_generation_processed=False)
-    with pytest.raises(SealedError, match=r"has started; `sdg process FILE` finishes it"):
+    update_metadata(
+        version, post_generation_state="started", post_generation_processed=False
+    )
+    with pytest.raises(
+        SealedError, match=r"has started; `sdg process FILE` finishes it"
+    ):
         api.generate(dataset)
     result = api.process(dataset)
     assert not result.already_done
@@ -284,7 +310,9 @@ def test_output_left_by_a_crash_while_reopening_can_be_removed(tmp_path: Path) -
     dataset = opened(tmp_path)
     version = api.generate(dataset).version
     api.process(dataset)
-    update_metadata(version, post_generation_state="none", post_generation_processed=False)
+    update_metadata(
+        version, post_generation_state="none", post_generation_processed=False
+    )
     assert api.reopen(dataset)
     assert not version.processed.exists()
 
@@ -295,7 +323,9 @@ def test_a_damaged_page_is_found_and_named(tmp_path: Path) -> None:
     content = bytearray(version.row_group(1).read_bytes())
     content[4:200] = b"\xff" * 196
     version.row_group(1).write_bytes(content)
-    with pytest.raises(CorruptFileError, match=r"batch_00001\.parquet is damaged") as raised:
+    with pytest.raises(
+        CorruptFileError, match=r"batch_00001\.parquet is damaged"
+    ) as raised:
         api.process(dataset)
     assert "generate again" in str(raised.value)
     assert not version.processed.exists()
@@ -325,7 +355,9 @@ def test_a_full_disk_stops_processing_and_leaves_row_groups_alone(
         with pytest.raises(StoreError, match="No space left on device") as raised:
             api.process(dataset)
         assert "free some space" in str(raised.value)
-        assert not version.processed.exists() and not list(version.directory.glob(".tmp*"))
+        assert not version.processed.exists() and not list(
+            version.directory.glob(".tmp*")
+        )
         assert snapshot(version.row_groups) == before
         assert capfd.readouterr().err == "", "no writer complains when it is collected"
         filler.unlink()

@@ -19,7 +19,11 @@ from tests.support.sdg import category, dataset_config, open_dataset, uuid
 
 # The library's own warning about its HTTP client.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-CHAT = {"processor_type": "schema_transform", "name": "chat", "template": {"text": "{{ kind }}"}}
+CHAT = {
+    "processor_type": "schema_transform",
+    "name": "chat",
+    "template": {"text": "{{ kind }}"},
+}
 FILTER = {"processor_type": "filter", "name": "some", "keep": "{{ kind == 'a' }}"}
 
 
@@ -51,7 +55,12 @@ def add_painter(config: dict[str, Any]) -> None:
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
     parameters = {"generation_type": "image"}
     config["model_configs"] = [
-        {"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}
+        {
+            "alias": "painter",
+            "model": "m",
+            "provider": "p",
+            "inference_parameters": parameters,
+        }
     ]
 
 
@@ -79,7 +88,9 @@ def pushed(
     return address, shown[0]
 
 
-def test_the_card_comes_first_and_all_data_in_one_commit(tmp_path: Path, hub: HubServer) -> None:
+def test_the_card_comes_first_and_all_data_in_one_commit(
+    tmp_path: Path, hub: HubServer
+) -> None:
     dataset = finished(tmp_path)
     address, plan = pushed(dataset, hub)
     assert address == f"{hub.url}/datasets/u/d"
@@ -87,7 +98,9 @@ def test_the_card_comes_first_and_all_data_in_one_commit(tmp_path: Path, hub: Hu
     data = ["processed/dataset/part-00000.parquet", "processed/chat/part-00000.parquet"]
     assert [file.name for file in plan.files] == ["README.md", *data]
     assert hub.commits == [["README.md"], data], "removed records stay at home"
-    assert hub.created.get("private") is True or hub.created.get("visibility") == "private"
+    assert (
+        hub.created.get("private") is True or hub.created.get("visibility") == "private"
+    )
     assert hub.created["type"] == "dataset"
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     for name in ("README.md", *data):
@@ -113,7 +126,9 @@ def test_an_upload_that_broke_off_goes_on(tmp_path: Path, hub: HubServer) -> Non
     hub.accepts = 5
     _, plan = pushed(dataset, hub)
     assert plan.unchanged == 1 and not plan.creates
-    assert len(hub.uploads) == len(set(hub.uploads)) == 2, "what the hub has is not sent again"
+    assert len(hub.uploads) == len(set(hub.uploads)) == 2, (
+        "what the hub has is not sent again"
+    )
     assert len(hub.commits) == 2
 
 
@@ -137,12 +152,15 @@ def test_files_of_an_earlier_upload_that_do_not_belong_are_removed(
     }
     assert "notes.md" in left and "processed/dataset/part-00007.parquet" not in left
     rows = sum(
-        pq.read_table(path).num_rows for path in (hub.directory / "processed" / "dataset").iterdir()
+        pq.read_table(path).num_rows
+        for path in (hub.directory / "processed" / "dataset").iterdir()
     )
     assert 0 < rows < 25
 
 
-def test_what_is_not_sealed_or_not_allowed_is_refused(tmp_path: Path, hub: HubServer) -> None:
+def test_what_is_not_sealed_or_not_allowed_is_refused(
+    tmp_path: Path, hub: HubServer
+) -> None:
     config = dataset_config(uuid(), name="other")
     unsealed = open_dataset(tmp_path / "other.yaml", config, root=tmp_path / "root")
     with pytest.raises(IncompleteError, match="generate it first"):
@@ -154,7 +172,9 @@ def test_what_is_not_sealed_or_not_allowed_is_refused(tmp_path: Path, hub: HubSe
     with pytest.raises(HubError, match="--token-env"):
         pushed(dataset, hub, token="wrong")
     with pytest.raises(HubError, match="'a b/c' is not a repository"):
-        api.push(dataset, "a b/c", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN)
+        api.push(
+            dataset, "a b/c", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN
+        )
     assert not hub.commits
 
 
@@ -166,7 +186,11 @@ def test_the_command_shows_what_it_uploads_and_asks(
 ) -> None:
     finished(tmp_path)
     monkeypatch.setenv("MY_TOKEN", TOKEN)
-    arguments = {"root": str(tmp_path / "root"), "endpoint": hub.url, "token_env": "MY_TOKEN"}
+    arguments = {
+        "root": str(tmp_path / "root"),
+        "endpoint": hub.url,
+        "token_env": "MY_TOKEN",
+    }
     with pytest.raises(BaseException) as ended:
         push(tmp_path / "tickets.yaml", "u/d", **arguments)
     assert getattr(ended.value, "exit_code", None) == 2
@@ -188,10 +212,17 @@ def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
     import datasets
 
     config = dataset_config(
-        uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[CHAT, FILTER]
+        uuid(),
+        category("kind", "a", "b"),
+        image(),
+        num_records=12,
+        processors=[CHAT, FILTER],
     )
     add_painter(config)
-    config["select"] = {"keep": "{{ pic and kind == 'a' or id.endswith('0') }}", "candidates": 2}
+    config["select"] = {
+        "keep": "{{ pic and kind == 'a' or id.endswith('0') }}",
+        "candidates": 2,
+    }
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     api.generate(dataset)
     version = api.process(dataset).version
@@ -209,13 +240,20 @@ def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
     }
     names = {
         "README.md",
-        *(f"processed/{name}/part-00000.parquet" for name in ("dataset_with_pictures", "chat")),
+        *(
+            f"processed/{name}/part-00000.parquet"
+            for name in ("dataset_with_pictures", "chat")
+        ),
     }
-    assert there == names == {file.name for file in plan.files} and plan.stale == earlier
-    loaded = datasets.load_dataset(str(hub.directory), cache_dir=str(tmp_path / "cache"))["train"]
-    assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][:] == [
-        row["id"] for row in rows
-    ]
+    assert (
+        there == names == {file.name for file in plan.files} and plan.stale == earlier
+    )
+    loaded = datasets.load_dataset(
+        str(hub.directory), cache_dir=str(tmp_path / "cache")
+    )["train"]
+    assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][
+        :
+    ] == [row["id"] for row in rows]
     assert all(picture.size[0] > 0 for cell in loaded["pic"] for picture in cell)
 
 
@@ -226,25 +264,42 @@ def test_a_pipeline_is_pushed_as_a_dataset_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project = Project(
-        tmp_path / "project", [{"stage": "split", "column": "content", "unit": "words", "size": 1}]
+        tmp_path / "project",
+        [{"stage": "split", "column": "content", "unit": "words", "size": 1}],
     )
     project.more = {
         "processors": [
-            {"processor_type": "filter", "name": "long", "keep": "{{ content | length > 1 }}"}
+            {
+                "processor_type": "filter",
+                "name": "long",
+                "keep": "{{ content | length > 1 }}",
+            }
         ]
     }
     project.write(first="one two x", second="three").generate()
     monkeypatch.setenv("MY_TOKEN", TOKEN)
-    arguments = {"root": project.root, "endpoint": hub.url, "token_env": "MY_TOKEN", "yes": True}
+    arguments = {
+        "root": project.root,
+        "endpoint": hub.url,
+        "token_env": "MY_TOKEN",
+        "yes": True,
+    }
     with pytest.raises(BaseException) as ended:
         push(project.file, "u/d", **arguments)
-    assert getattr(ended.value, "exit_code", None) and "is not finished" in capsys.readouterr().err
+    assert (
+        getattr(ended.value, "exit_code", None)
+        and "is not finished" in capsys.readouterr().err
+    )
     assert not hub.exists
     pipelines.process(project.open())
     hub.accepts = 0
     with pytest.raises(HubError, match="rerun the same command to resume|may write"):
         pipelines.push(
-            project.open(), "u/d", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN
+            project.open(),
+            "u/d",
+            confirm=lambda plan: True,
+            endpoint=hub.url,
+            token=TOKEN,
         )
     hub.accepts = 9
     push(project.file, "u/d", **arguments)
@@ -274,7 +329,9 @@ def test_what_lies_on_an_object_store_is_pushed_from_there(
     _, plan = pushed(dataset, hub)
     names = {file.name: file.size for file in plan.files}
     assert plan.unchanged == 1 and len(names) == 2, "the card is there; parts are sent"
-    assert len(hub.uploads) == len(set(hub.uploads)), "what the hub has is not sent again"
+    assert len(hub.uploads) == len(set(hub.uploads)), (
+        "what the hub has is not sent again"
+    )
     for name, size in names.items():
         path = version.directory
         for part in name.split("/"):

@@ -20,7 +20,14 @@ from sdg_core.profiling.report import Report
 from sdg_core.profiling.table import Described, profile_table
 from sdg_core.store.layout import VersionLayout
 from tests.support.s3 import S3Server
-from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, uuid
+from tests.support.sdg import (
+    category,
+    dataset_config,
+    expression,
+    llm,
+    open_dataset,
+    uuid,
+)
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)> " \' onload="x" {{ 7 * 7 }} &amp;'
 JUDGE = {
@@ -52,7 +59,10 @@ WEIGHTED = {
     "column_type": "sampler",
     "name": "plan",
     "sampler_type": "category",
-    "params": {"values": ["select 1", "selec from ((", "select 2"], "weights": [2, 1, 1]},
+    "params": {
+        "values": ["select 1", "selec from ((", "select 2"],
+        "weights": [2, 1, 1],
+    },
 }
 VOID = {"meta", "br"}
 
@@ -74,7 +84,9 @@ def full_config(**top: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> api.Dataset:
-    return open_dataset(tmp_path / "tickets.yaml", full_config(), root=tmp_path / "root")
+    return open_dataset(
+        tmp_path / "tickets.yaml", full_config(), root=tmp_path / "root"
+    )
 
 
 class Page(HTMLParser):
@@ -129,7 +141,11 @@ def check_page(text: str) -> Page:
                 assert value is not None and value.startswith("#")
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    links = {str(attributes["href"])[1:] for _, attributes in read.elements if "href" in attributes}
+    links = {
+        str(attributes["href"])[1:]
+        for _, attributes in read.elements
+        if "href" in attributes
+    }
     assert links <= set(ids)
     assert not re.search(r"url\(|@import", text)
     return read
@@ -160,7 +176,10 @@ def test_a_report_is_of_the_row_groups_there_are_so_far(dataset: api.Dataset) ->
         10,
     )
     assert report["row_groups"] == {"there": 2, "planned": 3}
-    assert report["fingerprint"] == dataset.plan.fingerprint.config_hash and report["updated_at"]
+    assert (
+        report["fingerprint"] == dataset.plan.fingerprint.config_hash
+        and report["updated_at"]
+    )
     read = check_page(version.report_html.read_text(encoding="utf-8"))
     assert (
         "Not finished." in read.text
@@ -173,7 +192,9 @@ def test_a_dataset_that_holds_no_record_has_no_report(dataset: api.Dataset) -> N
     with pytest.raises(IncompleteError, match="holds no data of this config"):
         api.report(dataset)
     version = api.generate(dataset, row_groups=[]).version
-    with pytest.raises(IncompleteError, match=r"holds no record yet\n  -> generate some first"):
+    with pytest.raises(
+        IncompleteError, match=r"holds no record yet\n  -> generate some first"
+    ):
         api.report(dataset)
     assert not version.report_html.exists() and not version.report_json.exists()
 
@@ -216,15 +237,20 @@ def test_a_report_that_cannot_be_written_is_a_notice_and_the_dataset_is_finished
     assert result.num_rows == 25 and api.seal_of(dataset) is not None
     (notice,) = events
     assert isinstance(notice, Notice)
-    assert notice.message.startswith(f"no report was written: cannot write {version.report_html}")
+    assert notice.message.startswith(
+        f"no report was written: cannot write {version.report_html}"
+    )
 
 
-def test_a_report_of_the_same_data_is_the_same_but_for_its_time(dataset: api.Dataset) -> None:
+def test_a_report_of_the_same_data_is_the_same_but_for_its_time(
+    dataset: api.Dataset,
+) -> None:
     version = api.generate(dataset).version
     first, again = api.report(dataset).report, api.report(dataset).report
     assert replace(first, made_at="") == replace(again, made_at="")
     pages = [
-        page(replace(report, made_at="2026-01-01T00:00:00+00:00")) for report in (first, again)
+        page(replace(report, made_at="2026-01-01T00:00:00+00:00"))
+        for report in (first, again)
     ]
     assert pages[0] == pages[1]
     api.process(dataset)
@@ -233,11 +259,14 @@ def test_a_report_of_the_same_data_is_the_same_but_for_its_time(dataset: api.Dat
     assert finished.samples == first.samples and version.report_html.exists()
 
 
-def test_the_page_may_be_written_elsewhere(dataset: api.Dataset, tmp_path: Path) -> None:
+def test_the_page_may_be_written_elsewhere(
+    dataset: api.Dataset, tmp_path: Path
+) -> None:
     version = api.generate(dataset).version
     made = api.report(dataset, output=tmp_path / "there" / "page.html")
-    assert made.path == tmp_path / "there" / "page.html" and made.path.read_bytes().startswith(
-        b"<!doctype html>"
+    assert (
+        made.path == tmp_path / "there" / "page.html"
+        and made.path.read_bytes().startswith(b"<!doctype html>")
     )
     assert not version.report_html.exists() and not version.report_json.exists()
 
@@ -249,7 +278,9 @@ def finished(dataset: api.Dataset) -> tuple[Report, str]:
     return api.report(dataset).report, version.report_html.read_text(encoding="utf-8")
 
 
-def test_what_data_and_config_say_is_shown_and_never_obeyed(finished: tuple[Report, str]) -> None:
+def test_what_data_and_config_say_is_shown_and_never_obeyed(
+    finished: tuple[Report, str],
+) -> None:
     _, text = finished
     read = check_page(text)
     shown = " ".join(read.text.split())
@@ -291,7 +322,9 @@ def test_the_page_says_how_the_dataset_was_made(
     assert [run.outcome for run in report.facts.runs] == ["done"]
 
 
-def test_scores_verdicts_and_shares(finished: tuple[Report, str], dataset: api.Dataset) -> None:
+def test_scores_verdicts_and_shares(
+    finished: tuple[Report, str], dataset: api.Dataset
+) -> None:
     report, _ = finished
     columns = columns_of(report.to_dict())
     rows = stored_rows_of(dataset)
@@ -302,9 +335,12 @@ def test_scores_verdicts_and_shares(finished: tuple[Report, str], dataset: api.D
     ]
     assert helpful["mean"] == sum(given) / len(given) and "mean" not in tone
     reasons = {
-        (row["quality"]["help"]["score"], row["quality"]["help"]["reasoning"]) for row in rows
+        (row["quality"]["help"]["score"], row["quality"]["help"]["reasoning"])
+        for row in rows
     }
-    assert {(example["score"], example["reasoning"]) for example in helpful["examples"]} <= reasons
+    assert {
+        (example["score"], example["reasoning"]) for example in helpful["examples"]
+    } <= reasons
     assert (
         len({example["score"] for example in helpful["examples"]})
         == len(helpful["examples"])
@@ -312,7 +348,10 @@ def test_scores_verdicts_and_shares(finished: tuple[Report, str], dataset: api.D
     )
     verdicts = columns["checked"]["verdicts"]
     invalid = sum(row["plan"].startswith("selec ") for row in rows)
-    assert (verdicts["valid"], verdicts["invalid"]) == (25 - invalid, invalid) and invalid
+    assert (verdicts["valid"], verdicts["invalid"]) == (
+        25 - invalid,
+        invalid,
+    ) and invalid
     assert verdicts["targets"] == {"plan": 25 - invalid, "other": 25}
     assert sum(reason["count"] for reason in verdicts["reasons"]) == invalid
     expected = {item["value"]: item["expected"] for item in columns["plan"]["top"]}
@@ -331,12 +370,25 @@ def test_samples_are_records_at_equal_distances(
 ) -> None:
     report, _ = finished
     rows = stored_rows_of(dataset)
-    assert [sample.row for sample in report.samples] == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
+    assert [sample.row for sample in report.samples] == [
+        0,
+        2,
+        5,
+        7,
+        10,
+        12,
+        15,
+        17,
+        20,
+        22,
+    ]
     assert all(sample.values == rows[sample.row] for sample in report.samples)
 
 
 def test_long_values_are_cut_and_say_so(tmp_path: Path) -> None:
-    config = dataset_config(expression("long", "{{ 'word ' * 4000 }}"), expression("short", "x"))
+    config = dataset_config(
+        expression("long", "{{ 'word ' * 4000 }}"), expression("short", "x")
+    )
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
     sample = api.report(dataset).report.samples[0]
@@ -352,7 +404,9 @@ def test_long_values_are_cut_and_say_so(tmp_path: Path) -> None:
 def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
     run = {"max_failure_rate": 1.0}
     config = dataset_config(
-        category("word", "1", HOSTILE), expression("number", "{{ word }}", dtype="int"), run=run
+        category("word", "1", HOSTILE),
+        expression("number", "{{ word }}", dtype="int"),
+        run=run,
     )
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     summary = api.generate(dataset)
@@ -372,14 +426,21 @@ def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
 def test_seed_files_are_listed_with_their_digests(tmp_path: Path) -> None:
     (tmp_path / "seed.csv").write_text("product\nlamp\nchair\n", encoding="utf-8")
     config = dataset_config(
-        expression("title", "{{ product }}"), seed_config={"source": {"path": "seed.csv"}}
+        expression("title", "{{ product }}"),
+        seed_config={"source": {"path": "seed.csv"}},
     )
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
     seed = api.report(dataset).report.facts.seed
-    assert seed is not None and list(seed.files) == ["seed.csv"] and seed.digest is not None
+    assert (
+        seed is not None
+        and list(seed.files) == ["seed.csv"]
+        and seed.digest is not None
+    )
     assert columns_of(written(version))["product"]["made_by"] == "seed data"
-    assert "seed.csv" in check_page(version.report_html.read_text(encoding="utf-8")).text
+    assert (
+        "seed.csv" in check_page(version.report_html.read_text(encoding="utf-8")).text
+    )
 
 
 def test_costs_are_shown_where_prices_are_configured(tmp_path: Path) -> None:
@@ -390,7 +451,9 @@ def test_costs_are_shown_where_prices_are_configured(tmp_path: Path) -> None:
     assert api.report(dataset).report.to_dict()["cost"] == {
         "writer": {"amount": 0.25, "currency": "EUR"}
     }
-    assert "0.25 EUR" in check_page(version.report_html.read_text(encoding="utf-8")).text
+    assert (
+        "0.25 EUR" in check_page(version.report_html.read_text(encoding="utf-8")).text
+    )
 
 
 def test_a_report_that_somebody_damaged_is_made_anew(dataset: api.Dataset) -> None:
@@ -403,7 +466,9 @@ def test_a_report_that_somebody_damaged_is_made_anew(dataset: api.Dataset) -> No
         assert api.reopen(dataset) and not version.report_json.exists()
 
 
-def test_a_history_that_cannot_be_read_is_no_reason_for_no_report(dataset: api.Dataset) -> None:
+def test_a_history_that_cannot_be_read_is_no_reason_for_no_report(
+    dataset: api.Dataset,
+) -> None:
     version = api.generate(dataset).version
     (ledger,) = (dataset.layout.root / ".sdg").glob("ledger.db")
     for path in ledger.parent.iterdir():
@@ -424,7 +489,11 @@ def test_a_damaged_file_is_named_with_the_way_out(
     version = api.generate(dataset).version
     if finished:
         api.process(dataset)
-    part = version.processed_dataset / "part-00000.parquet" if finished else version.row_group(1)
+    part = (
+        version.processed_dataset / "part-00000.parquet"
+        if finished
+        else version.row_group(1)
+    )
     content = bytearray(part.read_bytes())
     content[4:200] = b"x" * 196
     part.write_bytes(content)
@@ -436,10 +505,14 @@ def test_a_damaged_file_is_named_with_the_way_out(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_on_an_object_store(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_an_object_store(
+    tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     there = open_dataset(tmp_path / "tickets.yaml", full_config(), root=s3.new_root())  # type: ignore[arg-type]
-    here = open_dataset(tmp_path / "tickets.yaml", full_config(), root=tmp_path / "root")
+    here = open_dataset(
+        tmp_path / "tickets.yaml", full_config(), root=tmp_path / "root"
+    )
     for dataset in (there, here):
         api.generate(dataset)
         assert api.report(dataset).report.facts.source == "row_groups"
@@ -449,11 +522,17 @@ def test_on_an_object_store(tmp_path: Path, s3: S3Server, monkeypatch: pytest.Mo
         reports[0].report.columns == reports[1].report.columns
         and reports[0].report.samples == reports[1].report.samples
     )
-    version = VersionLayout(there.layout.version(there.plan.fingerprint.version).directory)
-    assert written(version)["source"] == "dataset" and str(reports[0].path).startswith("s3://")
+    version = VersionLayout(
+        there.layout.version(there.plan.fingerprint.version).directory
+    )
+    assert written(version)["source"] == "dataset" and str(reports[0].path).startswith(
+        "s3://"
+    )
     check_page(version.report_html.read_text(encoding="utf-8"))
     assert (
-        api.reopen(there) and not version.report_html.exists() and not version.report_json.exists()
+        api.reopen(there)
+        and not version.report_html.exists()
+        and not version.report_json.exists()
     )
 
 

@@ -16,10 +16,17 @@ from sdg_core.config.columns import SamplerColumn
 from sdg_core.profiling.counting import MAX_SHOWN
 from sdg_core.profiling.measure import BINS, Limits
 from sdg_core.profiling.model import ColumnProfile, Numbers
-from sdg_core.profiling.table import MAX_FIELDS, Described, expected_shares, profile_table
+from sdg_core.profiling.table import (
+    MAX_FIELDS,
+    Described,
+    expected_shares,
+    profile_table,
+)
 
 FLOATS = st.one_of(
-    st.none(), st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, 5e-324, 1e308, -1e308])
+    st.none(),
+    st.floats(),
+    st.sampled_from([0.0, -0.0, math.nan, math.inf, 5e-324, 1e308, -1e308]),
 )
 INTS = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3))
 TEXTS = st.one_of(
@@ -33,12 +40,16 @@ SMALL = settings(max_examples=60, deadline=None)
 def profile(values: Sequence[Any], dtype: Any, **options: Any) -> ColumnProfile:
     frame = pl.DataFrame({"x": pl.Series(values, dtype=dtype)}).lazy()
     limits = Limits(len(values), **options)
-    (found,) = profile_table(frame, [Described("x", "any")], rows=len(values), limits=limits)
+    (found,) = profile_table(
+        frame, [Described("x", "any")], rows=len(values), limits=limits
+    )
     return found
 
 
 def sampler(**config: Any) -> SamplerColumn:
-    return SamplerColumn.model_validate({"name": "x", "column_type": "sampler", **config})
+    return SamplerColumn.model_validate(
+        {"name": "x", "column_type": "sampler", **config}
+    )
 
 
 def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
@@ -46,10 +57,19 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
     assert found.values == len(finite)
     assert sum(item.count for item in found.histogram) == len(finite)
     if not finite:
-        assert (found.minimum, found.maximum, found.mean, found.quantiles) == (None, None, None, {})
+        assert (found.minimum, found.maximum, found.mean, found.quantiles) == (
+            None,
+            None,
+            None,
+            {},
+        )
         return
     assert (found.minimum, found.maximum) == (min(finite), max(finite))
-    exact = statistics.fmean(map(float, finite)) if math.isfinite(sum(map(float, finite))) else None
+    exact = (
+        statistics.fmean(map(float, finite))
+        if math.isfinite(sum(map(float, finite)))
+        else None
+    )
     scale = max(abs(float(value)) for value in finite)
     if found.mean is not None and exact is not None:
         assert math.isclose(found.mean, exact, rel_tol=1e-8, abs_tol=scale * 1e-8)
@@ -58,7 +78,10 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
     ):  # squares beyond are none or infinite
         assert found.stddev is not None
         assert math.isclose(
-            found.stddev, statistics.stdev(map(float, finite)), rel_tol=1e-6, abs_tol=scale * 1e-6
+            found.stddev,
+            statistics.stdev(map(float, finite)),
+            rel_tol=1e-6,
+            abs_tol=scale * 1e-6,
         )
     if scale < 1e300:
         assert math.isclose(
@@ -86,7 +109,9 @@ def test_floats(values: list[float | None]) -> None:
     )
     assert found.numbers.nan == sum(math.isnan(value) for value in there)
     assert found.numbers.infinite == sum(math.isinf(value) for value in there)
-    assert found.distinct.count == len({"nan" if math.isnan(value) else value for value in there})
+    assert found.distinct.count == len(
+        {"nan" if math.isnan(value) else value for value in there}
+    )
     check_numbers(found.numbers, [value for value in there if math.isfinite(value)])
 
 
@@ -96,10 +121,15 @@ def test_whole_numbers(values: list[int | None]) -> None:
     found = profile(values, pl.Int64)
     there = [value for value in values if value is not None]
     assert found.numbers is not None and found.distinct is not None
-    assert (found.nulls, found.distinct.count) == (len(values) - len(there), len(set(there)))
+    assert (found.nulls, found.distinct.count) == (
+        len(values) - len(there),
+        len(set(there)),
+    )
     check_numbers(found.numbers, there)
     if len(set(there)) <= MAX_SHOWN:
-        assert [(item.value, item.count) for item in found.top] == sorted(Counter(there).items())
+        assert [(item.value, item.count) for item in found.top] == sorted(
+            Counter(there).items()
+        )
 
 
 @SMALL
@@ -108,9 +138,14 @@ def test_texts(values: list[str | None]) -> None:
     found = profile(values, pl.String)
     there = [value for value in values if value is not None]
     assert found.lengths is not None and found.distinct is not None
-    assert (found.nulls, found.distinct.count) == (len(values) - len(there), len(set(there)))
+    assert (found.nulls, found.distinct.count) == (
+        len(values) - len(there),
+        len(set(there)),
+    )
     assert found.duplicates == len(there) - len(set(there))
-    assert found.empty == there.count("") and found.lengths.total == sum(map(len, there))
+    assert found.empty == there.count("") and found.lengths.total == sum(
+        map(len, there)
+    )
     check_numbers(found.lengths, [len(value) for value in there])
     counts = Counter(there)
     ranked = sorted(counts.values(), reverse=True)[:MAX_SHOWN]
@@ -119,7 +154,9 @@ def test_texts(values: list[str | None]) -> None:
 
 
 @SMALL
-@given(st.lists(st.one_of(st.none(), st.lists(st.integers(0, 5), max_size=4)), max_size=30))
+@given(
+    st.lists(st.one_of(st.none(), st.lists(st.integers(0, 5), max_size=4)), max_size=30)
+)
 def test_lists(values: list[list[int] | None]) -> None:
     found = profile(values, pl.List(pl.Int64))
     there = [value for value in values if value is not None]
@@ -155,9 +192,9 @@ def test_times(values: list[datetime.datetime | None]) -> None:
     if not there:
         assert found.times is None
         return
-    assert found.times is not None and sum(item.count for item in found.times.histogram) == len(
-        there
-    )
+    assert found.times is not None and sum(
+        item.count for item in found.times.histogram
+    ) == len(there)
     earliest, latest = (
         time.replace(microsecond=0).isoformat() for time in (min(there), max(there))
     )
@@ -168,15 +205,23 @@ def test_times(values: list[datetime.datetime | None]) -> None:
 @given(
     st.lists(
         st.one_of(
-            st.none(), st.fixed_dictionaries({"a": INTS, "b": st.fixed_dictionaries({"c": TEXTS})})
+            st.none(),
+            st.fixed_dictionaries(
+                {"a": INTS, "b": st.fixed_dictionaries({"c": TEXTS})}
+            ),
         ),
         max_size=20,
     )
 )
 def test_fields_of_structs(values: list[dict[str, Any] | None]) -> None:
-    found = profile(values, pl.Struct({"a": pl.Int64, "b": pl.Struct({"c": pl.String})}))
+    found = profile(
+        values, pl.Struct({"a": pl.Int64, "b": pl.Struct({"c": pl.String})})
+    )
     a, c = found.fields
-    assert (found.kind, found.nulls) == ("struct", values.count(None)) and (a.name, c.name) == (
+    assert (found.kind, found.nulls) == ("struct", values.count(None)) and (
+        a.name,
+        c.name,
+    ) == (
         "x.a",
         "x.b.c",
     )
@@ -188,8 +233,13 @@ def test_fields_of_structs(values: list[dict[str, Any] | None]) -> None:
 
 def test_few_fields_of_a_wide_struct_are_described_and_the_others_counted() -> None:
     names = [f"f{number}" for number in range(MAX_FIELDS + 5)]
-    found = profile([dict.fromkeys(names, 1)], pl.Struct(dict.fromkeys(names, pl.Int64)))
-    assert len(found.fields) + found.fields_left_out == len(names) and found.fields_left_out == 6
+    found = profile(
+        [dict.fromkeys(names, 1)], pl.Struct(dict.fromkeys(names, pl.Int64))
+    )
+    assert (
+        len(found.fields) + found.fields_left_out == len(names)
+        and found.fields_left_out == 6
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,20 +267,32 @@ def test_times_are_shown_as_what_they_are() -> None:
     assert profile([datetime.date(2020, 1, 1)], pl.Date).times.earliest == "2020-01-01"  # type: ignore[union-attr]
     assert profile([datetime.time(12, 30)], pl.Time).times.latest == "12:30:00"  # type: ignore[union-attr]
     zoned = [datetime.datetime(2020, 1, 1, 12, tzinfo=datetime.UTC)]
-    assert profile(zoned, pl.Datetime("us", "UTC")).times.latest == "2020-01-01T12:00:00Z"  # type: ignore[union-attr]
+    assert (
+        profile(zoned, pl.Datetime("us", "UTC")).times.latest == "2020-01-01T12:00:00Z"
+    )  # type: ignore[union-attr]
 
 
-def test_beyond_the_limit_counts_are_estimates_and_quantiles_of_a_sample_and_both_say_so() -> None:
-    found = profile([f"text {number}" for number in range(5_000)], pl.String, exact_rows=500)
+def test_beyond_the_limit_counts_are_estimates_and_quantiles_of_a_sample_and_both_say_so() -> (
+    None
+):
+    found = profile(
+        [f"text {number}" for number in range(5_000)], pl.String, exact_rows=500
+    )
     assert (
         found.distinct is not None
         and found.distinct.approximate
         and abs(found.distinct.count - 5_000) < 500
     )
     assert (
-        found.lengths is not None and found.lengths.sampled and found.lengths.quantiles["p50"] == 9
+        found.lengths is not None
+        and found.lengths.sampled
+        and found.lengths.quantiles["p50"] == 9
     )
-    assert (found.lengths.values, found.lengths.minimum, found.lengths.maximum) == (5_000, 6, 9)
+    assert (found.lengths.values, found.lengths.minimum, found.lengths.maximum) == (
+        5_000,
+        6,
+        9,
+    )
     few = profile(["a", "b"] * 1_000, pl.String, exact_rows=500)
     assert few.distinct is not None and not few.distinct.approximate, (
         "few values are counted one by one"
@@ -240,9 +302,13 @@ def test_beyond_the_limit_counts_are_estimates_and_quantiles_of_a_sample_and_bot
 
 def test_texts_that_repeat_are_named_though_there_are_many_others() -> None:
     found = profile(
-        ["again"] * 30 + ["twice"] * 2 + [f"text {number}" for number in range(400)], pl.String
+        ["again"] * 30 + ["twice"] * 2 + [f"text {number}" for number in range(400)],
+        pl.String,
     )
-    assert [(item.value, item.count) for item in found.top] == [("again", 30), ("twice", 2)]
+    assert [(item.value, item.count) for item in found.top] == [
+        ("again", 30),
+        ("twice", 2),
+    ]
     assert found.duplicates == 30
     spread = [text for number in range(2_000) for text in (f"text {number}", "again")]
     large = profile(spread, pl.String, exact_rows=900)
@@ -265,7 +331,8 @@ def test_sampled_times_are_times_though_they_are_text() -> None:
 
 def test_the_share_that_weights_ask_for() -> None:
     weighted = sampler(
-        sampler_type="category", params={"values": ["a", "b", "a"], "weights": [1, 2, 1]}
+        sampler_type="category",
+        params={"values": ["a", "b", "a"], "weights": [1, 2, 1]},
     )
     assert expected_shares(weighted) == {"a": 0.5, "b": 0.5}
     assert expected_shares(

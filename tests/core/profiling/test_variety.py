@@ -15,19 +15,30 @@ WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu x
 
 def text(number: int) -> str:
     """Twenty words of which texts of different numbers share few."""
-    return " ".join(f"{WORDS[(number * 7 + place) % 20]}{number}" for place in range(20))
+    return " ".join(
+        f"{WORDS[(number * 7 + place) % 20]}{number}" for place in range(20)
+    )
 
 
 def planted(base: Path) -> api.Dataset:
     """Forty texts: ten exact repeats, ten that differ from an earlier one in a word, twenty of their own."""
     texts = [text(number) for number in range(20)]
     texts += texts[:10] + [f"{one} once" for one in texts[10:]]
-    pl.DataFrame({"text": texts, "score": [number % 5 for number in range(40)]}).write_parquet(
-        base / "seed.parquet"
-    )
+    pl.DataFrame(
+        {"text": texts, "score": [number % 5 for number in range(40)]}
+    ).write_parquet(base / "seed.parquet")
     processors = [
-        {"processor_type": "deduplicate", "name": "same", "method": "minhash", "columns": ["text"]},
-        {"processor_type": "filter", "name": "short", "keep": "{{ text | length > 0 }}"},
+        {
+            "processor_type": "deduplicate",
+            "name": "same",
+            "method": "minhash",
+            "columns": ["text"],
+        },
+        {
+            "processor_type": "filter",
+            "name": "short",
+            "keep": "{{ text | length > 0 }}",
+        },
     ]
     seed_config = {"source": {"path": "seed.parquet"}}
     columns = (uuid(), category("kind", "a", "b"), expression("again", "{{ text }}!"))
@@ -54,7 +65,11 @@ def test_duplicates_are_counted_before_and_are_gone_after(tmp_path: Path) -> Non
         found["before"].near_duplicates,
         found["before"].clusters,
     ) == (0.25, 0.5, 20)
-    assert (found["after"].duplicates, found["after"].near_duplicates, found["after"].clusters) == (
+    assert (
+        found["after"].duplicates,
+        found["after"].near_duplicates,
+        found["after"].clusters,
+    ) == (
         0,
         0,
         0,
@@ -69,7 +84,10 @@ def test_duplicates_are_counted_before_and_are_gone_after(tmp_path: Path) -> Non
     )
     assert "near-duplicates" in Path(str(made.path)).read_text(encoding="utf-8")
     shown = report_metadata(version)
-    assert (shown["before/text/duplicates"], shown["after/text/near_duplicates"]) == (0.25, 0.0)
+    assert (shown["before/text/duplicates"], shown["after/text/near_duplicates"]) == (
+        0.25,
+        0.0,
+    )
     assert all(
         isinstance(value, float)
         for name, value in shown.items()
@@ -95,7 +113,8 @@ def test_vectors_are_compared_where_they_can_be(
 
 def test_a_sample_keeps_only_its_own_texts_in_memory(tmp_path: Path) -> None:
     texts = pl.Series(
-        "text", [f"{number:09d}" * 20 if number % 7 else None for number in range(20_000)]
+        "text",
+        [f"{number:09d}" * 20 if number % 7 else None for number in range(20_000)],
     )
     pl.DataFrame(texts).write_parquet(tmp_path / "rows.parquet")
     sample = sample_column(

@@ -35,18 +35,31 @@ def columns() -> list[dict[str, Any]]:
         category("plan", "free", "pro"),
         {**expression("hidden", "secret of {{ plan }}"), "drop": True},
         llm(
-            "ticket", "Complain as a {{ plan }} customer: {{ hidden }}.", system_prompt="Be brief."
+            "ticket",
+            "Complain as a {{ plan }} customer: {{ hidden }}.",
+            system_prompt="Be brief.",
         ),
-        {**llm("answer", "Answer {{ ticket }}"), "skip": {"when": "{{ plan == 'free' }}"}},
-        {**llm("judge", "Judge {{ ticket }}"), "column_type": "llm-judge", "scores": [SCORE]},
+        {
+            **llm("answer", "Answer {{ ticket }}"),
+            "skip": {"when": "{{ plan == 'free' }}"},
+        },
+        {
+            **llm("judge", "Judge {{ ticket }}"),
+            "column_type": "llm-judge",
+            "scores": [SCORE],
+        },
     ]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, api.MadeReport, api.MadeReport]:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, api.MadeReport, api.MadeReport]:
     """A dataset with a chat output, one that it seeds, and the report on each."""
     place = tmp_path_factory.mktemp("shown")
-    config = dataset_config(*columns(), num_records=30, row_group_size=10, processors=[CHAT])
+    config = dataset_config(
+        *columns(), num_records=30, row_group_size=10, processors=[CHAT]
+    )
     dataset = open_dataset(place / "t.yaml", config, root=place / "root")
     api.generate(dataset)
     api.process(dataset)
@@ -63,7 +76,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, api.MadeReport
 def test_prompts_are_shown_as_they_were_sent_with_what_is_dropped(made: Any) -> None:
     place, report, _ = made
     shown = api.preview(place / "t.yaml", num_records=2, root=str(place / "root"))
-    sent = {(prompt.record, prompt.column): prompt.messages for prompt in report.report.prompts}
+    sent = {
+        (prompt.record, prompt.column): prompt.messages
+        for prompt in report.report.prompts
+    }
     wanted = {
         (record, column): tuple((message.role, message.text) for message in messages)
         for record, prompts in shown.prompts.items()
@@ -99,7 +115,10 @@ def test_the_chat_output_is_a_conversation(made: Any) -> None:
     [output] = report.report.outputs
     assert (output.name, output.num_rows, len(output.samples)) == ("chat", 30, 2)
     first = output.samples[0]
-    assert [turn.role for turn in first.conversations["messages"]] == ["user", "assistant"]
+    assert [turn.role for turn in first.conversations["messages"]] == [
+        "user",
+        "assistant",
+    ]
     assert (
         first.conversations["messages"][0].content.startswith("[simulated]")
         and "plan" in first.values
@@ -108,7 +127,9 @@ def test_the_chat_output_is_a_conversation(made: Any) -> None:
     page = Path(str(report.path)).read_text(encoding="utf-8")
     assert 'href="#outputs"' in page and '<p class="text turn">[simulated]' in page
     stored = orjson.loads(Path(str(report.path)).with_name("report.json").read_bytes())
-    assert stored["outputs"][0]["name"] == "chat" and stored["prompts"][0]["messages"][0] == {
+    assert stored["outputs"][0]["name"] == "chat" and stored["prompts"][0]["messages"][
+        0
+    ] == {
         "role": "system",
         "content": "Be brief.",
     }
@@ -127,7 +148,10 @@ def test_scores_of_a_judge_upstream_are_scores(made: Any) -> None:
 def test_structs_that_are_no_verdicts_stay_fields(tmp_path: Path) -> None:
     path = tmp_path / "seed.parquet"
     rows = [
-        {"a": {"x": {"score": n / 7, "reasoning": "r"}}, "b": {"x": {"score": n, "note": "r"}}}
+        {
+            "a": {"x": {"score": n / 7, "reasoning": "r"}},
+            "b": {"x": {"score": n, "note": "r"}},
+        }
         for n in range(9)
     ]
     many = [{"c": {"x": {"score": n, "reasoning": "r"}}} for n in range(150)]
@@ -138,7 +162,9 @@ def test_structs_that_are_no_verdicts_stay_fields(tmp_path: Path) -> None:
             "name": name,
             "seed_config": {"source": {"seed_type": "local", "path": str(path)}},
         }
-        dataset = open_dataset(tmp_path / f"{name}.yaml", config, root=tmp_path / "root")
+        dataset = open_dataset(
+            tmp_path / f"{name}.yaml", config, root=tmp_path / "root"
+        )
         api.generate(dataset)
         assert not any(column.scores for column in api.report(dataset).report.columns)
 
@@ -157,9 +183,15 @@ def test_tokens_are_about_what_tokenizers_count() -> None:
     counts = frame.select(estimated_tokens(pl.col("t"))).collect()["t"].to_list()
     assert counts == [10, 3, 2, 4, 0, None, 3]
     found = measure_tokens(frame, pl.col("t"), rows=7)
-    assert found is not None and (found.maximum, found.sampled, found.total) == (10, 7, 22)
+    assert found is not None and (found.maximum, found.sampled, found.total) == (
+        10,
+        7,
+        22,
+    )
     assert (
-        measure_tokens(pl.LazyFrame({"t": [None]}, schema={"t": pl.String}), pl.col("t"), rows=1)
+        measure_tokens(
+            pl.LazyFrame({"t": [None]}, schema={"t": pl.String}), pl.col("t"), rows=1
+        )
         is None
     )
     long = pl.LazyFrame({"t": ["one two three"] * 30_000})

@@ -24,13 +24,22 @@ def test_each_template_generates_as_it_is(tmp_path: Path, template: str) -> None
     assert project.file.is_relative_to(project.folder / "corner_shop" / "defs")
     root = str(tmp_path / "data")
     if template == "pipeline":
-        assert pipelines.generate(pipelines.open_pipeline(project.file, root=root)).made == 2
-        assert pipelines.process(pipelines.open_pipeline(project.file, root=root)).num_rows > 0
+        assert (
+            pipelines.generate(pipelines.open_pipeline(project.file, root=root)).made
+            == 2
+        )
+        assert (
+            pipelines.process(pipelines.open_pipeline(project.file, root=root)).num_rows
+            > 0
+        )
     else:
         made = api.generate(api.open_dataset(project.file, root=root), row_groups=[0])
         assert made.generated > 0
         assert made.failed == 0
-        assert all(column.description for column in api.load_dataset(project.file).config.columns)
+        assert all(
+            column.description
+            for column in api.load_dataset(project.file).config.columns
+        )
 
 
 @pytest.mark.parametrize("template", DATASETS)
@@ -40,9 +49,14 @@ def test_nothing_is_left_to_fill_in_and_editors_find_the_schema(
     project = api.make_project(tmp_path / "shop", template=template)
     for path in (path for path in project.folder.rglob("*") if path.is_file()):
         assert path.suffix != ".tmpl"
-        assert re.findall(r"__[A-Z_]+__", f"{path} {path.read_text(encoding='utf-8')}") == []
+        assert (
+            re.findall(r"__[A-Z_]+__", f"{path} {path.read_text(encoding='utf-8')}")
+            == []
+        )
     first = project.file.read_text(encoding="utf-8").splitlines()[0]
-    schema = project.file.parent / first.removeprefix("# yaml-language-server: $schema=")
+    schema = project.file.parent / first.removeprefix(
+        "# yaml-language-server: $schema="
+    )
     data = yaml.safe_load(project.file.read_text(encoding="utf-8"))
     jsonschema_rs.validate(
         orjson.loads(schema.read_bytes()),
@@ -74,14 +88,18 @@ def test_an_empty_folder_may_be_there_with_what_one_needs_first(tmp_path: Path) 
     assert api.make_project(tmp_path / "shop").file.is_file()
 
 
-@pytest.mark.parametrize("name", ["json", "dagster", "sdg_core", "tests", "class", "NumPy"])
+@pytest.mark.parametrize(
+    "name", ["json", "dagster", "sdg_core", "tests", "class", "NumPy"]
+)
 def test_a_name_that_python_has_a_use_for_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RefusedError, match="choose another name"):
         api.make_project(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_template_and_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unknown_template_and_a_folder_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(RefusedError, match="use one of support, qa, pipeline, blank"):
         api.make_project(tmp_path / "shop", template="suport")
     (tmp_path / "file").write_text("")

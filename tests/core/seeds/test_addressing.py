@@ -8,10 +8,16 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.addressing import permute, seed_rows, selected_range
 
 
-def _config(strategy: str = "shuffle", selection: dict[str, int] | None = None) -> SeedConfig:
+def _config(
+    strategy: str = "shuffle", selection: dict[str, int] | None = None
+) -> SeedConfig:
     source = {"seed_type": "local", "path": "x.csv"}
     return SeedConfig.model_validate(
-        {"source": source, "sampling_strategy": strategy, "selection_strategy": selection},
+        {
+            "source": source,
+            "sampling_strategy": strategy,
+            "selection_strategy": selection,
+        },
     )
 
 
@@ -42,31 +48,45 @@ def test_every_place_is_equally_likely_over_keys() -> None:
     counts = np.zeros((size, size))
     rng = np.random.default_rng(1)
     for _ in range(keys):
-        counts[np.arange(size), permute(np.arange(size), size=size, key=rng.bytes(64))] += 1
+        counts[
+            np.arange(size), permute(np.arange(size), size=size, key=rng.bytes(64))
+        ] += 1
     expected = keys / size
     assert ((counts - expected) ** 2 / expected).sum() < 81 + 5 * (2 * 81) ** 0.5
 
 
 @settings(deadline=None)
 @given(size=st.integers(1, 60), passes=st.integers(1, 5), seed=st.integers(0, 2**32))
-def test_every_seed_row_comes_up_once_per_pass(size: int, passes: int, seed: int) -> None:
-    rows = seed_rows(np.arange(size * passes), config=_config(), num_rows=size, seed=seed)
+def test_every_seed_row_comes_up_once_per_pass(
+    size: int, passes: int, seed: int
+) -> None:
+    rows = seed_rows(
+        np.arange(size * passes), config=_config(), num_rows=size, seed=seed
+    )
     for number in range(passes):
-        assert sorted(rows[number * size : (number + 1) * size].tolist()) == list(range(size))
+        assert sorted(rows[number * size : (number + 1) * size].tolist()) == list(
+            range(size)
+        )
 
 
 def test_passes_and_seeds_differ() -> None:
     rows = seed_rows(np.arange(200), config=_config(), num_rows=100, seed=7)
     assert rows[:100].tolist() != rows[100:].tolist()
     assert (
-        rows.tolist() != seed_rows(np.arange(200), config=_config(), num_rows=100, seed=8).tolist()
+        rows.tolist()
+        != seed_rows(np.arange(200), config=_config(), num_rows=100, seed=8).tolist()
     )
     assert rows[:100].tolist() != list(range(100))
 
 
 @settings(deadline=None)
-@given(wanted=st.lists(st.integers(0, 500)), strategy=st.sampled_from(["ordered", "shuffle"]))
-def test_a_record_takes_the_same_row_whoever_asks(wanted: list[int], strategy: str) -> None:
+@given(
+    wanted=st.lists(st.integers(0, 500)),
+    strategy=st.sampled_from(["ordered", "shuffle"]),
+)
+def test_a_record_takes_the_same_row_whoever_asks(
+    wanted: list[int], strategy: str
+) -> None:
     config = _config(strategy, {"start": 3, "end": 39})
     whole = seed_rows(np.arange(501), config=config, num_rows=40, seed=7)
     part = seed_rows(np.array(wanted, np.int64), config=config, num_rows=40, seed=7)
@@ -76,13 +96,18 @@ def test_a_record_takes_the_same_row_whoever_asks(wanted: list[int], strategy: s
 def test_ordered_wraps_around() -> None:
     rows = seed_rows(np.arange(7), config=_config("ordered"), num_rows=3, seed=0)
     assert rows.tolist() == [0, 1, 2, 0, 1, 2, 0]
-    far = seed_rows(np.array([3 * 10**12 + 1]), config=_config("ordered"), num_rows=3, seed=0)
+    far = seed_rows(
+        np.array([3 * 10**12 + 1]), config=_config("ordered"), num_rows=3, seed=0
+    )
     assert far.tolist() == [1]
 
 
 def test_ordered_wraps_around_inside_a_selection() -> None:
     rows = seed_rows(
-        np.arange(5), config=_config("ordered", {"start": 4, "end": 5}), num_rows=9, seed=0
+        np.arange(5),
+        config=_config("ordered", {"start": 4, "end": 5}),
+        num_rows=9,
+        seed=0,
     )
     assert rows.tolist() == [4, 5, 4, 5, 4]
 
@@ -110,9 +135,9 @@ def test_partitions_cover_the_data_once_and_the_last_takes_the_remainder(
         selected_range(num_rows, PartitionBlock(index=i, num_partitions=parts))
         for i in range(parts)
     ]
-    assert [row for first, count in blocks for row in range(first, first + count)] == list(
-        range(num_rows)
-    )
+    assert [
+        row for first, count in blocks for row in range(first, first + count)
+    ] == list(range(num_rows))
     assert {count for _, count in blocks[:-1]} <= {num_rows // parts}
 
 

@@ -36,7 +36,12 @@ CLAUDE = lines(
             "content": [
                 {"type": "thinking", "thinking": "hm"},
                 {"type": "text", "text": "I look."},
-                {"type": "tool_use", "id": "t1", "name": "Read", "input": {"path": "a.py"}},
+                {
+                    "type": "tool_use",
+                    "id": "t1",
+                    "name": "Read",
+                    "input": {"path": "a.py"},
+                },
             ],
         },
     },
@@ -45,7 +50,9 @@ CLAUDE = lines(
         "sessionId": "s1",
         "message": {
             "role": "user",
-            "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "x = 1"}],
+            "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": "x = 1"}
+            ],
         },
     },
     {
@@ -58,7 +65,11 @@ CLAUDE = lines(
 
 
 def said(role: str, text: str, **more: Any) -> dict[str, Any]:
-    payload = {"type": "message", "role": role, "content": [{"type": "text", "text": text}]}
+    payload = {
+        "type": "message",
+        "role": role,
+        "content": [{"type": "text", "text": text}],
+    }
     return {"type": "response_item", "payload": payload, **more}
 
 
@@ -72,7 +83,10 @@ CODEX = lines(
     said("user", "Fix it"),
     {
         "type": "response_item",
-        "payload": {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+        "payload": {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+        },
     },
     {
         "type": "response_item",
@@ -109,9 +123,15 @@ ATIF = json.dumps(
                 "message": "Done.",
                 "reasoning_content": "hm",
                 "tool_calls": [
-                    {"tool_call_id": "t1", "function_name": "Read", "arguments": {"path": "a.py"}}
+                    {
+                        "tool_call_id": "t1",
+                        "function_name": "Read",
+                        "arguments": {"path": "a.py"},
+                    }
                 ],
-                "observation": {"results": [{"source_call_id": "t1", "content": "x = 1"}]},
+                "observation": {
+                    "results": [{"source_call_id": "t1", "content": "x = 1"}]
+                },
             },
         ],
     }
@@ -135,31 +155,46 @@ def test_a_session_is_a_row_of_one_form(kind: str, tmp_path: Path) -> None:
         (tmp_path / "d" / place).write_text(text, encoding="utf-8")
     rollout = {"seed_type": "agent_rollout", "path": "d", "format": kind}
     task = expression(
-        "task", "{{ final_assistant_message }} {{ messages | length }} {{ tool_call_count }}"
+        "task",
+        "{{ final_assistant_message }} {{ messages | length }} {{ tool_call_count }}",
     )
     config = dataset_config(task, num_records=1) | {"seed_config": {"source": rollout}}
     dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
     [row] = stored_records(api.generate(dataset).version).values()
-    assert (row["trace_id"], row["root_session_id"], row["source_kind"]) == ("s1", "s1", kind)
-    assert (row["started_at"], row["ended_at"]) == ("2026-01-01T10:00:00Z", "2026-01-01T10:01:00Z")
+    assert (row["trace_id"], row["root_session_id"], row["source_kind"]) == (
+        "s1",
+        "s1",
+        kind,
+    )
+    assert (row["started_at"], row["ended_at"]) == (
+        "2026-01-01T10:00:00Z",
+        "2026-01-01T10:01:00Z",
+    )
     assert row["source_path"] == f"d/{name}" and row["is_sidechain"] is False
     assert row["message_count"] == len(row["messages"]) and row["tool_call_count"] == 1
     assert row["task"] == f"Done. {row['message_count']} 1"
     roles = [message["role"] for message in row["messages"]]
     assert (
-        roles[-2:] == (["assistant", "tool"] if kind == "atif" else ["tool", "assistant"])
+        roles[-2:]
+        == (["assistant", "tool"] if kind == "atif" else ["tool", "assistant"])
         and "user" in roles
     )
     [caller] = [message for message in row["messages"] if message["tool_calls"]]
     assert caller["reasoning_content"] == "hm"
-    assert json.loads(caller["tool_calls"][0]["function"]["arguments"]) == {"path": "a.py"}
+    assert json.loads(caller["tool_calls"][0]["function"]["arguments"]) == {
+        "path": "a.py"
+    }
     [answer] = [message for message in row["messages"] if message["role"] == "tool"]
     assert (answer["tool_call_id"], answer["content"]) == (
         "t1",
         [{"type": "text", "text": "x = 1"}],
     )
     if kind != "atif":
-        assert (row["cwd"], row["project_path"], row["git_branch"]) == ("/w", "/w", "main")
+        assert (row["cwd"], row["project_path"], row["git_branch"]) == (
+            "/w",
+            "/w",
+            "main",
+        )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +207,9 @@ def test_a_session_is_a_row_of_one_form(kind: str, tmp_path: Path) -> None:
 )
 def test_what_is_no_session_is_named(content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").write_text(content, encoding="utf-8")
-    reader = AgentRolloutReader(".", base=tmp_path, root=str(tmp_path), format="claude_code")
+    reader = AgentRolloutReader(
+        ".", base=tmp_path, root=str(tmp_path), format="claude_code"
+    )
     with pytest.raises(SeedError, match=words):
         list(reader.expand("s.jsonl"))
 

@@ -33,7 +33,11 @@ from tests.support.sdg import (
     uuid,
 )
 
-CHAT = {"processor_type": "schema_transform", "name": "chat", "template": {"text": "{{ topic }}"}}
+CHAT = {
+    "processor_type": "schema_transform",
+    "name": "chat",
+    "template": {"text": "{{ topic }}"},
+}
 ROWS = {
     "column_type": "custom",
     "name": "part",
@@ -56,20 +60,34 @@ class Chain:
     def __init__(self, base: Path) -> None:
         self.base, self.root = base, base / "root"
 
-    def first(self, *columns: dict[str, Any], functions: Any = None, **top: Any) -> api.Dataset:
+    def first(
+        self, *columns: dict[str, Any], functions: Any = None, **top: Any
+    ) -> api.Dataset:
         config = dataset_config(
-            uuid(), category("topic", "login", "billing"), *columns, num_records=20, name="first"
+            uuid(),
+            category("topic", "login", "billing"),
+            *columns,
+            num_records=20,
+            name="first",
         )
         return open_dataset(
-            self.base / "first.yaml", {**config, **top}, root=self.root, functions=functions
+            self.base / "first.yaml",
+            {**config, **top},
+            root=self.root,
+            functions=functions,
         )
 
     def second(self, *columns: dict[str, Any], **top: Any) -> api.Dataset:
         seed_config = {"source": {"seed_type": "dataset", "dataset": "first"}}
         config = dataset_config(
-            *(columns or (ANSWER,)), num_records=20, name="second", seed_config=seed_config
+            *(columns or (ANSWER,)),
+            num_records=20,
+            name="second",
+            seed_config=seed_config,
         )
-        return open_dataset(self.base / "second.yaml", {**config, **top}, root=self.root)
+        return open_dataset(
+            self.base / "second.yaml", {**config, **top}, root=self.root
+        )
 
     def finish_first(
         self, *columns: dict[str, Any], functions: Any = None, **top: Any
@@ -87,7 +105,9 @@ def chain(tmp_path: Path) -> Chain:
 # --- what is finished is not made again -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("processors", [[], [CHAT]], ids=["plain", "with output processors"])
+@pytest.mark.parametrize(
+    "processors", [[], [CHAT]], ids=["plain", "with output processors"]
+)
 def test_resume_if_possible_skips_completed_stages(
     chain: Chain, processors: list[dict[str, Any]]
 ) -> None:
@@ -124,11 +144,15 @@ def test_resume_after_a_move_and_from_another_directory(
         monkeypatch.chdir(directory)
         for name in ("first", "second"):
             dataset = api.open_dataset(tmp_path / f"{name}.yaml", root=root)
-            assert not any(status.remaining for status in api.row_group_statuses(dataset))
+            assert not any(
+                status.remaining for status in api.row_group_statuses(dataset)
+            )
         assert api.generate(dataset, resume="always").adopted == 2
 
 
-def test_a_lost_finished_dataset_is_made_again_and_what_is_made_from_it_stays(chain: Chain) -> None:
+def test_a_lost_finished_dataset_is_made_again_and_what_is_made_from_it_stays(
+    chain: Chain,
+) -> None:
     """Data Designer makes the descendants again; here the content decides, and it is the same."""
     first = chain.finish_first()
     api.generate(chain.second())
@@ -173,7 +197,9 @@ def test_a_stage_that_has_grown_is_drift_for_what_is_made_from_it(chain: Chain) 
     assert snapshot(old.directory) == before
 
 
-def test_a_stage_made_anew_by_word_forces_those_that_its_content_changes(chain: Chain) -> None:
+def test_a_stage_made_anew_by_word_forces_those_that_its_content_changes(
+    chain: Chain,
+) -> None:
     """Data Designer's `rerun_from` forces all that follow; here a stage that comes out the same forces nothing."""
     first = chain.finish_first()
     api.generate(chain.second())
@@ -207,7 +233,11 @@ def test_a_stage_does_not_change_its_row_group_size(chain: Chain, mode: Any) -> 
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(b"{", MetadataCorruptError), (b"{}", MetadataFieldError), (None, MetadataMissingError)],
+    [
+        (b"{", MetadataCorruptError),
+        (b"{}", MetadataFieldError),
+        (None, MetadataMissingError),
+    ],
 )
 def test_a_stage_whose_metadata_cannot_be_trusted_stops_what_is_made_from_it(
     chain: Chain, content: bytes | None, error: type[Exception]
@@ -242,7 +272,11 @@ def resized(function: Callable[..., Any]) -> dict[str, Any]:
 
 def test_a_stage_can_expand_rows_for_the_next(chain: Chain) -> None:
     first = chain.finish_first(RESIZING, **resized(twice))
-    rows = pl.read_parquet(first.processed_dataset / "*.parquet").select("id", "part").rows()
+    rows = (
+        pl.read_parquet(first.processed_dataset / "*.parquet")
+        .select("id", "part")
+        .rows()
+    )
     assert len(set(rows)) == 40
     dataset = chain.second(expression("own", "{{ id }} {{ part }}"), num_records=40)
     api.generate(dataset, row_groups=[2])

@@ -28,14 +28,23 @@ class Counting(SeedReader):
 
 
 def opened(
-    base: Path, text: str = COUNTING, *, reader: str = "./readers.py:Counting", **params: Any
+    base: Path,
+    text: str = COUNTING,
+    *,
+    reader: str = "./readers.py:Counting",
+    **params: Any,
 ) -> SeedReader:
     (base / "readers.py").write_text(text)
-    return open_custom(CustomSeedSource(reader=reader, params=params), base=base, root="unused")
+    return open_custom(
+        CustomSeedSource(reader=reader, params=params), base=base, root="unused"
+    )
 
 
 def test_parameters_reach_the_constructor(tmp_path: Path) -> None:
-    assert opened(tmp_path, upto=5, step=3).read(np.array([4, 0]))["n"].to_list() == [12, 0]
+    assert opened(tmp_path, upto=5, step=3).read(np.array([4, 0]))["n"].to_list() == [
+        12,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,15 +59,23 @@ def test_a_file_beside_the_dataset_file_is_found_by_either_name(
 def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     first = opened(tmp_path, upto=2)
-    second = opened(tmp_path / "b", COUNTING.replace("rows * self.step", "rows + 100"), upto=2)
-    assert (first.read(np.array([0])).item(), second.read(np.array([0])).item()) == (0, 100)
+    second = opened(
+        tmp_path / "b", COUNTING.replace("rows * self.step", "rows + 100"), upto=2
+    )
+    assert (first.read(np.array([0])).item(), second.read(np.array([0])).item()) == (
+        0,
+        100,
+    )
 
 
 def test_an_installed_class_needs_a_mark(tmp_path: Path) -> None:
     with pytest.raises(
-        SeedError, match="neither defined in the dataset's project nor meant for dataset files"
+        SeedError,
+        match="neither defined in the dataset's project nor meant for dataset files",
     ):
-        open_custom(CustomSeedSource(reader="json:JSONDecoder"), base=tmp_path, root="unused")
+        open_custom(
+            CustomSeedSource(reader="json:JSONDecoder"), base=tmp_path, root="unused"
+        )
 
 
 def test_an_abstract_reader_is_none(tmp_path: Path) -> None:
@@ -77,14 +94,26 @@ def test_the_source_and_the_data_make_the_digest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "params", "message"),
     [
-        (COUNTING, {}, r"params: missing a required argument: 'upto'\n  -> .* takes: upto, step"),
-        (COUNTING, {"upto": 1, "stride": 2}, "params: got an unexpected keyword argument 'stride'"),
+        (
+            COUNTING,
+            {},
+            r"params: missing a required argument: 'upto'\n  -> .* takes: upto, step",
+        ),
+        (
+            COUNTING,
+            {"upto": 1, "stride": 2},
+            "params: got an unexpected keyword argument 'stride'",
+        ),
         (
             COUNTING.replace("self.upto, self.step =", "1 / 0 #"),
             {"upto": 1},
             "constructor raised ZeroDivisionError",
         ),
-        (COUNTING.replace("num_rows =", "rows ="), {"upto": 1}, "does not define num_rows"),
+        (
+            COUNTING.replace("num_rows =", "rows ="),
+            {"upto": 1},
+            "does not define num_rows",
+        ),
         (COUNTING.replace("(SeedReader)", ""), {"upto": 1}, "is not a seed reader"),
         (
             COUNTING.replace("class Counting", "class Other"),
@@ -139,6 +168,12 @@ def test_what_is_wrong_with_a_reader_is_said(
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match=r"readers/none\.py does not exist"):
-        open_custom(CustomSeedSource(reader="./readers/none.py:X"), base=tmp_path, root="unused")
-    with pytest.raises(SeedError, match="no_such_module cannot be imported: there is no module"):
-        open_custom(CustomSeedSource(reader="no_such_module:X"), base=tmp_path, root="unused")
+        open_custom(
+            CustomSeedSource(reader="./readers/none.py:X"), base=tmp_path, root="unused"
+        )
+    with pytest.raises(
+        SeedError, match="no_such_module cannot be imported: there is no module"
+    ):
+        open_custom(
+            CustomSeedSource(reader="no_such_module:X"), base=tmp_path, root="unused"
+        )

@@ -37,19 +37,29 @@ def stamp(mark: object = "a", size: int = digests.LARGE) -> tuple[object, ...]:
 def test_a_digest_is_computed_once(env: dict[str, str]) -> None:
     compute = Computing()
     for _ in range(3):
-        assert kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env) == DIGEST
+        assert (
+            kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env)
+            == DIGEST
+        )
     assert compute.times == 1
 
 
 @pytest.mark.parametrize(
     ("place", "changed"),
-    [("/seed.csv", stamp("b")), ("/other.csv", stamp("a")), ("/seed.csv", stamp(size=2**30))],
+    [
+        ("/seed.csv", stamp("b")),
+        ("/other.csv", stamp("a")),
+        ("/seed.csv", stamp(size=2**30)),
+    ],
 )
 def test_another_place_or_stamp_is_another_digest(
     env: dict[str, str], place: str, changed: tuple[object, ...]
 ) -> None:
     kept_digest("/seed.csv", stamp("a"), Computing(), changed_at=LONG_AGO, env=env)
-    assert kept_digest(place, changed, Computing(OTHER), changed_at=LONG_AGO, env=env) == OTHER
+    assert (
+        kept_digest(place, changed, Computing(OTHER), changed_at=LONG_AGO, env=env)
+        == OTHER
+    )
 
 
 @pytest.mark.parametrize("unsure", [stamp(size=digests.LARGE - 1), stamp(None)])
@@ -57,13 +67,21 @@ def test_small_files_and_stamps_that_say_nothing_are_not_kept(
     env: dict[str, str], unsure: tuple[object, ...]
 ) -> None:
     kept_digest("/seed.csv", unsure, Computing(), changed_at=LONG_AGO, env=env)
-    assert kept_digest("/seed.csv", unsure, Computing(OTHER), changed_at=LONG_AGO, env=env) == OTHER
+    assert (
+        kept_digest("/seed.csv", unsure, Computing(OTHER), changed_at=LONG_AGO, env=env)
+        == OTHER
+    )
 
 
-def test_what_may_have_been_read_from_another_file_is_not_kept(env: dict[str, str]) -> None:
+def test_what_may_have_been_read_from_another_file_is_not_kept(
+    env: dict[str, str],
+) -> None:
     compute = Computing(sure=False)
     for _ in range(2):
-        assert kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env) == DIGEST
+        assert (
+            kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env)
+            == DIGEST
+        )
     assert compute.times == 2
 
 
@@ -95,7 +113,10 @@ def test_a_damaged_entry_is_replaced(env: dict[str, str], damage: bytes) -> None
     entry.write_bytes(damage)
     compute = Computing(OTHER)
     for _ in range(2):
-        assert kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env) == OTHER
+        assert (
+            kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env)
+            == OTHER
+        )
     assert compute.times == 1
 
 

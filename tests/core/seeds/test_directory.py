@@ -14,7 +14,13 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.directory import DirectoryReader, open_directory
 from sdg_core.seeds.files import LocalFile
 
-FILES = {"b.txt": "B", "a.md": "A", "sub/c.txt": "C", "sub/deep/a.txt": "D", "_e.txt": "E"}
+FILES = {
+    "b.txt": "B",
+    "a.md": "A",
+    "sub/c.txt": "C",
+    "sub/deep/a.txt": "D",
+    "_e.txt": "E",
+}
 HIDDEN = {".hidden.txt": "H", ".git/config": "G", "sub/.cache/x.txt": "X"}
 
 
@@ -28,13 +34,17 @@ def base(tmp_path: Path) -> Path:
 
 
 def listed(base: Path, path: str = "files", **fields: Any) -> list[dict[str, Any]]:
-    reader = open_directory(FileContentsSeedSource(path=path, **fields), base=base, root=str(base))
+    reader = open_directory(
+        FileContentsSeedSource(path=path, **fields), base=base, root=str(base)
+    )
     return reader.read(np.arange(reader.num_rows)).to_dicts()
 
 
 def test_files_come_by_relative_path_with_their_content(base: Path) -> None:
     rows = listed(base)
-    assert [(row["relative_path"], row["content"]) for row in rows] == sorted(FILES.items())
+    assert [(row["relative_path"], row["content"]) for row in rows] == sorted(
+        FILES.items()
+    )
     assert rows[-1] == {
         "source_kind": "file_contents",
         "source_path": "files/sub/deep/a.txt",
@@ -45,7 +55,9 @@ def test_files_come_by_relative_path_with_their_content(base: Path) -> None:
 
 
 def test_hidden_files_are_meant_only_by_a_pattern_with_a_dot(base: Path) -> None:
-    assert [row["relative_path"] for row in listed(base, file_pattern=".*")] == [".hidden.txt"]
+    assert [row["relative_path"] for row in listed(base, file_pattern=".*")] == [
+        ".hidden.txt"
+    ]
     assert {row["relative_path"] for row in listed(base)} == {*FILES}
 
 
@@ -65,7 +77,8 @@ def test_a_pattern_is_matched_by_the_name_not_the_path(base: Path) -> None:
         "sub/deep/a.txt",
     ]
     assert [
-        row["relative_path"] for row in listed(base, file_pattern="*.txt", recursive=False)
+        row["relative_path"]
+        for row in listed(base, file_pattern="*.txt", recursive=False)
     ] == [
         "_e.txt",
         "b.txt",
@@ -78,14 +91,19 @@ def test_a_pattern_is_matched_by_the_name_not_the_path(base: Path) -> None:
 
 def test_the_way_to_the_directory_is_in_the_rows_as_it_is_written(base: Path) -> None:
     assert (
-        listed(base, "{root}/files/", file_pattern="b*")[0]["source_path"] == "{root}/files/b.txt"
+        listed(base, "{root}/files/", file_pattern="b*")[0]["source_path"]
+        == "{root}/files/b.txt"
     )
-    assert listed(base, "./files", file_pattern="b*")[0]["source_path"] == "./files/b.txt"
+    assert (
+        listed(base, "./files", file_pattern="b*")[0]["source_path"] == "./files/b.txt"
+    )
 
 
 def test_the_digest_covers_names_and_contents(base: Path) -> None:
     def digest() -> str:
-        return open_directory(DirectorySeedSource(path="files"), base=base, root="unused").digest()
+        return open_directory(
+            DirectorySeedSource(path="files"), base=base, root="unused"
+        ).digest()
 
     digests = [digest()]
     (base / "files/b.txt").write_text("b")
@@ -99,13 +117,16 @@ def test_links_to_files_count_and_those_to_directories_do_not(base: Path) -> Non
     (base / "files/link.txt").symlink_to(base / "files/b.txt")
     (base / "files/loop").symlink_to(base / "files", target_is_directory=True)
     (base / "files/broken.txt").symlink_to(base / "nowhere")
-    assert [row["relative_path"] for row in listed(base)] == sorted([*FILES, "link.txt"])
+    assert [row["relative_path"] for row in listed(base)] == sorted(
+        [*FILES, "link.txt"]
+    )
 
 
 def test_text_that_is_not_in_the_encoding_is_named(base: Path) -> None:
     (base / "files/b.txt").write_bytes("ä".encode("latin-1"))
     with pytest.raises(
-        SeedError, match=r"files/b\.txt is not utf-8 text: .* at byte 0\n  -> set encoding"
+        SeedError,
+        match=r"files/b\.txt is not utf-8 text: .* at byte 0\n  -> set encoding",
     ):
         listed(base)
     assert listed(base, file_pattern="b.txt", encoding="latin-1")[0]["content"] == "ä"
@@ -127,7 +148,11 @@ class Lines(DirectoryReader):
     @property
     def schema(self) -> pa.Schema:
         return pa.schema(
-            [("relative_path", pa.string()), ("number", pa.int64()), ("line", pa.string())]
+            [
+                ("relative_path", pa.string()),
+                ("number", pa.int64()),
+                ("line", pa.string()),
+            ]
         )
 
     def rows_of(self, file: LocalFile) -> Iterable[Mapping[str, Any]]:
@@ -141,7 +166,9 @@ def lines(base: Path) -> Lines:
     return Lines("files", base=base, root="unused", file_pattern="*.txt")
 
 
-def test_files_of_several_rows_are_addressed_by_row_and_counted_once(base: Path) -> None:
+def test_files_of_several_rows_are_addressed_by_row_and_counted_once(
+    base: Path,
+) -> None:
     (base / "files/b.txt").write_text("1\n2\n3")
     (base / "files/sub/c.txt").write_text("")
     reader = lines(base)
@@ -180,7 +207,9 @@ def test_rows_that_do_not_fit_the_schema_are_named(
 
 
 def test_an_unreadable_file_is_named(base: Path) -> None:
-    reader = open_directory(FileContentsSeedSource(path="files"), base=base, root="unused")
+    reader = open_directory(
+        FileContentsSeedSource(path="files"), base=base, root="unused"
+    )
     assert reader.num_rows == 5
     os.remove(base / "files/b.txt")
     with pytest.raises(SeedError, match=r"files/b\.txt cannot be read: No such file"):

@@ -27,7 +27,9 @@ ENV = {"HF_TOKEN": TOKEN}
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
-    FRAME.slice(0, 1_900_000).write_parquet(tmp_path / "data" / "a.parquet", row_group_size=50_000)
+    FRAME.slice(0, 1_900_000).write_parquet(
+        tmp_path / "data" / "a.parquet", row_group_size=50_000
+    )
     FRAME.slice(1_900_000).write_parquet(tmp_path / "data" / "b.parquet")
     FRAME.head(3).write_csv(tmp_path / "small.csv")
     return tmp_path
@@ -42,7 +44,9 @@ def hub(repository: Path) -> Iterator[HubServer]:
 
 def opened(hub: HubServer, path: str, **more: Any) -> SeedReader:
     fields = {"token": "HF_TOKEN", "endpoint": hub.url, **more}
-    return open_hugging_face(HuggingFaceSeedSource(path=path, **fields), env=ENV, recheck=0)
+    return open_hugging_face(
+        HuggingFaceSeedSource(path=path, **fields), env=ENV, recheck=0
+    )
 
 
 def sha256(path: Path) -> str:
@@ -68,7 +72,8 @@ def test_the_digest_is_that_of_the_bytes(hub: HubServer, repository: Path) -> No
     )
     assert hub.bytes_served == served, "the hub knows it"
     assert (
-        opened(hub, "datasets/u/d/*.csv").digest() == f"sha256:{sha256(repository / 'small.csv')}"
+        opened(hub, "datasets/u/d/*.csv").digest()
+        == f"sha256:{sha256(repository / 'small.csv')}"
     )
 
 
@@ -76,20 +81,30 @@ def test_a_file_that_changes_is_named(hub: HubServer, repository: Path) -> None:
     reader = opened(hub, "datasets/u/d/small.csv")
     assert reader.read(np.arange(3))["row"].to_list() == [0, 1, 2]
     FRAME.head(4).write_csv(repository / "small.csv")
-    with pytest.raises(SeedError, match=r"hf://datasets/u/d/small\.csv changed while it was read"):
+    with pytest.raises(
+        SeedError, match=r"hf://datasets/u/d/small\.csv changed while it was read"
+    ):
         reader.check_unchanged()
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"path": "datasets/u/d/*.json"}, r"no file matches hf://datasets/u/d/\*\.json"),
+        (
+            {"path": "datasets/u/d/*.json"},
+            r"no file matches hf://datasets/u/d/\*\.json",
+        ),
         ({"path": "datasets/u/d/small.csv", "token": None}, "repository not found"),
         ({"path": "datasets/u/none/*.csv"}, "repository not found"),
-        ({"path": "datasets/u/d/*.csv", "endpoint": "http://127.0.0.1:1"}, "127.0.0.1:1: .*"),
+        (
+            {"path": "datasets/u/d/*.csv", "endpoint": "http://127.0.0.1:1"},
+            "127.0.0.1:1: .*",
+        ),
     ],
 )
-def test_what_the_hub_refuses_is_said(hub: HubServer, fields: dict[str, Any], message: str) -> None:
+def test_what_the_hub_refuses_is_said(
+    hub: HubServer, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SeedError, match=message) as caught:
         opened(hub, **fields)
     assert TOKEN not in str(caught.value)
@@ -101,7 +116,9 @@ def test_a_token_that_is_not_set_is_named(repository: Path) -> None:
         open_hugging_face(source, env={})
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     real_import = builtins.__import__
 
     def without(name: str, *args: Any, **kwargs: Any) -> Any:

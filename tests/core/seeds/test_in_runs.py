@@ -10,7 +10,13 @@ import pytest
 from sdg_core import api
 from sdg_core.errors import SeedError
 from sdg_core.seeds.readers import Seeds
-from tests.support.sdg import dataset_config, expression, open_dataset, stored_records, uuid
+from tests.support.sdg import (
+    dataset_config,
+    expression,
+    open_dataset,
+    stored_records,
+    uuid,
+)
 
 FAN_OUT = """
 import pyarrow as pa
@@ -48,7 +54,11 @@ def test_readers_of_several_rows_per_file_lose_and_repeat_none(
         (tmp_path / "files" / f"f{number:02d}.txt").write_text(
             "".join(f"{number}.{line}\n" for line in range(3))
         )
-    source = {"seed_type": "custom", "reader": "./readers.py:Lines", "params": {"path": "files"}}
+    source = {
+        "seed_type": "custom",
+        "reader": "./readers.py:Lines",
+        "params": {"path": "files"},
+    }
     made = [
         records(
             seeded(
@@ -63,9 +73,13 @@ def test_readers_of_several_rows_per_file_lose_and_repeat_none(
     ]
     assert made[0] == made[1] == made[2]
     lines = [made[0][record]["line"] for record in range(60)]
-    assert sorted(lines) == sorted(f"{number}.{line}" for number in range(20) for line in range(3))
+    assert sorted(lines) == sorted(
+        f"{number}.{line}" for number in range(20) for line in range(3)
+    )
     if strategy == "ordered":
-        assert lines == [f"{number}.{line}" for number in range(20) for line in range(3)]
+        assert lines == [
+            f"{number}.{line}" for number in range(20) for line in range(3)
+        ]
 
 
 SELECTIONS: list[dict[str, Any]] = [
@@ -82,13 +96,21 @@ def test_more_and_fewer_rows_than_records(
     tmp_path: Path, selection: dict[str, Any], strategy: str, num_records: int
 ) -> None:
     for start, size in ((0, 8), (8, 12)):
-        pl.DataFrame({"n": range(start, start + size)}).write_csv(tmp_path / f"part{start}.csv")
+        pl.DataFrame({"n": range(start, start + size)}).write_csv(
+            tmp_path / f"part{start}.csv"
+        )
     seed = {"sampling_strategy": strategy, **selection}
     dataset = seeded(
-        tmp_path, {"path": "part*.csv"}, num_records=num_records, row_group_size=9, seed=seed
+        tmp_path,
+        {"path": "part*.csv"},
+        num_records=num_records,
+        row_group_size=9,
+        seed=seed,
     )
     found = [record["n"] for _, record in sorted(records(dataset).items())]
-    selected = {0: range(20), 1: range(3, 10), 2: range(12, 20)}[SELECTIONS.index(selection)]
+    selected = {0: range(20), 1: range(3, 10), 2: range(12, 20)}[
+        SELECTIONS.index(selection)
+    ]
     for start in range(0, num_records, len(selected)):
         one_pass = found[start : start + len(selected)]
         assert len({*one_pass}) == len(one_pass) and {*one_pass} <= {*selected}
@@ -101,13 +123,17 @@ def numbered(base: Path, rows: int, *, root: str = "root", **more: Any) -> api.D
     pl.DataFrame({"n": range(rows)}).write_csv(base / "numbers.csv")
     seed_config = {"source": {"path": "numbers.csv"}, **more.pop("seed", {})}
     return open_dataset(
-        base / "t.yaml", dataset_config(uuid(), seed_config=seed_config, **more), root=base / root
+        base / "t.yaml",
+        dataset_config(uuid(), seed_config=seed_config, **more),
+        root=base / root,
     )
 
 
 def seed_rows_of(summary: api.RunSummary) -> list[int]:
     """The seed row of each record."""
-    return [record["n"] for _, record in sorted(stored_records(summary.version).items())]
+    return [
+        record["n"] for _, record in sorted(stored_records(summary.version).items())
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["ordered", "shuffle"])
@@ -119,13 +145,19 @@ def test_resume_of_a_seed_dataset_continues_from_next_planned_row(
     api.generate(numbered(tmp_path, 50, **top), row_groups=[0, 2])
     resumed = seed_rows_of(api.generate(numbered(tmp_path, 50, **top), resume="always"))
     assert len({*resumed}) == 40
-    assert resumed == seed_rows_of(api.generate(numbered(tmp_path, 50, root="at_once", **top)))
+    assert resumed == seed_rows_of(
+        api.generate(numbered(tmp_path, 50, root="at_once", **top))
+    )
     assert strategy == "shuffle" or resumed == [*range(40)]
 
 
-def test_resume_ordered_seed_dataset_extension_wraps_at_cycle_boundary(tmp_path: Path) -> None:
+def test_resume_ordered_seed_dataset_extension_wraps_at_cycle_boundary(
+    tmp_path: Path,
+) -> None:
     for num_records in (6, 14, 25):
-        found = seed_rows_of(api.generate(numbered(tmp_path, 7, num_records=num_records)))
+        found = seed_rows_of(
+            api.generate(numbered(tmp_path, 7, num_records=num_records))
+        )
         assert found == [record % 7 for record in range(num_records)]
 
 
@@ -162,13 +194,15 @@ def test_a_seed_that_changes_during_a_run_stops_it_before_the_row_group(
     assert status.records == 30
     again = open_dataset(
         tmp_path / "tickets.yaml",
-        dataset_config(uuid(), num_records=100, seed_config={"source": {"path": "seed.parquet"}}),
+        dataset_config(
+            uuid(), num_records=100, seed_config={"source": {"path": "seed.parquet"}}
+        ),
         root=tmp_path / "root",
     )
     assert again.plan.fingerprint.version != dataset.plan.fingerprint.version
-    assert [r["n"] for _, r in sorted(stored_records(api.generate(again).version).items())] == [
-        *range(100, 200)
-    ]
+    assert [
+        r["n"] for _, r in sorted(stored_records(api.generate(again).version).items())
+    ] == [*range(100, 200)]
 
 
 def test_a_dataset_feeds_on_another_once_that_is_finished(tmp_path: Path) -> None:
@@ -209,7 +243,9 @@ def test_types_are_the_same_in_every_row_group(tmp_path: Path) -> None:
     (tmp_path / "seed.jsonl").write_text("\n".join(lines))
     dataset = seeded(tmp_path, {"path": "seed.jsonl"}, num_records=3, row_group_size=1)
     version = api.generate(dataset).version
-    schemas = {str(pl.read_parquet_schema(version.row_group(index))) for index in range(3)}
+    schemas = {
+        str(pl.read_parquet_schema(version.row_group(index))) for index in range(3)
+    }
     assert len(schemas) == 1
     assert [str(t) for t in dataset.plan.schema.types[:3]] == [
         "struct<a: list<item: int64>, b: string>",

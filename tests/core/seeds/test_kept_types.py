@@ -31,8 +31,14 @@ def opened(folder: Path, table: pa.Table, **options: Any) -> SeedInfo:
     ("field", "reason"),
     [
         (pa.field("v", pa.decimal256(50, 2)), "more digits"),
-        (pa.field("v", pa.list_(pa.struct([("d", pa.decimal256(50, 2))]))), "more digits"),
-        (pa.field("v", pa.int64(), metadata=EXTENSION), "extension type \\(pandas.period\\)"),
+        (
+            pa.field("v", pa.list_(pa.struct([("d", pa.decimal256(50, 2))]))),
+            "more digits",
+        ),
+        (
+            pa.field("v", pa.int64(), metadata=EXTENSION),
+            "extension type \\(pandas.period\\)",
+        ),
         (pa.field("v", pa.timestamp("us", "+05:30")), "fixed offset"),
     ],
 )
@@ -42,7 +48,9 @@ def test_a_type_that_cannot_be_kept_is_refused_by_name(
     with pytest.raises(SeedError, match=f"seed column 'v' has type .*{reason}"):
         opened(
             tmp_path,
-            pa.Table.from_arrays([pa.array([None], field.type)], schema=pa.schema([field])),
+            pa.Table.from_arrays(
+                [pa.array([None], field.type)], schema=pa.schema([field])
+            ),
         )
 
 
@@ -54,7 +62,9 @@ def test_a_type_that_cannot_be_kept_is_refused_by_name(
         pa.array([-719_163, None, 5], pa.int32()).cast(pa.date32()),
         pa.array([0, 253_402_300_800_000_000, None]).cast(pa.timestamp("us")),
         pa.array([0, 253_402_300_800, None]).cast(pa.timestamp("s")),
-        pa.array([[0], [2**31 - 1], None], pa.list_(pa.int32())).cast(pa.list_(pa.date32())),
+        pa.array([[0], [2**31 - 1], None], pa.list_(pa.int32())).cast(
+            pa.list_(pa.date32())
+        ),
         pa.array([0, 2**62, None]).cast(pa.duration("ms")),
     ],
     ids=str,
@@ -71,7 +81,9 @@ def test_the_first_and_last_times_are_kept(tmp_path: Path, statistics: bool) -> 
     table = pa.table(
         {
             "day": [datetime.date.min, datetime.date.max],
-            "moment": pa.array([datetime.date.min, datetime.date.max]).cast(pa.timestamp("us")),
+            "moment": pa.array([datetime.date.min, datetime.date.max]).cast(
+                pa.timestamp("us")
+            ),
             "second": pa.array([datetime.date.min, None]).cast(pa.timestamp("s")),
             "clock": [datetime.time.min, datetime.time.max],
             "days": pa.array([[DAY], None]),
@@ -92,16 +104,23 @@ class _Fussy(pa.ExtensionType):
         return b"{}"
 
     @classmethod
-    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "_Fussy":
+    def __arrow_ext_deserialize__(
+        cls, storage_type: pa.DataType, serialized: bytes
+    ) -> "_Fussy":
         raise KeyError("freq")
 
 
-def test_an_extension_type_that_cannot_be_read_is_an_error_of_its_file(tmp_path: Path) -> None:
+def test_an_extension_type_that_cannot_be_read_is_an_error_of_its_file(
+    tmp_path: Path,
+) -> None:
     pa.register_extension_type(_Fussy())
     try:
         with pytest.raises(SeedError, match="x.parquet"):
             opened(
-                tmp_path, pa.table({"v": pa.ExtensionArray.from_storage(_Fussy(), pa.array([1]))})
+                tmp_path,
+                pa.table(
+                    {"v": pa.ExtensionArray.from_storage(_Fussy(), pa.array([1]))}
+                ),
             )
     finally:
         pa.unregister_extension_type("tests.fussy")

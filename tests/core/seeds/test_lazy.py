@@ -76,15 +76,23 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("seed") / "million.parquet"
     words = np.random.default_rng(0).integers(0, 2**62, ROWS)
     frame = pl.DataFrame(
-        {"row": np.arange(ROWS), "word": words, "text": [f"text {i}" for i in range(ROWS)]}
+        {
+            "row": np.arange(ROWS),
+            "word": words,
+            "text": [f"text {i}" for i in range(ROWS)],
+        }
     )
     frame.write_parquet(path, row_group_size=GROUP, use_pyarrow=True)
     return path
 
 
-def opened(path: Path, *, limit: int | None = None) -> tuple[ParquetReader, CountedFile]:
+def opened(
+    path: Path, *, limit: int | None = None
+) -> tuple[ParquetReader, CountedFile]:
     file = CountedFile(path)
-    return ParquetReader(file, cache=ChunkCache(limit) if limit is not None else None), file
+    return ParquetReader(
+        file, cache=ChunkCache(limit) if limit is not None else None
+    ), file
 
 
 def test_schema_and_length_need_the_footer_only(path: Path) -> None:
@@ -95,10 +103,14 @@ def test_schema_and_length_need_the_footer_only(path: Path) -> None:
 
 def test_a_slice_reads_its_row_group_up_to_its_end(path: Path) -> None:
     reader, file = opened(path)
-    assert reader.read(np.arange(500_000, 501_000))["row"].to_list() == [*range(500_000, 501_000)]
+    assert reader.read(np.arange(500_000, 501_000))["row"].to_list() == [
+        *range(500_000, 501_000)
+    ]
     assert reader.rows_decoded <= CHUNK_ROWS
     assert file.bytes_read < 0.25 * path.stat().st_size
-    assert reader.read(np.arange(599_000, 601_000))["row"].to_list() == [*range(599_000, 601_000)]
+    assert reader.read(np.arange(599_000, 601_000))["row"].to_list() == [
+        *range(599_000, 601_000)
+    ]
     assert GROUP < reader.rows_decoded <= GROUP + CHUNK_ROWS
 
 
@@ -122,7 +134,9 @@ def test_random_rows_decode_data_that_fits_the_cache_once(path: Path) -> None:
     assert reader.rows_decoded == ROWS
 
 
-def test_random_rows_beyond_the_cache_are_right_and_cost_one_pass_each(path: Path) -> None:
+def test_random_rows_beyond_the_cache_are_right_and_cost_one_pass_each(
+    path: Path,
+) -> None:
     reader, file = opened(path, limit=1)
     order = np.random.default_rng(1).permutation(ROWS)
     for place in range(3):
@@ -137,8 +151,12 @@ def test_random_rows_beyond_the_cache_are_right_and_cost_one_pass_each(path: Pat
 def test_memory_is_bounded_whatever_the_order(tmp_path: Path) -> None:
     """480 MB of text once decoded, in row groups of 120; the process may grow by one of those and a little."""
     path = tmp_path / "wide.parquet"
-    frame = pl.DataFrame({"row": np.arange(1000), "text": [f"{i:03d} " * 300 for i in range(1000)]})
-    pl.concat([frame] * 400).write_parquet(path, row_group_size=100_000, use_pyarrow=True)
+    frame = pl.DataFrame(
+        {"row": np.arange(1000), "text": [f"{i:03d} " * 300 for i in range(1000)]}
+    )
+    pl.concat([frame] * 400).write_parquet(
+        path, row_group_size=100_000, use_pyarrow=True
+    )
     script = (
         "import resource, sys, numpy as np\n"
         "from pathlib import Path\n"

@@ -20,7 +20,9 @@ from sdg_core.seeds.text_options import TextOptions
 
 def rows(content: str, suffix: str, **options: Any) -> list[dict[str, Any]]:
     made = TextOptions(**options) if options else None
-    return read_text_table(content.encode(), suffix, source="it", options=made).frame.to_dicts()
+    return read_text_table(
+        content.encode(), suffix, source="it", options=made
+    ).frame.to_dicts()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,9 @@ def test_what_only_looks_like_it_is_a_header() -> None:
 
 @pytest.mark.parametrize("text", ["1e400", "[-1e999]", '{"x": [1e400]}'])
 def test_numbers_beyond_64_bits_are_refused_and_not_made_infinite(text: str) -> None:
-    with pytest.raises(api.SeedError, match="'a' holds a number beyond what 64 bits can hold"):
+    with pytest.raises(
+        api.SeedError, match="'a' holds a number beyond what 64 bits can hold"
+    ):
         rows(f'{{"a": {text}}}\n', ".jsonl")
     assert rows('{"a": Infinity}\n', ".jsonl") == [{"a": float("inf")}]
 
@@ -66,7 +70,9 @@ def test_stated_numbers_are_the_ones_that_are_written(number: float) -> None:
         (b"PAR1\xff", "is parquet, not text"),
     ],
 )
-def test_a_file_that_is_something_else_than_its_name_says(content: bytes, reason: str) -> None:
+def test_a_file_that_is_something_else_than_its_name_says(
+    content: bytes, reason: str
+) -> None:
     with pytest.raises(api.SeedError, match=reason):
         read_text_table(content, ".csv", source="it")
 
@@ -84,7 +90,8 @@ def frames() -> pl.DataFrame:
 )
 def test_columns_of_pandas_are_refused_with_how_to_write_rows(text: str) -> None:
     with pytest.raises(
-        api.SeedError, match=r"holds columns, not one object per row.*\n?.*orient='records'"
+        api.SeedError,
+        match=r"holds columns, not one object per row.*\n?.*orient='records'",
     ):
         rows(text, ".json")
 
@@ -99,7 +106,10 @@ def test_one_record_of_objects_is_a_record() -> None:
     ("kind", "reason"),
     [
         (pa.list_view(pa.int64()), "list view"),
-        (pa.large_list(pa.struct([("a", pa.int64()), ("a", pa.int64())])), "two keys of one name"),
+        (
+            pa.large_list(pa.struct([("a", pa.int64()), ("a", pa.int64())])),
+            "two keys of one name",
+        ),
         (pa.map_(pa.string(), pa.struct([])), "without keys"),
         (pa.run_end_encoded(pa.int32(), pa.string()), "run-end encoded"),
         (pa.month_day_nano_interval(), "calendar months"),
@@ -107,7 +117,9 @@ def test_one_record_of_objects_is_a_record() -> None:
         (pa.timestamp("ms", "+05:30"), "fixed offset"),
     ],
 )
-def test_types_that_cannot_be_kept_are_named_at_any_depth(kind: pa.DataType, reason: str) -> None:
+def test_types_that_cannot_be_kept_are_named_at_any_depth(
+    kind: pa.DataType, reason: str
+) -> None:
     for data_type in (kind, pa.struct([("inner", kind)]), pa.list_(kind)):
         with pytest.raises(api.SeedError, match=f"seed column 'x' has type .*{reason}"):
             plain_schema(pa.schema([("x", data_type)]))
@@ -127,4 +139,7 @@ def test_json_of_arrow_is_exported_to_every_format(tmp_path: Path) -> None:
     api.generate(dataset)
     api.process(dataset)
     api.export(dataset, tmp_path / "out.csv")
-    assert pl.read_csv(tmp_path / "out.csv").rows() == [('{"a":1}', '{"a":1}'), ("[]", "[]")]
+    assert pl.read_csv(tmp_path / "out.csv").rows() == [
+        ('{"a":1}', '{"a":1}'),
+        ("[]", "[]"),
+    ]

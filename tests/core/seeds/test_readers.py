@@ -9,14 +9,23 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sdg_core.config.seeds import IndexRange, LocalSeedSource, PartitionBlock, SeedConfig
+from sdg_core.config.seeds import (
+    IndexRange,
+    LocalSeedSource,
+    PartitionBlock,
+    SeedConfig,
+)
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.local import open_local
 from sdg_core.seeds.readers import Seeds, open_seeds
 
 FRAME = pl.DataFrame(
-    {"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)}
+    {
+        "sku": [f"s{i}" for i in range(40)],
+        "price": [i / 2 for i in range(40)],
+        "stock": range(40),
+    }
 )
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "parquet": lambda frame, path: frame.write_parquet(path),
@@ -46,7 +55,9 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_every_format_has_the_same_schema_length_and_rows(tmp_path: Path, kind: str) -> None:
+def test_every_format_has_the_same_schema_length_and_rows(
+    tmp_path: Path, kind: str
+) -> None:
     seeds = reader(written(tmp_path, kind))
     assert seeds.schema == pa.schema(
         [("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int64())]
@@ -107,12 +118,15 @@ def test_the_digest_follows_the_content_not_the_place(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(
-        SeedError, match=r"nowhere\.csv does not exist\n  -> check seed_config.source.path"
+        SeedError,
+        match=r"nowhere\.csv does not exist\n  -> check seed_config.source.path",
     ):
         reader(tmp_path / "nowhere.csv")
 
 
-def test_a_missing_file_of_an_upstream_asset_says_how_to_make_it(tmp_path: Path) -> None:
+def test_a_missing_file_of_an_upstream_asset_says_how_to_make_it(
+    tmp_path: Path,
+) -> None:
     source = LocalSeedSource(path="nowhere.parquet", upstream_asset="docs/passages")
     with pytest.raises(
         SeedError,
@@ -168,7 +182,10 @@ def test_seeds_are_addressed_by_record_index(tmp_path: Path) -> None:
 def test_a_selection_is_what_counts(tmp_path: Path) -> None:
     written(tmp_path)
     part = open_seeds(
-        config(selection_strategy={"start": 10, "end": 12}), seed=0, base=tmp_path, root="unused"
+        config(selection_strategy={"start": 10, "end": 12}),
+        seed=0,
+        base=tmp_path,
+        root="unused",
     )
     assert part.info().num_rows == 3
     assert part.read(rows(0, 1, 2, 3))["stock"].to_list() == [10, 11, 12, 10]
@@ -178,11 +195,14 @@ def test_a_selection_is_what_counts(tmp_path: Path) -> None:
         base=tmp_path,
         root="unused",
     )
-    assert block.info().num_rows == 14 and block.read(rows(0))["stock"].to_list() == [26]
+    assert block.info().num_rows == 14 and block.read(rows(0))["stock"].to_list() == [
+        26
+    ]
 
 
 @pytest.mark.parametrize(
-    "selection", [IndexRange(start=0, end=40), PartitionBlock(index=0, num_partitions=41)]
+    "selection",
+    [IndexRange(start=0, end=40), PartitionBlock(index=0, num_partitions=41)],
 )
 def test_a_selection_outside_the_data_is_refused(
     tmp_path: Path, selection: IndexRange | PartitionBlock
@@ -198,7 +218,9 @@ def test_a_selection_outside_the_data_is_refused(
 
 def test_shuffled_seeds_use_every_row_once_per_pass(tmp_path: Path) -> None:
     written(tmp_path)
-    seeds = open_seeds(config(sampling_strategy="shuffle"), seed=3, base=tmp_path, root="unused")
+    seeds = open_seeds(
+        config(sampling_strategy="shuffle"), seed=3, base=tmp_path, root="unused"
+    )
     stock = seeds.read(np.arange(80, dtype=np.int64))["stock"].to_list()
     assert sorted(stock[:40]) == sorted(stock[40:]) == list(range(40))
     assert stock[:40] != stock[40:] and stock[:40] != list(range(40))
@@ -220,23 +242,36 @@ def test_paths_start_at_the_dataset_file_or_at_the_root(
     base = tmp_path / "files"
     assert open_seeds(config(), seed=0, base=base, root="data").info().num_rows == 40
     upstream = config(source={"path": "{root}/docs/seed.parquet"})
-    assert open_seeds(upstream, seed=0, base=base, root=str(tmp_path / "data")).info().num_rows == 5
+    assert (
+        open_seeds(upstream, seed=0, base=base, root=str(tmp_path / "data"))
+        .info()
+        .num_rows
+        == 5
+    )
     monkeypatch.chdir(tmp_path)
     assert open_seeds(upstream, seed=0, base=base, root="data").info().num_rows == 5
 
 
-def test_a_glob_takes_files_in_sorted_order_and_a_list_as_listed(tmp_path: Path) -> None:
+def test_a_glob_takes_files_in_sorted_order_and_a_list_as_listed(
+    tmp_path: Path,
+) -> None:
     for name, start in (("b", 10), ("a", 0), ("c", 20)):
         FRAME.slice(start, 10).write_parquet(tmp_path / f"{name}.parquet")
-    assert reader("*.parquet", base=tmp_path).read(np.arange(30))["stock"].to_list() == [*range(30)]
+    assert reader("*.parquet", base=tmp_path).read(np.arange(30))[
+        "stock"
+    ].to_list() == [*range(30)]
     listed = reader("c.parquet", "a.parquet", base=tmp_path)
     assert listed.read(rows(0, 9, 10, 19))["stock"].to_list() == [20, 29, 0, 9]
     (tmp_path / "deep" / "er").mkdir(parents=True)
     FRAME.slice(30, 1).write_csv(tmp_path / "deep" / "er" / "x.csv")
-    assert reader("deep/**/*.csv", base=tmp_path).read(rows(0))["stock"].to_list() == [30]
+    assert reader("deep/**/*.csv", base=tmp_path).read(rows(0))["stock"].to_list() == [
+        30
+    ]
 
 
-def test_a_name_with_brackets_is_a_name_first_and_the_way_to_it_no_pattern(tmp_path: Path) -> None:
+def test_a_name_with_brackets_is_a_name_first_and_the_way_to_it_no_pattern(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "a [1]"
     folder.mkdir()
     FRAME.head(3).write_csv(folder / "x[1].csv")
@@ -248,7 +283,8 @@ def test_a_name_with_brackets_is_a_name_first_and_the_way_to_it_no_pattern(tmp_p
 
 def test_a_glob_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        SeedError, match=r"no seed file matches .*/\*\.csv\n  -> check seed_config.source.path"
+        SeedError,
+        match=r"no seed file matches .*/\*\.csv\n  -> check seed_config.source.path",
     ):
         reader("*.csv", base=tmp_path)
 
@@ -294,7 +330,10 @@ def test_a_column_that_is_null_throughout_one_file_has_the_type_of_the_others(
         "struct<x: list<item: double>>",
         "string",
     ]
-    expected = [{"n": None, "s": None, "t": None}, {"n": 1, "s": {"x": [1.5]}, "t": None}]
+    expected = [
+        {"n": None, "s": None, "t": None},
+        {"n": 1, "s": {"x": [1.5]}, "t": None},
+    ]
     assert both.read(rows(0, 1)).to_dicts() == expected
     assert both.read(rows(0)).schema == both.read(rows(1)).schema
 
@@ -311,7 +350,9 @@ def test_nested_columns_and_null_columns_have_one_type_whichever_rows_are_read(
         }
     )
     nested = reader(written(tmp_path, kind, frame))
-    assert str(nested.schema.field("s").type) == "struct<a: list<item: int64>, b: string>"
+    assert (
+        str(nested.schema.field("s").type) == "struct<a: list<item: int64>, b: string>"
+    )
     assert str(nested.schema.field("l").type) == "list<item: struct<x: string>>"
     assert str(nested.schema.field("nothing").type) == "string"
     assert len({str(nested.read(rows(i)).schema) for i in range(3)}) == 1
@@ -327,6 +368,7 @@ def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) ->
     seeds.info()
     FRAME.reverse().write_parquet(path)
     with pytest.raises(
-        SeedError, match=r"seed\.parquet changed while it was read\n  -> run the same command again"
+        SeedError,
+        match=r"seed\.parquet changed while it was read\n  -> run the same command again",
     ):
         seeds.read(rows(0))

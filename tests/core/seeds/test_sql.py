@@ -14,12 +14,16 @@ from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.sql import BATCH_ROWS, open_sql, table_digest
 
 
-def database(folder: Path, *statements: str, many: list[tuple[object, ...]] | None = None) -> None:
+def database(
+    folder: Path, *statements: str, many: list[tuple[object, ...]] | None = None
+) -> None:
     connection = sqlite3.connect(folder / "x.db")
     for statement in statements:
         connection.execute(statement)
     if many:
-        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(many[0]))})", many)
+        connection.executemany(
+            f"INSERT INTO t VALUES ({', '.join('?' * len(many[0]))})", many
+        )
     connection.commit()
     connection.close()
 
@@ -43,7 +47,9 @@ def test_types_hold_over_all_batches(tmp_path: Path) -> None:
         for i in range(count)
     ]
     database(
-        tmp_path, "CREATE TABLE t (id INTEGER, late TEXT, number NUMERIC, missing TEXT)", many=rows
+        tmp_path,
+        "CREATE TABLE t (id INTEGER, late TEXT, number NUMERIC, missing TEXT)",
+        many=rows,
     )
     reader = opened(tmp_path, "SELECT * FROM t ORDER BY id")
     assert [str(data_type) for data_type in reader.schema.types] == [
@@ -62,7 +68,8 @@ def test_types_hold_over_all_batches(tmp_path: Path) -> None:
 def test_the_order_is_the_querys(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a INTEGER)", many=[(3,), (1,), (2,)])
     down, up = (
-        opened(tmp_path, f"SELECT a FROM t ORDER BY a {order}") for order in ("DESC", "ASC")
+        opened(tmp_path, f"SELECT a FROM t ORDER BY a {order}")
+        for order in ("DESC", "ASC")
     )
     assert down.read(np.arange(3))["a"].to_list() == [3, 2, 1]
     assert up.digest() != down.digest()
@@ -71,7 +78,8 @@ def test_the_order_is_the_querys(tmp_path: Path) -> None:
 def test_a_column_of_mixed_types_is_named(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a)", many=[(1,), ("x",)])
     with pytest.raises(
-        SeedError, match=r"column 'a' has values of several types: .*\n  -> .*CAST\(a AS TEXT\)"
+        SeedError,
+        match=r"column 'a' has values of several types: .*\n  -> .*CAST\(a AS TEXT\)",
     ):
         opened(tmp_path, "SELECT a FROM t ORDER BY 1")
     rows: list[tuple[object, ...]] = [
@@ -114,7 +122,11 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_the_url_may_come_from_the_environment(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a INTEGER)", many=[(1,)])
     query = "SELECT a FROM t ORDER BY a"
-    for url in ("sqlite:///x.db", f"sqlite:///{tmp_path}/x.db", "sqlite:///{root}/x.db"):
+    for url in (
+        "sqlite:///x.db",
+        f"sqlite:///{tmp_path}/x.db",
+        "sqlite:///{root}/x.db",
+    ):
         assert opened(tmp_path, query, url=None, env={"SEED_URL": url}).num_rows == 1
     with pytest.raises(SeedError, match="environment variable SEED_URL is not set"):
         opened(tmp_path, query, url=None)

@@ -36,10 +36,14 @@ def test_digits_in_csv_print_back(texts: list[str]) -> None:
     assert found.cast(pl.String).to_list() == texts
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1, max_size=6))
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1, max_size=6)
+)
 def test_json_lines_come_back(texts: list[str]) -> None:
     for ascii_only in (True, False):
-        lines = "\n".join(json.dumps({"t": text}, ensure_ascii=ascii_only) for text in texts)
+        lines = "\n".join(
+            json.dumps({"t": text}, ensure_ascii=ascii_only) for text in texts
+        )
         assert read(lines, ".jsonl")["t"].to_list() == texts
 
 
@@ -50,7 +54,9 @@ def test_half_a_surrogate_pair_is_the_replacement_character() -> None:
 
 def test_a_repeated_name_gets_a_number_and_is_announced() -> None:
     table = read_text_table(b"a,b,a,a,a_2\n1,2,3,4,5\n", ".csv", source="seeds")
-    assert table.frame.rows(named=True) == [{"a": 1, "b": 2, "a_3": 3, "a_4": 4, "a_2": 5}]
+    assert table.frame.rows(named=True) == [
+        {"a": 1, "b": 2, "a_3": 3, "a_4": 4, "a_2": 5}
+    ]
     assert table.notices == (
         "seeds: column 3 repeats the name 'a' and is read as 'a_3'",
         "seeds: column 4 repeats the name 'a' and is read as 'a_4'",
@@ -59,7 +65,11 @@ def test_a_repeated_name_gets_a_number_and_is_announced() -> None:
 
 def test_prices_stay_numbers_and_postcodes_text() -> None:
     frame = read("zip,price,phone\n02144,1.50,+4930\n10115,2.00,+4989\n")
-    assert dict(frame.schema) == {"zip": pl.String, "price": pl.Float64, "phone": pl.String}
+    assert dict(frame.schema) == {
+        "zip": pl.String,
+        "price": pl.Float64,
+        "phone": pl.String,
+    }
 
 
 def test_semicolons_separate_where_every_line_has_them() -> None:
@@ -75,7 +85,9 @@ def test_semicolons_separate_where_every_line_has_them() -> None:
         ('{"n": 123456789012345678901234567890}', ".jsonl", "beyond 64 bits"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_by_name(content: str, suffix: str, message: str) -> None:
+def test_what_cannot_be_kept_is_refused_by_name(
+    content: str, suffix: str, message: str
+) -> None:
     with pytest.raises(SeedError, match=message):
         read(content, suffix)
 
@@ -113,23 +125,35 @@ def test_every_csv_column_prints_back_or_is_the_same_number(
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows([("a", "b"), *rows])
     options = TextOptions(separator=separator)
-    frame = read_text_table(out.getvalue().encode(), ".csv", source="seeds", options=options).frame
+    frame = read_text_table(
+        out.getvalue().encode(), ".csv", source="seeds", options=options
+    ).frame
     for column, texts in zip(frame, zip(*rows, strict=True), strict=True):
         expected: list[object] = [text or None for text in texts]
         if column.dtype == pl.Float64:
             expected = [None if text == "" else float(text) for text in texts]
-            assert not any(text[:1] == "+" or "e" in text or "n" in text for text in texts)
+            assert not any(
+                text[:1] == "+" or "e" in text or "n" in text for text in texts
+            )
         elif column.dtype == pl.Boolean:
-            expected = [None if text == "" else text.lower() == "true" for text in texts]
+            expected = [
+                None if text == "" else text.lower() == "true" for text in texts
+            ]
         elif column.dtype == pl.Int64:
             column = column.cast(pl.String)
         assert column.to_list() == expected
 
 
 @given(st.tuples(JSON_COLUMNS, JSON_COLUMNS), st.sampled_from([".json", ".jsonl"]))
-def test_json_values_come_back(columns: tuple[list[object], list[object]], suffix: str) -> None:
+def test_json_values_come_back(
+    columns: tuple[list[object], list[object]], suffix: str
+) -> None:
     records = [{"a": a, "b": b} for a, b in zip(*columns, strict=True)]
-    lines = json.dumps(records) if suffix == ".json" else "\n\n".join(map(json.dumps, records))
+    lines = (
+        json.dumps(records)
+        if suffix == ".json"
+        else "\n\n".join(map(json.dumps, records))
+    )
     assert read(lines, suffix).to_dicts() == records
 
 
@@ -157,7 +181,10 @@ def test_numbers_are_what_one_notation_prints_back(
 
 def test_blank_lines_are_no_rows_and_quotes_are_read() -> None:
     frame = read('"say ""hi""",b\n\n5" pipe,""\n\n,x\n')
-    assert frame.rows() == [('5" pipe', ""), (None, "x")] and frame.columns == ['say "hi"', "b"]
+    assert frame.rows() == [('5" pipe', ""), (None, "x")] and frame.columns == [
+        'say "hi"',
+        "b",
+    ]
 
 
 def test_json_lines_and_one_record_in_a_json_file() -> None:
@@ -167,12 +194,21 @@ def test_json_lines_and_one_record_in_a_json_file() -> None:
 
 def test_what_the_source_says_is_followed() -> None:
     options = TextOptions(
-        separator=";", encoding="latin-1", null_values=frozenset({"NA"}), types={"n": "float"}
+        separator=";",
+        encoding="latin-1",
+        null_values=frozenset({"NA"}),
+        types={"n": "float"},
     )
     table = read_text_table(
-        "café;n\nNA;007\nx;NA\n".encode("latin-1"), ".csv", source="seeds", options=options
+        "café;n\nNA;007\nx;NA\n".encode("latin-1"),
+        ".csv",
+        source="seeds",
+        options=options,
     )
-    assert table.frame.rows() == [(None, 7.0), ("x", None)] and table.frame.columns == ["café", "n"]
+    assert table.frame.rows() == [(None, 7.0), ("x", None)] and table.frame.columns == [
+        "café",
+        "n",
+    ]
     big = read_text_table(
         b'{"n": 18446744073709551616}',
         ".jsonl",
@@ -197,7 +233,11 @@ def test_another_reading_than_before_is_another_digest() -> None:
         (b"a;b\n1;2;3\n", ".csv", "set separator"),
         (b"a,b\n1\n", ".csv", "Expected 2 columns, got 1"),
         (b'{"a": 1}\n{"a": "x"}', ".jsonl", "column 'a' holds values of several types"),
-        (b'{"a": 1, "a": 2}', ".jsonl", "line 1: two values of an object are named 'a'"),
+        (
+            b'{"a": 1, "a": 2}',
+            ".jsonl",
+            "line 1: two values of an object are named 'a'",
+        ),
         (b'{"a": 1}\n[1]', ".jsonl", "line 2 is not an object"),
         (b'{"a": 1}\n{"a": }', ".jsonl", "line 2, cannot be read"),
     ],

@@ -15,7 +15,13 @@ from sdg_core.cli.inspect_commands import validate
 from sdg_core.errors import ConfigError, SeedError
 from sdg_core.seeds.parquet import ParquetReader
 from sdg_core.seeds.where import KEPT_FROM
-from tests.support.sdg import dataset_config, expression, open_dataset, stored_records, uuid
+from tests.support.sdg import (
+    dataset_config,
+    expression,
+    open_dataset,
+    stored_records,
+    uuid,
+)
 
 ROWS = [
     {"id": number, "score": score, "text": f"t{number}"}
@@ -42,7 +48,12 @@ class Scored(SeedReader):
 
 
 def seeded(
-    base: Path, source: dict[str, Any], where: str | None, *, name: str = "d", **more: Any
+    base: Path,
+    source: dict[str, Any],
+    where: str | None,
+    *,
+    name: str = "d",
+    **more: Any,
 ) -> api.Dataset:
     seed_config = {
         "source": source,
@@ -72,7 +83,9 @@ def write_rows(base: Path, kind: str) -> dict[str, Any]:
             return {"path": "rows.parquet"}
         case "several files":
             for number in range(2):
-                frame[3 * number : 3 * number + 3].write_parquet(base / f"part{number}.parquet")
+                frame[3 * number : 3 * number + 3].write_parquet(
+                    base / f"part{number}.parquet"
+                )
             return {"path": "part*.parquet"}
         case "csv":
             frame.write_csv(base / "rows.csv")
@@ -82,8 +95,12 @@ def write_rows(base: Path, kind: str) -> dict[str, Any]:
             return {"path": "rows.jsonl"}
         case "sql":
             with sqlite3.connect(base / "rows.db") as connection:
-                connection.execute("CREATE TABLE t (id INTEGER, score INTEGER, text TEXT)")
-                connection.executemany("INSERT INTO t VALUES (:id, :score, :text)", ROWS)
+                connection.execute(
+                    "CREATE TABLE t (id INTEGER, score INTEGER, text TEXT)"
+                )
+                connection.executemany(
+                    "INSERT INTO t VALUES (:id, :score, :text)", ROWS
+                )
             return {
                 "seed_type": "sql",
                 "url": "sqlite:///rows.db",
@@ -91,13 +108,19 @@ def write_rows(base: Path, kind: str) -> dict[str, Any]:
             }
         case _:
             frame.write_parquet(base / "rows.parquet")
-            (base / "readers.py").write_text(READER.format(path=str(base / "rows.parquet")))
+            (base / "readers.py").write_text(
+                READER.format(path=str(base / "rows.parquet"))
+            )
             return {"seed_type": "custom", "reader": "./readers.py:Scored"}
 
 
-@pytest.mark.parametrize("kind", ["parquet", "several files", "csv", "jsonl", "sql", "custom"])
+@pytest.mark.parametrize(
+    "kind", ["parquet", "several files", "csv", "jsonl", "sql", "custom"]
+)
 def test_only_rows_for_which_it_is_true_count(tmp_path: Path, kind: str) -> None:
-    dataset = seeded(tmp_path, write_rows(tmp_path, kind), "{{ score >= 4 }}", row_group_size=2)
+    dataset = seeded(
+        tmp_path, write_rows(tmp_path, kind), "{{ score >= 4 }}", row_group_size=2
+    )
     assert dataset.plan.num_records == 3
     assert made(dataset) == [0, 3, 5]
 
@@ -107,14 +130,16 @@ def test_files_of_a_directory_are_chosen_by_name_and_content(tmp_path: Path) -> 
     for name in ("a.md", "b.txt", "c.md"):
         (tmp_path / "files" / name).write_text(f"this is {name}")
     listed = {"seed_type": "directory", "path": "files"}
-    assert made(seeded(tmp_path, listed, "{{ file_name.endswith('.md') }}"), "file_name") == [
+    assert made(
+        seeded(tmp_path, listed, "{{ file_name.endswith('.md') }}"), "file_name"
+    ) == [
         "a.md",
         "c.md",
     ]
     contents = {"seed_type": "file_contents", "path": "files"}
-    assert made(seeded(tmp_path, contents, "{{ 'is b' in content }}", name="e"), "file_name") == [
-        "b.txt"
-    ]
+    assert made(
+        seeded(tmp_path, contents, "{{ 'is b' in content }}", name="e"), "file_name"
+    ) == ["b.txt"]
 
 
 def test_rows_of_a_finished_dataset_are_chosen_by_what_a_column_holds_inside(
@@ -132,7 +157,9 @@ def test_rows_of_a_finished_dataset_are_chosen_by_what_a_column_holds_inside(
     source = {"seed_type": "dataset", "dataset": "first"}
     second = seeded(tmp_path, source, "{{ judge.quality.score >= 4 }}", name="second")
     assert made(second, "judge") == [
-        row["judge"] for row in rows if row["judge"] and row["judge"]["quality"]["score"] == 4
+        row["judge"]
+        for row in rows
+        if row["judge"] and row["judge"]["quality"]["score"] == 4
     ]
 
 
@@ -149,10 +176,13 @@ def test_selection_and_order_are_those_of_the_chosen_rows(
 
     with tempfile.TemporaryDirectory() as place:
         pl.DataFrame(
-            {"id": range(len(scores)), "score": scores}, schema_overrides={"score": pl.Int64}
+            {"id": range(len(scores)), "score": scores},
+            schema_overrides={"score": pl.Int64},
         ).write_parquet(Path(place) / "rows.parquet")
         chosen = [
-            number for number, score in enumerate(scores) if score is not None and score >= least
+            number
+            for number, score in enumerate(scores)
+            if score is not None and score >= least
         ]
         where = f"{{{{ score is not none and score >= {least} }}}}"
         if not chosen:
@@ -162,14 +192,18 @@ def test_selection_and_order_are_those_of_the_chosen_rows(
         start = data.draw(st.integers(0, len(chosen) - 1))
         end = data.draw(st.integers(start, len(chosen) - 1))
         seed = {"selection_strategy": {"start": start, "end": end}}
-        dataset = seeded(Path(place), {"path": "rows.parquet"}, where, seed=seed, num_records=50)
+        dataset = seeded(
+            Path(place), {"path": "rows.parquet"}, where, seed=seed, num_records=50
+        )
         assert dataset.seeds is not None
         read = dataset.seeds.read(np.arange(50))["id"].to_list()
         wanted = chosen[start : end + 1]
         assert read == [wanted[record % len(wanted)] for record in range(50)]
 
 
-def test_where_is_part_of_the_fingerprint_and_its_absence_is_not(tmp_path: Path) -> None:
+def test_where_is_part_of_the_fingerprint_and_its_absence_is_not(
+    tmp_path: Path,
+) -> None:
     source = write_rows(tmp_path, "parquet")
     prints = [
         seeded(tmp_path, source, where).plan.fingerprint
@@ -213,11 +247,19 @@ def test_a_condition_that_is_none_is_a_problem_of_the_file(
 
 def test_the_number_of_the_seed_needs_seed_data_and_its_word(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_records.*there is no seed_config"):
-        open_dataset(tmp_path / "d.yaml", dataset_config(uuid(), num_records="seed"), root=tmp_path)
+        open_dataset(
+            tmp_path / "d.yaml",
+            dataset_config(uuid(), num_records="seed"),
+            root=tmp_path,
+        )
     for value in ("seeds", 2.5, True):
-        with pytest.raises(ConfigError, match="num_records.*expected a whole number|YAML reads"):
+        with pytest.raises(
+            ConfigError, match="num_records.*expected a whole number|YAML reads"
+        ):
             open_dataset(
-                tmp_path / "d.yaml", dataset_config(uuid(), num_records=value), root=tmp_path
+                tmp_path / "d.yaml",
+                dataset_config(uuid(), num_records=value),
+                root=tmp_path,
             )
 
 
@@ -231,7 +273,9 @@ def test_as_many_records_as_the_seed_has_rows(
         write_rows(tmp_path, "parquet"),
         {"selection_strategy": selection} if selection else {},
     )
-    expected = {None: 6, "start": 3, "index": 1}[next(iter(selection)) if selection else None]
+    expected = {None: 6, "start": 3, "index": 1}[
+        next(iter(selection)) if selection else None
+    ]
     assert seeded(tmp_path, source, None, seed=seed).plan.num_records == expected
     assert seeded(tmp_path, source, None, seed=seed).plan.seed_repeats is None
 
@@ -253,7 +297,10 @@ def test_a_seed_that_repeats_is_said_when_validated_run_and_reported(
     assert words in heard
     made = api.report(dataset)
     assert made.report.facts.seed is not None
-    assert (made.report.facts.seed.repeats, made.report.facts.seed.num_rows) == (words, 3)
+    assert (made.report.facts.seed.repeats, made.report.facts.seed.num_rows) == (
+        words,
+        3,
+    )
     assert words in Path(str(made.path)).read_text(encoding="utf-8")
     validate(tmp_path / "d.yaml", root=str(tmp_path / "root"))
     assert words in " ".join(capsys.readouterr().out.split())
@@ -274,14 +321,22 @@ def test_a_large_source_is_evaluated_once_and_read_in_order(
     monkeypatch.setattr(ParquetReader, "fetch", counting)
     total = KEPT_FROM * 2
     pl.DataFrame({"id": range(total)}).write_parquet(tmp_path / "rows.parquet")
-    opened = [seeded(tmp_path, {"path": "rows.parquet"}, "{{ id % 1000 == 7 }}") for _ in range(2)]
+    opened = [
+        seeded(tmp_path, {"path": "rows.parquet"}, "{{ id % 1000 == 7 }}")
+        for _ in range(2)
+    ]
     assert decoded == total
     assert [dataset.plan.num_records for dataset in opened] == [20, 20]
     assert opened[1].seeds is not None
     assert opened[1].seeds.read(np.arange(3))["id"].to_list() == [7, 1007, 2007]
     for kept in (tmp_path / "cache" / "sdg-dagster" / "where").iterdir():
         kept.write_bytes(b"cut")
-    assert seeded(tmp_path, {"path": "rows.parquet"}, "{{ id % 1000 == 7 }}").plan.num_records == 20
+    assert (
+        seeded(
+            tmp_path, {"path": "rows.parquet"}, "{{ id % 1000 == 7 }}"
+        ).plan.num_records
+        == 20
+    )
     assert decoded == 2 * total + 3
 
 
@@ -300,6 +355,8 @@ def test_the_expression_sees_seed_columns_only(tmp_path: Path) -> None:
     """Columns of the dataset are made from the rows that it has chosen."""
     source = write_rows(tmp_path, "parquet")
     seed_config = {"source": source, "where": "{{ double > 3 }}"}
-    config = dataset_config(expression("double", "{{ score * 2 }}"), seed_config=seed_config)
+    config = dataset_config(
+        expression("double", "{{ score * 2 }}"), seed_config=seed_config
+    )
     with pytest.raises(SeedError, match="(?s)no column .double.*not made yet"):
         open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root")

@@ -34,7 +34,12 @@ from tests.support.sdg import (
 def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -99,7 +104,9 @@ def dead_process() -> int:
     return process.pid
 
 
-def test_cleaning_removes_files_and_directories_of_dead_processes_only(tmp_path: Path) -> None:
+def test_cleaning_removes_files_and_directories_of_dead_processes_only(
+    tmp_path: Path,
+) -> None:
     own = temporary_name("file")
     host, dead = socket.gethostname(), dead_process()
     rest = own.partition(f"{os.getpid()}-")[2]
@@ -107,7 +114,8 @@ def test_cleaning_removes_files_and_directories_of_dead_processes_only(tmp_path:
         own,
         f".tmp-{host}-{os.getppid()}-{rest}",
         f".tmp-elsewhere-{dead}-{rest}",
-        f".tmp-{host}-{dead}-1-{rest}",  # of process 1 on a host named `<ours>-<number>`
+        # of process 1 on a host named `<ours>-<number>`
+        f".tmp-{host}-{dead}-1-{rest}",
         "file",
         ".tmp",
         f".tmp-{host}-{dead}",
@@ -195,7 +203,10 @@ def test_a_directory_without_permission_is_a_store_error(tmp_path: Path) -> None
     outcome = run_python(_AS_NOBODY, tmp_path)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.count("Permission denied") == 4, outcome.stdout
-    assert outcome.stdout.count("grant write permission there, or choose another root") == 4
+    assert (
+        outcome.stdout.count("grant write permission there, or choose another root")
+        == 4
+    )
     assert (tmp_path / "closed" / "file").read_bytes() == b"old"
 
 
@@ -207,7 +218,9 @@ def test_a_file_in_the_place_of_a_directory_is_a_store_error(tmp_path: Path) -> 
         assert "there is a file where a directory belongs" in str(raised.value.remedy)
 
 
-def test_a_directory_is_published_whole_and_replaces_the_old_one(tmp_path: Path) -> None:
+def test_a_directory_is_published_whole_and_replaces_the_old_one(
+    tmp_path: Path,
+) -> None:
     target = tmp_path / "processed"
     for content in (b"one", b"two"):
         with new_output(target) as output:
@@ -225,7 +238,9 @@ def test_a_file_moved_aside_never_replaces_another(tmp_path: Path) -> None:
     places = []
     for content in (b"first", b"second"):
         (tmp_path / "batch_00000.parquet").write_bytes(content)
-        places.append(quarantine(tmp_path / "batch_00000.parquet", tmp_path / "quarantine"))
+        places.append(
+            quarantine(tmp_path / "batch_00000.parquet", tmp_path / "quarantine")
+        )
     assert [place.read_bytes() for place in places] == [b"first", b"second"]
     assert os.listdir(tmp_path) == ["quarantine"]
 
@@ -242,7 +257,9 @@ for _ in range(50):
 """
 
 
-def test_a_lock_excludes_other_processes_and_dies_with_its_holder(tmp_path: Path) -> None:
+def test_a_lock_excludes_other_processes_and_dies_with_its_holder(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "count").write_text("0")
     command = [sys.executable, "-c", _COUNTING, str(tmp_path)]
     counters = [subprocess.Popen(command, cwd=PROJECT) for _ in range(3)]
@@ -252,7 +269,9 @@ def test_a_lock_excludes_other_processes_and_dies_with_its_holder(tmp_path: Path
     holding = "import sys; from pathlib import Path; from sdg_core.store.local_storage import exclusive_lock\n"
     holding += "with exclusive_lock(Path(sys.argv[1])): Path(sys.argv[1] + '.held').touch(); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", holding, str(tmp_path / "l")], cwd=PROJECT, stdin=subprocess.PIPE
+        [sys.executable, "-c", holding, str(tmp_path / "l")],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
     ) as holder:
         wait_until((tmp_path / "l.held").exists, "the lock is held")
         holder.kill()

@@ -27,7 +27,8 @@ from tests.support.sdg import (
 def failures_of(config: dict[str, object], root: Path) -> list[dict[str, object]]:
     summary = api.generate(api.open_dataset(config, root=str(root)))
     return [
-        orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()
+        orjson.loads(line)
+        for line in summary.version.failure_list(0).read_bytes().splitlines()
     ]
 
 
@@ -36,9 +37,15 @@ def test_a_malformed_reply_is_kept_as_it_came(tmp_path: Path) -> None:
     config = dataset_config(
         category("plan", "free"), llm("text", "{{ plan }}"), note, num_records=2
     )
-    config["model_configs"].append({"alias": "broken", "model": "any", "provider": "broken"})
+    config["model_configs"].append(
+        {"alias": "broken", "model": "any", "provider": "broken"}
+    )
     config["model_providers"].append(
-        {"name": "broken", "provider_type": "simulated", "simulation": {"malformed": 1.0}}
+        {
+            "name": "broken",
+            "provider_type": "simulated",
+            "simulation": {"malformed": 1.0},
+        }
     )
     note["model_alias"] = "broken"
     found = failures_of({**config, "run": {"max_failure_rate": 1.0}}, tmp_path)
@@ -59,22 +66,38 @@ async def test_a_reply_that_was_cut_off_is_kept_with_its_reason(tmp_path: Path) 
             num_records=1,
             model_providers=[provider],
             model_configs=[
-                {"alias": "writer", "model": "m", "provider": "local", "skip_health_check": True}
+                {
+                    "alias": "writer",
+                    "model": "m",
+                    "provider": "local",
+                    "skip_health_check": True,
+                }
             ],
         )
         summary = await api.agenerate(api.open_dataset(config, root=str(tmp_path)))
     (kept,) = [
-        orjson.loads(line) for line in summary.version.failure_list(0).read_bytes().splitlines()
+        orjson.loads(line)
+        for line in summary.version.failure_list(0).read_bytes().splitlines()
     ]
-    assert (kept["kind"], kept["finish_reason"]) == ("truncated", "length") and kept["reply"]
+    assert (kept["kind"], kept["finish_reason"]) == ("truncated", "length") and kept[
+        "reply"
+    ]
 
 
 def test_a_long_reply_is_bounded_and_any_text_can_be_kept() -> None:
     failure = Failure(
-        3, "text", "malformed", "why", 2, kept_reply("\ud800" + "x" * 3 * MAX_REPLY), "stop"
+        3,
+        "text",
+        "malformed",
+        "why",
+        2,
+        kept_reply("\ud800" + "x" * 3 * MAX_REPLY),
+        "stop",
     )
     (read,) = parse_failures(dump_failures([failure]))
-    assert read == failure and read.reply is not None and len(read.reply) < MAX_REPLY + 50
+    assert (
+        read == failure and read.reply is not None and len(read.reply) < MAX_REPLY + 50
+    )
     assert read.reply.startswith("\\ud800x") and read.reply.endswith(
         f"({3 * MAX_REPLY + 6:,} characters)"
     )
@@ -96,7 +119,10 @@ def test_failures_are_counted_by_reason_whatever_their_numbers_and_quotations() 
     long = "answered 400: 770 tokens were requested, of 512"
     longer = "answered 400: 772 tokens were requested, of 512"
     busy = "answered 503: 770 tokens were requested, of 512"
-    cut = [f"the reply was cut off; the text so far: {text!r}" for text in ("it's", 'a "b"', "\\'")]
+    cut = [
+        f"the reply was cut off; the text so far: {text!r}"
+        for text in ("it's", 'a "b"', "\\'")
+    ]
     failures = [
         ("text", "permanent", long),
         ("text", "transient", busy),

@@ -32,7 +32,9 @@ from tests.support.sdg import dataset_config, llm, open_dataset, uuid
 @pytest.fixture
 def metadata(tmp_path: Path) -> Metadata:
     dataset = open_dataset(
-        tmp_path / "d.yaml", dataset_config(uuid(), llm("text", "{{ id }}")), root=tmp_path
+        tmp_path / "d.yaml",
+        dataset_config(uuid(), llm("text", "{{ id }}")),
+        root=tmp_path,
     )
     return new_metadata(dataset.plan)
 
@@ -40,7 +42,10 @@ def metadata(tmp_path: Path) -> Metadata:
 def test_round_trip(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
     changed = metadata.model_copy(
-        update={"usage": {"writer": {"requests": 3}}, "post_generation_state": "started"}
+        update={
+            "usage": {"writer": {"requests": 3}},
+            "post_generation_state": "started",
+        }
     )
     create_metadata(path, lambda: changed)
     found = read_metadata(path)
@@ -65,7 +70,9 @@ OPTIONAL = (
 """Fields that metadata of earlier releases does not have."""
 
 
-def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata) -> None:
+def test_every_field_of_the_design_is_written(
+    tmp_path: Path, metadata: Metadata
+) -> None:
     path = tmp_path / "metadata.json"
     create_metadata(path, lambda: metadata)
     content = orjson.loads(path.read_bytes())
@@ -81,7 +88,9 @@ def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata
         and content["buffer_size"] == 10
     )
     assert (
-        content["total_num_batches"] == 3 and content["simulated"] is True and content["seed"] == 7
+        content["total_num_batches"] == 3
+        and content["simulated"] is True
+        and content["seed"] == 7
     )
     assert {"python", "polars", "pyarrow", "numpy"} <= set(content["library_versions"])
 
@@ -120,7 +129,8 @@ def altered(tmp_path: Path, metadata: Metadata, **changes: Any) -> Path:
     path = tmp_path / "metadata.json"
     path.write_bytes(
         orjson.dumps(
-            {key: value for key, value in content.items() if value is not ...}, default=str
+            {key: value for key, value in content.items() if value is not ...},
+            default=str,
         )
     )
     return path
@@ -129,7 +139,9 @@ def altered(tmp_path: Path, metadata: Metadata, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     "field", [field for field in Metadata.model_fields if field not in OPTIONAL]
 )
-def test_every_field_is_required(tmp_path: Path, metadata: Metadata, field: str) -> None:
+def test_every_field_is_required(
+    tmp_path: Path, metadata: Metadata, field: str
+) -> None:
     with pytest.raises(
         MetadataFieldError, match=rf"metadata\.json: {field}: field required"
     ) as raised:
@@ -156,7 +168,9 @@ def test_a_field_of_the_wrong_type(
         read_metadata(altered(tmp_path, metadata, **{field: value}))
 
 
-def test_a_file_of_a_newer_release_is_not_guessed_at(tmp_path: Path, metadata: Metadata) -> None:
+def test_a_file_of_a_newer_release_is_not_guessed_at(
+    tmp_path: Path, metadata: Metadata
+) -> None:
     path = altered(
         tmp_path,
         metadata,
@@ -165,7 +179,8 @@ def test_a_file_of_a_newer_release_is_not_guessed_at(tmp_path: Path, metadata: M
         post_generation_state="archived",
     )
     with pytest.raises(
-        MetadataVersionError, match=f"schema_version {SCHEMA_VERSION + 1}.*up to {SCHEMA_VERSION}"
+        MetadataVersionError,
+        match=f"schema_version {SCHEMA_VERSION + 1}.*up to {SCHEMA_VERSION}",
     ) as raised:
         read_metadata(path)
     assert "newer release" in str(raised.value.remedy)
@@ -177,7 +192,9 @@ def test_an_unknown_field_of_the_same_schema_version_is_accepted(
     assert read_metadata(altered(tmp_path, metadata, note="hello")) == metadata
 
 
-def test_random_damage_never_ends_in_another_exception(tmp_path: Path, metadata: Metadata) -> None:
+def test_random_damage_never_ends_in_another_exception(
+    tmp_path: Path, metadata: Metadata
+) -> None:
     path = tmp_path / "metadata.json"
     create_metadata(path, lambda: metadata)
     whole = path.read_bytes()

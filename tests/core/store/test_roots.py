@@ -31,7 +31,9 @@ def mark(folder: Path, name: str = "pyproject.toml") -> None:
 
 
 @pytest.mark.parametrize("name", PROJECT_MARKS)
-def test_the_nearest_folder_with_a_mark_is_the_project(tmp_path: Path, name: str) -> None:
+def test_the_nearest_folder_with_a_mark_is_the_project(
+    tmp_path: Path, name: str
+) -> None:
     deep = tmp_path / "outer" / "inner" / "defs" / "reviews"
     mark(tmp_path / "outer", name)
     deep.mkdir(parents=True)
@@ -65,17 +67,26 @@ def test_the_root_is_the_same_from_every_directory(
     for place in (tmp_path, tmp_path / "project", folder, Path("/")):
         monkeypatch.chdir(place)
         assert api.open_dataset(file, env=env).layout.root == expected
-        assert api.open_dataset(file, root="mine", env=env).layout.root == place / "mine"
+        assert (
+            api.open_dataset(file, root="mine", env=env).layout.root == place / "mine"
+        )
 
 
-def test_pipelines_and_linked_files_have_the_root_of_their_project(tmp_path: Path) -> None:
+def test_pipelines_and_linked_files_have_the_root_of_their_project(
+    tmp_path: Path,
+) -> None:
     notes = Project(
-        tmp_path / "project" / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
+        tmp_path / "project" / "notes",
+        [{"stage": "rename", "columns": {"content": "note"}}],
     ).write(a="one")
     mark(tmp_path / "project")
-    assert pipelines.open_pipeline(notes.file).layout.root == tmp_path / "project" / "data"
+    assert (
+        pipelines.open_pipeline(notes.file).layout.root == tmp_path / "project" / "data"
+    )
     link = tmp_path / "link.yaml"
-    link.symlink_to(write_config(tmp_path / "project" / "defs" / "tickets.yaml", CONFIG))
+    link.symlink_to(
+        write_config(tmp_path / "project" / "defs" / "tickets.yaml", CONFIG)
+    )
     assert api.open_dataset(link).layout.root == tmp_path / "project" / "data"
 
 
@@ -83,7 +94,9 @@ def test_a_dataset_finds_its_upstream_from_every_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark(tmp_path / "project")
-    first = write_config(tmp_path / "project" / "first" / "first.yaml", {**CONFIG, "name": "first"})
+    first = write_config(
+        tmp_path / "project" / "first" / "first.yaml", {**CONFIG, "name": "first"}
+    )
     seeded = dataset_config(
         expression("again", "{{ plan }}"),
         name="second",
@@ -97,7 +110,9 @@ def test_a_dataset_finds_its_upstream_from_every_directory(
     assert api.generate(api.open_dataset(second)).remaining == 0
 
 
-def test_an_upstream_below_another_root_is_named(tmp_path: Path, elsewhere: Path) -> None:
+def test_an_upstream_below_another_root_is_named(
+    tmp_path: Path, elsewhere: Path
+) -> None:
     first = write_config(tmp_path / "first" / "first.yaml", {**CONFIG, "name": "first"})
     opened = api.open_dataset(first, root=str(elsewhere / "data"))
     api.generate(opened)
@@ -111,7 +126,9 @@ def test_an_upstream_below_another_root_is_named(tmp_path: Path, elsewhere: Path
         api.open_dataset(second)
 
 
-@pytest.mark.parametrize("old", ["elsewhere/data", "data", "project/data", "project/defs/data"])
+@pytest.mark.parametrize(
+    "old", ["elsewhere/data", "data", "project/data", "project/defs/data"]
+)
 def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(
     tmp_path: Path, old: str
 ) -> None:
@@ -138,7 +155,9 @@ def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(
     assert not (home / "data").exists()
 
     told: list[Any] = []
-    summary = api.generate(api.open_dataset(file, root=str(home / "data")), on_event=told.append)
+    summary = api.generate(
+        api.open_dataset(file, root=str(home / "data")), on_event=told.append
+    )
     assert summary.remaining == 0
     assert any(str(tmp_path / old) in getattr(event, "message", "") for event in told)
     assert api.plan(api.open_dataset(file)).nothing_to_do
@@ -150,12 +169,16 @@ def test_a_pipeline_that_was_started_elsewhere_is_not_silently_started_again(
     notes = Project(
         tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
     ).write(a="one")
-    pipelines.generate(pipelines.open_pipeline(notes.file, root=str(elsewhere / "data")))
+    pipelines.generate(
+        pipelines.open_pipeline(notes.file, root=str(elsewhere / "data"))
+    )
     opened = pipelines.open_pipeline(notes.file)
     with pytest.raises(RefusedError, match=f"{elsewhere}/data/notes holds data"):
         pipelines.generate(opened)
     assert "holds data" in (pipelines.plan(opened).refused or "")
-    assert pipelines.status(opened).to_dict()["other_place"] == f"{elsewhere}/data/notes"
+    assert (
+        pipelines.status(opened).to_dict()["other_place"] == f"{elsewhere}/data/notes"
+    )
 
 
 def test_what_a_relative_variable_meant_before_is_not_forgotten(
@@ -167,7 +190,9 @@ def test_what_a_relative_variable_meant_before_is_not_forgotten(
         api.generate(api.open_dataset(file, env={"SDG_ROOT": "sets"}))
 
 
-def test_another_dataset_elsewhere_is_no_reason_to_refuse(tmp_path: Path, elsewhere: Path) -> None:
+def test_another_dataset_elsewhere_is_no_reason_to_refuse(
+    tmp_path: Path, elsewhere: Path
+) -> None:
     other = write_config(tmp_path / "other.yaml", {**CONFIG, "name": "others"})
     api.generate(api.open_dataset(other, root=str(elsewhere / "data")))
     (elsewhere / "data" / "tickets").mkdir()
@@ -196,4 +221,6 @@ def test_the_command_refuses_with_both_places(
     assert f"--root {elsewhere}/data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main.run(["status", str(file)])
-    assert f"{elsewhere}/data/tickets holds data" in " ".join(capsys.readouterr().out.split())
+    assert f"{elsewhere}/data/tickets holds data" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from sdg_core import api
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, classify, scan_row_groups
+from sdg_core.store.row_group_state import (
+    RowGroupState,
+    RowGroupStatus,
+    classify,
+    scan_row_groups,
+)
 from sdg_core.store.row_groups import Footer
 from tests.core.store.test_row_groups import footer, table_of
 from tests.support.sdg import dataset_config, open_dataset, uuid
@@ -18,9 +23,15 @@ from tests.support.sdg import dataset_config, open_dataset, uuid
 GROUP = RowGroup(3, 30, 10)
 
 
-def state_of(found: Any, *, group: RowGroup = GROUP, earlier: bool = False) -> RowGroupStatus:
+def state_of(
+    found: Any, *, group: RowGroup = GROUP, earlier: bool = False
+) -> RowGroupStatus:
     return classify(
-        group, found, dataset="tickets", config_hash="sha256:00", in_earlier_version=earlier
+        group,
+        found,
+        dataset="tickets",
+        config_hash="sha256:00",
+        in_earlier_version=earlier,
     )
 
 
@@ -43,7 +54,10 @@ def test_complete_whatever_lies_in_earlier_versions() -> None:
 def test_partial_for_failed_records_and_for_an_extension() -> None:
     assert state_of(footer(missing=[31, 38])).remaining == (31, 38)
     extended = state_of(footer(size=6, missing=[31]))
-    assert (extended.state, extended.remaining) == (RowGroupState.PARTIAL, (31, 36, 37, 38, 39))
+    assert (extended.state, extended.remaining) == (
+        RowGroupState.PARTIAL,
+        (31, 36, 37, 38, 39),
+    )
 
 
 def test_corrupt_is_unreadable_or_in_the_wrong_place() -> None:
@@ -62,7 +76,9 @@ def test_corrupt_is_unreadable_or_in_the_wrong_place() -> None:
     ):
         status = state_of(footer(**change))
         assert (
-            status.state is RowGroupState.CORRUPT and not status.foreign and status.footer is None
+            status.state is RowGroupState.CORRUPT
+            and not status.foreign
+            and status.footer is None
         )
         assert next(iter(change)) in str(status.reason)
         assert list(status.remaining) == list(range(30, 40))
@@ -74,8 +90,12 @@ def groups_and_files(draw: st.DrawFn) -> tuple[RowGroup, Footer]:
     index = draw(st.integers(0, 5))
     group = RowGroup(index, index * 12, size)
     written = draw(st.integers(1, size))
-    missing = draw(st.sets(st.integers(group.start, group.start + written - 1)).map(sorted))
-    return group, footer(row_group=index, start=group.start, size=written, missing=missing)
+    missing = draw(
+        st.sets(st.integers(group.start, group.start + written - 1)).map(sorted)
+    )
+    return group, footer(
+        row_group=index, start=group.start, size=written, missing=missing
+    )
 
 
 @given(groups_and_files())
@@ -87,7 +107,9 @@ def test_a_file_in_its_place_lacks_exactly_the_planned_records_that_it_has_no_ro
     planned = set(range(group.start, group.stop))
     assert set(status.remaining) == planned - set(found.records().tolist())
     assert list(status.remaining) == sorted(set(status.remaining))
-    assert status.state is (RowGroupState.PARTIAL if status.remaining else RowGroupState.COMPLETE)
+    assert status.state is (
+        RowGroupState.PARTIAL if status.remaining else RowGroupState.COMPLETE
+    )
     assert status.footer == found
 
 
@@ -117,7 +139,10 @@ def test_a_scan_tells_every_state_from_real_files(tmp_path: Path) -> None:
     assert scan_row_groups(version, dataset.plan)[5].state is RowGroupState.MISSING
 
     report = api.status(dataset).to_dict()
-    assert report["states"]["corrupt"] == {"count": 3, "keys": ["00000", "00001", "00003"]}
+    assert report["states"]["corrupt"] == {
+        "count": 3,
+        "keys": ["00000", "00001", "00003"],
+    }
     assert report["records"] == {
         "target": 60,
         "actual": 14,
@@ -125,4 +150,6 @@ def test_a_scan_tells_every_state_from_real_files(tmp_path: Path) -> None:
         "waiting": 0,
         "lacking": 46,
     }
-    assert len(report["faults"]) == 3 and report["faults"][1].startswith("row group 00001: ")
+    assert len(report["faults"]) == 3 and report["faults"][1].startswith(
+        "row group 00001: "
+    )

@@ -46,7 +46,10 @@ def footer(**changes: Any) -> Footer:
 
 def table_of(records: list[int]) -> pa.Table:
     return pa.table(
-        {"text": [f"record {record}" for record in records], "n": pa.array(records, pa.int64())}
+        {
+            "text": [f"record {record}" for record in records],
+            "n": pa.array(records, pa.int64()),
+        }
     )
 
 
@@ -69,7 +72,9 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_other_tools_can_read_the_file_and_its_footer(tmp_path: Path) -> None:
     path = written(tmp_path / "batch_00003.parquet")
     assert pl.read_parquet(path).shape == (10, 2)
-    assert set(orjson.loads(pq.read_schema(path).metadata[b"sdg"])) == set(Footer.model_fields)
+    assert set(orjson.loads(pq.read_schema(path).metadata[b"sdg"])) == set(
+        Footer.model_fields
+    )
 
 
 def test_a_row_group_without_rows_is_a_file_too(tmp_path: Path) -> None:
@@ -105,7 +110,9 @@ def test_random_damage_never_ends_in_another_exception(tmp_path: Path) -> None:
             assert str(path) in str(error)
 
 
-@pytest.mark.parametrize("content", [b"not parquet", b"PAR1", b"PAR1PAR1", b"\0" * 4096])
+@pytest.mark.parametrize(
+    "content", [b"not parquet", b"PAR1", b"PAR1PAR1", b"\0" * 4096]
+)
 def test_what_is_not_parquet_is_corrupt(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(CorruptFileError):
@@ -114,27 +121,41 @@ def test_what_is_not_parquet_is_corrupt(tmp_path: Path, content: bytes) -> None:
 
 def test_whole_parquet_of_somebody_else_is_foreign(tmp_path: Path) -> None:
     for metadata in (None, {b"pandas": b"{}"}):
-        pq.write_table(table_of([1]).replace_schema_metadata(metadata), tmp_path / "file")
-        with pytest.raises(UnrecognizedFileError, match="not written by this project") as raised:
+        pq.write_table(
+            table_of([1]).replace_schema_metadata(metadata), tmp_path / "file"
+        )
+        with pytest.raises(
+            UnrecognizedFileError, match="not written by this project"
+        ) as raised:
             read_footer(tmp_path / "file")
         assert "move it out of this directory" in str(raised.value.remedy)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"schema_version": "1"}', b"\xff"])
-def test_a_footer_that_cannot_be_understood_is_corrupt(tmp_path: Path, content: bytes) -> None:
-    pq.write_table(table_of([1]).replace_schema_metadata({FOOTER_KEY: content}), tmp_path / "file")
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"schema_version": "1"}', b"\xff"]
+)
+def test_a_footer_that_cannot_be_understood_is_corrupt(
+    tmp_path: Path, content: bytes
+) -> None:
+    pq.write_table(
+        table_of([1]).replace_schema_metadata({FOOTER_KEY: content}), tmp_path / "file"
+    )
     with pytest.raises(CorruptFileError, match="footer that cannot be read"):
         read_footer(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
-    "field", [name for name, field in Footer.model_fields.items() if field.is_required()]
+    "field",
+    [name for name, field in Footer.model_fields.items() if field.is_required()],
 )
 def test_every_field_of_the_footer_is_required(tmp_path: Path, field: str) -> None:
-    content = {key: value for key, value in footer().model_dump().items() if key != field}
+    content = {
+        key: value for key, value in footer().model_dump().items() if key != field
+    }
     metadata = {FOOTER_KEY: orjson.dumps(content)}
     pq.write_table(
-        table_of(list(range(30, 40))).replace_schema_metadata(metadata), tmp_path / "file"
+        table_of(list(range(30, 40))).replace_schema_metadata(metadata),
+        tmp_path / "file",
     )
     with pytest.raises(CorruptFileError):
         read_footer(tmp_path / "file")
@@ -142,7 +163,9 @@ def test_every_field_of_the_footer_is_required(tmp_path: Path, field: str) -> No
 
 def test_a_footer_at_odds_with_its_rows_is_corrupt(tmp_path: Path) -> None:
     write_row_group(tmp_path / "file", table_of([30, 31]), footer())
-    with pytest.raises(CorruptFileError, match="has 2 rows, but its footer speaks of 10"):
+    with pytest.raises(
+        CorruptFileError, match="has 2 rows, but its footer speaks of 10"
+    ):
         read_footer(tmp_path / "file")
 
 
@@ -187,7 +210,11 @@ def test_merging_is_a_union_in_record_order_in_which_old_rows_stay(
         )
 
     arrays = [np.array(indices, dtype=np.int64) for indices in (old, new)]
-    table, indices = merge_rows(rows(old, "old"), arrays[0], rows(new, "new"), arrays[1])
+    table, indices = merge_rows(
+        rows(old, "old"), arrays[0], rows(new, "new"), arrays[1]
+    )
     expected = {**dict.fromkeys(new, "new"), **dict.fromkeys(old, "old")}
     assert indices.tolist() == table["record"].to_pylist() == sorted(expected)
-    assert table["origin"].to_pylist() == [expected[record] for record in sorted(expected)]
+    assert table["origin"].to_pylist() == [
+        expected[record] for record in sorted(expected)
+    ]

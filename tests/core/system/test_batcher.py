@@ -38,7 +38,9 @@ async def test_a_lonely_item_waits_for_a_tick_only() -> None:
 
 async def test_one_failure_is_its_callers_only() -> None:
     batcher = Batcher(Work(), size=3)
-    found = await asyncio.gather(*(batcher.submit(n) for n in (1, -2, 3)), return_exceptions=True)
+    found = await asyncio.gather(
+        *(batcher.submit(n) for n in (1, -2, 3)), return_exceptions=True
+    )
     assert found[0] == 10 and found[2] == 30 and isinstance(found[1], ValueError)
 
 
@@ -47,7 +49,9 @@ async def test_a_failure_of_the_work_is_everybodys() -> None:
         raise RuntimeError("broken")
 
     batcher = Batcher(fail, size=2)
-    found = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
+    found = await asyncio.gather(
+        batcher.submit(1), batcher.submit(2), return_exceptions=True
+    )
     assert [str(item) for item in found] == ["broken", "broken"]
 
 

@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-from sdg_core.system.bounded_process import Answer, BoundedProcess, WorkEndedError, shared_pool
+from sdg_core.system.bounded_process import (
+    Answer,
+    BoundedProcess,
+    WorkEndedError,
+    shared_pool,
+)
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import PROJECT
 

@@ -16,9 +16,12 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("before", "during"), [(700, NEW_OBJECTS), (NEW_OBJECTS + 1, NEW_OBJECTS + 1), (0, 0)]
+    ("before", "during"),
+    [(700, NEW_OBJECTS), (NEW_OBJECTS + 1, NEW_OBJECTS + 1), (0, 0)],
 )
-def test_collections_are_rarer_for_as_long_as_it_lasts(before: int, during: int) -> None:
+def test_collections_are_rarer_for_as_long_as_it_lasts(
+    before: int, during: int
+) -> None:
     gc.set_threshold(before, 10, 10)
     with pytest.raises(ZeroDivisionError), relaxed_gc():
         assert gc.get_threshold() == (during, 10, 10)

@@ -36,7 +36,9 @@ def collections_switch_threads() -> Iterator[None]:
 def test_threads_that_parse_at_once_all_get_the_tree() -> None:
     with ThreadPoolExecutor(4) as threads:
         trees = [
-            *threads.map(lambda name: parse_python(SOURCE, name), [f"f{i}" for i in range(24)])
+            *threads.map(
+                lambda name: parse_python(SOURCE, name), [f"f{i}" for i in range(24)]
+            )
         ]
     assert {ast.dump(tree) for tree in trees} == {ast.dump(ast.parse(SOURCE))}
 

@@ -67,7 +67,9 @@ def valid(kind: str, *values: Any, **params: Any) -> list[bool]:
 def test_python(text: str, severity: str, symbols: list[str]) -> None:
     (verdict,) = judged("code", text, code_lang="python")
     assert verdict["python_linter_severity"] == severity
-    assert {message["symbol"] for message in verdict["python_linter_messages"]} >= set(symbols)
+    assert {message["symbol"] for message in verdict["python_linter_messages"]} >= set(
+        symbols
+    )
     assert verdict["is_valid"] is (severity not in ("fatal", "error"))
     assert (verdict["python_linter_score"] == 10.0) is (severity == "none")
 
@@ -92,10 +94,15 @@ def test_each_text_has_its_own_verdict_in_order() -> None:
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
     text = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
-    assert valid("code", text, code_lang="python") == [True] and not (tmp_path / "ran").exists()
+    assert (
+        valid("code", text, code_lang="python") == [True]
+        and not (tmp_path / "ran").exists()
+    )
 
 
-def test_a_text_that_ends_the_linter_is_the_one_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_ends_the_linter_is_the_one_to_blame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     run = python_code._run
 
     def crash(texts: list[str]) -> list[list[dict[str, Any]]]:
@@ -162,8 +169,14 @@ SCHEMA = {
 
 
 def test_json_lists_every_error_with_its_path() -> None:
-    found = judged("json_schema", '{"name": 5, "tags": ["a", "c", "d"]}', json_schema=SCHEMA)[0]
-    assert {error["path"] for error in found["errors"]} == {"name", "tags[1]", "tags[2]"}
+    found = judged(
+        "json_schema", '{"name": 5, "tags": ["a", "c", "d"]}', json_schema=SCHEMA
+    )[0]
+    assert {error["path"] for error in found["errors"]} == {
+        "name",
+        "tags[1]",
+        "tags[2]",
+    }
     assert found["is_valid"] is False
 
 
@@ -218,16 +231,18 @@ def by_function(call: Any, **params: Any) -> Any:
 
 def test_a_function_gives_verdicts() -> None:
     found = by_function(
-        lambda df: df.with_columns(is_valid=pl.col("a") == "x", size=pl.col("a").str.len_chars())
+        lambda df: df.with_columns(
+            is_valid=pl.col("a") == "x", size=pl.col("a").str.len_chars()
+        )
     )
     assert found == [
         {"is_valid": True, "details": '{"size":1}'},
         {"is_valid": False, "details": '{"size":2}'},
     ]
     assert by_function(
-        lambda df: df.select(is_valid=pl.lit(None, pl.Boolean).repeat_by(1).explode()).select(
-            pl.col("is_valid").append(None)
-        )
+        lambda df: df.select(
+            is_valid=pl.lit(None, pl.Boolean).repeat_by(1).explode()
+        ).select(pl.col("is_valid").append(None))
     )[0] == {"is_valid": None, "details": None}
 
 
@@ -237,17 +252,22 @@ def test_an_output_schema_says_what_a_verdict_holds() -> None:
         "properties": {"is_valid": {"type": "boolean"}, "size": {"type": "integer"}},
     }
     size = pl.col("a").str.len_chars()
-    whole = {"type": "object", "properties": {"data": {"type": "array", "items": schema}}}
+    whole = {
+        "type": "object",
+        "properties": {"data": {"type": "array", "items": schema}},
+    }
     for output_schema in (schema, whole):
         found = by_function(
-            lambda df: df.select(is_valid=size > 1, size=size), output_schema=output_schema
+            lambda df: df.select(is_valid=size > 1, size=size),
+            output_schema=output_schema,
         )
         assert found == [{"is_valid": False, "size": 1}, {"is_valid": True, "size": 2}]
     misfits = by_function(
         lambda df: df.select(is_valid=size > 1, size=pl.col("a")), output_schema=schema
     )
     assert all(
-        isinstance(item, ValidatorError) and "does not fit its output_schema" in item.message
+        isinstance(item, ValidatorError)
+        and "does not fit its output_schema" in item.message
         for item in misfits
     )
 
@@ -268,10 +288,13 @@ def test_a_function_that_fails_gives_no_verdict(call: Any, message: str) -> None
 def test_an_answer_without_a_verdict_costs_its_row_only() -> None:
     checked = column("remote", endpoint_url="http://x")
     answers = [{"is_valid": True}, {"is_valid": "yes"}, "nonsense", {"valid": True}]
-    found = verdicts(answers, who="http://x", verdict=single_verdict_type(checked.validator_params))
+    found = verdicts(
+        answers, who="http://x", verdict=single_verdict_type(checked.validator_params)
+    )
     assert found[0] == {"is_valid": True, "details": None}
     assert all(
-        isinstance(item, ValidatorError) and "without a true or false 'is_valid'" in item.message
+        isinstance(item, ValidatorError)
+        and "without a true or false 'is_valid'" in item.message
         for item in found[1:]
     )
 
@@ -281,7 +304,9 @@ def test_an_answer_without_a_verdict_costs_its_row_only() -> None:
 
 @given(
     rows=st.lists(
-        st.fixed_dictionaries({name: st.sampled_from(["x", "y", ""]) for name in "abc"}),
+        st.fixed_dictionaries(
+            {name: st.sampled_from(["x", "y", ""]) for name in "abc"}
+        ),
         max_size=20,
     )
 )
@@ -293,13 +318,16 @@ def test_each_target_has_its_own_verdict(rows: list[dict[str, str]]) -> None:
     )
     for row, verdict in zip(rows, found, strict=True):
         alone = {name: {"is_valid": row[name] == "x"} for name in "abc"}
-        assert verdict == {"is_valid": all(item["is_valid"] for item in alone.values()), **alone}
+        assert verdict == {
+            "is_valid": all(item["is_valid"] for item in alone.values()),
+            **alone,
+        }
         assert conform(verdict, verdict_type(checked)) == verdict
 
 
 def test_one_target_has_the_verdict_itself() -> None:
     checked = column("regex", "a", pattern="x")
-    assert validate_targets(value_validator(checked.validator_params), [{"a": "x"}], ["a"]) == [
-        {"is_valid": True}
-    ]
+    assert validate_targets(
+        value_validator(checked.validator_params), [{"a": "x"}], ["a"]
+    ) == [{"is_valid": True}]
     assert str(verdict_type(checked)) == "struct<is_valid: bool>"

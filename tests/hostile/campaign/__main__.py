@@ -33,7 +33,9 @@ def main() -> None:
             print(tally.table(), flush=True)
             if options.out:
                 options.out.write_text(
-                    json.dumps({k: (c.tried, c.failures) for k, c in tally.counts.items()})
+                    json.dumps(
+                        {k: (c.tried, c.failures) for k, c in tally.counts.items()}
+                    )
                 )
 
 

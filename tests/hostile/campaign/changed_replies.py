@@ -109,7 +109,9 @@ def good_reply(route: str, prompt: str) -> dict[str, Any]:
     if route.endswith("/generations"):
         return {
             "created": 1,
-            "data": [{"b64_json": base64.b64encode(PNG).decode(), "revised_prompt": "x"}],
+            "data": [
+                {"b64_json": base64.b64encode(PNG).decode(), "revised_prompt": "x"}
+            ],
             "usage": {"input_tokens": 1},
         }
     if route.endswith("/messages"):
@@ -138,7 +140,9 @@ def good_reply(route: str, prompt: str) -> dict[str, Any]:
         message["images"] = [
             {
                 "type": "image_url",
-                "image_url": {"url": "data:image/png;base64," + base64.b64encode(PNG).decode()},
+                "image_url": {
+                    "url": "data:image/png;base64," + base64.b64encode(PNG).decode()
+                },
             }
         ]
     usage = {
@@ -162,17 +166,32 @@ def calls(draw: Draw, reply: dict[str, Any]) -> dict[str, Any]:
     """The reply as one that calls tools."""
     name = draw.choice(["lookup", "nosuch", "", "fail"])
     arguments: Any = draw.choice(
-        ['{"word": "x"}', "{", "", {"word": "x"}, '{"word": 5}', None, "[]", '{"word": "\\ud83d"}']
+        [
+            '{"word": "x"}',
+            "{",
+            "",
+            {"word": "x"},
+            '{"word": 5}',
+            None,
+            "[]",
+            '{"word": "\\ud83d"}',
+        ]
     )
     if "choices" in reply:
         message = reply["choices"][0]["message"]
         message["content"] = draw.choice([None, "", "text"])
         message["tool_calls"] = [
-            {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            }
         ] * draw.choice([1, 1, 2, 30])
         reply["choices"][0]["finish_reason"] = "tool_calls"
     elif "content" in reply:
-        reply["content"].append({"type": "tool_use", "id": "c1", "name": name, "input": arguments})
+        reply["content"].append(
+            {"type": "tool_use", "id": "c1", "name": name, "input": arguments}
+        )
     return reply
 
 
@@ -184,7 +203,11 @@ def changed(draw: Draw, reply: Any) -> bytes:  # noqa: C901 - a line for each wa
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         node = reply
         while isinstance(node, dict | list) and node:
-            key: Any = draw.choice([*node]) if isinstance(node, dict) else draw.randrange(len(node))
+            key: Any = (
+                draw.choice([*node])
+                if isinstance(node, dict)
+                else draw.randrange(len(node))
+            )
             inner = node[key]
             if isinstance(inner, dict | list) and inner and draw.random() < 0.8:
                 node = inner
@@ -195,9 +218,9 @@ def changed(draw: Draw, reply: Any) -> bytes:  # noqa: C901 - a line for each wa
                 case 1 if isinstance(node, list):
                     node.append(copy.deepcopy(inner))
                 case 1:
-                    node[draw.choice(["text", "content", "error", "type", "refusal"])] = node.pop(
-                        key
-                    )
+                    node[
+                        draw.choice(["text", "content", "error", "type", "refusal"])
+                    ] = node.pop(key)
                 case 2:
                     node[key] = [inner] if draw.random() < 0.5 else {"value": inner}
                 case _:

@@ -20,7 +20,9 @@ from tests.support.sdg import PROJECT
 SECONDS = 300.0
 MEGABYTES = 2_000
 CASES_A_WORKER = 50
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 SECRETS = {
     name: f"canary-{number:02}-{name.lower()[::-1]}"
     for number, name in enumerate(
@@ -58,7 +60,11 @@ class Case:
     kind: str
     name: str
     content: str | bytes
-    commands: tuple[str, ...] = ("validate {file}", "generate {file}", "status {file} --json")
+    commands: tuple[str, ...] = (
+        "validate {file}",
+        "generate {file}",
+        "status {file} --json",
+    )
     file: str = "hostile.yaml"
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +105,11 @@ class Worker:
         status = self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
-        return f"ended the process with {status}" if readable else f"took more than {SECONDS:.0f} s"
+        return (
+            f"ended the process with {status}"
+            if readable
+            else f"took more than {SECONDS:.0f} s"
+        )
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -129,7 +139,9 @@ class Runner:
             faults = self._run(case, place)
             self._tally.add(case.kind, case.name, faults)
             if faults:
-                print(f"{case.kind}: {case.name}: {place}: {faults}"[:1_500], flush=True)
+                print(
+                    f"{case.kind}: {case.name}: {place}: {faults}"[:1_500], flush=True
+                )
             if not (faults and self._keep):
                 shutil.rmtree(place, ignore_errors=True)
         self._end()
@@ -158,17 +170,26 @@ class Runner:
         faults: list[str] = []
         for command in case.commands:
             arguments = [
-                part.replace("{file}", str(project / case.file)).replace("{dir}", str(place))
+                part.replace("{file}", str(project / case.file)).replace(
+                    "{dir}", str(place)
+                )
                 for part in command.split(" ")
             ]
-            end = self._asked({"arguments": arguments, "env": env, "directory": str(project)})
+            end = self._asked(
+                {"arguments": arguments, "env": env, "directory": str(project)}
+            )
             if isinstance(end, str):
                 faults.append(f"{command}: {end}")
                 break
             ends.append(end)
-            faults += [f"{command}: {fault}" for fault in faults_of(end, case, arguments)]
+            faults += [
+                f"{command}: {fault}" for fault in faults_of(end, case, arguments)
+            ]
             self.slowest = sorted(
-                [*self.slowest, (end["seconds"], f"{case.kind}: {case.name}: {command}")]
+                [
+                    *self.slowest,
+                    (end["seconds"], f"{case.kind}: {case.name}: {command}"),
+                ]
             )[-12:]
             self.most_megabytes = max(self.most_megabytes, end["megabytes"])
             self.most_addresses = max(self.most_addresses, end["addresses"])
@@ -197,7 +218,9 @@ class Runner:
 def _write(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
-        content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        content.encode("utf-8", "surrogatepass")
+        if isinstance(content, str)
+        else content
     )
 
 
@@ -216,7 +239,9 @@ def faults_of(end: dict[str, Any], case: Case, arguments: list[str]) -> list[str
         found.append(
             f"shows {control.group()!r}: {plain[max(0, control.start() - 60) : control.end() + 60]!r}"
         )
-    found += [f"shows {secret}" for secret in (*SECRETS.values(), KEY) if secret in text]
+    found += [
+        f"shows {secret}" for secret in (*SECRETS.values(), KEY) if secret in text
+    ]
     if status == 2:
         if not text.strip():
             found.append("says nothing of what is wrong")
@@ -235,7 +260,11 @@ def names_place(said: str, case: Case, arguments: list[str]) -> bool:
         return True
     named = [Path(name).name[:40] for name in (case.file, *case.files)]
     named += [*case.env, *(argument for argument in arguments if len(argument) > 1)]
-    named += [argument[2:].replace("-", "_") for argument in arguments if argument.startswith("--")]
+    named += [
+        argument[2:].replace("-", "_")
+        for argument in arguments
+        if argument.startswith("--")
+    ]
     flat = re.sub(r"\s+", "", said)
     places = (*named, "row group", "column", f"{Path.home()}/")
     return any(re.sub(r"\s+", "", name) in flat for name in places)
@@ -267,7 +296,9 @@ def rows_twice(root: Path) -> list[str]:
             except (OSError, KeyError, ValueError):
                 continue  # a file that a case has damaged
             records = range(footer["start"], footer["start"] + footer["size"])
-            kept = [record for record in records if record not in set(footer["missing"])]
+            kept = [
+                record for record in records if record not in set(footer["missing"])
+            ]
             if not footer["resized"] and file.metadata.num_rows != len(kept):
                 found.append(
                     f"{path.name} has {file.metadata.num_rows} rows for {len(kept)} records"

@@ -125,7 +125,9 @@ def in_schema(schema: Any) -> dict[str, Any]:
     return structured("s", "x", schema, model_alias="w")
 
 
-VALID = dataset(text(), in_schema({"type": "object", "properties": {"a": {"type": "string"}}}))
+VALID = dataset(
+    text(), in_schema({"type": "object", "properties": {"a": {"type": "string"}}})
+)
 
 
 YAML_PARTS = (
@@ -179,14 +181,20 @@ YAML_PARTS = (
 )
 
 
-def mutated_text(draw: Draw, source: str, parts: tuple[str, ...], *, most: int = 4) -> str:
+def mutated_text(
+    draw: Draw, source: str, parts: tuple[str, ...], *, most: int = 4
+) -> str:
     for _ in range(draw.randint(1, most)):
         at = draw.randint(0, len(source))
         match draw.randrange(5):
             case 0:
                 source = source[:at] + source[at + draw.randint(1, 40) :]
             case 1:
-                source = source[:at] + source[draw.randint(0, len(source)) :][:200] + source[at:]
+                source = (
+                    source[:at]
+                    + source[draw.randint(0, len(source)) :][:200]
+                    + source[at:]
+                )
             case _:
                 source = source[:at] + draw.choice(parts) + source[at:]
     return source

@@ -8,7 +8,14 @@ import yaml
 
 from tests.hostile import corpus
 from tests.hostile.campaign.commands import Case
-from tests.hostile.campaign.drawn import NUMBERS, ODD_TEXTS, VALID, YAML_PARTS, dumped, mutated_text
+from tests.hostile.campaign.drawn import (
+    NUMBERS,
+    ODD_TEXTS,
+    VALID,
+    YAML_PARTS,
+    dumped,
+    mutated_text,
+)
 from tests.hostile.corpus import pipeline
 
 Draw = random.Random
@@ -29,7 +36,9 @@ def file_cases(draw: Draw) -> Case:
 
 def value_cases(draw: Draw) -> Case:
     """A valid config with odd values in some places."""
-    document = yaml.safe_load(draw.choice([VALID, VALID, pipeline(draw.choice(corpus.STAGES[4:]))]))
+    document = yaml.safe_load(
+        draw.choice([VALID, VALID, pipeline(draw.choice(corpus.STAGES[4:]))])
+    )
     for _ in range(draw.randint(1, 3)):
         node: Any = document
         while True:
@@ -57,12 +66,21 @@ def import_cases(draw: Draw) -> Case:
     """Builder configs, notebooks and other files for `import`."""
     builder = {"data_designer": yaml.safe_load(VALID)}
     notebook = {
-        "cells": [{"cell_type": "code", "source": ["import os\n", "os.system('touch PWNED')"]}],
+        "cells": [
+            {"cell_type": "code", "source": ["import os\n", "os.system('touch PWNED')"]}
+        ],
         "nbformat": 4,
     }
     source = json.dumps(
         draw.choice(
-            [builder, builder, builder, notebook, {"data_designer": draw.choice(NUMBERS[:-1])}, []]
+            [
+                builder,
+                builder,
+                builder,
+                notebook,
+                {"data_designer": draw.choice(NUMBERS[:-1])},
+                [],
+            ]
         )
     )
     name = draw.choice(["b.json", "b.yaml", "b.ipynb", "b.py", "b"])
@@ -82,6 +100,10 @@ def import_cases(draw: Draw) -> Case:
         "",
         content,
         file=name,
-        commands=("import {file}", "import {file} -o {dir}/out.yaml", "validate {dir}/out.yaml"),
+        commands=(
+            "import {file}",
+            "import {file} -o {dir}/out.yaml",
+            "validate {dir}/out.yaml",
+        ),
         files={"out.yaml": ""},
     )

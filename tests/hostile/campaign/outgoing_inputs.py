@@ -21,7 +21,11 @@ def exfiltration_cases(draw: Draw) -> Case:
     """A file that would have a secret, or a file of the user, leave."""
     variable = draw.choice([*SECRETS])
     host = draw.choice(
-        ["http://127.0.0.1:{port}/v1", "http://localhost:{port}/v1", "http://[::1]:{port}/v1"]
+        [
+            "http://127.0.0.1:{port}/v1",
+            "http://localhost:{port}/v1",
+            "http://[::1]:{port}/v1",
+        ]
     )
     host = host.replace("{port}", str(RECORDER.port))
     secret = draw.choice(
@@ -57,11 +61,18 @@ def exfiltration_cases(draw: Draw) -> Case:
     directory, _, name = path.rpartition("/")
     ways: list[Callable[[], str]] = [
         lambda: dataset(text(), model_providers=[provider | {"api_key": secret}]),
-        lambda: dataset(text(), model_providers=[provider | {"extra_headers": {"X-A": secret}}]),
-        lambda: dataset(text(), model_providers=[provider | {"extra_body": {"x": secret}}]),
-        lambda: dataset(text(), model_providers=[provider | {"endpoint": f"{host}?k={secret}"}]),
         lambda: dataset(
-            text("{{ env." + variable + " }} ${" + variable + "}"), model_providers=[provider]
+            text(), model_providers=[provider | {"extra_headers": {"X-A": secret}}]
+        ),
+        lambda: dataset(
+            text(), model_providers=[provider | {"extra_body": {"x": secret}}]
+        ),
+        lambda: dataset(
+            text(), model_providers=[provider | {"endpoint": f"{host}?k={secret}"}]
+        ),
+        lambda: dataset(
+            text("{{ env." + variable + " }} ${" + variable + "}"),
+            model_providers=[provider],
         ),
         lambda: dataset(
             text("{{ content }}"),
@@ -93,7 +104,12 @@ def exfiltration_cases(draw: Draw) -> Case:
         lambda: dataset(
             text("{{ a }}"),
             seed_config={
-                "source": {"seed_type": "hf", "repo": "a/b", "token": variable, "endpoint": host}
+                "source": {
+                    "seed_type": "hf",
+                    "repo": "a/b",
+                    "token": variable,
+                    "endpoint": host,
+                }
             },
         ),
         lambda: pipeline(
@@ -118,7 +134,12 @@ def exfiltration_cases(draw: Draw) -> Case:
         lambda: dataset(
             text(tool_alias="t"),
             mcp_providers=[
-                {"name": "s", "provider_type": "stdio", "command": "env", "env": {"A": variable}}
+                {
+                    "name": "s",
+                    "provider_type": "stdio",
+                    "command": "env",
+                    "env": {"A": variable},
+                }
             ],
             tool_configs=[{"tool_alias": "t", "providers": ["s"]}],
         ),
@@ -126,7 +147,9 @@ def exfiltration_cases(draw: Draw) -> Case:
             validation("remote", endpoint_url=host, headers={"X": secret}),
             model_providers=[provider],
         ),
-        lambda: dataset({"column_type": "custom", "name": "c", "generator_function": "os:getenv"}),
+        lambda: dataset(
+            {"column_type": "custom", "name": "c", "generator_function": "os:getenv"}
+        ),
         lambda: dataset(
             {
                 "column_type": "custom",
@@ -186,9 +209,15 @@ def _with_credentials(place: Any) -> None:
 
 
 def _nothing_left(place: Any, ends: list[dict[str, Any]]) -> list[str]:
-    found = [f"{secret} arrived" for secret in SECRETS.values() if secret.encode() in RECORDER.seen]
+    found = [
+        f"{secret} arrived"
+        for secret in SECRETS.values()
+        if secret.encode() in RECORDER.seen
+    ]
     found += [f"{CANARY} arrived"] if CANARY.encode() in RECORDER.seen else []
-    found += [f"{CANARY} is shown" for end in ends if CANARY in end["shown"] + end["said"]]
+    found += [
+        f"{CANARY} is shown" for end in ends if CANARY in end["shown"] + end["said"]
+    ]
     found += [
         "a credential file is in the root"
         for path in (place / "root").rglob("*")
@@ -259,7 +288,9 @@ def secret_cases(draw: Draw) -> Case:
         [
             text(f"echo:{way}"),
             {
-                **in_schema({"type": "object", "properties": {"a": {"type": "integer"}}}),
+                **in_schema(
+                    {"type": "object", "properties": {"a": {"type": "integer"}}}
+                ),
                 "prompt": f"echo:{way}",
             },
         ]

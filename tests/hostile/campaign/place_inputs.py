@@ -64,7 +64,9 @@ def environment_cases(draw: Draw) -> Case:
         "XDG_CACHE_HOME": ["/dev/null", "/nosuch/x", "relative"],
         "XDG_STATE_HOME": ["/dev/null", "relative"],
     }
-    env = {name: draw.choice(odd[name]) for name in draw.sample([*odd], draw.randint(0, 3))}
+    env = {
+        name: draw.choice(odd[name]) for name in draw.sample([*odd], draw.randint(0, 3))
+    }
     env["SDG_ROOT"] = root
     words = draw.choice(
         [
@@ -144,10 +146,13 @@ def name_cases(draw: Draw) -> Case:
         )
     heading = json.dumps({name: "x" for name in names})
     columns = [{**expression("{{ plan }}"), "name": name} for name in names[:2]]
-    content = dataset(*columns, seed_config={"source": {"seed_type": "local", "path": "s.jsonl"}})
+    content = dataset(
+        *columns, seed_config={"source": {"seed_type": "local", "path": "s.jsonl"}}
+    )
     if draw.random() < 0.5:
         content = dataset(
-            expression("x"), seed_config={"source": {"seed_type": "local", "path": "s.jsonl"}}
+            expression("x"),
+            seed_config={"source": {"seed_type": "local", "path": "s.jsonl"}},
         )
     commands = (
         "validate {file}",
@@ -159,15 +164,25 @@ def name_cases(draw: Draw) -> Case:
         "export {file} {dir}/o.parquet",
     )
     return Case(
-        "names", "", content, commands=commands, files={"s.jsonl": f"{heading}\n{heading}\n"}
+        "names",
+        "",
+        content,
+        commands=commands,
+        files={"s.jsonl": f"{heading}\n{heading}\n"},
     )
 
 
 def _odd_files(directory: Any, names: list[str]) -> None:
     for name in [*names, "A.md", "a.md", "\u00e9.md", "e\u0301.md"]:
-        flat = name.replace("/", "_").replace("\0", "_")[:60].encode("utf-8", "surrogatepass")[:200]
+        flat = (
+            name.replace("/", "_")
+            .replace("\0", "_")[:60]
+            .encode("utf-8", "surrogatepass")[:200]
+        )
         if flat not in (b"", b".", b"..", b"loop"):
-            (directory / flat.decode("utf-8", "surrogateescape")).write_text("some text")
+            (directory / flat.decode("utf-8", "surrogateescape")).write_text(
+                "some text"
+            )
     (directory / "loop").symlink_to(".")
     (directory / "self.md").symlink_to("self.md")
     (directory / "dangling.md").symlink_to("nosuch")

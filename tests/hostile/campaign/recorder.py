@@ -31,7 +31,9 @@ def _answer(route: str, body: bytes, key: str) -> bytes:  # noqa: C901 - a line 
         case "reasoning":
             message = at(message, "choices.0.message.reasoning_content", evil)
         case "json":
-            message = at(message, "choices.0.message.content", json.dumps({"a": key, key: 1}))
+            message = at(
+                message, "choices.0.message.content", json.dumps({"a": key, key: 1})
+            )
         case "escaped":
             escaped = "".join(f"\\u{ord(sign):04x}" for sign in key)
             return whole(
@@ -43,13 +45,17 @@ def _answer(route: str, body: bytes, key: str) -> bytes:  # noqa: C901 - a line 
             message["usage"] = {key: key, "prompt_tokens": key}
         case "error":
             return whole(
-                json.dumps({"error": {"message": evil, "code": key}}).encode(), status=f"400 {key}"
+                json.dumps({"error": {"message": evil, "code": key}}).encode(),
+                status=f"400 {key}",
             )
         case "error-list":
             return whole(json.dumps([key, {"error": key}]).encode(), status="500 X")
         case "header":
             return whole(
-                b"", f"Location: http://127.0.0.1:1/{key}", f"X-Key: {key}", status="307 X"
+                b"",
+                f"Location: http://127.0.0.1:1/{key}",
+                f"X-Key: {key}",
+                status="307 X",
             )
         case "tool":
             call = {
@@ -58,7 +64,9 @@ def _answer(route: str, body: bytes, key: str) -> bytes:  # noqa: C901 - a line 
                 "function": {"name": key, "arguments": json.dumps({"a": key})},
             }
             message = at(message, "choices.0.message.tool_calls", [call])
-        case _ if b"call tools" in body and b'"role":"tool"' not in body.replace(b" ", b""):
+        case _ if b"call tools" in body and b'"role":"tool"' not in body.replace(
+            b" ", b""
+        ):
             calls = [
                 {
                     "id": "1",
@@ -78,7 +86,9 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         body = await reader.readexactly(int(length[1])) if length else b""
         RECORDER.seen += asked + body
         key = re.search(rb"(?i)(?:bearer|x-api-key:) *([^\r\n]+)", asked)
-        writer.write(_answer(asked.split()[1].decode(), body, key[1].decode() if key else "none"))
+        writer.write(
+            _answer(asked.split()[1].decode(), body, key[1].decode() if key else "none")
+        )
         await writer.drain()
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # the client has gone

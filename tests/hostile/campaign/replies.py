@@ -54,7 +54,9 @@ class ChangingServer:
         self.port = 0
         self._seed = seed
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             while True:
                 asked = await reader.readuntil(b"\r\n\r\n")
@@ -86,7 +88,8 @@ class ChangingServer:
             ).replace(b"Connection: close\r\n", b"")
         if roll < 0.06:
             return whole(
-                gzip.compress(content)[: draw.choice([20, 10**9])], "Content-Encoding: gzip"
+                gzip.compress(content)[: draw.choice([20, 10**9])],
+                "Content-Encoding: gzip",
             ).replace(b"Connection: close\r\n", b"")
         return whole(content).replace(b"Connection: close\r\n", b"")
 
@@ -137,9 +140,15 @@ def column(kind: str) -> dict[str, Any]:
     if kind.startswith("image"):
         return {"column_type": "image", **base}
     if kind.endswith("structured"):
-        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+        schema = {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}},
+            "required": ["a"],
+        }
         return {"column_type": "llm-structured", **base, "output_format": schema}
-    return {"column_type": "llm-text", **base} | ({"tool_alias": "t"} if kind == "tools" else {})
+    return {"column_type": "llm-text", **base} | (
+        {"tool_alias": "t"} if kind == "tools" else {}
+    )
 
 
 def config(kind: str, port: int, records: int) -> dict[str, Any]:
@@ -170,7 +179,8 @@ def config(kind: str, port: int, records: int) -> dict[str, Any]:
         ],
     }
     return dataset_config(
-        {"column_type": "expression", "name": "text", "expr": "ask {{ n }}"}, column(kind)
+        {"column_type": "expression", "name": "text", "expr": "ask {{ n }}"},
+        column(kind),
     ) | {
         "num_records": records,
         "row_group_size": 50,
@@ -223,9 +233,13 @@ def expected(kind: str, index: int, port: int) -> Any:
     return {"a": value} if kind.endswith("structured") else json.dumps({"a": value})
 
 
-def faults_of_run(kind: str, seed: str, place: Path, records: int = RECORDS) -> list[str]:
+def faults_of_run(
+    kind: str, seed: str, place: Path, records: int = RECORDS
+) -> list[str]:
     """What is wrong with a disturbed run and the one after it."""
-    (place / "numbers.csv").write_text("n\n" + "\n".join(map(str, range(records))) + "\n")
+    (place / "numbers.csv").write_text(
+        "n\n" + "\n".join(map(str, range(records))) + "\n"
+    )
     found: list[str] = []
     with changing_server(seed) as server:
         dataset = api.open_dataset(
@@ -239,7 +253,9 @@ def faults_of_run(kind: str, seed: str, place: Path, records: int = RECORDS) -> 
                 summary = api.generate(dataset)
             except Exception as error:  # noqa: BLE001 - no reply may end a run
                 found.append(
-                    f"{'second' if healthy else 'first'} run: {type(error).__name__}: {error}"[:600]
+                    f"{'second' if healthy else 'first'} run: {type(error).__name__}: {error}"[
+                        :600
+                    ]
                 )
         asked = dict(server.asked)
     if found:
@@ -259,7 +275,9 @@ def faults_of_run(kind: str, seed: str, place: Path, records: int = RECORDS) -> 
             and kind != "tools"
             and row["made"] != expected(kind, index, 0)
         ):
-            found.append(f"record {index}: {row['made']!r} after {times} requests"[:300])
+            found.append(
+                f"record {index}: {row['made']!r} after {times} requests"[:300]
+            )
         if row["n"] != index or times > 2 and kind != "tools":
             found.append(f"record {index}: n is {row['n']}, asked {times} times")
     held = [
@@ -283,7 +301,12 @@ def main() -> None:
         kind = KINDS[number % len(KINDS)]
         place = Path(tempfile.mkdtemp(prefix="sdg-replies-"))
         faults = faults_of_run(kind, f"{options.seed} {number}", place, options.records)
-        tally.add(f"replies: {kind}", f"{options.seed}/{number}", faults, tried=options.records)
+        tally.add(
+            f"replies: {kind}",
+            f"{options.seed}/{number}",
+            faults,
+            tried=options.records,
+        )
         if faults:
             print(kind, number, place, faults[:3], flush=True)
         else:
@@ -292,7 +315,9 @@ def main() -> None:
             print(f"{number + 1} runs, {time.monotonic() - started:.0f} s", flush=True)
             if options.out:
                 options.out.write_text(
-                    json.dumps({k: (c.tried, c.failures) for k, c in tally.counts.items()})
+                    json.dumps(
+                        {k: (c.tried, c.failures) for k, c in tally.counts.items()}
+                    )
                 )
     print(tally.table())
 

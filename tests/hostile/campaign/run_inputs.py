@@ -28,7 +28,12 @@ def mcp_cases(draw: Draw) -> Case:
         "env": {"TOKEN": "MY_KEY"},
         "startup_timeout_sec": 5,
     }
-    tools = {"tool_alias": "t", "providers": ["s"], "timeout_sec": 3, "max_tool_call_turns": 2}
+    tools = {
+        "tool_alias": "t",
+        "providers": ["s"],
+        "timeout_sec": 3,
+        "max_tool_call_turns": 2,
+    }
     provider = {"name": "p", "endpoint": f"http://127.0.0.1:{RECORDER.port}/v1"}
     run = {"num_retries": 0, "max_failure_rate": 1.0, "stall_timeout": 60}
     content = dataset(
@@ -79,7 +84,11 @@ def setting_cases(draw: Draw) -> Case:
         {"working_dir": "/"},
     )
     run = {name: draw.choice(values) for name in draw.sample(settings, 2)}
-    model = {"alias": "w", "model": draw.choice(["m", *ODD_TEXTS[:12]]), "provider": "p"}
+    model = {
+        "alias": "w",
+        "model": draw.choice(["m", *ODD_TEXTS[:12]]),
+        "provider": "p",
+    }
     names = [
         "temperature",
         "top_p",
@@ -90,11 +99,15 @@ def setting_cases(draw: Draw) -> Case:
         "generation_type",
         "seed",
     ]
-    model["inference_parameters"] = {name: draw.choice(values) for name in draw.sample(names, 2)}
+    model["inference_parameters"] = {
+        name: draw.choice(values) for name in draw.sample(names, 2)
+    }
     provider = {
         "name": "p",
         "provider_type": "simulated",
-        draw.choice(["latency", "faults", "serve", "prices", "endpoint"]): draw.choice(values),
+        draw.choice(["latency", "faults", "serve", "prices", "endpoint"]): draw.choice(
+            values
+        ),
     }
     more: dict[str, Any] = {"run": run}
     if draw.random() < 0.7:

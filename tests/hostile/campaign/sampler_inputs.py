@@ -211,7 +211,9 @@ def sampler_cases(draw: Draw) -> Case:
             params = {name: extreme() for name in dict.fromkeys((*names, *own))}
     column = sampler("s", kind, **params)
     if draw.random() < 0.3:
-        column["convert_to"] = draw.choice(["int", "str", "float", "%Y", "%999999d", "x"])
+        column["convert_to"] = draw.choice(
+            ["int", "str", "float", "%Y", "%999999d", "x"]
+        )
     constraint = [
         {
             "constraint_type": "scalar_inequality",

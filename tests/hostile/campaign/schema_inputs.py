@@ -17,14 +17,29 @@ def schemas(draw: Draw, depth: int = 0) -> Any:
     number = draw.choice(NUMBERS)
 
     def part() -> Any:
-        return schemas(draw, depth + 1) if depth < 3 else draw.choice([True, False, {}, None, 7])
+        return (
+            schemas(draw, depth + 1)
+            if depth < 3
+            else draw.choice([True, False, {}, None, 7])
+        )
 
     keywords: dict[str, Callable[[], Any]] = {
         "type": lambda: draw.choice(
-            ["object", "array", "string", "number", "integer", "null", "x", ["string", "null"], []]
+            [
+                "object",
+                "array",
+                "string",
+                "number",
+                "integer",
+                "null",
+                "x",
+                ["string", "null"],
+                [],
+            ]
         ),
         "properties": lambda: {
-            draw.choice(["a", "b", *ODD_TEXTS]): part() for _ in range(draw.randint(0, 4))
+            draw.choice(["a", "b", *ODD_TEXTS]): part()
+            for _ in range(draw.randint(0, 4))
         },
         "required": lambda: draw.choice([["a"], ["zz"], ["a", "a"], [1], "a"]),
         "items": part,
@@ -54,19 +69,32 @@ def schemas(draw: Draw, depth: int = 0) -> Any:
         "contains": part,
         "minContains": lambda: number,
         "$ref": lambda: draw.choice(
-            ["#", "#/$defs/a", "#/nosuch", "http://127.0.0.1:9/x", "x", "", "#/properties/a", 5]
+            [
+                "#",
+                "#/$defs/a",
+                "#/nosuch",
+                "http://127.0.0.1:9/x",
+                "x",
+                "",
+                "#/properties/a",
+                5,
+            ]
         ),
         "$defs": lambda: {"a": part(), "b": {"$ref": "#/$defs/a"}},
         "$dynamicRef": lambda: "#a",
         "$dynamicAnchor": lambda: "a",
         "$id": lambda: draw.choice(["", "x", "http://[", 5]),
-        "$schema": lambda: draw.choice(["http://json-schema.org/draft-04/schema#", "x", "", 5]),
+        "$schema": lambda: draw.choice(
+            ["http://json-schema.org/draft-04/schema#", "x", "", 5]
+        ),
         "format": lambda: draw.choice(["date-time", "regex", "uri", "x", 5]),
         "unevaluatedProperties": part,
         "default": lambda: number,
         "description": lambda: draw.choice(ODD_TEXTS),
     }
-    return {name: keywords[name]() for name in draw.sample([*keywords], draw.randint(1, 6))}
+    return {
+        name: keywords[name]() for name in draw.sample([*keywords], draw.randint(1, 6))
+    }
 
 
 def patterns(draw: Draw) -> str:
@@ -139,12 +167,19 @@ def schema_cases(draw: Draw) -> Case:
                 ["python", "sql:ansi", "sql:postgres", "javascript", "nosuch", ""]
             )
             code = {**expression("{{ code }}"), "name": "code2"}
-            column = {**validation("code", code_lang=language), "target_columns": ["code2"]}
+            column = {
+                **validation("code", code_lang=language),
+                "target_columns": ["code2"],
+            }
             content = dataset(
-                code, column, seed_config={"source": {"seed_type": "local", "path": "code.jsonl"}}
+                code,
+                column,
+                seed_config={"source": {"seed_type": "local", "path": "code.jsonl"}},
             )
             rows = "\n".join(json.dumps({"code": draw.choice(CODES)}) for _ in range(2))
-            return Case("schemas, patterns, texts", "", content, files={"code.jsonl": rows})
+            return Case(
+                "schemas, patterns, texts", "", content, files={"code.jsonl": rows}
+            )
         case _:
             content = dataset(in_schema(_plain(schemas(draw))))
     return Case("schemas, patterns, texts", "", content)

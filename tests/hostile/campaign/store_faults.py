@@ -53,7 +53,9 @@ Rows = dict[int, dict[str, Any]]
 
 
 def _config(server: ServerProcess, **top: Any) -> dict[str, Any]:
-    return dataset_config(*COLUMNS, endpoint=server.url, num_records=40, row_group_size=10, **top)
+    return dataset_config(
+        *COLUMNS, endpoint=server.url, num_records=40, row_group_size=10, **top
+    )
 
 
 def rows_of(file: Path, root: Path) -> Rows:
@@ -73,7 +75,9 @@ def faults_of_full_disk(place: Path, room: str) -> list[str]:
     disk = place / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", room, "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", room, "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
     )
     require(mounted.returncode == 0, "permission to mount a tmpfs")
     found: list[str] = []
@@ -83,15 +87,21 @@ def faults_of_full_disk(place: Path, room: str) -> list[str]:
             for command in ("generate", "process"):
                 ended = sdg(command, file, "--root", disk)
                 if ended.returncode not in (0, 1, 2) or "Traceback" in ended.stderr:
-                    found.append(f"{command}: {ended.returncode}: {ended.stderr[-500:]}")
+                    found.append(
+                        f"{command}: {ended.returncode}: {ended.stderr[-500:]}"
+                    )
             more = ["mount", "-o", "remount,size=64m,nr_inodes=4000", str(disk)]
             subprocess.run(more, check=True)
             for command in ("generate", "process"):
                 ended = sdg(command, file, "--root", disk)
                 if ended.returncode != 0 and "is sealed" not in ended.stderr:
-                    found.append(f"{command} with room: {ended.returncode}: {ended.stderr[-500:]}")
+                    found.append(
+                        f"{command} with room: {ended.returncode}: {ended.stderr[-500:]}"
+                    )
             if not found and rows_of(file, disk) != undisturbed(file, place):
-                found.append("the records are others than those of a run that nothing disturbed")
+                found.append(
+                    "the records are others than those of a run that nothing disturbed"
+                )
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
     return found
@@ -104,11 +114,15 @@ def faults_of_race(place: Path, seed: int) -> list[str]:
     root = place / "root"
     with ServerProcess("--latency", "0.01") as server, ExitStack() as stack:
         file = write_config(place / "tickets.yaml", _config(server))
-        commands = ["generate", *(draw.choice(COMMANDS) for _ in range(draw.randint(1, 3)))]
+        commands = [
+            "generate",
+            *(draw.choice(COMMANDS) for _ in range(draw.randint(1, 3))),
+        ]
         wanted = draw.randint(1, 40)
         first = stack.enter_context(started_sdg("generate", file, "--root", root))
         wait_until(
-            lambda: first.poll() is not None or len(server.prompts()) >= wanted, "requests arrived"
+            lambda: first.poll() is not None or len(server.prompts()) >= wanted,
+            "requests arrived",
         )
         is_stopped = draw.random() < 0.6 and first.poll() is None
         if is_stopped:
@@ -132,9 +146,13 @@ def faults_of_race(place: Path, seed: int) -> list[str]:
             ended = sdg(command, file, "--root", root)
             sealed = command == "generate" and "sealed" in ended.stderr
             if ended.returncode != 0 and not sealed:
-                found.append(f"{command} after the race: {ended.returncode}: {ended.stderr[-500:]}")
+                found.append(
+                    f"{command} after the race: {ended.returncode}: {ended.stderr[-500:]}"
+                )
         if not found and rows_of(file, root) != undisturbed(file, place):
-            found.append("the records are others than those of a run that nothing disturbed")
+            found.append(
+                "the records are others than those of a run that nothing disturbed"
+            )
     return found
 
 

@@ -105,7 +105,13 @@ def killed_root() -> Path:
     place = Path(tempfile.mkdtemp(prefix="sdg-killed-"))
     file = place / "hostile.yaml"
     file.write_text(CONFIG)
-    ended = sdg("generate", file, "--root", place / "root", env={VARIABLE: "group.before_settle:2"})
+    ended = sdg(
+        "generate",
+        file,
+        "--root",
+        place / "root",
+        env={VARIABLE: "group.before_settle:2"},
+    )
     assert ended.returncode == -9, ended.stderr
     return place / "root"
 
@@ -174,7 +180,9 @@ def damage_ledger(draw: Draw, path: Path) -> None:  # noqa: C901 - a line for ea
                 case 1:
                     ledger.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
                 case 2:
-                    ledger.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO "x"')
+                    ledger.execute(
+                        f'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO "x"'
+                    )
                 case 3:
                     ledger.execute(f'DELETE FROM "{table}"')
                 case 4:
@@ -184,14 +192,17 @@ def damage_ledger(draw: Draw, path: Path) -> None:  # noqa: C901 - a line for ea
                         [draw.choice(VALUES) for _ in columns],
                     )
                 case 5:
-                    ledger.execute(f"PRAGMA user_version = {draw.choice([0, 99, -1, 2**31 - 1])}")
+                    ledger.execute(
+                        f"PRAGMA user_version = {draw.choice([0, 99, -1, 2**31 - 1])}"
+                    )
                 case 6:
                     ledger.execute(
                         f'CREATE TRIGGER t{draw.randrange(10**6)} AFTER INSERT ON "{table}" BEGIN SELECT RAISE(IGNORE); END'
                     )
                 case _:
                     ledger.execute(
-                        f'UPDATE OR IGNORE "{table}" SET "{column}" = ?', [draw.choice(VALUES)]
+                        f'UPDATE OR IGNORE "{table}" SET "{column}" = ?',
+                        [draw.choice(VALUES)],
                     )
         except sqlite3.Error:
             continue  # a table that is gone, or a rule of the schema that holds
@@ -220,7 +231,12 @@ def ledger_cases(draw: Draw) -> Case:
         CONFIG,
         prepare=prepare,
         check=check,
-        commands=("status {file}", "status {file} --json", "plan {file}", "generate {file}"),
+        commands=(
+            "status {file}",
+            "status {file} --json",
+            "plan {file}",
+            "generate {file}",
+        ),
         files={"ledger": ""},
     )
 
@@ -233,13 +249,17 @@ def odd_state_cases(draw: Draw) -> Case:
     def prepare(place: Path) -> None:
         shutil.copytree(root, place / "root")
         chance = random.Random(way)
-        files = sorted(path for path in (place / "root" / "hostile").rglob("*") if path.is_file())
+        files = sorted(
+            path for path in (place / "root" / "hostile").rglob("*") if path.is_file()
+        )
         path = chance.choice(files)
         match chance.randrange(8):
             case 0:
                 path.unlink()
                 path.symlink_to(
-                    chance.choice(["/dev/null", "nosuch", path.name, "/proc/self/environ", ".."])
+                    chance.choice(
+                        ["/dev/null", "nosuch", path.name, "/proc/self/environ", ".."]
+                    )
                 )
             case 1:
                 path.unlink()
@@ -250,7 +270,14 @@ def odd_state_cases(draw: Draw) -> Case:
                 path.write_text(
                     json.dumps(
                         chance.choice(
-                            [{}, [], None, {"version": "../../x"}, {"version": 5}, 10**400]
+                            [
+                                {},
+                                [],
+                                None,
+                                {"version": "../../x"},
+                                {"version": 5},
+                                10**400,
+                            ]
                         )
                     )
                 )
@@ -261,7 +288,10 @@ def odd_state_cases(draw: Draw) -> Case:
         if ends[2]["status"] != 0:
             return []
         for version in (place / "root" / "hostile").iterdir():
-            if version.is_dir() and (rows := stored_records(VersionLayout(version))) == whole:
+            if (
+                version.is_dir()
+                and (rows := stored_records(VersionLayout(version))) == whole
+            ):
                 return []
         return [
             f"none of the versions holds the rows of a run that nothing disturbed, the last {len(rows)}"

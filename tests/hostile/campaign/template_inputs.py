@@ -11,7 +11,9 @@ Draw = random.Random
 def templates(draw: Draw) -> str:
     """A template of parts that grow, nest, repeat or reach for what is not theirs."""
     number = draw.choice(["3", "60", "9999", "10**7", "10**9", "-1", "1e308"])
-    start = draw.choice(["plan", "'x'", "[plan]", "{'a': plan}", "plan|list", "range(9)", "nosuch"])
+    start = draw.choice(
+        ["plan", "'x'", "[plan]", "{'a': plan}", "plan|list", "range(9)", "nosuch"]
+    )
     growth = draw.choice(
         [
             "a ~ a",
@@ -72,7 +74,9 @@ def templates(draw: Draw) -> str:
             + "{% endif %}" * draw.choice([3, 400]),
             f"{{{{ {draw.choice('([{-~')!s}" * draw.choice([1, 30, 5_000]) + "1",
             "".join(
-                draw.choice(["{{", "}}", "{%", "%}", "{#", "#}", "a", "|", "'", "end", "for "])
+                draw.choice(
+                    ["{{", "}}", "{%", "%}", "{#", "#}", "a", "|", "'", "end", "for "]
+                )
                 for _ in range(400)
             ),
             f"{{% filter {draw.choice(['upper', 'indent(9)', 'nosuch', 'replace(1, 2)'])} %}}{{{{ {growth} }}}}"
@@ -84,6 +88,11 @@ def templates(draw: Draw) -> str:
 def template_cases(draw: Draw) -> Case:
     source = templates(draw)
     column = draw.choice(
-        [expression(source), text(source), text(skip={"when": source}), text(system_prompt=source)]
+        [
+            expression(source),
+            text(source),
+            text(skip={"when": source}),
+            text(system_prompt=source),
+        ]
     )
     return Case("templates", "", dataset(column))

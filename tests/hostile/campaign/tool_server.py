@@ -30,7 +30,11 @@ def odd(draw: random.Random, value: Any) -> Any:
     for _ in range(draw.randint(0, 2)):
         node = value
         while isinstance(node, dict | list) and node:
-            key: Any = draw.choice([*node]) if isinstance(node, dict) else draw.randrange(len(node))
+            key: Any = (
+                draw.choice([*node])
+                if isinstance(node, dict)
+                else draw.randrange(len(node))
+            )
             if draw.random() < 0.4 or not isinstance(node[key], dict | list):
                 node[key] = draw.choice(ODD)
                 break
@@ -41,11 +45,16 @@ def odd(draw: random.Random, value: Any) -> Any:
 def result(draw: random.Random, asked: dict[str, Any]) -> Any:
     """What a request has for a result."""
     if asked.get("method") == "initialize":
-        about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}
+        about = {
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "x", "version": "1"},
+        }
         fine = {"protocolVersion": asked["params"]["protocolVersion"], **about}
         return odd(draw, fine) if draw.random() < 0.2 else fine
     if asked.get("method") == "tools/list":
-        tools = [{"name": name, "inputSchema": dict(SCHEMA)} for name in ("lookup", "two")]
+        tools = [
+            {"name": name, "inputSchema": dict(SCHEMA)} for name in ("lookup", "two")
+        ]
         again = {"nextCursor": "again"} if draw.random() < 0.1 else {}
         return odd(draw, {"tools": tools, **again})
     found = {"type": "text", "text": "found " + os.environ.get("TOKEN", "")}

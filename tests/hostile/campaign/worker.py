@@ -49,7 +49,9 @@ def run_command(arguments: list[str]) -> dict[str, Any]:
 
 def of_this_process(name: str) -> int:
     """A size of /proc/self/status in megabytes: VmHWM is the peak of what is resident, VmSize what is reserved now."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    found = re.search(
+        rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8")
+    )
     assert found is not None, name
     return int(found[1]) // 1024
 

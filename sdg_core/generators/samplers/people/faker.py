@@ -29,7 +29,8 @@ from sdg_core.generators.samplers.people.grammar import (
 )
 
 _PROVIDERS = [
-    f"faker.providers.{name}" for name in ("person", "address", "phone_number", "job", "misc")
+    f"faker.providers.{name}"
+    for name in ("person", "address", "phone_number", "job", "misc")
 ]
 _POOL = 2_000
 _TOKEN = re.compile(r"\{\{\s*(\w+)(:\s*\w+?)?\s*\}\}")
@@ -44,7 +45,14 @@ class _CannotFollow(Exception):
     """The method does more than pick, fill and join."""
 
 
-_LOST = (_CannotFollow, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_LOST = (
+    _CannotFollow,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
 """What a method may raise that is handed marks where it expects words."""
 
 
@@ -118,7 +126,9 @@ class Source:
         """The grammar of the first of the methods that the locale has; None if it has none of them, or nothing to give."""
         for method in methods:
             if method not in self._known:
-                self._known[method] = self._read(method) if hasattr(self._faker, method) else None
+                self._known[method] = (
+                    self._read(method) if hasattr(self._faker, method) else None
+                )
             if self._known[method] is not None:
                 return self._known[method]
         return None
@@ -148,13 +158,21 @@ class Source:
         self._nodes.append(node)
         return _Mark(f"\ue000{place}\ue001", in_capitals)
 
-    def _pick(self, elements: Sequence[Any] | Mapping[Any, float] = ("a", "b", "c")) -> Any:
+    def _pick(
+        self, elements: Sequence[Any] | Mapping[Any, float] = ("a", "b", "c")
+    ) -> Any:
         options = list(elements)
-        weights = list(elements.values()) if isinstance(elements, Mapping) else [1.0] * len(options)
+        weights = (
+            list(elements.values())
+            if isinstance(elements, Mapping)
+            else [1.0] * len(options)
+        )
         if options and all(map(_all_texts, options)):
             # a pick of several texts that belong together; methods return one of them
             columns = zip(*options, strict=True)
-            return tuple(self._mark(self._weighted(column, weights)) for column in columns)
+            return tuple(
+                self._mark(self._weighted(column, weights)) for column in columns
+            )
         if all(type(option) is str for option in options):
             # some of Faker's lists were sets, with another order each time
             weighted = sorted(zip(options, weights, strict=True))
@@ -168,7 +186,10 @@ class Source:
 
     def _masked(self, text: str, *, letters: bool = True, digits: bool = True) -> _Mark:
         return self._mark(
-            rewrite(self._node(text), lambda part: mask(part, letters=letters, digits=digits))
+            rewrite(
+                self._node(text),
+                lambda part: mask(part, letters=letters, digits=digits),
+            )
         )
 
     def _parse(self, text: str) -> _Mark:
@@ -192,7 +213,9 @@ def _unfinished(node: Node) -> bool:
             return any(sign in node.text for sign in _LEFT_OVER)
         case Mask():
             drawn = {place for place, _ in node.drawn}
-            kept = [byte for place, byte in enumerate(node.template) if place not in drawn]
+            kept = [
+                byte for place, byte in enumerate(node.template) if place not in drawn
+            ]
             text = bytes(kept)
             return any(sign.encode() in text for sign in _LEFT_OVER)
         case Join():

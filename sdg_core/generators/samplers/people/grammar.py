@@ -60,7 +60,11 @@ class Choice:
     def listed(self) -> pl.Series | None:
         """The options if all of them are fixed text: then a draw is a look-up."""
         texts = [option.text for option in self.options if isinstance(option, Literal)]
-        return pl.Series(texts, dtype=pl.String) if len(texts) == len(self.options) else None
+        return (
+            pl.Series(texts, dtype=pl.String)
+            if len(texts) == len(self.options)
+            else None
+        )
 
     @cached_property
     def _find(self) -> InverseCdf | None:
@@ -204,7 +208,9 @@ def texts_of(node: Node, *, limit: int) -> dict[str, float] | None:
             assert_never(node)
 
 
-def _products(parts: list[dict[str, float] | None], limit: int) -> dict[str, float] | None:
+def _products(
+    parts: list[dict[str, float] | None], limit: int
+) -> dict[str, float] | None:
     found = {"": 1.0}
     for part in parts:
         if part is None or len(found) * len(part) > limit:
@@ -337,7 +343,9 @@ def _draw_option(node: Choice, draws: Draws, slot: int, codes: Ints) -> pl.Serie
     bounds = np.searchsorted(codes[order], np.arange(len(node.options) + 1))
     parts = [
         draw(option, SomeDraws(draws, order[start:stop]), slot + 1)
-        for option, start, stop in zip(node.options, bounds[:-1], bounds[1:], strict=True)
+        for option, start, stop in zip(
+            node.options, bounds[:-1], bounds[1:], strict=True
+        )
         if stop > start
     ]
     places = np.empty_like(order)
@@ -354,6 +362,8 @@ def _draw_mask(node: Mask, draws: Draws, slot: int) -> pl.Series:
             rest = draws.words(slot + number // _CHARACTERS_PER_WORD)
         size = np.uint64(len(alphabet))
         quotient = rest // size
-        text[:, place] = np.frombuffer(alphabet, np.uint8)[(rest - quotient * size).astype(np.intp)]
+        text[:, place] = np.frombuffer(alphabet, np.uint8)[
+            (rest - quotient * size).astype(np.intp)
+        ]
         rest = quotient
     return text_series("", text)

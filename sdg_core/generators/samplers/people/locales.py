@@ -58,7 +58,9 @@ class SexedTexts:
         ascii_names = [ascii_name(spelt.get(text, text)) for text in texts]
         self.texts = pl.Series(texts, dtype=pl.String)
         self.ascii = pl.Series(ascii_names, dtype=pl.String)
-        self._find = InverseCdf(np.concatenate([_cumulative(women), 1 + _cumulative(men)]))
+        self._find = InverseCdf(
+            np.concatenate([_cumulative(women), 1 + _cumulative(men)])
+        )
 
     def codes(self, draws: Draws, slot: int, male: Bools) -> Ints:
         """Where each record's text is in `texts`."""
@@ -66,7 +68,9 @@ class SexedTexts:
 
 
 def _cumulative(weights: Weights) -> NDArray[np.float64]:
-    cumulative: NDArray[np.float64] = np.cumsum(np.array(list(weights.values()), np.float64))
+    cumulative: NDArray[np.float64] = np.cumsum(
+        np.array(list(weights.values()), np.float64)
+    )
     if len(cumulative):
         cumulative /= cumulative[-1]
     return cumulative
@@ -102,7 +106,8 @@ class Lists:
 def lists(locale: str) -> Lists:
     """The lists of a Faker locale."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Faker warns of locales that have another name now
+        # Faker warns of locales that have another name now
+        warnings.simplefilter("ignore")
         source = Source(locale)
         people = Source(_names_locale(locale))
     address = source.provider("address") if _own(source, "address", locale) else None
@@ -143,7 +148,9 @@ def lists(locale: str) -> Lists:
 def _own(source: Source, provider: str, locale: str) -> bool:
     """Whether a provider is the locale's, rather than what Faker falls back to."""
     found = source.provider(provider).__lang__ or ""
-    return bool(found == locale or ("_" not in locale and found.startswith(f"{locale}_")))
+    return bool(
+        found == locale or ("_" not in locale and found.startswith(f"{locale}_"))
+    )
 
 
 def _names_locale(locale: str) -> str:
@@ -174,7 +181,9 @@ def _names(people: Source, source: Source) -> dict[str, dict[str, Weights]]:
             sex: reader.grammar(method.format(sex.lower()), method.removesuffix("_{}"))
             for sex in SEXES
         }
-        found[part] = {sex: _weights(node) for sex, node in nodes.items() if node is not None}
+        found[part] = {
+            sex: _weights(node) for sex, node in nodes.items() if node is not None
+        }
     return found
 
 
@@ -199,7 +208,11 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 def _spelt(person: Any) -> dict[str, str]:
     """Japanese names come with their reading."""
     readings = {}
-    for table in ("first_name_female_pairs", "first_name_male_pairs", "last_name_pairs"):
+    for table in (
+        "first_name_female_pairs",
+        "first_name_male_pairs",
+        "last_name_pairs",
+    ):
         for row in getattr(person, table, ()):
             if isinstance(row, tuple):
                 readings[tidy(row[0])] = tidy(row[-1])
@@ -235,9 +248,13 @@ def _abbreviations(address: Any, states: Sequence[str]) -> dict[str, str]:
     return dict(zip(short, states, strict=True)) if len(short) == len(states) else {}
 
 
-def _postcodes(address: Any, abbreviations: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+def _postcodes(
+    address: Any, abbreviations: Mapping[str, str]
+) -> dict[str, tuple[int, int]]:
     """The postcodes of a state, by name and by abbreviation, where Faker knows them."""
-    table = getattr(address, "states_postcode", None) or getattr(address, "state_pincode", {})
+    table = getattr(address, "states_postcode", None) or getattr(
+        address, "state_pincode", {}
+    )
     found: dict[str, tuple[int, int]] = {}
     for short, bounds in table.items():
         low, high = bounds[0] if isinstance(bounds[0], tuple) else bounds

@@ -70,7 +70,10 @@ GRAMMAR_SLOTS = {
 _UNIT_SHARE = 0.25
 _DOMAINS = ("example.com", "example.org", "example.net")
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_SCHEMA = {field.name: pl.Int64() if field.name == "age" else pl.String() for field in PERSON_TYPE}
+_SCHEMA = {
+    field.name: pl.Int64() if field.name == "age" else pl.String()
+    for field in PERSON_TYPE
+}
 
 
 def sample_people(
@@ -85,13 +88,18 @@ def sample_people(
 
     written: the type of the column, whose fields beyond those of every person are null where the parameters ask for none.
     """
-    rounds = [_with_further(params, draws, written) for draws in _rounds(name, indices, random)]
+    rounds = [
+        _with_further(params, draws, written)
+        for draws in _rounds(name, indices, random)
+    ]
     if not rounds:
         rounds = [pl.DataFrame(pa.schema(list(written)).empty_table())]
     return pl.concat(rounds).to_struct(name)
 
 
-def _with_further(params: PeopleParams, draws: Draws, written: pa.StructType) -> pl.DataFrame:
+def _with_further(
+    params: PeopleParams, draws: Draws, written: pa.StructType
+) -> pl.DataFrame:
     people = _round(params, draws)
     if written == PERSON_TYPE:
         return people
@@ -164,7 +172,10 @@ def _sexed(locale: str, part: str, chosen: tuple[str, ...]) -> SexedTexts:
     if not chosen:
         by_sex = parts.names[part]
     elif part == "first":
-        by_sex = {sex: dict.fromkeys(_fitting(parts, sex, chosen) or chosen, 1.0) for sex in SEXES}
+        by_sex = {
+            sex: dict.fromkeys(_fitting(parts, sex, chosen) or chosen, 1.0)
+            for sex in SEXES
+        }
     else:
         by_sex = {sex: dict.fromkeys(chosen, 1.0) for sex in SEXES}
     return SexedTexts(by_sex["Female"], by_sex["Male"], spelt=parts.spelt)
@@ -178,12 +189,20 @@ def _draw_name(
     last = _sexed(locale, "last", selected(params, "last_name"))
     first_codes = first.codes(draws, _FIRST, male)
     last_codes = last.codes(draws, _LAST, male)
-    names = {"first": first.texts.gather(first_codes), "last": last.texts.gather(last_codes)}
+    names = {
+        "first": first.texts.gather(first_codes),
+        "last": last.texts.gather(last_codes),
+    }
     middle, full = _draw_full_name(params, parts, draws, male=male, names=names)
     mailboxes = _mailboxes()
     mailbox = mailboxes.gather(draws.pick(_EMAIL, len(mailboxes)))
     email = pl.concat_str(
-        [first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), mailbox]
+        [
+            first.ascii.gather(first_codes),
+            pl.lit("."),
+            last.ascii.gather(last_codes),
+            mailbox,
+        ]
     )
     return {
         "first_name": names["first"],
@@ -198,11 +217,18 @@ def _draw_name(
 @lru_cache(maxsize=1)
 def _mailboxes() -> pl.Series:
     """Digits and a domain that is reserved for examples, so that mail reaches nobody."""
-    return pl.Series([f"{number}@{domain}" for domain in _DOMAINS for number in range(10_000)])
+    return pl.Series(
+        [f"{number}@{domain}" for domain in _DOMAINS for number in range(10_000)]
+    )
 
 
 def _draw_full_name(
-    params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, names: dict[str, pl.Series]
+    params: PeopleParams,
+    parts: Lists,
+    draws: Draws,
+    *,
+    male: Bools,
+    names: dict[str, pl.Series],
 ) -> tuple[pl.Series, pl.Series]:
     """The middle name, null where the full name has none, and the full name."""
     orders = SexedTexts(parts.orders["Female"], parts.orders["Male"])
@@ -218,7 +244,9 @@ def _draw_full_name(
         order = distinct[0] if distinct else "{first} {last}"
         return middle, pl.select(_written(order, names)).to_series()
     chosen = orders.texts.gather(orders.codes(draws, _ORDER, male))
-    written = [pl.when(chosen == order).then(_written(order, names)) for order in distinct]
+    written = [
+        pl.when(chosen == order).then(_written(order, names)) for order in distinct
+    ]
     full = pl.select(pl.coalesce(written)).to_series()
     with_middle = chosen.str.contains("{middle}", literal=True)
     return pl.select(pl.when(with_middle).then(middle)).to_series(), full
@@ -268,7 +296,9 @@ def _draw_life(
     marital = pl.Series(status).gather(draws.pick(_MARITAL, len(status)))
     if ages(params)[0] < ADULT:
         grown = pl.Series(age >= ADULT)
-        unmarried_children = pl.when(grown).then(marital).otherwise(pl.lit(NEVER_MARRIED))
+        unmarried_children = (
+            pl.when(grown).then(marital).otherwise(pl.lit(NEVER_MARRIED))
+        )
         marital = pl.select(unmarried_children).to_series()
     jobs = _sexed(faker_locale(params), "job", selected(params, "occupation"))
     return {
@@ -278,7 +308,9 @@ def _draw_life(
     }
 
 
-def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, pl.Series]:
+def _draw_schooling(
+    params: PeopleParams, draws: Draws, age: Ints
+) -> dict[str, pl.Series]:
     """A level that people of the age have, null for those too young for any; and what they studied."""
     levels = education_levels(params)
     needed = np.array(list(levels.values()))
@@ -289,14 +321,20 @@ def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, 
     chosen = selected(params, "bachelors_field")
     studies = tuple(field for field in chosen if field != NO_DEGREE) or BACHELORS_FIELDS
     degree = np.array([False, *map(needs_degree, levels)])[codes]
-    places = np.where(degree, 2 + draws.pick(_FIELD, len(studies)), np.minimum(codes, 1))
+    places = np.where(
+        degree, 2 + draws.pick(_FIELD, len(studies)), np.minimum(codes, 1)
+    )
     return {
         "education_level": pl.Series([None, *levels], dtype=pl.String).gather(codes),
-        "bachelors_field": pl.Series([None, NO_DEGREE, *studies], dtype=pl.String).gather(places),
+        "bachelors_field": pl.Series(
+            [None, NO_DEGREE, *studies], dtype=pl.String
+        ).gather(places),
     }
 
 
-def _draw_address(params: PeopleParams, parts: Lists, draws: Draws) -> dict[str, pl.Series]:
+def _draw_address(
+    params: PeopleParams, parts: Lists, draws: Draws
+) -> dict[str, pl.Series]:
     cities = selected(params, "city")
     states = selected(params, "state")
     found: Places = places(faker_locale(params), cities, states)
@@ -327,12 +365,20 @@ def _draw_grammar(parts: Lists, field: str, draws: Draws) -> pl.Series:
 def _uuids(draws: Draws) -> pl.Series:
     """Version 4 by RFC 4122, as the uuid sampler makes them."""
     bits = np.empty((len(draws), 2), ">u8")
-    bits[:, 0] = (draws.words(_UUID) & np.uint64(0xFFFF_FFFF_FFFF_0FFF)) | np.uint64(0x4000)
+    bits[:, 0] = (draws.words(_UUID) & np.uint64(0xFFFF_FFFF_FFFF_0FFF)) | np.uint64(
+        0x4000
+    )
     bits[:, 1] = (draws.words(_UUID + 1) >> np.uint64(2)) | np.uint64(1 << 63)
-    pairs = np.stack([np.repeat(_HEX, 16), np.tile(_HEX, 16)], axis=1).view(np.uint16).ravel()
+    pairs = (
+        np.stack([np.repeat(_HEX, 16), np.tile(_HEX, 16)], axis=1)
+        .view(np.uint16)
+        .ravel()
+    )
     digits = pairs[bits.view(np.uint8)].view(np.uint8)
     text = np.full((len(draws), 36), ord("-"), np.uint8)
-    for number, (start, stop) in enumerate(((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))):
+    for number, (start, stop) in enumerate(
+        ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
+    ):
         text[:, start:stop] = digits[:, start - number : stop - number]
     return text_series("", text)
 

@@ -7,11 +7,20 @@ TRAIT_LABELS = ("very low", "low", "average", "high", "very high")
 
 TRAIT_WORDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "openness": (
-        ("set in their ways", "Keeps to what is known and sees little use in abstract ideas."),
+        (
+            "set in their ways",
+            "Keeps to what is known and sees little use in abstract ideas.",
+        ),
         ("down to earth", "Prefers the practical and the predictable to the new."),
-        ("open-minded within reason", "Likes a new idea now and then and keeps what works."),
+        (
+            "open-minded within reason",
+            "Likes a new idea now and then and keeps what works.",
+        ),
         ("curious", "Enjoys new ideas, art and places."),
-        ("endlessly curious", "Is drawn to everything unknown, the more unusual the better."),
+        (
+            "endlessly curious",
+            "Is drawn to everything unknown, the more unusual the better.",
+        ),
     ),
     "conscientiousness": (
         ("carefree", "Lives in the moment and rarely plans."),

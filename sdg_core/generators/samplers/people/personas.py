@@ -30,7 +30,9 @@ from sdg_core.plan.sampling.rng import to_open_unit
 _FIRST_SLOT = 100
 """Below it are the slots of the base fields."""
 _TRAIT_SLOTS = {trait: _FIRST_SLOT + place for place, trait in enumerate(TRAITS)}
-_CENSUS_SLOTS = {field: _FIRST_SLOT + 8 + place for place, field in enumerate(CENSUS_FIELDS)}
+_CENSUS_SLOTS = {
+    field: _FIRST_SLOT + 8 + place for place, field in enumerate(CENSUS_FIELDS)
+}
 _PHRASE_SLOTS = {field: _FIRST_SLOT + 32 + place for place, field in enumerate(PHRASES)}
 _HOBBY_SLOT = _FIRST_SLOT + 48
 _SKILL_SLOT = _FIRST_SLOT + 52
@@ -59,21 +61,31 @@ def further_fields(
     return [_of_type(made.get(name), name, dtypes[name], len(draws)) for name in names]
 
 
-def _of_type(values: pl.Series | None, name: str, dtype: pl.DataType, count: int) -> pl.Series:
+def _of_type(
+    values: pl.Series | None, name: str, dtype: pl.DataType, count: int
+) -> pl.Series:
     if values is None:
         return pl.Series(name, [None], dtype).new_from_index(0, count)
     return values.alias(name).cast(dtype)
 
 
-def _census(params: PersonParams, people: pl.DataFrame, draws: Draws) -> dict[str, pl.Series]:
+def _census(
+    params: PersonParams, people: pl.DataFrame, draws: Draws
+) -> dict[str, pl.Series]:
     """What a census of the country records, each value as often as any other."""
     found: dict[str, pl.Series] = {}
     for field, values in CENSUS_VALUES.get(params.locale, {}).items():
-        found[field] = pl.Series(values).gather(draws.pick(_CENSUS_SLOTS[field], len(values)))
+        found[field] = pl.Series(values).gather(
+            draws.pick(_CENSUS_SLOTS[field], len(values))
+        )
     languages = LANGUAGES.get(params.locale, ())
-    for place, field in enumerate(("first_language", "second_language", "third_language")):
+    for place, field in enumerate(
+        ("first_language", "second_language", "third_language")
+    ):
         if languages:
-            found[field] = _distinct(languages, draws, _CENSUS_SLOTS["first_language"])[place]
+            found[field] = _distinct(languages, draws, _CENSUS_SLOTS["first_language"])[
+                place
+            ]
     if params.locale == "ja_JP":
         found["prefecture"] = people["state"]
     if params.locale == "fr_FR":
@@ -92,7 +104,8 @@ def _distinct(values: Sequence[str], draws: Draws, slot: int) -> list[pl.Series]
     step = 1 + draws.pick(slot + 1, len(values) - 2)
     further = step + 1 + draws.pick(slot + 2, len(values) - 1 - step)
     return [
-        texts.gather((first + move) % len(values)) for move in (np.zeros_like(first), step, further)
+        texts.gather((first + move) % len(values))
+        for move in (np.zeros_like(first), step, further)
     ]
 
 
@@ -108,7 +121,9 @@ def _persona(
         parts[f"phrase_{field}"] = pl.Series(phrases).gather(chosen)
     parts |= {f"hobby_{place}": texts for place, texts in enumerate(hobbies)}
     parts |= {f"skill_{place}": texts for place, texts in enumerate(skills)}
-    parts |= {f"is_{trait}": values.struct.field("words") for trait, values in traits.items()}
+    parts |= {
+        f"is_{trait}": values.struct.field("words") for trait, values in traits.items()
+    }
     parts |= {field: people[field] for field in _READ}
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(draws))
     parts |= {
@@ -141,7 +156,9 @@ def _trait(trait: str, draws: Draws) -> pl.Series:
 def _texts() -> dict[str, pl.Expr]:
     """The persona texts, of the columns of `_persona`."""
     name = pl.col("first_name")
-    simple = {field: _text(name, " ", pl.col(f"phrase_{field}"), ".") for field in PHRASES}
+    simple = {
+        field: _text(name, " ", pl.col(f"phrase_{field}"), ".") for field in PHRASES
+    }
     return {**simple, **_personas(name), **_backgrounds(name), **_lists()}
 
 
@@ -150,7 +167,9 @@ def _personas(name: pl.Expr) -> dict[str, pl.Expr]:
     works = (
         pl.when(pl.col("occupation").is_null())
         .then(pl.lit("does not work yet"))
-        .otherwise(pl.concat_str(pl.lit("works as "), pl.col("occupation").str.to_lowercase()))
+        .otherwise(
+            pl.concat_str(pl.lit("works as "), pl.col("occupation").str.to_lowercase())
+        )
     )
     persona = _text(
         pl.col("full_name"),
@@ -189,7 +208,9 @@ def _personas(name: pl.Expr) -> dict[str, pl.Expr]:
         "professional_persona": professional,
         "hobbies_and_interests": hobbies,
         "skills_and_expertise": _text(name, " is good at ", _enumerated("skill"), "."),
-        "detailed_persona": pl.concat_str(persona, professional, hobbies, goals, separator=" "),
+        "detailed_persona": pl.concat_str(
+            persona, professional, hobbies, goals, separator=" "
+        ),
     }
 
 
@@ -208,13 +229,19 @@ def _backgrounds(name: pl.Expr) -> dict[str, pl.Expr]:
         " elsewhere.",
     )
     return {
-        "cultural_background": _text(name, " lives in ", _HOME, ", ", pl.col("country"), "."),
+        "cultural_background": _text(
+            name, " lives in ", _HOME, ", ", pl.col("country"), "."
+        ),
         "religious_background": faith.then(
             _text(name, " comes from a family of this religion: ", religion, ".")
         ),
-        "religious_persona": faith.then(_text(name, " ", pl.col("phrase_religious_persona"), ".")),
+        "religious_persona": faith.then(
+            _text(name, " ", pl.col("phrase_religious_persona"), ".")
+        ),
         "linguistic_background": speaks.then(languages),
-        "linguistic_persona": speaks.then(_text(name, " is most at ease in ", first_language, ".")),
+        "linguistic_persona": speaks.then(
+            _text(name, " is most at ease in ", first_language, ".")
+        ),
     }
 
 
@@ -233,4 +260,6 @@ def _text(*parts: pl.Expr | str) -> pl.Expr:
 
 
 def _enumerated(kind: str) -> pl.Expr:
-    return _text(pl.col(f"{kind}_0"), ", ", pl.col(f"{kind}_1"), " and ", pl.col(f"{kind}_2"))
+    return _text(
+        pl.col(f"{kind}_0"), ", ", pl.col(f"{kind}_1"), " and ", pl.col(f"{kind}_2")
+    )

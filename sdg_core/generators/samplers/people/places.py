@@ -73,7 +73,10 @@ def _groups(
         return _grouped(cities or parts.cities, states or parts.states)
     homes = dict(_grouped(parts.cities, parts.states))
     return [
-        (state, homes.get(parts.abbreviations.get(state, state)) or parts.cities or (None,))
+        (
+            state,
+            homes.get(parts.abbreviations.get(state, state)) or parts.cities or (None,),
+        )
         for state in states
     ]
 
@@ -89,7 +92,9 @@ def _grouped(
     return [(state, own) for state, own in zip(states, members, strict=True) if own]
 
 
-def draw_places(found: Places, draws: Draws) -> tuple[pl.Series, pl.Series, pl.Series | None]:
+def draw_places(
+    found: Places, draws: Draws
+) -> tuple[pl.Series, pl.Series, pl.Series | None]:
     """City, state, and postcode if it depends on the state."""
     if found.given:
         city = draws.pick(_CITY, len(found.cities))

@@ -27,7 +27,9 @@ class Draws:
         """The words of one slot, one per record."""
         block, place = divmod(slot, _WORDS_PER_BLOCK)
         if block not in self._blocks:
-            self._blocks[block] = self._random.words(self._column, self._indices, block=block)
+            self._blocks[block] = self._random.words(
+                self._column, self._indices, block=block
+            )
         return np.ascontiguousarray(self._blocks[block][:, place])
 
     def unit(self, slot: int) -> Floats:

@@ -29,27 +29,43 @@ CALLS = (ToolCall("1", "lookup", "{}"), ToolCall("2", "lookup", "{}"))
 
 def opening(number: int) -> ChatRequest:
     return ChatRequest(
-        "m", (Message("user", f"question {number}"),), InferenceParameters(), seed=number
+        "m",
+        (Message("user", f"question {number}"),),
+        InferenceParameters(),
+        seed=number,
     )
 
 
 def read(reply: ChatResponse) -> Extracted:
     if not reply.text.startswith("value"):
         raise UnusableResponseError("it holds no value")
-    return Extracted(int(reply.text.removeprefix("value ")))  # ValueError is a complaint as well
+    # ValueError is a complaint as well
+    return Extracted(int(reply.text.removeprefix("value ")))
 
 
-def reply(text: str, finish_reason: str = "stop", calls: tuple[ToolCall, ...] = ()) -> ChatResponse:
+def reply(
+    text: str, finish_reason: str = "stop", calls: tuple[ToolCall, ...] = ()
+) -> ChatResponse:
     return ChatResponse(
-        text, finish_reason, Usage(requests=2, retries=1, completion_tokens=3), tool_calls=calls
+        text,
+        finish_reason,
+        Usage(requests=2, retries=1, completion_tokens=3),
+        tool_calls=calls,
     )
 
 
 GOOD = reply("value 7")
 USELESS = st.sampled_from(
-    [reply("none"), reply("value x"), reply("", calls=CALLS), reply("value 1", calls=CALLS)]
+    [
+        reply("none"),
+        reply("value x"),
+        reply("", calls=CALLS),
+        reply("value 1", calls=CALLS),
+    ]
 )
-FAULT = RequestFailedError(TransientModelError("gone"), kind="transient", attempts=3, alias="other")
+FAULT = RequestFailedError(
+    TransientModelError("gone"), kind="transient", attempts=3, alias="other"
+)
 REPLIES = st.one_of(
     st.just(GOOD),
     USELESS,
@@ -68,18 +84,26 @@ CONVERSATIONS = st.builds(
 )
 
 
-def events(conversation: Conversation, data: st.DataObject) -> list[tuple[Step, Event | None]]:
+def events(
+    conversation: Conversation, data: st.DataObject
+) -> list[tuple[Step, Event | None]]:
     """Every step of a conversation with what came after it; None after the last."""
     steps: list[tuple[Step, Event | None]] = []
     step: Step = conversation.start()
     while isinstance(step, Ask | CallTools):
         event: Event
         if isinstance(step, Ask):
-            event = data.draw(st.one_of(REPLIES, REPLIES, REPLIES, REPLIES, st.just(FAULT)))
-        else:
-            answers = tuple(Message("tool", "42", tool_call_id=call.id) for call in step.calls)
             event = data.draw(
-                st.sampled_from([ToolResults(answers), PermanentModelError("the server is lost")])
+                st.one_of(REPLIES, REPLIES, REPLIES, REPLIES, st.just(FAULT))
+            )
+        else:
+            answers = tuple(
+                Message("tool", "42", tool_call_id=call.id) for call in step.calls
+            )
+            event = data.draw(
+                st.sampled_from(
+                    [ToolResults(answers), PermanentModelError("the server is lost")]
+                )
             )
         steps.append((step, event))
         step = conversation.step(step.state, event)
@@ -92,11 +116,18 @@ def test_a_conversation_ends_within_its_limits_and_counts_every_request(
 ) -> None:
     steps = events(conversation, data)
     limits = conversation.limits
-    turns = (conversation.max_tool_turns + 1) if conversation.max_tool_turns is not None else 0
+    turns = (
+        (conversation.max_tool_turns + 1)
+        if conversation.max_tool_turns is not None
+        else 0
+    )
     asked = [event for step, event in steps if isinstance(step, Ask)]
     assert len(asked) <= (limits.corrections + 1) * (limits.restarts + 1) + turns
     assert sum(isinstance(step, CallTools) for step, _ in steps) <= max(0, turns - 1)
-    sent = sum(event.attempts if isinstance(event, RequestFailedError) else 2 for event in asked)
+    sent = sum(
+        event.attempts if isinstance(event, RequestFailedError) else 2
+        for event in asked
+    )
     last = steps[-1][0]
     assert isinstance(last, Done | GiveUp)
     usages = last.usages if isinstance(last, Done) else last.error.usages
@@ -121,7 +152,10 @@ def test_the_outcome_is_that_of_the_last_event(
         case GiveUp(error, cause):
             assert error.kind in ("truncated", "malformed", "transient", "permanent")
             if isinstance(event, ChatResponse):
-                assert (error.reply, error.finish_reason) == (event.text, event.finish_reason)
+                assert (error.reply, error.finish_reason) == (
+                    event.text,
+                    event.finish_reason,
+                )
             else:
                 assert cause is event and error.message == event.message  # type: ignore[union-attr]
         case other:
@@ -132,7 +166,9 @@ def test_the_outcome_is_that_of_the_last_event(
 def test_requests_go_on_from_what_was_said_or_begin_afresh(
     conversation: Conversation, data: st.DataObject
 ) -> None:
-    states = [step.state for step, _ in events(conversation, data) if isinstance(step, Ask)]
+    states = [
+        step.state for step, _ in events(conversation, data) if isinstance(step, Ask)
+    ]
     for before, after in pairwise(states):
         messages = after.request.messages
         if after.turn.restart == before.turn.restart:

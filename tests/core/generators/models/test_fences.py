@@ -12,10 +12,14 @@ CODE = "total = 0\nfor i in range(3):\n    total += i"
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", " ", "   ", "    ", "\t", "      ", "> ", "> > ", ">   ", " \t"], ids=repr
+    "prefix",
+    ["", " ", "   ", "    ", "\t", "      ", "> ", "> > ", ">   ", " \t"],
+    ids=repr,
 )
 @pytest.mark.parametrize("fence", ["```", "~~~", "`````", "~~~~"])
-def test_indentation_and_quote_markers_of_the_fence_come_off(prefix: str, fence: str) -> None:
+def test_indentation_and_quote_markers_of_the_fence_come_off(
+    prefix: str, fence: str
+) -> None:
     lines = [f"{fence}python", *CODE.split("\n"), fence]
     text = "10. First:\n\n" + "\n".join(prefix + line for line in lines) + "\n\nDone."
     assert extract_code(text, language="python") == CODE
@@ -47,7 +51,14 @@ def test_prompts_of_an_interpreter_are_no_quote() -> None:
 
 
 @pytest.mark.parametrize(
-    "info", ["{python}", "{.python}", " python title=x", "Python {linenos=true}", "python,ignore"]
+    "info",
+    [
+        "{python}",
+        "{.python}",
+        " python title=x",
+        "Python {linenos=true}",
+        "python,ignore",
+    ],
 )
 def test_languages_as_they_are_written(info: str) -> None:
     assert fenced_blocks(f"```{info}\nx\n```") == [("python", "x")]
@@ -55,11 +66,17 @@ def test_languages_as_they_are_written(info: str) -> None:
 
 def test_blocks_without_a_language_count_only_where_none_has_one() -> None:
     assert extract_code("Here:\n```\n\nx = 1\n\n```", language="python") == "x = 1"
-    assert extract_code("```python\nx = 1\n```\noutput:\n```\n1\n```", language="python") == "x = 1"
+    assert (
+        extract_code("```python\nx = 1\n```\noutput:\n```\n1\n```", language="python")
+        == "x = 1"
+    )
 
 
 _LINES = st.lists(
-    st.sampled_from(["x = 1", "", "  indented", "    deep", "\ttab", "# note", "a | b"]), max_size=5
+    st.sampled_from(
+        ["x = 1", "", "  indented", "    deep", "\ttab", "# note", "a | b"]
+    ),
+    max_size=5,
 )
 _CONTAINERS = st.lists(st.sampled_from(["> ", "- ", "1. ", "10) ", "* "]), max_size=3)
 
@@ -79,7 +96,8 @@ def test_blocks_are_those_of_a_commonmark_parser(
     later = "".join(part if part == "> " else " " * len(part) for part in containers)
     body = [f"{fence}py", *lines, *([fence] if closed else [])]
     text = "\n".join(
-        (first if place == 0 else later) + " " * indent + line for place, line in enumerate(body)
+        (first if place == 0 else later) + " " * indent + line
+        for place, line in enumerate(body)
     )
     expected = [
         (token.info.strip(), token.content.rstrip("\n"))

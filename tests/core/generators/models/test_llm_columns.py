@@ -44,7 +44,9 @@ def model_column(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"column_type": kind, "name": name, "model_alias": "writer", **more}
 
 
-def config_for(*columns: dict[str, Any], endpoint: str | None = None, **top: Any) -> dict[str, Any]:
+def config_for(
+    *columns: dict[str, Any], endpoint: str | None = None, **top: Any
+) -> dict[str, Any]:
     """As `dataset_config`, with models for every kind of column."""
     config = dataset_config(llm("unused", "x"), endpoint=endpoint, **top)
     (writer,) = config["model_configs"]
@@ -63,7 +65,9 @@ def config_for(*columns: dict[str, Any], endpoint: str | None = None, **top: Any
 @pytest.fixture
 def verbatim(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server says what the test tells it to say, even where a schema is asked for."""
-    monkeypatch.setattr("sdg_core.testing.model_server.json_answer", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "sdg_core.testing.model_server.json_answer", lambda *_, **__: None
+    )
 
 
 class Answers:
@@ -82,10 +86,17 @@ async def made_with(
     tmp_path: Path, answer: Callable[[str], str], column: dict[str, Any], *, steps: int = 1, restarts: int = 2, records: int = 1
 ) -> tuple[dict[int, dict[str, Any]], ModelServer, api.Dataset]:  # fmt: skip
     """One column made with a server's answers."""
-    settings = {"max_conversation_correction_steps": steps, "max_conversation_restarts": restarts}
+    settings = {
+        "max_conversation_correction_steps": steps,
+        "max_conversation_restarts": restarts,
+    }
     async with ModelServer(answer=answer) as server:
-        config = config_for(uuid(), column, endpoint=server.url, num_records=records, run=settings)
-        dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+        config = config_for(
+            uuid(), column, endpoint=server.url, num_records=records, run=settings
+        )
+        dataset = open_dataset(
+            tmp_path / "tickets.yaml", config, root=tmp_path / "root"
+        )
         summary = await api.agenerate(dataset)
         return stored_records(summary.version), server, dataset
 
@@ -99,7 +110,9 @@ async def test_code_is_taken_out_of_the_reply(tmp_path: Path) -> None:
     assert "```python" in server.prompts[0] and server.prompts[0].startswith("Add ")
 
 
-async def test_what_is_wrong_is_fed_back_and_every_request_counts(tmp_path: Path) -> None:
+async def test_what_is_wrong_is_fed_back_and_every_request_counts(
+    tmp_path: Path,
+) -> None:
     answers = Answers("```bash\nls\n```", "```python\nx = 1\n```")
     column = model_column(
         "llm-code", "code", prompt="x", code_lang="python", with_trace="all_messages"
@@ -112,7 +125,12 @@ async def test_what_is_wrong_is_fed_back_and_every_request_counts(tmp_path: Path
         and "no fenced block marked python" in server.prompts[1]
     )
     trace = records[0]["code__trace"]
-    assert [message["role"] for message in trace] == ["user", "assistant", "user", "assistant"]
+    assert [message["role"] for message in trace] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+    ]
     assert trace[-1]["content"] == [{"type": "text", "text": "```python\nx = 1\n```"}]
     assert api.status(dataset).usage["writer"]["requests"] == 2
 
@@ -130,10 +148,13 @@ async def test_a_reply_that_is_never_right_fails_its_record(
     turns = (steps + 1) * (restarts + 1)
     sent = (
         turns + 1
-    )  # the first reply shows that the server ignores response_format; then it is asked in words
+        # the first reply shows that the server ignores response_format; then it is asked in words
+    )
     assert records == {} and len(server.requests) == sent
     lengths = [len(request["messages"]) for request in server.requests[1:]]
-    assert lengths == [1 + 2 * step for _ in range(restarts + 1) for step in range(steps + 1)]
+    assert lengths == [
+        1 + 2 * step for _ in range(restarts + 1) for step in range(steps + 1)
+    ]
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     (failure,) = read_failures(version.failure_list(0))
     assert (failure.column, failure.kind, failure.attempts) == ("it", "malformed", sent)
@@ -151,7 +172,9 @@ async def test_settings_of_the_caller_decide_about_corrections(tmp_path: Path) -
         dataset = open_dataset(
             tmp_path / "t.yaml", {**config, "num_records": 1}, root=tmp_path / "root"
         )
-        none = RunSettings(max_conversation_correction_steps=0, max_conversation_restarts=0)
+        none = RunSettings(
+            max_conversation_correction_steps=0, max_conversation_restarts=0
+        )
         await api.agenerate(dataset, settings=none)
         assert [len(request["messages"]) for request in server.requests] == [1, 1]
 
@@ -159,7 +182,9 @@ async def test_settings_of_the_caller_decide_about_corrections(tmp_path: Path) -
 @pytest.mark.usefixtures("verbatim")
 async def test_a_structured_reply_becomes_a_struct(tmp_path: Path) -> None:
     column = model_column("llm-structured", "it", prompt="x", output_format=SCHEMA)
-    answer = '```json\n{"title": "1.10", "stars": 3.0, "more": {"a": [1]}, "extra": 1}\n```'
+    answer = (
+        '```json\n{"title": "1.10", "stars": 3.0, "more": {"a": [1]}, "extra": 1}\n```'
+    )
     records, _, dataset = await made_with(tmp_path, lambda _: answer, column)
     assert records[0]["it"] == {"title": "1.10", "stars": 3, "more": '{"a":[1]}'}
     assert (
@@ -175,7 +200,9 @@ async def test_a_judge_gives_options_with_reasons(tmp_path: Path) -> None:
         "quality": {"reasoning": "a", "score": "2"},
         "tone": {"reasoning": "b", "score": "rude", "sure": True},
     }
-    records, server, _ = await made_with(tmp_path, lambda _: orjson.dumps(reply).decode(), column)
+    records, server, _ = await made_with(
+        tmp_path, lambda _: orjson.dumps(reply).decode(), column
+    )
     assert records[0]["verdict"] == {
         "quality": {"reasoning": "a", "score": 2},
         "tone": {"reasoning": "b", "score": "Rude"},
@@ -193,40 +220,58 @@ async def test_a_score_that_is_no_option_is_corrected(tmp_path: Path) -> None:
         return orjson.dumps(given).decode()
 
     column = model_column("llm-judge", "verdict", prompt="x", scores=SCORES)
-    records, server, _ = await made_with(tmp_path, Answers(reply(7), reply(7), reply(1)), column)
-    assert records[0]["verdict"]["quality"]["score"] == 1 and "quality.score" in server.prompts[-1]
+    records, server, _ = await made_with(
+        tmp_path, Answers(reply(7), reply(7), reply(1)), column
+    )
+    assert (
+        records[0]["verdict"]["quality"]["score"] == 1
+        and "quality.score" in server.prompts[-1]
+    )
 
 
 async def test_temperatures_are_drawn_per_record(tmp_path: Path) -> None:
     drawn = {"distribution_type": "uniform", "params": {"low": 0.5, "high": 0.75}}
-    choice = {"distribution_type": "manual", "params": {"values": [0.25, 1.0], "weights": [1, 1]}}
+    choice = {
+        "distribution_type": "manual",
+        "params": {"values": [0.25, 1.0], "weights": [1, 1]},
+    }
 
     async def sent(size: int) -> list[tuple[str, float, float]]:
         async with ModelServer() as server:
             config = config_for(
-                uuid(), llm("text", "{{ id }}"), endpoint=server.url, row_group_size=size
+                uuid(),
+                llm("text", "{{ id }}"),
+                endpoint=server.url,
+                row_group_size=size,
             )
             config["model_configs"][0]["inference_parameters"] |= {
                 "temperature": drawn,
                 "top_p": choice,
             }
-            dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / str(size))
+            dataset = open_dataset(
+                tmp_path / "t.yaml", config, root=tmp_path / str(size)
+            )
             await api.agenerate(dataset)
             return sorted(
-                (r["messages"][0]["content"], r["temperature"], r["top_p"]) for r in server.requests
+                (r["messages"][0]["content"], r["temperature"], r["top_p"])
+                for r in server.requests
             )
 
     first = await sent(10)
     assert first == await sent(7)
     temperatures = [temperature for _, temperature, _ in first]
-    assert len(set(temperatures)) == 25 and all(0.5 <= value < 0.75 for value in temperatures)
+    assert len(set(temperatures)) == 25 and all(
+        0.5 <= value < 0.75 for value in temperatures
+    )
     assert {top_p for _, _, top_p in first} == {0.25, 1.0}
 
 
 async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n123").decode()
     column = llm(
-        "text", "What is it?", multi_modal_context=[{"modality": "image", "column_name": "picture"}]
+        "text",
+        "What is it?",
+        multi_modal_context=[{"modality": "image", "column_name": "picture"}],
     )
     seen: list[Any] = []
 
@@ -235,8 +280,12 @@ async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
         return "a thing"
 
     async with ModelServer(answer=answer) as server:
-        config = config_for(expression("picture", data), column, endpoint=server.url, num_records=1)
-        await api.agenerate(open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root"))
+        config = config_for(
+            expression("picture", data), column, endpoint=server.url, num_records=1
+        )
+        await api.agenerate(
+            open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
+        )
         (message,) = server.requests[0]["messages"]
     assert [part["type"] for part in message["content"]] == ["image_url", "text"]
     assert message["content"][0]["image_url"]["url"] == f"data:image/png;base64,{data}"
@@ -260,7 +309,10 @@ ALL_KINDS = (
         with_trace="all_messages",
     ),
     model_column("llm-judge", "verdict", prompt="{{ card.title }}", scores=SCORES),
-    {**model_column("embedding", "vector", target_column="text"), "model_alias": "embedding"},
+    {
+        **model_column("embedding", "vector", target_column="text"),
+        "model_alias": "embedding",
+    },
     {**model_column("image", "picture", prompt="{{ topic }}"), "model_alias": "image"},
     llm(
         "look",
@@ -278,9 +330,14 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
         tmp_path / "a.yaml", {**config, "row_group_size": 17}, root=tmp_path / "whole"
     )
     expected = stored_records(api.generate(whole).version)
-    assert len(expected) == 17 and 0 < sum(row["look"] is None for row in expected.values()) < 17
+    assert (
+        len(expected) == 17
+        and 0 < sum(row["look"] is None for row in expected.values()) < 17
+    )
 
-    parts = open_dataset(tmp_path / "b.yaml", {**config, "num_records": 8}, root=tmp_path / "parts")
+    parts = open_dataset(
+        tmp_path / "b.yaml", {**config, "num_records": 8}, root=tmp_path / "parts"
+    )
     api.generate(parts, row_groups=[1])
     parts = open_dataset(tmp_path / "b.yaml", config, root=tmp_path / "parts")
     summary = api.generate(parts)
@@ -291,7 +348,11 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
         assert (
             stored
             == (
-                tmp_path / "whole" / "tickets" / summary.version.name / row["picture"][0]
+                tmp_path
+                / "whole"
+                / "tickets"
+                / summary.version.name
+                / row["picture"][0]
             ).read_bytes()
         )
         assert (
@@ -309,7 +370,9 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
 
 
 def test_a_preview_keeps_pictures_in_their_cells(tmp_path: Path) -> None:
-    dataset = open_dataset(tmp_path / "t.yaml", config_for(*ALL_KINDS), root=tmp_path / "root")
+    dataset = open_dataset(
+        tmp_path / "t.yaml", config_for(*ALL_KINDS), root=tmp_path / "root"
+    )
     shown = api.preview(tmp_path / "t.yaml", num_records=3, root=str(tmp_path / "root"))
     assert shown.table.schema.equals(dataset.plan.schema) and shown.failures == ()
     assert all(
@@ -324,11 +387,16 @@ def test_a_pydantic_class_stands_for_its_schema(tmp_path: Path) -> None:
     (tmp_path / "shapes.py").write_text(
         "from pydantic import BaseModel\nclass Card(BaseModel):\n    title: str\n    stars: int | None = None\n"
     )
-    column = model_column("llm-structured", "card", prompt="x", output_format="./shapes.py:Card")
+    column = model_column(
+        "llm-structured", "card", prompt="x", output_format="./shapes.py:Card"
+    )
     dataset = open_dataset(
         tmp_path / "t.yaml", config_for(column, num_records=3), root=tmp_path / "root"
     )
-    assert str(dataset.plan.schema.field("card").type) == "struct<title: string, stars: int64>"
+    assert (
+        str(dataset.plan.schema.field("card").type)
+        == "struct<title: string, stars: int64>"
+    )
     before = dataset.plan.fingerprint.config_hash
     (tmp_path / "shapes.py").write_text(
         "from pydantic import BaseModel\nclass Card(BaseModel):\n    title: str\n"
@@ -370,8 +438,11 @@ def test_what_cannot_work_is_said_beforehand(
     )
     with pytest.raises(ConfigError) as raised:
         open_dataset(
-            tmp_path / "t.yaml", config_for(uuid(), judged, column), root=tmp_path / "root"
+            tmp_path / "t.yaml",
+            config_for(uuid(), judged, column),
+            root=tmp_path / "root",
         )
     assert any(
-        where in problem.path and message in problem.message for problem in raised.value.problems
+        where in problem.path and message in problem.message
+        for problem in raised.value.problems
     ), raised.value

@@ -57,7 +57,9 @@ def test_a_dialect_of_sql_may_mark_a_block() -> None:
 
 SCORES = (
     Score(name="quality", description="how good", options={1: "bad", 2: "good"}),
-    Score(name="tone", description="which", options={"Kind": "x", "Rude": "y", "10": "z"}),
+    Score(
+        name="tone", description="which", options={"Kind": "x", "Rude": "y", "10": "z"}
+    ),
 )
 
 
@@ -71,23 +73,35 @@ def test_a_number_counts_as_the_option_that_it_spells(given: Any, score: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "score"), [("kind", "Kind"), (" RUDE", "Rude"), (10, "10"), ("else", "else")]
+    ("given", "score"),
+    [("kind", "Kind"), (" RUDE", "Rude"), (10, "10"), ("else", "else")],
 )
 def test_a_word_counts_as_the_option_that_it_spells(given: Any, score: Any) -> None:
     assert (
-        with_options({"tone": {"reasoning": "r", "score": given}}, SCORES)["tone"]["score"] == score
+        with_options({"tone": {"reasoning": "r", "score": given}}, SCORES)["tone"][
+            "score"
+        ]
+        == score
     )
 
 
 def test_options_that_are_spelt_alike_are_taken_as_written() -> None:
     alike = (Score(name="s", description="d", options={"A": "x", "a": "y"}),)
-    assert with_options({"s": {"reasoning": "", "score": "a"}}, alike)["s"]["score"] == "a"
-    assert with_options([], SCORES) == [] and with_options({"quality": 1}, SCORES) == {"quality": 1}
+    assert (
+        with_options({"s": {"reasoning": "", "score": "a"}}, alike)["s"]["score"] == "a"
+    )
+    assert with_options([], SCORES) == [] and with_options({"quality": 1}, SCORES) == {
+        "quality": 1
+    }
 
 
 def test_options_are_numbers_if_all_are() -> None:
-    assert list(Score(name="s", description="d", options={"1": "x", "-2": "y"}).options) == [1, -2]
-    assert list(Score(name="s", description="d", options={1: "x", "b": "y"}).options) == ["1", "b"]
+    assert list(
+        Score(name="s", description="d", options={"1": "x", "-2": "y"}).options
+    ) == [1, -2]
+    assert list(
+        Score(name="s", description="d", options={1: "x", "b": "y"}).options
+    ) == ["1", "b"]
     with pytest.raises(ValueError, match="twice"):
         Score(name="s", description="d", options={1: "x", "1": "y"})
     with pytest.raises(ValueError, match="as a boolean"):
@@ -105,7 +119,9 @@ def test_turns_come_to_an_end(corrections: int, restarts: int) -> None:
     while turn is not None:
         turns.append((turn.restart, turn.correction))
         turn = turn.after_unusable(Limits(corrections, restarts))
-    assert turns == [(r, c) for r in range(restarts + 1) for c in range(corrections + 1)]
+    assert turns == [
+        (r, c) for r in range(restarts + 1) for c in range(corrections + 1)
+    ]
 
 
 class Stored:
@@ -122,11 +138,17 @@ class Stored:
         (None, []),
         ([], []),
         ("https://x/a.png", [ImagePart(url="https://x/a.png")]),
-        (["http://x/a", "http://x/b"], [ImagePart(url="http://x/a"), ImagePart(url="http://x/b")]),
+        (
+            ["http://x/a", "http://x/b"],
+            [ImagePart(url="http://x/a"), ImagePart(url="http://x/b")],
+        ),
         ('["http://x/a"]', [ImagePart(url="http://x/a")]),
         (B64, [ImagePart(data=B64, media_type="image/png")]),
         (PNG, [ImagePart(data=B64, media_type="image/png")]),
-        (f"data:image/webp;base64,{B64}", [ImagePart(data=B64, media_type="image/webp")]),
+        (
+            f"data:image/webp;base64,{B64}",
+            [ImagePart(data=B64, media_type="image/webp")],
+        ),
         (["images/i/0.png"], [ImagePart(data=B64, media_type="image/png")]),
     ],
 )
@@ -137,14 +159,16 @@ def test_media_of_a_value(value: Any, parts: list[Any]) -> None:
 
 def test_other_media_and_formats() -> None:
     data = base64.b64encode(b"abc").decode()
-    assert media_parts(AudioContext(column_name="a", audio_format="mp3"), data, None) == [
-        AudioPart(data=data, media_type="audio/mpeg")
-    ]
+    assert media_parts(
+        AudioContext(column_name="a", audio_format="mp3"), data, None
+    ) == [AudioPart(data=data, media_type="audio/mpeg")]
     (video,) = media_parts(VideoContext(column_name="a"), data, None)
     assert type(video) is VideoPart and video.media_type == "video/mp4"
 
 
-@pytest.mark.parametrize("value", ["/etc/passwd", "images/../../x.png", "not base64!", 7, ""])
+@pytest.mark.parametrize(
+    "value", ["/etc/passwd", "images/../../x.png", "not base64!", 7, ""]
+)
 def test_what_is_no_medium_fails_its_cell(value: Any) -> None:
     with pytest.raises(CellError, match="column 'i'"):
         media_parts(ImageContext(column_name="i"), value, Stored())
@@ -184,4 +208,7 @@ def test_draws_follow_their_distributions() -> None:
     manual = ManualDistribution.model_validate(
         {"params": {"values": [0.1, 0.5, 0.9], "weights": [1, 0, 3]}}
     )
-    assert Counter(_draw(manual, unit / 100) for unit in range(100)) == {0.1: 25, 0.9: 75}
+    assert Counter(_draw(manual, unit / 100) for unit in range(100)) == {
+        0.1: 25,
+        0.9: 75,
+    }

@@ -13,7 +13,13 @@ from sdg_core.execution.summary import RunSummary
 from sdg_core.store.failures import Failure, parse_failures
 from sdg_core.testing import AnthropicServer, Fault, ModelServer, status
 from sdg_core.testing.model_answers import tool_calls
-from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
+from tests.support.mcp_server import (
+    alive,
+    calls,
+    http_server,
+    processes,
+    stdio_provider,
+)
 from tests.support.sdg import (
     dataset_config,
     llm,
@@ -29,7 +35,9 @@ LOOKUP = tool_calls(("lookup", {"word": "quay"}))
 
 def told(body: dict[str, Any]) -> list[str]:
     """What tools have said so far."""
-    return [message["content"] for message in body["messages"] if message["role"] == "tool"]
+    return [
+        message["content"] for message in body["messages"] if message["role"] == "tool"
+    ]
 
 
 def script(*messages: Message) -> Callable[[dict[str, Any]], Message]:
@@ -60,20 +68,28 @@ class Bench:
         tools: dict[str, Any] | None = None,
         **top: Any,
     ) -> dict[str, Any]:
-        column = column or llm("it", "What is it?", tool_alias="t", with_trace="all_messages")
+        column = column or llm(
+            "it", "What is it?", tool_alias="t", with_trace="all_messages"
+        )
         config = dataset_config(llm("unused", "x"), endpoint=endpoint, num_records=1)
         return {
             **config,
             "columns": [column],
             "mcp_providers": [stdio_provider("words", "--log", self.log)],
-            "tool_configs": [{"tool_alias": "t", "providers": ["words"], **(tools or {})}],
+            "tool_configs": [
+                {"tool_alias": "t", "providers": ["words"], **(tools or {})}
+            ],
             **top,
         }
 
     def open(self, config: dict[str, Any]) -> api.Dataset:
-        return open_dataset(self.folder / "tickets.yaml", config, root=self.folder / "root")
+        return open_dataset(
+            self.folder / "tickets.yaml", config, root=self.folder / "root"
+        )
 
-    async def make(self, config: dict[str, Any]) -> tuple[RunSummary, dict[int, dict[str, Any]]]:
+    async def make(
+        self, config: dict[str, Any]
+    ) -> tuple[RunSummary, dict[int, dict[str, Any]]]:
         summary = await api.agenerate(self.open(config))
         assert not any(map(alive, processes(self.log))), "a server outlived the run"
         return summary, stored_records(summary.version)
@@ -108,13 +124,19 @@ async def test_a_tool_is_called_and_its_result_told(bench: Bench) -> None:
         usage = api.status(bench.open(config)).usage["writer"]
         assert usage["requests"] == 2 and usage["retries"] == 0
     trace = records[0]["it__trace"]
-    assert [message["role"] for message in trace] == ["user", "assistant", "tool", "assistant"]
+    assert [message["role"] for message in trace] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
     assert trace[1]["tool_calls"][0]["function"] == {
         "name": "lookup",
         "arguments": '{"word":"quay"}',
     }
     assert (
-        trace[2]["tool_call_id"] == "call_0" and trace[2]["content"][0]["text"] == "quay means yauq"
+        trace[2]["tool_call_id"] == "call_0"
+        and trace[2]["content"][0]["text"] == "quay means yauq"
     )
     assert summary.remaining == 0 and len(processes(bench.log)) == 1
 
@@ -122,7 +144,9 @@ async def test_a_tool_is_called_and_its_result_told(bench: Bench) -> None:
 async def test_one_server_serves_all_records(bench: Bench) -> None:
     async with ModelServer(message=script(LOOKUP)) as server:
         _, records = await bench.make(bench.config(server.url, num_records=25))
-    assert len(records) == 25 == len(calls(bench.log)) and len(processes(bench.log)) == 1
+    assert (
+        len(records) == 25 == len(calls(bench.log)) and len(processes(bench.log)) == 1
+    )
 
 
 @pytest.mark.parametrize("kind", ["sse", "streamable_http"])
@@ -133,7 +157,9 @@ async def test_servers_that_run_already(bench: Bench, kind: str) -> None:
             summary = await api.agenerate(
                 bench.open(bench.config(server.url, mcp_providers=[provider]))
             )
-        assert stored_records(summary.version)[0]["it"] == "quay means yauq" and alive(pid)
+        assert stored_records(summary.version)[0]["it"] == "quay means yauq" and alive(
+            pid
+        )
 
 
 async def test_anthropics_format_with_thinking_sent_back(bench: Bench) -> None:
@@ -146,8 +172,16 @@ async def test_anthropics_format_with_thinking_sent_back(bench: Bench) -> None:
         last = body["messages"][-1]["content"]
         results = [block for block in last if block["type"] == "tool_result"]
         if results:
-            return [{"type": "text", "text": " | ".join(block["content"] for block in results)}]
-        wanted = [("t1", "lookup", {"word": "quay"}), ("t2", "add", {"first": 1, "second": 2})]
+            return [
+                {
+                    "type": "text",
+                    "text": " | ".join(block["content"] for block in results),
+                }
+            ]
+        wanted = [
+            ("t1", "lookup", {"word": "quay"}),
+            ("t2", "add", {"first": 1, "second": 2}),
+        ]
         uses = [
             {"type": "tool_use", "id": key, "name": name, "input": given}
             for key, name, given in wanted
@@ -159,9 +193,9 @@ async def test_anthropics_format_with_thinking_sent_back(bench: Bench) -> None:
         _, records = await bench.make(bench.config(None, model_providers=[provider]))
         assert records[0]["it"] == "quay means yauq | 3"
         first, second = server.requests
-        assert first["tools"][0]["name"] == "lookup" and first["tools"][0]["input_schema"][
-            "required"
-        ] == ["word"]
+        assert first["tools"][0]["name"] == "lookup" and first["tools"][0][
+            "input_schema"
+        ]["required"] == ["word"]
         assistant, user = second["messages"][1:]
         assert assistant["content"][:2] == thought
         assert [block["type"] for block in assistant["content"][2:]] == [
@@ -185,7 +219,9 @@ async def test_calls_of_one_reply_are_one_turn_and_the_budget_ends_in_an_answer(
         )
 
     async with ModelServer(message=answer) as server:
-        _, records = await bench.make(bench.config(server.url, tools={"max_tool_call_turns": 2}))
+        _, records = await bench.make(
+            bench.config(server.url, tools={"max_tool_call_turns": 2})
+        )
         assert len(server.requests) == 4, "two turns, a refused one, the answer"
         assert told(server.requests[-1])[:4] == ["ab means ba", "cd means dc"] * 2
     assert len(calls(bench.log)) == 4
@@ -196,14 +232,21 @@ async def test_calls_of_one_reply_are_one_turn_and_the_budget_ends_in_an_answer(
 
 async def test_a_model_that_never_answers_fails_its_record(bench: Bench) -> None:
     async with ModelServer(message=lambda body: LOOKUP) as server:
-        settings = {"max_conversation_correction_steps": 1, "max_conversation_restarts": 1}
+        settings = {
+            "max_conversation_correction_steps": 1,
+            "max_conversation_restarts": 1,
+        }
         config = bench.config(
-            server.url, tools={"max_tool_call_turns": 1}, run={**settings, "max_failure_rate": 1.0}
+            server.url,
+            tools={"max_tool_call_turns": 1},
+            run={**settings, "max_failure_rate": 1.0},
         )
         summary, records = await bench.make(config)
         for body in server.requests:
             asked = [
-                call["id"] for message in body["messages"] for call in message.get("tool_calls", [])
+                call["id"]
+                for message in body["messages"]
+                for call in message.get("tool_calls", [])
             ]
             assert len(told(body)) == len(asked), (
                 "every call has an answer, or servers refuse the conversation"
@@ -212,11 +255,17 @@ async def test_a_model_that_never_answers_fails_its_record(bench: Bench) -> None
     assert records == {} and failure.kind == "malformed" and len(calls(bench.log)) == 1
 
 
-async def test_a_tool_that_is_not_allowed_is_refused_and_never_called(bench: Bench) -> None:
+async def test_a_tool_that_is_not_allowed_is_refused_and_never_called(
+    bench: Bench,
+) -> None:
     other = tool_calls(("add", {"first": 1, "second": 2}), ("lookup", {"word": "ab"}))
     async with ModelServer(message=script(other)) as server:
-        _, records = await bench.make(bench.config(server.url, tools={"allow_tools": ["lookup"]}))
-        assert [tool["function"]["name"] for tool in server.requests[0]["tools"]] == ["lookup"]
+        _, records = await bench.make(
+            bench.config(server.url, tools={"allow_tools": ["lookup"]})
+        )
+        assert [tool["function"]["name"] for tool in server.requests[0]["tools"]] == [
+            "lookup"
+        ]
     assert records[0]["it"] == (
         "Not called: there is no tool 'add' that may be called; there is 'lookup' | ab means ba"
     )
@@ -230,10 +279,15 @@ async def test_what_goes_wrong_with_a_tool_is_told_to_the_model(bench: Bench) ->
         ("add", {"first": "x", "second": 1}),
     )
     wrong["tool_calls"].append(
-        {**LOOKUP["tool_calls"][0], "function": {"name": "lookup", "arguments": '{"word": '}}
+        {
+            **LOOKUP["tool_calls"][0],
+            "function": {"name": "lookup", "arguments": '{"word": '},
+        }
     )
     async with ModelServer(message=script(wrong)) as server:
-        _, records = await bench.make(bench.config(server.url, tools={"timeout_sec": 3.0}))
+        _, records = await bench.make(
+            bench.config(server.url, tools={"timeout_sec": 3.0})
+        )
     failed, late, unfit, broken = records[0]["it"].split(" | ")
     assert failed.startswith("Error: ") and "closed today" in failed
     assert late == "Error: no result within 3 s"
@@ -264,12 +318,19 @@ async def test_a_fresh_conversation_keeps_what_tools_have_said(bench: Bench) -> 
             else {**bad, "content": "```sql\nx\n```"}
         )
 
-    column = {**llm("it", "Code", tool_alias="t"), "column_type": "llm-code", "code_lang": "python"}
+    column = {
+        **llm("it", "Code", tool_alias="t"),
+        "column_type": "llm-code",
+        "code_lang": "python",
+    }
     async with ModelServer(message=answer) as server:
         run = {"max_conversation_correction_steps": 1, "max_conversation_restarts": 1}
         _, records = await bench.make(bench.config(server.url, column=column, run=run))
         assert records[0]["it"] == "x = 1" and len(calls(bench.log)) == 1
-        roles = [[message["role"] for message in body["messages"]] for body in server.requests]
+        roles = [
+            [message["role"] for message in body["messages"]]
+            for body in server.requests
+        ]
         known = ["user", "assistant", "tool"]
         assert roles == [["user"], known, [*known, "assistant", "user"], known]
 
@@ -278,9 +339,15 @@ async def test_structured_values_with_tools(bench: Bench) -> None:
     column = structured("it", "Which?", object_of(word="string"), tool_alias="t")
 
     def answer(body: dict[str, Any]) -> Message:
-        assert "response_format" not in body, "servers that are given both let no tool be called"
+        assert "response_format" not in body, (
+            "servers that are given both let no tool be called"
+        )
         assert "<response_schema>" in str(body["messages"][0]["content"])
-        return LOOKUP if not told(body) else {"role": "assistant", "content": '{"word": "quay"}'}
+        return (
+            LOOKUP
+            if not told(body)
+            else {"role": "assistant", "content": '{"word": "quay"}'}
+        )
 
     async with ModelServer(message=answer) as server:
         _, records = await bench.make(bench.config(server.url, column=column))
@@ -302,9 +369,21 @@ async def test_structured_values_with_tools_in_anthropics_format(bench: Bench) -
         }
         if forced:
             return [
-                {"type": "tool_use", "id": "t9", "name": "lookup_reply", "input": {"word": "quay"}}
+                {
+                    "type": "tool_use",
+                    "id": "t9",
+                    "name": "lookup_reply",
+                    "input": {"word": "quay"},
+                }
             ]
-        return [{"type": "tool_use", "id": "t1", "name": "lookup", "input": {"word": "quay"}}]
+        return [
+            {
+                "type": "tool_use",
+                "id": "t1",
+                "name": "lookup",
+                "input": {"word": "quay"},
+            }
+        ]
 
     async with AnthropicServer(blocks=blocks) as server:
         provider = {"name": "p", "provider_type": "anthropic", "endpoint": server.url}
@@ -351,7 +430,9 @@ async def test_a_paid_cell_is_neither_asked_nor_looked_up_again(bench: Bench) ->
         return script(LOOKUP)(body) if "tools" in body else None
 
     async with ModelServer(message=answer, faults=[None, None, status(400)]) as server:
-        config = bench.config(server.url, run={"max_failure_rate": 1.0}, columns=[first, second])
+        config = bench.config(
+            server.url, run={"max_failure_rate": 1.0}, columns=[first, second]
+        )
         _, records = await bench.make(config)
         assert records == {} and len(server.requests) == 3
         _, records = await bench.make(config)
@@ -393,10 +474,12 @@ BOTH = ("words", "more")
 MISSPELT = {"tool_alias": "t", "providers": ["words"], "allow_tools": ["lokup"]}
 TWICE = {"tool_alias": "t", "providers": BOTH}
 NO_PROGRAM = [
-    {"name": name, "provider_type": "stdio", "command": "no-such-program"} for name in BOTH
+    {"name": name, "provider_type": "stdio", "command": "no-such-program"}
+    for name in BOTH
 ]
 NOBODY = [
-    {"name": name, "provider_type": "sse", "endpoint": "http://127.0.0.1:9/"} for name in BOTH
+    {"name": name, "provider_type": "sse", "endpoint": "http://127.0.0.1:9/"}
+    for name in BOTH
 ]
 
 
@@ -418,7 +501,9 @@ async def test_what_is_wrong_with_tools_is_found_before_a_model_is_asked(
     providers = [stdio_provider("words"), stdio_provider("more")]
     async with ModelServer(message=script(LOOKUP)) as server:
         with pytest.raises(PermanentModelError, match=message):
-            await bench.make(bench.config(server.url, **{"mcp_providers": providers, **changes}))
+            await bench.make(
+                bench.config(server.url, **{"mcp_providers": providers, **changes})
+            )
         assert server.requests == [] and not (bench.folder / "root").exists()
 
 
@@ -502,7 +587,9 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(
     assert "abcdef" not in str(error.value)
 
 
-def test_a_builder_config_of_data_designer_with_its_providers_beside_it(bench: Bench) -> None:
+def test_a_builder_config_of_data_designer_with_its_providers_beside_it(
+    bench: Bench,
+) -> None:
     config = bench.config(None)
     block = {
         "columns": [
@@ -521,20 +608,29 @@ def test_a_builder_config_of_data_designer_with_its_providers_beside_it(bench: B
         ],
     }
     beside = {
-        key: config[key] for key in ("name", "num_records", "model_providers", "mcp_providers")
+        key: config[key]
+        for key in ("name", "num_records", "model_providers", "mcp_providers")
     }
     dataset = bench.open({**beside, "data_designer": block})
     (tools,) = dataset.plan.tools.configs.values()
-    assert (tools.max_tool_call_turns, tools.timeout_sec, tools.allow_tools) == (3, 60.0, None)
+    assert (tools.max_tool_call_turns, tools.timeout_sec, tools.allow_tools) == (
+        3,
+        60.0,
+        None,
+    )
     assert set(dataset.plan.tools.providers) == {"words"}
     text = api.import_builder_config(bench.folder / "tickets.yaml").text
     assert "mcp_providers:" in text and "max_tool_call_turns: 3" in text
 
 
-async def test_a_relative_path_of_a_command_starts_at_the_dataset_file(bench: Bench) -> None:
+async def test_a_relative_path_of_a_command_starts_at_the_dataset_file(
+    bench: Bench,
+) -> None:
     provider = stdio_provider("words", "--log", bench.log)
     here = bench.folder / "serve.py"
-    here.write_text(Path(provider["args"][0]).read_text(encoding="utf-8"), encoding="utf-8")
+    here.write_text(
+        Path(provider["args"][0]).read_text(encoding="utf-8"), encoding="utf-8"
+    )
     provider["args"][0] = "serve.py"
     rows = await asyncio.to_thread(
         api.check_tools, bench.open(bench.config(None, mcp_providers=[provider]))
@@ -543,4 +639,8 @@ async def test_a_relative_path_of_a_command_starts_at_the_dataset_file(bench: Be
         ("provider", "words", True),
         ("tool_alias", "t", True),
     ]
-    assert "lookup" in rows[0].tools and rows[0].latency is not None and rows[0].latency > 0
+    assert (
+        "lookup" in rows[0].tools
+        and rows[0].latency is not None
+        and rows[0].latency > 0
+    )

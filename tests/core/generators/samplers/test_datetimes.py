@@ -14,6 +14,8 @@ from sdg_core.generators.samplers.datetimes import EXACT, exact_times
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.sampling.rng import RandomSource
 
+MARCH = datetime.datetime(2024, 3, 1)  # noqa: DTZ001
+
 
 def _timedelta(*, convert_to: str | None = None, **params: Any) -> SamplerColumn:
     data = {
@@ -37,8 +39,12 @@ def _drawn(
     )
 
 
-@pytest.mark.parametrize(("unit", "seconds"), [("D", 86_400), ("h", 3_600), ("m", 60), ("s", 1)])
-def test_deltas_are_whole_units_within_their_bounds_and_uniform(unit: str, seconds: int) -> None:
+@pytest.mark.parametrize(
+    ("unit", "seconds"), [("D", 86_400), ("h", 3_600), ("m", 60), ("s", 1)]
+)
+def test_deltas_are_whole_units_within_their_bounds_and_uniform(
+    unit: str, seconds: int
+) -> None:
     reference = pl.Series(["2024-02-28T23:30:00"] * 100_000)
     drawn = _drawn(_timedelta(dt_min=2, dt_max=9, unit=unit), reference).values
     start = datetime.datetime(2024, 2, 28, 23, 30)  # noqa: DTZ001
@@ -65,26 +71,35 @@ def test_a_format_of_the_reference_loses_nothing() -> None:
         pl.Series(["2024-03-01"]),
         pl.Series(["2024-03-01T00:00:00Z"]),
         pl.Series([datetime.date(2024, 3, 1)]),
-        pl.Series([datetime.datetime(2024, 3, 1)]),  # noqa: DTZ001
-        pl.Series([datetime.datetime(2024, 3, 1)], dtype=pl.Datetime("ns", "Europe/Berlin")),  # noqa: DTZ001
+        pl.Series([MARCH]),
+        pl.Series([MARCH], dtype=pl.Datetime("ns", "Europe/Berlin")),
     ],
 )
 def test_seed_data_may_hold_times_of_any_kind(reference: pl.Series) -> None:
     expected = "2024-03-02T00:00:00"
     if getattr(reference.dtype, "time_zone", None):
         reference = reference.dt.replace_time_zone("Europe/Berlin")
-        reference = pl.Series([datetime.datetime(2024, 3, 1)]).dt.replace_time_zone("Europe/Berlin")  # noqa: DTZ001
+        reference = pl.Series([MARCH]).dt.replace_time_zone("Europe/Berlin")
         expected = "2024-03-01T23:00:00"  # moments with a zone are taken in UTC
-    assert _drawn(_timedelta(dt_min=1, dt_max=2), reference).values.to_list() == [expected]
+    assert _drawn(_timedelta(dt_min=1, dt_max=2), reference).values.to_list() == [
+        expected
+    ]
 
 
 def test_a_reference_that_is_no_time_fails_its_record() -> None:
-    drawn = _drawn(_timedelta(dt_min=1, dt_max=2), pl.Series(["2024-03-01", "soon", None]))
+    drawn = _drawn(
+        _timedelta(dt_min=1, dt_max=2), pl.Series(["2024-03-01", "soon", None])
+    )
     assert drawn.values.to_list() == ["2024-03-02T00:00:00", None, None]
-    assert drawn.failed[1] == "r is 'soon', which is not an ISO 8601 date or time" and set(
-        drawn.failed
-    ) == {1, 2}
-    assert _drawn(_timedelta(dt_min=1, dt_max=2), pl.Series([1, 2])).values.to_list() == [
+    assert drawn.failed[
+        1
+    ] == "r is 'soon', which is not an ISO 8601 date or time" and set(drawn.failed) == {
+        1,
+        2,
+    }
+    assert _drawn(
+        _timedelta(dt_min=1, dt_max=2), pl.Series([1, 2])
+    ).values.to_list() == [
         None,
         None,
     ]
@@ -106,5 +121,9 @@ def test_many_equal_times_and_many_different_ones_are_formatted_alike() -> None:
 
 
 def test_text_is_read_once_per_distinct_value() -> None:
-    times = exact_times(pl.Series(["2024-01-01T10:00:00", None, "x", "2024-01-01T10:00:00"]))
-    assert times.is_null().to_list() == [False, True, True, False] and times.dtype == EXACT
+    times = exact_times(
+        pl.Series(["2024-01-01T10:00:00", None, "x", "2024-01-01T10:00:00"])
+    )
+    assert (
+        times.is_null().to_list() == [False, True, True, False] and times.dtype == EXACT
+    )

@@ -13,7 +13,9 @@ def test_quantiles_are_scipys_to_the_last_bit() -> None:
     words = np.random.default_rng(3).integers(0, 2**64, 200_000, dtype=np.uint64)
     # Tails: every power of two that a uniform can have, from either side.
     small = np.uint64(1) << np.arange(64, dtype=np.uint64)
-    unit = to_open_unit(np.concatenate([words, small, ~small, np.array([0, 2**64 - 1], np.uint64)]))
+    unit = to_open_unit(
+        np.concatenate([words, small, ~small, np.array([0, 2**64 - 1], np.uint64)])
+    )
     assert np.array_equal(standard_normal(unit), ndtri(unit))
 
 

@@ -36,11 +36,19 @@ DISCRETE: dict[str, tuple[str, Params, Any]] = {
     "bernoulli": ("bernoulli", {"p": 0.3}, stats.bernoulli(0.3)),
     "bernoulli rare": ("bernoulli", {"p": 0.001}, stats.bernoulli(0.001)),
     "binomial": ("binomial", {"n": 10, "p": 0.35}, stats.binom(10, 0.35)),
-    "binomial wide": ("binomial", {"n": 1_000_000, "p": 0.35}, stats.binom(1_000_000, 0.35)),
+    "binomial wide": (
+        "binomial",
+        {"n": 1_000_000, "p": 0.35},
+        stats.binom(1_000_000, 0.35),
+    ),
     "poisson": ("poisson", {"mean": 4.2}, stats.poisson(4.2)),
     "poisson small": ("poisson", {"mean": 0.01}, stats.poisson(0.01)),
     "poisson wide": ("poisson", {"mean": 1e6}, stats.poisson(1e6)),
-    "geom": ("scipy", {"dist_name": "geom", "dist_params": {"p": 0.2}}, stats.geom(0.2)),
+    "geom": (
+        "scipy",
+        {"dist_name": "geom", "dist_params": {"p": 0.2}},
+        stats.geom(0.2),
+    ),
     "nbinom": (
         "scipy",
         {"dist_name": "nbinom", "dist_params": {"n": 5, "p": 0.2, "loc": -3}},
@@ -85,7 +93,9 @@ def chi_square(drawn: NDArray[Any], known: Any) -> float:
     """p of a chi-square test over cells of about equal probability."""
     edges = np.unique(known.ppf(np.linspace(0, 1, 41)[1:-1]))
     expected = np.diff(np.concatenate([[0.0], known.cdf(edges), [1.0]])) * len(drawn)
-    counts = np.bincount(np.searchsorted(edges, drawn, side="left"), minlength=len(edges) + 1)
+    counts = np.bincount(
+        np.searchsorted(edges, drawn, side="left"), minlength=len(edges) + 1
+    )
     kept = expected > 0
     assert counts[~kept].sum() == 0
     return float(stats.chisquare(counts[kept], expected[kept]).pvalue)
@@ -123,16 +133,23 @@ def test_categories_follow_their_weights(count: int) -> None:
     counts = np.bincount(
         _drawn("category", {"values": [0, 1, 2, 3], "weights": [1, 2, 3, 4]}, count)
     )
-    assert stats.chisquare(counts, count * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > ALPHA
+    assert (
+        stats.chisquare(counts, count * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > ALPHA
+    )
 
 
 @pytest.mark.parametrize("count", SIZES)
 def test_uuids_have_even_bits(count: int) -> None:
     column = _column("uuid", {"short_form": True})
-    drawn = sample(column, indices=np.arange(count), frame={}, random=RandomSource(11)).values
+    drawn = sample(
+        column, indices=np.arange(count), frame={}, random=RandomSource(11)
+    ).values
     numbers = np.array([int(text, 16) for text in drawn.to_list()])
     for shift in range(0, 32, 8):
-        assert stats.chisquare(np.bincount((numbers >> shift) & 255, minlength=256)).pvalue > ALPHA
+        assert (
+            stats.chisquare(np.bincount((numbers >> shift) & 255, minlength=256)).pvalue
+            > ALPHA
+        )
 
 
 @pytest.mark.parametrize(
@@ -145,17 +162,25 @@ def test_uuids_have_even_bits(count: int) -> None:
         ("binomial", {"n": 7, "p": 1}, {7}),
         ("poisson", {"mean": 0}, {0}),
         ("bernoulli_mixture", {"p": 0, "dist_name": "norm"}, {0.0}),
-        ("bernoulli_mixture", {"p": 1, "dist_name": "bernoulli", "dist_params": {"p": 1}}, {1}),
+        (
+            "bernoulli_mixture",
+            {"p": 1, "dist_name": "bernoulli", "dist_params": {"p": 1}},
+            {1},
+        ),
     ],
 )
-def test_parameters_at_their_limits(kind: str, params: Params, expected: set[float]) -> None:
+def test_parameters_at_their_limits(
+    kind: str, params: Params, expected: set[float]
+) -> None:
     assert set(_drawn(kind, params, 1000).tolist()) == expected
 
 
 EXTREMES = np.array([[0] * 4, [1] * 4, [2**63] * 4, [2**64 - 1] * 4], np.uint64)
 
 
-@pytest.mark.parametrize(("kind", "params", "known"), [*DISCRETE.values(), *CONTINUOUS.values()])
+@pytest.mark.parametrize(
+    ("kind", "params", "known"), [*DISCRETE.values(), *CONTINUOUS.values()]
+)
 def test_the_outermost_words_give_finite_numbers_within_the_support(
     kind: str, params: Params, known: Any
 ) -> None:
@@ -178,7 +203,10 @@ def test_heavy_tails_are_drawn_too() -> None:
     drawn = _drawn("scipy", {"dist_name": "zipf", "dist_params": {"a": 1.3}}, 20_000)
     assert drawn.min() == 1 and drawn.max() > 2**40
     assert (
-        stats.binomtest(int((drawn == 1).sum()), len(drawn), stats.zipf(1.3).pmf(1)).pvalue > ALPHA
+        stats.binomtest(
+            int((drawn == 1).sum()), len(drawn), stats.zipf(1.3).pmf(1)
+        ).pvalue
+        > ALPHA
     )
 
 

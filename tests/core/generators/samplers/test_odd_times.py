@@ -48,7 +48,9 @@ def config(path: Path, *, records: int) -> dict[str, Any]:
 
 def preview(folder: Path, values: pa.Array) -> api.Preview:
     pq.write_table(pa.table({"t": values}), folder / "t.parquet")
-    return api.preview(config(folder / "t.parquet", records=len(values)), num_records=len(values))
+    return api.preview(
+        config(folder / "t.parquet", records=len(values)), num_records=len(values)
+    )
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -62,17 +64,25 @@ def test_moments_of_a_zone_are_moments(tmp_path: Path, zone: str) -> None:
         (2024, 4, 6),
         (2024, 10, 5),
     ]
-    starts = [int(datetime.datetime(*day, tzinfo=datetime.UTC).timestamp()) for day in days]
-    moments = [(start + 1800 * step) * 1_000_000 for start in starts for step in range(60)]
+    starts = [
+        int(datetime.datetime(*day, tzinfo=datetime.UTC).timestamp()) for day in days
+    ]
+    moments = [
+        (start + 1800 * step) * 1_000_000 for start in starts for step in range(60)
+    ]
     made = preview(tmp_path, pa.array(moments, pa.timestamp("us", tz=zone)))
     assert made.failures == ()
-    shown = [datetime.datetime.fromisoformat(row["shown"]) for row in made.table.to_pylist()]
+    shown = [
+        datetime.datetime.fromisoformat(row["shown"]) for row in made.table.to_pylist()
+    ]
     assert [int(moment.timestamp()) * 1_000_000 for moment in shown] == moments
     assert all(
-        moment.utcoffset() == moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in shown
+        moment.utcoffset() == moment.astimezone(ZoneInfo(zone)).utcoffset()
+        for moment in shown
     )
     later = [
-        datetime.datetime.fromisoformat(f"{row['later']}+00:00") for row in made.table.to_pylist()
+        datetime.datetime.fromisoformat(f"{row['later']}+00:00")
+        for row in made.table.to_pylist()
     ]
     assert [int(moment.timestamp() - 3600) * 1_000_000 for moment in later] == moments
 
@@ -86,7 +96,8 @@ def test_a_zone_that_nobody_knows_is_named(
         pa.array([[0]], pa.list_(pa.timestamp("ns", tz=zone))),
     ):
         with pytest.raises(
-            SeedError, match="seed column 't'.*a zone that the time zone database does not have"
+            SeedError,
+            match="seed column 't'.*a zone that the time zone database does not have",
         ):
             preview(tmp_path, values)
     assert "panicked" not in capfd.readouterr().err
@@ -109,7 +120,9 @@ def test_a_zone_that_nobody_knows_is_named(
     ],
 )
 def test_text_that_is_a_moment(text: str, moment: str) -> None:
-    assert exact_times(pl.Series([text])).to_list() == [datetime.datetime.fromisoformat(moment)]
+    assert exact_times(pl.Series([text])).to_list() == [
+        datetime.datetime.fromisoformat(moment)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +163,10 @@ def test_text_with_a_zone_is_exact(moment: datetime.datetime, fold: int) -> None
 def test_what_leads_out_of_the_calendar_fails_its_record(tmp_path: Path) -> None:
     texts = pa.array(["9999-12-31T22:30:00", "9999-12-31T23:30:00", "2024-01-01"])
     made = preview(tmp_path, texts)
-    assert made.table.column("later").to_pylist() == ["9999-12-31T23:30:00", "2024-01-01T01:00:00"]
+    assert made.table.column("later").to_pylist() == [
+        "9999-12-31T23:30:00",
+        "2024-01-01T01:00:00",
+    ]
     (failure,) = made.failures
     assert (
         failure.message

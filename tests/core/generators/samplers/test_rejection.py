@@ -22,8 +22,16 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 Columns = dict[str, pl.Series]
 
 
-def sampler(name: str, kind: str, params: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"column_type": "sampler", "name": name, "sampler_type": kind, "params": params, **more}
+def sampler(
+    name: str, kind: str, params: dict[str, Any], **more: Any
+) -> dict[str, Any]:
+    return {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": kind,
+        "params": params,
+        **more,
+    }
 
 
 def limit(target: str, operator: str, rhs: float | str) -> dict[str, Any]:
@@ -36,7 +44,12 @@ COLUMNS = [
     sampler("y", "uniform", UNIT),
     sampler("z", "gaussian", {"mean": 0, "stddev": 1}, convert_to="str"),
     sampler("kind", "category", {"values": ["low", "high"]}),
-    {"column_type": "expression", "name": "steep", "expr": "{{ kind == 'high' }}", "dtype": "bool"},
+    {
+        "column_type": "expression",
+        "name": "steep",
+        "expr": "{{ kind == 'high' }}",
+        "dtype": "bool",
+    },
     sampler(
         "age",
         "uniform",
@@ -45,10 +58,17 @@ COLUMNS = [
         convert_to="int",
     ),
     sampler(
-        "start", "datetime", {"start": "2024-01-01", "end": "2024-03-01"}, convert_to="%d.%m.%Y"
+        "start",
+        "datetime",
+        {"start": "2024-01-01", "end": "2024-03-01"},
+        convert_to="%d.%m.%Y",
     ),
-    sampler("end", "datetime", {"start": "2024-01-15", "end": "2024-02-15", "unit": "h"}),
-    sampler("later", "timedelta", {"dt_min": 0, "dt_max": 9, "reference_column_name": "end"}),
+    sampler(
+        "end", "datetime", {"start": "2024-01-15", "end": "2024-02-15", "unit": "h"}
+    ),
+    sampler(
+        "later", "timedelta", {"dt_min": 0, "dt_max": 9, "reference_column_name": "end"}
+    ),
     sampler("free", "uniform", UNIT),
 ]
 CONSTRAINTS = [
@@ -79,11 +99,15 @@ def opened(
     if seeds is not None:
         (folder / "seeds.csv").write_text(seeds)
         config["seed_config"] = {"source": {"path": "seeds.csv"}}
-    folder.joinpath("dataset.yaml").write_text(yaml.safe_dump({"name": "bound", **config}))
+    folder.joinpath("dataset.yaml").write_text(
+        yaml.safe_dump({"name": "bound", **config})
+    )
     return api.open_dataset(folder / "dataset.yaml", root=str(folder / "data"))
 
 
-def drawn(plan: DatasetPlan, indices: Any, *, seed_columns: Columns | None = None) -> Columns:
+def drawn(
+    plan: DatasetPlan, indices: Any, *, seed_columns: Columns | None = None
+) -> Columns:
     frame, drawing = dict(seed_columns or {}), Drawing(plan)
     for name in plan.graph.order:
         frame[name] = group_column(
@@ -114,11 +138,15 @@ def test_every_record_satisfies_every_constraint(whole: Columns) -> None:
 def test_what_reads_a_bound_column_reads_the_accepted_draw(whole: Columns) -> None:
     assert ((whole["kind"] == "high") == whole["steep"]).all()
     assert (whole["steep"] == (whole["age"] >= 50)).all()
-    delta = (whole["later"].str.to_datetime() - whole["end"].str.to_datetime()).dt.total_seconds()
+    delta = (
+        whole["later"].str.to_datetime() - whole["end"].str.to_datetime()
+    ).dt.total_seconds()
     assert set(delta.unique().to_list()) == {86_400 * days for days in range(9)}
 
 
-def test_columns_that_share_nothing_are_bound_apart(bound: DatasetPlan, tmp_path: Path) -> None:
+def test_columns_that_share_nothing_are_bound_apart(
+    bound: DatasetPlan, tmp_path: Path
+) -> None:
     found = {tuple(sorted(one.samplers)): one.places for one in bound.graph.bounds}
     assert found == {
         ("x", "y"): (0, 1),
@@ -133,12 +161,17 @@ def test_columns_that_share_nothing_are_bound_apart(bound: DatasetPlan, tmp_path
     )
 
 
-def test_records_whose_first_draw_is_accepted_keep_it(whole: Columns, tmp_path: Path) -> None:
+def test_records_whose_first_draw_is_accepted_keep_it(
+    whole: Columns, tmp_path: Path
+) -> None:
     free = drawn(opened(tmp_path, []).plan, np.arange(4000))
     accepted = (free["x"] < free["y"]) & (free["y"] >= 0.25)
     assert 0.3 < accepted.mean() < 0.6  # type: ignore[operator]
     for name in ("x", "y"):
-        assert whole[name].filter(accepted).to_list() == free[name].filter(accepted).to_list()
+        assert (
+            whole[name].filter(accepted).to_list()
+            == free[name].filter(accepted).to_list()
+        )
 
 
 def test_the_joint_distribution_is_the_conditional_one(whole: Columns) -> None:
@@ -171,23 +204,30 @@ def test_row_groups_of_any_size_make_the_same_dataset(tmp_path: Path) -> None:
         dataset = opened(folder, CONSTRAINTS, num_records=200, row_group_size=size)
         api.generate(dataset, row_groups=[len(dataset.plan.row_groups) - 1])
         summary = api.generate(dataset)
-        tables.append(pl.read_parquet(summary.version.row_groups / "*.parquet").to_dicts())
+        tables.append(
+            pl.read_parquet(summary.version.row_groups / "*.parquet").to_dicts()
+        )
     assert tables[0] == tables[1] == tables[2] and len(tables[0]) == 200
 
 
 SEEDS = "price,day,name\n0.5,2024-02-01,a\n0.9,2024-01-20,b\n0.2,2024-02-20,c\n"
 
 
-def test_seed_columns_may_stand_on_either_side_and_are_not_drawn(tmp_path: Path) -> None:
+def test_seed_columns_may_stand_on_either_side_and_are_not_drawn(
+    tmp_path: Path,
+) -> None:
     constraints = [
         limit("x", "lt", "price"),
         limit("price", "ge", "y"),
         limit("start", "gt", "day"),
     ]
-    dataset = opened(tmp_path, constraints, seeds=SEEDS, num_records=300, row_group_size=100)
+    dataset = opened(
+        tmp_path, constraints, seeds=SEEDS, num_records=300, row_group_size=100
+    )
     assert api.generate(dataset).failed == 0
     found = pl.read_parquet(
-        dataset.layout.version(dataset.plan.fingerprint.version).row_groups / "*.parquet"
+        dataset.layout.version(dataset.plan.fingerprint.version).row_groups
+        / "*.parquet"
     )
     assert found["price"].to_list() == [0.5, 0.9, 0.2] * 100
     assert ((found["x"] < found["price"]) & (found["price"] >= found["y"])).all()
@@ -197,10 +237,16 @@ def test_seed_columns_may_stand_on_either_side_and_are_not_drawn(tmp_path: Path)
     ).all()
 
 
-def test_records_that_their_seed_row_makes_impossible_fail_alone(tmp_path: Path) -> None:
+def test_records_that_their_seed_row_makes_impossible_fail_alone(
+    tmp_path: Path,
+) -> None:
     seeds = SEEDS.replace("0.9", "-1") + ",2024-02-20,d\n0.7,2024-02-20,e\n"
     dataset = opened(
-        tmp_path, [limit("x", "lt", "price")], seeds=seeds, num_records=30, row_group_size=10
+        tmp_path,
+        [limit("x", "lt", "price")],
+        seeds=seeds,
+        num_records=30,
+        row_group_size=10,
     )
     summary = api.generate(dataset)
     assert (summary.generated, summary.failed) == (18, 12)
@@ -210,14 +256,22 @@ def test_records_that_their_seed_row_makes_impossible_fail_alone(tmp_path: Path)
         f"constraint x < price was not satisfied by any of {MAX_ATTEMPTS:,} draws of record 1; acceptance rate"
         in reasons
     )
-    assert [one.failing for one in measure_acceptance(dataset.plan, dataset.seeds)] == [12]
+    assert [one.failing for one in measure_acceptance(dataset.plan, dataset.seeds)] == [
+        12
+    ]
 
 
 def test_an_impossible_constraint_is_an_error_that_names_it(tmp_path: Path) -> None:
-    dataset = opened(tmp_path, [limit("x", "lt", "y"), limit("x", "gt", 2)], num_records=50)
-    for attempt in (lambda: api.measure_constraints(dataset), lambda: api.generate(dataset)):
+    dataset = opened(
+        tmp_path, [limit("x", "lt", "y"), limit("x", "gt", 2)], num_records=50
+    )
+    for attempt in (
+        lambda: api.measure_constraints(dataset),
+        lambda: api.generate(dataset),
+    ):
         with pytest.raises(
-            ConstraintError, match=r"constraint x > 2 .*of record 0; acceptance rate 0 \(0 of "
+            ConstraintError,
+            match=r"constraint x > 2 .*of record 0; acceptance rate 0 \(0 of ",
         ):
             attempt()
     assert not dataset.layout.directory.exists(), "no version is begun for it"
@@ -232,8 +286,13 @@ def test_an_impossible_constraint_is_given_up_soon_where_many_records_say_so(
 
 
 def test_acceptance_is_measured(tmp_path: Path) -> None:
-    dataset = opened(tmp_path, [limit("x", "lt", 0.2), limit("z", "lt", 0)], num_records=5000)
-    rates = {measured.constraints: measured.rate for measured in api.measure_constraints(dataset)}
+    dataset = opened(
+        tmp_path, [limit("x", "lt", 0.2), limit("z", "lt", 0)], num_records=5000
+    )
+    rates = {
+        measured.constraints: measured.rate
+        for measured in api.measure_constraints(dataset)
+    }
     assert rates.keys() == {("x < 0.2",), ("z < 0",)}
     assert abs(rates["x < 0.2",] - 0.2) < 0.02 and abs(rates["z < 0",] - 0.5) < 0.04
 
@@ -264,7 +323,12 @@ def test_sides_that_cannot_be_compared_are_refused(
 
 @pytest.mark.parametrize(
     ("operator", "expected"),
-    [("lt", [1, 0, 0, 0]), ("le", [1, 1, 0, 0]), ("gt", [0, 0, 1, 0]), ("ge", [0, 1, 1, 0])],
+    [
+        ("lt", [1, 0, 0, 0]),
+        ("le", [1, 1, 0, 0]),
+        ("gt", [0, 0, 1, 0]),
+        ("ge", [0, 1, 1, 0]),
+    ],
 )
 def test_operators_and_nulls(operator: Any, expected: list[int]) -> None:
     frame = {"a": pl.Series([1, 2, 3, None]), "b": pl.Series([2.0, 2.0, 2.0, 2.0])}

@@ -28,9 +28,16 @@ def _column(
     return SamplerColumn.model_validate(data)
 
 
-PARENT = _column("category", {"values": ["a", "b", "c"], "weights": [3.0, 1.0, 1.0]}, name="parent")
-STARTED = _column("datetime", {**YEAR, "unit": "h"}, name="started", convert_to="%d.%m.%Y")
-CHILD = {"category": "parent", "values": {"b": ["z"], "a": ["x", "y"], "c": ["u", "v", "w"]}}
+PARENT = _column(
+    "category", {"values": ["a", "b", "c"], "weights": [3.0, 1.0, 1.0]}, name="parent"
+)
+STARTED = _column(
+    "datetime", {**YEAR, "unit": "h"}, name="started", convert_to="%d.%m.%Y"
+)
+CHILD = {
+    "category": "parent",
+    "values": {"b": ["z"], "a": ["x", "y"], "c": ["u", "v", "w"]},
+}
 
 
 def _draw(column: SamplerColumn, indices: Any, *, seed: int = 7) -> pl.Series:
@@ -41,16 +48,23 @@ def _draw(column: SamplerColumn, indices: Any, *, seed: int = 7) -> pl.Series:
         "started": started.values,
     }
     exact = {"started": started.exact} if started.exact is not None else {}
-    return sample(column, indices=indices, frame=frame, random=random, exact=exact).values
+    return sample(
+        column, indices=indices, frame=frame, random=random, exact=exact
+    ).values
 
 
-def _many(sampler_type: str, params: dict[str, Any], *, convert_to: str | None = None) -> pl.Series:
+def _many(
+    sampler_type: str, params: dict[str, Any], *, convert_to: str | None = None
+) -> pl.Series:
     return _draw(_column(sampler_type, params, convert_to=convert_to), np.arange(MANY))
 
 
 # Values of records 0, 1, 2 and 12345 with seed 7: a change of the random scheme makes other datasets of every config.
 GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
-    "category": (_column("category", {"values": ["a", "b", "c"]}), ["b", "a", "b", "b"]),
+    "category": (
+        _column("category", {"values": ["a", "b", "c"]}),
+        ["b", "a", "b", "b"],
+    ),
     "category weighted": (
         _column("category", {"values": [1, 2, 3], "weights": [1.0, 5.0, 4.0]}),
         [2, 1, 3, 3],
@@ -65,9 +79,14 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         _column("uniform", {"low": 0, "high": 10, "decimal_places": 2}),
         [4.38, 0.61, 6.18, 6.38],
     ),
-    "uniform int": (_column("uniform", {"low": 0, "high": 10}, convert_to="int"), [4, 1, 6, 6]),
+    "uniform int": (
+        _column("uniform", {"low": 0, "high": 10}, convert_to="int"),
+        [4, 1, 6, 6],
+    ),
     "uniform str": (
-        _column("uniform", {"low": 0, "high": 10, "decimal_places": 1}, convert_to="str"),
+        _column(
+            "uniform", {"low": 0, "high": 10, "decimal_places": 1}, convert_to="str"
+        ),
         ["4.4", "0.6", "6.2", "6.4"],
     ),
     "gaussian": (
@@ -110,7 +129,9 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         ],
     ),
     "datetime months": (
-        _column("datetime", {"start": "2024-01-31T12:30", "end": "2025-01-01", "unit": "M"}),
+        _column(
+            "datetime", {"start": "2024-01-31T12:30", "end": "2025-01-01", "unit": "M"}
+        ),
         [
             "2024-06-30T12:30:00",
             "2024-01-31T12:30:00",
@@ -123,12 +144,21 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         ["09.06.24", "23.01.24", "14.08.24", "21.08.24"],
     ),
     "bernoulli": (_column("bernoulli", {"p": 0.6}), [1, 0, 1, 1]),
-    "bernoulli str": (_column("bernoulli", {"p": 0.6}, convert_to="str"), ["1", "0", "1", "1"]),
+    "bernoulli str": (
+        _column("bernoulli", {"p": 0.6}, convert_to="str"),
+        ["1", "0", "1", "1"],
+    ),
     "binomial": (_column("binomial", {"n": 10, "p": 0.3}), [3, 1, 3, 3]),
     "poisson": (_column("poisson", {"mean": 3.5}), [3, 1, 4, 4]),
-    "poisson float": (_column("poisson", {"mean": 3.5}, convert_to="float"), [3.0, 1.0, 4.0, 4.0]),
+    "poisson float": (
+        _column("poisson", {"mean": 3.5}, convert_to="float"),
+        [3.0, 1.0, 4.0, 4.0],
+    ),
     "bernoulli_mixture": (
-        _column("bernoulli_mixture", {"p": 0.5, "dist_name": "expon", "dist_params": {"scale": 2}}),
+        _column(
+            "bernoulli_mixture",
+            {"p": 0.5, "dist_name": "expon", "dist_params": {"scale": 2}},
+        ),
         [0.0, 0.0, 1.1696325871680473, 1.0988698824707461],
     ),
     "bernoulli_mixture discrete": (
@@ -139,7 +169,10 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         [0, 0, 6, 6],
     ),
     "scipy": (
-        _column("scipy", {"dist_name": "expon", "dist_params": {"scale": 2}, "decimal_places": 3}),
+        _column(
+            "scipy",
+            {"dist_name": "expon", "dist_params": {"scale": 2}, "decimal_places": 3},
+        ),
         [1.151, 0.125, 1.926, 2.033],
     ),
     "scipy discrete": (
@@ -147,11 +180,16 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         [3, 1, 5, 5],
     ),
     "scipy searched": (
-        _column("scipy", {"dist_name": "foldnorm", "dist_params": {"c": 2}, "decimal_places": 6}),
+        _column(
+            "scipy",
+            {"dist_name": "foldnorm", "dist_params": {"c": 2}, "decimal_places": 6},
+        ),
         [1.843296, 0.500591, 2.300775, 2.353711],
     ),
     "timedelta": (
-        _column("timedelta", {"dt_min": 1, "dt_max": 31, "reference_column_name": "started"}),
+        _column(
+            "timedelta", {"dt_min": 1, "dt_max": 31, "reference_column_name": "started"}
+        ),
         [
             "2024-12-25T14:00:00",
             "2024-11-26T23:00:00",
@@ -162,16 +200,28 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
     "timedelta format": (
         _column(
             "timedelta",
-            {"dt_min": 0, "dt_max": 90, "reference_column_name": "started", "unit": "m"},
+            {
+                "dt_min": 0,
+                "dt_max": 90,
+                "reference_column_name": "started",
+                "unit": "m",
+            },
             convert_to="%d.%m.%Y %H:%M",
         ),
-        ["11.12.2024 14:39", "24.11.2024 23:05", "19.09.2024 00:55", "06.07.2024 17:57"],
+        [
+            "11.12.2024 14:39",
+            "24.11.2024 23:05",
+            "19.09.2024 00:55",
+            "06.07.2024 17:57",
+        ],
     ),
     "conditional": (
         _column(
             "uniform",
             {"low": 0, "high": 1, "decimal_places": 2},
-            conditional_params={"parent == 'a'": {"low": 5, "high": 6, "decimal_places": 2}},
+            conditional_params={
+                "parent == 'a'": {"low": 5, "high": 6, "decimal_places": 2}
+            },
         ),
         [0.44, 5.06, 5.62, 5.64],
     ),
@@ -179,7 +229,9 @@ GOLDEN: dict[str, tuple[SamplerColumn, list[Any]]] = {
         _column(
             "scipy",
             {"dist_name": "expon", "decimal_places": 3},
-            conditional_params={"parent == 'a'": {"dist_name": "geom", "dist_params": {"p": 0.2}}},
+            conditional_params={
+                "parent == 'a'": {"dist_name": "geom", "dist_params": {"p": 0.2}}
+            },
         ),
         [0.576, 1.0, 5.0, 5.0],
     ),
@@ -198,7 +250,9 @@ def test_golden_values(column: SamplerColumn, expected: list[Any]) -> None:
 
 @settings(deadline=None)
 @given(column=st.sampled_from(COLUMNS), wanted=st.sets(st.integers(0, 200)))
-def test_a_value_does_not_depend_on_who_asks(column: SamplerColumn, wanted: set[int]) -> None:
+def test_a_value_does_not_depend_on_who_asks(
+    column: SamplerColumn, wanted: set[int]
+) -> None:
     indices = np.array(sorted(wanted), np.int64)
     whole = _draw(column, np.arange(201))
     assert _draw(column, indices).to_list() == whole.gather(indices).to_list()
@@ -209,7 +263,11 @@ def test_a_value_does_not_depend_on_who_asks(column: SamplerColumn, wanted: set[
 def test_name_and_type_are_those_announced(column: SamplerColumn, count: int) -> None:
     series = _draw(column, np.arange(count))
     types = {pa.string(): pl.String, pa.int64(): pl.Int64, pa.float64(): pl.Float64}
-    assert (series.name, series.dtype, len(series)) == ("c", types[column_type(column)], count)
+    assert (series.name, series.dtype, len(series)) == (
+        "c",
+        types[column_type(column)],
+        count,
+    )
     assert series.null_count() == 0
 
 
@@ -223,21 +281,29 @@ def test_seeds_and_names_give_other_values(column: SamplerColumn) -> None:
 
 def test_category_follows_its_weights_and_never_draws_weight_zero() -> None:
     weights = {"never": 0.0, "a": 3.0, "nor": 0.0, "b": 1.0, "c": 6.0, "last": 0.0}
-    drawn = _many("category", {"values": list(weights), "weights": list(weights.values())})
+    drawn = _many(
+        "category", {"values": list(weights), "weights": list(weights.values())}
+    )
     counts = dict(drawn.value_counts().iter_rows())
     assert set(counts) == {"a", "b", "c"}
     assert (
-        stats.chisquare([counts[k] for k in "abc"], [MANY * w for w in (0.3, 0.1, 0.6)]).pvalue
+        stats.chisquare(
+            [counts[k] for k in "abc"], [MANY * w for w in (0.3, 0.1, 0.6)]
+        ).pvalue
         > 1e-4
     )
 
 
 def test_category_without_weights_is_uniform() -> None:
-    counts = _many("category", {"values": list(range(7))}).value_counts(sort=True)["count"]
+    counts = _many("category", {"values": list(range(7))}).value_counts(sort=True)[
+        "count"
+    ]
     assert stats.chisquare(counts).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("weights", [[8e307, 8e307], [5e-324, 5e-324], [1e-300, 1e-300]])
+@pytest.mark.parametrize(
+    "weights", [[8e307, 8e307], [5e-324, 5e-324], [1e-300, 1e-300]]
+)
 def test_extreme_weights_keep_their_ratio(weights: list[float]) -> None:
     counts = (
         _many("category", {"values": ["a", "b"], "weights": weights})
@@ -269,15 +335,21 @@ def test_subcategory_is_uniform_within_the_list_of_its_parent() -> None:
     ],
 )
 def test_parents_match_by_their_text(parents: pl.Series, keys: list[str]) -> None:
-    column = _column("subcategory", {"category": "p", "values": {keys[1]: [20, 21], keys[0]: [10]}})
+    column = _column(
+        "subcategory", {"category": "p", "values": {keys[1]: [20, 21], keys[0]: [10]}}
+    )
     drawn = sample(
         column, indices=np.arange(3), frame={"p": parents}, random=RandomSource(7)
     ).values
     assert [value // 10 for value in drawn.to_list()] == [1, 2, 1]
 
 
-def test_an_unknown_parent_gives_null_and_a_reason_and_leaves_its_neighbours_alone() -> None:
-    column = _column("subcategory", {"category": "p", "values": {"x": ["1", "2"], "y": ["3"]}})
+def test_an_unknown_parent_gives_null_and_a_reason_and_leaves_its_neighbours_alone() -> (
+    None
+):
+    column = _column(
+        "subcategory", {"category": "p", "values": {"x": ["1", "2"], "y": ["3"]}}
+    )
     frame = {"p": pl.Series(["x", "q", None, "y"])}
     drawn = sample(column, indices=np.arange(4), frame=frame, random=RandomSource(7))
     assert drawn.values.is_null().to_list() == [False, True, True, False]
@@ -286,7 +358,10 @@ def test_an_unknown_parent_gives_null_and_a_reason_and_leaves_its_neighbours_alo
         2: "p is None, for which 'c' lists no values",
     }
     known = sample(
-        column, indices=np.arange(4), frame={"p": pl.Series(["x"] * 4)}, random=RandomSource(7)
+        column,
+        indices=np.arange(4),
+        frame={"p": pl.Series(["x"] * 4)},
+        random=RandomSource(7),
     )
     assert drawn.values[0] == known.values[0]
 
@@ -299,7 +374,8 @@ def test_uniform_is_uniform_and_stays_below_high() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(-1.7e308, 1.7e308), (1.0, 1.0000000000000002), (5, 5), (-5e-324, 5e-324)]
+    ("low", "high"),
+    [(-1.7e308, 1.7e308), (1.0, 1.0000000000000002), (5, 5), (-5e-324, 5e-324)],
 )
 def test_uniform_at_the_edges_of_float(low: float, high: float) -> None:
     drawn = _many("uniform", {"low": low, "high": high}).to_numpy()
@@ -322,9 +398,9 @@ def test_numbers_are_rounded_then_converted() -> None:
     assert _many("uniform", params, convert_to="int").to_list() == [
         round(value) for value in exact.to_list()
     ]
-    assert _many("uniform", {**params, "decimal_places": 2}, convert_to="str").to_list() == [
-        str(value) for value in rounded.to_list()
-    ]
+    assert _many(
+        "uniform", {**params, "decimal_places": 2}, convert_to="str"
+    ).to_list() == [str(value) for value in rounded.to_list()]
     assert _many("uniform", params, convert_to="float").equals(exact)
 
 
@@ -352,7 +428,10 @@ def test_uuids_are_version_4_and_unique() -> None:
         parsed = uuid.UUID(text)
         assert (str(parsed), parsed.version, parsed.variant) == (text, 4, uuid.RFC_4122)
     bits = np.array(
-        [[int(digit) for digit in f"{uuid.UUID(text).int:0128b}"] for text in drawn[:5000]]
+        [
+            [int(digit) for digit in f"{uuid.UUID(text).int:0128b}"]
+            for text in drawn[:5000]
+        ]
     ).mean(axis=0)
     assert np.sum((bits < 0.45) | (bits > 0.55)) == 6
 
@@ -362,16 +441,27 @@ def test_uuid_options_change_the_text_only() -> None:
     assert _many("uuid", {"uppercase": True}).to_list() == [
         text.upper() for text in plain.to_list()
     ]
-    assert _many("uuid", {"short_form": True}).to_list() == [text[:8] for text in plain.to_list()]
-    assert _many("uuid", {"prefix": "né-"}).to_list() == [f"né-{text}" for text in plain.to_list()]
+    assert _many("uuid", {"short_form": True}).to_list() == [
+        text[:8] for text in plain.to_list()
+    ]
+    assert _many("uuid", {"prefix": "né-"}).to_list() == [
+        f"né-{text}" for text in plain.to_list()
+    ]
 
 
 @pytest.mark.parametrize("unit", ["Y", "M", "D", "h", "m", "s"])
 def test_datetimes_are_whole_units_after_start_and_before_end(unit: str) -> None:
     start, end = datetime.datetime(2020, 1, 1), datetime.datetime(2024, 1, 2)  # noqa: DTZ001
-    drawn = _many("datetime", {"start": "2020-01-01", "end": "2024-01-02", "unit": unit})
-    values = [datetime.datetime.fromisoformat(text) for text in drawn.unique().to_list()]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text) for text in drawn.to_list())
+    drawn = _many(
+        "datetime", {"start": "2020-01-01", "end": "2024-01-02", "unit": unit}
+    )
+    values = [
+        datetime.datetime.fromisoformat(text) for text in drawn.unique().to_list()
+    ]
+    assert all(
+        re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text)
+        for text in drawn.to_list()
+    )
     assert min(values) >= start
     assert max(values) < end
     expected = {"Y": 5, "M": 49, "D": 1462}
@@ -396,7 +486,11 @@ def test_datetimes_are_uniform() -> None:
             ["01-31", "02-29", "03-31", "04-30"],
             "10:20:30",
         ),
-        ({"start": "2024-01-15", "end": "2024-03-15", "unit": "M"}, ["01-15", "02-15"], "00:00:00"),
+        (
+            {"start": "2024-01-15", "end": "2024-03-15", "unit": "M"},
+            ["01-15", "02-15"],
+            "00:00:00",
+        ),
         (
             {"start": "2024-01-15", "end": "2024-03-15T00:00:01", "unit": "M"},
             ["01-15", "02-15", "03-15"],
@@ -424,14 +518,26 @@ def test_the_first_and_last_possible_datetime(
 
 def test_few_records_and_many_are_formatted_alike() -> None:
     column = _column("datetime", {**YEAR, "unit": "h"})
-    assert _draw(column, np.arange(20)).to_list() == _draw(column, np.arange(20_000))[:20].to_list()
+    assert (
+        _draw(column, np.arange(20)).to_list()
+        == _draw(column, np.arange(20_000))[:20].to_list()
+    )
 
 
 @pytest.mark.parametrize(
     "form",
-    ["%Y/%m/%d %H:%M:%S", "%d %b %Y, %I %p", "%j %U %a %%f", "%H:%M:%S.%f%z", "day", "%c|%x|%X|%s"],
+    [
+        "%Y/%m/%d %H:%M:%S",
+        "%d %b %Y, %I %p",
+        "%j %U %a %%f",
+        "%H:%M:%S.%f%z",
+        "day",
+        "%c|%x|%X|%s",
+    ],
 )
-def test_formats_mean_what_they_mean_in_python(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formats_mean_what_they_mean_in_python(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TZ", "UTC")
     params = {**YEAR, "unit": "s"}
     iso = _many("datetime", params)[:500]

@@ -13,7 +13,13 @@ from pydantic import TypeAdapter
 from sdg_core.config.tools import McpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.server import McpServer, ToolResult
-from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
+from tests.support.mcp_server import (
+    alive,
+    calls,
+    http_server,
+    processes,
+    stdio_provider,
+)
 from tests.support.ports import free_port
 from tests.support.requirements import PATIENCE
 
@@ -21,7 +27,9 @@ TOOLS = ("lookup", "add", "fail", "wait", "die", "variable")
 
 
 def server_of(provider: dict[str, Any], **env: str) -> McpServer:
-    return McpServer(TypeAdapter(McpProvider).validate_python(provider), env=env, base=None)
+    return McpServer(
+        TypeAdapter(McpProvider).validate_python(provider), env=env, base=None
+    )
 
 
 @pytest.fixture
@@ -30,15 +38,17 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["stdio", "sse", "streamable_http"])
-async def test_tools_are_listed_and_called_over_each_transport(kind: str, log: Path) -> None:
+async def test_tools_are_listed_and_called_over_each_transport(
+    kind: str, log: Path
+) -> None:
     async def use(provider: dict[str, Any]) -> None:
         server = server_of(provider)
         try:
             tools = await server.tools()
             assert tuple(tool.name for tool in tools) == TOOLS
-            assert tools[0].description == "Say what a word means." and tools[0].parameters[
-                "required"
-            ] == ["word"]
+            assert tools[0].description == "Say what a word means." and tools[
+                0
+            ].parameters["required"] == ["word"]
             both = await asyncio.gather(
                 server.call("lookup", {"word": "quay"}, timeout=PATIENCE),
                 server.call("add", {"first": 2, "second": 3}, timeout=PATIENCE),
@@ -53,7 +63,10 @@ async def test_tools_are_listed_and_called_over_each_transport(kind: str, log: P
     else:
         with http_server(kind, "--log", log) as (url, _):
             await use({"name": "tools", "provider_type": kind, "endpoint": url})
-    assert sorted(calls(log)) == ['add {"first": 2, "second": 3}', 'lookup {"word": "quay"}']
+    assert sorted(calls(log)) == [
+        'add {"first": 2, "second": 3}',
+        'lookup {"word": "quay"}',
+    ]
 
 
 async def test_what_goes_wrong_inside_a_tool_is_a_result(log: Path) -> None:
@@ -65,9 +78,9 @@ async def test_what_goes_wrong_inside_a_tool_is_a_result(log: Path) -> None:
         assert wrong.failed and "second" in wrong.text
         late = await server.call("wait", {"seconds": 60}, timeout=0.2)
         assert late == ToolResult("no result within 0.2 s", failed=True)
-        assert await server.call("add", {"first": 1, "second": 1}, timeout=PATIENCE) == ToolResult(
-            "2"
-        )
+        assert await server.call(
+            "add", {"first": 1, "second": 1}, timeout=PATIENCE
+        ) == ToolResult("2")
     finally:
         await server.aclose()
     assert len(processes(log)) == 1
@@ -78,13 +91,17 @@ async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(
 ) -> None:
     server = server_of(stdio_provider("tools", "--log", log))
     try:
-        again = await server.call("die", {"once": str(tmp_path / "died")}, timeout=PATIENCE)
+        again = await server.call(
+            "die", {"once": str(tmp_path / "died")}, timeout=PATIENCE
+        )
         assert again == ToolResult("alive") and len(processes(log)) == 2
         with pytest.raises(
             TransientModelError, match="MCP provider 'tools' ended the connection twice"
         ):
             await server.call("die", {}, timeout=PATIENCE)
-        assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
+        assert (
+            await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)
+        ).text == "ab means ba"
     finally:
         await server.aclose()
     assert len(processes(log)) == 4 and not any(map(alive, processes(log)))
@@ -122,7 +139,9 @@ async def test_a_cancelled_call_leaves_the_server_usable(log: Path) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
+        assert (
+            await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)
+        ).text == "ab means ba"
     finally:
         await server.aclose()
     assert len(processes(log)) == 1
@@ -141,7 +160,9 @@ async def test_cancelling_while_a_server_starts_ends_it(log: Path) -> None:
     await server.aclose()
 
 
-async def test_a_process_that_does_not_listen_to_signals_is_ended_too(log: Path) -> None:
+async def test_a_process_that_does_not_listen_to_signals_is_ended_too(
+    log: Path,
+) -> None:
     server = server_of(stdio_provider("tools", "--log", log, "--ignore-sigterm"))
     await server.tools()
     task = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout=100))
@@ -152,18 +173,26 @@ async def test_a_process_that_does_not_listen_to_signals_is_ended_too(log: Path)
     assert not any(map(alive, processes(log)))
 
 
-async def test_a_server_that_cannot_be_started_is_named_with_what_it_wrote(tmp_path: Path) -> None:
-    absent = server_of({"name": "tools", "provider_type": "stdio", "command": "no-such-program"})
+async def test_a_server_that_cannot_be_started_is_named_with_what_it_wrote(
+    tmp_path: Path,
+) -> None:
+    absent = server_of(
+        {"name": "tools", "provider_type": "stdio", "command": "no-such-program"}
+    )
     with pytest.raises(
         PermanentModelError, match=r"'tools' cannot be used: .*no-such-program"
     ) as error:
         await absent.tools()
     assert "check command, args and env" in str(error.value)
     broken = server_of(
-        stdio_provider("tools", "--refuse", "the token SECRET42 is not valid", env={"T": "T"}),
+        stdio_provider(
+            "tools", "--refuse", "the token SECRET42 is not valid", env={"T": "T"}
+        ),
         T="SECRET42",
     )
-    with pytest.raises(PermanentModelError, match=r"it wrote: the token \[secret\] is not valid"):
+    with pytest.raises(
+        PermanentModelError, match=r"it wrote: the token \[secret\] is not valid"
+    ):
         await broken.tools()
 
 
@@ -172,7 +201,9 @@ async def test_an_address_where_nobody_listens(kind: str) -> None:
     server = server_of(
         {"name": "tools", "provider_type": kind, "endpoint": "http://127.0.0.1:9/mcp"}
     )
-    with pytest.raises(PermanentModelError, match="MCP provider 'tools' cannot be used") as error:
+    with pytest.raises(
+        PermanentModelError, match="MCP provider 'tools' cannot be used"
+    ) as error:
         await server.tools()
     assert "mcp_providers[tools].endpoint" in str(error.value)
 
@@ -193,7 +224,12 @@ async def test_a_key_is_sent_and_a_refusal_says_so_without_it(kind: str) -> None
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
         server = server_of(
-            {"name": "t", "provider_type": kind, "endpoint": endpoint, "api_key": "KEY"},
+            {
+                "name": "t",
+                "provider_type": kind,
+                "endpoint": endpoint,
+                "api_key": "KEY",
+            },
             KEY="s3cret",
         )
         with pytest.raises(PermanentModelError, match="401") as error:
@@ -204,9 +240,13 @@ async def test_a_key_is_sent_and_a_refusal_says_so_without_it(kind: str) -> None
         await runner.cleanup()
 
 
-async def test_variables_reach_the_process_under_their_own_names_and_no_others() -> None:
+async def test_variables_reach_the_process_under_their_own_names_and_no_others() -> (
+    None
+):
     server = server_of(
-        stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}), OUR_TOKEN="s3cret", OTHER="x"
+        stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}),
+        OUR_TOKEN="s3cret",
+        OTHER="x",
     )
     try:
         told = await server.call("variable", {"name": "TOKEN"}, timeout=PATIENCE)
@@ -223,8 +263,17 @@ def test_a_variable_that_is_not_set_is_named_before_anything_starts() -> None:
         PermanentModelError, match="environment variable OUR_TOKEN, which is not set"
     ):
         server_of(stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}))
-    with pytest.raises(PermanentModelError, match="environment variable KEY, which is not set"):
-        server_of({"name": "t", "provider_type": "sse", "endpoint": "http://h/", "api_key": "KEY"})
+    with pytest.raises(
+        PermanentModelError, match="environment variable KEY, which is not set"
+    ):
+        server_of(
+            {
+                "name": "t",
+                "provider_type": "sse",
+                "endpoint": "http://h/",
+                "api_key": "KEY",
+            }
+        )
 
 
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.models.providers.anthropic import AnthropicClient
 from sdg_core.models.types import (
     AudioPart,
@@ -45,7 +50,9 @@ def ask(*messages: Message, **given: Any) -> ChatRequest:
     )
 
 
-async def fault_of(server: AnthropicServer, request: ChatRequest | None = None) -> ModelError:
+async def fault_of(
+    server: AnthropicServer, request: ChatRequest | None = None
+) -> ModelError:
     client = make_client(server)
     with pytest.raises(ModelError) as caught:
         await client.chat(request or ask())
@@ -63,7 +70,9 @@ async def test_endpoint_has_a_default() -> None:
     )
 
 
-async def test_system_stands_apart_and_max_tokens_has_a_default(server: AnthropicServer) -> None:
+async def test_system_stands_apart_and_max_tokens_has_a_default(
+    server: AnthropicServer,
+) -> None:
     client = make_client(server, endpoint=server.url + "/v1")
     await client.chat(ask(Message("system", "Be terse."), Message("user", "hi")))
     assert server.requests[0] == {
@@ -72,11 +81,16 @@ async def test_system_stands_apart_and_max_tokens_has_a_default(server: Anthropi
         "system": "Be terse.",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
     }
-    assert server.headers[0]["x-api-key"] == KEY and "Authorization" not in server.headers[0]
+    assert (
+        server.headers[0]["x-api-key"] == KEY
+        and "Authorization" not in server.headers[0]
+    )
     await client.aclose()
 
 
-async def test_usage_counts_the_cache_as_part_of_the_prompt(server: AnthropicServer) -> None:
+async def test_usage_counts_the_cache_as_part_of_the_prompt(
+    server: AnthropicServer,
+) -> None:
     client = make_client(server)
     assert (await client.chat(ask())).usage == Usage(1, 0, 10, 7, 3, 0)
     await client.aclose()
@@ -90,7 +104,11 @@ async def test_thinking_is_reasoning() -> None:
     async with AnthropicServer(blocks=lambda body: blocks) as server:
         client = make_client(server)
         reply = await client.chat(ask())
-        assert (reply.reasoning, reply.text, reply.finish_reason) == ("hmm", "yes", "stop")
+        assert (reply.reasoning, reply.text, reply.finish_reason) == (
+            "hmm",
+            "yes",
+            "stop",
+        )
         await client.aclose()
 
 
@@ -104,20 +122,37 @@ async def test_images_as_url_and_as_data(server: AnthropicServer) -> None:
     await client.chat(ask(Message("user", parts)))
     first, second, _ = server.requests[0]["messages"][0]["content"]
     assert first["source"] == {"type": "url", "url": "https://x/y.png"}
-    assert second["source"] == {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    assert second["source"] == {
+        "type": "base64",
+        "media_type": "image/png",
+        "data": "aGk=",
+    }
     await client.aclose()
 
 
-async def test_sound_is_refused_before_anything_is_sent(server: AnthropicServer) -> None:
-    error = await fault_of(server, ask(Message("user", (AudioPart(url="https://x/y.mp3"),))))
+async def test_sound_is_refused_before_anything_is_sent(
+    server: AnthropicServer,
+) -> None:
+    error = await fault_of(
+        server, ask(Message("user", (AudioPart(url="https://x/y.mp3"),)))
+    )
     assert (
-        isinstance(error, PermanentModelError) and "audio" in str(error) and server.requests == []
+        isinstance(error, PermanentModelError)
+        and "audio" in str(error)
+        and server.requests == []
     )
 
 
 async def test_tools_and_their_results() -> None:
     def blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"type": "tool_use", "id": "t1", "name": "lookup", "input": {"word": "quay"}}]
+        return [
+            {
+                "type": "tool_use",
+                "id": "t1",
+                "name": "lookup",
+                "input": {"word": "quay"},
+            }
+        ]
 
     async with AnthropicServer(blocks=blocks) as server:
         client = make_client(server)
@@ -127,7 +162,10 @@ async def test_tools_and_their_results() -> None:
             Message(
                 "assistant",
                 "",
-                tool_calls=(ToolCall("a", "lookup", "{}"), ToolCall("b", "lookup", "not json")),
+                tool_calls=(
+                    ToolCall("a", "lookup", "{}"),
+                    ToolCall("b", "lookup", "not json"),
+                ),
             ),
             Message("tool", "one", tool_call_id="a"),
             Message("tool", "two", tool_call_id="b"),
@@ -154,7 +192,9 @@ async def test_tools_and_their_results() -> None:
     ],
     ids=lambda value: getattr(value, "kind", None) and f"{value.kind}-{value.status}",
 )
-async def test_faults(server: AnthropicServer, fault: Fault, kind: type[ModelError]) -> None:
+async def test_faults(
+    server: AnthropicServer, fault: Fault, kind: type[ModelError]
+) -> None:
     server.script.append(fault)
     error = await fault_of(server)
     assert type(error) is kind

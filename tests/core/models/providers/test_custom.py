@@ -8,7 +8,12 @@ import pytest
 
 from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelProvider
-from sdg_core.errors import ConfigError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ConfigError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.models.providers.custom import CustomClient
 from sdg_core.models.types import (
     ChatRequest,
@@ -55,8 +60,14 @@ class Answering:
         self.closed = True
 
 
-def config(*columns: dict[str, Any], client: str | None = None, **top: Any) -> dict[str, Any]:
-    provider = {"name": "mine", "provider_type": "custom", **({"client": client} if client else {})}
+def config(
+    *columns: dict[str, Any], client: str | None = None, **top: Any
+) -> dict[str, Any]:
+    provider = {
+        "name": "mine",
+        "provider_type": "custom",
+        **({"client": client} if client else {}),
+    }
     made = dataset_config(llm("unused", "x"), model_providers=[provider], num_records=3)
     made["model_configs"][0]["provider"] = "mine"
     return {**made, "columns": list(columns) or [uuid(), llm("it", "{{ id }}")], **top}
@@ -68,7 +79,9 @@ async def test_text_is_a_reply_of_one_request() -> None:
     )
     counted = ChatResponse("hi", "length", Usage(prompt_tokens=3))
     reply = await CustomClient(PROVIDER, Answering(counted)).chat(REQUEST)
-    assert reply.finish_reason == "length" and reply.usage == Usage(requests=1, prompt_tokens=3)
+    assert reply.finish_reason == "length" and reply.usage == Usage(
+        requests=1, prompt_tokens=3
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,9 @@ async def test_text_is_a_reply_of_one_request() -> None:
         ({"text": "hi"}, PermanentModelError),
     ],
 )
-async def test_what_goes_wrong_is_classified(raised: Any, kind: type[Exception]) -> None:
+async def test_what_goes_wrong_is_classified(
+    raised: Any, kind: type[Exception]
+) -> None:
     with pytest.raises(kind):
         await CustomClient(PROVIDER, Answering(raised)).chat(REQUEST)
 
@@ -97,7 +112,8 @@ async def test_a_client_that_takes_too_long_is_given_up() -> None:
 
     request = ChatRequest("m", (), InferenceParameters(timeout=0.05))
     with pytest.raises(
-        TransientModelError, match="Sleeper of provider 'mine' gave no answer within 0.05 s"
+        TransientModelError,
+        match="Sleeper of provider 'mine' gave no answer within 0.05 s",
     ):
         await CustomClient(PROVIDER, Sleeper).chat(request)
 
@@ -106,7 +122,9 @@ async def test_what_a_client_has_not_got_it_cannot_do() -> None:
     client = CustomClient(PROVIDER, Answering("x"))
     with pytest.raises(PermanentModelError, match="makes no embeddings"):
         await client.embed(
-            EmbeddingRequest("m", ("x",), InferenceParameters(generation_type="embedding"))
+            EmbeddingRequest(
+                "m", ("x",), InferenceParameters(generation_type="embedding")
+            )
         )
     with pytest.raises(PermanentModelError, match="makes no images"):
         await client.make_images(
@@ -132,20 +150,25 @@ async def test_a_class_gets_its_provider_and_an_object_is_left_open() -> None:
 
     failing = type("Failing", (), {"__init__": lambda self: broken(), "complete": None})
     with pytest.raises(
-        PermanentModelError, match="Failing of provider 'mine' cannot be made: OSError: no licence"
+        PermanentModelError,
+        match="Failing of provider 'mine' cannot be made: OSError: no licence",
     ):
         CustomClient(PROVIDER, failing)
 
 
 async def test_a_client_passed_in_python_is_retried_and_counted(tmp_path: Path) -> None:
     given = Answering(
-        RateLimitedError("slow down", retry_after=0), ConnectionResetError("gone"), "fine"
+        RateLimitedError("slow down", retry_after=0),
+        ConnectionResetError("gone"),
+        "fine",
     )
     dataset = open_dataset(
         tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": given}
     )
     summary = await api.agenerate(dataset)
-    assert {record["it"] for record in stored_records(summary.version).values()} == {"fine"}
+    assert {record["it"] for record in stored_records(summary.version).values()} == {
+        "fine"
+    }
     usage = api.status(dataset).usage["writer"]
     assert usage["requests"] == len(given.requests) == 5 and usage["retries"] == 2
 
@@ -162,17 +185,28 @@ async def test_structure_is_asked_for_in_words_and_corrected(tmp_path: Path) -> 
     summary = await api.agenerate(dataset)
     assert stored_records(summary.version)[0]["it"] == {"n": 5}
     first, second, third = given.requests
-    assert first.response_schema == column["output_format"] and second.response_schema is None
+    assert (
+        first.response_schema == column["output_format"]
+        and second.response_schema is None
+    )
     assert "<response_schema>" in second.messages[0].text and len(third.messages) == 3
 
 
-def test_a_class_named_in_the_file_is_loaded_and_its_source_counts(tmp_path: Path) -> None:
+def test_a_class_named_in_the_file_is_loaded_and_its_source_counts(
+    tmp_path: Path,
+) -> None:
     own = tmp_path / "own.py"
     prints = []
-    for source in (SOURCE, f"# more\n\n{SOURCE}", SOURCE.replace("you said", "I heard")):
+    for source in (
+        SOURCE,
+        f"# more\n\n{SOURCE}",
+        SOURCE.replace("you said", "I heard"),
+    ):
         own.write_text(source, encoding="utf-8")
         dataset = open_dataset(
-            tmp_path / "t.yaml", config(client="./own.py:Parrot"), root=tmp_path / "root"
+            tmp_path / "t.yaml",
+            config(client="./own.py:Parrot"),
+            root=tmp_path / "root",
         )
         prints.append(dataset.plan.fingerprint.config_hash)
     assert prints[0] == prints[1] != prints[2]
@@ -186,10 +220,15 @@ def test_a_class_named_in_the_file_is_loaded_and_its_source_counts(tmp_path: Pat
     assert not dataset.plan.simulated
 
 
-def test_the_provider_of_a_client_passed_in_python_counts_by_name(tmp_path: Path) -> None:
+def test_the_provider_of_a_client_passed_in_python_counts_by_name(
+    tmp_path: Path,
+) -> None:
     opened = [
         open_dataset(
-            tmp_path / "t.yaml", config(), root=tmp_path / "root", clients={"mine": client}
+            tmp_path / "t.yaml",
+            config(),
+            root=tmp_path / "root",
+            clients={"mine": client},
         )
         for client in (Answering("a"), Answering("b"), Answering)
     ]
@@ -218,17 +257,26 @@ def test_the_provider_of_a_client_passed_in_python_counts_by_name(tmp_path: Path
 def test_what_is_wrong_with_a_client_is_told_when_the_file_is_opened(
     tmp_path: Path, client: str | None, given: dict[str, Any], message: str
 ) -> None:
-    (tmp_path / "own.py").write_text(f"{SOURCE}\nclass Mute:\n    pass\n", encoding="utf-8")
+    (tmp_path / "own.py").write_text(
+        f"{SOURCE}\nclass Mute:\n    pass\n", encoding="utf-8"
+    )
     with pytest.raises(ConfigError) as error:
         open_dataset(
-            tmp_path / "t.yaml", config(client=client), root=tmp_path / "root", clients=given
+            tmp_path / "t.yaml",
+            config(client=client),
+            root=tmp_path / "root",
+            clients=given,
         )
     assert message in str(error.value)
 
 
 def test_client_goes_with_custom_only(tmp_path: Path) -> None:
     provider = {"name": "mine", "provider_type": "simulated", "client": "m:C"}
-    with pytest.raises(ConfigError, match="client goes with provider_type: custom only"):
+    with pytest.raises(
+        ConfigError, match="client goes with provider_type: custom only"
+    ):
         open_dataset(
-            tmp_path / "t.yaml", config(model_providers=[provider]), root=tmp_path / "root"
+            tmp_path / "t.yaml",
+            config(model_providers=[provider]),
+            root=tmp_path / "root",
         )

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.models.providers.http_errors import retry_after
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.types import ChatRequest, Message, Usage
@@ -31,7 +36,9 @@ async def client(server: ModelServer) -> AsyncIterator[OpenAIClient]:
     await made.aclose()
 
 
-def make_client(server: ModelServer, *, key: str | None = KEY, **provider: Any) -> OpenAIClient:
+def make_client(
+    server: ModelServer, *, key: str | None = KEY, **provider: Any
+) -> OpenAIClient:
     settings = {"name": "local", "endpoint": server.url, "api_key": "MY_KEY"} | provider
     return OpenAIClient(ModelProvider(**settings), api_key=key, wall_clock=lambda: NOW)
 
@@ -58,33 +65,52 @@ class TestRequest:
         self, server: ModelServer, client: OpenAIClient
     ) -> None:
         await client.chat(ask("hi", seed=7))
-        assert server.requests == [{"model": "m", "messages": [{"role": "user", "content": "hi"}]}]
+        assert server.requests == [
+            {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+        ]
 
     async def test_parameters_and_extra_bodies_in_order_of_precedence(
         self, server: ModelServer
     ) -> None:
         client = make_client(
-            server, extra_body={"top_k": 1, "min_p": 0.1}, extra_headers={"X-Team": "blue"}
+            server,
+            extra_body={"top_k": 1, "min_p": 0.1},
+            extra_headers={"X-Team": "blue"},
         )
         await client.chat(
-            ask(temperature=0.2, top_p=0.9, max_tokens=5, extra_body={"top_k": 2, "top_p": 0.5})
+            ask(
+                temperature=0.2,
+                top_p=0.9,
+                max_tokens=5,
+                extra_body={"top_k": 2, "top_p": 0.5},
+            )
         )
         sent = {
             name: value
             for name, value in server.requests[0].items()
             if name not in ("model", "messages")
         }
-        assert sent == {"temperature": 0.2, "top_p": 0.5, "max_tokens": 5, "top_k": 2, "min_p": 0.1}
+        assert sent == {
+            "temperature": 0.2,
+            "top_p": 0.5,
+            "max_tokens": 5,
+            "top_k": 2,
+            "min_p": 0.1,
+        }
         assert server.headers[0]["X-Team"] == "blue"
         await client.aclose()
 
-    async def test_key_is_sent_and_extra_headers_may_replace_it(self, server: ModelServer) -> None:
+    async def test_key_is_sent_and_extra_headers_may_replace_it(
+        self, server: ModelServer
+    ) -> None:
         for extra, expected in [
             ({}, f"Bearer {KEY}"),
             ({"authorization": "Basic abc"}, "Basic abc"),
         ]:
             provider = ModelProvider(
-                name="local", endpoint=server.url, extra_headers=dict.fromkeys(extra, "$AUTH")
+                name="local",
+                endpoint=server.url,
+                extra_headers=dict.fromkeys(extra, "$AUTH"),
             )
             client = OpenAIClient(provider, api_key=KEY, extra_headers=extra)
             await client.chat(ask())
@@ -108,15 +134,21 @@ class TestRequest:
 class TestReply:
     async def test_text_reason_and_usage(self, client: OpenAIClient) -> None:
         reply = await client.chat(ask("one two three"))
-        assert reply.text == answer_to("one two three") and reply.finish_reason == "stop"
+        assert (
+            reply.text == answer_to("one two three") and reply.finish_reason == "stop"
+        )
         tokens = len(reply.text.split())
         assert reply.usage == Usage(1, 0, 3, tokens, 1, 2)
 
-    async def test_usage_may_be_missing(self, server: ModelServer, client: OpenAIClient) -> None:
+    async def test_usage_may_be_missing(
+        self, server: ModelServer, client: OpenAIClient
+    ) -> None:
         server.script.append(Fault("no_usage"))
         assert (await client.chat(ask())).usage == Usage(requests=1)
 
-    async def test_reason_length(self, server: ModelServer, client: OpenAIClient) -> None:
+    async def test_reason_length(
+        self, server: ModelServer, client: OpenAIClient
+    ) -> None:
         server.script.append(Fault("length"))
         assert (await client.chat(ask())).finish_reason == "length"
 
@@ -131,14 +163,23 @@ class TestFaults:
             (limited("soon"), None),
             (limited(formatdate(NOW + 90, usegmt=True)), 90.0),
             (limited(formatdate(NOW - 90, usegmt=True)), 0.0),
-            (Fault("limited", headers={"retry-after-ms": "1500", "retry-after": "9"}), 1.5),
+            (
+                Fault(
+                    "limited", headers={"retry-after-ms": "1500", "retry-after": "9"}
+                ),
+                1.5,
+            ),
             (status(503, headers={"Retry-After": "2"}), 2.0),
             (status(529), None),
         ],
         ids=repr,
     )
     async def test_rate_limits(
-        self, server: ModelServer, client: OpenAIClient, fault: Fault, seconds: float | None
+        self,
+        server: ModelServer,
+        client: OpenAIClient,
+        fault: Fault,
+        seconds: float | None,
     ) -> None:
         server.script.append(fault)
         error = await fault_of(client, ask())
@@ -150,7 +191,14 @@ class TestFaults:
         [*(status(code) for code in (408, 409, 425, 500, 502, 503, 504))]
         + [
             Fault(kind)
-            for kind in ("reset", "truncated", "html", "broken_json", "no_choices", "null_content")
+            for kind in (
+                "reset",
+                "truncated",
+                "html",
+                "broken_json",
+                "no_choices",
+                "null_content",
+            )
         ],
         ids=lambda fault: f"{fault.kind}-{fault.status}",
     )
@@ -171,7 +219,8 @@ class TestFaults:
         client = make_client(server, endpoint="http://127.0.0.1:1/v1")
         assert isinstance(await fault_of(client, ask()), TransientModelError)
         with pytest.raises(
-            PermanentModelError, match=r"cannot be reached(.|\n)*model_providers\[local\]\.endpoint"
+            PermanentModelError,
+            match=r"cannot be reached(.|\n)*model_providers\[local\]\.endpoint",
         ):
             await client.check()
         await client.aclose()
@@ -192,7 +241,9 @@ class TestFaults:
     ) -> None:
         server.script.append(status(308, headers={"Location": "https://elsewhere/v1"}))
         error = await fault_of(client, ask())
-        assert isinstance(error, PermanentModelError) and "https://elsewhere/v1" in str(error)
+        assert isinstance(error, PermanentModelError) and "https://elsewhere/v1" in str(
+            error
+        )
 
     async def test_header_that_cannot_be_sent(self, server: ModelServer) -> None:
         client = make_client(server, extra_headers={"X-Bad": "a\r\nb"})
@@ -218,7 +269,9 @@ class TestKey:
         assert KEY not in repr(client) and KEY not in repr(client._http.caller)
         await client.aclose()
 
-    async def test_missing_key_says_how_to_configure_one(self, server: ModelServer) -> None:
+    async def test_missing_key_says_how_to_configure_one(
+        self, server: ModelServer
+    ) -> None:
         server.api_key = "another"
         client = make_client(server, key=None, api_key=None)
         assert "model_providers[local].api_key" in str(await fault_of(client, ask()))
@@ -241,7 +294,9 @@ async def test_no_limit_on_connections_below_the_gate(
     server: ModelServer, client: OpenAIClient
 ) -> None:
     server.script.extend([Fault("hang")] * 150)
-    tasks = [asyncio.create_task(client.chat(ask(f"{number}"))) for number in range(150)]
+    tasks = [
+        asyncio.create_task(client.chat(ask(f"{number}"))) for number in range(150)
+    ]
     await server.seen(150)
     assert server.peak == 150
     server.let_go()

@@ -39,7 +39,9 @@ async def server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture
 async def client(server: ModelServer) -> AsyncIterator[OpenAIClient]:
-    made = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key="secret-key")
+    made = OpenAIClient(
+        ModelProvider(name="p", endpoint=server.url), api_key="secret-key"
+    )
     yield made
     await made.aclose()
 
@@ -51,7 +53,9 @@ def embed(**given: Any) -> EmbeddingRequest:
 
 
 def draw(model: str = "dall-e-3") -> ImageRequest:
-    return ImageRequest(model, "a lighthouse", InferenceParameters(generation_type="image"))
+    return ImageRequest(
+        model, "a lighthouse", InferenceParameters(generation_type="image")
+    )
 
 
 async def test_embeddings_come_in_the_order_of_the_texts(client: OpenAIClient) -> None:
@@ -64,7 +68,9 @@ async def test_embeddings_come_in_the_order_of_the_texts(client: OpenAIClient) -
 
 
 @pytest.mark.parametrize("kind", ["html", "no_choices", "broken_json"])
-async def test_no_embeddings_in_a_200(server: ModelServer, client: OpenAIClient, kind: Any) -> None:
+async def test_no_embeddings_in_a_200(
+    server: ModelServer, client: OpenAIClient, kind: Any
+) -> None:
     server.script.append(Fault("html" if kind == "html" else "status", status=200))
     with pytest.raises(TransientModelError):
         await client.embed(embed())
@@ -80,15 +86,22 @@ async def test_no_embeddings_in_a_200(server: ModelServer, client: OpenAIClient,
     ],
 )
 def test_what_is_wrong_with_the_vectors_is_said(vectors: list[Any], why: str) -> None:
-    rows = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    rows = [
+        {"index": index, "embedding": vector} for index, vector in enumerate(vectors)
+    ]
     with pytest.raises(ModelError, match=why):
         decode_embeddings(orjson.dumps({"data": rows}), embed(), caller=CALLER)
 
 
 def test_the_words_of_a_server_are_one_line() -> None:
-    body = orjson.dumps({"error": {"message": "1 validation error:\n  {'type': 'x'}\n\n  File"}})
+    body = orjson.dumps(
+        {"error": {"message": "1 validation error:\n  {'type': 'x'}\n\n  File"}}
+    )
     assert server_words(body, CALLER) == "1 validation error: {'type': 'x'} File"
-    assert server_words(b"<html>\n <body>busy</body>\n", CALLER) == "<html> <body>busy</body>"
+    assert (
+        server_words(b"<html>\n <body>busy</body>\n", CALLER)
+        == "<html> <body>busy</body>"
+    )
 
 
 async def test_picture_as_base64_and_by_url_without_the_key(
@@ -104,7 +117,9 @@ async def test_picture_as_base64_and_by_url_without_the_key(
     assert reply.images[0].content == PNG and "Authorization" not in server.headers[-1]
 
 
-async def test_picture_of_a_chat_model_that_answers_in_words(client: OpenAIClient) -> None:
+async def test_picture_of_a_chat_model_that_answers_in_words(
+    client: OpenAIClient,
+) -> None:
     with pytest.raises(TransientModelError, match="without an image"):
         await client.make_images(draw("some-chat-model"))
 
@@ -116,7 +131,9 @@ async def test_parts(server: ModelServer, client: OpenAIClient) -> None:
         AudioPart(data="aGk=", media_type="audio/mpeg"),
         VideoPart(url="https://x/y.mp4"),
     )
-    await client.chat(ChatRequest("m", (Message("user", parts),), InferenceParameters()))
+    await client.chat(
+        ChatRequest("m", (Message("user", parts),), InferenceParameters())
+    )
     assert server.requests[0]["messages"][0]["content"] == [
         {"type": "text", "text": "look"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
@@ -125,7 +142,9 @@ async def test_parts(server: ModelServer, client: OpenAIClient) -> None:
     ]
 
 
-@pytest.mark.parametrize("media", [{}, {"url": "u", "data": "d", "media_type": "t"}, {"data": "d"}])
+@pytest.mark.parametrize(
+    "media", [{}, {"url": "u", "data": "d", "media_type": "t"}, {"data": "d"}]
+)
 def test_media_is_a_url_or_data(media: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="expected|needs"):
         ImagePart(**media)
@@ -167,15 +186,21 @@ def test_tool_calls() -> None:
         {"id": "c", "function": {"name": "f", "arguments": '{"a": 1}'}},
         {"function": {"name": "g", "arguments": {}}},
     ]
-    reply = reply_of({"content": None, "tool_calls": [*calls, "nonsense"]}, "tool_calls")
+    reply = reply_of(
+        {"content": None, "tool_calls": [*calls, "nonsense"]}, "tool_calls"
+    )
     assert (
-        reply.tool_calls == (ToolCall("c", "f", '{"a": 1}'), ToolCall("call_1", "g", "{}"))
+        reply.tool_calls
+        == (ToolCall("c", "f", '{"a": 1}'), ToolCall("call_1", "g", "{}"))
         and reply.text == ""
     )
 
 
 def test_picture_in_a_chat_reply() -> None:
     reply = reply_of(
-        {"content": "", "images": [{"image_url": {"url": "data:image/png;base64,aGk="}}]}
+        {
+            "content": "",
+            "images": [{"image_url": {"url": "data:image/png;base64,aGk="}}],
+        }
     )
     assert reply.image_urls == ("data:image/png;base64,aGk=",)

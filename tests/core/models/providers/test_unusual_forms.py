@@ -23,7 +23,9 @@ REQUEST = ChatRequest("m", (Message("user", "q"),), InferenceParameters())
 
 def stream(*events: Any, end: str = "\n", done: bool = True, before: str = "") -> bytes:
     texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    lines = [f"data: {text}{end}{end}" for text in [*texts, *(["[DONE]"] if done else [])]]
+    lines = [
+        f"data: {text}{end}{end}" for text in [*texts, *(["[DONE]"] if done else [])]
+    ]
     return (before + "".join(lines)).encode("utf-8", "surrogatepass")
 
 
@@ -39,7 +41,9 @@ def decoded(body: bytes) -> ChatResponse:
 @given(
     pieces=st.lists(st.text(), min_size=1),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
-    before=st.sampled_from(["", ": OPENROUTER PROCESSING\n\n", "\ufeff", "event: message\n", "\n"]),
+    before=st.sampled_from(
+        ["", ": OPENROUTER PROCESSING\n\n", "\ufeff", "event: message\n", "\n"]
+    ),
 )
 def test_a_stream_is_its_answer(pieces: list[str], end: str, before: str) -> None:
     text = "".join(pieces) + "."
@@ -60,7 +64,9 @@ def test_a_stream_is_its_answer(pieces: list[str], end: str, before: str) -> Non
 
 def test_a_stream_with_calls_and_thoughts() -> None:
     first = {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}
-    more = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")]
+    more = [
+        {"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")
+    ]
     other = {"index": 1, "id": "d", "function": {"name": "g", "arguments": "{}"}}
     chunks = [chunk(tool_calls=[call]) for call in (first, *more, other)]
     reply = decoded(
@@ -71,7 +77,10 @@ def test_a_stream_with_calls_and_thoughts() -> None:
             chunk("tool_calls"),
         )
     )
-    assert reply.tool_calls == (ToolCall("c", "f", '{"a": 1}'), ToolCall("d", "g", "{}"))
+    assert reply.tool_calls == (
+        ToolCall("c", "f", '{"a": 1}'),
+        ToolCall("d", "g", "{}"),
+    )
     assert reply.reasoning == "because" and reply.finish_reason == "tool_calls"
 
 
@@ -88,9 +97,17 @@ def test_a_stream_with_calls_and_thoughts() -> None:
             TransientModelError,
             "stream of events",
         ),
-        (b": nothing but a comment\n\n", TransientModelError, "stream of events.*holds no event"),
+        (
+            b": nothing but a comment\n\n",
+            TransientModelError,
+            "stream of events.*holds no event",
+        ),
         (stream(done=True), TransientModelError, "stream of events.*holds no event"),
-        (stream({"error": {"message": "slow down", "code": 429}}), RateLimitedError, "slow down"),
+        (
+            stream({"error": {"message": "slow down", "code": 429}}),
+            RateLimitedError,
+            "slow down",
+        ),
         (
             stream(chunk(content="a"), {"error": {"message": "no", "code": 401}}),
             PermanentModelError,
@@ -99,13 +116,17 @@ def test_a_stream_with_calls_and_thoughts() -> None:
         (stream(chunk("stop")), TransientModelError, "empty reply"),
         (stream("[1]", "7", done=False), TransientModelError, "breaks off"),
         (
-            stream({"choices": [{"delta": 7}, 8], "usage": 9}, {"choices": 5}, done=False),
+            stream(
+                {"choices": [{"delta": 7}, 8], "usage": 9}, {"choices": 5}, done=False
+            ),
             TransientModelError,
             "breaks",
         ),
     ],
 )
-def test_a_stream_without_a_whole_answer(body: bytes, error: type[Exception], words: str) -> None:
+def test_a_stream_without_a_whole_answer(
+    body: bytes, error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
         decoded(body)
 
@@ -113,7 +134,9 @@ def test_a_stream_without_a_whole_answer(body: bytes, error: type[Exception], wo
 def test_a_key_in_pieces_is_taken_out() -> None:
     caller = Caller("p", "http://x/v1", "KEY", key="sk-0123456789abcdef0123456789")
     body = stream(
-        chunk(content="it is sk-0123456789"), chunk(content="abcdef0123456789"), chunk("stop")
+        chunk(content="it is sk-0123456789"),
+        chunk(content="abcdef0123456789"),
+        chunk("stop"),
     )
     assert "abcdef" not in decode_reply(body, caller=caller, model="m").text
 
@@ -139,10 +162,22 @@ def test_a_stream_of_anthropic() -> None:
             "index": 0,
             "delta": {"type": "signature_delta", "signature": "s"},
         },
-        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "text", "text": ""},
+        },
         {"type": "ping"},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "a"}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "b"}},
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "text_delta", "text": "a"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "text_delta", "text": "b"},
+        },
         {
             "type": "content_block_start",
             "index": 2,
@@ -187,13 +222,23 @@ def test_no_json_is_taken_for_a_stream(value: Any, before: str) -> None:
     assert not is_event_stream((before + json.dumps(value)).encode())
 
 
-OPENINGS = ["<think>", "<thinking>", "<Thinking>", "<thought>", "<seed:think>", "[THINK]"]
+OPENINGS = [
+    "<think>",
+    "<thinking>",
+    "<Thinking>",
+    "<thought>",
+    "<seed:think>",
+    "[THINK]",
+]
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_tags_of_thoughts(opening: str) -> None:
     closing = f"{opening[0]}/{opening[1:]}"
-    assert split_reasoning(f"\n{opening}\na\n{closing}\n\nb {closing}") == ("a", f"b {closing}")
+    assert split_reasoning(f"\n{opening}\na\n{closing}\n\nb {closing}") == (
+        "a",
+        f"b {closing}",
+    )
     assert split_reasoning(f"a\n{closing}\nb") == ("a", "b")
     assert split_reasoning(f"{opening}never ends") == ("never ends", "")
     text = f"HTML ends it with {closing}, and opens it with {opening}"
@@ -204,7 +249,10 @@ def test_tags_of_thoughts(opening: str) -> None:
 def test_tags_that_a_prompt_asks_for_are_part_of_the_answer(opening: str) -> None:
     closing = f"{opening[0]}/{opening[1:]}"
     for text in (f"{opening}a{closing}b", f"a\n{closing}b"):
-        assert split_reasoning(text, asked_for=f"write {opening} first".encode()) == (None, text)
+        assert split_reasoning(text, asked_for=f"write {opening} first".encode()) == (
+            None,
+            text,
+        )
         assert split_reasoning(text, asked_for=b"write") == ("a", "b")
     assert split_reasoning("<think>a</think>b", asked_for=b"<think>") == ("a", "b")
 

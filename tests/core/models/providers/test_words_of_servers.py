@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.errors import (
+    ModelError,
+    PermanentModelError,
+    RateLimitedError,
+    TransientModelError,
+)
 from sdg_core.generators.models.conversation import incomplete
 from sdg_core.models.providers.http_errors import Caller, error_from_status
 from sdg_core.models.providers.openai_wire import decode_reply
@@ -17,7 +22,10 @@ CALLER = Caller("p", "http://x/v1", None)
 
 
 def reply(text: Any = "hello", reason: Any = "stop", **more: Any) -> ChatResponse:
-    choice = {"finish_reason": reason, "message": {"role": "assistant", "content": text}}
+    choice = {
+        "finish_reason": reason,
+        "message": {"role": "assistant", "content": text},
+    }
     return decode_reply(
         json.dumps({"choices": [choice], **more}).encode(), caller=CALLER, model="m"
     )
@@ -31,13 +39,18 @@ def reply(text: Any = "hello", reason: Any = "stop", **more: Any) -> ChatRespons
         ("insufficient_system_resource", "error"), ("LENGTH", "length"), ("Error", "error"), ("refusal", "refusal"),
     ],
 )  # fmt: skip
-def test_a_reply_that_did_not_end_by_itself_is_none_in_any_words(reason: str, meant: str) -> None:
+def test_a_reply_that_did_not_end_by_itself_is_none_in_any_words(
+    reason: str, meant: str
+) -> None:
     found = reply(reason=reason)
-    assert found.finish_reason == meant and f"finish_reason {meant}" in (incomplete(found) or "")
+    assert found.finish_reason == meant and f"finish_reason {meant}" in (
+        incomplete(found) or ""
+    )
 
 
 @pytest.mark.parametrize(
-    "reason", ["stop", "STOP", "end_turn", "eos", "stop_sequence", "tool_calls", "", None]
+    "reason",
+    ["stop", "STOP", "end_turn", "eos", "stop_sequence", "tool_calls", "", None],
 )
 def test_a_reply_that_ended_by_itself_is_whole(reason: str | None) -> None:
     assert incomplete(reply(reason=reason)) is None
@@ -56,10 +69,12 @@ def test_tokens_are_counted_however_they_are_written(count: Any, counted: int) -
     "usage", [None, [], "12", {"prompt_tokens": None}, {"prompt_tokens": float("inf")}]
 )
 def test_a_usage_that_is_none_counts_nothing(usage: Any) -> None:
-    body = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}).replace(
-        "Infinity", "1e999"
+    body = json.dumps(
+        {"choices": [{"message": {"content": "x"}}], "usage": usage}
+    ).replace("Infinity", "1e999")
+    assert (
+        decode_reply(body.encode(), caller=CALLER, model="m").usage.prompt_tokens == 0
     )
-    assert decode_reply(body.encode(), caller=CALLER, model="m").usage.prompt_tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -83,7 +98,9 @@ def test_an_error_in_a_200_is_the_one_that_its_code_names(
         assert type(raised.value) is kind and "no" in str(raised.value)
 
 
-@pytest.mark.parametrize(("status", "ends"), [(401, True), (403, False), (404, False), (402, True)])
+@pytest.mark.parametrize(
+    ("status", "ends"), [(401, True), (403, False), (404, False), (402, True)]
+)
 def test_a_key_that_is_not_accepted_ends_the_run(status: int, ends: bool) -> None:
     fault = error_from_status(status, {}, b"no", caller=CALLER, model="m", now=0.0)
     assert isinstance(fault, PermanentModelError) and fault.ends_run is ends

@@ -24,10 +24,16 @@ async def no_wait(_: float) -> None: ...
 
 
 async def ask(
-    prompt: str = PROMPT, *, seed: int = 0, body: dict[str, Any] | None = None, **given: Any
+    prompt: str = PROMPT,
+    *,
+    seed: int = 0,
+    body: dict[str, Any] | None = None,
+    **given: Any,
 ) -> ChatResponse:
     provider = ModelProvider(name="p", provider_type="simulated", extra_body=body)
-    request = ChatRequest("m", (Message("user", prompt),), InferenceParameters(**given), seed=seed)
+    request = ChatRequest(
+        "m", (Message("user", prompt),), InferenceParameters(**given), seed=seed
+    )
     return await SimulatedClient(provider, sleep=no_wait).chat(request)
 
 

@@ -21,7 +21,16 @@ SCHEMAS: list[dict[str, Any]] = [
     {"type": "string", "pattern": r"^[^a-y ]\w+\.$"},
     *(
         {"type": "string", "format": name}
-        for name in ("date", "date-time", "email", "uri", "uuid", "ipv4", "ipv6", "time")
+        for name in (
+            "date",
+            "date-time",
+            "email",
+            "uri",
+            "uuid",
+            "ipv4",
+            "ipv6",
+            "time",
+        )
     ),
     {"type": "integer", "minimum": 3, "exclusiveMaximum": 5},
     {"type": "integer", "multipleOf": 7, "minimum": 8, "maximum": 20},
@@ -38,11 +47,20 @@ SCHEMAS: list[dict[str, Any]] = [
     },
     {
         "allOf": [
-            {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]},
+            {
+                "type": "object",
+                "properties": {"a": {"type": "null"}},
+                "required": ["a"],
+            },
             {"required": ["b"]},
         ]
     },
-    {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 3},
+    {
+        "type": "array",
+        "items": {"enum": ["a", "b", "c"]},
+        "uniqueItems": True,
+        "minItems": 3,
+    },
     {
         "type": "array",
         "prefixItems": [{"type": "integer"}, {"const": "x"}],
@@ -74,11 +92,17 @@ def client_of(**simulation: Any) -> SimulatedClient:
 
 def ask(seed: int = 0, schema: dict[str, Any] | None = None) -> ChatRequest:
     return ChatRequest(
-        "m", (Message("user", "x"),), InferenceParameters(), seed=seed, response_schema=schema
+        "m",
+        (Message("user", "x"),),
+        InferenceParameters(),
+        seed=seed,
+        response_schema=schema,
     )
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: orjson.dumps(schema).decode()[:60])
+@pytest.mark.parametrize(
+    "schema", SCHEMAS, ids=lambda schema: orjson.dumps(schema).decode()[:60]
+)
 async def test_json_satisfies_its_schema(schema: dict[str, Any]) -> None:
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
     for seed in range(25):
@@ -88,9 +112,15 @@ async def test_json_satisfies_its_schema(schema: dict[str, Any]) -> None:
 
 
 async def test_text_inside_is_marked_and_varies() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "required": ["a"],
+    }
     texts = {(await client_of().chat(ask(seed, schema))).text for seed in range(100)}
-    assert len(texts) > 80 and all(orjson.loads(text)["a"].startswith(MARK) for text in texts)
+    assert len(texts) > 80 and all(
+        orjson.loads(text)["a"].startswith(MARK) for text in texts
+    )
 
 
 IMPOSSIBLE: list[dict[str, Any]] = [
@@ -102,7 +132,9 @@ IMPOSSIBLE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schema", IMPOSSIBLE, ids=repr)
-async def test_schema_that_cannot_be_met_is_a_clear_error(schema: dict[str, Any]) -> None:
+async def test_schema_that_cannot_be_met_is_a_clear_error(
+    schema: dict[str, Any],
+) -> None:
     with pytest.raises(PermanentModelError, match="simulated provider finds no value"):
         await client_of().chat(ask(schema=schema))
 
@@ -123,8 +155,12 @@ async def test_picture_is_a_valid_png_of_its_record() -> None:
     content = (await client_of().make_images(request)).images[0].content
     start = content.index(b"IDAT")
     size = int.from_bytes(content[start - 4 : start], "big")
-    assert len(zlib.decompress(content[start + 4 : start + 4 + size])) == 32 * (1 + 32 * 3)
-    assert (await client_of().make_images(replace(request, seed=1))).images[0].content != content
+    assert len(zlib.decompress(content[start + 4 : start + 4 + size])) == 32 * (
+        1 + 32 * 3
+    )
+    assert (await client_of().make_images(replace(request, seed=1))).images[
+        0
+    ].content != content
 
 
 async def fates(client: SimulatedClient, seeds: range) -> list[str]:
@@ -137,7 +173,9 @@ async def fates(client: SimulatedClient, seeds: range) -> list[str]:
     return found
 
 
-async def test_faults_come_at_their_rates_and_depend_on_nothing_but_request_and_attempt() -> None:
+async def test_faults_come_at_their_rates_and_depend_on_nothing_but_request_and_attempt() -> (
+    None
+):
     rates = {"rate_limited": 0.2, "transient": 0.1}
     first = await fates(client_of(**rates), range(1000))
     assert first == list(reversed(await fates(client_of(**rates), range(999, -1, -1))))
@@ -156,7 +194,11 @@ async def test_a_faulty_provider_gives_the_replies_of_a_good_one_in_the_end() ->
 
 
 async def test_malformed_replies_break_off() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "required": ["a"],
+    }
     client, broken = client_of(malformed=0.3), 0
     for seed in range(300):
         try:

@@ -33,7 +33,12 @@ SCHEMA = {
         "body": {"type": "string"},
         "kind": {"type": "string", "enum": ["a", "b"]},
         "mail": {"type": "string", "format": "email"},
-        "parts": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "string"}},
+        "parts": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "items": {"type": "string"},
+        },
     },
     "required": ["title", "body", "kind", "mail", "parts"],
 }
@@ -48,7 +53,11 @@ async def ask(tokens: Any, *, seed: int = 0, **given: Any) -> str:
         {"name": "p", "provider_type": "simulated", "simulation": simulation}
     )
     request = ChatRequest(
-        "m", (Message("user", "Write about hoses"),), InferenceParameters(), seed=seed, **given
+        "m",
+        (Message("user", "Write about hoses"),),
+        InferenceParameters(),
+        seed=seed,
+        **given,
     )
     return (await SimulatedClient(provider, sleep=no_wait).chat(request)).text
 
@@ -75,7 +84,10 @@ async def test_code_is_valid_in_its_language(
 
 def test_validators_find_rehearsed_code_valid(tmp_path: Path) -> None:
     columns: list[dict[str, Any]] = [uuid()]
-    for language in ("python", *(language for language in LANGUAGES if language.startswith("sql"))):
+    for language in (
+        "python",
+        *(language for language in LANGUAGES if language.startswith("sql")),
+    ):
         name = language.replace(":", "_")
         columns += [
             {**llm(name, "{{ id }}"), "column_type": "llm-code", "code_lang": language},
@@ -92,7 +104,12 @@ def test_validators_find_rehearsed_code_valid(tmp_path: Path) -> None:
     rows = stored_records(
         api.generate(open_dataset(tmp_path / "t.yaml", config, root=tmp_path)).version
     ).values()
-    verdicts = {name: row[name]["is_valid"] for row in rows for name in row if name.endswith("_ok")}
+    verdicts = {
+        name: row[name]["is_valid"]
+        for row in rows
+        for name in row
+        if name.endswith("_ok")
+    }
     assert verdicts and all(verdicts.values()), verdicts
     assert all(len(row["python"]) > 600 for row in rows)
 
@@ -101,13 +118,17 @@ def test_validators_find_rehearsed_code_valid(tmp_path: Path) -> None:
 async def test_texts_have_about_the_length_that_is_asked_for(tokens: int) -> None:
     texts = [await ask(tokens, seed=seed) for seed in range(20)]
     assert (
-        all(text.startswith(MARK) and text.endswith(".") for text in texts) and len(set(texts)) > 10
+        all(text.startswith(MARK) and text.endswith(".") for text in texts)
+        and len(set(texts)) > 10
     )
     assert all(tokens - 8 <= -(-len(text) // 4) <= tokens for text in texts)
 
 
 async def test_lengths_spread_as_they_are_asked_to() -> None:
-    lengths = [len(await ask({"mean": 200, "stddev": 60}, seed=seed)) / 4 for seed in range(200)]
+    lengths = [
+        len(await ask({"mean": 200, "stddev": 60}, seed=seed)) / 4
+        for seed in range(200)
+    ]
     assert 185 < fmean(lengths) < 210 and min(lengths) < 130 and max(lengths) > 270
 
 
@@ -118,8 +139,15 @@ async def test_json_grows_in_its_free_texts_only() -> None:
         and value["kind"] in "ab"
         and value["mail"].endswith("@example.com")
     )
-    assert 250 * 4 * 0.8 < len(orjson.dumps(value)) < 250 * 4 * 1.1 and len(value["parts"][0]) > 100
-    numbers = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    assert (
+        250 * 4 * 0.8 < len(orjson.dumps(value)) < 250 * 4 * 1.1
+        and len(value["parts"][0]) > 100
+    )
+    numbers = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+    }
     assert orjson.loads(await ask(250, response_schema=numbers)) == orjson.loads(
         await ask(None, response_schema=numbers)
     )
@@ -129,16 +157,26 @@ async def test_what_is_added_goes_on_with_the_reply_that_there_would_be() -> Non
     assert (await ask(500)).startswith(await ask(None))
 
 
-def test_a_column_has_its_own_length_and_only_its_own_fingerprint_knows_it(tmp_path: Path) -> None:
-    config = dataset_config(llm("short", "a"), llm("long", "b"), llm("usual", "c"), num_records=2)
+def test_a_column_has_its_own_length_and_only_its_own_fingerprint_knows_it(
+    tmp_path: Path,
+) -> None:
+    config = dataset_config(
+        llm("short", "a"), llm("long", "b"), llm("usual", "c"), num_records=2
+    )
     hashes = []
     for lengths in ({"long": 400}, {"long": 400, "short": {"mean": 10, "stddev": 2}}):
         config["model_providers"][0]["simulation"] = {"reply_tokens": lengths}
         dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path)
         hashes.append(dataset.plan.fingerprint.column_hashes)
-    assert {name for name in hashes[0] if hashes[0][name] != hashes[1][name]} == {"short"}
+    assert {name for name in hashes[0] if hashes[0][name] != hashes[1][name]} == {
+        "short"
+    }
     [row, _] = stored_records(api.generate(dataset).version).values()
-    assert len(row["short"]) < 80 and len(row["long"]) > 1500 and 40 < len(row["usual"]) < 400
+    assert (
+        len(row["short"]) < 80
+        and len(row["long"]) > 1500
+        and 40 < len(row["usual"]) < 400
+    )
     config["model_providers"][0]["simulation"] = {"reply_tokens": {"lang": 400}}
     with pytest.raises(ConfigError, match=r"reply_tokens\.lang.*did you mean 'long'"):
         open_dataset(tmp_path / "t.yaml", config, root=tmp_path)

@@ -38,9 +38,7 @@ def expressions(**columns: str) -> str:
 
 
 def sampler(kind: str, params: str, *, name: str = "a", more: str = "") -> str:
-    return (
-        f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
-    )
+    return f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
 
 
 SEEDED = "seed_config: {source: {path: x.csv}}\n"
@@ -53,7 +51,12 @@ def test_a_sound_config_has_no_faults() -> None:
 @pytest.mark.parametrize(
     ("text", "path", "line", "message"),
     [
-        (expressions(a="{{ b }}"), "columns[0].expr", 2, "unknown column 'b'; there is 'a'"),
+        (
+            expressions(a="{{ b }}"),
+            "columns[0].expr",
+            2,
+            "unknown column 'b'; there is 'a'",
+        ),
         (
             expressions(plan="1", b="{{ plam }}"),
             "columns[1].expr",
@@ -61,8 +64,18 @@ def test_a_sound_config_has_no_faults() -> None:
             "unknown column 'plam'; did you mean 'plan'?",
         ),
         (expressions(a="{{ a }}"), "columns[0].expr", 2, "column 'a' reads itself"),
-        (expressions(a="{{ a }}") + SEEDED, "columns[0].expr", 2, "column 'a' reads itself"),
-        (expressions(a="{{ b }}", b="{{ a }}"), "columns[0]", 2, "dependency cycle: a -> b -> a"),
+        (
+            expressions(a="{{ a }}") + SEEDED,
+            "columns[0].expr",
+            2,
+            "column 'a' reads itself",
+        ),
+        (
+            expressions(a="{{ b }}", b="{{ a }}"),
+            "columns[0]",
+            2,
+            "dependency cycle: a -> b -> a",
+        ),
         (
             expressions(z="1", a="{{ c }}", b="{{ a }}", c="{{ b }}"),
             "columns[1]",
@@ -76,8 +89,18 @@ def test_a_sound_config_has_no_faults() -> None:
             "dependency cycle: a -> b -> a",
         ),
         (expressions(a="{{ b"), "columns[0].expr", 2, "not a valid template"),
-        (expressions(a="{{ 1|shout }}"), "columns[0].expr", 2, "unknown filter: filter shout"),
-        (expressions(none="1"), "columns[0].name", 2, "means something else in templates"),
+        (
+            expressions(a="{{ 1|shout }}"),
+            "columns[0].expr",
+            2,
+            "unknown filter: filter shout",
+        ),
+        (
+            expressions(none="1"),
+            "columns[0].name",
+            2,
+            "means something else in templates",
+        ),
         (
             "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}"
             + SIMULATED,
@@ -100,14 +123,18 @@ def test_a_sound_config_has_no_faults() -> None:
         ),
         (
             expressions(a="1")
-            + SIMULATED.replace("[{name: p,", "[{name: p, provider_type: simulated}, {name: p,"),
+            + SIMULATED.replace(
+                "[{name: p,", "[{name: p, provider_type: simulated}, {name: p,"
+            ),
             "model_providers[1].name",
             4,
             "another provider is named 'p'",
         ),
         (
             expressions(a="1")
-            + SIMULATED.replace("[{alias", "[{alias: writer, model: m, provider: p}, {alias"),
+            + SIMULATED.replace(
+                "[{alias", "[{alias: writer, model: m, provider: p}, {alias"
+            ),
             "model_configs[1].alias",
             5,
             "another model has the alias 'writer'",
@@ -155,7 +182,8 @@ def test_a_sound_config_has_no_faults() -> None:
             "mixes text and numbers",
         ),
         (
-            "columns:\n" + sampler("uniform", "{low: 0, high: 1}", more=", convert_to: bool"),
+            "columns:\n"
+            + sampler("uniform", "{low: 0, high: 1}", more=", convert_to: bool"),
             "columns[0].convert_to",
             2,
             "one of int",
@@ -185,7 +213,8 @@ def test_a_sound_config_has_no_faults() -> None:
             "'2024-13-01'",
         ),
         (
-            "columns:\n" + sampler("datetime", "{start: '2024-01-01T00:00:00Z', end: 2025-01-01}"),
+            "columns:\n"
+            + sampler("datetime", "{start: '2024-01-01T00:00:00Z', end: 2025-01-01}"),
             "columns[0].params.start",
             2,
             "without zone",
@@ -198,7 +227,9 @@ def test_a_sound_config_has_no_faults() -> None:
         ),
         (
             "columns:\n"
-            + sampler("datetime", "{start: 2024-02-20T12, end: 2024-02-20T06, unit: D}"),
+            + sampler(
+                "datetime", "{start: 2024-02-20T12, end: 2024-02-20T06, unit: D}"
+            ),
             "columns[0].params.end",
             2,
             "2024-02-20T06 (excluded) is not after start",
@@ -262,8 +293,13 @@ def test_each_of_several_columns_of_one_name_is_named() -> None:
 
 
 def test_every_cycle_is_listed() -> None:
-    found = faults(expressions(a="{{ b }}", b="{{ a }}", c="{{ d }}", d="{{ c }}{{ a }}"))
-    assert [message.partition(": ")[2] for _, _, message in found] == ["a -> b -> a", "c -> d -> c"]
+    found = faults(
+        expressions(a="{{ b }}", b="{{ a }}", c="{{ d }}", d="{{ c }}{{ a }}")
+    )
+    assert [message.partition(": ")[2] for _, _, message in found] == [
+        "a -> b -> a",
+        "c -> d -> c",
+    ]
 
 
 def test_names_are_open_until_the_seed_data_is_known() -> None:
@@ -292,22 +328,33 @@ def test_a_seed_column_must_exist_and_may_not_be_generated_too() -> None:
 
 
 def test_a_subcategory_may_have_a_seed_column_for_its_parent() -> None:
-    text = "columns:\n" + sampler("subcategory", "{category: product, values: {x: [y]}}") + SEEDED
+    text = (
+        "columns:\n"
+        + sampler("subcategory", "{category: product, values: {x: [y]}}")
+        + SEEDED
+    )
     assert faults(text) == faults(text, seed_columns=["product"]) == []
     assert "unknown column 'product'" in faults(text, seed_columns=["other"])[0][2]
 
 
 def test_a_datetime_range_within_one_unit_holds_its_start() -> None:
     assert (
-        faults("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}"))
+        faults(
+            "columns:\n"
+            + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}")
+        )
         == []
     )
 
 
-def test_a_file_with_faults_raises_and_one_without_knows_its_folder(tmp_path: Path) -> None:
+def test_a_file_with_faults_raises_and_one_without_knows_its_folder(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(expressions(a="1"))
     assert load_dataset(path, env={}).base == tmp_path
     path.write_text(expressions(a="{{ b }}"))
-    with pytest.raises(ConfigError, match=r"line 2, columns\[0\]\.expr: unknown column 'b'"):
+    with pytest.raises(
+        ConfigError, match=r"line 2, columns\[0\]\.expr: unknown column 'b'"
+    ):
         load_dataset(path, env={})

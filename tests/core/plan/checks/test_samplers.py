@@ -17,22 +17,23 @@ model_configs: [{alias: w, model: m, provider: p}]
 
 
 def sampler(kind: str, params: str, *, name: str = "a", more: str = "") -> str:
-    return (
-        f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
-    )
+    return f"- {{column_type: sampler, name: {name}, sampler_type: {kind}, params: {params}{more}}}\n"
 
 
 def faults(
     columns: str, *, rest: str = "", seed_columns: list[str] | None = None
 ) -> list[tuple[str, str]]:
-    parsed = parse_config(f"columns:\n{columns}{rest}", source="t.yaml", default_name="t", env={})
+    parsed = parse_config(
+        f"columns:\n{columns}{rest}", source="t.yaml", default_name="t", env={}
+    )
     found = [(problem.path, problem.message) for problem in parsed.problems]
     if parsed.config is not None:
         checked = check_config(
             parsed.config, seed_columns=seed_columns, also_known=parsed.dropped_columns
         )
         found += [
-            (problem.path, problem.message) for problem in (parsed.problem(*one) for one in checked)
+            (problem.path, problem.message)
+            for problem in (parsed.problem(*one) for one in checked)
         ]
     return found
 
@@ -55,15 +56,31 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "greater than or equal to 0",
         ),
         (sampler("binomial", "{n: 2.5, p: 0.5}"), "columns[0].params.n", "2.5"),
-        (sampler("binomial", "{n: 10000000000, p: 0.5}"), "columns[0].params.n", "1000000000"),
-        (sampler("poisson", "{mean: -1}"), "columns[0].params.mean", "greater than or equal to 0"),
-        (sampler("bernoulli_mixture", "{p: 2, dist_name: norm}"), "columns[0].params.p", "1"),
+        (
+            sampler("binomial", "{n: 10000000000, p: 0.5}"),
+            "columns[0].params.n",
+            "1000000000",
+        ),
+        (
+            sampler("poisson", "{mean: -1}"),
+            "columns[0].params.mean",
+            "greater than or equal to 0",
+        ),
+        (
+            sampler("bernoulli_mixture", "{p: 2, dist_name: norm}"),
+            "columns[0].params.p",
+            "1",
+        ),
         (
             sampler("scipy", "{dist_name: nrom}"),
             "columns[0].params.dist_name",
             "did you mean 'norm'?",
         ),
-        (sampler("scipy", "{dist_name: multivariate_normal}"), "columns[0].params.dist_name", "no"),
+        (
+            sampler("scipy", "{dist_name: multivariate_normal}"),
+            "columns[0].params.dist_name",
+            "no",
+        ),
         (
             sampler("scipy", "{dist_name: norm, dist_params: {mean: 1}}"),
             "columns[0].params.dist_params",
@@ -90,7 +107,10 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "number",
         ),
         (
-            sampler("bernoulli_mixture", "{p: 0.5, dist_name: binom, dist_params: {n: 5, p: 7}}"),
+            sampler(
+                "bernoulli_mixture",
+                "{p: 0.5, dist_name: binom, dist_params: {n: 5, p: 7}}",
+            ),
             "columns[0].params.dist_params",
             "binom is not defined for n=5, p=7",
         ),
@@ -126,7 +146,9 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "dt_min 3 (included) is not below dt_max 3 (excluded)",
         ),
         (
-            sampler("timedelta", "{dt_min: 0, dt_max: 9999999999, reference_column_name: d}")
+            sampler(
+                "timedelta", "{dt_min: 0, dt_max: 9999999999, reference_column_name: d}"
+            )
             + sampler("datetime", DAY, name="d"),
             "columns[0].params",
             "beyond the year 9999",
@@ -170,14 +192,18 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
             "unknown filter",
         ),
         (
-            sampler("uniform", UNIFORM, more=', conditional_params: {"b > 1": {low: 3}}')
+            sampler(
+                "uniform", UNIFORM, more=', conditional_params: {"b > 1": {low: 3}}'
+            )
             + sampler("uniform", UNIFORM, name="b"),
             "columns[0].conditional_params.b > 1.high",
             "",
         ),
         (
             sampler(
-                "category", "{values: [x]}", more=', conditional_params: {"b > 1": {values: [1]}}'
+                "category",
+                "{values: [x]}",
+                more=', conditional_params: {"b > 1": {values: [1]}}',
             )
             + sampler("uniform", UNIFORM, name="b"),
             "columns[0].params",
@@ -207,15 +233,20 @@ def test_conditions_that_read_each_other_are_a_circle() -> None:
     columns = sampler("uniform", UNIFORM, more=CONDITIONAL.format("b > 1")) + sampler(
         "uniform", UNIFORM, name="b", more=CONDITIONAL.format("a > 1")
     )
-    assert [message for _, message in faults(columns)] == ["dependency cycle: a -> b -> a"]
+    assert [message for _, message in faults(columns)] == [
+        "dependency cycle: a -> b -> a"
+    ]
 
 
 def test_a_condition_may_not_wait_for_a_model() -> None:
     text = "- {column_type: llm-text, name: t, prompt: hi, model_alias: w}\n"
     found = faults(
-        sampler("uniform", UNIFORM, more=CONDITIONAL.format("t == 'x'")) + text, rest=MODEL
+        sampler("uniform", UNIFORM, more=CONDITIONAL.format("t == 'x'")) + text,
+        rest=MODEL,
     )
-    assert [path for path, _ in found] == ["columns[0]"] and "made record by record" in found[0][1]
+    assert [path for path, _ in found] == [
+        "columns[0]"
+    ] and "made record by record" in found[0][1]
 
 
 def test_parameters_of_a_branch_are_of_the_samplers_own_kind() -> None:
@@ -248,7 +279,12 @@ PAIR = sampler("uniform", UNIFORM) + sampler("uniform", UNIFORM, name="b")
             "constraints[0].rhs",
             "unknown column 'c'",
         ),
-        (PAIR, "{target_column: a, operator: '<', rhs: 1}", "constraints[0].operator", "'lt'"),
+        (
+            PAIR,
+            "{target_column: a, operator: '<', rhs: 1}",
+            "constraints[0].operator",
+            "'lt'",
+        ),
         (PAIR, "{target_column: a, operator: lt}", "constraints[0].rhs", "required"),
         (
             PAIR,
@@ -271,14 +307,18 @@ PAIR = sampler("uniform", UNIFORM) + sampler("uniform", UNIFORM, name="b")
         (
             PAIR
             + "- {column_type: expression, name: e, expr: '{{ b }}', skip: {when: '{{ b > 1 }}'}}\n"
-            + sampler("uniform", UNIFORM, name="c", more=CONDITIONAL.format("e == '1'")),
+            + sampler(
+                "uniform", UNIFORM, name="c", more=CONDITIONAL.format("e == '1'")
+            ),
             "{target_column: c, operator: lt, rhs: 1}",
             "constraints[0]",
             "depends on 'e', which may be skipped",
         ),
     ],
 )
-def test_one_fault_of_a_constraint(columns: str, constraint: str, path: str, message: str) -> None:
+def test_one_fault_of_a_constraint(
+    columns: str, constraint: str, path: str, message: str
+) -> None:
     found = faults(columns, rest=f"constraints: [{constraint}]\n")
     assert len(found) == 1, found
     assert found[0][0] == path and message in found[0][1]
@@ -287,4 +327,6 @@ def test_one_fault_of_a_constraint(columns: str, constraint: str, path: str, mes
 def test_a_constraint_needs_a_sampler_on_one_side() -> None:
     rest = SEEDED + "constraints: [{target_column: x, operator: lt, rhs: y}]\n"
     assert faults(PAIR, rest=rest) == []
-    assert "no side is a sampler" in faults(PAIR, rest=rest, seed_columns=["x", "y"])[0][1]
+    assert (
+        "no side is a sampler" in faults(PAIR, rest=rest, seed_columns=["x", "y"])[0][1]
+    )

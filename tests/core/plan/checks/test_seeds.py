@@ -64,7 +64,10 @@ def test_one_statement_only() -> None:
     )
     assert "expected one statement" in message
     assert (
-        problems(seed_type="sql", url="sqlite:///x.db", query="SELECT ';' FROM t ORDER BY 1;") == []
+        problems(
+            seed_type="sql", url="sqlite:///x.db", query="SELECT ';' FROM t ORDER BY 1;"
+        )
+        == []
     )
 
 
@@ -73,7 +76,11 @@ def test_one_statement_only() -> None:
 )
 def test_a_password_does_not_belong_in_the_file(url: str) -> None:
     [(place, message)] = problems(seed_type="sql", url=url, query=ORDERED)
-    assert place == "seed_config.source.url" and "url_env" in message and "s3cret" not in message
+    assert (
+        place == "seed_config.source.url"
+        and "url_env" in message
+        and "s3cret" not in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,9 @@ def test_what_names_a_variable_is_a_name() -> None:
     [(place, _)] = problems(seed_type="sql", url_env="sqlite:///x.db", query=ORDERED)
     assert place == "seed_config.source.url_env"
     for token in ("hf_abcdefghijk", "abc-def"):
-        [(place, message)] = problems(seed_type="hf", path="datasets/u/d/x.csv", token=token)
+        [(place, message)] = problems(
+            seed_type="hf", path="datasets/u/d/x.csv", token=token
+        )
         assert place == "seed_config.source.token" and token not in message
     assert problems(seed_type="hf", path="datasets/u/d/x.csv", token="HF_TOKEN") == []
 
@@ -95,7 +104,9 @@ def test_what_names_a_variable_is_a_name() -> None:
 def test_an_encoding_exists() -> None:
     assert problems(seed_type="file_contents", path="d", encoding="latin-1") == []
     for encoding in ("utf-9", "hex"):
-        [(place, message)] = problems(seed_type="file_contents", path="d", encoding=encoding)
+        [(place, message)] = problems(
+            seed_type="file_contents", path="d", encoding=encoding
+        )
         assert place == "seed_config.source.encoding" and repr(encoding) in message
 
 

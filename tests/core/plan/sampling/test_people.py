@@ -16,7 +16,10 @@ def faults(kind: str, params: str, *, more: str = "") -> list[tuple[str, str]]:
     parsed = parse_config(text, source="test.yaml", default_name="test", env={})
     problems = list(parsed.problems)
     if parsed.config is not None and not problems:
-        problems = [parsed.problem(path, message) for path, message in check_config(parsed.config)]
+        problems = [
+            parsed.problem(path, message)
+            for path, message in check_config(parsed.config)
+        ]
     return [(problem.path, problem.message) for problem in problems]
 
 
@@ -51,7 +54,12 @@ def test_data_designers_spelling_of_the_defaults() -> None:
             "not a locale of Faker; did you mean 'en_US'?",
         ),
         ("person", "{locale: en_SG}", "locale", "there are no names for 'en_SG'"),
-        ("person", "{locale: es_ES}", "locale", "person_from_faker has every locale of Faker"),
+        (
+            "person",
+            "{locale: es_ES}",
+            "locale",
+            "person_from_faker has every locale of Faker",
+        ),
         ("person_from_faker", "{sex: female}", "sex", "'Male' or 'Female'"),
         (
             "person_from_faker",
@@ -66,16 +74,31 @@ def test_data_designers_spelling_of_the_defaults() -> None:
             "age_range",
             "two whole numbers",
         ),
-        ("person_from_faker", "{age_range: [0, 115]}", "age_range", "ages are between 0 and 114"),
+        (
+            "person_from_faker",
+            "{age_range: [0, 115]}",
+            "age_range",
+            "ages are between 0 and 114",
+        ),
         ("person_from_faker", "{city: []}", "city", "at least one item"),
-        ("person_from_faker", "{select_field_values: {}}", "select_field_values", "unknown"),
+        (
+            "person_from_faker",
+            "{select_field_values: {}}",
+            "select_field_values",
+            "unknown",
+        ),
         (
             "person_from_faker",
             "{with_synthetic_personas: true}",
             "with_synthetic_personas",
             "unknown key",
         ),
-        ("person", "{with_synthetic_personas: maybe}", "with_synthetic_personas", "true or false"),
+        (
+            "person",
+            "{with_synthetic_personas: maybe}",
+            "with_synthetic_personas",
+            "true or false",
+        ),
         (
             "person",
             "{select_field_values: {stat: [NY]}}",
@@ -149,7 +172,9 @@ def test_selected_fields_raise_the_lowest_age() -> None:
         PersonParams(age_range=(5, 60), select_field_values={"occupation": ("Actor",)})
     ) == (18, 60)
     assert ages(
-        PersonParams(age_range=(5, 60), select_field_values={"marital_status": ("divorced",)})
+        PersonParams(
+            age_range=(5, 60), select_field_values={"marital_status": ("divorced",)}
+        )
     ) == (18, 60)
     assert ages(PersonParams(age_range=(5, 60))) == (5, 60)
 
@@ -168,7 +193,10 @@ def test_a_field_of_study_goes_with_a_degree() -> None:
 
 
 def test_region_is_the_state() -> None:
-    assert selected(person(region=("Bayern", "Hessen", "Bayern")), "state") == ("Bayern", "Hessen")
+    assert selected(person(region=("Bayern", "Hessen", "Bayern")), "state") == (
+        "Bayern",
+        "Hessen",
+    )
 
 
 def test_the_schema_is_flat_text_but_for_the_age() -> None:

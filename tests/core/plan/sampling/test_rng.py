@@ -3,7 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.plan.sampling.rng import RandomSource, _block_words, column_key, to_open_unit, to_unit
+from sdg_core.plan.sampling.rng import (
+    RandomSource,
+    _block_words,
+    column_key,
+    to_open_unit,
+    to_unit,
+)
 
 ONES = 2**64 - 1
 
@@ -26,7 +32,12 @@ def _join(*words: int) -> int:
             "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0",
         ),
         (
-            (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89),
+            (
+                0x243F6A8885A308D3,
+                0x13198A2E03707344,
+                0xA4093822299F31D0,
+                0x082EFA98EC4E6C89,
+            ),
             (0x452821E638D01377, 0xBE5466CF34E90C6C),
             "a528f45403e61d95 38c72dbd566e9788 a5a1610e72fd18b5 57bd43b5e52b7fe6",
         ),
@@ -35,7 +46,9 @@ def _join(*words: int) -> int:
 def test_words_are_those_of_random123(
     counter: tuple[int, ...], key: tuple[int, ...], expected: str
 ) -> None:
-    words = _block_words(_join(*key), start=_join(*counter), count=1, block=0, attempt=0)
+    words = _block_words(
+        _join(*key), start=_join(*counter), count=1, block=0, attempt=0
+    )
     assert " ".join(f"{word:016x}" for word in words[0]) == expected
 
 
@@ -43,13 +56,21 @@ def test_block_and_attempt_are_words_of_the_counter() -> None:
     words = _block_words(5, start=3, count=1, block=2, attempt=9)
     assert (
         words.tolist()
-        == _block_words(5, start=_join(3, 2, 0, 9), count=1, block=0, attempt=0).tolist()
+        == _block_words(
+            5, start=_join(3, 2, 0, 9), count=1, block=0, attempt=0
+        ).tolist()
     )
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 2**64), wanted=st.sets(st.integers(0, 300)), block=st.integers(0, 3))
-def test_a_record_has_the_same_words_whoever_asks(seed: int, wanted: set[int], block: int) -> None:
+@given(
+    seed=st.integers(0, 2**64),
+    wanted=st.sets(st.integers(0, 300)),
+    block=st.integers(0, 3),
+)
+def test_a_record_has_the_same_words_whoever_asks(
+    seed: int, wanted: set[int], block: int
+) -> None:
     source = RandomSource(seed)
     whole = source.words("a", np.arange(301), block=block, attempt=2)
     indices = np.array(sorted(wanted), np.int64)
@@ -117,7 +138,9 @@ def test_units_keep_to_their_interval() -> None:
 def test_records_drawn_again_have_the_words_of_their_attempt(
     wanted: list[tuple[int, int]], seed: int
 ) -> None:
-    attempts, indices = (np.array([pair[place] for pair in wanted], np.int64) for place in (0, 1))
+    attempts, indices = (
+        np.array([pair[place] for pair in wanted], np.int64) for place in (0, 1)
+    )
     drawn = RandomSource(seed, attempts).words("a", indices)
     single = [
         RandomSource(seed).words("a", indices[[row]], attempt=int(attempts[row]))[0]

@@ -15,7 +15,8 @@ from sdg_core.plan.templates.render import RenderError, Template
 _JINJA = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
 
 _WORDS = st.lists(
-    st.sampled_from(["a", "bb", "some", "words-and", "longerthanothers", "Öl", "x,y"]), max_size=6
+    st.sampled_from(["a", "bb", "some", "words-and", "longerthanothers", "Öl", "x,y"]),
+    max_size=6,
 )
 _TEXTS = _WORDS.map(" ".join)
 _NUMBERS = st.integers(-3, 30)
@@ -24,7 +25,9 @@ _SIZES = st.integers(1, 20)
 _SOURCES = st.one_of(
     st.builds("t|truncate({})".format, st.integers(3, 20)),
     st.builds(
-        "t|truncate({}, {}, '..')".format, st.integers(3, 20), st.sampled_from(["true", "false"])
+        "t|truncate({}, {}, '..')".format,
+        st.integers(3, 20),
+        st.sampled_from(["true", "false"]),
     ),
     st.builds("t|truncate({}, true, '-', {})".format, _SIZES, st.integers(0, 5)),
     st.builds("t|wordwrap({})".format, _SIZES),
@@ -40,19 +43,28 @@ _SOURCES = st.one_of(
     st.just("t|wordcount"),
     st.just("t|forceescape"),
     st.builds(
-        "'{}' % n".format, st.sampled_from(["%05d", "%d!", "%+d", "%x", "%5.1f", "%s", "%-6d|"])
+        "'{}' % n".format,
+        st.sampled_from(["%05d", "%d!", "%+d", "%x", "%5.1f", "%s", "%-6d|"]),
     ),
     st.just("'%s and %03d' % (t, n)"),
     st.just("'%s' % t|upper"),
-    st.builds("t.{}({})".format, st.sampled_from(["zfill", "center", "rjust", "ljust"]), _NUMBERS),
-    st.builds("t.{}()".format, st.sampled_from(["swapcase", "casefold", "isdecimal", "istitle"])),
+    st.builds(
+        "t.{}({})".format,
+        st.sampled_from(["zfill", "center", "rjust", "ljust"]),
+        _NUMBERS,
+    ),
+    st.builds(
+        "t.{}()".format,
+        st.sampled_from(["swapcase", "casefold", "isdecimal", "istitle"]),
+    ),
     st.builds(
         "t.{}('{}')[0]".format,
         st.sampled_from(["partition", "rpartition", "rsplit"]),
         st.sampled_from("a ,"),
     ),
     st.builds(
-        "t.strip().{}('a').upper()".format, st.sampled_from(["removeprefix", "removesuffix"])
+        "t.strip().{}('a').upper()".format,
+        st.sampled_from(["removeprefix", "removesuffix"]),
     ),
     st.builds("(t ~ n).zfill({})|length".format, _NUMBERS),
     st.builds("d.k.rjust({}).swapcase()".format, _NUMBERS),
@@ -68,7 +80,9 @@ _SOURCES = st.one_of(
     ),
     st.just("[{'k': t}, {'k': 'm'}]|sort(true, false, 'k')|map(attribute='k')|join"),
     st.just("{'b': 1, 'A': 2, 'a': n}|dictsort(true, 'key', true)"),
-    st.builds("t|replace('{}', '_', count={})".format, st.sampled_from("ab ,"), _NUMBERS),
+    st.builds(
+        "t|replace('{}', '_', count={})".format, st.sampled_from("ab ,"), _NUMBERS
+    ),
     st.just("(t ~ 'z').index('z')"),
 )
 _FRAMES = st.sampled_from(
@@ -85,10 +99,14 @@ _FRAMES = st.sampled_from(
 
 @settings(max_examples=600, deadline=None)
 @given(frame=_FRAMES, source=_SOURCES, text=_TEXTS, number=_NUMBERS)
-def test_the_text_is_the_one_of_jinja(frame: str, source: str, text: str, number: int) -> None:
+def test_the_text_is_the_one_of_jinja(
+    frame: str, source: str, text: str, number: int
+) -> None:
     template = frame.format(source)
     values = {"t": text, "n": number, "d": {"k": text}}
-    assert Template(template).render(values) == _JINJA.from_string(template).render(values)
+    assert Template(template).render(values) == _JINJA.from_string(template).render(
+        values
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,10 +114,16 @@ def test_the_text_is_the_one_of_jinja(frame: str, source: str, text: str, number
     [
         ("{% if a %}{{ a|nosuch }}{% endif %}", "filter nosuch is unknown"),
         ("{{ a|truncat(1) }}", "did you mean 'truncate'"),
-        ("{{ a|truncate(1, 2, 3, 4, 5) }}", "filter truncate: too many positional arguments"),
+        (
+            "{{ a|truncate(1, 2, 3, 4, 5) }}",
+            "filter truncate: too many positional arguments",
+        ),
         ("{{ a|upper(1) }}", "filter upper: too many arguments"),
         ("{{ a|replace('x') }}", "filter replace: missing argument"),
-        ("{{ a|center(width=3, q=2) }}", "filter center: got an unexpected keyword argument 'q'"),
+        (
+            "{{ a|center(width=3, q=2) }}",
+            "filter center: got an unexpected keyword argument 'q'",
+        ),
         ("{{ 1 if a is nosuch }}", "test nosuch is unknown"),
         ("{{ a is divisibleby }}", "test divisibleby: missing argument"),
         ("{{ a|jsonpath }}", "filter jsonpath: missing a required argument"),
@@ -140,7 +164,12 @@ OBJECT, LIST = '{"a": {"b": 5}, "items": 1}', '["x", "y"]'
     ],
 )
 def test_json_text_is_read_where_it_is_looked_into(source: str, text: str) -> None:
-    values = {"j": OBJECT, "l": LIST, "s": {"m": OBJECT}, "rows": '[{"k": 1}, {"k": 2}]'}
+    values = {
+        "j": OBJECT,
+        "l": LIST,
+        "s": {"m": OBJECT},
+        "rows": '[{"k": 1}, {"k": 2}]',
+    }
     assert Template(source).render(values) == text
 
 
@@ -186,7 +215,9 @@ def test_what_is_undefined_is_named() -> None:
 )
 def test_jsonpath(path: str, found: list[object]) -> None:
     document = {"a": [{"b": 1}, {"b": 2}], "c d": 3}
-    assert Template(f"{{{{ d|jsonpath({path!r}) }}}}").render({"d": document}) == str(found)
+    assert Template(f"{{{{ d|jsonpath({path!r}) }}}}").render({"d": document}) == str(
+        found
+    )
 
 
 @pytest.mark.parametrize("path", ["a", "$.a[?(@.b)]", "$.a[", "$x"])
@@ -196,10 +227,14 @@ def test_what_is_no_jsonpath_is_an_error(path: str) -> None:
 
 
 def test_random_chooses_by_the_numbers_given() -> None:
-    template = Template("{% for q in range(40) %}{{ ['a', 'b', 'c']|random }}{% endfor %}")
+    template = Template(
+        "{% for q in range(40) %}{{ ['a', 'b', 'c']|random }}{% endfor %}"
+    )
     first = template.render({}, DrawStream(1, "x"))
     assert (
-        first == template.render({}, DrawStream(1, "x")) != template.render({}, DrawStream(2, "x"))
+        first
+        == template.render({}, DrawStream(1, "x"))
+        != template.render({}, DrawStream(2, "x"))
     )
     assert set(first) == {"a", "b", "c"}
     with pytest.raises(RenderError, match="no record here"):
@@ -211,7 +246,9 @@ def test_random_chooses_by_the_numbers_given() -> None:
 _LAZY = frozenset(
     "batch items map reject rejectattr reverse select selectattr slice unique".split()
 )
-_LOOSE = frozenset("escape e tojson pprint attr filesizeformat random groupby urlencode".split())
+_LOOSE = frozenset(
+    "escape e tojson pprint attr filesizeformat random groupby urlencode".split()
+)
 """Filters whose differences the guide names, and `random`."""
 _CALLS = {
     "abs": [""],
@@ -322,7 +359,13 @@ def test_every_filter_with_odd_values_and_arguments(name: str) -> None:
             try:
                 made = template.render({"v": value})
             except RenderError as error:
-                nothing = _NOT_THERE.search(str(error)) and meant in ("", "None", "[]", "0", "0.0")
+                nothing = _NOT_THERE.search(str(error)) and meant in (
+                    "",
+                    "None",
+                    "[]",
+                    "0",
+                    "0.0",
+                )
                 assert nothing or (name, type(value)) in _REFUSED, (
                     source,
                     value,
@@ -335,7 +378,12 @@ def test_every_filter_with_odd_values_and_arguments(name: str) -> None:
                     or made.lower() == meant.lower() == "nan"
                     or _one_number(made, meant)
                 )
-                assert same or (name, type(value)) in _DIFFERENT, (source, value, made, meant)
+                assert same or (name, type(value)) in _DIFFERENT, (
+                    source,
+                    value,
+                    made,
+                    meant,
+                )
 
 
 def _one_number(first: str, second: str) -> bool:
@@ -354,7 +402,9 @@ _REFUSED = {
 _DIFFERENT = {
     ("indent", str): "an empty first line",
     ("sort", str): "letters of several scripts",
-    **dict.fromkeys([("truncate", list), ("truncate", dict)], "the text of it is cut off"),
+    **dict.fromkeys(
+        [("truncate", list), ("truncate", dict)], "the text of it is cut off"
+    ),
 }
 
 
@@ -373,7 +423,10 @@ def test_null_and_undefined_numbers_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "condition", ["x|int > 3", "x|center(3) == 'a'", "x|sort(true)", "x|jsonpath('$.a')"]
+    "condition",
+    ["x|int > 3", "x|center(3) == 'a'", "x|sort(true)", "x|jsonpath('$.a')"],
 )
-def test_a_condition_whose_filter_objects_to_nothing_is_a_condition(condition: str) -> None:
+def test_a_condition_whose_filter_objects_to_nothing_is_a_condition(
+    condition: str,
+) -> None:
     assert condition_fault(condition) is None

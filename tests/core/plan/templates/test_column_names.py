@@ -18,7 +18,9 @@ NAMES = st.text(
 
 @given(NAMES, st.text(max_size=5))
 def test_backticks_reach_every_name(name: str, value: str) -> None:
-    template = Template("<{{ `" + name + "` }}{% if `" + name + "` is defined %}>{% endif %}")
+    template = Template(
+        "<{{ `" + name + "` }}{% if `" + name + "` is defined %}>{% endif %}"
+    )
     assert template.names == (name,)
     assert template.render({name: value}) == f"<{value}>"
 
@@ -33,20 +35,34 @@ def test_backticks_reach_every_name(name: str, value: str) -> None:
             {"Product Name": "tea", "y": 1},
             "ok",
         ),
-        ("{% for a in Item List recursive %}{{ a }}{% endfor %}", {"Item List": [1, 2]}, "12"),
+        (
+            "{% for a in Item List recursive %}{{ a }}{% endfor %}",
+            {"Item List": [1, 2]},
+            "12",
+        ),
         ("{{ x if y else Z z }}", {"x": 1, "y": 0, "Z z": 9}, "9"),
         ("Range: {{ range }}", {"range": "410 km"}, "Range: 410 km"),
         ("{{ range }} {{ range(3) | list }}", {"range": 4}, "4 [0, 1, 2]"),
-        ("{{ dict }} {{ self }} {{ namespace }}", {"dict": 1, "self": 2, "namespace": 3}, "1 2 3"),
+        (
+            "{{ dict }} {{ self }} {{ namespace }}",
+            {"dict": 1, "self": 2, "namespace": 3},
+            "1 2 3",
+        ),
         ("{{ `a-b` }} {{ a-b }}", {"a-b": 1, "a": 5, "b": 2}, "1 3"),
         ("{{ {'a': {'b': `1st`}}.a.b }}", {"1st": 4}, "4"),
         ("{{ größe }}", {"größe": 3}, "3"),
         ("{{ x is sameas y }}", {"x": 1, "y": 1}, "True"),
         ("{% set range = 3 %}{{ range }}", {}, "3"),
-        ("{% raw %}{{ `a` }}{% endraw %} `b` {# `c` #}{{ '`' }}", {}, "{{ `a` }} `b` `"),
+        (
+            "{% raw %}{{ `a` }}{% endraw %} `b` {# `c` #}{{ '`' }}",
+            {},
+            "{{ `a` }} `b` `",
+        ),
     ],
 )
-def test_names_that_jinja_cannot_spell(source: str, values: dict[str, Any], text: str) -> None:
+def test_names_that_jinja_cannot_spell(
+    source: str, values: dict[str, Any], text: str
+) -> None:
     template = Template(source)
     assert set(template.names) == set(values)
     assert template.render(values) == text
@@ -59,7 +75,13 @@ def test_messages_and_references_speak_of_the_column() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ a and not b }}", "{% for x in y if x %}{% endfor %}", "{{ a ~ 'b c' }}", "a b"]
+    "source",
+    [
+        "{{ a and not b }}",
+        "{% for x in y if x %}{% endfor %}",
+        "{{ a ~ 'b c' }}",
+        "a b",
+    ],
 )
 def test_plain_jinja_is_left_alone(source: str) -> None:
     assert spelled(source) == source

@@ -18,14 +18,20 @@ from sdg_core.plan.templates.engine import (
     [
         ("plain", set()),
         ("{{ a }} {{ b.c.d }} {{ e['f'] }}", {"a", "b", "e"}),
-        ("{% for x in items %}{{ loop.index }}{{ x }}{{ y }}{% endfor %}", {"items", "y"}),
+        (
+            "{% for x in items %}{{ loop.index }}{{ x }}{{ y }}{% endfor %}",
+            {"items", "y"},
+        ),
         ("{% for k, v in d|items %}{{ k }}{{ v }}{% endfor %}", {"d"}),
         ("{% set a = b %}{{ a }}", {"b"}),
         ("{% macro m(q) %}{{ q }}{% endmacro %}{{ m(z) }}", {"z"}),
         ("{% if a is defined and b %}x{% endif %}", {"a", "b"}),
         ("{{ a|default('x')|upper }} {{ a|join(sep) }}", {"a", "sep"}),
         ("{{ range(n) }} {{ dict(a=1) }}", {"n"}),
-        ("{% raw %}{{ a }}{% include 'x' %}{% endraw %}{# {{ b }} {% import 'x' as y %} #}", set()),
+        (
+            "{% raw %}{{ a }}{% include 'x' %}{% endraw %}{# {{ b }} {% import 'x' as y %} #}",
+            set(),
+        ),
         ("{{ debug }}", {"debug"}),
         ("{{ 'a' ~ 'b' }}{{ true }}{{ none }}", set()),
         ("{{ a.strip() }} {{ b.items() }}", {"a", "b"}),
@@ -71,7 +77,12 @@ def test_every_global_of_the_environment_is_reserved() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ 'x' * 10 ** 9 }}", "{% for i in range(10 ** 9) %}{% endfor %}", "{{ missing }}"]
+    "source",
+    [
+        "{{ 'x' * 10 ** 9 }}",
+        "{% for i in range(10 ** 9) %}{% endfor %}",
+        "{{ missing }}",
+    ],
 )
 def test_rendering_is_bounded_and_strict(source: str) -> None:
     with pytest.raises(minijinja.TemplateError):
@@ -96,14 +107,19 @@ def test_python_internals_are_out_of_reach() -> None:
         ("{{ [1]|tojson(indent=99999999999) }}", "filter tojson"),
         ("{{ '{:>99999999999}'.format(1) }}", "format(): a width"),
         ("{{ '{:{w}}'.format(1, w=9) }}", "format(): a width"),
-        ("{{ a.format(1) }}", "format() of anything but a text written in the template"),
+        (
+            "{{ a.format(1) }}",
+            "format() of anything but a text written in the template",
+        ),
         (
             "{% if a.format(1) %}{% endif %}",
             "format() of anything but a text written in the template",
         ),
     ],
 )
-def test_sizes_that_would_end_the_process_are_refused(source: str, message: str) -> None:
+def test_sizes_that_would_end_the_process_are_refused(
+    source: str, message: str
+) -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         template_references(source)
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -128,11 +144,17 @@ def test_sizes_that_come_from_a_record_are_looked_at_when_it_is_rendered() -> No
         ("{{ '{:.2f} {}'.format(a, 1) }}", {"a": 2.345}),
     ],
 )
-def test_bounded_filters_do_what_the_engine_does(source: str, values: dict[str, object]) -> None:
+def test_bounded_filters_do_what_the_engine_does(
+    source: str, values: dict[str, object]
+) -> None:
     plain = minijinja.Environment()
     plain.pycompat = True
-    assert new_environment().render_str(source, **values) == plain.render_str(source, **values)
+    assert new_environment().render_str(source, **values) == plain.render_str(
+        source, **values
+    )
 
 
 def test_looking_for_names_computes_nothing() -> None:
-    assert template_references("{{ a }}{{ ('x' ~ 'y')|wordcount if a }}{{ [1, 2]|sum }}") == {"a"}
+    assert template_references(
+        "{{ a }}{{ ('x' ~ 'y')|wordcount if a }}{{ [1, 2]|sum }}"
+    ) == {"a"}

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
-from sdg_core.plan.templates.render import NestedTemplate, RenderError, Template, plain_value
+from sdg_core.plan.templates.render import (
+    NestedTemplate,
+    RenderError,
+    Template,
+    plain_value,
+)
 
 SCALARS = (
     st.none()
@@ -26,7 +31,8 @@ SCALARS = (
 JSON = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
     ),
 )
 
@@ -83,8 +89,16 @@ def test_values_of_seed_data_read_sensibly(value: Any, text: str) -> None:
             "invalid operation: tried to use + operator on unsupported types string and number",
         ),
         ("{{ x.index(5) }}", [1], "ValueError: 5 is not in list"),
-        ("{{ x.items }}", {"a": 1}, "'items' is a method here, not a key; call it, or use ['key']"),
-        ("{{ x * 10000000000 }}", "a", "invalid operation: repeated string is too large"),
+        (
+            "{{ x.items }}",
+            {"a": 1},
+            "'items' is a method here, not a key; call it, or use ['key']",
+        ),
+        (
+            "{{ x * 10000000000 }}",
+            "a",
+            "invalid operation: repeated string is too large",
+        ),
         (
             "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
             1,
@@ -92,7 +106,9 @@ def test_values_of_seed_data_read_sensibly(value: Any, text: str) -> None:
         ),
     ],
 )
-def test_a_fault_is_one_line_that_names_the_reason(source: str, value: Any, reason: str) -> None:
+def test_a_fault_is_one_line_that_names_the_reason(
+    source: str, value: Any, reason: str
+) -> None:
     with pytest.raises(RenderError) as caught:
         _render(source, x=value)
     assert isinstance(caught.value, CellError)
@@ -171,7 +187,9 @@ def test_only_named_values_are_looked_at() -> None:
 
 @settings(deadline=None)
 @given(
-    text=st.text(st.characters(blacklist_categories=["Cs"]).filter(lambda c: c not in "{}%#")),
+    text=st.text(
+        st.characters(blacklist_categories=["Cs"]).filter(lambda c: c not in "{}%#")
+    ),
     value=st.text(),
 )
 def test_text_and_values_come_through_unchanged(text: str, value: str) -> None:

@@ -55,7 +55,9 @@ def truth(when: str, **values: object) -> bool:
         ("{{ a is none }}", {"a": None}, True),
     ],
 )
-def test_truth_is_that_of_the_value(when: str, values: dict[str, object], expected: bool) -> None:
+def test_truth_is_that_of_the_value(
+    when: str, values: dict[str, object], expected: bool
+) -> None:
     assert truth(when, **values) is expected
 
 
@@ -94,7 +96,9 @@ def expression(dtype: str, value: object) -> SkippableColumn:
         ("int", None, None),
     ],
 )
-def test_the_value_of_an_expression_is_coerced(dtype: str, value: object, expected: object) -> None:
+def test_the_value_of_an_expression_is_coerced(
+    dtype: str, value: object, expected: object
+) -> None:
     found = skip_value(expression(dtype, value))
     assert found == expected and type(found) is type(expected)
 
@@ -113,7 +117,9 @@ def test_the_value_of_an_expression_is_coerced(dtype: str, value: object, expect
         ("bool", 2),
     ],
 )
-def test_a_value_that_is_none_of_the_dtype_is_refused(dtype: str, value: object) -> None:
+def test_a_value_that_is_none_of_the_dtype_is_refused(
+    dtype: str, value: object
+) -> None:
     with pytest.raises(ValueError, match=f"is not of dtype {dtype}"):
         skip_value(expression(dtype, value))
 
@@ -124,7 +130,12 @@ def test_the_value_of_other_columns_has_their_type() -> None:
         {"name": "c", "prompt": "x", "model_alias": "w", "skip": skip}
     )
     assert skip_value(text) == "none given"
-    number = {"name": "c", "generator_function": "m:f", "output_type": "int", "skip": skip}
+    number = {
+        "name": "c",
+        "generator_function": "m:f",
+        "output_type": "int",
+        "skip": skip,
+    }
     with pytest.raises(ValueError, match="is str, not int"):
         skip_value(CustomColumn.model_validate(number))
     verdict = {

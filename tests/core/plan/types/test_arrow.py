@@ -25,7 +25,9 @@ from sdg_core.plan.types.arrow import conform, declared_type, json_schema_type
         (["int"], pa.list_(pa.int64())),
         (
             {"a": ["str"], "b": {"c": "bool"}},
-            pa.struct([("a", pa.list_(pa.string())), ("b", pa.struct([("c", pa.bool_())]))]),
+            pa.struct(
+                [("a", pa.list_(pa.string())), ("b", pa.struct([("c", pa.bool_())]))]
+            ),
         ),
     ],
 )
@@ -33,7 +35,9 @@ def test_declared_types(declared: Any, expected: pa.DataType) -> None:
     assert declared_type(declared) == expected
 
 
-@pytest.mark.parametrize("declared", ["integer", [], {}, ["int", "str"], 3, None, {"a": "text"}])
+@pytest.mark.parametrize(
+    "declared", ["integer", [], {}, ["int", "str"], 3, None, {"a": "text"}]
+)
 def test_what_is_no_type_is_refused(declared: Any) -> None:
     with pytest.raises(ValueError, match="one of str, int"):
         declared_type(declared)
@@ -50,7 +54,12 @@ def test_the_type_of_a_json_schema() -> None:
     assert json_schema_type(schema) == pa.struct(
         [("score", pa.float64()), ("notes", pa.list_(pa.string()))]
     )
-    for vague in ({}, {"type": "object"}, {"type": "array"}, {"type": ["string", "integer"]}):
+    for vague in (
+        {},
+        {"type": "object"},
+        {"type": "array"},
+        {"type": ["string", "integer"]},
+    ):
         with pytest.raises(ValueError, match="leaves the type open"):
             json_schema_type(vague)
 
@@ -110,7 +119,11 @@ def test_values_that_fit(value: Any, declared: Any, expected: Any) -> None:
         ({"x": 1, "z": 2}, POINT, "the key 'z' is not part of"),
         ([1], POINT, "is list, not struct"),
         (datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "datetime", "has a zone"),
-        (datetime.datetime.fromisoformat("2024-01-01"), "date", "is datetime, not date"),
+        (
+            datetime.datetime.fromisoformat("2024-01-01"),
+            "date",
+            "is datetime, not date",
+        ),
     ],
 )
 def test_values_that_do_not_fit(value: Any, declared: Any, message: str) -> None:
@@ -127,13 +140,17 @@ anything = st.recursive(
     | st.binary()
     | st.dates()
     | st.datetimes(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b"]), inner)
+    ),
     max_leaves=6,
 )
 types = st.recursive(
     st.sampled_from(["str", "int", "float", "bool", "date", "datetime", "binary"]),
     lambda inner: (
-        st.tuples(inner).map(list) | st.fixed_dictionaries({"a": inner}, optional={"b": inner})
+        st.tuples(inner).map(list)
+        | st.fixed_dictionaries({"a": inner}, optional={"b": inner})
     ),
     max_leaves=4,
 )

@@ -15,7 +15,9 @@ from sdg_core.models.simulated.client import SimulatedClient
 from sdg_core.models.types import ChatRequest, Message
 from sdg_core.plan.types.json_schema import OPEN, compile_schema, fit, shape_of
 
-TEXT, INT, NUMBER, BOOL = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
+TEXT, INT, NUMBER, BOOL = (
+    {"type": kind} for kind in ("string", "integer", "number", "boolean")
+)
 NULL = {"type": "null"}
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 
@@ -103,7 +105,11 @@ def test_a_pydantic_model() -> None:
     }
     fitted = fit(order, shape)
     assert fitted["lines"] == [{"product": "x", "count": None, "tags": '{"a":1}'}]
-    assert fitted["price"] == 1.0 and fitted["anything"] == "[1]" and fitted["first"] is None
+    assert (
+        fitted["price"] == 1.0
+        and fitted["anything"] == "[1]"
+        and fitted["first"] is None
+    )
 
 
 def test_what_does_not_fit_names_its_place() -> None:
@@ -118,7 +124,9 @@ def test_what_does_not_fit_names_its_place() -> None:
 
 def test_definitions_that_multiply_are_refused() -> None:
     defs = {
-        f"d{n}": an_object(x={"$ref": f"#/$defs/d{n + 1}"}, y={"$ref": f"#/$defs/d{n + 1}"})
+        f"d{n}": an_object(
+            x={"$ref": f"#/$defs/d{n + 1}"}, y={"$ref": f"#/$defs/d{n + 1}"}
+        )
         for n in range(30)
     }
     with pytest.raises(ValueError, match="multiply each other"):
@@ -145,7 +153,10 @@ def _objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return {**schema, "additionalProperties": False} if closed else schema
 
     return st.builds(
-        made, st.dictionaries(names, children, max_size=3), st.booleans(), st.integers(0, 3)
+        made,
+        st.dictionaries(names, children, max_size=3),
+        st.booleans(),
+        st.integers(0, 3),
     )
 
 
@@ -182,7 +193,11 @@ async def test_a_simulated_reply_is_of_its_schema_and_fits_the_type(
     compiled = compile_schema(schema)
     client = SimulatedClient(ModelProvider(name="p", provider_type="simulated"))
     request = ChatRequest(
-        "m", (Message("user", "a word"),), InferenceParameters(), seed=seed, response_schema=schema
+        "m",
+        (Message("user", "a word"),),
+        InferenceParameters(),
+        seed=seed,
+        response_schema=schema,
     )
     value = structured.parse(await client.chat(request), schema)
     assert compiled.is_valid(value)
@@ -193,7 +208,9 @@ async def test_a_simulated_reply_is_of_its_schema_and_fits_the_type(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schemas, values)
-def test_what_satisfies_a_schema_fits_its_type(schema: dict[str, Any], value: Any) -> None:
+def test_what_satisfies_a_schema_fits_its_type(
+    schema: dict[str, Any], value: Any
+) -> None:
     assume(compile_schema(schema).is_valid(value))
     shape = shape_of(schema)
     fitted = fit(value, shape)

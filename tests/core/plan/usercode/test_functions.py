@@ -77,7 +77,13 @@ def load(
     path = folder / "d.yaml"
     path.write_text(
         yaml.safe_dump(
-            {"num_records": 5, "row_group_size": 5, "columns": [A, *columns], **MODELS, **top}
+            {
+                "num_records": 5,
+                "row_group_size": 5,
+                "columns": [A, *columns],
+                **MODELS,
+                **top,
+            }
         )
     )
     return load_dataset(path, env={})
@@ -102,24 +108,35 @@ SKIPPED = {"column_type": "expression", "name": "b", "expr": "{{ a }}"}
         ),
         ({"when": "{{ 1 }}"}, "columns[1].skip.when", "reads no column"),
         ({"when": "{{ b }}"}, "columns[1].skip.when", "column 'b' reads itself"),
-        ({"when": "{{ aa }}"}, "columns[1].skip.when", "unknown column 'aa'; there is 'a', 'b'"),
+        (
+            {"when": "{{ aa }}"},
+            "columns[1].skip.when",
+            "unknown column 'aa'; there is 'a', 'b'",
+        ),
         ({"when": "{{ a"}, "columns[1].skip.when", "not a valid template"),
         (
             {"when": "{{ a }}", "value": ["x"]},
             "columns[1].skip.value",
             "a skipped cell holds null, text, a number",
         ),
-        ({"when": "{{ a }}", "valu": 1}, "columns[1].skip.valu", "did you mean 'value'?"),
+        (
+            {"when": "{{ a }}", "valu": 1},
+            "columns[1].skip.valu",
+            "did you mean 'value'?",
+        ),
     ],
 )
-def test_faults_of_a_skip(tmp_path: Path, skip: dict[str, Any], path: str, message: str) -> None:
+def test_faults_of_a_skip(
+    tmp_path: Path, skip: dict[str, Any], path: str, message: str
+) -> None:
     ((where, what),) = faults(tmp_path, {**SKIPPED, "skip": skip})
     assert where == path and message in what
 
 
 def test_a_skip_value_has_to_fit(tmp_path: Path) -> None:
     found = faults(
-        tmp_path, {**SKIPPED, "dtype": "int", "skip": {"when": "{{ a }}", "value": "none"}}
+        tmp_path,
+        {**SKIPPED, "dtype": "int", "skip": {"when": "{{ a }}", "value": "none"}},
     )
     assert found == [
         ("columns[1].skip.value", "does not fit the column: 'none' is not of dtype int")
@@ -139,7 +156,11 @@ def test_samplers_and_seed_columns_are_never_skipped(
     seeded = {"seed_config": {"source": {"seed_type": "local", "path": "x.csv"}}}
     load(tmp_path, {**column, "skip": None, "propagate_skip": True}, **seeded)
     found = faults(tmp_path, {**column, "skip": {"when": "{{ a }}"}}, **seeded)
-    assert len(found) == 1 and found[0][0] == "columns[1]" and "is never skipped" in found[0][1]
+    assert (
+        len(found) == 1
+        and found[0][0] == "columns[1]"
+        and "is never skipped" in found[0][1]
+    )
 
 
 def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
@@ -157,7 +178,11 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
             "generator_function",
             "'nowhere' is no function: write module:function",
         ),
-        (custom("no_such_module:f"), "generator_function", "there is no module 'no_such_module'"),
+        (
+            custom("no_such_module:f"),
+            "generator_function",
+            "there is no module 'no_such_module'",
+        ),
         (
             custom("./gone.py:f"),
             "generator_function",
@@ -168,14 +193,22 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
             "generator_function",
             "has no function 'plane'; did you mean 'plain'?",
         ),
-        (custom("./functions.py:NUMBER"), "generator_function", "is int, not a function"),
+        (
+            custom("./functions.py:NUMBER"),
+            "generator_function",
+            "is int, not a function",
+        ),
         (
             custom("./functions.py:strange"),
             "generator_function",
             "takes (row, params); a custom function takes",
         ),
         (custom("./functions.py:nothing"), "generator_function", "takes ()"),
-        (custom("./functions.py:nameless"), "generator_function", "declare a `version`"),
+        (
+            custom("./functions.py:nameless"),
+            "generator_function",
+            "declare a `version`",
+        ),
         (
             custom(generator_params={"x": 1}),
             "generator_params",
@@ -187,7 +220,11 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
             "do not fit Settings: times: Input should be a valid integer",
         ),
         (custom(required_columns=["b"]), "required_columns[0]", "unknown column 'b'"),
-        (custom(required_columns=["c"]), "required_columns[0]", "column 'c' reads itself"),
+        (
+            custom(required_columns=["c"]),
+            "required_columns[0]",
+            "column 'c' reads itself",
+        ),
         (
             custom(side_effect_columns=["a"]),
             "side_effect_columns[0]",
@@ -210,9 +247,17 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         ),
         (custom(output_type="integer"), "output_type", "'integer' is not a type"),
         (custom(model_aliases=["v"]), "model_aliases[0]", "no model has the alias 'v'"),
-        (custom(allow_resize=True), "allow_resize", "goes with generation_strategy: full_column"),
         (
-            custom(allow_resize=True, generation_strategy="full_column", skip={"when": "{{ a }}"}),
+            custom(allow_resize=True),
+            "allow_resize",
+            "goes with generation_strategy: full_column",
+        ),
+        (
+            custom(
+                allow_resize=True,
+                generation_strategy="full_column",
+                skip={"when": "{{ a }}"},
+            ),
             "skip",
             "has no cells to skip",
         ),
@@ -242,15 +287,25 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "path", "message"),
     [
-        (validation(params={"pattern": "("}), "validator_params.pattern", "unclosed group"),
-        (validation(params={"pattern": "(?=x)"}), "validator_params.pattern", "look-around"),
+        (
+            validation(params={"pattern": "("}),
+            "validator_params.pattern",
+            "unclosed group",
+        ),
+        (
+            validation(params={"pattern": "(?=x)"}),
+            "validator_params.pattern",
+            "look-around",
+        ),
         (
             validation("json_schema", {"schema": {"type": "strin"}}),
             "validator_params.json_schema",
             "not a JSON schema",
         ),
         (
-            validation("json_schema", {"json_schema": {"$ref": "http://127.0.0.1:9/x"}}),
+            validation(
+                "json_schema", {"json_schema": {"$ref": "http://127.0.0.1:9/x"}}
+            ),
             "validator_params.json_schema",
             "is outside this schema",
         ),
@@ -264,22 +319,35 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
             "validator_params.code_lang",
             "'python', 'sql:sqlite'",
         ),
-        (validation("code", {}), "validator_params.code_lang", "required, but not given"),
+        (
+            validation("code", {}),
+            "validator_params.code_lang",
+            "required, but not given",
+        ),
         (validation("spelling"), "validator_type", "'code', 'local_callable'"),
         (validation(target_columns=["b"]), "target_columns[0]", "unknown column 'b'"),
-        (validation(target_columns=["a", "a"]), "target_columns", "names a column twice"),
+        (
+            validation(target_columns=["a", "a"]),
+            "target_columns",
+            "names a column twice",
+        ),
         (
             validation("local_callable", {"validation_function": "f"}),
             "validator_params.validation_function",
             "no function",
         ),
         (
-            validation("local_callable", {"validation_function": "./functions.py:later"}),
+            validation(
+                "local_callable", {"validation_function": "./functions.py:later"}
+            ),
             "validator_params.validation_function",
             "is async",
         ),
         (
-            validation("remote", {"endpoint_url": "http://x", "output_schema": {"type": "string"}}),
+            validation(
+                "remote",
+                {"endpoint_url": "http://x", "output_schema": {"type": "string"}},
+            ),
             "validator_params.output_schema",
             "a verdict is an object",
         ),
@@ -305,7 +373,9 @@ def test_what_the_function_declares_becomes_part_of_the_config(tmp_path: Path) -
     )
     assert (found.output_type, found.version) == ("int", "3")
     function = loaded.functions["c"]
-    assert function.arguments == 3 and function.params.times == 2 and not function.is_async
+    assert (
+        function.arguments == 3 and function.params.times == 2 and not function.is_async
+    )
     plan = compile_plan(loaded, None)
     assert [(field.name, str(field.type)) for field in plan.schema] == [
         ("a", "string"),
@@ -348,7 +418,9 @@ def test_a_function_may_be_passed_in_python(tmp_path: Path) -> None:
     loaded = load_dataset(path, env={}, functions={"mine": mine})
     assert loaded.functions["c"].call is mine
     with pytest.raises(ConfigError, match="did you mean 'mine'"):
-        path.write_text(yaml.safe_dump({"num_records": 5, "columns": [A, custom("mime")]}))
+        path.write_text(
+            yaml.safe_dump({"num_records": 5, "columns": [A, custom("mime")]})
+        )
         load_dataset(path, env={}, functions={"mine": mine})
 
 
@@ -356,9 +428,13 @@ def fingerprint(folder: Path, source: str = FUNCTIONS, **more: Any) -> str:
     return config_part(load(folder, custom(**more), source=source).config)
 
 
-def test_the_source_of_the_function_counts_and_nothing_else_of_its_file(tmp_path: Path) -> None:
+def test_the_source_of_the_function_counts_and_nothing_else_of_its_file(
+    tmp_path: Path,
+) -> None:
     first = fingerprint(tmp_path)
-    assert fingerprint(tmp_path, source=f"# a remark\n\n{FUNCTIONS}\nOTHER = 1\n") == first
+    assert (
+        fingerprint(tmp_path, source=f"# a remark\n\n{FUNCTIONS}\nOTHER = 1\n") == first
+    )
     changed = FUNCTIONS.replace('return row["a"]', 'return row["a"] * 2')
     assert fingerprint(tmp_path, source=changed) != first
     assert fingerprint(tmp_path, version="2") != first
@@ -366,13 +442,17 @@ def test_the_source_of_the_function_counts_and_nothing_else_of_its_file(tmp_path
 
 
 def test_the_source_of_a_validator_counts(tmp_path: Path) -> None:
-    column = validation("local_callable", {"validation_function": "./functions.py:check"})
+    column = validation(
+        "local_callable", {"validation_function": "./functions.py:check"}
+    )
     first = config_part(load(tmp_path, column).config)
     changed = FUNCTIONS.replace("def check(df):\n", "def check(df):\n    # stricter\n")
     assert config_part(load(tmp_path, column, source=changed).config) != first
 
 
-def test_the_row_group_size_counts_where_a_function_sees_the_row_group(tmp_path: Path) -> None:
+def test_the_row_group_size_counts_where_a_function_sees_the_row_group(
+    tmp_path: Path,
+) -> None:
     for more, counts in ({}, False), ({"generation_strategy": "full_column"}, True):
         parts = {
             config_part(load(tmp_path, custom(**more), row_group_size=size).config)
@@ -393,10 +473,20 @@ def stages(folder: Path, *columns: dict[str, Any]) -> dict[str, tuple[int, int]]
 
 
 def test_places_of_columns(tmp_path: Path) -> None:
-    text = {"column_type": "llm-text", "name": "t", "prompt": "{{ a }}", "model_alias": "w"}
+    text = {
+        "column_type": "llm-text",
+        "name": "t",
+        "prompt": "{{ a }}",
+        "model_alias": "w",
+    }
     whole = custom(name="w1", required_columns=["t"], generation_strategy="full_column")
     after = {"column_type": "expression", "name": "e", "expr": "{{ w1 }}"}
-    again = {"column_type": "llm-text", "name": "t2", "prompt": "{{ e }}", "model_alias": "w"}
+    again = {
+        "column_type": "llm-text",
+        "name": "t2",
+        "prompt": "{{ e }}",
+        "model_alias": "w",
+    }
     cell = custom(name="k")
     verdict = validation(target_columns=["t", "a"])
     found = stages(tmp_path, text, whole, after, again, cell, verdict)
@@ -411,10 +501,17 @@ def test_places_of_columns(tmp_path: Path) -> None:
     }
 
 
-def test_a_column_that_changes_the_rows_comes_after_all_that_do_not_read_it(tmp_path: Path) -> None:
+def test_a_column_that_changes_the_rows_comes_after_all_that_do_not_read_it(
+    tmp_path: Path,
+) -> None:
     resize = custom(name="r", generation_strategy="full_column", allow_resize=True)
     reader = {"column_type": "expression", "name": "e", "expr": "{{ r }}"}
-    other = {"column_type": "sampler", "name": "o", "sampler_type": "uuid", "params": {}}
+    other = {
+        "column_type": "sampler",
+        "name": "o",
+        "sampler_type": "uuid",
+        "params": {},
+    }
     second = custom(name="r2", generation_strategy="full_column", allow_resize=True)
     plan = compile_plan(load(tmp_path, resize, reader, other, second), None)
     assert plan.graph.order == ("a", "o", "r", "e", "r2")

@@ -17,7 +17,9 @@ def definitions(record: dict[str, Any]) -> list[dict[str, Any]] | Filtered | Fai
     return found or Filtered("defines nothing")
 
 
-def _nodes(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+def _nodes(
+    module: ast.Module,
+) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node

@@ -25,7 +25,12 @@ from sdg_core.plan.sampling.rng import RandomSource
 LOCALES = sorted(AVAILABLE_LOCALES)
 METHODS = """first_name_male first_name_female last_name_male last_name_female middle_name city street_name building_number
 secondary_address postcode administrative_unit phone_number cellphone_number job_male job_female""".split()
-POOLED = {("is_IS", "city"), ("is_IS", "street_name"), ("en_NZ", "city"), ("en_NZ", "street_name")}
+POOLED = {
+    ("is_IS", "city"),
+    ("is_IS", "street_name"),
+    ("en_NZ", "city"),
+    ("en_NZ", "street_name"),
+}
 """Built on texts of a method that cannot be followed, of which the grammar has a few thousand."""
 
 
@@ -47,7 +52,9 @@ def test_the_grammars_give_what_faker_gives(locale: str) -> None:
 def listed_texts(node: Choice) -> frozenset[str]:
     found: frozenset[str] | None = getattr(node, "_texts_in_test", None)
     if found is None:
-        found = frozenset(option.text for option in node.options if isinstance(option, Literal))
+        found = frozenset(
+            option.text for option in node.options if isinstance(option, Literal)
+        )
         object.__setattr__(node, "_texts_in_test", found)
     return found
 
@@ -56,7 +63,9 @@ def ends(node: Node, text: str, start: int) -> set[int]:
     """Where a text of the grammar that begins at `start` may end."""
     match node:
         case Literal():
-            return {start + len(node.text)} if text.startswith(node.text, start) else set()
+            return (
+                {start + len(node.text)} if text.startswith(node.text, start) else set()
+            )
         case Mask():
             stop = start + len(node.template.decode())
             given = text[start:stop].encode()
@@ -74,7 +83,11 @@ def ends(node: Node, text: str, start: int) -> set[int]:
         case Choice():
             if node.listed is not None:
                 known = listed_texts(node)
-                return {end for end in range(start, len(text) + 1) if text[start:end] in known}
+                return {
+                    end
+                    for end in range(start, len(text) + 1)
+                    if text[start:end] in known
+                }
             return {end for option in node.options for end in ends(option, text, start)}
 
 
@@ -82,13 +95,21 @@ def ends(node: Node, text: str, start: int) -> set[int]:
     st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=50),
     st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50),
 )
-def test_the_table_finds_what_a_search_finds(weights: list[float], units: list[float]) -> None:
+def test_the_table_finds_what_a_search_finds(
+    weights: list[float], units: list[float]
+) -> None:
     cumulative = np.cumsum(np.array(weights))
     values = np.array(
-        [*units, *cumulative[:-1] / cumulative[-1], *np.nextafter(cumulative / cumulative[-1], 0)]
+        [
+            *units,
+            *cumulative[:-1] / cumulative[-1],
+            *np.nextafter(cumulative / cumulative[-1], 0),
+        ]
     )
     cumulative = cumulative / cumulative[-1]
-    expected = np.minimum(np.searchsorted(cumulative, values, side="right"), len(weights) - 1)
+    expected = np.minimum(
+        np.searchsorted(cumulative, values, side="right"), len(weights) - 1
+    )
     assert InverseCdf(cumulative)(values).tolist() == expected.tolist()
 
 

@@ -29,7 +29,9 @@ ALWAYS = """uuid locale first_name last_name full_name sex age birth_date marita
 occupation email_address""".split()
 
 
-def frame(params: PeopleParams, count: int = 300, *, seed: int = 7, start: int = 0) -> pl.DataFrame:
+def frame(
+    params: PeopleParams, count: int = 300, *, seed: int = 7, start: int = 0
+) -> pl.DataFrame:
     indices = np.arange(start, start + count, dtype=np.int64)
     return sample_people(
         "customer", params, indices=indices, random=RandomSource(seed)
@@ -51,12 +53,18 @@ def years_between(born: date, day: date) -> int:
 def test_people_of_every_locale_are_coherent(locale: str) -> None:
     table = frame(PersonFromFakerParams(locale=locale, age_range=(18, 90)))
     parts = lists(locale)
-    assert all(slots(node) <= len(GRAMMAR_SLOTS[field]) for field, node in parts.grammars.items())
+    assert all(
+        slots(node) <= len(GRAMMAR_SLOTS[field])
+        for field, node in parts.grammars.items()
+    )
     assert dict(table.schema) == {
         f.name: pl.Int64() if f.name == "age" else pl.String() for f in PERSON_TYPE
     }
     assert table.select(ALWAYS).null_count().row(0) == (0,) * len(ALWAYS)
-    assert table["uuid"].n_unique() == len(table) and set(table["sex"]) == {"Male", "Female"}
+    assert table["uuid"].n_unique() == len(table) and set(table["sex"]) == {
+        "Male",
+        "Female",
+    }
     for person in table.iter_rows(named=True):
         assert person["first_name"] in parts.names["first"][person["sex"]]
         assert person["last_name"] in parts.names["last"][person["sex"]]
@@ -68,7 +76,8 @@ def test_people_of_every_locale_are_coherent(locale: str) -> None:
             for part in ("first_name", "last_name")
         ]
         assert re.fullmatch(
-            rf"{spelt[0]}\.{spelt[1]}\d{{1,4}}@example\.(com|org|net)", person["email_address"]
+            rf"{spelt[0]}\.{spelt[1]}\d{{1,4}}@example\.(com|org|net)",
+            person["email_address"],
         )
         assert person["age"] == years_between(
             date.fromisoformat(person["birth_date"]), REFERENCE_DATE
@@ -84,11 +93,16 @@ def test_people_of_every_locale_are_coherent(locale: str) -> None:
 def test_the_parts_of_a_country_are_its_own_or_absent() -> None:
     turkish = frame(PersonFromFakerParams(locale="tr_TR"))
     assert (
-        turkish.select("city", "state", "postcode", "street_name").null_count().row(0) == (300,) * 4
+        turkish.select("city", "state", "postcode", "street_name").null_count().row(0)
+        == (300,) * 4
     )
-    assert turkish["phone_number"].null_count() == 0 and turkish["country"].n_unique() == 1
     assert (
-        frame(PersonFromFakerParams(locale="ar_AE"))["first_name"].str.contains("[A-Za-z]").sum()
+        turkish["phone_number"].null_count() == 0 and turkish["country"].n_unique() == 1
+    )
+    assert (
+        frame(PersonFromFakerParams(locale="ar_AE"))["first_name"]
+        .str.contains("[A-Za-z]")
+        .sum()
         == 0
     )  # not American
 
@@ -120,8 +134,12 @@ def test_records_with_gaps_and_no_records() -> None:
         "customer", PersonParams(), indices=indices, random=RandomSource(7)
     ).struct.unnest()
     assert some.equals(frame(PersonParams(), 5_001)[indices.tolist()])
-    none = sample_people("customer", PersonParams(), indices=indices[:0], random=RandomSource(7))
-    assert none.dtype == frame(PersonParams(), 1).to_struct("x").dtype and len(none) == 0
+    none = sample_people(
+        "customer", PersonParams(), indices=indices[:0], random=RandomSource(7)
+    )
+    assert (
+        none.dtype == frame(PersonParams(), 1).to_struct("x").dtype and len(none) == 0
+    )
 
 
 def test_attempts_are_the_records_own() -> None:
@@ -132,7 +150,10 @@ def test_attempts_are_the_records_own() -> None:
     ).struct.unnest()
     assert again["uuid"].n_unique() == 5
     alone = sample_people(
-        "c", PersonParams(), indices=indices[4:], random=RandomSource(7, attempts=attempts[4:])
+        "c",
+        PersonParams(),
+        indices=indices[4:],
+        random=RandomSource(7, attempts=attempts[4:]),
     )
     assert alone.struct.unnest().row(0) == again.row(4)
 
@@ -166,20 +187,27 @@ def test_sex_city_and_age_are_honoured() -> None:
         32,
         33,
     }
-    assert set(frame(PersonFromFakerParams(locale="tr_TR", city="İzmir"))["city"]) == {"İzmir"}
+    assert set(frame(PersonFromFakerParams(locale="tr_TR", city="İzmir"))["city"]) == {
+        "İzmir"
+    }
     assert set(frame(PersonFromFakerParams(age_range=(40, 40)))["age"]) == {40}
 
 
 def test_birth_dates_reach_both_ends_of_an_age() -> None:
     born = frame(PersonFromFakerParams(age_range=(18, 18)), 20_000)["birth_date"]
-    assert (born.min(), born.max(), born.n_unique()) == ("2007-01-02", "2008-01-01", 365)
+    assert (born.min(), born.max(), born.n_unique()) == (
+        "2007-01-02",
+        "2008-01-01",
+        365,
+    )
 
 
 def test_children_live_like_children() -> None:
     table = frame(PersonFromFakerParams(age_range=(0, 40)), 3_000)
     young, grown = table.filter(pl.col("age") < 18), table.filter(pl.col("age") >= 18)
     assert (
-        set(young["marital_status"]) == {"never_married"} and len(set(grown["marital_status"])) == 5
+        set(young["marital_status"]) == {"never_married"}
+        and len(set(grown["marital_status"])) == 5
     )
     remaining = ["email_address", "phone_number", "occupation"]
     assert young.select(remaining).null_count().row(0) == (len(young),) * 3
@@ -206,25 +234,35 @@ def test_selected_values_are_drawn_evenly_and_keep_coherence() -> None:
     assert table["age"].min() == 18  # high_school from 17, bachelors from 21
     degree = table.filter(pl.col("education_level") == "bachelors")
     assert set(degree["bachelors_field"]) == {"stem"} and degree["age"].min() == 21
-    assert table.filter(pl.col("state") == "NY")["postcode"].str.contains("^1[0-4]").all()
-    assert table.filter(pl.col("state") == "California")["postcode"].str.contains("^9[0-6]").all()
+    assert (
+        table.filter(pl.col("state") == "NY")["postcode"].str.contains("^1[0-4]").all()
+    )
+    assert (
+        table.filter(pl.col("state") == "California")["postcode"]
+        .str.contains("^9[0-6]")
+        .all()
+    )
     assert (table["region"] == table["state"]).all()
 
 
 def test_a_selected_first_name_settles_the_sex() -> None:
-    table = frame(PersonParams(select_field_values={"first_name": ("Mary", "John", "Zyx")}), 1_000)
+    table = frame(
+        PersonParams(select_field_values={"first_name": ("Mary", "John", "Zyx")}), 1_000
+    )
     assert set(table.select("sex", "first_name").rows()) == {
         ("Female", "Mary"),
         ("Female", "Zyx"),
         ("Male", "John"),
         ("Male", "Zyx"),
     }
-    assert set(frame(PersonParams(select_field_values={"first_name": ("Mary",)}))["sex"]) == {
-        "Female"
-    }
+    assert set(
+        frame(PersonParams(select_field_values={"first_name": ("Mary",)}))["sex"]
+    ) == {"Female"}
 
 
-@pytest.mark.parametrize("locale", [name for name, faker in FAKER_LOCALES.items() if faker])
+@pytest.mark.parametrize(
+    "locale", [name for name, faker in FAKER_LOCALES.items() if faker]
+)
 def test_census_locales(locale: str) -> None:
     table = frame(PersonParams(locale=locale))
     assert set(table["locale"]) == {locale} and table["city"].null_count() == 0
@@ -237,7 +275,8 @@ def test_names_come_as_often_as_faker_says() -> None:
     weights = lists("en_US").names["first"]["Female"]
     found, total = Counter(table["first_name"]), sum(weights.values())
     statistic = sum(
-        (found[n] - count * w / total) ** 2 / (count * w / total) for n, w in weights.items()
+        (found[n] - count * w / total) ** 2 / (count * w / total)
+        for n, w in weights.items()
     )
     freedom = len(weights) - 1
     assert abs(statistic - freedom) < 5 * (2 * freedom) ** 0.5
@@ -332,4 +371,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
 def test_golden_people(locale: str) -> None:
     if VERSION != "40.54.0":
         pytest.skip("the word lists are those of another version of Faker")
-    assert frame(PersonFromFakerParams(locale=locale), 1).row(0, named=True) == GOLDEN[locale]
+    assert (
+        frame(PersonFromFakerParams(locale=locale), 1).row(0, named=True)
+        == GOLDEN[locale]
+    )

@@ -22,7 +22,12 @@ from sdg_core.plan.sampling.personas import (
 def person(
     name: str = "who", *, branches: dict[str, Any] | None = None, **params: Any
 ) -> dict[str, Any]:
-    column = {"column_type": "sampler", "name": name, "sampler_type": "person", "params": params}
+    column = {
+        "column_type": "sampler",
+        "name": name,
+        "sampler_type": "person",
+        "params": params,
+    }
     return {**column, "conditional_params": branches} if branches else column
 
 
@@ -36,7 +41,8 @@ def rows(
     content: dict[str, Any] = {"columns": list(columns)}
     file = tmp_path / "people.yaml"
     file.write_text(
-        yaml.safe_dump({"data_designer": content} if block else content), encoding="utf-8"
+        yaml.safe_dump({"data_designer": content} if block else content),
+        encoding="utf-8",
     )
     return api.preview(file, num_records=count).table.to_pylist()
 
@@ -52,15 +58,25 @@ def test_personas_change_nothing_else_of_a_person(tmp_path: Path) -> None:
 def test_traits_are_scored_as_t_scores_and_say_so_in_words(tmp_path: Path) -> None:
     file = tmp_path / "people.yaml"
     file.write_text(
-        yaml.safe_dump({"columns": [person(with_synthetic_personas=True)]}), encoding="utf-8"
+        yaml.safe_dump({"columns": [person(with_synthetic_personas=True)]}),
+        encoding="utf-8",
     )
     people = api.preview(file, num_records=3000).table["who"]
     for trait in TRAITS:
         scores = pc.struct_field(people, [trait, "t_score"])
         assert 49 < pc.mean(scores).as_py() < 51 and 9 < pc.stddev(scores).as_py() < 11
-        assert pc.min_max(scores).as_py()["min"] >= 20 and pc.min_max(scores).as_py()["max"] <= 80
-        labels = {(score < 35, score >= 65, label) for score, label in _pairs(people, trait)}
-        assert (True, False, "very low") in labels and (False, True, "very high") in labels
+        assert (
+            pc.min_max(scores).as_py()["min"] >= 20
+            and pc.min_max(scores).as_py()["max"] <= 80
+        )
+        labels = {
+            (score < 35, score >= 65, label) for score, label in _pairs(people, trait)
+        }
+        assert (True, False, "very low") in labels and (
+            False,
+            True,
+            "very high",
+        ) in labels
         assert {label for low, high, label in labels if not (low or high)} == {
             "low",
             "average",
@@ -79,11 +95,26 @@ def _pairs(people: Any, trait: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    "locale", ["en_US", "en_IN", "hi_Deva_IN", "fr_FR", "ja_JP", "pt_BR", "ko_KR", "en_GB", "de_DE"]
+    "locale",
+    [
+        "en_US",
+        "en_IN",
+        "hi_Deva_IN",
+        "fr_FR",
+        "ja_JP",
+        "pt_BR",
+        "ko_KR",
+        "en_GB",
+        "de_DE",
+    ],
 )
-def test_texts_agree_with_the_person_in_every_locale(tmp_path: Path, locale: str) -> None:
+def test_texts_agree_with_the_person_in_every_locale(
+    tmp_path: Path, locale: str
+) -> None:
     for row in rows(
-        tmp_path, person(locale=locale, age_range=[3, 80], with_synthetic_personas=True), count=40
+        tmp_path,
+        person(locale=locale, age_range=[3, 80], with_synthetic_personas=True),
+        count=40,
     ):
         who = row["who"]
         assert (
@@ -97,10 +128,15 @@ def test_texts_agree_with_the_person_in_every_locale(tmp_path: Path, locale: str
             assert all(item in who[name.removesuffix("_list")] for item in who[name])
         assert (who["religion"] is None) == (who["religious_persona"] is None)
         assert (who["first_language"] is None) == (who["linguistic_persona"] is None)
-        languages = [who[name] for name in ("first_language", "second_language", "third_language")]
+        languages = [
+            who[name]
+            for name in ("first_language", "second_language", "third_language")
+        ]
         assert languages == [None] * 3 or len({*languages}) == 3
         always = [
-            name for name in PERSONA_TEXTS if not name.startswith(("religious", "linguistic"))
+            name
+            for name in PERSONA_TEXTS
+            if not name.startswith(("religious", "linguistic"))
         ]
         assert all(who[name] for name in always)
 
@@ -115,12 +151,18 @@ def test_branches_with_and_without_personas_have_one_type(tmp_path: Path) -> Non
     mixed = person(branches={"kind == 'a'": {"locale": "en_IN", "census_fields": True}})
     found = rows(tmp_path, kind, mixed)
     assert list(found[0]["who"]) == [field.name for field in CENSUS_TYPE]
-    assert all((row["who"]["religion"] is not None) == (row["kind"] == "a") for row in found)
+    assert all(
+        (row["who"]["religion"] is not None) == (row["kind"] == "a") for row in found
+    )
 
 
-def test_a_builder_config_reads_census_fields_of_its_locale_unasked(tmp_path: Path) -> None:
+def test_a_builder_config_reads_census_fields_of_its_locale_unasked(
+    tmp_path: Path,
+) -> None:
     text = "{{ who.religion }} {{ who.first_language }} {{ who.zone }}"
-    found = rows(tmp_path, person(locale="en_IN"), expression("text", text), count=5, block=True)
+    found = rows(
+        tmp_path, person(locale="en_IN"), expression("text", text), count=5, block=True
+    )
     assert all("None" not in row["text"] for row in found)
     assert list(rows(tmp_path, person(), count=1, block=True)[0]["who"]) == [
         field.name for field in PERSON_TYPE
@@ -142,14 +184,22 @@ def test_a_field_that_was_not_asked_for_is_named_with_its_parameter(
 
 
 def test_every_census_field_has_a_place() -> None:
-    assert [field.name for field in CENSUS_TYPE][PERSON_TYPE.num_fields :] == [*CENSUS_FIELDS]
+    assert [field.name for field in CENSUS_TYPE][PERSON_TYPE.num_fields :] == [
+        *CENSUS_FIELDS
+    ]
 
 
 def test_a_printed_trait_can_be_looked_into(tmp_path: Path) -> None:
     """As the tutorial of Data Designer does that lifts traits to columns of their own."""
-    columns = [person(with_synthetic_personas=True), expression("calm", "{{ who.neuroticism }}")]
+    columns = [
+        person(with_synthetic_personas=True),
+        expression("calm", "{{ who.neuroticism }}"),
+    ]
     for row in rows(
-        tmp_path, *columns, expression("score", "{{ calm.t_score }} {{ calm.label }}"), count=20
+        tmp_path,
+        *columns,
+        expression("score", "{{ calm.t_score }} {{ calm.label }}"),
+        count=20,
     ):
         assert (
             row["score"]
