@@ -172,6 +172,7 @@ if TYPE_CHECKING:
     from sdg_core.profiling.wording import distinct, one_line_summary
     from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
+    from sdg_core.seeds.directory import DirectoryReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import (
         Failure,
@@ -265,6 +266,7 @@ _MODULES = {
     "sdg_core.profiling.wording": "distinct one_line_summary",
     "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
+    "sdg_core.seeds.directory": "DirectoryReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure FailureCount count_failures failures_of",
     "sdg_core.store.layout": "VersionLayout part_files resolve_root",
@@ -307,6 +309,7 @@ __all__ = [
     "DatasetSeedSource",
     "DatasetSpending",
     "DatasetStatus",
+    "DirectoryReader",
     "Effects",
     "EmbeddingRequest",
     "EmbeddingResponse",

@@ -79,7 +79,12 @@ class SeedReader(ABC):
             raise SeedError(
                 f"seed row {outside[0]} does not exist: the seed data has {counted(self.num_rows, 'row')}"
             )
-        frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
+        fetched = self.fetch(rows)
+        if not isinstance(fetched, pl.DataFrame):
+            raise SeedError(
+                f"{type(self).__name__}: fetch must return a polars DataFrame, not a {type(fetched).__name__}"
+            )
+        frame = conform(fetched, self._types, source=type(self).__name__)
         for field in self.schema:
             if is_bounded(field.type):
                 check_times(

@@ -2,8 +2,9 @@
 version; what the module imports is not."""
 
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -19,6 +20,7 @@ from sdg_core.plan.usercode.loader import (
 from sdg_core.seeds.base import Rows, SeedReader
 from sdg_core.system.user_calls import call_user
 
+T = TypeVar("T")
 _PLACE = "seed_config.source.reader"
 
 
@@ -33,9 +35,7 @@ class CustomReader(SeedReader):
     @property
     def schema(self) -> pa.Schema:
         """The reader's."""
-        schema = called(
-            f"seed reader {self._name}", "schema", lambda: self._reader.schema
-        )
+        schema = self._call("schema", lambda: self._reader.schema)
         if not isinstance(schema, pa.Schema) or not schema.names:
             raise SeedError(
                 f"{self._name}: schema must be a pyarrow.Schema with at least one column"
@@ -45,37 +45,34 @@ class CustomReader(SeedReader):
     @property
     def num_rows(self) -> int:
         """The reader's."""
-        return int(
-            called(
-                f"seed reader {self._name}", "num_rows", lambda: self._reader.num_rows
-            )
-        )
+        return int(self._call("num_rows", lambda: self._reader.num_rows))
 
     def digest(self) -> str:
         """Of the reader's digest and its source."""
-        return digest(
-            [
-                called(f"seed reader {self._name}", "digest", self._reader.digest),
-                self._source,
-            ]
-        )
+        return digest([self._call("digest", self._reader.digest), self._source])
+
+    def files(self) -> Mapping[str, str]:
+        """The reader's."""
+        return dict(self._call("files", self._reader.files))
+
+    def notices(self) -> tuple[str, ...]:
+        """The reader's."""
+        return tuple(self._call("notices", self._reader.notices))
+
+    def check_values(self) -> None:
+        """The reader's."""
+        self._call("check_values", self._reader.check_values)
 
     def check_unchanged(self) -> None:
         """The reader's."""
-        called(
-            f"seed reader {self._name}", "check_unchanged", self._reader.check_unchanged
-        )
+        self._call("check_unchanged", self._reader.check_unchanged)
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The reader's rows."""
-        frame = called(
-            f"seed reader {self._name}", "fetch", lambda: self._reader.read(rows)
-        )
-        if not isinstance(frame, pl.DataFrame):
-            raise SeedError(
-                f"{self._name}: fetch must return a polars DataFrame, not a {type(frame).__name__}"
-            )
-        return frame
+        return self._call("fetch", lambda: self._reader.read(rows))
+
+    def _call(self, what: str, call: Callable[[], T]) -> T:
+        return called(f"seed reader {self._name}", what, call)
 
 
 def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReader:
@@ -88,7 +85,7 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
     if not (inspect.isclass(found) and issubclass(found, SeedReader)):
         raise SeedError(
             f"{_PLACE}: {source.reader} is not a seed reader",
-            remedy="name a class that extends SeedReader or ItemReader of sdg_core.seeds.base",
+            remedy="name a class that extends SeedReader, ItemReader or DirectoryReader of sdg_core.api",
         )
     if inspect.isabstract(found):
         remaining = ", ".join(sorted(found.__abstractmethods__))
@@ -121,7 +118,7 @@ def _arguments(
     return arguments
 
 
-def called(who: str, what: str, call: Any) -> Any:
+def called(who: str, what: str, call: Callable[[], T]) -> T:
     """The result of user code. Its errors become SeedError, ours stay. who: begins the message."""
     try:
         return call_user(call)

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
     items = called(place, "items", lambda: list(reader.items()))
     sources: dict[str, Source] = {}
     for item in items:
-        locator = called(place, "locator", lambda item=item: _locator(reader, item))
+        locator = called(place, "locator", partial(_locator, reader, item))
         if locator in sources:
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",

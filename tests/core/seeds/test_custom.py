@@ -78,6 +78,26 @@ def test_an_installed_class_needs_a_mark(tmp_path: Path) -> None:
         )
 
 
+def test_what_a_reader_says_of_its_data_is_heard(tmp_path: Path) -> None:
+    text = (
+        COUNTING
+        + """
+    def files(self):
+        return {"counting.txt": "sha256:1"}
+    def notices(self):
+        return ("counted by hand",)
+    def check_values(self):
+        raise SeedError("row 3 has no number")
+"""
+    )
+    text = "from sdg_core.api import SeedError\n" + text
+    reader = opened(tmp_path, text, upto=2)
+    assert reader.files() == {"counting.txt": "sha256:1"}
+    assert reader.notices() == ("counted by hand",)
+    with pytest.raises(SeedError, match="row 3 has no number"):
+        reader.check_values()
+
+
 def test_an_abstract_reader_is_none(tmp_path: Path) -> None:
     text = "from sdg_core.seeds.base import ItemReader\nclass Half(ItemReader):\n    pass\n"
     with pytest.raises(SeedError, match="readers.py:Half does not define"):
@@ -130,7 +150,7 @@ def test_the_source_and_the_data_make_the_digest(tmp_path: Path) -> None:
         (
             COUNTING.replace("pl.DataFrame(", "dict("),
             {"upto": 1},
-            "must return a polars DataFrame|fetch raised",
+            "fetch must return a polars DataFrame, not a dict",
         ),
         (
             COUNTING.replace('{"n": rows', '{"m": rows'),
