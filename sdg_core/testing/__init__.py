@@ -5,15 +5,17 @@ Replies are a function of the prompt, so a test knows what a second run must pro
 """
 
 from sdg_core.testing.anthropic_server import AnthropicServer
+from sdg_core.testing.faulty_server import FaultyServer, answer_to
 from sdg_core.testing.model_answers import tool_calls
 from sdg_core.testing.model_faults import Fault, FaultKind, limited, status
-from sdg_core.testing.model_server import ModelServer, answer_to
+from sdg_core.testing.model_server import ModelServer
 from sdg_core.testing.serving import serving
 
 __all__ = [
     "AnthropicServer",
     "Fault",
     "FaultKind",
+    "FaultyServer",
     "ModelServer",
     "answer_to",
     "limited",

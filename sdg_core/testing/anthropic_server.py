@@ -1,127 +1,144 @@
 """A real HTTP server that answers Anthropic's Messages API as its documentation describes, and misbehaves on request."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from sdg_core.testing.faulty_server import FaultyServer, answer_to
 from sdg_core.testing.model_answers import json_of
-from sdg_core.testing.model_faults import Fault
-from sdg_core.testing.model_server import answer_to
+from sdg_core.testing.model_faults import Fault, FaultKind
 
 _VERSIONS = ("2023-06-01", "2026-10-21")
 
 
-class AnthropicServer:
+class AnthropicServer(FaultyServer):
     """Refuses what the real one refuses: no max_tokens, no version, turns that do not alternate, blank text, sampling
     parameters in the current version, open objects in `output_config`.
 
     blocks: replaces the content of replies; takes the request's body. older: speaks as the API did before `output_config`.
+    The other arguments and the counters are those of `FaultyServer`.
     """
 
     def __init__(
         self,
         *,
         faults: Iterable[Fault | None] = (),
+        rates: Iterable[tuple[Fault, float]] = (),
+        latency: float = 0.0,
         api_key: str | None = None,
+        answer: Callable[[str], str] = answer_to,
         blocks: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None,
         older: bool = False,
+        port: int = 0,
     ) -> None:
-        self.script = deque(faults)
-        self.api_key = api_key
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[Mapping[str, str]] = []
-        self.url = ""
+        super().__init__(
+            faults=faults,
+            rates=rates,
+            latency=latency,
+            api_key=api_key,
+            answer=answer,
+            port=port,
+        )
         self._older = older
-        self._blocks = blocks or reply_blocks
-        self._runner: web.AppRunner | None = None
+        self._blocks = blocks or self._reply_blocks
 
-    async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_post("/v1/messages", self._messages)
-        app.router.add_get("/v1/models", self._models)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        return self
+    def _routes(self) -> list[web.RouteDef]:
+        return [web.post("/v1/messages", self._messages)]
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        return await self._handle(
+            request,
+            prompt=_prompt_of,
+            refuse=lambda body: self._refuse_body(body, request.headers),
+            reply=self._message,
+        )
 
-    async def _models(self, request: web.Request) -> web.Response:
-        return self._refuse_key(request) or _json({"data": []})
-
-    async def _messages(self, request: web.Request) -> web.Response:
-        body = orjson.loads(await request.read())
-        self.requests.append(body)
-        self.headers.append(request.headers)
-        refused = self._refuse_key(request)
-        if refused is None:
-            refused = _refuse_body(body, request.headers, older=self._older)
-        if refused is not None:
-            return refused
-        fault = self.script.popleft() if self.script else None
-        if fault is not None and fault.kind in ("limited", "status"):
-            kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(
-                fault.status, "api_error"
-            )
-            return _error(
-                kind, fault.message, status=fault.status, headers=fault.headers
-            )
-        if fault is not None and fault.kind == "html":
-            return web.Response(
-                text="<html>Bad gateway</html>", content_type="text/html"
-            )
+    def _message(self, body: dict[str, Any]) -> dict[str, Any]:
         blocks = self._blocks(body)
         calls_tools = any(block["type"] == "tool_use" for block in blocks)
-        reason = "tool_use" if calls_tools else "end_turn"
-        if fault is not None and fault.kind == "length":
-            reason = "max_tokens"
         usage = {
             "input_tokens": 5,
             "cache_read_input_tokens": 3,
             "cache_creation_input_tokens": 2,
             "output_tokens": 7,
         }
-        return _json(
-            {
-                "id": "msg_1",
-                "type": "message",
-                "role": "assistant",
-                "model": body["model"],
-                "content": blocks,
-                "stop_reason": reason,
-                "usage": usage,
-            }
-        )
+        self.billed.update(prompt_tokens=10, completion_tokens=7)
+        return {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "content": blocks,
+            "stop_reason": "tool_use" if calls_tools else "end_turn",
+            "usage": usage,
+        }
+
+    def _reply_blocks(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """Text, JSON of the schema that is asked for, or a call of the tool that has to be called."""
+        prompt = _prompt_of(body)
+        choice = body.get("tool_choice", {})
+        if choice.get("type") == "tool":
+            schemas = {tool["name"]: tool["input_schema"] for tool in body["tools"]}
+            name = choice["name"]
+            arguments = orjson.loads(json_of(schemas[name], prompt))
+            return [{"type": "tool_use", "id": "t1", "name": name, "input": arguments}]
+        wanted = body.get("output_config", {}).get("format")
+        if wanted is not None:
+            return [{"type": "text", "text": json_of(wanted["schema"], prompt)}]
+        return [{"type": "text", "text": self._answer(prompt)}]
 
     def _refuse_key(self, request: web.Request) -> web.Response | None:
         given = request.headers.get("x-api-key", "")
         if self.api_key is None or given == self.api_key:
             return None
-        return _error("authentication_error", f"invalid x-api-key {given}", status=401)
+        return self._json(
+            _error("authentication_error", f"invalid x-api-key {given}"), status=401
+        )
+
+    def _refuse_body(
+        self, body: dict[str, Any], headers: Mapping[str, str]
+    ) -> web.Response | None:
+        for message, wrong in _faults_of(body, headers, older=self._older).items():
+            if wrong:
+                return self._json(_error("invalid_request_error", message), status=400)
+        return None
+
+    def _error(self, message: str, *, status: int) -> dict[str, Any]:
+        kinds = {429: "rate_limit_error", 529: "overloaded_error"}
+        return _error(kinds.get(status, "api_error"), message)
+
+    def _altered(self, reply: dict[str, Any], kind: FaultKind) -> dict[str, Any]:
+        match kind:
+            case "no_choices":
+                return _error("api_error", "upstream failed")
+            case "null_content":
+                reply["content"] = []
+            case "no_usage":
+                del reply["usage"]
+            case "length":
+                reply["stop_reason"] = "max_tokens"
+            case "cut":
+                reply["stop_reason"] = "max_tokens"
+                reply["content"] = [_halved(block) for block in reply["content"]]
+            case "another_model":
+                reply["model"] = "the-only-one"
+        return reply
 
 
-def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Text, JSON of the schema that is asked for, or a call of the tool that has to be called."""
+def _prompt_of(body: dict[str, Any]) -> str:
+    """The text of the last turn."""
     texts = [block.get("text", "") for block in body["messages"][-1]["content"]]
-    prompt = "".join(texts)
-    choice = body.get("tool_choice", {})
-    if choice.get("type") == "tool":
-        schemas = {tool["name"]: tool["input_schema"] for tool in body["tools"]}
-        name = choice["name"]
-        arguments = orjson.loads(json_of(schemas[name], prompt))
-        return [{"type": "tool_use", "id": "t1", "name": name, "input": arguments}]
-    wanted = body.get("output_config", {}).get("format")
-    if wanted is not None:
-        return [{"type": "text", "text": json_of(wanted["schema"], prompt)}]
-    return [{"type": "text", "text": answer_to(prompt)}]
+    return "".join(texts)
+
+
+def _halved(block: dict[str, Any]) -> dict[str, Any]:
+    if block["type"] != "text":
+        return block
+    text = block["text"]
+    return {**block, "text": text[: len(text) // 2]}
 
 
 _OPEN_OBJECT = (
@@ -130,9 +147,10 @@ _OPEN_OBJECT = (
 )
 
 
-def _refuse_body(
+def _faults_of(
     body: dict[str, Any], headers: Mapping[str, str], *, older: bool
-) -> web.Response | None:
+) -> dict[str, bool]:
+    """What the API says of each fault of a request, and whether it has it."""
     version = headers.get("anthropic-version")
     sampling = [name for name in ("temperature", "top_p", "top_k") if name in body]
     roles = [turn["role"] for turn in body["messages"]]
@@ -142,7 +160,7 @@ def _refuse_body(
     schema = body.get("output_config", {}).get("format", {}).get("schema")
     known_versions = _VERSIONS[:1] if older else _VERSIONS[:2]
     repeats = any(first == second for first, second in pairwise(roles))
-    faults = {
+    return {
         "anthropic-version: header is required": version is None,
         f"anthropic-version: {version!r} is not a valid version": version
         not in known_versions,
@@ -156,10 +174,6 @@ def _refuse_body(
         "messages: first message must use the user role": roles[:1] != ["user"],
         "messages: text content blocks must be non-empty": has_empty_text,
     }
-    for message, wrong in faults.items():
-        if wrong:
-            return _error("invalid_request_error", message, status=400)
-    return None
 
 
 def _is_open(node: Any) -> bool:
@@ -174,22 +188,5 @@ def _is_open(node: Any) -> bool:
     return is_open or any(map(_is_open, node.values()))
 
 
-def _error(
-    kind: str, message: str, *, status: int, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    return _json(
-        {"type": "error", "error": {"type": kind, "message": message}},
-        status=status,
-        headers=headers,
-    )
-
-
-def _json(
-    content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(content),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, get_args
 
 FaultKind = Literal[
     "limited",  # 429
@@ -25,13 +25,21 @@ FaultKind = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """One misbehaviour. `status`, `headers` and `message` go with the statuses; `delay` with slow."""
+    """One misbehaviour. `status`, `headers` and `message` go with the statuses; `delay` with slow.
+
+    Raises ValueError for a kind that there is not: it would do nothing, and the test would pass.
+    """
 
     kind: FaultKind
     status: int = 429
     headers: Mapping[str, str] = field(default_factory=dict)
     message: str = "injected"
     delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        kinds = get_args(FaultKind)
+        if self.kind not in kinds:
+            raise ValueError(f"no fault {self.kind!r}; there are {', '.join(kinds)}")
 
 
 def limited(retry_after: str | None = None) -> Fault:
@@ -47,24 +55,3 @@ def status(
 ) -> Fault:
     """An answer with that status and an error object with that message."""
     return Fault("status", status=code, message=message, headers=headers or {})
-
-
-def alter(reply: dict[str, Any], kind: FaultKind) -> dict[str, Any]:
-    """A completion as a server that misbehaves in that way would send it."""
-    choice = reply["choices"][0]
-    match kind:
-        case "no_choices":
-            return {"error": {"message": "upstream failed"}}
-        case "null_content":
-            choice["message"]["content"] = None
-        case "no_usage":
-            del reply["usage"]
-        case "length":
-            choice["finish_reason"] = "length"
-        case "cut":
-            choice["finish_reason"] = "length"
-            text = choice["message"]["content"]
-            choice["message"]["content"] = text[: len(text) // 2]
-        case "another_model":
-            reply["model"] = "the-only-one"
-    return reply
