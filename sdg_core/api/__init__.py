@@ -144,9 +144,9 @@ if TYPE_CHECKING:
         TextPart,
         Tool,
         ToolCall,
-        Usage,
         VideoPart,
     )
+    from sdg_core.models.usage import Usage
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns, planned_schema
     from sdg_core.plan.dataset_plan import DatasetPlan
@@ -248,8 +248,9 @@ _MODULES = {
     "sdg_core.models.mcp.toolbox": "ToolHealth",
     "sdg_core.models.types": (
         "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
-        "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
+        "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall VideoPart"
     ),
+    "sdg_core.models.usage": "Usage",
     "sdg_core.plan.compile": "config_part dropped_columns planned_schema",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",

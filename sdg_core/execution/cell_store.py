@@ -8,17 +8,19 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from sdg_core.config.columns import ModelColumn
 from sdg_core.execution.carry_over import CarriedCell, CarriedCells
 from sdg_core.generators.base import Cell
-from sdg_core.generators.models.media import ImageStore
 from sdg_core.ledger.journal import Journal, JournaledCell
-from sdg_core.models.types import Usage
+from sdg_core.models.usage import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
+
+if TYPE_CHECKING:
+    from sdg_core.generators.models.media import ImageStore
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class CellStore:
         *,
         journal: Journal | None,
         kept: Collection[str] | None,
-        images: ImageStore | None,
+        images: "ImageStore | None",
     ) -> None:
         """`kept` is, by default, every column that a model writes."""
         if kept is None:
@@ -157,8 +159,8 @@ def _digest(values: Sequence[Any]) -> str:
 
 
 def _copied(
-    source: ImageStore,
-    target: ImageStore,
+    source: "ImageStore",
+    target: "ImageStore",
     column: str,
     record: int,
     paths: Sequence[str],
@@ -173,7 +175,7 @@ def _copied(
     return target.save(column, record, images)
 
 
-def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
+def _are_same(first: "ImageStore", second: "ImageStore", paths: Sequence[str]) -> bool:
     """Whether images of two versions have the same content."""
     return all(first.read(path) == second.read(path) for path in paths)
 

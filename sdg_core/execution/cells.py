@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
@@ -12,15 +12,18 @@ from sdg_core.execution.criteria import Criterion, early_criteria
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.dispatch import PromptedGenerator, cell_generators
-from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message, Usage
+from sdg_core.models.usage import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.foreign import check_value
 
-OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
+if TYPE_CHECKING:
+    from sdg_core.generators.models.media import ImageStore
+    from sdg_core.models.types import Message
+
+OnPrompt = Callable[[int, str, "tuple[Message, ...]"], None]
 """Told the record, the column, and the messages that a model is sent first."""
 OnUsed = Callable[[int, str, str, Usage], None]
 """Told the record, the column, the model alias, and what was used."""
@@ -96,7 +99,7 @@ class RecordMaker:
         plan: DatasetPlan,
         models: ModelPool,
         *,
-        images: ImageStore | None = None,
+        images: "ImageStore | None" = None,
         journal: Journal | None = None,
         kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,

@@ -14,7 +14,8 @@ from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_f
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message, Usage
+from sdg_core.models.types import Message
+from sdg_core.models.usage import Usage
 from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup

@@ -21,7 +21,7 @@ from sdg_core.generators.custom.columns import typed_series
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.whole_group import Fault, GroupPhases
 from sdg_core.ledger.journal import JournaledCell
-from sdg_core.models.types import Usage
+from sdg_core.models.usage import Usage
 from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow_values import array_of, narrowed

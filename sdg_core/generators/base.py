@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from sdg_core.errors import CellError
-from sdg_core.models.types import Usage
+from sdg_core.models.usage import Usage
 from sdg_core.store.failures import FailureKind
 
 Frame = Mapping[str, pl.Series]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,14 @@ from sdg_core.generators.expressions import (
     evaluate_cell_in_loop,
     evaluate_group,
 )
-from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
-from sdg_core.generators.validation import ValidationGenerator, validate_group
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
+
+if TYPE_CHECKING:
+    from sdg_core.generators.models.media import ImageStore
+    from sdg_core.models.types import Message
 
 CUSTOM_THREADS = 32
 """Functions of the user that are not async and run at once; they start as they are needed."""
@@ -45,12 +46,14 @@ class CellGenerator(Protocol):
 class PromptedGenerator(Protocol):
     """A generator that sends a model a prompt."""
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    def prompt(
+        self, *, record: int, values: Mapping[str, Any]
+    ) -> "tuple[Message, ...]":
         """The messages that open the conversation about a record. Raises CellError."""
 
     async def prompt_in_loop(
         self, *, record: int, values: Mapping[str, Any]
-    ) -> tuple[Message, ...]:
+    ) -> "tuple[Message, ...]":
         """`prompt` for an event loop, which goes on while a large template is rendered."""
 
 
@@ -88,6 +91,8 @@ def group_column(
                 column, frame=frame, length=len(indices), chooser=chooser
             )
         case ValidationColumn():
+            from sdg_core.generators.validation import validate_group
+
             return validate_group(plan, column, frame=frame, length=len(indices))
         case _:
             raise TypeError(
@@ -96,7 +101,7 @@ def group_column(
 
 
 def cell_generators(
-    plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None
+    plan: DatasetPlan, models: ModelPool, *, images: "ImageStore | None" = None
 ) -> dict[str, CellGenerator]:
     """A generator for each column that is computed record by record, in computable order.
 
@@ -115,7 +120,7 @@ def _cell_generator(
     name: str,
     *,
     models: ModelPool,
-    images: ImageStore | None,
+    images: "ImageStore | None",
     threads: Executor,
 ) -> CellGenerator:
     match column := plan.column(name):
@@ -130,6 +135,8 @@ def _cell_generator(
 
             return CustomGenerator(plan, column, models=models, threads=threads)
         case ValidationColumn():
+            from sdg_core.generators.validation import ValidationGenerator
+
             return ValidationGenerator(plan, column)
         case _:
             raise TypeError(

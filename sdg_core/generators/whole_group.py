@@ -26,7 +26,7 @@ from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.skip import SkipRule, skip_flags, skip_rules
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Usage
+from sdg_core.models.usage import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes, side_effects_of
 from sdg_core.store.failures import FailureKind

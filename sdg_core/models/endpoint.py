@@ -34,8 +34,8 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 
 OnRetry = Callable[[ModelError, RetryDecision], None]
 GiveUp = Callable[[ModelError, int], bool]

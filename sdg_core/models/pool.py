@@ -17,7 +17,6 @@ from sdg_core.config.models import ModelConfig
 from sdg_core.counts import counted
 from sdg_core.errors import ModelError, PermanentModelError, PlanError
 from sdg_core.models.spending import Spending
-from sdg_core.models.types import ChatClient
 from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.dataset_plan import DatasetPlan
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth
     from sdg_core.models.serving.nodes import NodesClient
     from sdg_core.models.serving.open import Served
+    from sdg_core.models.types import ChatClient
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
         *,
         models: Mapping[str, ModelConfig],
         capacity: int,
-        checked: Sequence[ChatClient],
+        checked: "Sequence[ChatClient]",
         servers: "Mapping[str, McpServer]",
         toolboxes: "Mapping[str, Toolbox]",
         spending: Spending,

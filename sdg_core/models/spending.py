@@ -16,18 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, RunAbortedError
-from sdg_core.models.types import (
-    ChatRequest,
-    EmbeddingRequest,
-    ImageRequest,
-    Message,
-    TextPart,
-    Usage,
-)
+from sdg_core.models.usage import Usage
 from sdg_core.plan.usage import (
     UsageByModel,
     add_usage,
@@ -39,12 +32,9 @@ from sdg_core.plan.usage import (
     totals,
 )
 
-Request = ChatRequest | EmbeddingRequest | ImageRequest
+if TYPE_CHECKING:
+    from sdg_core.models.request_bounds import Request
 
-TOKENS_PER_MESSAGE = 32
-"""What chat templates put around a message, at most."""
-TOKENS_PER_MEDIA = 16_384
-"""What an image or a piece of audio counts as, at most, until a larger one has been seen."""
 _COMPLETION_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -80,7 +70,7 @@ class _Seen:
 @dataclass
 class _Waiter:
     alias: str
-    request: Request
+    request: "Request"
     admitted: "asyncio.Future[Hold]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -123,7 +113,7 @@ class Spending:
             self._open_cells -= 1
             self._look()
 
-    async def admit(self, alias: str, request: Request) -> Hold | None:
+    async def admit(self, alias: str, request: "Request") -> Hold | None:
         """Set aside what a request can use, when there is room for it; None without a limit.
 
         Raises BudgetReachedError once nothing is under way that could leave room, and from then on: the run is about to end, and
@@ -283,9 +273,12 @@ class Spending:
             remedy=f"finished records are kept; raise run.{which} and rerun the same command to resume",
         )
 
-    def _hold(self, alias: str, request: Request) -> Hold:
+    def _hold(self, alias: str, request: "Request") -> Hold:
+        from sdg_core.models.request_bounds import prompt_bound
+        from sdg_core.models.types import EmbeddingRequest, ImageRequest
+
         seen = self._seen.setdefault(alias, _Seen())
-        size = _prompt_bound(request)
+        size = prompt_bound(request)
         prompt = size + seen.excess
         pieces = _pieces(request, self._extra_body(alias, request))
         completion = 0
@@ -315,7 +308,7 @@ class Spending:
             prices is not None and (prices.cached_tokens or 0.0) > prices.prompt_tokens
         )
 
-    def _longest_reply(self, alias: str, request: Request) -> int | None:
+    def _longest_reply(self, alias: str, request: "Request") -> int | None:
         """The most tokens that a reply may have, as far as the request says."""
         body = self._extra_body(alias, request)
         given = [
@@ -325,7 +318,7 @@ class Spending:
             given.append(request.parameters.max_tokens)
         return max(given, default=None)
 
-    def _extra_body(self, alias: str, request: Request) -> Mapping[str, Any]:
+    def _extra_body(self, alias: str, request: "Request") -> Mapping[str, Any]:
         provider = self._models[alias][1]
         return {**(provider.extra_body or {}), **(request.parameters.extra_body or {})}
 
@@ -358,40 +351,7 @@ def tokens_of(usage: Mapping[str, Mapping[str, int]]) -> int:
     return tokens
 
 
-def _prompt_bound(request: Request) -> int:
-    """The most tokens that a prompt can have: a token is at least a byte."""
-    match request:
-        case EmbeddingRequest():
-            return sum(_size(text) + TOKENS_PER_MESSAGE for text in request.inputs)
-        case ImageRequest():
-            media = TOKENS_PER_MEDIA * len(request.context)
-            return _size(request.prompt) + TOKENS_PER_MESSAGE + media
-        case ChatRequest():
-            bound = TOKENS_PER_MESSAGE + sum(map(_message_bound, request.messages))
-            for tool in request.tools:
-                bound += TOKENS_PER_MESSAGE + _size(str(vars(tool)))
-            if request.response_schema is not None:
-                bound += _size(str(request.response_schema))
-            return bound
-
-
-def _message_bound(message: Message) -> int:
-    bound = TOKENS_PER_MESSAGE + _size(message.text)
-    if not isinstance(message.content, str):
-        media = [part for part in message.content if not isinstance(part, TextPart)]
-        bound += len(media) * TOKENS_PER_MEDIA
-    for call in message.tool_calls:
-        bound += TOKENS_PER_MESSAGE + _size(call.name) + _size(call.arguments)
-    for block in message.signed:
-        bound += _size(str(block))
-    return bound
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _pieces(request: Request, body: Mapping[str, Any]) -> int:
+def _pieces(request: "Request", body: Mapping[str, Any]) -> int:
     """How many replies or images are asked for at once."""
     count = body.get("n", 1)
     if isinstance(count, int) and count > 0:

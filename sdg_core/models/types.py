@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeGuard
 
 from sdg_core.config.models import InferenceParameters
 from sdg_core.errors import PermanentModelError
+from sdg_core.models.usage import Usage
 
 JsonSchema = Mapping[str, Any]
 
@@ -199,28 +200,6 @@ def says_something(text: str) -> bool:
 def is_count(value: object) -> TypeGuard[int]:
     """Whether a value is a number of tokens, or the like, that one request can have."""
     return type(value) is int and 0 <= value <= MAX_TOKENS
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
-
-    images: images that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    images: int = 0
-    repaired: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        theirs = vars(other)
-        counts = {name: count + theirs[name] for name, count in vars(self).items()}
-        return Usage(**counts)
 
 
 class Response:

@@ -8,7 +8,8 @@ import pytest
 
 from sdg_core import api
 from sdg_core.models.providers.openai_wire import usage_of
-from sdg_core.models.types import MAX_TOKENS, ChatRequest, ChatResponse, Usage
+from sdg_core.models.types import MAX_TOKENS, ChatRequest, ChatResponse
+from sdg_core.models.usage import Usage
 from sdg_core.plan.usage import add_usage
 from tests.support.sdg import dataset_config, llm
 

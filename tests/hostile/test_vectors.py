@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from sdg_core import api
-from sdg_core.models.types import EmbeddingRequest, EmbeddingResponse, Usage
+from sdg_core.models.types import EmbeddingRequest, EmbeddingResponse
+from sdg_core.models.usage import Usage
 from tests.support.sdg import dataset_config, llm
 
 

@@ -9,8 +9,8 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.testing import answer_to
 from sdg_core.testing.model_answers import json_of, number_of
 

@@ -15,7 +15,8 @@ from sdg_core.generators.models.chat import drawn_parameters
 from sdg_core.generators.models.conversation import UnusableResponseError, incomplete
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import ChatRequest, ChatResponse, Message, Usage
+from sdg_core.models.types import ChatRequest, ChatResponse, Message
+from sdg_core.models.usage import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
 

@@ -25,8 +25,8 @@ from sdg_core.models.types import (
     Part,
     TextPart,
     Tool,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE

@@ -19,7 +19,8 @@ from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
 from sdg_core.models.structured import Extracted
-from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
+from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall
+from sdg_core.models.usage import Usage
 from sdg_core.plan.types.schema_work import is_linear
 from sdg_core.store.failures import FailureKind
 

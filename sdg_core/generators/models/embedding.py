@@ -11,7 +11,8 @@ from sdg_core.errors import CellError, ReplyDeferredError
 from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.types import EmbeddingRequest, Usage
+from sdg_core.models.types import EmbeddingRequest
+from sdg_core.models.usage import Usage
 from sdg_core.plan.templates.render import plain_value
 
 

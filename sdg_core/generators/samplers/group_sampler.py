@@ -1,6 +1,7 @@
 """The samplers of one row group while they are drawn: what one leaves for another."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import ExpressionColumn, SamplerColumn
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.expressions import evaluate_group
-from sdg_core.generators.samplers.rejection import RejectionStats, draw_bound
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes
@@ -19,6 +19,9 @@ from sdg_core.plan.sampling.constraint_groups import (
 )
 from sdg_core.plan.sampling.rng import RandomSource
 from sdg_core.seeds.readers import Seeds
+
+if TYPE_CHECKING:
+    from sdg_core.generators.samplers.rejection import RejectionStats
 
 
 class Drawing:
@@ -60,8 +63,10 @@ class Drawing:
 
     def bound(
         self, bound: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
-    ) -> tuple[dict[str, GroupColumn], RejectionStats]:
+    ) -> tuple[dict[str, GroupColumn], "RejectionStats"]:
         """All samplers of a bound, and how many draws that took. Raises ConstraintError."""
+        from sdg_core.generators.samplers.rejection import draw_bound
+
         return draw_bound(
             bound, indices=indices, frame=frame, exact=self._exact, making=self._again
         )

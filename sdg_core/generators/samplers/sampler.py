@@ -32,8 +32,6 @@ from sdg_core.generators.samplers.choices import (
     draw_subcategory,
     draw_uuid,
 )
-from sdg_core.generators.samplers.conditions import choose_branches
-from sdg_core.generators.samplers.datetimes import draw_datetime, draw_timedelta
 from sdg_core.generators.samplers.numbers import drawn_series
 from sdg_core.plan.sampling.rng import RandomSource, Words
 from sdg_core.plan.types.samplers import drawn_type
@@ -82,6 +80,8 @@ def sample(
     request = _Request(column.name, indices, frame, {**frame, **(exact or {})}, random)
     if not column.conditional_params:
         return _converted(column, _draw(column, column.params, request))
+    from sdg_core.generators.samplers.conditions import choose_branches
+
     branches, failed = choose_branches(column, frame=frame, length=len(indices))
     pieces: list[GroupColumn] = []
     places: list[NDArray[np.int64]] = []
@@ -126,9 +126,13 @@ def _draw(
         case UuidParams():
             return GroupColumn(draw_uuid(column, params, request.words), {})
         case DatetimeParams():
+            from sdg_core.generators.samplers.datetimes import draw_datetime
+
             text, times = draw_datetime(column, params, request.words)
             return GroupColumn(text, {}, exact=times)
         case TimedeltaParams():
+            from sdg_core.generators.samplers.datetimes import draw_timedelta
+
             start = request.exact[params.reference_column_name]
             text, times, failed = draw_timedelta(
                 column, params, request.words, reference=start

@@ -31,8 +31,8 @@ from sdg_core.models.types import (
     TextPart,
     Tool,
     ToolCall,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.plan.foreign import dump_exactly
 
 _MAX_TOKENS = 32_000

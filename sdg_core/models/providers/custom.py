@@ -27,11 +27,11 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
-    Usage,
     is_count,
     says_something,
     usual_finish_reason,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.system.user_calls import await_user, call_user
 
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)

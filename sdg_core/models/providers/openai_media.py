@@ -29,8 +29,8 @@ from sdg_core.models.types import (
     Message,
     Part,
     TextPart,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 
 _GENERATES = (
     "dall-e",

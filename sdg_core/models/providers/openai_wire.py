@@ -28,11 +28,11 @@ from sdg_core.models.types import (
     TextPart,
     Tool,
     ToolCall,
-    Usage,
     is_count,
     says_something,
     usual_finish_reason,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.plan.foreign import check_value, dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
 

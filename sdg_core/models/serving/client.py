@@ -14,8 +14,8 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)

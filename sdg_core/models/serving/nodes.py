@@ -29,8 +29,8 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _LOSSES = (*WORKER_DEATHS, ActorUnschedulableError, ObjectLostError)

@@ -37,8 +37,8 @@ from sdg_core.models.types import (
     JsonSchema,
     Message,
     TextPart,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 
 MARK: Final = "[simulated] "
 _LINE: Final = "\n"

@@ -15,7 +15,8 @@ from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, ConfigError, PlanError, RunAbortedError
 from sdg_core.models.spending import Budget, Spending
-from sdg_core.models.types import ChatRequest, Message, Usage
+from sdg_core.models.types import ChatRequest, Message
+from sdg_core.models.usage import Usage
 from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.testing import Fault, ModelServer, status
 from tests.support.pipelines import Project

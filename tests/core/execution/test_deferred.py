@@ -24,8 +24,8 @@ from sdg_core.models.types import (
     ChatResponse,
     EmbeddingRequest,
     EmbeddingResponse,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.store.failures import read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata

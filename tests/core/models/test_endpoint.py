@@ -19,7 +19,8 @@ from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.gate import Gate
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.retry import RetryDecision, RetryPolicy
-from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message, Usage
+from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message
+from sdg_core.models.usage import Usage
 from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
 
 REQUEST = ChatRequest(

@@ -8,7 +8,8 @@ from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvid
 from sdg_core.config.run import RunSettings
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.open_pool import Models, open_models
-from sdg_core.models.types import ChatRequest, ImageRequest, Message, Usage
+from sdg_core.models.types import ChatRequest, ImageRequest, Message
+from sdg_core.models.usage import Usage
 from sdg_core.plan.models import is_circular, later_aliases
 from sdg_core.testing import ModelServer, answer_to, limited, status
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_core.models.providers.reasoning_text import split_reasoning
-from sdg_core.models.types import Usage, says_something
+from sdg_core.models.types import says_something
+from sdg_core.models.usage import Usage
 from sdg_core.plan.usage import UsageByModel, add_usage, count_usage
 
 COUNTS = st.integers(0, 3) | st.integers(2**62, 2**63 - 1)

@@ -22,7 +22,8 @@ from sdg_core.generators.models.conversation import (
 )
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.structured import Extracted
-from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
+from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall
+from sdg_core.models.usage import Usage
 
 CALLS = (ToolCall("1", "lookup", "{}"), ToolCall("2", "lookup", "{}"))
 

@@ -21,8 +21,8 @@ from sdg_core.models.types import (
     TextPart,
     Tool,
     ToolCall,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from sdg_core.testing import AnthropicServer, Fault, status
 
 KEY = "sk-ant-secret-0123456789"

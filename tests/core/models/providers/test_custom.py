@@ -21,8 +21,8 @@ from sdg_core.models.types import (
     EmbeddingRequest,
     ImageRequest,
     Message,
-    Usage,
 )
+from sdg_core.models.usage import Usage
 from tests.support.sdg import (
     dataset_config,
     llm,

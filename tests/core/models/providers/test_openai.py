@@ -16,7 +16,8 @@ from sdg_core.errors import (
 )
 from sdg_core.models.providers.http_errors import retry_after
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.types import ChatRequest, Message, Usage
+from sdg_core.models.types import ChatRequest, Message
+from sdg_core.models.usage import Usage
 from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
 
 KEY = "sk-secret-0123456789"
