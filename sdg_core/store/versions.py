@@ -105,7 +105,13 @@ def read_current_or_none(layout: DatasetLayout) -> str | None:
 def resolved_config(plan: DatasetPlan) -> str:
     """The config as YAML with every default filled in."""
     data = plan.config.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(
+        data,
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )
 
 
 def previous_version(
