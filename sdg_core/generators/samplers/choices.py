@@ -11,7 +11,7 @@ from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.samplers import CategoryParams, SubcategoryParams, UuidParams
 from sdg_core.generators.samplers.numbers import pick, to_int64
 from sdg_core.plan.sampling.rng import Words, to_unit
-from sdg_core.plan.types.arrow_values import text_series
+from sdg_core.plan.types.arrow_values import number_series, text_series
 from sdg_core.plan.types.samplers import drawn_type, listed_values
 
 _POLARS = {pa.string(): pl.String(), pa.int64(): pl.Int64(), pa.float64(): pl.Float64()}
@@ -27,13 +27,15 @@ def draw_category(
     """One of the values, by weight."""
     unit = to_unit(words[:, 0])
     if params.weights is None:
-        return _listed(column, params.values).gather(pick(unit, len(params.values)))
+        places = number_series("", pick(unit, len(params.values)))
+        return _listed(column, params.values).gather(places)
     weights = np.array(params.weights)
     weights /= weights.max()
     cumulative = np.cumsum(weights)
     codes = np.searchsorted(cumulative, unit * cumulative[-1], side="right")
     last_positive = int(np.flatnonzero(weights)[-1])
-    return _listed(column, params.values).gather(np.minimum(codes, last_positive))
+    places = number_series("", np.minimum(codes, last_positive))
+    return _listed(column, params.values).gather(places)
 
 
 def draw_subcategory(
@@ -50,7 +52,7 @@ def draw_subcategory(
     codes = _parent_codes(params, parent)
     known = codes.fill_null(0).to_numpy()
     picked = pick(to_unit(words[:, 0]), counts[known])
-    rows = pl.Series(starts[known] + picked, dtype=pl.Int64)
+    rows = number_series("", starts[known] + picked)
     if not codes.null_count():
         return table.gather(rows), {}
     failed = {}
@@ -72,7 +74,7 @@ def _listed(column: SamplerColumn, values: Sequence[str | int | float]) -> pl.Se
     drawn = drawn_type(column)
     if column.convert_to == "int" and drawn != pa.int64():
         numbers = np.array(list(map(float, values)))
-        return pl.Series(column.name, to_int64(numbers))
+        return number_series(column.name, to_int64(numbers))
     if column.convert_to == "float" or drawn == pa.float64():
         return pl.Series(column.name, list(map(float, values)), dtype=pl.Float64)
     return pl.Series(column.name, values, dtype=_POLARS[drawn])

@@ -27,6 +27,7 @@ from sdg_core.config.samplers import (
 from sdg_core.generators.samplers.normal import standard_normal
 from sdg_core.plan.sampling.distributions import distribution, is_discrete
 from sdg_core.plan.sampling.rng import Words, to_open_unit, to_unit
+from sdg_core.plan.types.arrow_values import number_series
 from sdg_core.plan.types.samplers import drawn_type
 
 Floats = NDArray[np.float64]
@@ -95,8 +96,8 @@ def drawn_series(
         or column.convert_to != "float"
         and drawn_type(column) == pa.int64()
     ):
-        return pl.Series(column.name, to_int64(values))
-    return pl.Series(column.name, values.astype(np.float64))
+        return number_series(column.name, to_int64(values))
+    return number_series(column.name, values.astype(np.float64))
 
 
 def to_int64(values: Floats | Ints) -> Ints:

@@ -112,6 +112,15 @@ def text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
     )
 
 
+def number_series(
+    name: str, numbers: NDArray[np.int64] | NDArray[np.float64]
+) -> pl.Series:
+    """Numbers of 64 bits as a series. Of an array polars asks `numpy.ma` whether it is masked, so it is shown none."""
+    kind = pa.int64() if numbers.dtype == np.int64 else pa.float64()
+    values = pa.py_buffer(np.ascontiguousarray(numbers))
+    return series_of(name, pa.Array.from_buffers(kind, len(numbers), [None, values]))
+
+
 def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
     """What to keep, as `Table.filter` takes it."""
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bits(mask)])
