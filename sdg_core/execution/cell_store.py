@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sdg_core.config.columns import ModelColumn
-from sdg_core.execution.carry_over import CarriedCell, CarriedCells
 from sdg_core.generators.base import Cell
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.usage import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 
 if TYPE_CHECKING:
+    from sdg_core.execution.carry_over import CarriedCell, CarriedCells
     from sdg_core.generators.models.media import ImageStore
 
 
@@ -28,10 +28,10 @@ class PaidCells:
     """What is known of the cells of some records. journaled: by record and column. carried: those of earlier versions."""
 
     journaled: Mapping[tuple[int, str], JournaledCell]
-    carried: CarriedCells
+    carried: "CarriedCells"
 
     @staticmethod
-    def of(journaled: Iterable[JournaledCell], carried: CarriedCells) -> "PaidCells":
+    def of(journaled: Iterable[JournaledCell], carried: "CarriedCells") -> "PaidCells":
         """The cells of the journal by their places, and those of earlier versions."""
         return PaidCells(
             {(cell.record, cell.column): cell for cell in journaled}, carried
@@ -129,7 +129,12 @@ class CellStore:
         )
 
     async def _with_images(
-        self, found: CarriedCell, *, record: int, column: str, values: Mapping[str, Any]
+        self,
+        found: "CarriedCell",
+        *,
+        record: int,
+        column: str,
+        values: Mapping[str, Any],
     ) -> Cell | None:
         """A cell of an earlier version with its images, None if they are not what it was made from, or gone."""
         value = found.value

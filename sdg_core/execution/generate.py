@@ -21,7 +21,6 @@ from sdg_core.dataset.resume import (
 )
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
 from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
-from sdg_core.execution.carry_over import CarryOver
 from sdg_core.execution.checkpoint import Checkpointer, index_turns
 from sdg_core.execution.claimed_work import on_lease_error
 from sdg_core.execution.context import OnRowGroup, RunContext
@@ -203,7 +202,11 @@ async def _run(
     async with open_journal(
         ledger, plan, version, work, run_id=context.run_id
     ) as journal:
-        carry = CarryOver(plan, earlier, journal=journal)
+        carry = None
+        if earlier:
+            from sdg_core.execution.carry_over import CarryOver
+
+            carry = CarryOver(plan, earlier, journal=journal)
         with LeaseKeeper(
             claims, on_trouble=on_trouble, strict=bool(plan.models)
         ) as held:

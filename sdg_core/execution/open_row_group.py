@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import RLock
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sdg_core.dataset.spending import SAMPLES
 from sdg_core.errors import CellError
-from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.cell_store import FoundCell, PaidCells
 from sdg_core.execution.journal_rows import CountedCell
 from sdg_core.execution.selection import SELECT, Selection
@@ -29,6 +28,9 @@ from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, count_us
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, kept_reply
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+
+if TYPE_CHECKING:
+    from sdg_core.execution.carry_over import CarriedCells
 
 HEAD_ROWS = 3
 """Rows that a written group hands on, for previews."""
@@ -61,7 +63,7 @@ class OpenGroup:
         phases: GroupPhases,
         needed: Sequence[frozenset[str]],
         paid: Iterable[JournaledCell] = (),
-        carried: CarriedCells = MappingProxyType({}),
+        carried: "CarriedCells" = MappingProxyType({}),
         number: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = numbers_of,
     ) -> None:
         """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
@@ -92,7 +94,7 @@ class OpenGroup:
         self,
         records: Sequence[int],
         paid: Iterable[JournaledCell],
-        carried: CarriedCells,
+        carried: "CarriedCells",
     ) -> None:
         """Begin with the present candidate of some records."""
         self.indices = np.array(records, dtype=np.int64)
@@ -155,7 +157,7 @@ class OpenGroup:
         self,
         *,
         paid: Iterable[JournaledCell] = (),
-        carried: CarriedCells = MappingProxyType({}),
+        carried: "CarriedCells" = MappingProxyType({}),
     ) -> None:
         """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
         a thread."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import (
     counted_cells,
@@ -20,6 +20,9 @@ from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
+
+if TYPE_CHECKING:
+    from sdg_core.execution.carry_over import CarriedCells
 
 
 @asynccontextmanager
@@ -80,7 +83,7 @@ def journaled_cells(
 
 def carried_cells(
     context: RunContext, status: RowGroupStatus, *, candidate: int = 0
-) -> CarriedCells:
+) -> "CarriedCells":
     """What earlier versions have for one candidate of the records that a row group lacks. Called in a thread."""
     if context.carry is None:
         return {}
