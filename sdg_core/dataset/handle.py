@@ -11,7 +11,6 @@ from sdg_core.config.load import AS_IT_IS, Reading
 from sdg_core.config.seeds import SeedConfig, SeedSource
 from sdg_core.counts import counted
 from sdg_core.dataset.resume import check_row_group_size
-from sdg_core.dataset.shown_tables import as_html
 from sdg_core.errors import ConfigError, IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
@@ -62,6 +61,8 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """As a notebook shows it: its columns. Nothing is read."""
+        from sdg_core.dataset.shown_tables import as_html
+
         kinds: dict[str, str] = {
             column.name: column.column_type for column in self.plan.config.columns
         }

@@ -8,7 +8,6 @@ in the `pyproject.toml` of the working directory's project, or `SDG_ALLOW_VARIAB
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
@@ -56,17 +55,13 @@ OWN_HOSTS: Mapping[str, tuple[str, ...]] = {
     "HUGGINGFACEHUB_API_TOKEN": _HUB,
 }
 """Patterns of the hosts that a key is for; subdomains are spelt out."""
-_SECRETS = re.compile(
+_SECRETS = (
     r"(AWS|GOOGLE|GCP|GCLOUD|CLOUDSDK|AZURE|ARM|DIGITALOCEAN|ALIBABA|ALICLOUD|OCI|IBMCLOUD|HEROKU|CLOUDFLARE|DAGSTER|KUBE|"
     r"VAULT|DOCKER|NPM|PYPI|TWINE|PG|POSTGRES|MYSQL|MYSQL8|REDIS|MONGO|MONGODB|SSH|GPG|CI|GH|GITHUB|GITLAB|BITBUCKET)(_.*)?"
     r"|PG(PASSWORD|PASSFILE|USER|SERVICE)|.*_(PASSWORD|PASSWD|PASSPHRASE|DSN|CONNECTION_STRING|PRIVATE_KEY|SECRET_ACCESS_KEY)"
-    r"|PASSWORD|PASSWD|(.*_)?DATABASE_URL|DB_URL|SDG_LEDGER_URL|SDG_S3_.*",
-    re.IGNORECASE,
+    r"|PASSWORD|PASSWD|(.*_)?DATABASE_URL|DB_URL|SDG_LEDGER_URL|SDG_S3_.*"
 )
-_SYSTEM = re.compile(
-    r"HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY",
-    re.IGNORECASE,
-)
+_SYSTEM = r"HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY"
 
 
 def check_variables(
@@ -150,12 +145,16 @@ def may_be_sent(
     name = variable.upper()
     if name in OWN_HOSTS:
         return is_this_machine(host) or _matches(host, OWN_HOSTS[name])
-    return _SECRETS.fullmatch(variable) is None and _SYSTEM.fullmatch(variable) is None
+    return not (_is_like(variable, _SECRETS) or _is_like(variable, _SYSTEM))
 
 
 def is_credential(variable: str) -> bool:
     """Whether a variable is known to hold a key or a password, which a process gets only where the file says so."""
-    return variable.upper() in OWN_HOSTS or _SECRETS.fullmatch(variable) is not None
+    return variable.upper() in OWN_HOSTS or _is_like(variable, _SECRETS)
+
+
+def _is_like(variable: str, pattern: str) -> bool:
+    return re.fullmatch(pattern, variable, re.IGNORECASE) is not None
 
 
 def is_this_machine(host: str) -> bool:
@@ -180,6 +179,8 @@ def allowed_pairs(
     env: Mapping[str, str], working_directory: FilePath
 ) -> dict[str, tuple[str, ...]]:
     """Host patterns by variable, as the user allows them. What is not understood there allows nothing."""
+    import tomllib
+
     found: dict[str, tuple[str, ...]] = {}
     try:
         text = (project_of(working_directory) / "pyproject.toml").read_text(

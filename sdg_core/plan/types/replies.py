@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
 
@@ -20,7 +20,9 @@ from sdg_core.config.columns import (
 from sdg_core.config.distributions import Distribution
 from sdg_core.config.models import InferenceParameters
 from sdg_core.config.replies import Score
-from sdg_core.plan.types.json_schema import Shape, shape_of
+
+if TYPE_CHECKING:
+    from sdg_core.plan.types.json_schema import Shape
 
 AnyModelColumn = (
     LlmTextColumn
@@ -89,14 +91,16 @@ def reply_schema(column: LlmStructuredColumn | LlmJudgeColumn) -> Mapping[str, A
     return column.output_format
 
 
-def reply_shape(column: LlmStructuredColumn | LlmJudgeColumn) -> Shape:
+def reply_shape(column: LlmStructuredColumn | LlmJudgeColumn) -> "Shape":
     """How a reply becomes a cell. Raises ValueError for a schema with too many parts."""
     as_text = isinstance(column, LlmStructuredColumn) and column.open_values == "text"
     return _shape_of_text(json.dumps(reply_schema(column)), as_text)
 
 
 @lru_cache(maxsize=256)
-def _shape_of_text(schema: str, as_text: bool) -> Shape:
+def _shape_of_text(schema: str, as_text: bool) -> "Shape":
+    from sdg_core.plan.types.json_schema import shape_of
+
     return shape_of(json.loads(schema), as_text=as_text)
 
 
