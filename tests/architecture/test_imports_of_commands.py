@@ -56,6 +56,15 @@ def imported(*arguments: str | Path) -> set[str]:
 
 
 UNUSED = {
+    "jsonschema_rs",
+    "numpy.ma",
+    "sdg_core.dataset.shown_tables",
+    "sdg_core.execution.carry_over",
+    "sdg_core.generators.samplers.datetimes",
+    "sdg_core.generators.samplers.rejection",
+    "sdg_core.generators.validation",
+    "sdg_core.models.types",
+    "sdg_core.plan.types.json_schema",
     "sdg_core.generators.models.chat",
     "sdg_core.models.endpoint",
     "sdg_core.execution.estimate",
