@@ -21,8 +21,6 @@ from sdg_core.counts import counted
 from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.gate import Gate
-from sdg_core.models.mcp.server import McpServer
-from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.providers.client import client_of
@@ -35,6 +33,8 @@ from sdg_core.plan.models import UsedTools
 from sdg_core.system import descriptors
 
 if TYPE_CHECKING:
+    from sdg_core.models.mcp.server import McpServer
+    from sdg_core.models.mcp.toolbox import Toolbox
     from sdg_core.models.serving.nodes import NodesClient
     from sdg_core.models.serving.open import Served
 
@@ -128,10 +128,7 @@ async def _open_pool(
         models, keys, settings=settings, clock=clock, on_notice=on_notice
     )
     gates = {each.gate for each in shared.values()}
-    servers = {
-        name: McpServer(item, env=env, base=tools.base)
-        for name, item in tools.providers.items()
-    }
+    servers, toolboxes = _with_tools(tools, env)
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
@@ -162,9 +159,6 @@ async def _open_pool(
                 spending=spending,
             )
         _link_fallbacks(models, endpoints)
-        toolboxes = {
-            alias: Toolbox(config, servers) for alias, config in tools.configs.items()
-        }
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
@@ -262,7 +256,26 @@ def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> N
             endpoints[alias].fall_back_on(fallback_model, endpoints[fallback])
 
 
-async def _close(servers: Iterable[McpServer]) -> None:
+def _with_tools(
+    tools: UsedTools, env: Mapping[str, str]
+) -> "tuple[dict[str, McpServer], dict[str, Toolbox]]":
+    """The servers whose tools models may call, by name, and what of them, by tool alias."""
+    if not (tools.providers or tools.configs):
+        return {}, {}
+    from sdg_core.models.mcp.server import McpServer
+    from sdg_core.models.mcp.toolbox import Toolbox
+
+    servers = {
+        name: McpServer(item, env=env, base=tools.base)
+        for name, item in tools.providers.items()
+    }
+    toolboxes = {
+        alias: Toolbox(config, servers) for alias, config in tools.configs.items()
+    }
+    return servers, toolboxes
+
+
+async def _close(servers: "Iterable[McpServer]") -> None:
     await asyncio.gather(*(server.aclose() for server in servers))
 
 

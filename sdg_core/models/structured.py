@@ -7,7 +7,7 @@ import json  # orjson does not tell where a value ends
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -20,7 +20,9 @@ from sdg_core.models.types import (
     Message,
     TextPart,
 )
-from sdg_core.plan.types.schema_work import Violation, violations
+
+if TYPE_CHECKING:
+    from sdg_core.plan.types.schema_work import Violation
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPEN_FENCE = re.compile(
@@ -155,7 +157,9 @@ def validate(value: Any, schema: JsonSchema) -> Any:
     )
 
 
-def _violations(value: Any, schema: JsonSchema) -> list[Violation]:
+def _violations(value: Any, schema: JsonSchema) -> "list[Violation]":
+    from sdg_core.plan.types.schema_work import violations
+
     try:
         return violations(value, schema)
     except ValueError as reason:
@@ -176,6 +180,8 @@ def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
 
 def is_exactly(text: str, schema: JsonSchema) -> bool:
     """Whether a text is JSON of the schema and nothing else, as a server that holds a model to a schema gives it."""
+    from sdg_core.plan.types.schema_work import violations
+
     found, value = _loads(text.strip())
     if not found:
         return False

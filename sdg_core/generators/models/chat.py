@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from sdg_core.generators.models.conversation import Conversation, Done, Limits, 
 from sdg_core.generators.models.media import ImageStore, Media, media_parts
 from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
-from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import (
     ChatRequest,
@@ -30,6 +29,9 @@ from sdg_core.models.usage import Usage
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
+
+if TYPE_CHECKING:
+    from sdg_core.models.mcp.toolbox import Toolbox
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ModelBinding:
     simulated: bool = False
     format_stops_tools: bool = False
     images: ImageStore | None = None
-    toolbox: Toolbox | None = None
+    toolbox: "Toolbox | None" = None
 
     def seed(self, column: str, record: int, *, attempt: int = 0) -> int:
         """The random number of a cell, where replies depend on it; another one for each attempt."""

@@ -10,19 +10,20 @@ so, and may then only answer.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError, ReplyDeferredError
 from sdg_core.generators.base import CellFailedError, DeferredCell
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
-from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
 from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall
 from sdg_core.models.usage import Usage
-from sdg_core.plan.types.schema_work import is_linear
 from sdg_core.store.failures import FailureKind
+
+if TYPE_CHECKING:
+    from sdg_core.models.mcp.toolbox import Toolbox
 
 _CUT_SHORT = {
     "length": "the reply was cut off at max_tokens",
@@ -244,6 +245,8 @@ class Conversation:
         state = replace(state, request=asked, tool_turns=state.tool_turns + 1)
         if self._tools_are_open(state):
             return CallTools(state, reply.tool_calls)
+        from sdg_core.models.mcp.toolbox import refusal
+
         why = f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
         refusals = [refusal(call, why) for call in reply.tool_calls]
         return self._ask_with(state, tuple(refusals))
@@ -297,6 +300,8 @@ def assistant_message(reply: ChatResponse) -> Message:
 
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
     """The conversation with a reply that cannot be used, and why. Calls in it are answered, because servers insist on it."""
+    from sdg_core.models.mcp.toolbox import refusal
+
     refused = (refusal(call, "an answer is wanted") for call in reply.tool_calls)
     said = f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
     messages = (
@@ -335,7 +340,7 @@ def _unusable(
 
 
 async def converse(
-    conversation: Conversation, endpoint: ModelEndpoint, toolbox: Toolbox | None
+    conversation: Conversation, endpoint: ModelEndpoint, toolbox: "Toolbox | None"
 ) -> Done | DeferredCell:
     """Carry a conversation out. Only requests go through the model's admission; calls of tools hold no slot of it.
 
@@ -357,15 +362,21 @@ async def converse(
                 if (
                     isinstance(event, ChatResponse)
                     and schema is not None
-                    and not is_linear(schema)
+                    and not _is_checked_at_once(schema)
                 ):
                     step = await asyncio.to_thread(conversation.step, step.state, event)
                 else:
                     step = conversation.step(step.state, event)
 
 
+def _is_checked_at_once(schema: Mapping[str, Any]) -> bool:
+    from sdg_core.plan.types.schema_work import is_linear
+
+    return is_linear(schema)
+
+
 async def _awaited(
-    step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: Toolbox | None
+    step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: "Toolbox | None"
 ) -> Event:
     try:
         if isinstance(step, Ask):

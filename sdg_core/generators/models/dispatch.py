@@ -1,4 +1,6 @@
-"""From a model column to its generator."""
+"""From a model column to its generator. The kinds that a dataset does not have are not imported."""
+
+from typing import TYPE_CHECKING
 
 from sdg_core.config.columns import (
     ChatColumn,
@@ -11,17 +13,15 @@ from sdg_core.config.columns import (
     ModelColumn,
 )
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding
-from sdg_core.generators.models.code import code_generator
 from sdg_core.generators.models.conversation import limits_of
-from sdg_core.generators.models.embedding import EmbeddingGenerator
-from sdg_core.generators.models.image import ImageGenerator
-from sdg_core.generators.models.judge import judge_generator
 from sdg_core.generators.models.media import ImageStore
-from sdg_core.generators.models.structured import structured_generator
-from sdg_core.generators.models.text import text_generator
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
+
+if TYPE_CHECKING:
+    from sdg_core.generators.models.embedding import EmbeddingGenerator
+    from sdg_core.generators.models.image import ImageGenerator
 
 
 def model_generator(
@@ -30,7 +30,7 @@ def model_generator(
     *,
     models: ModelPool,
     images: ImageStore | None,
-) -> ChatGenerator | EmbeddingGenerator | ImageGenerator:
+) -> "ChatGenerator | EmbeddingGenerator | ImageGenerator":
     """The generator of a model column."""
     model, provider = plan.models[column.model_alias]
     toolbox = None
@@ -48,16 +48,28 @@ def model_generator(
     )
     match column:
         case LlmTextColumn():
+            from sdg_core.generators.models.text import text_generator
+
             return text_generator(column, asked)
         case LlmCodeColumn():
+            from sdg_core.generators.models.code import code_generator
+
             return code_generator(column, asked)
         case LlmStructuredColumn():
+            from sdg_core.generators.models.structured import structured_generator
+
             return structured_generator(column, asked)
         case LlmJudgeColumn():
+            from sdg_core.generators.models.judge import judge_generator
+
             return judge_generator(column, asked)
         case EmbeddingColumn():
+            from sdg_core.generators.models.embedding import EmbeddingGenerator
+
             return EmbeddingGenerator(column, asked)
         case ImageColumn():
+            from sdg_core.generators.models.image import ImageGenerator
+
             return ImageGenerator(column, asked)
         case _:
             raise TypeError(

@@ -9,7 +9,6 @@ import errno
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -95,6 +94,8 @@ def _is_same_place(origin: URL, endpoint: URL) -> bool:
 
 def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str, ...]:
     """Host patterns of the user's settings. What is not understood there allows nothing."""
+    import tomllib
+
     try:
         text = (project_of(working_directory) / "pyproject.toml").read_text(
             encoding="utf-8"
