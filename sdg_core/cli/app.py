@@ -21,12 +21,13 @@ app = typer.Typer(
     name="sdg",
     cls=CommandGroup,
     help="Generate synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are "
-    "generated in row groups, and running a command again resumes where it stopped.",
+    "generated in row groups, and rerunning a command resumes where it stopped.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, rerun to resume.",
+    epilog="Exit status: 0 done; 1 done, but some records failed; 2 invalid input or refused; 3 "
+    "interrupted, rerun to resume.",
 )
 
 FAILED_RECORDS = 1
@@ -53,7 +54,7 @@ Root = Annotated[
 NumRecords = Annotated[
     int | None,
     typer.Option(
-        help="Number of records; may grow from run to run. Default: the file's.",
+        help="Number of records; may increase from run to run. Default: the file's.",
         show_default=False,
     ),
 ]
@@ -80,7 +81,7 @@ RowGroups = Annotated[
     typer.Option(
         "--row-groups",
         metavar="LIST",
-        help="Only these row groups, as in 0-9,12. Default: all.",
+        help="Only these row groups, for example 0-9,12. Default: all.",
         show_default=False,
     ),
 ]
@@ -89,8 +90,9 @@ ShardOption = Annotated[
     typer.Option(
         "--shard",
         metavar="I/N",
-        help="Only the I-th of N slices, counted from 0, as in 3/8: every N-th row group (of --row-groups, if given) or "
-        "partition of a pipeline. Slices may run at once, anywhere; together they are everything. Default: all.",
+        help="Only slice I of N, counted from 0, for example 3/8: every N-th row group (of "
+        "--row-groups, if given) or pipeline partition. Slices can run in parallel on any machine; "
+        "together they cover everything. Default: all.",
         show_default=False,
     ),
 ]
@@ -180,7 +182,8 @@ def options(
         bool,
         typer.Option(
             "--untrusted",
-            help="Refuse a dataset file that runs code, starts a process, or sends a variable or reads outside.",
+            help="Refuse a file that runs code, starts a process, sends an environment variable, or "
+            "reads data outside its project.",
         ),
     ] = False,
     version: Annotated[

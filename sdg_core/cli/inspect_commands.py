@@ -27,7 +27,7 @@ def validate(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a dataset file and its seed data, and show what it would generate. Asks no model, writes nothing."""
+    """Check a dataset file and its seed data, and show what it would generate. Calls no models and writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         return pipeline.validate(file, root=root, as_json=as_json)
@@ -78,7 +78,7 @@ def preview(
         typer.Option(
             min=0,
             metavar="N",
-            help="Show this record, or -n records starting at it.",
+            help="Show only this record, or -n records starting at it.",
             show_default=False,
         ),
     ] = None,
@@ -90,8 +90,8 @@ def preview(
     ] = False,
     root: Root = None,
 ) -> None:
-    """Make a few records in memory and show them, with the prompts as they were sent. Asks models for these records; writes
-    nothing."""
+    """Generate a few records in memory and show them with the prompts that were sent. Calls models for these records;
+    writes no files."""
     default = 10 if record is None else 1
     count = num_records or default
     if pipeline.is_pipeline(file):
@@ -131,8 +131,8 @@ def estimate(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate requests, tokens, cost and time for the remaining records. Asks models for a few of them, for a pipeline none;
-    writes nothing."""
+    """Estimate requests, tokens, cost and time for the remaining records. Calls models for a small sample (for a
+    pipeline, not at all); writes no files."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         return pipeline.estimate(file, sample=sample, root=root, as_json=as_json)
@@ -158,7 +158,7 @@ def status(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is on disk: row groups by state, records, failures, usage, and whether the dataset is sealed."""
+    """Show what is in storage: row groups by state, records, failures, usage, and whether the dataset is sealed."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         return pipeline.status(file, root=root, as_json=as_json)
@@ -180,8 +180,8 @@ def plan(
     resume: ResumeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what `generate` would do with the same options: which version it writes, what it reuses and makes, and which models it
-    asks. Asks no model, writes nothing."""
+    """Show what `generate` would do with the same options: which version it would write, what it would reuse and
+    generate, and which models it would call. Calls no models and writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(
             file, **{"--num-records": num_records, "--row-groups": row_groups}
@@ -212,8 +212,8 @@ def check_models(
         bool, typer.Option("--json", help="Print the result as JSON.")
     ] = False,
 ) -> None:
-    """Ask each model once for availability, latency and structured-output support, and list the tools that models may call. A few
-    tokens each; writes nothing."""
+    """Check each model for availability, latency and structured-output support, and list the tools that models may
+    call. Costs a few tokens per model; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show_health
     from sdg_core.cli.trust import ask_before_running

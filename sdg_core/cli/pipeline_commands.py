@@ -37,7 +37,7 @@ def retry(
     resume: ResumeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Retry sources of a pipeline that were given up after too many attempts. What succeeded stays as it is."""
+    """Retry sources of a pipeline that were given up after too many attempts. Completed work is kept."""
     from sdg_core.errors import RefusedError
 
     if not is_pipeline(file):

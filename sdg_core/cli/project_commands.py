@@ -31,19 +31,19 @@ def init(
         Path,
         typer.Argument(
             metavar="NAME",
-            help="The folder to create; the project gets its name.",
+            help="The folder to create; the project is named after it.",
             show_default=False,
         ),
     ],
     template: Annotated[
         Template,
         typer.Option(
-            help="What to start with: support (tickets and answers), qa (questions about your own texts), pipeline (questions "
-            "about documents), blank (one column of each kind)."
+            help="Starting point: support (tickets and answers), qa (questions about your own texts), "
+            "pipeline (questions about documents), blank (one column of each kind)."
         ),
     ] = Template.SUPPORT,
 ) -> None:
-    """Create a Dagster project with a dataset that runs as it is, without a key or a server."""
+    """Create a Dagster project with a dataset that runs as is, without an API key or a model server."""
     from sdg_core import api
 
     project = api.make_project(name, template=template.value)
@@ -65,12 +65,13 @@ def schema(
         FileKind | None,
         typer.Argument(
             metavar="KIND",
-            help="dataset or pipeline. Default: both in one.",
+            help="dataset or pipeline. Default: one schema for both.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of dataset and pipeline files, with which editors complete and explain keys and mark mistakes."""
+    """Print the JSON Schema of dataset and pipeline files, which editors use to complete, document and validate
+    keys."""
     from sdg_core import api
     from sdg_core.cli.output import print_json
 

@@ -19,7 +19,7 @@ def report(
         typer.Option(
             "-o",
             "--output",
-            help="Write the report here instead of report.html next to the data.",
+            help="Write the report to this file instead of report.html next to the data.",
             show_default=False,
         ),
     ] = None,
@@ -27,7 +27,8 @@ def report(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Describe the data on one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
+    """Write a one-page report: how the data was generated, what failed, columns and samples. For an unfinished
+    dataset, it covers the rows generated so far."""
     from sdg_core import api
     from sdg_core.cli import show_report
 
@@ -60,23 +61,24 @@ ProcessorName = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option(
-        metavar="LIST", help="Only these columns, as in a,b.", show_default=False
+        metavar="LIST", help="Only these columns, for example a,b.", show_default=False
     ),
 ]
 Split = Annotated[
     str | None,
     typer.Option(
         metavar="SHARES",
-        help="Disjoint parts for training and evaluation, as in 0.9/0.1 or 80/10/10: OUT-train, OUT-validation, OUT-test.",
+        help="Split into disjoint files for training and evaluation, for example 0.9/0.1 or 80/10/10: "
+        "OUT-train, OUT-validation, OUT-test.",
         show_default=False,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 DefuseFormulas = Annotated[
     bool,
     typer.Option(
         "--defuse-formulas",
-        help="csv: put an apostrophe before text that a spreadsheet would run.",
+        help="CSV only: prefix text that a spreadsheet would run as a formula with an apostrophe.",
     ),
 ]
 
@@ -95,7 +97,7 @@ def export(
     defuse: DefuseFormulas = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the finished dataset, or what a processor made of it, into a file or two."""
+    """Export the finished dataset, or the output of a processor, to a file, or to one file per split."""
     from sdg_core import api
     from sdg_core.cli import show_results
 
@@ -129,15 +131,16 @@ def push(
     repo: Annotated[
         str,
         typer.Argument(
-            metavar="REPO", help="A dataset repository, user/name.", show_default=False
+            metavar="REPO", help="Dataset repository: user/name.", show_default=False
         ),
     ],
     root: Root = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     public: Annotated[
         bool,
         typer.Option(
-            "--public", help="Create a new repository as public instead of private."
+            "--public",
+            help="Make a newly created repository public instead of private.",
         ),
     ] = False,
     endpoint: Annotated[
@@ -145,7 +148,7 @@ def push(
         typer.Option(
             "--endpoint",
             metavar="URL",
-            help="A hub other than huggingface.co.",
+            help="Hub URL, if not huggingface.co.",
             show_default=False,
         ),
     ] = None,
@@ -154,12 +157,13 @@ def push(
         typer.Option(
             "--token-env",
             metavar="NAME",
-            help="The variable that holds a token with write access. Default for huggingface.co: HF_TOKEN.",
+            help="Environment variable with a token that has write access. Default for huggingface.co: HF_TOKEN.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload, and asks."""
+    """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload and asks for
+    confirmation."""
     from sdg_core import api
     from sdg_core.cli import show_push
     from sdg_core.cli.output import say

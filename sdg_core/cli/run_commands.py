@@ -96,7 +96,9 @@ def process(
     num_records: NumRecords = None,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Leave out records that failed for good."),
+        typer.Option(
+            "--allow-missing", help="Leave out records that failed permanently."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +123,7 @@ def reopen(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove the seal and the processed output. Row groups stay; generation is possible again."""
+    """Remove the seal and the processed output. Row groups are kept, and generation is possible again."""
     from sdg_core import api
     from sdg_core.cli import show_results
 
@@ -139,14 +141,16 @@ def prune(
     keep: Annotated[
         int, typer.Option(min=0, help="Keep the N most recently changed old versions.")
     ] = 0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Skip the confirmation.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be removed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old versions and unused checkpoints, after asking. The current version and that which the file
-    names always stay."""
+    """Remove old versions and unused checkpoints, after confirmation. Always keeps the current version and the
+    version that matches the file."""
     from sdg_core import api
     from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
@@ -193,7 +197,8 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer."
+            metavar="BUILDER_CONFIG",
+            help="A builder config written by NeMo Data Designer.",
         ),
     ],
     output: Annotated[
@@ -201,12 +206,12 @@ def import_(
         typer.Option(
             "-o",
             "--output",
-            help="File to write. Default: print it.",
+            help="Output file. Default: standard output.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Convert a builder config of NeMo Data Designer to a dataset file, and list the keys that have no effect here."""
+    """Convert a NeMo Data Designer builder config to a dataset file, and list the keys that have no effect here."""
     import sys
 
     from sdg_core import api

@@ -75,14 +75,14 @@ class RunSetting:
         return " ".join([self.purpose, *meanings])
 
 
-_TUNED_IN_THE_FILE = "tuned once for a dataset and its server, in the file"
+_TUNED_IN_THE_FILE = "tuned per dataset and server, in the file"
 _BUDGET_STANDS = "a budget applies to every run, so it is set in the file"
 
 _SETTINGS = (
     RunSetting(
         name="resume",
         default="if_possible",
-        purpose="How to treat data that exists.",
+        purpose="How to treat existing data.",
         choices={
             "if_possible": "resume, or start a new version if the config changed",
             "always": "refuse a changed config",
@@ -93,23 +93,24 @@ _SETTINGS = (
     RunSetting(
         name="when_claimed",
         default="wait",
-        purpose="What to do about row groups that another run is working on.",
+        purpose="What to do about row groups that another run has claimed.",
         choices={
             "wait": "generate the rest, then wait for them",
-            "refuse": "do not start if there are any",
+            "refuse": "exit before starting",
         },
     ),
     RunSetting(
         name="max_parallel_requests",
         default=None,
         at_least=1,
-        purpose="Maximum concurrent requests per model. Can lower what the models allow, not raise it.",
+        purpose="Maximum concurrent requests per model. Can lower a model's own limit, not raise it.",
     ),
     RunSetting(
         name="num_retries",
         default=4,
         at_least=0,
-        purpose="Retries after a timeout, a reset or another retryable failure of a request. Rate limits do not count.",
+        purpose="Retries per request after a timeout, a connection reset or another transient failure. "
+        "Waiting for rate limits does not count.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
@@ -117,7 +118,7 @@ _SETTINGS = (
         default=0.5,
         at_least=0,
         at_most=1,
-        purpose="Share of failed records above which a run stops, judged from 20 records on.",
+        purpose="A run stops when more than this share of records fails; checked after the first 20 records.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
@@ -126,22 +127,22 @@ _SETTINGS = (
         at_least=0,
         at_most=1,
         only_for="dataset",
-        purpose="Share of records that post-generation may leave out because they failed for good.",
-        no_option="post-generation has it: `sdg process --allow-missing`, the run config of `<name>/dataset`",
-        not_in_launchpad="the run config of `<name>/dataset` has it",
+        purpose="Maximum share of permanently failed records that processing may leave out.",
+        no_option="applies to processing: `sdg process --allow-missing`, the run config of `<name>/dataset`",
+        not_in_launchpad="set in the run config of `<name>/dataset`",
     ),
     RunSetting(
         name="stall_timeout",
         default=600.0,
         above=0,
-        purpose="Seconds without a single success after which a run stops.",
+        purpose="A run stops after this many seconds without a success.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
         name="max_conversation_correction_steps",
         default=1,
         at_least=0,
-        purpose="How often a model is told what is wrong with a reply that cannot be used.",
+        purpose="Correction requests per conversation, each telling the model what is wrong with its unusable reply.",
         more="[Corrections](model-columns.md#when-a-reply-cannot-be-used)",
         no_option=_TUNED_IN_THE_FILE,
     ),
@@ -149,14 +150,15 @@ _SETTINGS = (
         name="max_conversation_restarts",
         default=2,
         at_least=0,
-        purpose="How often a conversation is restarted after that, with as many corrections each time.",
+        purpose="Restarts of a conversation once its corrections are used up. Each restart allows the "
+        "same number of corrections.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
         name="max_cost",
         default=None,
         above=0,
-        purpose="Limit on the total cost of the models, earlier runs included, in the currency of their prices. "
+        purpose="Limit on the total model cost, earlier runs included, in the currency of the prices. "
         "A run stops before the request that could exceed it; raise the limit to resume.",
         more="[Budgets](model-columns.md#budgets)",
         no_option=_BUDGET_STANDS,
@@ -165,7 +167,7 @@ _SETTINGS = (
         name="max_tokens",
         default=None,
         at_least=1,
-        purpose="Limit on the total tokens of prompts and replies, earlier runs included. "
+        purpose="Limit on the total prompt and completion tokens, earlier runs included. "
         "A run stops before the request that could exceed it; raise the limit to resume.",
         more="[Budgets](model-columns.md#budgets)",
         no_option=_BUDGET_STANDS,
@@ -175,9 +177,10 @@ _SETTINGS = (
         default=3,
         at_least=1,
         only_for="pipeline",
-        purpose="Runs in which a task may fail before its source is given up until it changes.",
-        no_option="it counts over runs; `sdg retry` tries sources again that were given up",
-        not_in_launchpad="it counts over runs; `retry` tries sources again that were given up",
+        purpose="Number of runs in which a task may fail before its source is given up. A changed "
+        "source is tried again.",
+        no_option="counts across runs; `sdg retry` retries sources that were given up",
+        not_in_launchpad="counts across runs; `retry` retries sources that were given up",
     ),
     RunSetting(
         name="executor",
@@ -185,8 +188,8 @@ _SETTINGS = (
         only_for="pipeline",
         purpose="Where functions and quality rules run.",
         choices={
-            "local": "in the process of the run",
-            "ray": "on the Ray cluster that RAY_ADDRESS names",
+            "local": "in the run's own process",
+            "ray": "on the Ray cluster at RAY_ADDRESS",
         },
         more="[Where stages run](pipelines.md#where-stages-run)",
     ),

@@ -189,7 +189,7 @@ def plan_pipeline_run(
     resume: ResumeMode | None = None,
     shard: Shard | None = None,
 ) -> PipelineRunPlan:
-    """What `generate` with the same arguments would do. Asks no model, writes nothing."""
+    """What `generate` with the same arguments would do. Calls no models and writes nothing."""
     partitions = partitions_of(pipeline)
     mode = resume or pipeline.plan.config.run.resume
     try:
