@@ -25,7 +25,7 @@ class FinishConfig(CheckedConfig):
     """Settings of post-generation."""
 
     allow_missing: bool = Field(
-        default=False, description="Leave out what failed for good."
+        default=False, description="Leave out what failed permanently."
     )
 
 

@@ -135,7 +135,8 @@ def process(
     """Apply post-generation processing and seal, then write the report; one that cannot be written is a Notice, no error.
 
     Raises IncompleteError if row groups or records remain, ClaimedError while a run works on the version.
-    allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
+    allow_missing: leave records out that failed permanently. on_row_group: told the index of each row group that is
+    read.
     """
     data = _opened(data)
     dataset = _dataset_of(data)

@@ -195,7 +195,7 @@ def estimate(pipeline: OpenPipeline, *, sample: int = 20) -> PipelineEstimate:
     RefusedError if a run would be refused.
     """
     if sample < 1:
-        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 source")
+        raise PlanError(f"sample is {sample}", remedy="use at least 1 source")
     return run_until_signalled(lambda: estimate_pipeline(pipeline, sample=sample))
 
 

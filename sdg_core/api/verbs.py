@@ -67,7 +67,7 @@ def preview(
     if num_records < 1 or first < 0:
         raise PlanError(
             f"records {first} to {first + num_records - 1}",
-            remedy="ask for at least 1 record, from 0 on",
+            remedy="use a first record of 0 or more and at least 1 record",
         )
     records = range(first, first + num_records)
     dataset = config if isinstance(config, Dataset) else None
@@ -130,7 +130,7 @@ def estimate(
     from sdg_core.execution.samples import open_samples
 
     if sample < 1:
-        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
+        raise PlanError(f"sample is {sample}", remedy="use at least 1 record")
     version, ahead = remaining_work(dataset)
     plan = dataset.plan
     seeds = dataset.seeds

@@ -121,7 +121,8 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except MemoryError:
             message = "error: out of memory; finished work is saved"
             raise _ended(
-                f"{message}\n  -> lower row_group_size, or allow more memory", REFUSED
+                f"{message}\n  -> lower row_group_size, or give the process more memory",
+                REFUSED,
             ) from None
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
             message = f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"

@@ -49,7 +49,7 @@ def validate(
                     "notices": [str(error)],
                 }
             )
-        say(f"{file}: no problem found; not checked against its seed data: {error}")
+        say(f"{file}: no problems found; not checked against its seed data: {error}")
         return
     unread = api.check_evaluation_sets(dataset)
     show.plan(

@@ -69,7 +69,7 @@ def refuse(file: Path, **options: object) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise PlanError(
-            f"{', '.join(given)}: {file} is a pipeline, whose sources say how many records there are",
+            f"{', '.join(given)}: {file} is a pipeline; its sources determine the number of records",
             remedy="omit the option",
         )
 
@@ -91,7 +91,7 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     from sdg_core.errors import PlanError
 
     raise PlanError(
-        f"{option}: {file} is a dataset, which has no stages to run elsewhere",
+        f"{option}: {file} is a dataset; only pipelines have stages to run elsewhere",
         remedy="omit the option",
     )
 

@@ -80,7 +80,7 @@ class _Waiting:
         parts = [f"{self._settled:,} of {counted(self._records, 'record')}"]
         if self._asking is not None:
             parts.append(
-                f"asking for {self._asking.column} of record {self._asking.record}"
+                f"generating {self._asking.column} of record {self._asking.record}"
             )
         if self._notice is not None:
             parts.append(self._notice)
@@ -231,7 +231,7 @@ def _sources_done(event: SourcesProgress, seconds: float) -> list[str]:
 def announce(event: RunStarted, show: Callable[[str], None]) -> None:
     """Show what a run is about to do."""
     if event.complete:
-        show(f"{counted(event.complete, 'row group', 'are')} complete already")
+        show(f"{counted(event.complete, 'row group', 'are')} already complete")
     if event.records:
         row_groups = counted(event.row_groups, "row group")
         show(

@@ -48,14 +48,14 @@ def init(
 
     project = api.make_project(name, template=template.value)
     file = project.file.relative_to(project.folder)
-    typer.echo(f"{project.folder} is a project now. Next:\n")
+    typer.echo(f"Created {project.folder}. Next:\n")
     if project.folder != Path.cwd():
         typer.echo(f"  cd {name}")
     typer.echo(
         f"  sdg preview {file} -n 2\n  sdg generate {file}\n  DAGSTER_HOME=$PWD dagster dev\n"
     )
     typer.echo(
-        "See README.md for the rest. Replies are simulated until the file names a model server."
+        "See README.md for details. Replies are simulated until the file names a model server."
     )
 
 

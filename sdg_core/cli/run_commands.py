@@ -168,11 +168,11 @@ def prune(
         show_versions.prunable(found, as_json=as_json)
     if is_final:
         return
-    _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
+    _confirm(f"Remove {show_versions.how_much(found)} permanently?", yes=yes)
     removed = remove(dry_run=False)
     if as_json:
         show_versions.prunable(removed, as_json=True)
-    typer.echo(f"{opened.name}: {show_versions.how_much(removed)} removed", err=True)
+    typer.echo(f"{opened.name}: removed {show_versions.how_much(removed)}", err=True)
 
 
 def _confirm(question: str, *, yes: bool) -> None:
@@ -185,7 +185,7 @@ def _confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(
-            "nothing was removed: there is no terminal to ask on", remedy="add --yes"
+            "nothing was removed: no terminal to confirm on", remedy="add --yes"
         )
     if not typer.confirm(question, err=True):
         typer.echo("nothing was removed", err=True)
@@ -233,7 +233,7 @@ def import_(
         typer.echo(text, nl=False)
     elif output.exists():
         raise RefusedError(
-            f"{output} exists", remedy="name another file; nothing was written"
+            f"{output} exists", remedy="choose another file; nothing was written"
         )
     else:
         write_atomic(output.absolute(), imported.text.encode())

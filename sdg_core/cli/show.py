@@ -93,7 +93,7 @@ def plan(
     shown = [*compiled.schema][-_MAX_COLUMNS:]
     left_out = len(compiled.schema) - len(shown)
     if left_out:
-        columns.add_row(f"({left_out:,} more, all of them in --json)", "", "")
+        columns.add_row(f"({left_out:,} more; --json lists all)", "", "")
     for field in shown:
         kind = _made_by(compiled, field.name)
         dropped = " (dropped)" if field.name in compiled.dropped else ""
@@ -119,9 +119,9 @@ def _acceptance_text(measured: "Acceptance") -> str:
     )
     if measured.failing:
         records = counted(measured.records, "record")
-        return f"{text}; {measured.failing:,} of {records} will find none and fail"
+        return f"{text}; {measured.failing:,} of {records} will find no accepted draw and fail"
     if measured.rate < _RARE:
-        return f"{text}; that is rare, records may fail"
+        return f"{text}; this rate is low, and records may fail"
     return text
 
 
@@ -219,7 +219,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     if current.other_place is not None:
         table.add_row(
             Text("notice", "yellow"),
-            f"{current.other_place} holds data: --root {Path(current.other_place).parent}",
+            f"{current.other_place} holds data; to use it: --root {Path(current.other_place).parent}",
         )
     table.add_row("versions", ", ".join(current.versions) or "none")
     table.add_row("records", current.records_text)
@@ -239,7 +239,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         table.add_row(name, line)
     sealed = "yes" if current.sealed else "no"
     if current.sealed and current.post_generation_state == "started":
-        sealed = "yes (processing has started, but not finished)"
+        sealed = "yes (processing started but did not finish)"
     table.add_row("sealed", sealed)
     for name, count in current.removed_by_processor.items():
         kept = current.kept_by_processor.get(name, 0)
@@ -275,7 +275,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
 
 def _place(provider: "ModelProvider") -> str:
     nowhere = (
-        "a client of your own"
+        "custom client"
         if provider.provider_type == "custom"
         else "simulated (no network)"
     )

@@ -20,11 +20,7 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         if result.failed
         else ""
     )
-    kept = (
-        "the replies are kept for the run"
-        if result.kept
-        else "requested now and not kept"
-    )
+    kept = "replies are kept for the run" if result.kept else "replies are not kept"
     expected = [
         ("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}"),
         *_used_and_paid(result),
@@ -73,11 +69,11 @@ def _show(
     if result.reused:
         table.add_row(
             "reused",
-            f"{counted(result.reused, 'cell')} already made and not requested again",
+            f"{counted(result.reused, 'cell')} already generated and not requested again",
         )
     if not result.sampled:
         expected = [
-            ("expected", "no requests: every cell that costs something already exists")
+            ("expected", "no requests: every cell that costs money already exists")
         ]
     for name, line in expected:
         table.add_row(name, line)

@@ -28,7 +28,7 @@ def health(
     for model in models:
         named = None
         if model.answered_as:
-            named = f"the server calls it {model.answered_as!r}; it may accept any name"
+            named = f"the server reports it as {model.answered_as!r}; it may accept any model name"
         _explain(model.alias, model.error, model.remedy, model.note, named)
     for tool in tools:
         _explain(tool.name, tool.error, tool.remedy)

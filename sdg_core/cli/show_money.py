@@ -30,7 +30,7 @@ def cost_lines(cost: "Mapping[str, Cost]") -> list[str]:
         for alias, item in cost.items()
     ]
     if len(cost) > 1:
-        lines.append(f"{sums(totals(cost))} in all")
+        lines.append(f"{sums(totals(cost))} in total")
     return lines
 
 
@@ -53,9 +53,12 @@ def used_and_paid(
     spending = current.spending
     for version, spent in spending.earlier.items():
         if spent.total:
-            yield "", f"version {version}, which cells came from: {sums(spent.total)}"
+            yield (
+                "",
+                f"version {version}, the source of reused cells: {sums(spent.total)}",
+            )
     if spending.earlier and spending.total:
-        yield "in all", f"{would}{sums(spending.total)}"
+        yield "total", f"{would}{sums(spending.total)}"
     for name, cost in spending.upstream.items():
         yield "upstream", f"{name}: {sums(cost)}"
     estimate = getattr(current, "estimate", None)
@@ -82,7 +85,7 @@ def estimate_costs(result: "Estimate") -> Iterator[str]:
     for line in cost_lines(result.cost):
         yield would + line
     for currency, ends in result.cost_range.items():
-        yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency}, nine times of ten"
+        yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency} (90% interval)"
 
 
 def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
@@ -94,9 +97,9 @@ def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
     if _differs(spending.total, summary.cost):
         versions = len(spending.earlier) + 1
         over = f" over {counted(versions, 'version')}" if versions > 1 else ""
-        yield f"cost: {would}{sums(spending.total)} in all{over}"
+        yield f"cost: {would}{sums(spending.total)} in total{over}"
     for name, cost in spending.upstream.items():
-        yield f"cost of {name}, which it is made from: {sums(cost)}"
+        yield f"cost of its upstream {name}: {sums(cost)}"
 
 
 def usage_lines(usage: "UsageByModel") -> list[str]:

@@ -101,7 +101,7 @@ def preview(result: PipelinePreview, *, as_json: bool, full: bool) -> None:
             console.print(f"usage: {line}", soft_wrap=True)
         if not result.table.num_rows and not result.failures:
             console.print(
-                "no rows: there are no sources yet, or stages filter all their tasks"
+                "no rows: there are no sources yet, or the stages filter out every task"
             )
     for what, _ in result.shown_failures():
         say(f"failed: {what}", err=True)
@@ -137,7 +137,7 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
     if result.replayed:
         table.add_row(
             "replayed",
-            f"{counted(result.replayed, 'reply')} from the journal, not paid for again",
+            f"{counted(result.replayed, 'reply')} replayed from the journal, not paid for again",
         )
     for locator, failure in result.failures[:_MAX_SHOWN]:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
@@ -176,7 +176,7 @@ def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[T
         )
     if failed:
         yield Text(
-            f"{counted(failed, 'source')} given up; `sdg retry` tries them again", "red"
+            f"{counted(failed, 'source')} given up; `sdg retry` retries them", "red"
         )
     if following is not None and not result.remaining:
         yield Text(f"next: sdg process {following}")
@@ -197,7 +197,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     if data["other_place"] is not None:
         table.add_row(
             Text("notice", "yellow"),
-            f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}",
+            f"{data['other_place']} holds data; to use it: --root {Path(data['other_place']).parent}",
         )
     _add_sources_notice(current.pipeline, table)
     table.add_row("versions", ", ".join(data["versions"]) or "none")

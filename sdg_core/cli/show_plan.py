@@ -62,7 +62,7 @@ def _where_and_why(plan: RunPlan) -> Table:
             line = f"{counted(len(keys), 'row group')}: {listing}"
             table.add_row(Text(state.value, STYLES[state]), line)
     if not plan.nothing_to_do:
-        table.add_row("records", f"{plan.records:,} to make")
+        table.add_row("records", f"{plan.records:,} to generate")
     for number, line in enumerate(plan.held):
         heading = "" if number else "at work"
         table.add_row(heading, line)
@@ -74,10 +74,13 @@ def _requests(plan: RunPlan) -> Iterator[str]:
         asking = [column for column in plan.columns if alias in column.models]
         may_skip = any(column.skippable for column in asking)
         fewer = ", fewer if cells are skipped" if may_skip else ""
-        yield f"{alias}: {count:,}{fewer}; corrections and retries come on top"
+        yield f"{alias}: {count:,}{fewer}; corrections and retries are extra"
     for column in plan.columns:
         if column.column_type == "custom" and column.models and column.to_make:
-            yield f"column {column.column}: its function asks {', '.join(column.models)} as often as it likes"
+            yield (
+                f"column {column.column}: the number of requests its function sends to "
+                f"{', '.join(column.models)} is unknown"
+            )
     if not any(column.models and column.to_make for column in plan.columns):
         yield "none"
 

@@ -47,8 +47,8 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise RefusedError(
-            "there is no terminal to ask on, and nothing was uploaded",
-            remedy="--yes uploads without asking",
+            "nothing was uploaded: no terminal to confirm on",
+            remedy="use --yes to upload without confirmation",
         )
     return typer.confirm("Upload?")
 

@@ -23,7 +23,7 @@ def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) 
         say(
             f"{counted(summary.generated, 'record')} generated, {summary.failed:,} failed; "
             f"{counted(summary.written, 'row group')} written, "
-            f"{summary.adopted:,} were complete"
+            f"{summary.adopted:,} already complete"
         )
     for line in (*_details(summary), *run_costs(summary)):
         say(line)

@@ -23,9 +23,9 @@ def prunable(found: "Prunable", *, as_json: bool) -> None:
         if found.versions:
             stdout().print(version_table(found.versions))
         total = found.size + sum(version.size for version in found.versions)
-        stdout().print(f"{how_much(found)}, {human_size(total)} in all")
+        stdout().print(f"{how_much(found)}, {human_size(total)} in total")
     else:
-        stdout().print("nothing to remove: there is no old version")
+        stdout().print("nothing to remove: no old versions")
 
 
 def how_much(found: "Prunable") -> str:

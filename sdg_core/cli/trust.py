@@ -41,16 +41,17 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     if is_untrusted():
         raise RefusedError(
             f"{file} is not allowed to do this (--untrusted):\n{block}",
-            remedy="read the file, then omit the option",
+            remedy="review the file, then omit the option",
         )
     if _is_remembered(effects.digest):
         return
     typer.echo(f"{printable(str(file))} is outside this project. It\n{block}", err=True)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    if not typer.confirm("Continue, now and whenever this content is run?", err=True):
+    if not typer.confirm("Trust this content, now and in later runs?", err=True):
         raise RefusedError(
-            "nothing was run", remedy="--untrusted refuses such files without asking"
+            "nothing was run",
+            remedy="to refuse such files without a question, use --untrusted",
         )
     _remember(effects.digest)
 

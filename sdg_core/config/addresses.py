@@ -22,11 +22,11 @@ def web_address(text: str, *, what: str = "endpoint", instead: str = "") -> str:
         raise ValueError(f"{what} is not a URL; it starts with http:// or https://")
     if "@" in text.split("/")[2]:
         raise ValueError(
-            f"{what} holds a user name or password, which do not belong in a file{instead}"
+            f"{what} holds a user name or password, which must not be in a file{instead}"
         )
     if _NOT_IN_URLS.search(text):
         raise ValueError(
-            f"{what} is not a URL; it holds a blank or a control character"
+            f"{what} is not a URL; it contains a space or a control character"
         )
     try:
         parts = urlsplit(text.replace(PORT, "1"))
@@ -36,12 +36,14 @@ def web_address(text: str, *, what: str = "endpoint", instead: str = "") -> str:
     for name, value in parse_qsl(parts.query):
         if value and _SECRET_PARAMETER.fullmatch(name):
             raise ValueError(
-                f"{what} holds a secret ({name}=...), which does not belong in a file{instead}"
+                f"{what} holds a secret ({name}=...), which must not be in a file{instead}"
             )
     if "#" in text:
-        raise ValueError(f"{what} has a part behind #, which is never sent; remove it")
+        raise ValueError(
+            f"{what} has a fragment (#...), which is never sent; remove it"
+        )
     if not parts.hostname or port == 0:
-        raise ValueError(f"{what} is not a URL; it names no host, or the port 0")
+        raise ValueError(f"{what} is not a URL: it has no host, or port 0")
     return text
 
 
@@ -65,5 +67,5 @@ def check_file_path(text: str) -> None:
     scheme = re.match(r"([a-z][a-z0-9+.-]+)://", text, re.IGNORECASE)
     if scheme is not None:
         raise ValueError(
-            f"path is an address ({scheme[1]}://...), not a path of files here; download the files first"
+            f"path is an address ({scheme[1]}://...), not a local path; download the files first"
         )

@@ -34,7 +34,7 @@ def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float):
         raise ValueError("expected text or a number")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a number that data can hold")
+        raise ValueError(f"{value} is not a finite number")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{value} does not fit in 64 bits; quote it to make it text")
     return value
@@ -56,9 +56,9 @@ def check_json(value: Any) -> None:
         for item in value:
             check_json(item)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} has no JSON form")
+        raise ValueError(f"{value} cannot be written as JSON")
     elif value is not None and not isinstance(value, str | int | float):
-        raise ValueError(f"a {type(value).__name__} has no JSON form")
+        raise ValueError(f"a {type(value).__name__} cannot be written as JSON")
 
 
 QUOTE_TRUTH = (
@@ -96,7 +96,7 @@ def _for_files(name: str) -> str:
 def _without_zeros(text: str) -> str:
     if "\0" in text:
         raise ValueError(
-            "a NUL character, which no name, path or text can contain; remove it"
+            "a NUL character, which names, paths and texts cannot contain; remove it"
         )
     return text
 

@@ -86,7 +86,7 @@ def _between(
         )
         if not low <= least <= most <= high:
             outside = least if least < low else most
-            raise ValueError(f"from {low:g} to {high:g} is possible, got {outside:g}")
+            raise ValueError(f"must be from {low:g} to {high:g}, got {outside:g}")
         return value
 
     return checked

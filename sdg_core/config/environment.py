@@ -46,7 +46,7 @@ def _switch_providers(
         where: Path = ("model_providers", index, "endpoint_env")
         if variable is not None and provider.get("provider_type") != "simulated":
             problems.append(
-                (where, "goes with provider_type: simulated only; remove it")
+                (where, "is valid only with provider_type: simulated; remove it")
             )
         elif endpoint and not endpoint.startswith(("http://", "https://")):
             message = f"environment variable {variable} does not hold a URL; it starts with http:// or https://"

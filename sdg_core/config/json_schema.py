@@ -48,14 +48,14 @@ def json_schema(kind: FileKind | None = None) -> Schema:
     _accept_builder_configs(definitions)
     if kind is None:
         top: Schema = {
-            "title": "A dataset file, or (kind: pipeline) a pipeline file, of sdg",
+            "title": "An sdg dataset file, or (kind: pipeline) an sdg pipeline file",
             "if": {"properties": {"kind": {"const": "pipeline"}}, "required": ["kind"]},
             "then": {"$ref": f"{_PLACE}PipelineConfig"},
             "else": {"$ref": f"{_PLACE}DatasetConfig"},
         }
     else:
         top = {
-            "title": f"A {kind} file of sdg",
+            "title": f"An sdg {kind} file",
             **definitions.pop(_ROOTS[kind].__name__),
         }
         definitions = _used(top, definitions)
@@ -128,7 +128,7 @@ def _adapt(
         for other in names[1:]:
             properties[other] = {
                 **schema,
-                "description": f"Another name of {usual_name}.",
+                "description": f"Alias of {usual_name}.",
             }
         if len(names) > 1 and usual_name in definition.get("required", ()):
             definition["required"].remove(usual_name)
@@ -233,7 +233,7 @@ def _accept_builder_configs(definitions: Mapping[str, Schema]) -> None:
     top["anyOf"] = [{"required": ["columns"]}, {"required": [BLOCK]}]
     top["properties"][BLOCK] = {
         "type": "object",
-        "description": "A builder config of NeMo Data Designer, as it is.",
+        "description": "A NeMo Data Designer builder config, unchanged.",
     }
     top["patternProperties"] = {f"^({'|'.join(ONLY_THERE)})$": {}}
     for model in get_args(get_args(Column)[0]):

@@ -125,7 +125,7 @@ def interpret(
     prefix: Path = (BLOCK,) if BLOCK in document.data else ()
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
     twice = [
-        parsed.problem((key,), f"given in the {BLOCK} block as well; keep one")
+        parsed.problem((key,), f"also given in the {BLOCK} block; keep one")
         for key in data
         if key in block
     ]

@@ -47,16 +47,19 @@ _EXAMPLES = {
     (
         "skip",
         "model_type",
-    ): 'write the condition below when, as in {when: "{{ plan }}"}',
+    ): 'write the condition under when, as in {when: "{{ plan }}"}',
     (
         "seed_config",
         "model_type",
-    ): "say where it comes from, as in {source: {path: data.csv}}",
+    ): "name its source, as in {source: {path: data.csv}}",
     (
         "seed",
         "int_type",
-    ): "this is the seed of the random numbers; seed data goes into seed_config",
-    ("prompt", "string_type"): "write one text; what goes before it is system_prompt",
+    ): "this is the seed of the random number generator; seed data goes into seed_config",
+    (
+        "prompt",
+        "string_type",
+    ): "write a single text; instructions go into system_prompt",
 }
 """How a key is written, by its name and what was wrong with its value."""
 _WORDS_OF_OTHERS: dict[str, tuple[str, ...]] = {
@@ -218,7 +221,7 @@ def _unknown_key(
     key: str, loc: tuple[int | str, ...], *, around: object, missing: Collection[str]
 ) -> str:
     if loc == ("buffer_size",):
-        return "an alias of row_group_size, which is given as well; keep one"
+        return "an alias of row_group_size, which is also given; keep one"
     meant = _meant(key, missing)
     if meant is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
@@ -227,7 +230,7 @@ def _unknown_key(
     for model in models:
         here |= dict.fromkeys(name for name in model.model_fields if name != key)
     if key in _OF_SERVERS and "extra_body" in here:
-        return f"unknown key {key!r}; what only a server knows goes into extra_body, as in extra_body: {{{key}: ...}}"
+        return f"unknown key {key!r}; server-specific parameters go into extra_body, as in extra_body: {{{key}: ...}}"
     meant = _meant(key, here)
     if meant is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"

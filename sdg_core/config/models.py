@@ -220,7 +220,9 @@ class ModelProvider(ConfigModel):
         if self.endpoint is not None:
             endpoint_address(self.endpoint)
         if self.client is not None and self.provider_type != "custom":
-            raise ValueError("client goes with provider_type: custom only; remove it")
+            raise ValueError(
+                "client is valid only with provider_type: custom; remove it"
+            )
         self._check_serve()
         return self
 
@@ -228,12 +230,12 @@ class ModelProvider(ConfigModel):
         if self.serve is None:
             if self.endpoint is not None and PORT in self.endpoint:
                 raise ValueError(
-                    f"{PORT} in endpoint goes with serve only; write the port"
+                    f"{PORT} in endpoint is valid only with serve; write the port"
                 )
             return
         if self.provider_type not in _SERVED:
             raise ValueError(
-                f"serve goes with provider_type: {' or '.join(_SERVED)} only; remove it"
+                f"serve is valid only with provider_type: {' or '.join(_SERVED)}; remove it"
             )
         endpoint = self.endpoint or ""
         if urlsplit(endpoint).hostname not in _LOOPBACK:
@@ -246,14 +248,14 @@ class ModelProvider(ConfigModel):
         used = any(PORT in part for part in self.serve.command)
         if asked and not used:
             raise ValueError(
-                f"serve.command does not say {PORT}, the port to listen at; add it, as in --port {PORT}"
+                f"serve.command does not contain {PORT}, the port to listen on; add it, as in --port {PORT}"
             )
         if used and not asked:
             raise ValueError(
-                f"serve.command says {PORT}, but endpoint names a port; write {SERVED_ENDPOINT}"
+                f"serve.command contains {PORT}, but endpoint has a fixed port; write {SERVED_ENDPOINT}"
             )
         if not asked and urlsplit(endpoint).port is None:
-            raise ValueError(f"endpoint names no port; write {SERVED_ENDPOINT}")
+            raise ValueError(f"endpoint has no port; write {SERVED_ENDPOINT}")
 
 
 class InferenceParameters(ConfigModel):
@@ -287,7 +289,7 @@ class InferenceParameters(ConfigModel):
         for name in misfits[self.generation_type]:
             if getattr(self, name) is not None:
                 raise ValueError(
-                    f"{name} does not go with generation_type: {self.generation_type}; remove it"
+                    f"{name} is not valid with generation_type: {self.generation_type}; remove it"
                 )
         return self
 
@@ -309,7 +311,7 @@ class Prices(ConfigModel):
 class ModelConfig(ConfigModel):
     """A model under the alias that columns use. `model_env` goes with its provider's `endpoint_env`.
 
-    fallback: alias that is asked when this one has failed for good.
+    fallback: alias that is asked when this one has failed permanently.
     """
 
     alias: NonEmptyStr

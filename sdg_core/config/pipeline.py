@@ -52,7 +52,8 @@ class SplitStage(StageBase):
     def _tokenizer_counts_tokens(self) -> "SplitStage":
         if self.tokenizer is not None and self.unit != "tokens":
             raise ValueError(
-                f"tokenizer belongs to unit: tokens, but the unit is {self.unit}; leave one of them out"
+                f"tokenizer is valid only with unit: tokens, but unit is {self.unit}; change the unit "
+                f"or remove tokenizer"
             )
         return self
 

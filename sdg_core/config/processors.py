@@ -90,12 +90,16 @@ class QualityBounds(ConfigModel):
         for name, value in (("at_least", self.at_least), ("at_most", self.at_most)):
             if value is not None and value > most:
                 raise ValueError(
-                    f"{name} of {self.rule} is a number from 0 to {most:g}, got {value:g}"
+                    f"{name} of {self.rule} must be a number from 0 to {most:g}, got {value:g}"
                 )
         if (self.n is not None) != (self.rule == "repeated_ngrams"):
-            raise ValueError("`n` belongs to the rule repeated_ngrams, which needs it")
+            raise ValueError(
+                "`n` is required for the rule repeated_ngrams and not valid for other rules"
+            )
         if (self.language is not None) != (self.rule == "language"):
-            raise ValueError("`language` belongs to the rule language, which needs it")
+            raise ValueError(
+                "`language` is required for the rule language and not valid for other rules"
+            )
         return self
 
 
@@ -142,9 +146,13 @@ class DeduplicateProcessor(ConfigModel):
         if self.method == "exact" and self.threshold is not None:
             raise ValueError("method exact has no threshold: texts are equal or not")
         if self.method == "embedding" and len(self.columns) != 1:
-            raise ValueError("method embedding compares the vectors of one column")
+            raise ValueError(
+                "method embedding compares the vectors of one column; give exactly one"
+            )
         if (self.score is not None) != (self.keep == "best"):
-            raise ValueError("`score` belongs to keep: best, which needs it")
+            raise ValueError(
+                "`score` is required with keep: best and not valid otherwise"
+            )
         return self
 
 

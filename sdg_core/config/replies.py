@@ -86,7 +86,9 @@ def _options(value: Any) -> Any:
             key = str(key)
         options[key] = words
     if len(options) < len(value):
-        raise ValueError("an option is given twice, as a number and as text")
+        raise ValueError(
+            "an option is given twice, as a number and as text; remove one"
+        )
     return options
 
 

@@ -51,7 +51,7 @@ class CategoryParams(ConfigModel):
             raise ValueError("weights are all 0; at least one must be positive")
         if self.weights is not None and not math.isfinite(sum(self.weights)):
             raise ValueError(
-                "the sum of the weights is beyond what a number can hold; scale them down"
+                "the sum of the weights is too large for a number; scale them down"
             )
         return self
 

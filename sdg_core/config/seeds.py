@@ -86,7 +86,7 @@ _UNREAD_FORMATS = ("hermes_agent", "pi_coding_agent")
 def _rollout_format(value: Any) -> Any:
     if value in _UNREAD_FORMATS:
         raise ValueError(
-            f"sessions of the format {value} are not read yet; 'atif', 'claude_code' and 'codex' are"
+            f"the session format {value} is not supported; use 'atif', 'claude_code' or 'codex'"
         )
     return value
 
@@ -228,7 +228,7 @@ class PartitionBlock(ConfigModel):
     def _inside(self) -> "PartitionBlock":
         if self.index >= self.num_partitions:
             raise ValueError(
-                f"index {self.index} needs num_partitions above it, got {self.num_partitions}"
+                f"index {self.index} must be below num_partitions ({self.num_partitions})"
             )
         return self
 

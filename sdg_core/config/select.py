@@ -29,10 +29,10 @@ class SelectConfig(ConfigModel):
     def _consistent(self) -> "SelectConfig":
         if (self.best is not None) != (self.otherwise == "best"):
             raise ValueError(
-                "`best` (a score column) and `otherwise: best` belong together; give both or neither"
+                "`best` (a score column) and `otherwise: best` require each other; give both or neither"
             )
         if self.keep is None and self.otherwise != "best":
             raise ValueError(
-                "give `keep`, a template; only `otherwise: best` can do without (the best of all candidates)"
+                "give `keep`, a template; it is optional only with `otherwise: best` (the best of all candidates)"
             )
         return self

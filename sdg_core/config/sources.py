@@ -25,7 +25,7 @@ def _known_encoding(value: str) -> str:
         codecs.lookup(value)
     except LookupError:
         raise ValueError(
-            f"there is no encoding {value!r}; as in utf-8, latin-1 or cp1252"
+            f"unknown encoding {value!r}; use one that Python supports, such as utf-8, latin-1 or cp1252"
         ) from None
     return value
 
@@ -64,11 +64,11 @@ class FileSources(SourcesBase):
     def _only_of_text(self) -> "FileSources":
         if self.front_matter and self.reader != "files":
             raise ValueError(
-                f"front_matter belongs to the reader files; {self.reader} has none"
+                f"front_matter is valid only with reader: files, not {self.reader}; remove it"
             )
         if self.separator is not None and self.reader != "csv":
             raise ValueError(
-                f"separator belongs to the reader csv; {self.reader} has none"
+                f"separator is valid only with reader: csv, not {self.reader}; remove it"
             )
         return self
 

@@ -11,7 +11,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("unknown escape", "; put text that has a backslash in single quotes"),
     (
         "quoted scalar",
-        "; a quote is not closed, or is inside a text: write it twice, or use the other kind around the text",
+        "; a quote is unclosed, or stands inside quoted text: double it, or use the other kind around the text",
     ),
     (
         "block sequence entries",
@@ -29,8 +29,8 @@ def advice_on(message: str, line: str) -> str:
         return sign
     if "mapping values are not allowed" in message:
         if _SECOND_COLON.search(line):
-            return "; quote text that has a colon and a blank in it, or write it below `|`, indented"
-        return "; check the indentation: keys of one mapping begin in one column"
+            return "; quote text that contains a colon and a space, or write it below `|`, indented"
+        return "; check the indentation: keys of one mapping start in the same column"
     if "tab character" in message or (
         "cannot start any token" in message and "\t" in line
     ):
@@ -46,7 +46,10 @@ def advice_on(message: str, line: str) -> str:
     if "did not find expected" in message and _QUOTE_INSIDE.search(line):
         return "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
     if "did not find expected" in message:
-        return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
+        return (
+            "; check the indentation (items of a list, and keys of a mapping, start in the same "
+            "column) and the brackets"
+        )
     return ""
 
 

@@ -96,12 +96,11 @@ class _Lines:
         self._steps -= len(path)
         if self.left < 0:
             raise DocumentSyntaxError(
-                f"more than {self.most:,} values; do aliases multiply them?", line
+                f"more than {self.most:,} values; check for aliases that multiply them",
+                line,
             )
         if self._steps < 0:
-            raise DocumentSyntaxError(
-                "too many values that are nested too deeply", line
-            )
+            raise DocumentSyntaxError("too many deeply nested values", line)
         self.by_path[path] = line
 
 
@@ -128,7 +127,10 @@ class _Loader(yaml.CSafeLoader):
             )
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(
-                None, None, f"{shown!r} is no {kind}, as its tag says", node.start_mark
+                None,
+                None,
+                f"{shown!r} is not the {kind} that its tag declares",
+                node.start_mark,
             ) from error
 
 
@@ -145,7 +147,7 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
         raise yaml.constructor.ConstructorError(
             None,
             None,
-            f"a number of {len(text):,} digits; quote it to keep it as text",
+            f"a number with {len(text):,} digits; quote it to keep it as text",
             node.start_mark,
         )
     if text.startswith("0o"):
@@ -203,7 +205,7 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
     """Parse one YAML document, or one of JSON. Raises DocumentSyntaxError."""
     if len(text) > MAX_CHARACTERS:
         raise DocumentSyntaxError(
-            f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None
+            f"{len(text):,} characters; the limit is {MAX_CHARACTERS:,}", None
         )
     _check_size(text)
     if is_json:
@@ -366,7 +368,8 @@ def _check_merge(node: yaml.Node, lines: _Lines, line: int) -> None:
     while waiting:
         if left < 0:
             raise DocumentSyntaxError(
-                f"more than {lines.most:,} values; do merge keys multiply them?", line
+                f"more than {lines.most:,} values; check for merge keys that multiply them",
+                line,
             )
         found = waiting.pop()
         left -= 1

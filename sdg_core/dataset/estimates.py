@@ -68,7 +68,7 @@ def keep_estimate(
         ensure_writable(path.parent)
         write_atomic(path, orjson.dumps(kept))
     except StoreError as error:
-        _LOG.warning("the estimate is not kept: %s", error)
+        _LOG.warning("the estimate could not be saved: %s", error)
 
 
 def adopt_estimate(layout: DatasetLayout, version: VersionLayout) -> None:
@@ -82,7 +82,7 @@ def adopt_estimate(layout: DatasetLayout, version: VersionLayout) -> None:
         with store_errors("remove", path):
             path.unlink(missing_ok=True)
     except (StoreError, MetadataError, orjson.JSONDecodeError) as error:
-        _LOG.warning("what was estimated is not known: %s", error)
+        _LOG.warning("the saved estimate could not be read: %s", error)
 
 
 def compare(

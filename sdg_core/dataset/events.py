@@ -22,7 +22,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RecordsSettled:
-    """So many more records are made or have failed for good.
+    """So many more records are made or have failed permanently.
 
     elsewhere: so many were made by another run since this one was planned (negative: there are so many more to make).
     dropped: so many have no row because none of their candidates was kept.

@@ -61,7 +61,7 @@ class GeneratedVersion(ABC):
 
     @abstractmethod
     def check_complete(self, *, allow_missing: bool) -> None:
-        """Raise IncompleteError if anything is missing. allow_missing: except for what failed for good."""
+        """Raise IncompleteError if anything is missing. allow_missing: except for what failed permanently."""
 
     @abstractmethod
     def spending(self) -> DatasetSpending | None:

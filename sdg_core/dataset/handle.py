@@ -140,7 +140,7 @@ def open_dataset(
     if num_records is not None:
         if num_records < 1:
             raise PlanError(
-                f"num_records is {num_records}", remedy="ask for at least 1 record"
+                f"num_records is {num_records}", remedy="use at least 1 record"
             )
         loaded = _with_num_records(loaded, num_records)
     chosen = choose_root(root, env=env, folder=loaded.base)

@@ -58,8 +58,8 @@ def ledger_notices(root: StorePath, env: Mapping[str, str]) -> list[str]:
         return []
     where = ledger_directory(root, env=env)
     return [
-        f"the ledger of {root} is a file on this machine, below {where}: claims and saved replies do not reach other machines; "
-        f"set {LEDGER_VARIABLE} to a Postgres URL if others work on this root"
+        f"the ledger of {root} is a file on this machine, below {where}: claims and saved replies are "
+        f"not visible to other machines; set {LEDGER_VARIABLE} to a Postgres URL if other machines use this root"
     ]
 
 

@@ -46,7 +46,7 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
         found.append(
-            "replies are simulated: a rehearsal, marked so in the files and their metadata"
+            "replies are simulated: this is a rehearsal, and the files and metadata say so"
         )
     found += plan.seed_notices
     if plan.seed_repeats is not None:
@@ -72,7 +72,8 @@ def choose_version(
     other = layout.other_place()
     if other is not None and not layout.root_given:
         raise RefusedError(
-            f"{layout.directory} holds no data, but {other} holds data of a dataset of this name: a run would pay for it again",
+            f"{layout.directory} holds no data, but {other} holds data of a dataset with this name, "
+            f"which a run would pay for again",
             remedy=f"continue there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
             f"to start over on purpose, pass --root {layout.root}",
         )
@@ -87,7 +88,10 @@ def choose_version(
     if previous is None:
         notice = "no data yet: starting"
         if other is not None:
-            notice += f"; {other} holds data of a dataset of this name, which is not used: --root {other.parent} goes on there"
+            notice += (
+                f"; {other} holds data of a dataset with this name, which is not used; to "
+                f"continue there: --root {other.parent}"
+            )
         return Version(layout.version(plan.fingerprint.version), None, notice)
     if mode == "always":
         differs = f"{layout.directory}: the config differs from version {previous.name}"

@@ -49,5 +49,6 @@ class RowGroupCallback:
         keys = [failed.group.key for failed, _ in self._failures]
         raise CallbackError(
             f"on_row_group failed for row group {', '.join(keys)}: {type(error).__name__}: {error}",
-            remedy="the row groups are saved; fix the function and run again: it is called for complete row groups, too",
+            remedy="the row groups are saved; fix the function and run again: it is also called for row "
+            "groups that are already complete",
         ) from error

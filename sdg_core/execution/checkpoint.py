@@ -137,7 +137,7 @@ class Checkpointer:
         except LedgerError as error:
             observer(
                 Notice(
-                    f"the claim to write the index could not be released, and expires by itself: {error}"
+                    f"the claim to write the index could not be released, and will expire: {error}"
                 )
             )
 

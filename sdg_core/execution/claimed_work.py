@@ -96,7 +96,7 @@ class ClaimedWork:
         ]
         if free:
             self._notify(
-                Notice(f"row groups {format_ranges(free)} are free: continuing")
+                Notice(f"row groups {format_ranges(free)} are free again: continuing")
             )
         else:
             self._name([*others.values()])
@@ -108,7 +108,7 @@ class ClaimedWork:
             if other.holder not in self._named:
                 self._named.add(other.holder)
                 self._notify(
-                    Notice(f"{other}; doing the rest first, then waiting for it")
+                    Notice(f"{other}; working on the rest first, then waiting for it")
                 )
 
     def _look_again(self, statuses: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:

@@ -141,7 +141,9 @@ def plan_run(
     columns = tuple(plan_columns(dataset, version, np.array(records, dtype=np.int64)))
     reasons = []
     if version.metadata is not None:
-        reasons.append(f"version {version.layout.name} has this config: resuming it")
+        reasons.append(
+            f"version {version.layout.name} was made with this config: resuming it"
+        )
     reasons += notices(version, plan)
     reasons += _reseeded(dataset, version, columns)
     candidates = 1
@@ -186,7 +188,7 @@ def _check_foreign(work: Iterable[RowGroupStatus]) -> None:
         if status.foreign:
             raise UnrecognizedFileError(
                 str(status.reason),
-                remedy="move it out of this directory; then plan again",
+                remedy="move it out of this directory, then plan again",
             )
 
 
@@ -230,7 +232,7 @@ def _reseeded(
     if not names:
         return []
     return [
-        f"cells of {', '.join(names)} that were made from seed rows that are as before are taken over, too; not counted"
+        f"cells of {', '.join(names)} whose seed rows are unchanged are also reused, but not counted here"
     ]
 
 
@@ -281,7 +283,7 @@ def _can_be_skipped(plan: DatasetPlan) -> frozenset[str]:
 
 
 def _requests(plan: DatasetPlan, columns: Iterable[ColumnPlan]) -> dict[str, int]:
-    """One request per cell that a model column has to make; corrections and retries come on top."""
+    """One request per cell that a model column has to make; corrections and retries are extra."""
     requests: dict[str, int] = {}
     for item in columns:
         if isinstance(plan.column(item.column), ModelColumn) and item.to_make:

@@ -137,7 +137,7 @@ def _with_costs(
         spending = spending_of(dataset, summary.version, footers)
     except (LedgerError, StoreError) as error:
         # no failure of a run whose data is there
-        _LOG.warning("what the dataset has cost is not known: %s", error)
+        _LOG.warning("the cost of the dataset could not be determined: %s", error)
         spending = DatasetSpending()
     return replace(
         summary,

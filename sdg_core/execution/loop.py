@@ -231,7 +231,7 @@ class RowGroupRun:
                 where = quarantine(path, context.version.quarantine)
                 context.observer(
                     Notice(
-                        f"{path} is corrupt ({status.reason}); moved to {where} and generated again"
+                        f"{path} is corrupt ({status.reason}); moved to {where}; it is generated again"
                     )
                 )
             began = context.clock()

@@ -302,7 +302,7 @@ class OpenGroup:
         self._stops_here = True
 
     def fail(self, position: int, column: str, error: CellError) -> Failure:
-        """A row has failed for good."""
+        """A row has failed permanently."""
         fault = Fault(column, "expression", error.message)
         if isinstance(error, CellFailedError):
             fault = Fault(

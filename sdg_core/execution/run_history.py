@@ -40,7 +40,9 @@ def in_history(
         try:
             write()
         except LedgerError as error:
-            tally(Notice(f"this run is missing from the history: {error.message}"))
+            tally(
+                Notice(f"this run could not be added to the history: {error.message}")
+            )
 
     note(
         lambda: record_start(

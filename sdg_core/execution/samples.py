@@ -53,7 +53,8 @@ async def open_samples(dataset: Dataset) -> AsyncIterator[Journal | None]:
                 journal = await stack.enter_async_context(opened)
             except (LedgerError, StoreError) as error:
                 _LOG.warning(
-                    "replies of this sample are not kept for the run: %s", error
+                    "the replies of this sample could not be saved for the run: %s",
+                    error,
                 )
         yield journal
 

@@ -67,7 +67,7 @@ class FailureBudget:
             self.last_success = clock()
 
     def record_failed(self, failure: Failure) -> None:
-        """A record failed for good."""
+        """A record failed permanently."""
         self.failed += 1
         self.first = self.first or failure
 
@@ -84,7 +84,7 @@ class FailureBudget:
         if remaining == 0:
             return None
         if self.dropped >= MIN_DROPPED and not self.kept:
-            return f"select keeps none: every candidate of the first {self.dropped} records was rejected"
+            return f"select kept no record: all candidates of the first {self.dropped} records were rejected"
         if self.first is None:
             return None
         for failed, judged in (
@@ -105,7 +105,7 @@ class FailureBudget:
     def stall(self, now: float, last_fault: str | None = None) -> str | None:
         """Why the run must stop because nothing has succeeded for `run.stall_timeout` seconds, or None.
 
-        last_fault: what a model refuses or breaks off with at present, if nothing has failed for good.
+        last_fault: what a model refuses or breaks off with at present, if nothing has failed permanently.
         """
         if self._own_work:
             self.last_success = now

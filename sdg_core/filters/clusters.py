@@ -62,7 +62,7 @@ class Duplicates:
         unseen = wanted if len(self.ids) == 0 else wanted[self.ids[places] != wanted]
         if len(unseen):
             raise FilterError(
-                f"record {int(unseen[0])} was not among those that were searched for duplicates"
+                f"record {int(unseen[0])} was not part of the deduplicated records"
             )
         return places
 
@@ -73,7 +73,7 @@ class Records:
     def __init__(self, *, keep: str) -> None:
         if keep not in get_args(Keep):
             raise FilterError(
-                f"there is no way to keep {keep!r}{did_you_mean(keep, get_args(Keep))}"
+                f"unknown value {keep!r} for keep{did_you_mean(keep, get_args(Keep))}"
             )
         self.keep = keep
         self._ids: list[Ids] = []
@@ -89,10 +89,10 @@ class Records:
         """Takes note of a batch of `count` records. A missing or NaN score is worse than any other."""
         found = np.asarray(ids)
         if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
-            raise FilterError("record ids are whole numbers, one per record")
+            raise FilterError("record ids must be integers, one per record")
         if (scores is not None) != (self.keep == "best"):
             raise FilterError(
-                f"`scores` belong to keep='best', which needs them; here keep is {self.keep!r}"
+                f"`scores` are required with keep='best' and not valid otherwise; keep is {self.keep!r}"
             )
         given = np.zeros(count) if scores is None else as_scores(scores)
         if len(found) != count or len(given) != count:
@@ -110,8 +110,8 @@ class Records:
         twice = ascending[1:][ascending[1:] == ascending[:-1]]
         if len(twice):
             raise FilterError(
-                f"record id {int(twice[0])} came twice",
-                remedy="give every record an id of its own",
+                f"record id {int(twice[0])} occurs twice",
+                remedy="give every record a unique id",
             )
         return order
 
@@ -144,7 +144,7 @@ def as_scores(scores: Sequence[float | None]) -> NDArray[np.float64]:
     try:
         values = np.array(numbers, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FilterError(f"scores are numbers: {error}") from error
+        raise FilterError(f"scores must be numbers: {error}") from error
     return np.where(np.isnan(values), -np.inf, values)
 
 
@@ -157,7 +157,7 @@ def components(
     """
     if find_spec("scipy") is None:
         raise FilterError(
-            "near-duplicates need the library scipy, which is not installed",
+            "near-duplicates require the library scipy, which is not installed",
             remedy="pip install 'sdg-dagster[dedup]'",
         )
     from scipy.sparse import coo_array

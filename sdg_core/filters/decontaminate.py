@@ -47,17 +47,17 @@ class EvaluationIndex:
         self._ids = np.asarray(ids, dtype=np.int64)
         if len(self._ids) != len(series) or len(np.unique(self._ids)) != len(self._ids):
             raise FilterError(
-                "decontamination: every evaluation text needs an id of its own"
+                "decontamination: every evaluation text needs a unique id"
             )
         if not len(series):
             raise FilterError(
                 "the evaluation set is empty",
-                remedy="check the source that it is read from",
+                remedy="check its source",
             )
         found, rows = _different_ngrams(series, n)
         if not len(found):
             raise FilterError(
-                f"no evaluation text has {counted(n, 'word')}, so none could be found",
+                f"no evaluation text has {counted(n, 'word')}, so none could be matched",
                 remedy="use a smaller `n`",
             )
         order = np.argsort(found, kind="stable")

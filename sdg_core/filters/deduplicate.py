@@ -231,7 +231,7 @@ def duplicates_by(
     """What finds duplicates by a method, `exact`, `minhash` or `embedding`. Raises FilterError for any other."""
     if method not in METHODS:
         raise FilterError(
-            f"there is no deduplication method {method!r}{did_you_mean(method, METHODS)}"
+            f"unknown deduplication method {method!r}{did_you_mean(method, METHODS)}"
         )
     if method == "exact" and "threshold" in parameters:
         raise FilterError(
@@ -268,7 +268,7 @@ def rensa_version() -> str:
     """The release of rensa and of its algorithm, which decides what signatures look like. Raises FilterError without rensa."""
     if find_spec("rensa") is None:
         raise FilterError(
-            "deduplication by minhash needs the library rensa",
+            "deduplication by minhash requires the library rensa",
             remedy="pip install 'sdg-dagster[dedup]'",
         )
     from rensa import RMinHash
@@ -304,7 +304,7 @@ def unit_vectors(
     if len(unusual):
         place = int(unusual[0])
         raise FilterError(
-            f"vectors of several sizes: {usual}, and {sizes[place]} of record {records[place]}",
+            f"vectors of different sizes: {usual}, and {sizes[place]} of record {records[place]}",
             remedy="use one embedding model for all records",
         )
     try:
@@ -314,13 +314,13 @@ def unit_vectors(
         raise FilterError(f"expected vectors of numbers, got {column.type}") from error
     largest = np.abs(flat).max(axis=1, initial=0.0)
     for wrong, reason in (
-        (~np.isfinite(largest), "holds a null or a number that is not finite"),
+        (~np.isfinite(largest), "contains a null or a number that is not finite"),
         (largest == 0, "is all zero"),
     ):
         if wrong.any():
             raise FilterError(
                 f"the vector of record {records[wrong][0]} {reason}, so it has no direction",
-                remedy="leave such records out by a filter before, or embed their texts again",
+                remedy="remove such records with an earlier filter, or embed their texts again",
             )
     flat = flat / largest[:, None]  # so that squares neither overflow nor vanish
     lengths = np.linalg.norm(flat, axis=1)

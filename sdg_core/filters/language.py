@@ -37,7 +37,7 @@ def language_probability(texts: pl.Series, language: str) -> NDArray[np.float64]
 def _identifier() -> Any:
     if find_spec("py3langid") is None:
         raise FilterError(
-            "quality rule 'language' needs the library py3langid",
+            "quality rule 'language' requires the library py3langid",
             remedy="pip install 'sdg-dagster[language]'",
         )
     from py3langid.langid import MODEL_FILE, LanguageIdentifier

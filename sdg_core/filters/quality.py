@@ -265,7 +265,7 @@ def _check(rule: QualityRule) -> None:
     """Raises FilterError if a rule could not be applied, or could refuse nothing or everything."""
     if rule.name not in RULE_NAMES:
         raise FilterError(
-            f"there is no quality rule {rule.name!r}{did_you_mean(rule.name, RULE_NAMES)}"
+            f"unknown quality rule {rule.name!r}{did_you_mean(rule.name, RULE_NAMES)}"
         )
     if rule.at_least is None and rule.at_most is None:
         raise FilterError(
@@ -292,7 +292,7 @@ def _check(rule: QualityRule) -> None:
 def _check_parameters(rule: QualityRule) -> None:
     if (rule.n is not None) != (rule.name == "repeated_ngrams"):
         raise FilterError(
-            f"quality rule {rule.name!r}: `n` belongs to `repeated_ngrams`, which needs it"
+            f"quality rule {rule.name!r}: `n` is required for `repeated_ngrams` and not valid for other rules"
         )
     if rule.n is not None and (
         isinstance(rule.n, bool)
@@ -304,7 +304,7 @@ def _check_parameters(rule: QualityRule) -> None:
         )
     if (rule.language is not None) != (rule.name == "language"):
         raise FilterError(
-            f"quality rule {rule.name!r}: `language` belongs to the rule `language`, which needs it"
+            f"quality rule {rule.name!r}: `language` is required for the rule `language` and not valid for other rules"
         )
 
 

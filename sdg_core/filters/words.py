@@ -55,7 +55,7 @@ def as_texts(texts: Any) -> pl.Series:
     if series.dtype != pl.String:
         raise FilterError(
             f"expected a column of texts, got {series.dtype}",
-            remedy="name a column that holds text",
+            remedy="name a column of text",
         )
     return series
 

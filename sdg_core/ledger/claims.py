@@ -48,7 +48,7 @@ _TAKE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
     f"expires_at = :expires_at WHERE {_MINE} AND unit = :unit"
 )
-REMEDY = "let it finish, or stop it; the claim of a dead run expires by itself"
+REMEDY = "wait for it to finish, or stop it; the claim of a dead run expires on its own"
 
 
 @dataclass(frozen=True)
@@ -296,6 +296,6 @@ class Claims:
             plural = "" if len(numbers) == 1 else "s"
             named.append(f"{self._kind}{plural} {format_ranges(numbers)}")
         return ClaimLostError(
-            f"{' and '.join(named)}: taken over by another run while this one seemed dead",
-            remedy="this run published none of it; run again to resume",
+            f"{' and '.join(named)}: taken over by another run while this one appeared dead",
+            remedy="this run published nothing there; run again to resume",
         )

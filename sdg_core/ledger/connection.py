@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sdg_core.ledger.tables import Table, TableColumn
 
-REMEDY = "check that it can be reached and written; finished files are safe without it"
+REMEDY = "check that the database is reachable and writable; finished files do not depend on it"
 """What to do about a database that does not answer."""
 
 

@@ -91,13 +91,13 @@ class Ledger:
 
 
 _DAMAGED = (
-    "move {where} and the files beside it that begin with its name away and run again: finished files are safe without it, "
-    "but replies for unfinished ones are asked for again"
+    "move {where} and the files next to it that begin with its name elsewhere and run again: finished "
+    "files do not depend on it, but replies for unfinished row groups are requested again"
 )
 _SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
-_LOCKED = "another process keeps it; see which one (`fuser {where}`), let it go on or end it, and run again"
+_LOCKED = "another process has locked it; find it (`fuser {where}`), let it finish or end it, and run again"
 _SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
-_NO_ROOM = "free some space there, if the disk is full, and run again; finished files are safe without it"
+_NO_ROOM = "if the disk is full, free some space and run again; finished files do not depend on it"
 
 
 def open_ledger(url: str | None, *, root: Path) -> Ledger:

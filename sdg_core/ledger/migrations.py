@@ -87,8 +87,8 @@ def _refuse_foreign(connection: Connection, *, where: str) -> None:
         if present and _is_foreign(table, present):
             raise LedgerError(
                 f"{where} belongs to another program: its table `{table.name}` is not the ledger's",
-                remedy="give the ledger a database of its own (for example `createdb sdg`) and name that in SDG_LEDGER_URL; "
-                "nothing was changed",
+                remedy="create a separate database for the ledger (for example `createdb sdg`) and set "
+                "SDG_LEDGER_URL to its URL; nothing was changed",
             )
 
 

@@ -33,12 +33,12 @@ class LedgerUrl:
         except (SQLAlchemyError, ValueError) as error:
             raise LedgerError(
                 "the ledger's URL (SDG_LEDGER_URL) is not a SQLAlchemy URL",
-                remedy="give one, as in postgresql+psycopg2://user@host/database, or none for SQLite",
+                remedy="use a URL such as postgresql+psycopg2://user@host/database, or unset it for SQLite",
             ) from error
         # the rest of a password, which would be shown as a host
         if "@" in (self._url.host or ""):
             raise LedgerError(
-                "the password in the ledger's URL (SDG_LEDGER_URL) holds an @",
+                "the password in the ledger's URL (SDG_LEDGER_URL) contains an @",
                 remedy="write %40 in its place",
             )
         self.secrets = _secrets_of(self._url)

@@ -117,7 +117,7 @@ class ModelEndpoint:
         return self._formats
 
     def fall_back_on(self, model: ModelConfig, endpoint: "ModelEndpoint") -> None:
-        """Ask another model when this one has failed for good."""
+        """Ask another model when this one has failed permanently."""
         self._fallback = (model, endpoint)
 
     def without_fallback(self) -> "ModelEndpoint":

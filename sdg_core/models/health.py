@@ -63,7 +63,7 @@ async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:
         async with asyncio.timeout(longest):
             structured, name = await _ask(endpoint.without_fallback(), model)
     except TimeoutError:
-        words = f"no reply within {longest:g} s; the server keeps asking to wait, or is too slow"
+        words = f"no reply within {longest:g} s; the server keeps rate-limiting requests, or is too slow"
         return ModelHealth(
             model.alias,
             model.model,

@@ -190,8 +190,8 @@ def _number(text: str) -> int | float:
         if len(digits) > 1 and digits[0] == "0":
             raise NotRepairableError(f"{text} is a number with leading zeros")
         if len(digits) > 4000:  # Python's own limit, as an error of ours
-            raise NotRepairableError("a number of more digits than can be read")
+            raise NotRepairableError("a number with too many digits")
         return int(text)
     if not isfinite(number := float(text)):
-        raise NotRepairableError(f"{text} is beyond the numbers that can be kept")
+        raise NotRepairableError(f"{text} is out of range")
     return number

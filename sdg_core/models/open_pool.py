@@ -216,8 +216,8 @@ def _within_open_files(
     if room == wanted:
         return dict(ceilings)
     on_notice(
-        f"at most {counted(room, 'request')} at once instead of {wanted:,}: the limit of open files is low; "
-        "raise it with `ulimit -n 65536`"
+        f"at most {counted(room, 'request')} at once instead of {wanted:,}: the limit on open files is "
+        f"low; raise it with `ulimit -n 65536`"
     )
     fewer = {
         account: max(1, ceiling * room // wanted) for account, ceiling in remote.items()

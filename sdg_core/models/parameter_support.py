@@ -105,7 +105,7 @@ class ParameterSupport:
                     else "of the API's default"
                 )
                 self._notice(
-                    f"max_tokens {wanted} is more than the model takes; {limit} is sent"
+                    f"max_tokens {wanted} is more than the model allows; sending {limit}"
                 )
                 return True
         set_names = [name for name in _SAMPLING if getattr(sent, name) is not None]
@@ -118,7 +118,7 @@ class ParameterSupport:
             refused = refused[-1:]  # the other may stay
         self._dropped.update(refused)
         self._notice(
-            f"{' and '.join(refused)} of the file is not sent, because the model refuses it"
+            f"{' and '.join(refused)} from the file is not sent, because the model rejects it"
         )
         return True
 
@@ -133,18 +133,18 @@ class ParameterSupport:
             if _ABOUT_ONE_SCHEMA.search(words):
                 self._schemas_by_tool.add(_schema_key(request))
                 self._notice(
-                    f"a schema is given to it as a tool, because output_config does not take it: {words}"
+                    f"a schema is sent as a tool, because output_config rejects it: {words}"
                 )
             else:
                 self._without |= {OUTPUT_CONFIG}
                 self._notice(
-                    "schemas are given to it as tools, because the server does not take output_config"
+                    "schemas are sent as tools, because the server does not support output_config"
                 )
             return True
         if CURRENT_VERSION not in without and _ABOUT_VERSION.search(words):
             self._without |= {CURRENT_VERSION}
             self._notice(
-                "the server does not take the current anthropic-version; the earlier one is sent"
+                "the server rejects the current anthropic-version; sending the previous one"
             )
             return True
         return False

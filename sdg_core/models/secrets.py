@@ -28,7 +28,7 @@ def api_key(provider: ModelProvider, env: Mapping[str, str]) -> str | None:
         )
     if not (key.isascii() and key.isprintable()):
         raise PermanentModelError(
-            f"environment variable {variable} (provider {provider.name!r}) holds characters that no API key has",
+            f"environment variable {variable} (provider {provider.name!r}) contains characters that no API key has",
             remedy=f"export {variable}=... again, on one line",
         )
     return key
@@ -58,7 +58,7 @@ def secret(
         )
     if header and not (value.isascii() and value.isprintable()):
         raise PermanentModelError(
-            f"environment variable {variable} ({place}) holds characters that no header has",
+            f"environment variable {variable} ({place}) contains characters that no header can have",
             remedy=f"export {variable}=... again, on one line",
         )
     return value

@@ -328,8 +328,8 @@ class Spending:
             usage.prompt_tokens or usage.completion_tokens or usage.images
         ) and self._needs_tokens(hold.alias):
             raise RunAbortedError(
-                f"model {hold.alias!r} does not say how many tokens a reply has used, so that run.max_cost and run.max_tokens "
-                "cannot be kept",
+                f"model {hold.alias!r} does not report token usage, so run.max_cost and run.max_tokens "
+                f"cannot be enforced",
                 remedy="remove the limit, or use a server that reports `usage`; finished records are kept",
             )
         seen.longest = max(seen.longest, usage.completion_tokens)

@@ -113,20 +113,19 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Extracted:
         return Extracted(value)
     if len(stripped) > MAX_SEARCHED:
         raise InvalidResponseError(
-            f"the reply is not JSON as a whole, and in {len(stripped):,} characters none is looked for; at most {MAX_SEARCHED:,}"
+            f"the reply is not JSON as a whole, and at {len(stripped):,} characters it is too long to "
+            f"search for JSON; the limit is {MAX_SEARCHED:,}"
         )
     lenient = _lenient(stripped, may_end_early=finish_reason != "length")
     if lenient is not None:
         return lenient
     if finish_reason == "length":
         raise InvalidResponseError(
-            "the reply was cut off at max_tokens, in the middle of its JSON",
+            "the reply was cut off at max_tokens in the middle of its JSON",
             truncated=True,
         )
     if _never_ends(stripped):
-        raise InvalidResponseError(
-            "the JSON of the reply is cut off: it begins, but never ends"
-        )
+        raise InvalidResponseError("the JSON of the reply is incomplete")
     raise InvalidResponseError(
         f"the reply holds no JSON; it begins with {stripped[:80]!r}"
     )
@@ -152,7 +151,7 @@ def validate(value: Any, schema: JsonSchema) -> Any:
         f"\n... and {len(found) - _MAX_ERRORS} more" if len(found) > _MAX_ERRORS else ""
     )
     raise InvalidResponseError(
-        "the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more,
+        "the JSON of the reply does not match its schema:\n" + "\n".join(lines) + more,
         errors=lines,
     )
 

@@ -74,7 +74,7 @@ class StructuredOutputSupport:
         if self.holds is None:
             self.holds = False
             self._notify(
-                "it ignores response_format: the reply was not JSON of the schema"
+                "it ignores response_format: the reply did not match the schema"
             )
         return _is_usable(reply, schema)
 

@@ -301,14 +301,14 @@ class ChatClient(ABC):
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
-            f"the provider of model {request.model!r} makes no embeddings",
+            f"the provider of model {request.model!r} does not provide embeddings",
             remedy="use another provider",
         )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """Make images. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
-            f"the provider of model {request.model!r} makes no images",
+            f"the provider of model {request.model!r} does not generate images",
             remedy="use another provider",
         )
 

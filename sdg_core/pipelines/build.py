@@ -136,7 +136,8 @@ def _params(stage: Stage) -> dict[str, Any]:
             if stage.version is None:
                 raise PlanError(
                     f"stage {_name(stage)}: its attribute {name} cannot be part of the fingerprint: {error}",
-                    remedy="give the stage a `version`, or begin the attribute's name with an underscore if it changes no result",
+                    remedy="give the stage a `version`, or start the attribute's name with an "
+                    "underscore if it does not affect results",
                 ) from error
         else:
             found[name] = value

@@ -41,7 +41,7 @@ def check_sink(
                     if column.name in made and known.names is None:
                         yield (
                             path,
-                            f"an earlier stage makes a column {column.name!r}; rename one",
+                            f"an earlier stage already creates a column {column.name!r}; rename one",
                         )
                     made.add(column.name)
 
@@ -51,7 +51,7 @@ def _check_lineage(config: PipelineConfig, name: str, path: YamlPath) -> Problem
     if config.sink.lineage and name in LINEAGE:
         yield (
             path,
-            f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false",
+            f"{name!r} is a lineage column; rename yours, or set sink.lineage: false",
         )
 
 

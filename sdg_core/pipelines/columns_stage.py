@@ -21,9 +21,7 @@ from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.templates.engine import TemplateSyntaxError
 from sdg_core.plan.usercode.functions import resolve_functions
 
-_WHOLE_COLUMN = (
-    "a function of a whole column has no row group to see here; use a `function` stage"
-)
+_WHOLE_COLUMN = "whole-column functions need row groups, which a pipeline does not have; use a `function` stage"
 
 
 @dataclass(frozen=True)

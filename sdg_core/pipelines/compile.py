@@ -169,7 +169,7 @@ class _Compiler:
             case DatasetSources(dataset=name) if name == self._config.name:
                 self._problem(
                     ("sources", "dataset"),
-                    f"pipeline {name!r} cannot read itself; name another dataset",
+                    f"pipeline {name!r} cannot read its own output; name another dataset",
                 )
             case CustomSources():
                 try:
@@ -278,7 +278,7 @@ class _Compiler:
             if new in kept:
                 self._problem(
                     ("stages", place, "columns", old),
-                    f"there is a column {new!r} already; choose another name",
+                    f"the column {new!r} already exists; choose another name",
                 )
             kept |= {new}
         self._known = self._known.renamed(stage.columns)

@@ -133,10 +133,10 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
     wrong = [
         status for status in statuses if status.state in ("missing", "corrupt", "stale")
     ]
-    remedy = "generate again; `sdg retry` tries given-up sources again"
+    remedy = "generate again; `sdg retry` retries sources that were given up"
     if not wrong and not allow_missing:
         wrong = [status for status in statuses if status.state in ("partial", "failed")]
-        remedy += ", and --allow-missing goes on without what failed"
+        remedy += ", and --allow-missing leaves out what failed"
     if wrong:
         partitions = counted(len(statuses), "partition", "are")
         states = [f"{status.partition.key} ({status.state})" for status in wrong[:10]]
@@ -149,11 +149,11 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
     if not any(footer.num_rows for footer in footers):
         if not statuses:
             raise IncompleteError(
-                "there are no sources yet", remedy="generate when there are some"
+                "there are no sources yet", remedy="generate once there are sources"
             )
         raise IncompleteError(
-            "no source has given a row",
-            remedy="look at what was filtered: `sdg status FILE`",
+            "no source has produced a row",
+            remedy="check what was filtered: `sdg status FILE`",
         )
 
 

@@ -198,7 +198,7 @@ def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozense
             unknown[name] = None
     if unknown:
         raise RunAbortedError(
-            f"there is no source {', '.join(map(repr, unknown))}",
-            remedy="name it as `sdg status FILE --json` does",
+            f"unknown source {', '.join(map(repr, unknown))}",
+            remedy="use a name that `sdg status FILE --json` lists",
         )
     return frozenset(keys)

@@ -144,7 +144,7 @@ class Intake:
             where = quarantine(path, self._layout.quarantine)
             self._notify(
                 Notice(
-                    f"{path} is corrupt ({status.reason}); moved to {where} and made again"
+                    f"{path} is corrupt ({status.reason}); moved to {where}; its sources are processed again"
                 )
             )
         footer = unless_absent(read_footer, path)

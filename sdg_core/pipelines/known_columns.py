@@ -43,9 +43,7 @@ class KnownColumns:
         """The message for a column that no stage makes; None for one that may be there."""
         if self.names is None or name in self.names:
             return None
-        return (
-            f"no stage before makes a column {name!r}{did_you_mean(name, self.names)}"
-        )
+        return f"no earlier stage creates a column {name!r}{did_you_mean(name, self.names)}"
 
     def is_text(self, column: str) -> bool:
         """Whether it may hold text, as far as that is known."""
@@ -69,7 +67,8 @@ class KnownColumns:
         names = self.names if fields else self.names - {root}
         if clash := sorted(made.keys() & names):
             raise ValueError(
-                f"items of {column} have {', '.join(map(repr, clash))}, which are columns already; rename those before"
+                f"items of {column} have {', '.join(map(repr, clash))}, which are already columns; "
+                f"rename those in an earlier stage"
             )
         return KnownColumns(names | made.keys(), {**types, **made})
 

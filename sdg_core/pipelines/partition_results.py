@@ -68,7 +68,7 @@ class PartitionResults:
         for key in status.removed:
             tally(
                 Notice(
-                    f"source {key} is gone; its rows have left partition {status.key}"
+                    f"source {key} no longer exists; its rows were removed from partition {status.key}"
                 )
             )
         path = self._context.layout.row_group(status.index)

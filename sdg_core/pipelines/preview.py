@@ -74,7 +74,7 @@ class PipelinePreview:
                 f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
             )
             lines = _shown_prompts(
-                prompts, "(prompt of a task that failed)", longest=longest
+                prompts, "(prompt of a failed task)", longest=longest
             )
             found.append((f"{where}: {failure.message}", [*lines]))
         return found

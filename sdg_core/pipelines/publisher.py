@@ -181,4 +181,4 @@ def _warn_if_failed(publishing: "asyncio.Future[None]") -> None:
     """Nobody waits any more for a partition whose run ends, but people should know why it is missing."""
     error = None if publishing.cancelled() else publishing.exception()
     if error is not None:
-        _LOG.warning("a partition that was finished could not be published: %s", error)
+        _LOG.warning("a finished partition could not be published: %s", error)

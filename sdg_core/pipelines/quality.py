@@ -20,7 +20,7 @@ def judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for task, text, reason in zip(tasks, texts, reasons, strict=True):
         if not isinstance(text, str):
-            message = f"{stage.column} is {shortened(text)}, not text; make it text in a stage before"
+            message = f"{stage.column} is {shortened(text)}, not text; convert it in an earlier stage"
             outcomes.append(Failed(message, retryable=False, kind="input"))
         elif reason is not None:
             rule = reason.split()[0]

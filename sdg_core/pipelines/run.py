@@ -209,7 +209,7 @@ class _PartitionQueue:
 
     def _leave_for_later(self, status: PartitionStatus, claim: Claim) -> None:
         if not self._claimed_by_others:
-            notice = Notice(f"{claim}; doing the rest first, then waiting for it")
+            notice = Notice(f"{claim}; working on the rest first, then waiting for it")
             self._context.tally(notice)
         self._claimed_by_others[status.index] = claim
 

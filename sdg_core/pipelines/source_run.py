@@ -269,9 +269,7 @@ class SourceRun:
                 else:
                     self._fail_again(
                         task,
-                        Failed(
-                            f"it is filtered now, before the stage that failed: {reason}"
-                        ),
+                        Failed(f"an earlier stage now filters it: {reason}"),
                     )
                 return []
             case list():
@@ -363,7 +361,9 @@ def _as_read(record: Record, task: Task) -> Outcome:
     fault = why_no_row(task.values)
     if fault:
         return Failed(
-            f"no row can hold the record: {fault}", retryable=False, kind="read"
+            f"the record cannot be stored in a row: {fault}",
+            retryable=False,
+            kind="read",
         )
     return task.values
 
@@ -386,7 +386,7 @@ def _storable(outcomes: Sequence[Outcome]) -> list[Outcome]:
                 case _:
                     found.append(storable(outcome))
         except ValueError as error:
-            message = f"a checkpoint cannot keep what the stage made: {error}"
+            message = f"the stage's result cannot be stored in a checkpoint: {error}"
             found.append(Failed(message, retryable=False, kind="output"))
     return found
 

@@ -128,7 +128,7 @@ def _slot(slot: Any, what: str) -> Outcome:
 
 def _no_row(fault: str) -> Failed:
     return Failed(
-        f"the function returned a record that no row can hold: {fault}",
+        f"the function returned a record that cannot be stored in a row: {fault}",
         retryable=False,
         kind="output",
     )
@@ -167,7 +167,11 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
         await _invoke(call, what=f"{plan.label}: {what} of {type(plan.own).__name__}")
     except Exception as error:
         name = type(plan.own).__name__
-        state = "nothing was made yet" if what == "setup" else "finished work is kept"
+        state = (
+            "nothing has been generated yet"
+            if what == "setup"
+            else "finished work is kept"
+        )
         raise FunctionError(
             f"{plan.label}: {what} of {name} raised {what_raised(error)}",
             remedy=f"fix it and run again; {state}",

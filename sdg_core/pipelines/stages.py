@@ -241,7 +241,7 @@ async def _of_each(
 
 def _cannot_wait(record: WaitingRecord) -> FailedRecord:
     column = min(record.columns)
-    message = "its model answers later, which the columns of a pipeline cannot wait for"
+    message = "its model defers its replies, which a pipeline's columns do not support"
     return FailedRecord(column, CellFailedError(message, kind="permanent"))
 
 
@@ -345,7 +345,7 @@ def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
         return Failed(
-            f"{stage.column} is {shortened(text)}, not text; make it text in a stage before",
+            f"{stage.column} is {shortened(text)}, not text; convert it in an earlier stage",
             retryable=False,
             kind="input",
         )
@@ -388,7 +388,7 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
     if value is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(value, list | tuple):
-        message = f"{stage.column} is {shortened(value)}, not a list; make it one in a stage before"
+        message = f"{stage.column} is {shortened(value)}, not a list; convert it in an earlier stage"
         return Failed(message, retryable=False, kind="input")
     if not value:
         return Filtered(f"{stage.column} is empty")
@@ -404,7 +404,10 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
         names.update(piece)
     clash = sorted(names & rest.keys())
     if clash:
-        message = f"items of {stage.column} have {', '.join(clash)}, which are columns already; rename those before"
+        message = (
+            f"items of {stage.column} have {', '.join(clash)}, which are already columns; rename "
+            f"those in an earlier stage"
+        )
         return Failed(message, retryable=False, kind="input")
     return [{**rest, **piece} for piece in pieces]
 
@@ -416,7 +419,10 @@ def _rename(stage: RenameStage, task: Task) -> Outcome:
     if len(renamed) < len(task.values):
         new_names = {new for old, new in stage.columns.items() if old in task.values}
         taken = sorted(new_names & task.values.keys())
-        message = f"the task has a column {', '.join(map(repr, taken))} already; choose another name, or drop it before"
+        message = (
+            f"the task already has a column {', '.join(map(repr, taken))}; choose another name, "
+            f"or drop it in an earlier stage"
+        )
         return Failed(message, retryable=False, kind="input")
     return renamed
 

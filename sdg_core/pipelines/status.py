@@ -162,8 +162,8 @@ def sources_notice(pipeline: OpenPipeline) -> str | None:
         return empty_notice(pipeline)
     reader = pipeline.plan.config.sources.reader
     return (
-        f"sources are those that were there when a run last looked: this command runs no code and opens no connection, which the "
-        f"reader {reader} needs"
+        f"sources are as of the last run: the reader {reader} needs code or a connection, which this "
+        f"command does not use"
     )
 
 

@@ -40,7 +40,7 @@ from sdg_core.store.storage import StoredFile
 from sdg_core.store.together import NewFile
 
 SCHEMA_VERSION = 1
-UNLIKE = "make them alike in a stage before the sink, or leave the column out by sink.columns"
+UNLIKE = "give the column one type in a stage before the sink, or exclude the column with sink.columns"
 """What to do about values of different types in one column."""
 MAX_SINGLE = 10_000
 """Sources that get a partition each by default; more are bucketed."""
@@ -156,13 +156,13 @@ def _parse(path: StorePath) -> Partition:
             key = source["key"]
             locator = source["locator"]
             if not isinstance(key, str) or not isinstance(locator, str):
-                raise TypeError("a source is named by something that is not text")
+                raise TypeError("the name of a source is not text")
             sources.append((key, locator))
         return Partition(int(path.stem), tuple(sources))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise CorruptFileError(
-            f"{path} cannot be understood: {error}",
-            remedy="restore it; it says which sources the partition holds",
+            f"{path} is not valid: {error}",
+            remedy="restore it; it lists the sources of the partition",
         ) from error
 
 
@@ -286,7 +286,7 @@ def stage_label(stage: int) -> str:
 
 def read_footer(path: StorePath) -> PartitionFooter:
     """Read a partition's footer. Raises CorruptFileError, UnrecognizedFileError or StoreError."""
-    with damage_errors(path, "is not a whole parquet file"):
+    with damage_errors(path, "is not a complete parquet file"):
         parquet = read_parquet_metadata(path)
     content = footer_content(parquet, path)
     try:
@@ -359,7 +359,7 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
         )
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
-            f"the values of column {name!r} have no type in common ({error})",
+            f"the values of column {name!r} have no common type ({error})",
             remedy=UNLIKE,
         ) from error
 
@@ -390,6 +390,6 @@ def joined(tables: Iterable[pa.Table], *, where: object) -> pa.Table:
         return pa.concat_tables(parts, promote_options="permissive")
     except pa.ArrowException as error:
         raise StoreError(
-            f"{where}: the sources of one partition have columns of the same name and different types: {error}",
-            remedy="make them alike in a stage before the sink",
+            f"{where}: the sources of this partition have columns with the same name but different types: {error}",
+            remedy="give the column one type in a stage before the sink",
         ) from error

@@ -54,7 +54,7 @@ def summarize(
         changes["earlier_versions"] = earlier
     except (LedgerError, StoreError) as error:
         # no failure of a run whose data is there
-        _LOG.warning("what the pipeline has cost is not known: %s", error)
+        _LOG.warning("the cost of the pipeline could not be determined: %s", error)
         spending = DatasetSpending()
     update_metadata(
         layout,

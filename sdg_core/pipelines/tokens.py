@@ -20,7 +20,7 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
     """
     if find_spec("tokenizers") is None:
         raise PlanError(
-            "unit: tokens needs a library that is not installed",
+            "unit: tokens requires a library that is not installed",
             remedy="pip install 'sdg-dagster[tokens]'",
         )
     import tokenizers
@@ -50,7 +50,7 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
     return tokenize, hashlib.sha256(content).hexdigest()
 
 
-_REMEDY = "name the tokenizer.json of the model, relative to the pipeline file, or leave tokenizer out to have tokens estimated"
+_REMEDY = "name the tokenizer.json of the model, relative to the pipeline file, or remove tokenizer to estimate tokens"
 
 
 def token_windows(tokens: Iterable[Span], *, size: int, overlap: int) -> list[Span]:

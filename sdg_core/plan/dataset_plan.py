@@ -99,13 +99,13 @@ class DatasetPlan:
         if select is None:
             return None
         if select.keep is None:
-            return f"of {counted(select.candidates, 'candidate')}, a record is the one with the best {select.best}"
+            return f"each record is the one of {counted(select.candidates, 'candidate')} with the best {select.best}"
         ends = {
             "drop": "it has no row",
             "fail": "it has failed",
             "best": f"the candidate with the best {select.best} is taken",
         }
-        drawn = f"a record is drawn up to {counted(select.candidates, 'time')} until {select.keep}"
+        drawn = f"each record is drawn up to {counted(select.candidates, 'time')} until {select.keep}"
         return f"{drawn}; else {ends[select.otherwise]}"
 
     @cached_property

@@ -71,14 +71,14 @@ def effects_of(
             command = " ".join((server.command, *server.args))
             lines.append(f"starts the process {command}")
             lines += [
-                f"gives it the variable {variable}" for variable in server.env.values()
+                f"passes it the variable {variable}" for variable in server.env.values()
             ]
     for provider in config.model_providers:
         serve = provider.serve
         if serve is not None:
             lines.append(f"starts the process {' '.join(serve.command)}")
             lines += [
-                f"gives it the variable {variable}" for variable in serve.env.values()
+                f"passes it the variable {variable}" for variable in serve.env.values()
             ]
     if any(line.startswith("starts") for line in lines):
         _add_code(base, state)

@@ -15,5 +15,8 @@ def missing_library(
     """What to install before `wanting` works, naming the first of its modules that cannot be imported; None if all can."""
     for module in modules:
         if find_spec(module) is None:
-            return f"{wanting} needs the library {module}, which is not installed: pip install 'sdg-dagster[{extra}]'"
+            return (
+                f"{wanting} requires the library {module}, which is not installed: pip install "
+                f"'sdg-dagster[{extra}]'"
+            )
     return None

@@ -77,7 +77,7 @@ class _Walk:
         if self._behind_links > MAX_BEHIND_LINKS:
             raise SeedError(
                 f"{self._pattern}: links lead to more than {MAX_BEHIND_LINKS:,} directories",
-                remedy="remove links to directories that lead back to one another, or name the directories",
+                remedy="remove directory links that form a cycle, or name the directories",
             )
 
 

@@ -75,7 +75,7 @@ def json_text(value: Any, *, where: str = "the value") -> str:
 def _check_numbers(value: Any, where: str, depth: int) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{where}: {value} is not a number that JSON has")
+            raise ValueError(f"{where}: {value} is not a JSON number")
     elif isinstance(value, Mapping):
         _check_depth(where, depth)
         for key, part in value.items():

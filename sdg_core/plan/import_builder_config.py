@@ -75,11 +75,11 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     ]
     kinds = {type(column.params) for column in samplers}
     if PersonParams in kinds:
-        yield "people are drawn from public name lists; persona texts are short sketches, not NVIDIA's portraits"
+        yield "people are drawn from public name lists; persona texts are short sketches, shorter than NVIDIA's"
     if DatetimeParams in kinds:
-        yield "datetimes never lie before `start`; Data Designer cuts them off to the unit"
+        yield "datetimes are never before `start`; Data Designer truncates them to the unit"
     if config.constraints:
-        yield "constrained columns are drawn again together; Data Designer keeps one and draws the other again"
+        yield "constrained columns are redrawn together; Data Designer keeps one and redraws the other"
     for column in samplers:
         read_as_numbers = chain.from_iterable(
             map(_read_as_numbers, column.every_params)
@@ -88,4 +88,4 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
         if spoilt is not None:
             yield f"column {column.name!r}: {spoilt!r} stays text in templates; Data Designer reads it as JSON"
         if len(column.conditional_params) > 1:
-            yield f"column {column.name!r}: here the first condition that holds counts, so the order is turned round"
+            yield f"column {column.name!r}: the first condition that holds applies here, so the order is reversed"

@@ -154,8 +154,9 @@ def _check_executor(config: DatasetConfig) -> Problems:
     if config.run.executor != "local":
         yield (
             ("run", "executor"),
-            f"{config.run.executor} runs the stages of a pipeline, and a dataset has none; remove it, and divide the dataset "
-            "over machines with `sdg generate --shard I/N` or by Dagster's run launcher for Ray (docs/guide/deploy.md)",
+            f"{config.run.executor} runs pipeline stages, which a dataset does not have; remove it, and "
+            f"distribute the dataset with `sdg generate --shard I/N` or with Dagster's run launcher for "
+            f"Ray (docs/guide/deploy.md)",
         )
 
 

@@ -44,9 +44,7 @@ def row_group_count(num_records: int, row_group_size: int) -> int:
 def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ...]:
     """All row groups; only the last one may be smaller. Raises PlanError for no records and above 100,000 groups."""
     if num_records < 1:
-        raise PlanError(
-            f"num_records is {num_records}", remedy="a dataset has at least one record"
-        )
+        raise PlanError(f"num_records is {num_records}", remedy="use at least 1 record")
     count = row_group_count(num_records, row_group_size)
     if count > MAX_ROW_GROUPS:
         raise PlanError(too_many_row_groups(num_records, row_group_size))
@@ -78,9 +76,7 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
         first = int(match[1])
         last = int(match[2] or match[1])
         if first > last:
-            raise PlanError(
-                f"row groups {text!r}: range {part.strip()!r} runs backwards"
-            )
+            raise PlanError(f"row groups {text!r}: range {part.strip()!r} is reversed")
         if last >= count:
             raise PlanError(
                 f"row groups {text!r}: row group {last} does not exist",
@@ -105,8 +101,8 @@ class Shard:
         """Raise PlanError for a slice that does not exist."""
         if self.count < 1:
             raise PlanError(
-                f"shard {str(self)!r}: there are no slices",
-                remedy="let the count be at least 1",
+                f"shard {str(self)!r}: a count below 1 leaves no slices",
+                remedy="use a count of at least 1",
             )
         if not 0 <= self.index < self.count:
             slices = (
@@ -133,7 +129,7 @@ class Shard:
         if match is None:
             raise PlanError(
                 f"shard {text!r} cannot be read",
-                remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
+                remedy="write INDEX/COUNT, as in 3/8; if it contains variables, check that they are set",
             )
         return cls(int(match[1]), int(match[2]))
 

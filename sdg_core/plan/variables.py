@@ -82,7 +82,8 @@ def check_variables(
         if not may_be_sent(variable, host, allowed=allowed):
             yield (
                 where,
-                f"environment variable {variable} may not be sent to {host}; if that is meant, allow the pair in pyproject.toml "
+                f"environment variable {variable} may not be sent to {host}; if this is intended, allow "
+                f"the pair in pyproject.toml "
                 f'([tool.sdg] allow_variables = {{{variable} = ["{host}"]}}) or by {SETTING}="{variable}={host}"',
             )
 

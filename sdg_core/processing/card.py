@@ -129,7 +129,7 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
 
 def _how_selected(select: SelectConfig) -> str:
     if select.keep is None:
-        return f"of {counted(select.candidates, 'candidate')}, a record is the one with the highest `{select.best}`"
+        return f"each record is the one of {counted(select.candidates, 'candidate')} with the highest `{select.best}`"
     best = (
         f", else the candidate with the highest `{select.best}`"
         if select.best is not None

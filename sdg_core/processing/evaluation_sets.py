@@ -33,7 +33,7 @@ def check_evaluation_sets(
             else:
                 where = f"processor {processor.name!r}: evaluation_sets[{place}]"
                 unread.append(
-                    f"{where} ({source.seed_type}) is not checked; it is read when processing starts"
+                    f"{where} ({source.seed_type}) is not checked now; it is read when processing starts"
                 )
     return unread
 
@@ -77,7 +77,7 @@ def named_processor(name: str) -> Iterator[None]:
     except CellError as error:
         remedy = (
             error.remedy
-            or "fix the processor (for a value that may be absent, use `| default('')`)"
+            or "fix the processor (if a value may be missing, use `| default('')`)"
         )
         raise FilterError(
             f"processor {name!r}: {error.message}", remedy=remedy

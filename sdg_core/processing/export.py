@@ -131,7 +131,7 @@ def _output_of(
 ) -> tuple[StorePath, ...]:
     if not finished:
         raise IncompleteError(
-            f"{version.directory} is not finished, so processor {processor!r} has written nothing",
+            f"{version.directory} is not finished, so processor {processor!r} has no output",
             remedy="`sdg process` it first",
         )
     with store_errors("list", version.processed):
@@ -143,7 +143,7 @@ def _output_of(
         parts = part_files(version.processed / processor)
     if not parts:
         raise PlanError(
-            f"no processor {processor!r} has written an output{did_you_mean(processor, names)}"
+            f"no output of a processor {processor!r}{did_you_mean(processor, names)}"
         )
     return parts
 
@@ -162,7 +162,7 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
         )
     if not columns:
         raise PlanError(
-            "columns: none is named", remedy=f"there are {', '.join(schema.names)}"
+            "columns: the list is empty", remedy=f"there are {', '.join(schema.names)}"
         )
     chosen = [schema.field(name) for name in columns]
     return pa.schema(chosen)
@@ -285,8 +285,8 @@ def _format(path: Path) -> tuple[str, str | None]:
     if kind not in _WRITERS or (compression and kind == ".parquet"):
         plain = ", ".join(_WRITERS)
         raise PlanError(
-            f"{path}: the name has no known extension",
-            remedy=f"end it in {plain}, or .jsonl.gz, .jsonl.zst, .csv.gz, .csv.zst",
+            f"{path}: unknown file extension",
+            remedy=f"use {plain}, or .jsonl.gz, .jsonl.zst, .csv.gz, .csv.zst",
         )
     return kind, compression
 
@@ -435,7 +435,7 @@ def _plain(value: Any) -> Any:
         case datetime.timedelta():
             return value.total_seconds()
         case _:
-            raise TypeError(f"no JSON for {type(value).__name__}")
+            raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
 _WRITERS = {".parquet": _parquet, ".jsonl": _jsonl, ".csv": _csv}

@@ -97,7 +97,7 @@ class Hub:
             from huggingface_hub import HfApi
         except ImportError as error:
             raise HubError(
-                "the Hub needs the Hugging Face library",
+                "the Hugging Face Hub requires the library huggingface_hub",
                 remedy="pip install 'sdg-dagster[hf]'",
             ) from error
         self.repo = repo

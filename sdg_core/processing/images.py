@@ -80,6 +80,6 @@ class WithImages:
             return {"bytes": base64.b64decode(path, validate=True), "path": None}
         except binascii.Error:
             raise SdgError(
-                f"the image {path} is not there any more",
-                remedy="bring the file back, or remove its row group and generate it again",
+                f"the image {path} no longer exists",
+                remedy="restore the file, or remove its row group and generate it again",
             ) from None

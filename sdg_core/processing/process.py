@@ -76,7 +76,7 @@ def check_complete(
         states = sorted({status.state.value for status in absent})
         indices = format_ranges([status.group.index for status in absent])
         raise IncompleteError(
-            f"{len(absent)} of {counted(len(statuses), 'row group', 'are')} not there "
+            f"{len(absent)} of {counted(len(statuses), 'row group', 'are')} incomplete "
             f"({', '.join(states)}): {indices}",
             remedy="generate them first",
         )
@@ -89,7 +89,7 @@ def check_complete(
         if not remaining:
             raise IncompleteError(
                 f"select kept no candidate of any of {counted(plan.num_records, 'record')}, so there is nothing to process",
-                remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",
+                remedy="relax select.keep, or allow more candidates; the reasons are in rejected/",
             )
         raise IncompleteError(
             f"none of the {counted(plan.num_records, 'record')} has a row, so there is nothing to process",
@@ -101,7 +101,7 @@ def check_complete(
         partial = [status.group.index for status in statuses if status.remaining]
         raise IncompleteError(
             f"{remaining} of {counted(plan.num_records, 'record', 'have')} no row, in row groups {format_ranges(partial)}",
-            remedy="generate again to retry them, or leave them out by --allow-missing (or run.max_missing_rate)",
+            remedy="generate again to retry them, or leave them out with --allow-missing (or run.max_missing_rate)",
         )
 
 
@@ -240,8 +240,8 @@ def existing_result(
     # Datasets sealed by 0.1 have no outputs with images.
     if present - {WITH_IMAGES} != set(names) - {WITH_IMAGES}:
         raise SealedError(
-            f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
-            f"{', '.join(sorted(names))}",
+            f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config "
+            f"now has {', '.join(sorted(names))}",
             remedy="`sdg reopen FILE`, then process again",
         )
     for transform in transforms:

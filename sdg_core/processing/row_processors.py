@@ -203,7 +203,7 @@ class _Quality:
         texts = _series(table, self._column)
         if texts.dtype not in (pl.String, pl.Null):
             raise FilterError(
-                f"column {self._column!r} holds {texts.dtype}, and quality rules judge texts",
+                f"column {self._column!r} holds {texts.dtype}, but quality rules judge texts",
                 remedy="name a column of texts, or use `keep`, a template",
             )
         return failed_rule(self._rules, texts)
@@ -397,7 +397,7 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
         embeddings = cell["embeddings"]
         if len(embeddings) != 1:
             raise FilterError(
-                f"a cell holds {counted(len(embeddings), 'embedding')} instead of one",
+                f"a cell has {counted(len(embeddings), 'embedding')} instead of one",
                 remedy="embed one text per record",
             )
         vectors.append(embeddings[0])
@@ -427,7 +427,7 @@ def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
     emptied = [outcome for outcome in outcomes if outcome.removed and not outcome.kept]
     last = emptied[0]
     return FilterError(
-        f"processor {last.name!r} removed all {counted(last.removed, 'record')} it saw, "
-        f"so none is left (one for: {last.example})",
-        remedy="loosen it, then process again; `sdg reopen FILE` first, to generate more records",
+        f"processor {last.name!r} removed all {counted(last.removed, 'record')} it received, so none is "
+        f"left (for example: {last.example})",
+        remedy="relax it, then process again; to generate more records, `sdg reopen FILE` first",
     )

@@ -17,7 +17,7 @@ from sdg_core.seeds.addressing import permute
 
 NAMES = {2: ("train", "validation"), 3: ("train", "validation", "test")}
 _KEY = hashlib.blake2b(b"1", digest_size=64, person=b"sdg/split").digest()
-_EXAMPLE = "give two or three, as in 0.9/0.1 or 80/10/10"
+_EXAMPLE = "give two or three shares, as in 0.9/0.1 or 80/10/10"
 
 
 def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
@@ -29,7 +29,7 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
     is_whole = abs(total - 1) < 1e-9 or abs(total - 100) < 1e-7
     if not is_whole:
         raise PlanError(
-            f"split is {written}, which is {total:g} in all, not 1 or 100",
+            f"split is {written}, which adds up to {total:g}, not 1 or 100",
             remedy=_EXAMPLE,
         )
     ends = [0]
@@ -42,7 +42,7 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
         empty = names[sizes.index(0)]
         raise PlanError(
             f"split {written} of {counted(num_rows, 'row')} leaves {empty} without a row",
-            remedy="take larger shares",
+            remedy="use larger shares",
         )
     return dict(zip(names, sizes, strict=True))
 

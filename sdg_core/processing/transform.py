@@ -51,7 +51,7 @@ class SchemaTransform:
             except CellError as error:
                 raise SdgError(
                     f"processor {self.name!r}: {error.message}",
-                    remedy="fix its template (for a value that may be absent, use `| default('')`), then process again",
+                    remedy="fix its template (if a value may be missing, use `| default('')`), then process again",
                 ) from error
 
 

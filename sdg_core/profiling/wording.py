@@ -160,7 +160,7 @@ def _length_facts(lengths: Numbers, *, unit: str) -> Iterator[tuple[str, str]]:
     else:
         yield unit, f"{low} to {high}"
         yield from _spread(lengths)
-    yield f"{unit} in all", f"{lengths.total:,}"
+    yield f"{unit} in total", f"{lengths.total:,}"
 
 
 def _token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:

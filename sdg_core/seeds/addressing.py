@@ -46,7 +46,7 @@ def selected_range(
             if num_rows == 0:
                 raise SeedError(
                     "the seed data has no rows",
-                    remedy="seed_config.source must hold at least one row",
+                    remedy="seed_config.source must have at least one row",
                 )
             return 0, num_rows
 

@@ -97,7 +97,7 @@ class AgentRolloutReader(DirectoryReader):
         except (KeyError, TypeError, AttributeError) as error:
             raise SeedError(
                 f"seed file {file.name} is not a session in the format {self._format}: {error}",
-                remedy="check seed_config.source.format, or leave the file out by file_pattern",
+                remedy="check seed_config.source.format, or exclude the file with file_pattern",
             ) from error
         if read.messages:
             yield self._row(read, file)

@@ -92,7 +92,7 @@ class SeedReader(ABC):
                 )
         if frame.height != len(rows):
             raise SeedError(
-                f"{type(self).__name__} returned {counted(frame.height, 'seed row')}, and {len(rows):,} asked for"
+                f"{type(self).__name__} returned {counted(frame.height, 'seed row')}, and {len(rows):,} were requested"
             )
         return frame
 
@@ -157,7 +157,7 @@ class ItemReader(SeedReader, Generic[Item]):
                 raise SeedError(
                     f"seed item {self.describe(item)} gives {counted(frame.height, 'row')}; "
                     f"it gave {expected} when it was opened",
-                    remedy="it changed while it was read, or its reader is not deterministic",
+                    remedy="it changed while it was being read, or its reader is not deterministic",
                 )
             self._cache.put(place, frame)
         return take(frame, rows)

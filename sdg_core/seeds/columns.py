@@ -26,13 +26,13 @@ def _is_unknown_zone(name: str) -> bool:
 
 
 _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
-    (pa.types.is_decimal256, "a decimal of more digits than can be read"),
-    (pa.types.is_interval, "a span of calendar months that cannot be kept"),
+    (pa.types.is_decimal256, "a decimal with too many digits"),
+    (pa.types.is_interval, "a span of calendar months, which cannot be stored"),
     (
         lambda kind: (
             pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[0] in "+-"
         ),
-        "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone",
+        "timestamps with a fixed offset, which cannot be stored: convert them to UTC or a named zone",
     ),
     (
         lambda kind: (
@@ -40,23 +40,24 @@ _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
             and kind.tz is not None
             and _is_unknown_zone(kind.tz)
         ),
-        "moments in a zone that the time zone database does not have: convert them to UTC or to one such as Europe/Berlin",
+        "timestamps in a zone that is not in the time zone database: convert them to UTC or to a zone "
+        "such as Europe/Berlin",
     ),
     (
         lambda kind: pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind),
-        "a list view, which cannot be read",
+        "a list view, which is not supported",
     ),
-    (pa.types.is_run_end_encoded, "run-end encoded, which cannot be read"),
+    (pa.types.is_run_end_encoded, "run-end encoded, which is not supported"),
     (
         lambda kind: pa.types.is_struct(kind) and kind.num_fields == 0,
-        "an object without keys, which parquet cannot hold",
+        "an object without keys, which parquet cannot store",
     ),
     (
         lambda kind: (
             pa.types.is_struct(kind)
             and len({field.name for field in kind}) < kind.num_fields
         ),
-        "an object with two keys of one name",
+        "an object with duplicate keys",
     ),
 )
 """Types whose values cannot be kept as they are, and why."""
@@ -100,14 +101,14 @@ def _unkept(field: pa.Field) -> str | None:
     """Why values of a column cannot be kept as they are; None if they can. Only then may polars be asked: it panics for some."""
     data_type = field.type
     if "\0" in field.name:
-        return "and a name with a zero character, which no table can have"
+        return "and a NUL character in its name, which no table can have"
     name = (field.metadata or {}).get(_EXTENSION_NAME, b"").decode(errors="replace")
     if isinstance(data_type, pa.BaseExtensionType):
         name = data_type.extension_name
     if name in _KEPT_EXTENSIONS:
         return None
     if name:
-        return f"an extension type ({name}) that cannot be kept as it is"
+        return f"an extension type ({name}) that cannot be stored as is"
     for applies, reason in _UNKEPT:
         if applies(data_type):
             return reason

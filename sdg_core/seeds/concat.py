@@ -32,7 +32,7 @@ def open_files(
     has_text = any(file.suffix != ".parquet" for file in files)
     if options is not None and options.stated and not has_text:
         raise SeedError(
-            f"seed file {files[0].name} is parquet, which says itself how it is read",
+            f"seed file {files[0].name} is parquet, which needs no reading options",
             remedy="remove separator, encoding, null_values and types from seed_config.source",
         )
     cache = ChunkCache()
@@ -136,8 +136,8 @@ def _check_names(reader: FileReader, first: FileReader) -> None:
         name = sorted(names ^ expected)[0]
         with_it, without = (reader, first) if name in names else (first, reader)
         raise SeedError(
-            f"seed files differ in their columns: {with_it.file.name} has {name!r}, {without.file.name} has not",
-            remedy="files of one source have the same columns; name the ones that belong together",
+            f"seed files differ in their columns: {with_it.file.name} has {name!r}, {without.file.name} does not",
+            remedy="all files of a source must have the same columns; list only the files that belong together",
         )
 
 
@@ -149,5 +149,6 @@ def _check_type(
     if ours != theirs:
         raise SeedError(
             f"seed files differ in column {field.name!r}: {ours} in {reader.file.name}, {theirs} in {first.file.name}",
-            remedy="write all files with one type, parquet best of all: the types of csv and json are inferred per file",
+            remedy="use the same type in all files, preferably as parquet: the types of csv and json "
+            "are inferred per file",
         )

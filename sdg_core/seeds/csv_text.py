@@ -94,8 +94,8 @@ def _separator_of(text: str, *, source: str) -> str:
         if len(counts) == 1:
             return separator
         raise SeedError(
-            f"{source}: the header is the one name {header[0]!r}, and it is not sure that {separator!r} separates columns",
-            remedy=f"set separator in seed_config.source: {separator!r}, or ',' if this is one column",
+            f"{source}: the header is the single name {header[0]!r}, so {separator!r} may not be the separator",
+            remedy=f"set separator in seed_config.source: {separator!r}, or ',' if this is a single column",
         )
     return ","
 
@@ -142,7 +142,7 @@ def _texts(text: str, separator: str, *, width: int, source: str) -> pa.Table:
         reason = str(error).splitlines()[0]
         raise SeedError(
             f"{source} cannot be read as csv: {reason}",
-            remedy="every row has as many fields as the header",
+            remedy="every row must have as many fields as the header",
         ) from error
 
 
@@ -166,7 +166,7 @@ def _as_stated(column: pl.Series, type_name: TypeName, *, source: str) -> pl.Ser
     if len(refused):
         raise SeedError(
             f"{source}: column {column.name!r} is {type_name} by seed_config.source.types, but holds {refused[0]!r}",
-            remedy="make it str, or list the text in null_values",
+            remedy="use str, or list the text in null_values",
         )
     return values
 

@@ -49,8 +49,9 @@ class Login:
             return None
         variable, host = self.withheld
         return (
-            f"passwords of this machine ({variable} and the like) do not go to {host}, which the file names; name the URL by "
-            f'url_env, or allow the pair in pyproject.toml ([tool.sdg] allow_variables = {{{variable} = ["{host}"]}}) or by '
+            f"passwords of this machine ({variable} and similar) are not sent to {host}, which the file "
+            f"names; put the URL into a variable named by url_env, or allow the pair"
+            f' in pyproject.toml ([tool.sdg] allow_variables = {{{variable} = ["{host}"]}}) or by '
             f'{SETTING}="{variable}={host}"'
         )
 
@@ -60,8 +61,9 @@ def login_for(url: sa.URL, *, env: Mapping[str, str], where: str) -> Login:
     for option in url.query:
         if option.lower() in _READS_THIS_MACHINE:
             raise SeedError(
-                f"{where}.url: {option} gives the server logins or files of this machine, which no file may ask for",
-                remedy="put the URL into an environment variable and name that by url_env",
+                f"{where}.url: {option} gives the server logins or files of this machine, which a "
+                f"dataset file may not do",
+                remedy="put the URL into an environment variable and set url_env to its name",
             )
     driver = url.get_driver_name()
     if (

@@ -65,7 +65,7 @@ class DirectoryReader(ItemReader[str]):
         if not self._files:
             raise SeedError(
                 f"seed directory {self.directory} holds no file that matches {self._pattern!r}",
-                remedy="check file_pattern, which a file's name has to match, and recursive",
+                remedy="check file_pattern, which must match the file name, and recursive",
             )
         return [*self._files]
 
@@ -166,7 +166,7 @@ class FileContentsReader(DirectoryReader):
         except UnicodeDecodeError as error:
             raise SeedError(
                 f"seed file {file.name} is not {self._encoding} text: {error.reason} at byte {error.start}",
-                remedy="set encoding in seed_config.source, or leave the file out by file_pattern",
+                remedy="set encoding in seed_config.source, or exclude the file with file_pattern",
             ) from error
         yield {**self.listing(file, kind="file_contents"), "content": content}
 

@@ -83,8 +83,8 @@ class SeedFile(ABC):
 
     def _changed(self) -> SeedError:
         return SeedError(
-            f"seed file {self.name} changed while it was read",
-            remedy="run the same command again: rows made from the new content go into a new version",
+            f"seed file {self.name} changed while it was being read",
+            remedy="rerun the same command: rows from the new content go into a new version",
         )
 
     def read_bytes(self) -> bytes:
@@ -131,7 +131,7 @@ def _check_name(path: Path) -> None:
     except UnicodeDecodeError as error:
         raise SeedError(
             f"the name of seed file {name.decode(errors='backslashreplace')} is not UTF-8",
-            remedy="rename the file, or leave it out (of a directory by file_pattern)",
+            remedy="rename the file, or exclude it (in a directory, with file_pattern)",
         ) from error
 
 

@@ -105,7 +105,7 @@ def _refusal(path: Path, led_to: str) -> SeedError:
     shown = led_to if str(path) == led_to else f"{path} leads to {led_to}, which"
     return SeedError(
         f"seed path {shown} holds the system's own files or credentials, which are never read as seed data",
-        remedy="copy what you need elsewhere, and name that copy",
+        remedy="copy the data you need elsewhere and use the copy",
     )
 
 

@@ -13,8 +13,8 @@ def open_frame(frame: Any) -> SeedReader:
     """A reader of a frame of polars, pandas, Arrow, or anything else that hands over Arrow data. Raises SeedError."""
     if frame is None:
         raise SeedError(
-            "the seed data is a data frame (seed_type: df), which only Python can pass",
-            remedy="open_dataset({..., 'seed_config': frame}), or write the frame to a parquet file and name that",
+            "the seed data is a data frame (seed_type: df), which can only be passed in Python",
+            remedy="open_dataset({..., 'seed_config': frame}), or write the frame to a parquet file and use its path",
         )
     try:
         table = _as_table(frame).replace_schema_metadata(None)

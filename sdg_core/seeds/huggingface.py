@@ -33,7 +33,7 @@ def hub(source: HuggingFaceSeedSource, token: str | None) -> FileSystem:
         from huggingface_hub import HfFileSystem
     except ImportError as error:
         raise SeedError(
-            "seed_type hf needs the Hugging Face library",
+            "seed_type hf requires the library huggingface_hub",
             remedy="pip install 'sdg-dagster[hf]'",
         ) from error
     # False keeps a token that happens to lie on this machine out of it: access is what the dataset file says.
@@ -54,7 +54,8 @@ def open_hugging_face(
     if not found:
         raise SeedError(
             f"no file matches hf://{source.path.removeprefix(_PREFIX)} at {source.endpoint}",
-            remedy="as in datasets/user/name/**/*.parquet; a private dataset needs `token`, the name of a variable",
+            remedy="use a pattern such as datasets/user/name/**/*.parquet; a private dataset also needs "
+            "`token`, the name of an environment variable",
         )
     return open_files([find(name) for name in found], options=text_options(source))
 
@@ -75,7 +76,7 @@ def find_files(
     if source.token is not None and not token:
         raise SeedError(
             f"environment variable {source.token} is not set",
-            remedy=f"{where}.token says that it holds a token",
+            remedy=f"set it to a token, or correct {where}.token, which names it",
         )
     files = _Hub(connect(source, token), token=token, recheck=recheck)
     path = source.path.removeprefix(_PREFIX)

@@ -35,7 +35,7 @@ def read_json(
     records = _records(_without_half_surrogates(text), suffix, source=source)
     says_infinity = "Infinity" in text
     if not records:
-        raise SeedError(f"{source} holds no record", remedy="write one object per row")
+        raise SeedError(f"{source} has no records", remedy="write one object per row")
     seen: dict[str, None] = {}
     for record in records:
         seen.update(dict.fromkeys(record))
@@ -52,7 +52,7 @@ def read_json(
         array = _array(values, options.types.get(name), where=where)
         if not says_infinity and any(map(_is_infinite, _leaves(values))):
             raise SeedError(
-                f"{where} holds a number beyond what 64 bits can hold, such as 1e400",
+                f"{where} holds a number that does not fit in 64 bits, such as 1e400",
                 remedy="write it as text, in quotes",
             )
         _check_keys(array.type, where=where)
@@ -68,7 +68,7 @@ def _check_keys(data_type: pa.DataType, *, where: str) -> None:
         field = data_type.field(place)
         if "\0" in field.name:
             raise SeedError(
-                f"{where}: the key {field.name!r} has a zero character",
+                f"{where}: the key {field.name!r} contains a NUL character",
                 remedy="rename it",
             )
         _check_keys(field.type, where=where)
@@ -120,7 +120,7 @@ def _refuse_columns(found: Any, source: str) -> None:
     is_split = is_split and all(isinstance(column, list) for column in columns)
     if is_split or all(_is_by_number(column) for column in columns):
         raise SeedError(
-            f"{source} holds columns, not one object per row",
+            f"{source} is column-oriented, not one object per row",
             remedy="write it with df.to_json(path, orient='records', lines=True), or as parquet",
         )
 
@@ -150,7 +150,7 @@ def _record(value: Any, where: str) -> Record:
     if not isinstance(value, dict):
         raise SeedError(
             f"{where} is not an object",
-            remedy='every row is an object, as in {"name": "Ann"}',
+            remedy='every row must be an object, as in {"name": "Ann"}',
         )
     return value
 
@@ -160,7 +160,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> Record:
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedKeyError(f"two values of an object are named {repeated!r}")
+        raise _RepeatedKeyError(f"an object has the key {repeated!r} twice")
     return record
 
 
@@ -192,7 +192,7 @@ def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.A
     for leaf in _leaves(values):
         if type(leaf) is int and not -_INT64 <= leaf < _INT64:
             raise SeedError(
-                f"{where} holds {leaf}, a whole number beyond 64 bits",
+                f"{where} holds {leaf}, an integer that does not fit in 64 bits",
                 remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
             )
     data_type = ARROW_TYPES[type_name] if type_name is not None else None

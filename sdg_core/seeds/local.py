@@ -57,7 +57,8 @@ def resolve(path: str, *, base: Path, root: str) -> Path:
     if "{root}" in path and "://" in root:
         raise SeedError(
             f"seed path {path!r}: the storage root is {root}, which is not a directory",
-            remedy="name single files as {root}/path, or copy the files to this machine, or read a finished dataset of the root: "
+            remedy="name each file as {root}/path, copy the files to this machine, or read a finished "
+            "dataset of this root: "
             "{seed_type: dataset, dataset: NAME}",
         )
     absolute_root = str(Path(root).absolute())

@@ -108,7 +108,10 @@ class ParquetReader(FileReader):
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         counted = sum(group.num_rows for group in groups)
         if metadata.num_rows != counted or counted > MAX_ROWS:
-            claimed = f"its footer says {metadata.num_rows:,} rows, and {counted:,} in its row groups (at most {MAX_ROWS:,})"
+            claimed = (
+                f"its footer says {metadata.num_rows:,} rows, but its row groups have {counted:,} "
+                f"(at most {MAX_ROWS:,})"
+            )
             raise self.file.unreadable(ValueError(claimed))
         return metadata, opened.schema_arrow
 

@@ -112,7 +112,7 @@ def _asked(process: BoundedProcess, request: dict[str, Any], file: IO[bytes]) ->
         found = process.call(request, answer=read)
     except WorkEndedError as error:
         bounds = f"{SECONDS:g} s and {MEMORY // 2**20:,} MiB for {MAX_ROWS:,} rows"
-        raise TooMuchError(f"decoding it was given up: {error} ({bounds})") from error
+        raise TooMuchError(f"decoding it was stopped: {error} ({bounds})") from error
     if isinstance(found, dict) and "error" in found:
         raise ValueError(found["error"])
     return found

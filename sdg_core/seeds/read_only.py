@@ -33,7 +33,7 @@ _REFUSALS = (
     "write a readonly database",
     "read-only transaction",
 )
-_ONLY_READS = "seed_config.source.query may only read: one SELECT, of this database"
+_ONLY_READS = "seed_config.source.query must be a single SELECT from this database"
 
 
 def is_file(url: sa.URL) -> bool:
@@ -55,7 +55,7 @@ def read_only(engine: sa.Engine, query: str) -> sa.Engine:
             for option in engine.url.query:
                 if option.lower() not in _DUCKDB_OPTIONS:
                     raise SeedError(
-                        f"seed database: {option} is not an option that a seed may set",
+                        f"seed database: {option} is not an option that seed_config may set",
                         remedy="remove it",
                     )
             settings = _duckdb_settings(query)
@@ -74,9 +74,9 @@ def remedy_for(message: str) -> str | None:
     if any(words in message for words in _REFUSALS):
         return _ONLY_READS
     if message == "interrupted":
-        return f"a query of an SQLite file may take {SECONDS:.0f} s"
+        return f"queries of SQLite files are limited to {SECONDS:.0f} s"
     if "disabled by configuration" in message:
-        return "a query may read the files that it names in quotes, as in FROM 'data/*.parquet'; extensions are not loaded"
+        return "a query can read files by quoted name, as in FROM 'data/*.parquet'; extensions are not loaded"
     return None
 
 

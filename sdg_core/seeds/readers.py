@@ -205,6 +205,6 @@ def _open_reader(
 
 def _no_datasets(name: str) -> Sequence[Path | StoredObject]:
     raise SeedError(
-        f"dataset {name!r} cannot be looked up here",
-        remedy="open the dataset by sdg_core.api",
+        f"dataset {name!r} cannot be looked up without a storage root",
+        remedy="open the dataset with sdg_core.api",
     )

@@ -85,7 +85,7 @@ def recall(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
         raise SeedNotReadError(
             f"seed_config.source: seed data of seed_type {config.source.seed_type} has not been read on this machine; "
             "this command opens no connection and runs no code of the dataset file",
-            remedy="sdg preview FILE reads it; so does every run",
+            remedy="run `sdg preview FILE` or `sdg generate FILE` to read it",
         ) from error
 
 

@@ -81,7 +81,7 @@ def table_query(
         dialect = url.get_dialect()()
     except sa.exc.NoSuchModuleError as error:
         raise SeedError(
-            f"{where}: unknown kind of database {url.drivername!r}",
+            f"{where}: unknown database type {url.drivername!r}",
             remedy="as in sqlite:///file.db",
         ) from error
     return str(statement.compile(dialect=dialect))
@@ -98,20 +98,20 @@ def _url(
         if not text:
             raise SeedError(
                 f"{place} is not set",
-                remedy=f"{where}.url_env says that it holds the URL",
+                remedy=f"set it to the URL, or correct {where}.url_env, which names it",
             )
     assert text is not None
     try:
         url = sa.make_url(text)
     except sa.exc.ArgumentError:
         raise SeedError(
-            f"{where}: {place} holds no database URL",
+            f"{where}: {place} is not a database URL",
             remedy="as in postgresql+psycopg://user@host/name",
         ) from None
     # the rest of a password, which would be shown as a host
     if "@" in (url.host or ""):
         raise SeedError(
-            f"{where}: the password in {place} holds an @",
+            f"{where}: the password in {place} contains an @",
             remedy="write %40 in its place",
         )
     if is_file(url):

@@ -145,8 +145,8 @@ class TextFileReader(FileReader):
                     content = read_up_to(stream, MAX_TEXT_BYTES + 1)
                 if len(content) > MAX_TEXT_BYTES:
                     raise SeedError(
-                        f"{source} has more than {MAX_TEXT_BYTES // 2**30} GiB of text once it is unpacked",
-                        remedy="split it, or write it as parquet, which is read a part at a time",
+                        f"{source} is larger than {MAX_TEXT_BYTES // 2**30} GiB when decompressed",
+                        remedy="split it, or convert it to parquet, which is read in parts",
                     )
             return read_text_table(
                 content, self.file.suffix, source=source, options=self._options

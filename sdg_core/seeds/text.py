@@ -24,12 +24,12 @@ _MARKS = {
 }
 """Byte order marks of encodings other than UTF-8, the longer ones first."""
 _NO_TEXT = {
-    b"\x1f\x8b": ("compressed by gzip", "end its name in .gz"),
-    b"\x28\xb5\x2f\xfd": ("compressed by zstd", "end its name in .zst"),
-    b"BZh": ("compressed by bzip2", "end its name in .bz2"),
-    b"\xfd7zXZ\x00": ("compressed by xz", "unpack it, or compress it by gzip"),
-    b"PK\x03\x04": ("a zip archive or an Excel workbook", "write it as csv or parquet"),
-    b"PAR1": ("parquet", "end its name in .parquet"),
+    b"\x1f\x8b": ("compressed with gzip", "add the suffix .gz"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "add the suffix .zst"),
+    b"BZh": ("compressed with bzip2", "add the suffix .bz2"),
+    b"\xfd7zXZ\x00": ("compressed with xz", "unpack it, or compress it with gzip"),
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "save it as csv or parquet"),
+    b"PAR1": ("parquet", "add the suffix .parquet"),
 }
 """How files begin that are no text, whatever their name says."""
 

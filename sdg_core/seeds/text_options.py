@@ -42,7 +42,7 @@ def check_names(names: Sequence[str], *, source: str, options: TextOptions) -> N
     for name in names:
         if "\0" in name:
             raise SeedError(
-                f"{source}: a column is named {name!r}, with a zero character",
+                f"{source}: the column name {name!r} contains a NUL character",
                 remedy="rename it",
             )
     for name in options.types:

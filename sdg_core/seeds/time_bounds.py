@@ -69,8 +69,8 @@ def check_number(
     least, most = bounds(data_type) or (number, number)
     if not least <= number <= most:
         raise SeedError(
-            f"{source}: column {name!r} holds {_written(number, data_type)}, outside of what can be kept (years 1 to 9999)",
-            remedy="write null in its place, or make the column text",
+            f"{source}: column {name!r} holds {_written(number, data_type)}, outside the supported years 1 to 9999",
+            remedy="replace it with null, or make the column text",
         )
 
 

@@ -52,7 +52,8 @@ class WhereReader(SeedReader):
                 hint = did_you_mean(name, source.schema.names)
                 raise SeedError(
                     f"{_FIELD}: the seed data has no column {name!r}{hint}",
-                    remedy="name columns of the seed data; columns of this dataset are not made yet when it is evaluated",
+                    remedy="use columns of the seed data; columns of this dataset do not exist yet when "
+                    "it is evaluated",
                 )
 
     @property
@@ -93,7 +94,8 @@ class WhereReader(SeedReader):
         if not len(chosen):
             raise SeedError(
                 f"{_FIELD}: {self._where.strip()} is true for none of the {counted(total, 'seed row')}",
-                remedy="loosen it, or check the source; text is never equal to a number, so compare text with text",
+                remedy="relax the condition, or check the source; text never equals a number, so "
+                "compare text with text",
             )
         return chosen
 
@@ -114,7 +116,7 @@ class WhereReader(SeedReader):
                 return False
             raise SeedError(
                 f"{_FIELD}: seed row {number}: {error.message}",
-                remedy="for a value that may be missing, use `| default(...)` or test it first: `x is defined and x > 3`",
+                remedy="if the value may be missing, use `| default(...)` or test it first: `x is defined and x > 3`",
             ) from error
 
     @cached_property

@@ -28,10 +28,10 @@ _DENIED = (
     "s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject"
 )
 _REMEDIES = {
-    "NoSuchBucket": "create the bucket, or give another root (--root, or SDG_ROOT)",
+    "NoSuchBucket": "create the bucket, or use another root (--root, or SDG_ROOT)",
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
-    "SlowDown": "the store asks for fewer requests: run the same command again later; finished files are kept",
+    "SlowDown": "the store is throttling requests: rerun the same command later; finished files are kept",
     "RequestTimeTooSkewed": "set the clock of this machine",
 }
 
@@ -99,7 +99,7 @@ class Bucket:
                 found = obstore.get(self._store, key, options=options)
             except obstore.exceptions.PreconditionError as error:
                 raise FileNotFoundError(
-                    errno.ENOENT, "it was replaced meanwhile", key
+                    errno.ENOENT, "another process replaced it", key
                 ) from error
             return found.bytes().to_bytes()
 
@@ -213,7 +213,7 @@ def _open(url: str, settings: tuple[tuple[str, str], ...]) -> Bucket:
         from obstore.store import MemoryStore, S3Store
     except ImportError as error:
         raise StoreError(
-            f"root {url}: object stores need a library that is not installed",
+            f"root {url}: object stores require a library that is not installed",
             remedy="pip install 'sdg-dagster[s3]'",
         ) from error
     scheme, _, name = url.partition("://")
@@ -283,7 +283,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     if "Received redirect" in text:
         return ObjectStoreFault(
             errno.EIO,
-            "the store sends requests elsewhere",
+            "the store redirects requests",
             _REMEDIES["PermanentRedirect"],
         )
     if "BadScheme" in text:
@@ -301,7 +301,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
         endpoint = (
             os.environ.get("AWS_ENDPOINT_URL_S3")
             or os.environ.get("AWS_ENDPOINT_URL")
-            or "the endpoint of AWS"
+            or "the AWS endpoint"
         )
         place = re.sub(r"//[^/@]*@", "//", endpoint)
         what = (
@@ -318,5 +318,5 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     return ObjectStoreFault(
         errno.EIO,
         reason,
-        f"check the root {url} and the AWS_ variables of the environment",
+        f"check the root {url} and the AWS_* environment variables",
     )

@@ -243,7 +243,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
             if time.monotonic() > deadline:
                 raise StoreError(
                     f"{path} has been locked by another process for {_LOCK_SECONDS:g} s",
-                    remedy=f"see which one it is (`fuser {path}`), end it if it hangs, and run again",
+                    remedy=f"find it (`fuser {path}`), end it if it hangs, and run again",
                 ) from None
             # a lock that can be waited for only so long has no other form
             time.sleep(_LOCK_PAUSE)

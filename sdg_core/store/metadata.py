@@ -269,7 +269,7 @@ def read_current(path: StorePath) -> str | None:
         )
     if "/" in version or "\x00" in version or version in ("", ".", ".."):
         raise MetadataFieldError(
-            f"{path}: version: {version!r} is no name of a directory beside it",
+            f"{path}: version: {version!r} does not name a directory next to it",
             remedy=remedy,
         )
     return version

@@ -30,7 +30,10 @@ _PAUSE = 0.005
 """Seconds that a writer steps back at most after the first refusal, twice as much after each further one."""
 _REFUSALS = 8
 """Conditional puts on one and the same etag after which a store is known not to understand them."""
-_NO_CONDITIONS = "use a store that knows If-Match and If-None-Match: without them two runs could undo each other's changes"
+_NO_CONDITIONS = (
+    "use a store that supports If-Match and If-None-Match: without them, two runs could "
+    "undo each other's changes"
+)
 
 
 class ObjectStorage:
@@ -73,7 +76,9 @@ class ObjectStorage:
                 refusals[etag] += 1
                 if refusals[etag] == _REFUSALS:
                     raise ObjectStoreFault(
-                        errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS
+                        errno.EIO,
+                        "the store does not support conditional puts",
+                        _NO_CONDITIONS,
                     ) from None
                 time.sleep(random.uniform(0, _PAUSE * 2 ** refusals[etag]))
             else:

@@ -196,7 +196,7 @@ def object_path(url: str) -> ObjectPath:
     shown = f"{scheme}://..." if secretive else url
     if scheme not in SCHEMES:
         raise StoreError(
-            f"root {shown!r}: there is no store for {scheme}://",
+            f"root {shown!r}: {scheme}:// is not a supported store",
             remedy="give a directory or s3://bucket/prefix (--root, or SDG_ROOT)",
         )
     bucket, _, key = rest.rstrip("/").partition("/")
@@ -204,6 +204,6 @@ def object_path(url: str) -> ObjectPath:
     if "@" in bucket or not all(map(_is_segment, (bucket, *segments))):
         raise StoreError(
             f"root {shown!r} is not of the form s3://bucket/prefix",
-            remedy="use letters, digits and _ . - in it; credentials belong in the environment (AWS_ACCESS_KEY_ID, ...)",
+            remedy="use letters, digits and _ . -; put credentials into environment variables (AWS_ACCESS_KEY_ID, ...)",
         )
     return ObjectPath(open_bucket(f"{scheme}://{bucket}"), key)

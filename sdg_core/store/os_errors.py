@@ -12,11 +12,11 @@ _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again; finished files are kept",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished files are kept",
     errno.EFBIG: "the file would exceed a size limit of this system; use a smaller row_group_size",
-    errno.EACCES: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
-    errno.EPERM: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
+    errno.EACCES: "grant write permission, or choose another root (--root, or SDG_ROOT)",
+    errno.EPERM: "grant write permission, or choose another root (--root, or SDG_ROOT)",
     errno.EROFS: "the file system is read-only: choose another root (--root, or SDG_ROOT)",
-    errno.ENOTDIR: "there is a file where a directory belongs: choose another root (--root, or SDG_ROOT)",
-    errno.EEXIST: "there is a file where a directory belongs: choose another root (--root, or SDG_ROOT)",
+    errno.ENOTDIR: "a file is in the place of a directory: choose another root (--root, or SDG_ROOT)",
+    errno.EEXIST: "a file is in the place of a directory: choose another root (--root, or SDG_ROOT)",
 }
 
 

@@ -52,13 +52,13 @@ def resolve_parts(
             rows = sum(read_parquet_metadata(part).num_rows for part in parts)
         if not rows:
             raise CorruptFileError(
-                f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW
+                f"{version.processed_dataset} has no records", remedy=_FINISHED_ANEW
             )
         return StoredRows(parts, finished, rows)
     stored = row_group_parts(version, statuses)
     if not stored.num_rows:
         raise IncompleteError(
-            f"{version.directory} holds no record yet", remedy="generate some first"
+            f"{version.directory} has no records yet", remedy="generate records first"
         )
     return stored
 
@@ -116,7 +116,10 @@ def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
             f"then {name}/dataset"
         )
         if (other := layout.other_place()) is not None:
-            remedy = f"{other} holds data of it: move it to {layout.directory}, or use one root for both (--root, SDG_ROOT)"
+            remedy = (
+                f"{other} has its data: move it to {layout.directory}, or use the same root for "
+                f"both (--root, SDG_ROOT)"
+            )
         raise SeedError(
             f"the seed data is dataset {name!r}, but {layout.directory} holds no data",
             remedy=remedy,

@@ -145,7 +145,7 @@ def classify(
     }
     for field, value in expected.items():
         if getattr(found, field) != value:
-            reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
+            reason = f"its footer says {field} {getattr(found, field)!r}, but it is stored as {value!r}"
             return RowGroupStatus(
                 group, RowGroupState.CORRUPT, everything, reason=reason
             )

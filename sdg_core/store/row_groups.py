@@ -248,7 +248,7 @@ def read_footer(path: StorePath) -> Footer:
     Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, UnrecognizedFileError if it is
     whole parquet that this project did not write, StoreError if it cannot be read.
     """
-    with damage_errors(path, "is not a whole parquet file"):
+    with damage_errors(path, "is not a complete parquet file"):
         try:
             parquet = read_parquet_metadata(path)
         except IsADirectoryError as error:
@@ -285,7 +285,7 @@ def footer_content(parquet: pq.FileMetaData, path: StorePath) -> bytes:
     content: bytes | None = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
         raise UnrecognizedFileError(
-            f"{path} was not written by this project: it is parquet without an `sdg` footer",
+            f"{path} was not written by sdg: it is a parquet file without an `sdg` footer",
             remedy="move it out of this directory, then run again; nothing was changed",
         )
     return content
@@ -295,7 +295,7 @@ def check_row_count(parquet: pq.FileMetaData, said: int, path: StorePath) -> Non
     """Raise CorruptFileError if a file has other rows than its footer says."""
     if parquet.num_rows != said:
         raise CorruptFileError(
-            f"{path} has {counted(parquet.num_rows, 'row')}, but its footer speaks of {said}"
+            f"{path} has {counted(parquet.num_rows, 'row')}, but its footer says {said}"
         )
 
 
@@ -340,7 +340,7 @@ def read_dropped(
     with store_errors("read", path):
         if not path.is_file():
             raise CorruptFileError(
-                f"{path} is gone; it held the dropped columns of its row group",
+                f"{path} is missing; it held the dropped columns of its row group",
                 remedy=_REMEDY,
             )
     footer = read_footer(path)
@@ -348,7 +348,7 @@ def read_dropped(
     wanted = np.isin(present, records)
     if wanted.sum() != len(records) or (footer.resized and not wanted.all()):
         raise CorruptFileError(
-            f"{path} lacks records that its row group has", remedy=_REMEDY
+            f"{path} is missing records that its row group has", remedy=_REMEDY
         )
     table = read_rows(path, columns=columns)
     return table if wanted.all() else table.filter(mask_of(wanted))

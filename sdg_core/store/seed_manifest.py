@@ -56,7 +56,7 @@ def describe_seed_change(
         parts.append(f"{len(added)} added ({_listed(added)})")
     if removed:
         parts.append(f"{len(removed)} removed ({_listed(removed)})")
-    what = "; ".join(parts) or "its files come in another order"
+    what = "; ".join(parts) or "the order of its files changed"
     return [f"seed data: {what}"]
 
 

@@ -117,6 +117,6 @@ def _current(layout: DatasetLayout) -> VersionLayout:
         other = layout.other_place()
         remedy = f"generate {layout.dataset} first"
         if other is not None:
-            remedy = f"{other} does: use one root for both (SDG_ROOT)"
+            remedy = f"{other} does: use the same root for both (SDG_ROOT)"
         raise IncompleteError(f"{layout.directory} holds no data", remedy=remedy)
     return layout.version(name)

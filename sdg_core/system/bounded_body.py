@@ -18,7 +18,7 @@ class BodyTooLargeError(ValueError):
     """A body goes on beyond the bound."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the answer is longer than {limit:,} bytes")
+        super().__init__(f"the response is longer than {limit:,} bytes")
 
 
 class _Stream(Protocol):

@@ -289,4 +289,4 @@ def _await_output(descriptor: int, deadline: float) -> None:
 
 
 def _ended() -> WorkEndedError:
-    return WorkEndedError("it took more than the memory or the stack that it may have")
+    return WorkEndedError("it exceeded its memory or stack limit")

@@ -6,7 +6,7 @@ import sys
 
 _OWN_FILES = 48
 """What a run opens beside its connections: the ledger, row groups, pipes of processes."""
-REMEDY = "raise the limit of open files (`ulimit -n 65536`), or lower run.max_parallel_requests; what is done is kept"
+REMEDY = "raise the limit on open files (`ulimit -n 65536`), or lower run.max_parallel_requests; finished work is kept"
 
 
 def used_up() -> bool:

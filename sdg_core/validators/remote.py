@@ -100,7 +100,9 @@ class RemoteValidator:
         try:
             return orjson.loads(content)
         except ValueError as error:
-            raise ValidatorError(f"{url} answered what is not JSON") from error
+            raise ValidatorError(
+                f"{url} returned a response that is not JSON"
+            ) from error
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiohttp.ClientSession]:

@@ -59,7 +59,7 @@ def verdicts(
 def _coerced(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
     is_verdict = isinstance(answer, Mapping) and IS_VALID in answer
     if not is_verdict or not isinstance(answer[IS_VALID], bool | None):
-        raise ValidatorError(f"{who} answered without a true or false {IS_VALID!r}")
+        raise ValidatorError(f"{who} did not return true or false for {IS_VALID!r}")
     names = [field.name for field in verdict]
     try:
         if names == [IS_VALID, DETAILS] and DETAILS not in answer:
@@ -70,5 +70,5 @@ def _coerced(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
         return dict(conform(fields, verdict))
     except (ValueError, TypeError) as error:
         raise ValidatorError(
-            f"{who} answered what does not fit its output_schema: {error}"
+            f"{who} returned a value that does not match its output_schema: {error}"
         ) from error

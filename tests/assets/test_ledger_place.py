@@ -28,7 +28,7 @@ def test_dagsters_own_database_is_refused_and_keeps_its_runs(tmp_path: Path) -> 
         )
         with pytest.raises(
             LedgerError,
-            match=r"runs\.db belongs to another program(.|\n)*a database of its own",
+            match=r"runs\.db belongs to another program(.|\n)*create a separate database",
         ):
             api.generate(dataset)
         assert instance.get_run_by_id(run_id) is not None

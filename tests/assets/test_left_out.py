@@ -87,7 +87,7 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
         "params": params,
     }
     said = refusal(tmp_path, dataset_config(uuid(), column))
-    assert f"columns[1].params: the sampler {kind} needs the library scipy" in said
+    assert f"columns[1].params: the sampler {kind} requires the library scipy" in said
     assert "pip install 'sdg-dagster[distributions]'" in said
 
 
@@ -97,12 +97,12 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
         (
             "rensa",
             {"processor_type": "deduplicate", "method": "minhash", "columns": ["text"]},
-            "minhash needs the library rensa",
+            "minhash requires the library rensa",
         ),
         (
             "scipy",
             {"processor_type": "deduplicate", "method": "minhash", "columns": ["text"]},
-            "minhash needs the library scipy",
+            "minhash requires the library scipy",
         ),
         (
             "scipy",
@@ -111,7 +111,7 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
                 "method": "embedding",
                 "columns": ["text"],
             },
-            "embedding needs the library scipy",
+            "embedding requires the library scipy",
         ),
         (
             "py3langid",
@@ -120,7 +120,7 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
                 "column": "text",
                 "quality": [{"rule": "language", "language": "en", "at_least": 0.5}],
             },
-            "rule language needs the library py3langid",
+            "rule language requires the library py3langid",
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_near_duplicates_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = EmbeddingDuplicates(threshold=0.9)
     found.add([1, 2], [[1.0, 0.0], [1.0, 0.0]])
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(FilterError, match="near-duplicates need the library scipy"):
+    with pytest.raises(FilterError, match="near-duplicates require the library scipy"):
         found.decide()
 
 

@@ -151,7 +151,7 @@ async def test_vectors_or_a_clear_refusal(client: ChatClient) -> None:
         "m", ("one", "two", "one"), InferenceParameters(generation_type="embedding")
     )
     if isinstance(client, AnthropicClient):
-        with pytest.raises(PermanentModelError, match="makes no embeddings"):
+        with pytest.raises(PermanentModelError, match="does not provide embeddings"):
             await client.embed(request)
         return
     reply = await client.embed(request)
@@ -166,7 +166,7 @@ async def test_pictures_or_a_clear_refusal(client: ChatClient) -> None:
         "dall-e-3", "a lighthouse", InferenceParameters(generation_type="image")
     )
     if isinstance(client, AnthropicClient):
-        with pytest.raises(PermanentModelError, match="makes no images"):
+        with pytest.raises(PermanentModelError, match="does not generate images"):
             await client.make_images(request)
         return
     reply = await client.make_images(request)

@@ -324,7 +324,7 @@ def test_stages_without_a_place_end_the_run_and_say_what_is_missing(
 ) -> None:
     stage = function("Counted", params={"name": "x"}, resources={"gpus": 1})
     project = project_of(tmp_path, "ray", stage, stall_timeout=1.0).write(a="one")
-    wanted = r"stages\[0\]: no place within 1 s: a worker takes 1 CPU and 1 GPU; the cluster's nodes have"
+    wanted = r"stages\[0\]: no worker slot within 1 s: a worker needs 1 CPU and 1 GPU; the cluster's nodes have"
     with pytest.raises(RunAbortedError, match=wanted):
         project.generate()
 
@@ -503,8 +503,8 @@ def test_a_node_whose_server_does_not_come_back_is_done_without(
     ]
     lives = Counter(server.raylet for server in noted(project, "servers"))
     assert lives == {broken: 2, sound: 1}, notices.messages
-    (gone,) = notices.found("its model server is gone (nodes left: 1)")
-    assert "ended before it was ready (status 3)" in gone
+    (gone,) = notices.found("its model server was lost (nodes left: 1)")
+    assert "exited before it was ready (status 3)" in gone
 
 
 def test_servers_on_nodes_end_with_a_run_that_is_killed(

@@ -511,7 +511,7 @@ def test_damaged_row_groups_are_corrupt(
     path = version.row_group(1)
     write_atomic(path, DAMAGES[damage](path.read_bytes()))
     with pytest.raises(
-        CorruptFileError, match="batch_00001.parquet is not a whole parquet file"
+        CorruptFileError, match="batch_00001.parquet is not a complete parquet file"
     ):
         read_footer(path)
     states = [status.state for status in scan_row_groups(version, plan)]
@@ -540,7 +540,7 @@ def test_foreign_and_misplaced_files_are_told_apart(
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"n": [1]}), sink)
     write_atomic(version.row_group(0), sink.getvalue().to_pybytes())
-    with pytest.raises(UnrecognizedFileError, match="was not written by this project"):
+    with pytest.raises(UnrecognizedFileError, match="was not written by sdg"):
         read_footer(version.row_group(0))
     write_group(version, plan, 1, dataset="other")
     write_group(version, plan, 2, config_hash="sha256:0")

@@ -19,7 +19,7 @@ NEVER_ONE = {
     "row groups of",  # more than the limit
     "records draw from",  # more records than seed rows
     "records failed",  # of a run that stops: more than a few
-    "records was rejected",
+    "records were rejected",
     "records with attempts",  # of a programming error
     "turns in which",  # what a model is sent, which stays as it is
 }

@@ -201,7 +201,7 @@ def test_a_frame_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     file = write_config(
         tmp_path / "d.yaml", {**SEEDED, "seed_config": {"source": {"seed_type": "df"}}}
     )
-    with pytest.raises(SeedError, match="which only Python can pass"):
+    with pytest.raises(SeedError, match="which can only be passed in Python"):
         api.open_dataset(file)
 
 

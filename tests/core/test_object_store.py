@@ -291,7 +291,7 @@ def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> 
         and "the bucket does not exist" in outcome.stderr
     )
     assert (
-        "create the bucket, or give another root" in outcome.stderr
+        "create the bucket, or use another root" in outcome.stderr
         and SECRET not in outcome.stderr
     )
     dataset = api.open_dataset(file, root="s3://no-such-bucket/prefix")
@@ -365,15 +365,15 @@ def answering(status: int, code: str) -> Iterator[str]:
             503,
             "SlowDown",
             "the store is throttling",
-            "run the same command again later",
+            "rerun the same command later",
         ),
         (
             429,
             "TooManyRequests",
             "the store is throttling",
-            "run the same command again later",
+            "rerun the same command later",
         ),
-        (301, "PermanentRedirect", "the store sends requests elsewhere", "AWS_REGION"),
+        (301, "PermanentRedirect", "the store redirects requests", "AWS_REGION"),
         (500, "InternalError", "InternalError", "run the same command again"),
     ],
 )
@@ -453,13 +453,16 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gs://bucket/prefix", "there is no store for gs://"),
+        ("gs://bucket/prefix", "gs:// is not a supported store"),
         ("s3://", "not of the form s3://bucket/prefix"),
         ("s3:///prefix", "not of the form"),
         ("s3://bucket/a/../b", "not of the form"),
         ("s3://bucket//b", "not of the form"),
         ("s3://bucket/with space", "not of the form"),
-        (f"s3://key:{SECRET}@bucket/prefix", "credentials belong in the environment"),
+        (
+            f"s3://key:{SECRET}@bucket/prefix",
+            "put credentials into environment variables",
+        ),
     ],
 )
 def test_a_root_that_is_no_place_is_refused(text: str, message: str) -> None:

@@ -14,7 +14,7 @@ from sdg_core.errors import StoreError
 from sdg_core.store.bucket import Bucket, ObjectStoreFault
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
-REMEDY = "run the same command again later"
+REMEDY = "rerun the same command later"
 
 
 @dataclass

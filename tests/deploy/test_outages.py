@@ -56,7 +56,7 @@ def test_a_database_that_is_started_again(
         model.let_go()
         _, words = running.communicate()
     assert running.returncode == 2 and "the ledger postgresql" in words, words
-    assert "finished files are safe" in words and "Traceback" not in words
+    assert "finished files do not depend on it" in words and "Traceback" not in words
     database.start()
     again = sdg(*command, env=env)
     assert again.returncode == 0, again.stderr

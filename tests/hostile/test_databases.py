@@ -64,7 +64,7 @@ def test_sqlite_only_reads(
     )
     connection.close()
     before = Path("x.db").read_bytes()
-    with pytest.raises(SeedError, match="may only read"):
+    with pytest.raises(SeedError, match="must be a single SELECT"):
         asked(tmp_path, "sqlite:///x.db", query)
     assert Path("x.db").read_bytes() == before and os.listdir() == ["x.db"]
 

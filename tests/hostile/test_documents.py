@@ -106,9 +106,7 @@ def test_a_document_that_unpacks_to_too_much_costs_itself(tmp_path: Path) -> Non
         for entry in footer.sources
         for failed in entry.failed
     ]
-    assert failed.message.startswith(
-        "bomb.pdf was given up: it took more than the memory"
-    )
+    assert failed.message.startswith("bomb.pdf was stopped: it exceeded its memory")
     assert "raise sources.timeout or sources.memory_mib" in failed.message
 
 

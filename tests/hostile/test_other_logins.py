@@ -150,7 +150,7 @@ def test_options_that_hand_out_files_of_this_machine(
     source = SqlSeedSource(
         url=f"postgresql://h.example/x?{option}", query="SELECT 1 ORDER BY 1"
     )
-    with pytest.raises(SeedError, match="which no file may ask for"):
+    with pytest.raises(SeedError, match="which a dataset file may not do"):
         open_sql(source, base=tmp_path, root="r", env={})
 
 

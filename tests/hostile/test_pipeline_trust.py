@@ -333,7 +333,7 @@ def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
         and status["sources_current"] is False
     )
     planned = pipelines.plan(looked)
-    assert planned.to_make == {} and "when a run last looked" in str(planned.notice)
+    assert planned.to_make == {} and "as of the last run" in str(planned.notice)
     assert pipelines.process(looked).num_rows == 2
     with pytest.raises(PlanError, match="looked at"):
         pipelines.generate(looked)

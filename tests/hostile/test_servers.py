@@ -379,7 +379,7 @@ async def test_a_server_that_answers_what_is_not_http_is_there(answer: bytes) ->
         await client.check()
         request = ChatRequest("m", (Message("user", "x"),), InferenceParameters())
         with pytest.raises(
-            TransientModelError, match="answered with what is not valid HTTP"
+            TransientModelError, match="returned an invalid HTTP response"
         ):
             await client.chat(request)
         await client.aclose()
@@ -521,7 +521,7 @@ def test_an_address_in_place_of_a_path_is_not_repeated(
 ) -> None:
     source = {"seed_type": "local", "path": path}
     config = dataset_config(category("plan", "a")) | {"seed_config": {"source": source}}
-    with pytest.raises(ConfigError, match="not a path of files here") as caught:
+    with pytest.raises(ConfigError, match="not a local path") as caught:
         api.open_dataset(config, root=tmp_path)
     assert "hunter22" not in str(caught.value)
 

@@ -32,11 +32,11 @@ from sdg_core.plan.templates.work import _JINJA, _measure, _room, room_of
         ("{{ x" + " is defined" * 5_000 + " }}", "more than 250 operators"),
         ("{{ x" + " if x else x" * 2_000 + " }}", "more than 250 operators"),
         ("{{ 1" + "**1" * 5_000 + " }}", "more than 250 operators"),
-        ("{{ " + "(" * 5_000 + "x" + ")" * 5_000 + " }}", "brackets inside each other"),
-        ("{{ " + "[" * 5_000 + "x" + "]" * 5_000 + " }}", "brackets inside each other"),
+        ("{{ " + "(" * 5_000 + "x" + ")" * 5_000 + " }}", "nested brackets"),
+        ("{{ " + "[" * 5_000 + "x" + "]" * 5_000 + " }}", "nested brackets"),
         ("{{ " + "x|replace(" * 200 + ")" * 200 + " }}", "brackets|operators"),
-        ("{% if x %}" * 3_000 + "{% endif %}" * 3_000, "blocks inside each other"),
-        ("{% if x %}a" + "{% elif x %}b" * 3_000 + "{% endif %}", "tags elif"),
+        ("{% if x %}" * 3_000 + "{% endif %}" * 3_000, "nested blocks"),
+        ("{% if x %}a" + "{% elif x %}b" * 3_000 + "{% endif %}", "elif tags"),
         ("{{ '" + "{#" * 40_000 + "' }}", "characters; at most"),
         ("{{ 1" + "0" * 5_000 + " }}", "integer"),
         ("`" + "{#" * 100_000, "comment"),
@@ -69,7 +69,7 @@ def test_conditions_have_the_same_bounds() -> None:
 )
 def test_what_takes_all_memory_costs_its_cell(source: str) -> None:
     template = Template(source)  # checks without rendering
-    with pytest.raises(RenderError, match="the template was given up"):
+    with pytest.raises(RenderError, match="the template was stopped"):
         template.render({"x": "abc", "p": {"a": 1}})
 
 

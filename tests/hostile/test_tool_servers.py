@@ -39,7 +39,9 @@ async def test_a_list_of_tools_that_is_none(tmp_path: Path, tools: Any) -> None:
     provider = StdioMcpProvider(name="odd", command=sys.executable, args=arguments)
     server = McpServer(provider, env={}, base=tmp_path)
     try:
-        with pytest.raises(PermanentModelError, match="MCP provider 'odd' lists tools"):
+        with pytest.raises(
+            PermanentModelError, match="MCP provider 'odd' lists unusable tools"
+        ):
             await server.tools()
     finally:
         await server.aclose()

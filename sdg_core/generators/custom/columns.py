@@ -137,12 +137,12 @@ def returned_cells(
     remaining = [name for name in names if name not in returned]
     if remaining:
         raise ValueError(
-            f"returned no {remaining[0]!r}, which is declared in side_effect_columns"
+            f"did not return {remaining[0]!r}, which is declared in side_effect_columns"
         )
     unknown = [key for key in returned if key not in names and key not in given]
     if unknown:
         raise ValueError(
-            f"returned {unknown[0]!r}, which is neither the column nor declared in side_effect_columns"
+            f"returned {unknown[0]!r}, which is neither its column nor declared in side_effect_columns"
         )
     return [returned[name] for name in names]
 
@@ -182,14 +182,14 @@ def call_whole_column(
     if carried is None and returned.height != frame.height:
         raise FunctionError(
             f"{where} returned {counted(returned.height, 'row')}, {frame.height:,} expected",
-            remedy="return one row per row, or set allow_resize: true",
+            remedy="return one row per input row, or set allow_resize: true",
         )
     names = [column.name, *(column.side_effect_columns or ())]
     wanted = [*(carried or ()), *names]
     remaining = [name for name in wanted if name not in returned.columns]
     if remaining:
         raise FunctionError(
-            f"{where} returned no column {remaining[0]!r}; it returned {', '.join(returned.columns)}"
+            f"{where} did not return the column {remaining[0]!r}; it returned {', '.join(returned.columns)}"
         )
     typed = []
     for name in wanted:

@@ -129,7 +129,8 @@ class ChatGenerator:
     async def generate(
         self, *, record: int, values: Mapping[str, Any]
     ) -> Cell | DeferredCell:
-        """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
+        """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed
+        permanently)."""
         tools = await self._tools()
         messages = await self.prompt_in_loop(record=record, values=values)
         conversation = self._conversation(messages, record=record, tools=tools)

@@ -56,7 +56,7 @@ class EmbeddingGenerator:
             self._dimension = found
         elif found != self._dimension:
             raise CellFailedError(
-                f"the vectors have {counted(found, 'number')}, those of other records {self._dimension:,}",
+                f"the vectors have {counted(found, 'dimension')}, but those of other records have {self._dimension:,}",
                 kind="malformed",
                 attempts=1,
                 usages=usages,
@@ -87,7 +87,7 @@ def texts_of(value: Any) -> tuple[str, ...]:
     items = value if isinstance(value, list | tuple) else [value]
     texts = tuple(map(_text, items))
     if not all(text.strip() for text in texts):
-        raise CellError("there is an empty text, of which no embedding can be made")
+        raise CellError("an empty text cannot be embedded")
     return texts
 
 

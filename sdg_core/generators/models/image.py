@@ -71,7 +71,7 @@ class ImageGenerator:
         images = tuple(part for part in context if isinstance(part, ImagePart))
         if len(images) < len(context):
             raise CellError(
-                "an image is made from a prompt and images only; multi_modal_context has something else"
+                "images are generated only from a prompt and images; multi_modal_context has other media"
             )
         prompt = await self._prompt.render_in_loop(values, self._choices(record))
         return ImageRequest(

@@ -61,7 +61,7 @@ def draw_timedelta(
     for position in is_outside.arg_true().to_list():
         failed[position] = (
             f"{params.reference_column_name} is {reference[position]!r}, from where {int(steps[position])} {params.unit} "
-            "lead out of the years 1 to 9999"
+            "leave the years 1 to 9999"
         )
         exact[position] = None
     return time_text(column, exact), exact, failed

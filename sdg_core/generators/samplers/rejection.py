@@ -124,7 +124,7 @@ def draw_bound(
     return _without(columns, {**reasons, **without_bound}), rejection.tally
 
 
-_REMEDY = "widen the parameters of the samplers, or loosen the constraint"
+_REMEDY = "widen the parameters of the samplers, or relax the constraint"
 
 
 @dataclass(frozen=True)

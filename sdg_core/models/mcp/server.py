@@ -79,14 +79,14 @@ class McpServer:
                 listed = await self._with_session(self._list_tools)
                 self._tools = tuple(map(self._without_secrets, listed))
             except TimeoutError:
-                words, remedy = self._too_slow("has not listed its tools")
+                words, remedy = self._too_slow("did not list its tools")
                 raise PermanentModelError(words, remedy=remedy) from None
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
             except (ValueError, RuntimeError) as error:
                 # what the SDK says of a malformed list
                 reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
-                words = self._words("lists tools that cannot be used", reason)
+                words = self._words("lists unusable tools", reason)
                 raise PermanentModelError(words, remedy=self._remedy()) from error
         return self._tools
 
@@ -129,7 +129,7 @@ class McpServer:
                     self._session = None
                 await session.close()
         raise TransientModelError(
-            self._words("ended the connection twice under one call", str(last))
+            self._words("closed the connection twice during one call", str(last))
         ) from last
 
     async def _opened(self) -> "Session":
@@ -224,8 +224,8 @@ class McpServer:
         """What to say of a server that took all of its time, and the remedy."""
         seconds = self._provider.startup_timeout_sec
         place = f"mcp_providers[{self.name}]"
-        remedy = f"try the server by hand; if it is only slow, raise {place}.startup_timeout_sec"
-        return self._words(what, f"it was given {seconds:g} s"), remedy
+        remedy = f"start the server manually to test it; if it is only slow, raise {place}.startup_timeout_sec"
+        return self._words(what, f"it had {seconds:g} s"), remedy
 
     def _remedy(self) -> str:
         place = f"mcp_providers[{self.name}]"
@@ -325,7 +325,7 @@ def _text(block: Any) -> str:
 def _require_sdk(name: str) -> None:
     if find_spec("mcp") is None:
         raise PermanentModelError(
-            f"MCP provider {name!r} needs the MCP SDK",
+            f"MCP provider {name!r} requires the MCP SDK",
             remedy="pip install 'sdg-dagster[mcp]'",
         )
 

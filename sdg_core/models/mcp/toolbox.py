@@ -52,7 +52,7 @@ class Toolbox:
         if call.name not in offers:
             return refusal(
                 call,
-                f"there is no tool {call.name!r} that may be called{did_you_mean(call.name, offers)}",
+                f"no tool {call.name!r} is available{did_you_mean(call.name, offers)}",
             )
         arguments = _arguments(call)
         if arguments is None:
@@ -98,7 +98,7 @@ class Toolbox:
                 servers = " and ".join(repr(server.name) for _, server in same_name)
                 raise PermanentModelError(
                     f"tool_configs[{alias}]: tool {name!r} is offered by {servers}",
-                    remedy="name the tools you need in allow_tools, or put the providers into two tool configs",
+                    remedy="list the tools you need in allow_tools, or split the providers into two tool configs",
                 )
         return {name: same_name[0] for name, same_name in offers.items()}
 

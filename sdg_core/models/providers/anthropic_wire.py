@@ -174,7 +174,7 @@ def decode_message(
     blocks = answer.get("content") if isinstance(answer, dict) else None
     if not isinstance(blocks, list):
         raise TransientModelError(
-            f"{where} answered 200 without a message: {server_words(body, caller)}"
+            f"{where} returned 200 without a message: {server_words(body, caller)}"
         )
     usage = _usage(answer.get("usage"))
     reason = name_or_none(answer.get("stop_reason"))
@@ -270,7 +270,7 @@ def _part(part: Part, model: str) -> dict[str, Any]:
     kind = type(part).__name__.removesuffix("Part").lower()
     raise PermanentModelError(
         f"model {model!r} takes text and images only, not {kind}",
-        remedy="leave that context out, or use a provider of type openai",
+        remedy="remove that context, or use a provider of type openai",
     )
 
 

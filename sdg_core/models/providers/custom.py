@@ -132,7 +132,7 @@ class CustomClient(ChatClient):
         if not isinstance(reply, kind):
             found = type(reply).__name__
             raise PermanentModelError(
-                f"{method} of {self._where} returned {found}; it has to return {wanted}"
+                f"{method} of {self._where} returned {found}; it must return {wanted}"
             )
         for name, count in vars(reply.usage).items():
             if not is_count(count):
@@ -154,7 +154,7 @@ class CustomClient(ChatClient):
                 else call_user(given)
             )
         except Exception as error:
-            words = f"{self._where} cannot be made: {type(error).__name__}: {error}"
+            words = f"{self._where} cannot be created: {type(error).__name__}: {error}"
             raise PermanentModelError(
-                words, remedy="its constructor takes no argument, or the provider"
+                words, remedy="its constructor must take no arguments, or the provider"
             ) from error

@@ -74,7 +74,7 @@ def _openai(chunks: list[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
                 message.setdefault("images", []).extend(_dicts(delta.get("images")))
                 _add_calls(calls, delta)
     if finish_reason is None and not ended:
-        raise ValueError("it breaks off before the end of the answer")
+        raise ValueError("it ends in the middle of the response")
     if calls:
         message["tool_calls"] = [calls[place] for place in sorted(calls)]
     return {**answer, "choices": [{"message": message, "finish_reason": finish_reason}]}
@@ -130,7 +130,7 @@ def _anthropic(chunks: list[dict[str, Any]]) -> dict[str, Any]:
             case {"type": "message_stop"}:
                 ended = True
     if not ended and not answer.get("stop_reason"):
-        raise ValueError("it breaks off before the end of the answer")
+        raise ValueError("it ends in the middle of the response")
     for block in blocks.values():
         if "partial_json" in block:
             block["input"] = read_json(block.pop("partial_json") or "{}")

@@ -137,7 +137,7 @@ class HttpSender:
             ) as error:  # what JSON can say and nothing here can hold
                 reason = self.caller.redact(str(error)) or type(error).__name__
                 raise TransientModelError(
-                    f"{self.caller.where(model)} answered with what cannot be used: {reason}"
+                    f"{self.caller.where(model)} returned an unusable response: {reason}"
                 ) from None
 
         return await work_on(content, read)
@@ -212,7 +212,8 @@ class HttpSender:
             ) from None
         if status in (401, 403):
             raise PermanentModelError(
-                f"the endpoint {caller.endpoint} of provider {caller.provider!r} answered {status}: the API key was not accepted",
+                f"the endpoint {caller.endpoint} of provider {caller.provider!r} answered {status}: the "
+                f"API key was rejected",
                 remedy=caller.key_remedy(),
             )
 
@@ -277,8 +278,8 @@ def _proxy_for(url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
         proxy, login = None, None
     if proxy is None or proxy.scheme not in ("http", "https") or not proxy.host:
         raise PermanentModelError(  # the value may hold a login
-            "the proxy that HTTP_PROXY or HTTPS_PROXY names is not a web address",
-            remedy="write it as in http://proxy.example:3128",
+            "the proxy that HTTP_PROXY or HTTPS_PROXY names is not an http(s) URL",
+            remedy="write it as http://proxy.example:3128",
         )
     return proxy, login
 

@@ -105,7 +105,7 @@ def _classified(
     ):
         fault = PermanentModelError(
             words,
-            remedy=f"add credit to the account of provider {caller.provider!r}, then resume",
+            remedy=f"add credit to the account at provider {caller.provider!r}, then resume",
         )
         fault.ends_run = True
         return fault
@@ -121,12 +121,12 @@ def _classified(
         return fault
     if status == 404:
         place = f"model_providers[{caller.provider}].endpoint"
-        remedy = f"check the model name {model!r} and {place}, which ends before the route, such as /chat"
+        remedy = f"check the model name {model!r} and {place}, which must not include the route, such as /chat"
         return PermanentModelError(words, remedy=remedy)
     if 300 <= status < 400:
         target = caller.redact(headers.get("Location", "another address"))
         return PermanentModelError(
-            words, remedy=f"put the address it redirects to into the config: {target}"
+            words, remedy=f"use the address it redirects to: {target}"
         )
     return PermanentModelError(words)
 
@@ -142,7 +142,7 @@ def error_from_exception(
         )
     if isinstance(error, aiohttp.ClientResponseError):
         return TransientModelError(
-            f"{where} answered with what is not valid HTTP: {caller.redact(error.message)}"
+            f"{where} returned an invalid HTTP response: {caller.redact(error.message)}"
         )
     words = caller.redact(f"{type(error).__name__}: {error}")
     if isinstance(

@@ -57,7 +57,7 @@ def check_address(
         ) from None
     if url.scheme not in ("http", "https"):
         raise PermanentModelError(
-            f"the server answered with an image at {address[:200]!r}, which is not a web address"
+            f"the server answered with an image at {address[:200]!r}, which is not an http(s) URL"
         )
     if _is_same_place(origin, endpoint.origin()):
         return url
@@ -68,7 +68,8 @@ def check_address(
     if not any(fnmatchcase(host, pattern) for pattern in patterns):
         raise PermanentModelError(
             f"the server at {own_host} answered with an image at another host, {host}, which is not fetched",
-            remedy=f'if that is meant, allow the host in pyproject.toml ([tool.sdg] allow_image_hosts = ["{host}"]) or by '
+            remedy=f"if this is intended, allow the host in pyproject.toml ([tool.sdg] "
+            f'allow_image_hosts = ["{host}"]) or by '
             f"{_VARIABLES[0]}={host}",
         )
     if _is_private(host):

@@ -76,21 +76,21 @@ def decode_embeddings(
     embeddings = [row.get("embedding") for row in rows]
     if any(map(_is_unpooled, embeddings)):
         raise PermanentModelError(
-            f"{where} answered with a vector for each token, not with one for each text",
+            f"{where} returned one vector per token instead of one per text",
             remedy="start the server with pooling (llama-server: --pooling mean)",
         )
     vectors = tuple(map(_vector, embeddings))
     for vector in vectors:
         if not all(map(math.isfinite, vector)):
             raise PermanentModelError(
-                f"{where} answered with a vector that holds NaN or infinity"
+                f"{where} returned a vector that contains NaN or infinity"
             )
     fault = (
         _fault_of(vectors, len(request.inputs)) if rows else server_words(body, caller)
     )
     if fault is not None:
         raise TransientModelError(
-            f"{where} answered 200 without usable embeddings: {fault}"
+            f"{where} returned 200 without usable embeddings: {fault}"
         )
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
 
@@ -154,7 +154,7 @@ def decode_generated(
     found = tuple(url for url in urls if url is not None)
     if not found:
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 without an image: {server_words(body, caller)}"
+            f"{caller.where(model)} returned 200 without an image: {server_words(body, caller)}"
         )
     return found, _image_usage(answer.get("usage"), len(found))
 

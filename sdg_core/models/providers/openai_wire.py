@@ -90,7 +90,7 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
             return read_json_value(body)
     except ValueError:
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 with a body that is not JSON: {excerpt(body, caller)}"
+            f"{caller.where(model)} returned 200 with a body that is not JSON: {excerpt(body, caller)}"
         ) from None
     try:
         answer = answer_of_stream(body)
@@ -99,7 +99,7 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
         )  # a secret may have come in several pieces
     except ValueError as error:
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 with a stream of events, which was not requested, and {error}: "
+            f"{caller.where(model)} returned 200 with an event stream, which was not requested, and {error}: "
             f"{excerpt(body, caller)}"
         ) from None
 
@@ -123,7 +123,7 @@ def decode_reply(
         raise _error_inside(answer, caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}"
+            f"{caller.where(model)} returned 200 without a message: {server_words(body, caller)}"
         )
     finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
     thought, text = split_reasoning(
@@ -145,7 +145,7 @@ def decode_reply(
         raise billed(PermanentModelError(refused), usage)
     if not says_something(text) and not calls and not images:
         more = (
-            "; the model thought, but did not answer: raise max_tokens"
+            "; the model reasoned but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
             else ""
         )

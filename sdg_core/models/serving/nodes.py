@@ -76,7 +76,7 @@ class Nodes:
             except _LOSSES as error:
                 self.lose(
                     node,
-                    PermanentModelError(f"its node is lost: {type(error).__name__}"),
+                    PermanentModelError(f"its node was lost: {type(error).__name__}"),
                 )
                 lost += 1
                 continue
@@ -117,13 +117,13 @@ class Nodes:
         self._nodes.remove(node)
         ray.kill(node.actor)
         self._last_loss = PermanentModelError(
-            f"the model server of the last node ({node.address}) is gone: {why.message}",
+            f"the model server on the last node ({node.address}) was lost: {why.message}",
             remedy=why.remedy or "run again; finished work is kept",
         )
         self._last_loss.ends_run = True
         if self._nodes:
             self.say(
-                f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}"
+                f"node {node.address}: its model server was lost (nodes left: {len(self._nodes)}): {why.message}"
             )
 
 
@@ -235,8 +235,8 @@ def chosen_nodes(
             f"{node['Resources'].get('GPU', 0.0):g}" for node in _alive(nodes)
         )
         raise PermanentModelError(
-            f"the model servers of this run take {wanted} GPUs of a node; the nodes of the Ray cluster have {have}",
-            remedy="give the cluster such a node, or lower serve.gpus",
+            f"the model servers of this run need {wanted} GPUs on one node; the nodes of the Ray cluster have {have}",
+            remedy="add such a node to the cluster, or lower serve.gpus",
         )
     return chosen
 
@@ -366,7 +366,9 @@ async def _start(running: Nodes, node: _Node, *, patience: float) -> None:
         message = f"its GPUs were not free within {patience:g} s (serve.ready_timeout)"
         raise _NodeUnusableError(message) from None
     except _LOSSES as error:
-        raise _NodeUnusableError(f"its node is lost: {type(error).__name__}") from error
+        raise _NodeUnusableError(
+            f"its node was lost: {type(error).__name__}"
+        ) from error
     running.tell(node, answer)
     if answer.error is not None:
         raise PermanentModelError(

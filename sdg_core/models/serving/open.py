@@ -54,7 +54,7 @@ async def model_servers(
         devices = visible_devices(serves, env)
     except ValueError as error:
         raise PermanentModelError(
-            str(error), remedy="ask for fewer in serve.gpus, or name devices there"
+            str(error), remedy="lower serve.gpus, or list devices there"
         ) from None
     async with AsyncExitStack() as cleanup:
         running: dict[str, Served] = {}
@@ -131,8 +131,10 @@ def _port(provider: ModelProvider) -> Iterator[int]:
         probe.settimeout(5.0)
         if probe.connect_ex((url.host, url.port)) == 0:
             raise PermanentModelError(
-                f"provider {provider.name!r} is to be served at {provider.endpoint}, but something answers there already",
-                remedy=f"write {PORT} in endpoint and command for a free port; or leave serve out to use what runs there",
+                f"provider {provider.name!r} would be served at {provider.endpoint}, but a server is "
+                f"already running there",
+                remedy=f"write {PORT} in endpoint and command for a free port; or remove serve to use "
+                f"the running server",
             )
     yield url.port
 

@@ -133,10 +133,10 @@ class ModelServerProcess:
             try:
                 if self._in_vain > _IN_VAIN:
                     raise self._error(
-                        f"ended {self._in_vain} times without answering a request in between"
+                        f"exited {self._in_vain} times in a row without answering a request"
                     )
                 self._on_notice(
-                    f"provider {self._name!r}: the model server ended ({_words(status)}); starting it again"
+                    f"provider {self._name!r}: the model server exited ({_words(status)}); restarting it"
                 )
                 await self._launch()
             except PermanentModelError as error:
@@ -193,7 +193,7 @@ class ModelServerProcess:
             ) from None
         finally:
             ended.cancel()
-        raise self._error(f"ended before it was ready ({_words(process.returncode)})")
+        raise self._error(f"exited before it was ready ({_words(process.returncode)})")
 
     async def _health(self, session: aiohttp.ClientSession) -> str:
         """Empty if it is ready, else what it said."""
@@ -225,7 +225,7 @@ class ModelServerProcess:
     def _error(self, what: str) -> PermanentModelError:
         return PermanentModelError(
             f"the model server of provider {self._name!r} {what}\n{self._end_of_log()}",
-            remedy=f"correct model_providers[{self._name}].serve; all of its log: {self._log}",
+            remedy=f"correct model_providers[{self._name}].serve; full log: {self._log}",
         )
 
     def _end_of_log(self) -> str:
@@ -263,7 +263,7 @@ def visible_devices(
                     names = free[taken:last]
                 else:
                     raise ValueError(
-                        f"the file asks for {last} GPUs, and CUDA_VISIBLE_DEVICES names {len(free)}: {','.join(free)}"
+                        f"the file needs {last} GPUs, but CUDA_VISIBLE_DEVICES lists {len(free)}: {','.join(free)}"
                     )
                 found.append(",".join(names))
                 taken = last

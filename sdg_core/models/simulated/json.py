@@ -42,7 +42,7 @@ def conforming(
         ) as error:  # a schema that nothing satisfies
             reason = f"{type(error).__name__}: {error}"
     raise PermanentModelError(
-        f"the simulated provider finds no value for the schema: {reason}"
+        f"the simulated provider cannot generate a value for the schema: {reason}"
     )
 
 
@@ -66,7 +66,7 @@ class _Walk:
 
     def value(self, node: Any, depth: int) -> Any:
         if depth > _TOO_DEEP:
-            raise ValueError("it contains itself without end")
+            raise ValueError("it contains itself endlessly")
         self._values += 1
         if self._values > _MAX_VALUES:
             raise PermanentModelError(

@@ -73,7 +73,7 @@ def _made(part: Any, draws: DrawStream) -> str:
             return ""
         case _:
             raise ValueError(
-                f"a pattern with {operation.lower()} is beyond the simulated provider"
+                f"a pattern with {operation.lower()} is not supported by the simulated provider"
             )
 
 

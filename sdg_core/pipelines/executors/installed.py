@@ -9,7 +9,10 @@ from sdg_core.errors import PlanError
 def missing_executor(settings: RunSettings) -> str | None:
     """What to install before a run with these settings can begin; None if everything is there."""
     if settings.executor == "ray" and find_spec("ray") is None:
-        return "the executor ray needs a library that is not installed: pip install 'sdg-dagster[ray]', or set it to local"
+        return (
+            "the executor ray requires a library that is not installed: pip install "
+            "'sdg-dagster[ray]', or set it to local"
+        )
     return None
 
 

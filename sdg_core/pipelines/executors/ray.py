@@ -198,13 +198,13 @@ class RayExecutor:
                 return
             if payload.made_by is None:
                 raise StoreError(
-                    "Ray's object store has lost what this process put there",
+                    "Ray's object store lost data that this process put there",
                     remedy="run again",
                 )
             made = await self._do(payload.made_by, deaths=DEATHS)
             if made.verdicts != payload.verdicts:
                 raise _ChunkLostError(
-                    "a node was lost with its values, and the stage did not make the same again"
+                    "a node was lost with its values, and the stage did not reproduce the same values"
                 )
             payload.reference = made.reference
 

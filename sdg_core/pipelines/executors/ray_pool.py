@@ -199,8 +199,9 @@ class Pools:
         pool.last_death = now
         if pool.deaths >= STARTS:
             self._failure = RunAbortedError(
-                f"{pool.plan.label}: {STARTS} workers died one after the other while they were set up: {_brief(error)}",
-                remedy="Ray's logs (/tmp/ray/session_latest/logs on the node) have what they printed; fix it and run again",
+                f"{pool.plan.label}: {STARTS} workers in a row died during setup: {_brief(error)}",
+                remedy="Ray's logs (/tmp/ray/session_latest/logs on the node) have their output; fix "
+                "the cause and run again",
             )
 
     async def _placed(self, pool: Pool, worker: Any) -> None:
@@ -221,12 +222,14 @@ class Pools:
                 await self._make_room(pool)
             if waited > _NOTICE and not told and not pool.workers:
                 told = True
-                self._notify(f"{pool.plan.label} waits for a place: {_wish(pool.plan)}")
+                self._notify(
+                    f"{pool.plan.label} is waiting for a worker slot: {_wish(pool.plan)}"
+                )
             if waited > self._patience and not self._is_at_work():
                 placed.cancel()
                 raise RunAbortedError(
-                    f"{pool.plan.label}: no place within {self._patience:g} s: {_wish(pool.plan)}",
-                    remedy="give the cluster such a node, lower the stage's resources, or raise run.stall_timeout",
+                    f"{pool.plan.label}: no worker slot within {self._patience:g} s: {_wish(pool.plan)}",
+                    remedy="add such a node to the cluster, lower the stage's resources, or raise run.stall_timeout",
                 )
         await placed
 
@@ -307,7 +310,7 @@ def _wish(plan: StagePlan) -> str:
     there = [
         f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
     ]
-    asked = f"a worker takes {wanted.cpus:g} CPU and {wanted.gpus:g} GPU"
+    asked = f"a worker needs {wanted.cpus:g} CPU and {wanted.gpus:g} GPU"
     return f"{asked}; the cluster's nodes have {', '.join(there)}"
 
 
@@ -315,5 +318,5 @@ def function_error(plan: StagePlan, error: Exception) -> FunctionError:
     """A stage that cannot be sent to workers."""
     return FunctionError(
         f"{plan.label} cannot be sent to workers: {type(error).__name__}: {error}",
-        remedy="load what cannot be sent (models, connections, locks) in `setup`, which runs in each worker",
+        remedy="create objects that cannot be sent (models, connections, locks) in `setup`, which runs in each worker",
     )

@@ -112,7 +112,7 @@ def _sendable(outcome: Outcome) -> Outcome:
     try:
         packed(_all_values([outcome]))
     except Exception as error:  # noqa: BLE001 - as above
-        message = f"what the stage made cannot be sent to another process: {type(error).__name__}: {error}"
+        message = f"the stage's result cannot be sent to another process: {type(error).__name__}: {error}"
         return Failed(message, retryable=False, kind="output")
     return outcome
 

@@ -69,7 +69,7 @@ class UnreadSource(Source):
 
     def open(self) -> OpenSource:
         """Raises SourceError."""
-        raise SourceError("was not looked for; open the pipeline without offline=True")
+        raise SourceError("was not read; open the pipeline without offline=True")
 
 
 def opened(source: Source) -> tuple[OpenSource | SourceError, str]:
@@ -83,4 +83,6 @@ def opened(source: Source) -> tuple[OpenSource | SourceError, str]:
 
 def changed() -> SourceError:
     """The error for a source whose content was replaced between its first record and its last."""
-    return SourceError("changed while it was read; run again to read it as it is now")
+    return SourceError(
+        "changed while it was being read; run again to read the new content"
+    )

@@ -59,7 +59,7 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
         if locator in sources:
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
-                remedy="define locator(item) so that every item has a name of its own, the same in every run",
+                remedy="define locator(item) so that every item has a unique name that is the same in every run",
             )
         if locator != writable(locator):
             raise SeedError(
@@ -82,7 +82,7 @@ def _reader(config: CustomSources, base: Path) -> Any:
         name for name in ("items", "expand") if not callable(getattr(found, name, None))
     ]
     if not inspect.isclass(found) or absent or inspect.isabstract(found):
-        what = "is not a class that can be made"
+        what = "is not a class that can be instantiated"
         if absent:
             what = f"does not define {' and '.join(absent)}"
         raise SeedError(
@@ -158,7 +158,7 @@ class OpenItem(OpenSource):
             for record in _each(call_user(self._reader.expand, self._item)):
                 if not isinstance(record, Mapping | Failed | Filtered):
                     raise TypeError(
-                        f"expand gave a {type(record).__name__}, not a mapping"
+                        f"expand returned a {type(record).__name__}, not a mapping"
                     )
                 if isinstance(record, Mapping):
                     record = dict(record)

@@ -57,13 +57,13 @@ def document_record(request: Any, ask: object = None) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - libraries raise whatever a damaged file leads them to
         reason = " ".join(str(error).split())
         return {
-            "error": f"cannot be read as {request['kind']}: {type(error).__name__}: {reason}; leave it out"
+            "error": f"cannot be read as {request['kind']}: {type(error).__name__}: {reason}; exclude it"
         }
     if isinstance(found, Filtered):
         return {"filtered": found.reason}
     if len(found["content"]) > MAX_RECORD_BYTES:
         return {
-            "error": f"has a text of more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out"
+            "error": f"has more than {MAX_RECORD_BYTES:,} characters of text; split it, or exclude it"
         }
     return {"values": dict(found)}
 
@@ -80,7 +80,7 @@ def html_record(content: bytes, encoding: str | None) -> Extracted:
         except UnicodeDecodeError as error:
             message = f"is not {encoding} text: byte {content[error.start]:#04x} at offset {error.start}"
             raise SourceError(
-                f"{message}; set sources.encoding, or leave it out: pages say theirs"
+                f"{message}; correct sources.encoding, or remove it: pages declare their own"
             ) from error
     tree = trafilatura.load_html(page)
     title = trafilatura.extract_metadata(tree).title if tree is not None else None
@@ -111,7 +111,9 @@ def _check_html(content: bytes) -> None:
             raise SourceError(f"is {what}, not a web page; correct sources.path")
     utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if b"\x00" in content[:4096] and not utf_16:
-        raise SourceError("is not a web page: it holds NUL bytes; correct sources.path")
+        raise SourceError(
+            "is not a web page: it contains NUL bytes; correct sources.path"
+        )
 
 
 def pdf_record(content: bytes, _: str | None = None) -> Extracted:
@@ -127,7 +129,7 @@ def pdf_record(content: bytes, _: str | None = None) -> Extracted:
         title = document.get_metadata_value("Title")
     except pypdfium2.PdfiumError as error:
         raise SourceError(
-            f"is a damaged PDF: {error}; replace it, or leave it out"
+            f"is a damaged PDF: {error}; replace it, or exclude it"
         ) from error
     finally:
         document.close()
@@ -149,12 +151,12 @@ def _page_text(page: Any) -> str:
 
 def _not_pdf(content: bytes, reason: str) -> SourceError:
     if "password" in reason.lower():
-        return SourceError("is encrypted; save it without a password, or leave it out")
+        return SourceError("is encrypted; save it without a password, or exclude it")
     if b"%PDF-" not in content[:1024]:
         return SourceError(
-            f"is not a PDF: it begins with {content[:8]!r}; correct sources.path, or leave it out"
+            f"is not a PDF: it begins with {content[:8]!r}; correct sources.path, or exclude it"
         )
-    return SourceError(f"is a damaged PDF: {reason}; replace it, or leave it out")
+    return SourceError(f"is a damaged PDF: {reason}; replace it, or exclude it")
 
 
 def docx_record(content: bytes, _: str | None = None) -> Extracted:
@@ -176,7 +178,7 @@ def docx_record(content: bytes, _: str | None = None) -> Extracted:
     ) as error:
         reason = " ".join(str(error).split())
         raise SourceError(
-            f"is not a Word document: {reason}; save it as .docx, or leave it out"
+            f"is not a Word document: {reason}; save it as .docx, or exclude it"
         ) from error
     text = "\n\n".join(filter(None, blocks))
     if not text:
@@ -191,10 +193,10 @@ def _check_docx(content: bytes) -> None:
             size = sum(item.file_size for item in archive.infolist())
     except zipfile.BadZipFile as error:
         message = f"is not a Word document (.docx): it begins with {content[:8]!r}"
-        raise SourceError(f"{message}; save it as .docx, or leave it out") from error
+        raise SourceError(f"{message}; save it as .docx, or exclude it") from error
     if size > MAX_RECORD_BYTES:
         raise SourceError(
-            f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it"
+            f"unpacks to {size:,} bytes, more than the limit of {MAX_RECORD_BYTES:,} bytes per record; split it"
         )
 
 
@@ -227,7 +229,7 @@ def _rows(table: Any) -> Iterator[list[str]]:
             span = cell.grid_span
             if len(texts) + span > _MAX_COLUMNS:
                 raise SourceError(
-                    f"has a table with more than {_MAX_COLUMNS:,} columns; leave it out"
+                    f"has a table with more than {_MAX_COLUMNS:,} columns; exclude it"
                 )
             is_below = cell.vMerge == "continue" and place in above
             text = above[place] if is_below else _cell_text(_Cell(cell, table))
@@ -235,7 +237,9 @@ def _rows(table: Any) -> Iterator[list[str]]:
             place += span
         length += sum(map(len, texts.values()))
         if length > MAX_RECORD_BYTES:
-            raise SourceError("has a table longer than a record may be; leave it out")
+            raise SourceError(
+                "has a table that exceeds the record size limit; exclude it"
+            )
         above = texts
         yield [*texts.values()]
 

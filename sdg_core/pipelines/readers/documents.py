@@ -32,7 +32,8 @@ def read_document(
         )
     except WorkEndedError as error:
         raise SourceError(
-            f"was given up: {error} ({config.timeout:g} s, {config.memory_mib:,} MiB); leave it out, or raise sources.timeout "
+            f"was stopped: {error} ({config.timeout:g} s, {config.memory_mib:,} MiB); exclude it, or "
+            f"raise sources.timeout "
             "or sources.memory_mib"
         ) from error
     if "error" in found:

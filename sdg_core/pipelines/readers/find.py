@@ -120,11 +120,11 @@ def find_sources(
         case _:
             assert_never(config)
     if not found and not config.allow_empty:
-        remedy = "set sources.allow_empty: true if sources come later"
+        remedy = "set sources.allow_empty: true if sources are added later"
         if isinstance(config, FileSources | HtmlSources | DocumentSources | HubSources):
             pattern = "correct the pattern (** matches any directories)"
             if _is_folder(config.path, base=base):
-                pattern = f"it is a folder: name the files in it, as in {config.path.rstrip('/')}/**/*"
+                pattern = f"it is a directory: name the files in it, as in {config.path.rstrip('/')}/**/*"
             remedy = f"{pattern}, or {remedy}"
         raise SeedError(why_empty(config, base=base), remedy=remedy)
     return found
@@ -139,7 +139,7 @@ def why_empty(config: Sources, *, base: Path) -> str:
             below = "" if is_url(path) else f" below {base}"
             return f"sources.path {path!r} matches no file{below}"
         case SqlSources():
-            return "sources: the database has no row"
+            return "sources: the table or query has no rows"
         case HubSources(path=path):
             return f"sources.path {path!r} matches no file on the hub"
         case DatasetSources(dataset=name):

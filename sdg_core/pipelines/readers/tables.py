@@ -29,7 +29,7 @@ def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
                 ]
                 yield from table.cast(pa.schema(wanted)).to_pylist()
     except TooMuchError as error:
-        raise SourceError(f"cannot be read: {error}; leave it out") from error
+        raise SourceError(f"cannot be read: {error}; exclude it") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(error) from error
 
@@ -38,7 +38,7 @@ def not_parquet(error: Exception) -> SourceError:
     """Why a file cannot be read as a table."""
     reason = str(error).splitlines()[0]
     return SourceError(
-        f"is not a whole parquet file: {reason}; replace it, or leave it out"
+        f"is not a complete parquet file: {reason}; replace it, or exclude it"
     )
 
 

@@ -42,7 +42,7 @@ def opened(file: SeedFile) -> Iterator[IO[bytes]]:
                 yield stream
         except OSError as error:
             raise SourceError(
-                f"is not a whole {file.compression} file: {error}"
+                f"is not a complete {file.compression} file: {error}"
             ) from error
 
 
@@ -52,7 +52,7 @@ def read_whole(file: SeedFile) -> bytes:
         content = read_up_to(stream, MAX_RECORD_BYTES + 1)
     if len(content) > MAX_RECORD_BYTES:
         raise SourceError(
-            f"has more than {MAX_RECORD_BYTES:,} bytes, too many for one record; divide it, or leave it out"
+            f"has more than {MAX_RECORD_BYTES:,} bytes, too many for one record; split it, or exclude it"
         )
     return content
 
@@ -77,7 +77,7 @@ def read_json_lines(file: SeedFile, config: FileSources) -> Iterator[Record]:
             if len(line) > MAX_RECORD_BYTES:
                 yield _failed(
                     number,
-                    f"has more than {MAX_RECORD_BYTES:,} characters; divide it, or leave it out",
+                    f"has more than {MAX_RECORD_BYTES:,} characters; split it, or exclude it",
                 )
             elif line.strip():
                 yield _json_record(number, line)
@@ -116,9 +116,9 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
             if len(header) == 1:
                 likelier = [mark for mark in SEPARATORS if mark in header[0]]
             if likelier and config.separator is None:
-                one = f"has a header of one name, {header[0]!r}"
+                one = f"has a header with a single name, {header[0]!r}"
                 raise SourceError(
-                    f"{one}; set sources.separator: {likelier[0]!r}, or {separator!r} if that is one column"
+                    f"{one}; set sources.separator: {likelier[0]!r}, or {separator!r} if that is a single column"
                 )
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
@@ -193,7 +193,7 @@ def _not_text(encoding: str, error: UnicodeDecodeError, *, at: int) -> SourceErr
     message = (
         f"is not {encoding} text: byte {error.object[error.start]:#04x} at offset {at}"
     )
-    return SourceError(f"{message}; set sources.encoding, or leave the file out")
+    return SourceError(f"{message}; set sources.encoding, or exclude the file")
 
 
 def _failed(line: int, what: str) -> Failed:
@@ -219,7 +219,7 @@ def _front_matter(text: str) -> Record:
         )
     if not isinstance(found, dict | None):
         return _failed(
-            2, f"begins front matter that is a {type(found).__name__}, not a mapping"
+            2, f"has front matter that is a {type(found).__name__}, not a mapping"
         )
     return {
         "content": "".join(lines[end + 1 :]).lstrip("\r\n"),

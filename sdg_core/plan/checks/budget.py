@@ -15,8 +15,8 @@ def budget_faults(settings: RunSettings, used: Iterable[ModelConfig]) -> Sequenc
     unpriced = [repr(model.alias) for model in models if model.prices is None]
     if unpriced:
         faults.append(
-            f"run.max_cost is {settings.max_cost:g}, but what {', '.join(unpriced)} costs is not known: "
-            "give the model prices in model_configs (all 0 if it is free), or use run.max_tokens"
+            f"run.max_cost is {settings.max_cost:g}, but the prices of {', '.join(unpriced)} are "
+            f"unknown: set prices in model_configs (all 0 if it is free), or use run.max_tokens"
         )
     currencies = {model.prices.currency for model in models if model.prices is not None}
     if len(currencies) > 1:

@@ -144,7 +144,7 @@ def check_size(config: DatasetConfig) -> Problems:
         if config.seed_config is None:
             yield (
                 ("num_records",),
-                "seed means as many records as the seed data has rows, but there is no seed_config",
+                "num_records: seed takes the number of rows in the seed data, but there is no seed_config",
             )
     elif (
         config.num_records
@@ -167,7 +167,7 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
         if column.name in RESERVED:
             yield (
                 ("columns", index, "name"),
-                f"{column.name!r} means something else in templates; rename this column",
+                f"{column.name!r} has another meaning in templates; rename this column",
             )
         if isinstance(column, SeedColumn):
             if config.seed_config is None:
@@ -189,7 +189,7 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
     for name in sorted(RESERVED.intersection(seed_columns or ())):
         yield (
             ("seed_config",),
-            f"the seed column {name!r} means something else in templates; rename it in the data",
+            f"the seed column {name!r} has another meaning in templates; rename it in the data",
         )
     yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
 
@@ -207,7 +207,7 @@ def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:
             elif name in RESERVED:
                 yield (
                     path,
-                    f"{name!r} means something else in templates; rename this column",
+                    f"{name!r} has another meaning in templates; rename this column",
                 )
             taken.add(name)
 
@@ -223,7 +223,8 @@ def _check_templates(column: Column) -> Problems:
         if path[0] in ("conditional_params", "skip") and chooses(source):
             yield (
                 path,
-                "the filter random is for prompts and expressions; draw with a column of its own, and compare that",
+                "the filter random is allowed only in prompts and expressions; draw the value in a "
+                "separate column and compare that column",
             )
         try:
             template_references(source)
@@ -276,7 +277,10 @@ def _check_models(config: DatasetConfig) -> Problems:
     yield from _check_reply_tokens(config)
     for index, provider in enumerate(config.model_providers):
         if provider.api_key is not None and not looks_like_env_var(provider.api_key):
-            message = "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
+            message = (
+                "api_key names an environment variable (such as OPENAI_API_KEY); the key itself "
+                "must not be in a file"
+            )
             yield ("model_providers", index, "api_key"), message
 
 

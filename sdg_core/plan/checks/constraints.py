@@ -45,7 +45,10 @@ def check_constraint_names(
             isinstance(columns.get(name), SamplerColumn) for name in sides
         )
         if all_known and not has_sampler:
-            message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
+            message = (
+                f"{describe_constraint(constraint)}: neither side is a sampler, so nothing can be "
+                f"redrawn; compare a sampler column"
+            )
             yield ("constraints", place), message
 
 
@@ -59,7 +62,7 @@ def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Proble
                 if graph.producers.get(name, name) in graph.per_record
             ]
             for name in late:
-                message = f"{column.name!r} reads {name!r}, which is made record by record; samplers are drawn before that"
+                message = f"{column.name!r} reads {name!r}, which is computed per record; samplers are drawn earlier"
                 yield ("columns", place), message
     columns = {column.name: column for column in config.columns}
     for bound in graph.bounds:
@@ -95,7 +98,7 @@ def _bound_faults(
         again = sorted(graph.ancestors(producer).intersection(bound.samplers))
         what = describe_constraint(bound.constraints[0])
         if again:
-            yield f"{what}: {name!r} reads {again[0]!r}, which is drawn again, but is made only once itself"
+            yield f"{what}: {name!r} reads {again[0]!r}, which is redrawn, but is itself computed only once"
         elif resizes(columns[producer]):
             yield f"{what}: depends on {name!r}, whose function changes the number of rows"
     for name in bound.steps:

@@ -15,7 +15,7 @@ def check_custom(column: Column) -> Problems:
     if column.allow_resize and column.generation_strategy != "full_column":
         yield (
             ("allow_resize",),
-            "goes with generation_strategy: full_column; a function of one record makes one value",
+            "is valid only with generation_strategy: full_column; a per-record function returns one value",
         )
     types: list[tuple[Path, Any]] = []
     if column.output_type is not None:

@@ -69,7 +69,7 @@ def check_model_column(column: Column) -> Problems:
             required = ", ".join(names)
             yield (
                 path,
-                "not a JSON schema: it says nothing of the reply; write a schema, as in "
+                "not a JSON schema: it does not constrain the reply; write a schema, as in "
                 f"{{type: object, properties: {{{properties}}}, required: [{required}]}}",
             )
             return
@@ -85,7 +85,7 @@ def check_model_column(column: Column) -> Problems:
         meant = ""
         if named is not None and named[1] in _JSON_TYPES:
             meant = f"; did you mean {_JSON_TYPES[named[1]]!r}?"
-        yield path, f"not a JSON schema that can be used: {error}{meant}"
+        yield path, f"not a usable JSON schema: {error}{meant}"
 
 
 def _names_taken_for_a_schema(schema: Any) -> list[str]:

@@ -53,17 +53,17 @@ def check_processors(
         if processor.name == FINISHED:
             yield (
                 ("processors", index, "name"),
-                f"{FINISHED!r} is where the finished dataset goes; rename this processor",
+                f"{FINISHED!r} is reserved for the finished dataset; rename this processor",
             )
         if processor.name == REMOVED and removes:
             yield (
                 ("processors", index, "name"),
-                f"{REMOVED!r} is where removed records go; rename this processor",
+                f"{REMOVED!r} is reserved for removed records; rename this processor",
             )
         if processor.name == WITH_IMAGES and images:
             yield (
                 ("processors", index, "name"),
-                f"{WITH_IMAGES!r} is where images go; rename this processor",
+                f"{WITH_IMAGES!r} is reserved for images; rename this processor",
             )
         there = known
         if droppable is not None and isinstance(processor, DropColumnsProcessor):
@@ -87,7 +87,7 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
             for path in _mixed_lists(processor.template):
                 yield (
                     ("template", *path),
-                    "items of one list must be of one kind; quote numbers and booleans to make them text",
+                    "the items of a list must have one type; quote numbers and booleans to make them text",
                 )
             for path, source in text_leaves(processor.template):
                 for message in _template_faults(source, known):
@@ -100,13 +100,17 @@ def _check_images(processor: Processor, images: Set[str]) -> Problems:
     """Processors that would compare the paths of images, of which no two are the same."""
     match processor:
         case FilterProcessor(column=str(name)) if name in images:
-            yield ("column",), f"{name!r} holds images, and quality rules judge texts"
+            yield (
+                ("column",),
+                f"{name!r} holds images, but quality rules judge texts; name a column of texts",
+            )
         case DeduplicateProcessor() | DecontaminateProcessor():
             for place, name in enumerate(processor.columns):
                 if name in images:
                     yield (
                         ("columns", place),
-                        f"{name!r} holds the paths of images, of which no two are the same; compare what they were drawn from",
+                        f"{name!r} holds image paths, which are all different; compare the columns that "
+                        f"the images were made from",
                     )
         case _:
             pass
@@ -124,7 +128,8 @@ def check_processor_types(
                 kind = type_name(types[name])
                 yield (
                     ("processors", index, "column"),
-                    f"{name!r} holds {kind}, and quality rules judge texts; name a column of texts, or use `keep`, a template",
+                    f"{name!r} holds {kind}, but quality rules judge texts; name a column of texts, or "
+                    f"use `keep`, a template",
                 )
             case DeduplicateProcessor(method="embedding", columns=(name,)) if (
                 name in types and not _is_vector(types[name])
@@ -132,7 +137,8 @@ def check_processor_types(
                 kind = type_name(types[name])
                 yield (
                     ("processors", index, "columns", 0),
-                    f"{name!r} holds {kind}, and method embedding compares vectors; name an embedding column, or one of lists "
+                    f"{name!r} holds {kind}, but method embedding compares vectors; name an embedding "
+                    f"column, or one of lists "
                     "of numbers",
                 )
             case _:
@@ -226,7 +232,10 @@ def _template_faults(source: str, known: Set[str] | None) -> Iterator[str]:
         yield f"not a valid template: {error}"
         return
     if chooses(source):
-        yield "the filter random is for prompts and expressions; draw with a column of its own, and read that"
+        yield (
+            "the filter random is allowed only in prompts and expressions; draw the value in a "
+            "separate column and read that column"
+        )
     for name in sorted(names - known) if known is not None else ():
         yield _unknown(name, known or ())
 
@@ -236,12 +245,14 @@ def check_condition(source: str, field: str, known: Set[str] | None) -> Problems
     if "{{" not in source and "{%" not in source:
         yield (
             (field,),
-            f"is a plain text; write a template, such as {{{{ {source.strip()} }}}}",
+            f"is plain text; write a template, such as {{{{ {source.strip()} }}}}",
         )
         return
     faults = list(_template_faults(source, known))
     if not faults and not template_references(source):
-        faults = ["reads no column, so it is the same for every record"]
+        faults = [
+            "reads no column, so it is the same for every record; read at least one"
+        ]
     for message in faults:
         yield (field,), message
 

@@ -30,7 +30,10 @@ def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator
                 name for name in _SINGLE.findall(_TAGS.sub("", source)) if name in names
             ]
             for name in dict.fromkeys(single):
-                yield f"{path[0]} of {column.name!r} has {{{name}}}, sent as it is; write {{{{ {name} }}}} for the column"
+                yield (
+                    f"{path[0]} of {column.name!r} has {{{name}}}, which is sent literally; write "
+                    f"{{{{ {name} }}}} for the column"
+                )
         if column.prompt and not values_read(column):
             yield f"the prompt of {column.name!r} reads no column, so every record sends the same prompt"
     yield from select_notices(config)

@@ -54,7 +54,7 @@ def check_sampler(column: Column, around: Around) -> Problems:
         path = ("values",) if len(branches) == 1 else ()
         yield (
             ("params", *path),
-            "mixes text and numbers, but a column has one type; quote the numbers",
+            "mixes text and numbers, but a column has a single type; quote the numbers",
         )
     elif column.convert_to is not None:
         yield from _check_conversion(column, column.convert_to)
@@ -151,7 +151,7 @@ def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
     elif convert_to not in CONVERSIONS:
         yield (
             path,
-            f"{convert_to!r} is not a conversion of a number; one of int, float, str",
+            f"{convert_to!r} is not a number conversion; use int, float or str",
         )
     elif convert_to != "str":
         for params in column.every_params:

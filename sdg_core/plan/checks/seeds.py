@@ -41,14 +41,14 @@ def check_seeds(config: DatasetConfig) -> Problems:
     ):
         yield (
             (*_SOURCE, "encoding"),
-            f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8",
+            f"unknown encoding {source.encoding!r}; use one that Python supports, such as utf-8",
         )
     if isinstance(source, TextFileKeys) and source.separator is not None:
         separator = source.separator
         if not separator.isascii() or separator in '"\r\n\0':
             yield (
                 (*_SOURCE, "separator"),
-                f"{separator!r} cannot separate columns; one ASCII character such as ';'",
+                f"{separator!r} cannot separate columns; use one ASCII character, such as ';'",
             )
     match source:
         case SqlSeedSource():
@@ -56,12 +56,12 @@ def check_seeds(config: DatasetConfig) -> Problems:
         case HuggingFaceSeedSource(token=str(token)) if token.startswith(
             "hf_"
         ) or not _VARIABLE.fullmatch(token):
-            message = "token names an environment variable (such as HF_TOKEN); a token itself does not belong in a file"
+            message = "token names an environment variable (such as HF_TOKEN); the token itself must not be in a file"
             yield (*_SOURCE, "token"), message
         case FileContentsSeedSource(encoding=encoding) if not _is_encoding(encoding):
             yield (
                 (*_SOURCE, "encoding"),
-                f"unknown encoding {encoding!r}; one that Python knows, such as utf-8",
+                f"unknown encoding {encoding!r}; use one that Python supports, such as utf-8",
             )
         case DatasetSeedSource(dataset=name) if name == config.name:
             yield (
@@ -88,12 +88,12 @@ def ordered_at_top_level(query: str) -> bool:
 def check_sql(source: SqlSeedSource) -> Problems:
     """What is wrong with how a database is named and asked."""
     if source.url is not None and _SECRET.search(source.url):
-        message = "the URL holds a password; put the URL into an environment variable and name that as url_env"
+        message = "the URL holds a password; put the URL into an environment variable and set url_env to its name"
         yield (*_SOURCE, "url"), message
     if source.url_env is not None and not _VARIABLE.fullmatch(source.url_env):
         yield (
             (*_SOURCE, "url_env"),
-            "url_env names an environment variable; give a URL as url",
+            "url_env is the name of an environment variable; put a URL in url",
         )
     if ";" in _OPAQUE.sub(" ", source.query).strip().rstrip(";"):
         yield (
@@ -101,7 +101,10 @@ def check_sql(source: SqlSeedSource) -> Problems:
             "expected one statement, got several; write a single SELECT",
         )
     elif not ordered_at_top_level(source.query):
-        message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"
+        message = (
+            "the query has no ORDER BY, so the order of its rows can change between reads; order "
+            "by a unique column"
+        )
         yield (*_SOURCE, "query"), message
 
 

@@ -22,7 +22,7 @@ def check_skip(column: Column) -> Problems:
         condition = re.sub(r"(?<![=!<>])=(?!=)", "==", column.skip.when.strip())
         yield (
             ("skip", "when"),
-            f"is a plain text; write a template, such as {{{{ {condition} }}}}",
+            f"is plain text; write a template, such as {{{{ {condition} }}}}",
         )
         return
     try:
@@ -32,11 +32,14 @@ def check_skip(column: Column) -> Problems:
     if not names:
         yield (
             ("skip", "when"),
-            "reads no column, so it is the same for every record; drop the column, or the skip",
+            "reads no column, so it is the same for every record; remove the column or the skip",
         )
     for name in side_effects_of(column):
         if name in names:
-            yield ("skip", "when"), f"{name!r} is made by the column itself"
+            yield (
+                ("skip", "when"),
+                f"{name!r} is produced by this column; use other columns",
+            )
     try:
         skip_value(column)
     except ValueError as error:

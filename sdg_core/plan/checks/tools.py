@@ -52,7 +52,7 @@ def _secrets(provider: McpProvider) -> Problems:
         if provider.api_key is not None and not looks_like_env_var(provider.api_key):
             yield (
                 ("api_key",),
-                "api_key names an environment variable (such as SEARCH_API_KEY); a key itself does not belong in a file",
+                "api_key names an environment variable (such as SEARCH_API_KEY); the key itself must not be in a file",
             )
         return
     for name, value in provider.env.items():
@@ -60,5 +60,5 @@ def _secrets(provider: McpProvider) -> Problems:
             yield (
                 ("env", name),
                 f"give the name of the environment variable that holds the value of {name} (as in {name}: {name}); "
-                "values themselves do not belong in a file",
+                "the values themselves must not be in a file",
             )

@@ -22,7 +22,7 @@ def check_validation(column: Column) -> Problems:
     if IS_VALID in column.target_columns and len(column.target_columns) > 1:
         yield (
             ("target_columns",),
-            f"a column {IS_VALID!r} would clash with the verdict over all targets; rename it",
+            f"a column named {IS_VALID!r} would clash with the overall verdict; rename it",
         )
     match column.validator_params:
         case RegexParams(searched=pattern):
@@ -31,7 +31,7 @@ def check_validation(column: Column) -> Problems:
             except pl.exceptions.PolarsError as error:
                 yield (
                     ("validator_params", "pattern"),
-                    f"not a pattern of the linear-time kind: {_reason(error)}",
+                    f"not a linear-time regular expression: {_reason(error)}",
                 )
         case JsonSchemaParams(json_schema=schema):
             from sdg_core.plan.types.json_schema import compile_schema

@@ -85,13 +85,13 @@ def distribution_fault(
     if isinstance(kind, stats.rv_discrete) and not loc.is_integer():
         return (
             "dist_params",
-            f"{name} has whole values, so loc must be whole, not {loc:g}",
+            f"{name} has integer values, so loc must be an integer, not {loc:g}",
         )
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
         return (
             "dist_params",
-            f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1",
+            f"{name} with {shape} draws numbers beyond 64 bits; choose a parameter further from 1",
         )
     return _quantile_fault(name, params, patience or Patience())
 
@@ -113,7 +113,7 @@ def _quantile_fault(
     if not patience.left and not _is_quick(name, params):
         return (
             "dist_params",
-            f"{name} is not tried, because those of other columns take too long; correct these first",
+            f"{name} was not checked, because the distributions of other columns take too long; fix those first",
         )
     listed = (
         ", ".join(f"{key}={value:g}" for key, value in params.items())
@@ -125,7 +125,7 @@ def _quantile_fault(
         patience.left -= 1
         return (
             "dist_params",
-            f"{name} with {listed} takes more time or memory than a draw may; choose smaller parameters",
+            f"{name} with {listed} exceeds the time or memory limit of a draw; choose smaller parameters",
         )
     if not found:
         return "dist_params", f"{name} is not defined for {listed}"

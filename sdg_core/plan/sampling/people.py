@@ -174,7 +174,8 @@ def _check_people(params: PersonParams | PersonFromFakerParams) -> Problems:
     if youngest > oldest:
         yield (
             ("age_range",),
-            f"nobody between {params.age_range[0]} and {oldest} has the selected field values",
+            f"no person aged {params.age_range[0]} to {oldest} has the selected field values; change "
+            f"age_range or select_field_values",
         )
 
 
@@ -185,7 +186,7 @@ def _check_census_locale(locale: str) -> Problems:
     elif FAKER_LOCALES[locale] is None:
         yield (
             ("locale",),
-            f"there are no names for {locale!r}: Faker has no such locale; use another, such as 'en_IN'",
+            f"there are no names for {locale!r}: Faker has no such locale; use another locale, such as 'en_IN'",
         )
 
 
@@ -227,7 +228,7 @@ def _check_selection(params: PersonParams) -> Problems:
     if not _levels_fit(params):
         yield (
             ("select_field_values", "bachelors_field"),
-            "no selected education_level goes with it",
+            "it matches no selected education_level; change one of them",
         )
 
 

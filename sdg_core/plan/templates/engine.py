@@ -80,7 +80,7 @@ def template_references(source: str) -> frozenset[str]:
     for tag in statements(tokens):
         if tag in _NOTHING_TO_LOAD:
             raise TemplateSyntaxError(
-                f"{{% {tag} %}} is not available: there are no other templates"
+                f"{{% {tag} %}} is not available: a template cannot load other templates"
             )
     read = (frozenset(names) | _names_by_jinja(source)) - RESERVED - FUNCTIONS
     _check_filters(source, read)

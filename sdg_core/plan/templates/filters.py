@@ -87,7 +87,7 @@ def unbounded_method(tree: nodes.Template) -> str | None:
         if isinstance(call.node, nodes.Getattr) and call.node.attr == "format":
             text = call.node.node
             if not isinstance(text, nodes.Const) or not isinstance(text.value, str):
-                return "format() of anything but a text written in the template is not available; use the filter format"
+                return "format() works only on text written in the template; use the filter format"
             if _WIDE_BRACES.search(text.value):
                 return f"format(): a width in {text.value!r} is above {MAX_SIZE:,} or computed"
     return None
@@ -157,7 +157,7 @@ def _truncated(
 ) -> str:
     if length < len(end):
         raise ValueError(
-            f"filter truncate: {length} is shorter than {end!r}, with which the text is to end"
+            f"filter truncate: {length} is shorter than {end!r}, the ending of the text"
         )
     return jinja_filters.do_truncate(
         _JINJA, _text(value, "truncate"), length, killwords, end, leeway
@@ -254,7 +254,7 @@ def _dictsort(
 
 def _items(value: Any, name: str, *, may_be_empty: bool = False) -> Any:
     if not isinstance(value, list | tuple | dict | str) or not (value or may_be_empty):
-        kind = "a list or text" if may_be_empty else "a list or text that is not empty"
+        kind = "a list or text" if may_be_empty else "a non-empty list or text"
         raise ValueError(f"filter {name}: expected {kind}")
     return value
 
@@ -283,10 +283,10 @@ def _random(value: Any) -> Any:
     choices: Choices | None = getattr(_CURRENT, "choices", None)
     if choices is None:
         raise ValueError(
-            "filter random: there is no record here whose random numbers could choose"
+            "filter random: no record is available here to draw random numbers for"
         )
     if not items:
-        raise ValueError("filter random: there is nothing to choose from")
+        raise ValueError("filter random: the list is empty")
     return items[choices.below(len(items))]
 
 

@@ -36,7 +36,7 @@ def render(
         )
     except WorkEndedError as error:
         raise RenderError(
-            f"the template was given up: {error} ({MEMORY // 2**20:,} MiB, {SECONDS:g} s, {MAX_TEXT:,} characters)"
+            f"the template was stopped: {error} ({MEMORY // 2**20:,} MiB, {SECONDS:g} s, {MAX_TEXT:,} characters)"
         ) from None
     if "error" in reply:
         raise RenderError(reply["error"])
@@ -70,7 +70,7 @@ class _AskedChoices:
         drawn = self._ask({"below": bound})
         if drawn is None:
             raise ValueError(
-                "filter random: there is no record here whose random numbers could choose"
+                "filter random: no record is available here to draw random numbers for"
             )
         return int(drawn)
 

@@ -27,9 +27,7 @@ def find(value: Any, path: str) -> list[Any]:
     while place < len(path):
         step = _STEP.match(path, place)
         if step is None or step.end() == place:
-            raise ValueError(
-                f"not a JSONPath that can be used: {path!r}, at {path[place:]!r}"
-            )
+            raise ValueError(f"not a supported JSONPath: {path!r}, at {path[place:]!r}")
         if step["deep"]:
             found = list(chain.from_iterable(map(_descendants, found)))
         children = [_children(item, step) for item in found]

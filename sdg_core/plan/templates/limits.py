@@ -85,9 +85,7 @@ def _check_expressions(tokens: tuple[Token, ...]) -> None:
                 f"more than {MAX_CHAIN} operators in one expression; use a list and join, or a loop"
             )
         if len(chains) > MAX_NESTING:
-            raise TemplateSyntaxError(
-                f"more than {MAX_NESTING} brackets inside each other"
-            )
+            raise TemplateSyntaxError(f"more than {MAX_NESTING} nested brackets")
 
 
 def _step(chains: list[int], sign: str) -> int:
@@ -115,12 +113,10 @@ def _check_blocks(tokens: tuple[Token, ...]) -> None:
         elif word in _BLOCKS:
             depth += 1
         if depth > MAX_NESTING:
-            raise TemplateSyntaxError(
-                f"more than {MAX_NESTING} blocks inside each other"
-            )
+            raise TemplateSyntaxError(f"more than {MAX_NESTING} nested blocks")
         if branches > MAX_BRANCHES:
             raise TemplateSyntaxError(
-                f"more than {MAX_BRANCHES} tags elif; use a mapping"
+                f"more than {MAX_BRANCHES} elif tags; use a mapping"
             )
 
 

@@ -43,7 +43,7 @@ def declared_type(declared: Any) -> pa.DataType:
         case _:
             names = ", ".join(SCALAR_TYPES)
             raise ValueError(
-                f"{declared!r} is not a type; one of {names}, [type] for a list, {{name: type}} for a struct"
+                f"{declared!r} is not a type; use one of {names}, [type] for a list, {{name: type}} for a struct"
             )
 
 
@@ -64,7 +64,8 @@ def json_schema_type(schema: Mapping[str, Any]) -> pa.DataType:
         ]
         return pa.struct(fields)
     raise ValueError(
-        f"{dict(schema)!r} leaves the type open; give string, integer, number, boolean, array with items, or object with "
+        f"{dict(schema)!r} does not set a type; give string, integer, number, boolean, array with "
+        f"items, or object with "
         "properties"
     )
 
@@ -129,7 +130,7 @@ def _conform_other(value: Any, data_type: pa.DataType) -> Any:
     if pa.types.is_timestamp(data_type) and isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
             raise ValueError(
-                "the time has a zone; a datetime column has none: convert it to UTC and remove the zone"
+                "the time has a time zone, which a datetime column cannot store: convert it to UTC and remove the zone"
             )
         return value
     if pa.types.is_binary(data_type) and isinstance(

@@ -145,7 +145,7 @@ def _number_of(value: Any) -> Any:
         return value
     number = float(value)
     if Decimal(repr(number)) != Decimal(value):
-        raise ValueError(f"{value!r} has more digits than a number of 64 bits")
+        raise ValueError(f"{value!r} has more digits than a 64-bit number")
     return number
 
 
@@ -178,7 +178,7 @@ class _Reader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise ValueError(
-                f"it has more than {MAX_PARTS:,} parts; do its definitions multiply each other?"
+                f"it has more than {MAX_PARTS:,} parts; check for definitions that multiply each other"
             )
         if not isinstance(schema, Mapping):
             return None
@@ -341,6 +341,4 @@ def compile_schema(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _refuse(uri: str) -> Any:
-    raise ValueError(
-        f"$ref {uri!r} is outside this schema; put what it refers to under $defs"
-    )
+    raise ValueError(f"$ref {uri!r} is outside this schema; put its target under $defs")

@@ -63,8 +63,8 @@ def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
         found = pool.call({"schema": key.decode(), "value": value})
     except WorkEndedError:
         raise ValueError(
-            f"it takes more than {_SECONDS:g} s, or {MEMORY // 2**20:,} MiB, to check: parts of the schema lead into each other, "
-            "or too much is wrong"
+            f"it takes more than {_SECONDS:g} s, or {MEMORY // 2**20:,} MiB, to check: parts of the "
+            f"schema refer to each other, or the value has too many errors"
         ) from None
     return [
         Violation(tuple(each["path"]), each["message"], tuple(each["unexpected"]))

@@ -83,9 +83,9 @@ def _resolved(
         client = given[provider.name]
     elif provider.client is None or ":" not in provider.client:
         written = (
-            f"client {provider.client!r} is no class"
+            f"client {provider.client!r} is not a class"
             if provider.client
-            else "a custom provider has a client"
+            else "a custom provider needs a client"
         )
         raise UserFunctionError(
             key,

@@ -40,7 +40,7 @@ from sdg_core.plan.usercode.static import (
 
 _ANNOTATED_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 _ROW_NAMES = ("row", "df")
-_ONLY_RUNNING = "{}, so that only running it would show what it declares; copy the file into your project"
+_ONLY_RUNNING = "{}, so its declarations are only known by running it; copy the file into your project"
 _NO_PARAMS = "{!r} takes no generator_params; remove them"
 
 
@@ -267,7 +267,9 @@ def _validator(
         is_async = static.is_async
         declared = static.metadata
     if is_async:
-        raise UserFunctionError(key, f"{name!r} is async; a validation function is not")
+        raise UserFunctionError(
+            key, f"{name!r} is async; a validation function must be a plain function"
+        )
     version = params.version if params.version is not None else declared.get("version")
     if static is None:
         source_hash = source_hash_of(call, key, version=version)
@@ -339,7 +341,7 @@ def named_definition(
         known = f"{did_you_mean(reference, given)}" if given else ""
         raise UserFunctionError(
             key,
-            f"{reference!r} is no {what}: write module:{what} or ./file.py:{what}, or pass it in Python "
+            f"{reference!r} is not a {what}: write module:{what} or ./file.py:{what}, or pass it in Python "
             f"(open_dataset(..., functions={{...}})){known}",
         )
     try:
@@ -362,7 +364,7 @@ def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str |
     except (OSError, TypeError, IndentationError):
         if version is not None:
             return None
-        message = "its source cannot be read, so that changes to it would go unnoticed; declare a `version`"
+        message = "its source cannot be read, so changes to it would go unnoticed; declare a `version`"
         raise UserFunctionError(key, message) from None
     return hash_of_text(source)
 
@@ -440,5 +442,5 @@ def _checked_params(
             where = ".".join(map(str, item["loc"])) or model.__name__
             faults.append(f"{where}: {item['msg']}")
         raise UserFunctionError(
-            key, f"do not fit {model.__name__}: {'; '.join(faults)}"
+            key, f"are not valid for {model.__name__}: {'; '.join(faults)}"
         ) from error

@@ -92,8 +92,9 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
     decorators = set(map(decorator_name, found.decorators))
     if not found.own and decorators.isdisjoint(DECORATORS):
         raise UserCodeError(
-            f"{reference!r} is neither defined in the dataset's project nor meant for dataset files; write a {what} of your "
-            "own beside the dataset file that calls it, or decorate it with sdg_core.custom.dataset_callable"
+            f"{reference!r} is not defined in the dataset's project and not declared for use in dataset "
+            f"files; call it from a {what} of your own next to the dataset file, or decorate it with "
+            f"sdg_core.custom.dataset_callable"
         )
     return found
 
@@ -111,7 +112,7 @@ def load_definition(found: Definition) -> Any:
         raise UserCodeError(f"{found.where} has no {found.name!r}")
     if found.node is None and not _written_in_file(value, found):
         raise UserCodeError(
-            f"{found.where} does not define {found.name!r} itself; write a def or class that calls it"
+            f"{found.where} does not define {found.name!r} itself; write a function or class that wraps it"
         )
     return value
 
@@ -171,7 +172,7 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
     parts = where.split(".")
     if not all(part.isidentifier() for part in parts):
         raise UserCodeError(
-            f"{where!r} is not the name of a module; write module or ./file.py"
+            f"{where!r} is not a module name; write module or ./file.py"
         )
     found = _below(base, parts)
     if found is not None:
@@ -179,7 +180,8 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
     top = _top_level(parts[0])
     if top is None:
         raise UserCodeError(
-            f"{where} cannot be imported: there is no module {parts[0]!r}; install its package, or write ./file.py:function"
+            f"{where} cannot be imported: no module named {parts[0]!r}; install its package, or write "
+            f"./file.py:function"
         )
     if len(parts) == 1:
         if top.has_location and top.origin is not None and top.origin.endswith(".py"):
@@ -189,7 +191,7 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
             found = _below(FilePath(place), parts[1:])
             if found is not None:
                 return found.resolve()
-    raise UserCodeError(f"{where} cannot be used: there is no Python source of it")
+    raise UserCodeError(f"{where} cannot be used: its Python source is not available")
 
 
 def _top_level(name: str) -> Any:
@@ -232,7 +234,7 @@ def _parsed(where: str, path: FilePath) -> tuple[str, ast.Module]:
     stat = path.stat()
     if stat.st_size > MAX_SOURCE_BYTES:
         raise UserCodeError(
-            f"{where} has {stat.st_size:,} bytes; a file of functions has at most {MAX_SOURCE_BYTES:,}"
+            f"{where} has {stat.st_size:,} bytes; the limit for a file of functions is {MAX_SOURCE_BYTES:,}"
         )
     try:
         return _parsed_text(path, stat.st_size, stat.st_mtime_ns)

@@ -128,7 +128,9 @@ class UnfitClassError(ValueError):
 def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
     name = decorator_name(decorator)
     if name not in DECORATORS or not _is_imported_from_here(decorator, found.tree):
-        raise StaticError(f"{found.where}:{found.name} has a decorator of its own")
+        raise StaticError(
+            f"{found.where}:{found.name} has a decorator that is not from sdg_core.custom"
+        )
     if name == "dataset_callable":
         return {}
     defaults: dict[str, Any] = {
@@ -148,10 +150,10 @@ def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
         }
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise StaticError(
-            f"{found.where}:{found.name} declares what is not written out"
+            f"{found.where}:{found.name} has declarations that are not literals"
         ) from error
     if decorator.args or not given.keys() <= defaults.keys():
-        raise StaticError(f"{found.where}:{found.name} declares what is not known here")
+        raise StaticError(f"{found.where}:{found.name} has unknown declarations")
     return {**defaults, **given}
 
 
@@ -203,7 +205,7 @@ def _check_annotation(
             )
         if isinstance(node, ast.Name) and node.id in known & _RETURNED:
             raise StaticError(
-                f"{found.where}:{found.name} has an annotation {node.id!r} that its file gives another meaning"
+                f"{found.where}:{found.name} has an annotation {node.id!r} that its file redefines"
             )
 
 

@@ -294,7 +294,7 @@ def test_what_a_preview_waits_for_is_told() -> None:
     state = _Waiting(3)
     state(CellStarted(1, "judge"))
     state(RecordsSettled(made=1, failed=1))
-    assert state.text() == "2 of 3 records, asking for judge of record 1, 0 s"
+    assert state.text() == "2 of 3 records, generating judge of record 1, 0 s"
 
 
 def test_slow_rates_have_digits() -> None:
@@ -315,12 +315,9 @@ def test_what_a_processor_made_is_exported(
     ].to_list()
     status, _, err = sdg("export", file, tmp_path / "x.jsonl", "--processor", "chats")
     assert (
-        status == 2
-        and "no processor 'chats' has written an output; did you mean 'chat'?" in err
+        status == 2 and "no output of a processor 'chats'; did you mean 'chat'?" in err
     )
-    with pytest.raises(
-        IncompleteError, match="so processor 'chat' has written nothing"
-    ):
+    with pytest.raises(IncompleteError, match="so processor 'chat' has no output"):
         api.reopen(finished)
         api.export(finished, tmp_path / "x.jsonl", processor="chat", partial=True)
 

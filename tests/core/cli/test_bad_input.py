@@ -225,7 +225,7 @@ def test_an_api_key_that_is_not_accepted_is_not_shown(place: Place) -> None:
             place.write(with_model(server.url, provider={"api_key": "TICKETS_KEY"}))
             says = (
                 server.url,
-                "answered 401: the API key was not accepted",
+                "answered 401: the API key was rejected",
                 "TICKETS_KEY",
             )
             text = await asyncio.to_thread(
@@ -290,7 +290,7 @@ def test_a_model_that_does_not_exist_stops_the_run_with_the_first_error(
     ("listing", "says"),
     [
         ("3", "row group 3 does not exist\n  -> this dataset has 0 to 2"),
-        ("2-1", "runs backwards"),
+        ("2-1", "is reversed"),
         ("one", "cannot read 'one'\n  -> write indices and ranges, as in 0-9,12"),
         ("-1", "cannot read '-1'"),
     ],
@@ -330,7 +330,7 @@ def test_a_root_that_is_a_file(place: Place) -> None:
     place.root.write_text("mine")
     place.refused(
         "generate",
-        says=(str(place.root / "tickets"), "there is a file where a directory belongs"),
+        says=(str(place.root / "tickets"), "a file is in the place of a directory"),
     )
 
 
@@ -370,7 +370,7 @@ def test_a_root_without_permission(place: Place) -> None:
                 says,
                 str(place.root),
                 "Permission denied",
-                "grant write permission there",
+                "grant write permission",
             ),
         )
     assert snapshot(place.directory) == before
@@ -452,7 +452,7 @@ def test_a_foreign_file_in_the_place_of_a_row_group(place: Place) -> None:
             "generate",
             *options,
             says=(
-                f"{foreign} was not written by this project",
+                f"{foreign} was not written by sdg",
                 "move it out of this directory",
             ),
         )
@@ -514,7 +514,7 @@ def test_an_impossible_constraint(place: Place) -> None:
     says = (
         "constraint a > b was not satisfied",
         "acceptance rate 0 (0 of ",
-        "loosen the constraint",
+        "relax the constraint",
     )
     place.refused("validate", says=says)
     check_block(place.run("generate"), says)

@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     outcome = sdg("generate", file, "--root", root)
     assert outcome.returncode == 0, outcome.stderr
     assert (
-        "25 records generated, 0 failed; 3 row groups written, 0 were complete"
+        "25 records generated, 0 failed; 3 row groups written, 0 already complete"
         in outcome.stdout
     )
     assert f"in {only_version(root).row_groups}\n" in outcome.stdout
@@ -84,8 +84,8 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
     text = " ".join(outcome.stdout.split())
     for status in (
         "0 done",
-        "1 done, but records failed",
-        "2 wrong input or refused",
+        "1 done, but some records failed",
+        "2 invalid input or refused",
         "3 interrupted",
     ):
         assert status in text
@@ -176,7 +176,7 @@ def test_generating_again_does_nothing_and_says_so(finished: tuple[Path, Path]) 
     outcome = sdg("generate", file, "--root", root, "--resume", "always")
     assert outcome.returncode == 0
     assert "nothing to do: all 3 row groups are complete" in outcome.stdout
-    assert "3 row groups are complete already" in outcome.stderr
+    assert "3 row groups are already complete" in outcome.stderr
 
 
 def test_preview_prints_records_as_they_are(finished: tuple[Path, Path]) -> None:
@@ -258,7 +258,7 @@ def test_status_names_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     assert outcome.returncode == 0
     assert (
         re.search(r"corrupt +1 row group: 1 ", outcome.stdout)
-        and "is not a whole parquet file" in outcome.stdout
+        and "is not a complete parquet file" in outcome.stdout
     )
 
 
@@ -383,7 +383,7 @@ def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     )
     assert (
         status == 0
-        and "3 row groups are complete already" in shown
+        and "3 row groups are already complete" in shown
         and "━" not in shown
     )
 

@@ -124,7 +124,7 @@ def test_columns_of_the_rejected_rows_give_way_to_those_of_the_dataset(
         ),
         (
             {"keep": None, "otherwise": "best", "best": "grade"},
-            "of 2 candidates, a record is the one with the best grade",
+            "each record is the one of 2 candidates with the best grade",
         ),
     ],
 )

@@ -67,8 +67,8 @@ def test_plan_says_what_is_reused_and_made_and_writes_nothing(command: Command) 
     command.edit("one {{ plan }}")
     first = command("plan")
     assert first.returncode == 0 and first.stderr == "" and not command.root.exists()
-    assert "a first run" in first.stdout and "records    25 to make" in first.stdout
-    assert "requests: writer: 50; corrections and retries come on top" in first.stdout
+    assert "a first run" in first.stdout and "records    25 to generate" in first.stdout
+    assert "requests: writer: 50; corrections and retries are extra" in first.stdout
     command.generate("one {{ plan }}")
     assert "nothing to do: all row groups are complete" in command("plan").stdout
     (old,) = command.versions()
@@ -125,7 +125,7 @@ def test_prune_asks_and_without_a_terminal_refuses(command: Command) -> None:
     listed = orjson.loads(command("prune", "--dry-run", "--keep", "1", "--json").stdout)
     assert len(listed) == 1 and listed[0]["records"] == 25
     done = command("prune", "--yes", "--keep", "1")
-    assert done.returncode == 0 and "1 old version removed" in done.stderr
+    assert done.returncode == 0 and "removed 1 old version" in done.stderr
     assert len(command.versions()) == 2
     assert command("prune", "--yes").returncode == 0
     assert "nothing to remove" in command("prune").stdout
@@ -152,7 +152,7 @@ def test_prune_takes_the_answer_of_a_person(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "Remove 1 old version for good?" in outcome.stderr
+    assert "Remove 1 old version permanently?" in outcome.stderr
     assert len(command.versions()) == left
     assert outcome.returncode == (0 if left == 1 else 2)
 

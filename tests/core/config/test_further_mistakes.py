@@ -40,7 +40,7 @@ MISTAKES = {
     "a list of prompts": (
         columns(f"{{{LLM}, prompt: [one, two]}}"),
         "columns[1].prompt",
-        "goes before it is system_prompt",
+        "instructions go into system_prompt",
     ),
     "choices": (
         sampler("category", "choices: [x]"),

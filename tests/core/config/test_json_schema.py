@@ -196,7 +196,7 @@ def test_keys_are_explained() -> None:
     assert properties["row_group_size"]["description"].startswith(
         "Records per row group"
     )
-    assert properties["buffer_size"]["description"] == "Another name of row_group_size."
+    assert properties["buffer_size"]["description"] == "Alias of row_group_size."
     run = json_schema("dataset")["definitions"]["RunSettings"]["properties"]
     assert all(
         "description" in field for name, field in run.items() if name != "resume"

@@ -353,7 +353,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             sampler("{values: [1.0, .nan]}"),
             "columns[0].params.values[1]",
             5,
-            "not a number that data can hold",
+            "not a finite number",
         ),
         (
             sampler("{values: [1, 99999999999999999999]}"),
@@ -482,7 +482,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             + "seed_config: {source: {path: x.csv}, selection_strategy: {index: 4, num_partitions: 4}}\n",
             "seed_config.selection_strategy",
             3,
-            "index 4 needs num_partitions above it",
+            "index 4 must be below num_partitions",
         ),
         (COLUMN + "row_group_size: 2\nbuffer_size: 3\n", "buffer_size", 4, "keep one"),
         (COLUMN + "buffer_size: x\n", "buffer_size", 3, "expected a whole number"),
@@ -490,7 +490,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             provider("extra_body: {x: .inf}"),
             "model_providers[0].extra_body",
             4,
-            "inf has no JSON form",
+            "inf cannot be written as JSON",
         ),
         (
             provider("extra_body: {x: {1: y}}"),
@@ -502,13 +502,13 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             provider("extra_body: {x: !!set {y}}"),
             "model_providers[0].extra_body",
             4,
-            "a set has no JSON form",
+            "a set cannot be written as JSON",
         ),
         (
             provider("endpoint_env: URL"),
             "model_providers[0].endpoint_env",
             4,
-            "goes with provider_type: simulated only",
+            "valid only with provider_type: simulated",
         ),
         (
             COLUMN + "model_providers:\n- {name: p}\n",
@@ -539,7 +539,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
             "data_designer:\n  seed: 1\n  columns:\n  - {column_type: expression, name: a, expr: x}\nseed: 2\n",
             "seed",
             5,
-            "given in the data_designer block as well",
+            "also given in the data_designer block",
         ),
     ],
 )
@@ -598,8 +598,8 @@ def test_the_message_is_one_readable_block(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{tmp_path / 'tickets.yaml'}: 2 problems",
         "  line 3, nun_records: unknown key 'nun_records'; did you mean 'num_records'?",
-        "  line 4, seed: expected a whole number, got 'x'; this is the seed of the random numbers; "
-        "seed data goes into seed_config",
+        "  line 4, seed: expected a whole number, got 'x'; this is the seed of the random number "
+        "generator; seed data goes into seed_config",
     ]
 
 

@@ -108,7 +108,7 @@ MISTAKES = {
             "column_type: llm-text\n   name: a\n   prompt: Answer this: what is it\n   model_alias: writer"
         ),
         "line 10",
-        "quote text that has a colon",
+        "quote text that contains a colon",
     ),
     "11 a wrong indentation": (
         columns("column_type: llm-text\n  name: a"),
@@ -237,7 +237,7 @@ MISTAKES = {
     "a quote that is not closed": (
         columns("{column_type: expression, name: b, expr: 'it}"),
         "YAML",
-        "quote is not closed",
+        "quote is unclosed",
     ),
     "a key of another kind": (
         columns("{column_type: expression, name: b, expr: x, prompt: y}"),

@@ -56,7 +56,7 @@ def test_costs_follow_the_cells_through_edits_and_survive_prune(tmp_path: Path) 
     assert (
         "would cost" in shown
         and "6 cells from version" in shown
-        and "which cells came from" in shown
+        and "the source of reused cells" in shown
     )
     made["model_configs"][0]["prices"] = None  # what has been paid stays known
     without = open_dataset(tmp_path / "t.yaml", made, root=root)

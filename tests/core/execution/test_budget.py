@@ -265,7 +265,7 @@ def test_prices_are_needed_before_anything_runs(tmp_path: Path) -> None:
     made = config(URL, max_cost=1.0)
     made["model_configs"][0].pop("prices")
     with pytest.raises(
-        ConfigError, match="run.max_cost is 1, but what 'writer' costs is not known"
+        ConfigError, match="run.max_cost is 1, but the prices of 'writer' are unknown"
     ) as caught:
         open_dataset(tmp_path / "t.yaml", made, root=tmp_path / "root")
     assert caught.value.problems[0].path == "run.max_cost"

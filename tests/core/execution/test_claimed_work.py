@@ -161,7 +161,7 @@ async def test_a_second_run_waits_names_the_holder_and_adopts(tmp_path: Path) ->
         f"row group 00000 is held by run first-ru (process {os.getpid()} on " in held
         and "UTC" in held
     )
-    assert any("are free: continuing" in notice for notice in notices)
+    assert any("are free again: continuing" in notice for notice in notices)
 
 
 async def test_what_is_free_is_made_while_others_are_waited_for(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -
                 holder.kill()
                 server.let_go()
                 rest, _ = await asyncio.to_thread(waiter.communicate, timeout=PATIENCE)
-        assert waiter.returncode == 0 and "are free: continuing" in rest
+        assert waiter.returncode == 0 and "are free again: continuing" in rest
         assert len(stored_records(only_version(root))) == 10
 
 

@@ -205,7 +205,7 @@ def _return(value: Any) -> Callable[..., Any]:
         (_return("\ud800"), "a lone surrogate"),
         (
             _return({"c": "v", "other": 1}),
-            "returned 'other', which is neither the column nor declared",
+            "returned 'other', which is neither its column nor declared",
         ),
     ],
 )
@@ -384,7 +384,7 @@ def test_functions_of_a_whole_column(
             lambda df: df.head(3).with_columns(c=pl.lit("x")),
             "column 'c': f returned 3 rows, 10 expected",
         ),
-        (lambda df: df, "returned no column 'c'; it returned a"),
+        (lambda df: df, "did not return the column 'c'; it returned a"),
         (lambda df: df.to_dicts(), "returned list, not a polars DataFrame"),
         (lambda df: df.select("gone"), "raised ColumnNotFoundError"),
         (
@@ -658,7 +658,7 @@ def test_a_function_that_loses_a_column_is_told(tmp_path: Path) -> None:
         whole(**RESIZE),
         functions={"f": lambda df: _twice(df).drop("a")},
     )
-    with pytest.raises(FunctionError, match="returned no column 'a'"):
+    with pytest.raises(FunctionError, match="did not return the column 'a'"):
         api.generate(dataset)
 
 

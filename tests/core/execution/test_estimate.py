@@ -129,7 +129,7 @@ def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for words in (
         "25 records",
-        "2 records, requested now",
+        "2 records, replies are not kept",
         "25 requests",
         "EUR",
         "measured rate",

@@ -717,7 +717,7 @@ def test_a_foreign_file_is_refused_and_nothing_is_touched(tmp_path: Path) -> Non
     for chosen in (None, [2]):
         with pytest.raises(
             UnrecognizedFileError,
-            match=r"batch_00002\.parquet was not written by this project",
+            match=r"batch_00002\.parquet was not written by sdg",
         ):
             api.generate(dataset, row_groups=chosen)
     assert snapshot(tmp_path / "root") == before

@@ -140,7 +140,7 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(
             notices.append(event.message)
 
     assert api.generate(dataset, on_event=on_event).remaining == 0
-    assert any("missing from the history" in notice for notice in notices)
+    assert any("could not be added to the history" in notice for notice in notices)
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------
@@ -312,7 +312,8 @@ def test_a_corrupt_ledger_is_named_with_the_way_out(tmp_path: Path) -> None:
         beside.unlink()
     file.write_bytes(b"no database, " * 1000)
     with pytest.raises(
-        LedgerError, match=r"(?s)ledger\.db.*move .*ledger\.db.* away and run again"
+        LedgerError,
+        match=r"(?s)ledger\.db.*move .*ledger\.db.* elsewhere and run again",
     ):
         api.generate(dataset)
     file.unlink()

@@ -504,7 +504,7 @@ def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(
             {"keep": "{{ grde > 3 }}"},
             "select.keep: unknown column 'grde'; did you mean 'grade'",
         ),
-        ({"keep": "grade > 3"}, "select.keep: is a plain text"),
+        ({"keep": "grade > 3"}, "select.keep: is plain text"),
         ({"keep": "{{ 1 > 0 }}"}, "select.keep: reads no column"),
         ({"keep": KEEP, "candidates": 0}, "select.candidates"),
         ({"keep": KEEP, "candidates": 101}, "select.candidates"),
@@ -569,7 +569,7 @@ def test_a_condition_that_never_holds_stops_the_run(tmp_path: Path) -> None:
     )
     with pytest.raises(
         api.RunAbortedError,
-        match=r"every candidate of the first \d+ records was rejected",
+        match=r"all candidates of the first \d+ records were rejected",
     ):
         api.generate(dataset)
     assert 0 < api.status(dataset).remaining <= 300

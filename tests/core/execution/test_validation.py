@@ -267,7 +267,11 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
     [
         ([status(500)], 3, "HTTP 500 (after 3 tries)"),
         ([status(400)], 1, "HTTP 400: sorry"),
-        ([lambda rows: web.Response(text="what?")], 1, "answered what is not JSON"),
+        (
+            [lambda rows: web.Response(text="what?")],
+            1,
+            "returned a response that is not JSON",
+        ),
         (
             [lambda rows: web.json_response({"data": []})],
             1,

@@ -329,7 +329,7 @@ def test_parameters_that_cannot_be_used_are_refused(
         ([[1.0, 2.0], [-0.0, 0.0]], "record 8 is all zero"),
         (
             [None, [1.0, math.inf]],
-            "record 8 holds a null or a number that is not finite",
+            "record 8 contains a null or a number that is not finite",
         ),
         ([[1.0, math.nan]], "record 7 holds"),
         ([[1.0, None]], "record 7 holds"),
@@ -367,11 +367,11 @@ def test_ids_and_scores_that_do_not_fit_are_refused() -> None:
         finder.add([1], ["a"], scores=[1.0])
     with pytest.raises(FilterError, match="keep='best'"):
         ExactDuplicates(keep="best").add([1], ["a"])
-    with pytest.raises(FilterError, match="scores are numbers"):
+    with pytest.raises(FilterError, match="scores must be numbers"):
         ExactDuplicates(keep="best").add([1], ["a"], scores=["good"])  # type: ignore[list-item]
     finder.add([1], ["a"])
     finder.add([1], ["b"])
     with pytest.raises(FilterError, match="1 came twice"):
         finder.decide()
-    with pytest.raises(FilterError, match="3 was not among"):
+    with pytest.raises(FilterError, match="3 was not part of"):
         ExactDuplicates().decide().keeps([3])

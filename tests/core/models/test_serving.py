@@ -130,7 +130,7 @@ def test_a_server_that_dies_is_started_again_and_no_record_is_lost(
             [
                 notice
                 for notice in notices
-                if "ended (signal 9); starting it again" in notice
+                if "exited (signal 9); restarting it" in notice
             ]
         )
         == 1
@@ -144,12 +144,12 @@ CANNOT_START = [
     (
         ["sh", "-c", "echo no GPU here; exit 3"],
         {},
-        ["ended before it was ready (status 3)", "| no GPU here"],
+        ["exited before it was ready (status 3)", "| no GPU here"],
     ),
     (
         ["sh", "-c", "kill -11 $$"],
         {},
-        ["ended before it was ready (signal 11)", "its log is empty"],
+        ["exited before it was ready (signal 11)", "its log is empty"],
     ),
     (
         ["no-such-program"],
@@ -299,7 +299,7 @@ def test_what_a_server_gets_of_the_environment(
         {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_DB_PASSWORD"}
     )
     assert (
-        "gives it the variable OPENAI_API_KEY"
+        "passes it the variable OPENAI_API_KEY"
         in api.effects_of_file(tmp_path / "tickets.yaml").lines
     )
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -319,7 +319,7 @@ def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> N
         )
         with pytest.raises(
             ModelError,
-            match=r"(?s)something answers there already.*\{port\} in endpoint and command",
+            match=r"(?s)a server is already running there.*\{port\} in endpoint and command",
         ):
             api.generate(
                 open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
@@ -338,12 +338,12 @@ def test_runs_of_one_machine_take_no_port_twice() -> None:
 WRONG = [
     ({"serve": {"command": []}}, "at least one item"),
     ({"serve": {"command": "vllm serve 'a"}}, "cannot be split into words"),
-    ({"serve": {"command": "vllm serve a"}}, "does not say {port}"),
+    ({"serve": {"command": "vllm serve a"}}, "does not contain {port}"),
     (
         {"serve": {"command": "s {port}"}, "endpoint": "http://127.0.0.1:8000/v1"},
-        "but endpoint names a port",
+        "but endpoint has a fixed port",
     ),
-    ({"serve": {"command": "s"}, "endpoint": "http://127.0.0.1/v1"}, "names no port"),
+    ({"serve": {"command": "s"}, "endpoint": "http://127.0.0.1/v1"}, "has no port"),
     (
         {"serve": {"command": "s {port}"}, "endpoint": "http://gpu-1:{port}/v1"},
         "on this machine",
@@ -354,9 +354,9 @@ WRONG = [
     ),
     (
         {"serve": {"command": "s {port}"}, "provider_type": "simulated"},
-        "serve goes with provider_type",
+        "serve is valid only with provider_type",
     ),
-    ({"endpoint": "http://127.0.0.1:{port}/v1"}, "goes with serve only"),
+    ({"endpoint": "http://127.0.0.1:{port}/v1"}, "valid only with serve"),
     ({"serve": {"command": "s {port}", "health": "health"}}, "expected a path"),
     ({"serve": {"command": "s {port}", "gpus": -1}}, "gpus"),
     ({"serve": {"command": "s {port}", "ready_timeout": 0}}, "ready_timeout"),
@@ -399,6 +399,6 @@ def test_servers_share_out_the_devices_of_the_run() -> None:
     ]
     with pytest.raises(
         ValueError,
-        match="the file asks for 3 GPUs, and CUDA_VISIBLE_DEVICES names 2: 4,6",
+        match="the file needs 3 GPUs, but CUDA_VISIBLE_DEVICES lists 2: 4,6",
     ):
         visible_devices([*gpus(2, 1)], {"CUDA_VISIBLE_DEVICES": "4,6"})

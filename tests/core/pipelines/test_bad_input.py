@@ -59,10 +59,11 @@ def said(project: Project, *, status: int, command: str = "generate") -> str:
     ("sources", "message", "remedy"),
     [
         ({"reader": "files", "path": "docs/*.md"}, "'docs/*.md' matches no file below", "correct the pattern"),
-        ({"reader": "files", "path": "docs"}, "'docs' matches no file below", "it is a folder: name the files in it, as in"),
-        (EMPTY_TABLE, "sources: the database has no row", "set sources.allow_empty"),
+        ({"reader": "files", "path": "docs"}, "'docs' matches no file "
+            "below", "it is a directory: name the files in it, as in"),
+        (EMPTY_TABLE, "sources: the table or query has no rows", "set sources.allow_empty"),
         ({"reader": "custom", "reader_class": "./readers.py:Same"}, "has two items called 'same'", "define locator(item)"),
-        (UNKNOWN_ENCODING, "sources.encoding: there is no encoding 'utf9'", "as in utf-8"),
+        (UNKNOWN_ENCODING, "sources.encoding: unknown encoding 'utf9'", "such as utf-8"),
     ],
 )  # fmt: skip
 def test_sources_that_cannot_be_found(
@@ -102,9 +103,10 @@ def test_sources_that_come_later_are_told(tmp_path: Path) -> None:
         ([ASK, ASK], "stages[1].columns[0].name: 'x' is also a column of the tasks; rename this one"),
         ([llm_stage("content", "x")], "stages[0].columns[0].name: 'content' is also a column of the tasks"),
         ([llm_stage("x", "{{ contnet }}")], "unknown column 'contnet'; did you mean 'content'?"),
-        ([ASK, {"stage": "filter", "keep": "{{ lenght > 3 }}"}], "stages[1].keep: no stage before makes a column 'lenght'"),
+        ([ASK, {"stage": "filter", "keep": "{{ lenght > 3 }}"}], "stages[1].keep: no earlier stage creates a column "
+            "'lenght'"),
         ([ASK, {"stage": "explode", "column": "x"}], "stages[1].column: x is string, not a list"),
-        ([ASK, EXPLODE], "stages[1].column: no stage before makes a column 'qa'"),
+        ([ASK, EXPLODE], "stages[1].column: no earlier stage creates a column 'qa'"),
     ],
 )  # fmt: skip
 async def test_what_stages_do_not_fit_together_is_refused_before_a_model_is_asked(
@@ -138,9 +140,9 @@ def test_what_a_function_must_not_return(
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (EXPLODE, "qa is 7, not a list; make it one in a stage before"),
+        (EXPLODE, "qa is 7, not a list; convert it in an earlier stage"),
         ({"stage": "explode", "column": "qa.pairs"}, "qa is 7, not a mapping, so there is no qa.pairs"),
-        ({"stage": "split", "column": "qa"}, "qa is 7, not text; make it text in a stage before"),
+        ({"stage": "split", "column": "qa"}, "qa is 7, not text; convert it in an earlier stage"),
         ({"stage": "filter", "quality": [{"rule": "words", "at_least": 1}], "column": "qa"}, "qa is 7, not text"),
         ({"stage": "select", "columns": ["nope"]}, "the task has no column 'nope'; it has 'content', 'qa', 'source'"),
     ],
@@ -156,10 +158,10 @@ def test_what_only_the_task_shows_fails_it_with_value_and_place(
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        ("files", b"caf\xe9", "is not utf-8 text: byte 0xe9 at offset 3; set sources.encoding, or leave the file out"),
-        ("pdf", b"hello", "is not a PDF: it begins with b'hello'; correct sources.path, or leave it out"),
-        ("docx", b"hello", "is not a Word document (.docx): it begins with b'hello'; save it as .docx, or leave it out"),
-        ("parquet", b"hello", "is not a whole parquet file: "),
+        ("files", b"caf\xe9", "is not utf-8 text: byte 0xe9 at offset 3; set sources.encoding, or exclude the file"),
+        ("pdf", b"hello", "is not a PDF: it begins with b'hello'; correct sources.path, or exclude it"),
+        ("docx", b"hello", "is not a Word document (.docx): it begins with b'hello'; save it as .docx, or exclude it"),
+        ("parquet", b"hello", "is not a complete parquet file: "),
         ("jsonl", b'{"a": 1}\n[7]\n', "line 2 is [7], not an object"),
     ],
 )  # fmt: skip

@@ -215,7 +215,9 @@ def test_a_value_that_cannot_be_kept_fails_its_task(tmp_path: Path) -> None:
     summary = project.write(a="odd", b="fine").generate()
     ((_, failure),) = summary.failures
     assert (
-        failure.message.startswith("a checkpoint cannot keep what the stage made: ")
+        failure.message.startswith(
+            "the stage's result cannot be stored in a checkpoint: "
+        )
         and failure.stage == 0
     )
     assert summary.rows == 1

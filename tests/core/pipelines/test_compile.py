@@ -39,7 +39,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [{**SPLIT, "column": "contents"}],
         {},
-        r"stages\[0\]\.column: no stage before makes a column 'contents'",
+        r"stages\[0\]\.column: no earlier stage creates a column 'contents'",
     ),
     (
         [{**SPLIT, "overlap": 2}],
@@ -49,7 +49,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [{"stage": "filter", "keep": "{{ nope }}"}],
         {},
-        r"stages\[0\]\.keep: no stage before makes a column 'nope'",
+        r"stages\[0\]\.keep: no earlier stage creates a column 'nope'",
     ),
     ([{"stage": "filter", "keep": "{{ content"}], {}, r"stages\[0\]\.keep: "),
     ([{"stage": "filter"}], {}, r"stages\[0\]: give either keep"),
@@ -93,7 +93,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [{"stage": "rename", "columns": {"content": "source"}}],
         {},
-        r"there is a column 'source' already",
+        r"the column 'source' already exists",
     ),
     (
         [
@@ -106,7 +106,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [SPLIT],
         {"sink": {"columns": ["answer"]}},
-        r"sink\.columns\[0\]: no stage before makes a column 'answer'",
+        r"sink\.columns\[0\]: no earlier stage creates a column 'answer'",
     ),
     ([SPLIT], {"num_records": 3}, r"num_records: unknown key"),
     (
@@ -142,7 +142,8 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [{"stage": "rename", "columns": {"content": "question"}}, QA, PAIRS],
         MODELS,
-        r"stages\[2\]\.column: items of qa\.pairs have 'question', which are columns already; rename those before",
+        r"stages\[2\]\.column: items of qa\.pairs have 'question', which are already columns; rename "
+        r"those in an earlier stage",
     ),
     (
         [QA, PAIRS, llm_stage("x", "{{ questoin }}")],
@@ -152,7 +153,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [QA, PAIRS],
         {**MODELS, "sink": {"columns": ["answr"]}},
-        r"sink\.columns\[0\]: no stage before makes a column 'answr'",
+        r"sink\.columns\[0\]: no earlier stage creates a column 'answr'",
     ),
     (
         [QA, {**SPLIT, "column": "qa"}],
@@ -174,12 +175,12 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     (
         [{"stage": "rename", "columns": {"content": "_task"}}],
         {},
-        r"'_task' is a column of the lineage; rename yours",
+        r"'_task' is a lineage column; rename yours",
     ),
     (
         [{**QA, "columns": [{**QA["columns"][0], "name": "_source"}]}],
         MODELS,
-        r"name: '_source' is a column of the lineage",
+        r"name: '_source' is a lineage column",
     ),
     (
         [
@@ -187,7 +188,7 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
             {"stage": "rename", "columns": {"a": "c", "b": "c"}},
         ],
         {},
-        r"stages\[1\]\.columns\.b: there is a column 'c' already",
+        r"stages\[1\]\.columns\.b: the column 'c' already exists",
     ),
 ]
 RIGHT: list[list[Any]] = [

@@ -40,10 +40,13 @@ FAILURES = {
     "speechless": "Speechless",
     "fails": r"\udcff",
     "fails with none": "None",
-    "number": "the function returned a record that no row can hold: 1 is not the name of a column, which is text",
-    "name": "the function returned a record that no row can hold: a key of the record: character 0 is \\udcff, a lone "
+    "number": "the function returned a record that cannot be stored in a row: 1 is not the name of a "
+    "column, which is text",
+    "name": "the function returned a record that cannot be stored in a row: a key of the record: "
+    "character 0 is \\udcff, a lone "
     "surrogate, which is not text",
-    "text": "the function returned a record that no row can hold: the record.deep[0].a: character 0 is \\udcff, a lone "
+    "text": "the function returned a record that cannot be stored in a row: the record.deep[0].a: "
+    "character 0 is \\udcff, a lone "
     "surrogate, which is not text",
 }
 
@@ -75,7 +78,7 @@ def test_what_a_function_gives_that_nothing_can_hold(
     }
     cyclic = found.pop("cyclic")
     assert cyclic.startswith(
-        "the function returned a record that no row can hold: the record.deep[0][0]"
+        "the function returned a record that cannot be stored in a row: the record.deep[0][0]"
     )
     assert cyclic.endswith("nested more than 100 levels deep")
     assert found == FAILURES
@@ -98,7 +101,7 @@ def test_records_of_a_file_that_no_row_can_hold(tmp_path: Path) -> None:
     assert [row["n"] for row in project.rows()] == [1, 2]
     assert [failure.task for _, failure in summary.failures] == ["1", "2", "3"]
     assert all(
-        failure.message.startswith("no row can hold the record: ")
+        failure.message.startswith("the record cannot be stored in a row: ")
         for _, failure in summary.failures
     )
     check_accounts(project.footers())
@@ -173,7 +176,7 @@ def test_what_a_reader_gives_that_nothing_can_hold(tmp_path: Path) -> None:
     assert [row["text"] for row in project.rows()] == ["good"]
     assert {locator: failure.message for locator, failure in summary.failures} == {
         "broken": r"broken cannot be read: ValueError: \ud800",
-        "number": "no row can hold the record: 3 is not the name of a column, which is text",
+        "number": "the record cannot be stored in a row: 3 is not the name of a column, which is text",
     }
     assert pipelines.generate(project.open()).adopted == 2
     names.append("nameless")

@@ -205,7 +205,7 @@ def test_explode_of_lists_and_of_what_is_none(tmp_path: Path) -> None:
     ]
     messages = sorted(failure.message for _, failure in summary.failures)
     assert messages[0].startswith("docs/a.jsonl, line 4 is not JSON")
-    assert messages[1] == "tags is 'z', not a list; make it one in a stage before"
+    assert messages[1] == "tags is 'z', not a list; convert it in an earlier stage"
     check_accounts(project.footers())
 
 

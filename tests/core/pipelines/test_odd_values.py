@@ -76,7 +76,7 @@ def test_explode_of_what_is_not_a_list(tmp_path: Path) -> None:
     assert failures(project) == {
         "1": "a.b is [1], not a mapping, so there is no a.b.c",
         "2": "a is 'text', not a mapping, so there is no a.b.c",
-        "3": "a.b.c is 5, not a list; make it one in a stage before",
+        "3": "a.b.c is 5, not a list; convert it in an earlier stage",
     }
     (entry,) = project.footers()[0].sources
     assert entry.filtered == {"a.b.c is empty": 3}

@@ -50,7 +50,7 @@ def test_a_source_that_changes_while_it_is_read_is_read_again(tmp_path: Path) ->
     first = project.generate()
     assert first.states == {"partial": 1}
     assert [failure.message for _, failure in first.failures] == [
-        "docs/a.jsonl changed while it was read; run again to read it as it is now"
+        "docs/a.jsonl changed while it was being read; run again to read the new content"
     ]
     again = project.generate()
     assert (again.states, again.rows) == ({"complete": 1}, 20_001)

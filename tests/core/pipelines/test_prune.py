@@ -111,6 +111,6 @@ def test_the_command_says_what_goes(project: Project) -> None:
     done = sdg("prune", *place, "--yes")
     assert (
         done.returncode == 0
-        and "1 old version and 1 directory of checkpoints removed" in done.stderr
+        and "removed 1 old version and 1 directory of checkpoints" in done.stderr
     )
     assert "nothing to remove" in sdg("prune", *place, "--yes").stdout

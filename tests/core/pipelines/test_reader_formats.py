@@ -63,7 +63,7 @@ def test_a_header_of_one_name_that_looks_like_several_is_refused(
     project = made_of(tmp_path, {"reader": "csv"}, "a.csv", content)
     (message,) = failures(project)
     assert (
-        message.startswith("docs/a.csv has a header of one name, ")
+        message.startswith("docs/a.csv has a header with a single name, ")
         and f"set sources.separator: {mark!r}" in message
     )
     project = made_of(tmp_path, {"reader": "csv", "separator": ","}, "a.csv", content)
@@ -82,7 +82,7 @@ def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator
     [
         (
             {"reader": "jsonl", "separator": ";"},
-            "separator belongs to the reader csv; jsonl has none",
+            "separator is valid only with reader: csv, not jsonl",
         ),
         ({"reader": "csv", "separator": ";;"}, r"sources\.separator"),
         ({"reader": "csv", "separator": '"'}, r"sources\.separator"),

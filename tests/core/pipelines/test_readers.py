@@ -87,7 +87,7 @@ def test_pdf_is_its_text(tmp_path: Path) -> None:
     bad = messages(summary)
     assert (
         bad[0]
-        == "docs/b.pdf is not a PDF: it begins with b'hello, I'; correct sources.path, or leave it out"
+        == "docs/b.pdf is not a PDF: it begins with b'hello, I'; correct sources.path, or exclude it"
     )
     assert bad[1].startswith("docs/d.pdf is a damaged PDF: ") and bad[2].startswith(
         "docs/e.pdf is not a PDF"
@@ -146,7 +146,7 @@ def test_front_matter_becomes_a_column_where_that_is_asked_for(tmp_path: Path) -
         ("no block", "none"),
     ]
     assert [message.split(":")[0] for message in messages(summary)] == [
-        "docs/c.md, line 2 begins front matter that is a list, not a mapping",
+        "docs/c.md, line 2 has front matter that is a list, not a mapping",
         "docs/d.md, line 3 is in the front matter, which is not YAML",
     ]
     project.sources = {"reader": "files", "path": "docs/a.md"}
@@ -195,7 +195,7 @@ def test_an_endless_line_fails_its_task_and_is_not_held_in_memory(
     summary = project.generate()
     assert values(project, "n") == [(1,), (2,)]
     assert messages(summary) == [
-        "docs/a.jsonl, line 2 has more than 1,048,576 characters; divide it, or leave it out"
+        "docs/a.jsonl, line 2 has more than 1,048,576 characters; split it, or exclude it"
     ]
 
 
@@ -206,12 +206,13 @@ def test_wrong_text_names_the_offset_in_the_file(tmp_path: Path) -> None:
     )
     summary = project.generate()
     assert messages(summary) == [
-        f"docs/a.jsonl is not utf-8 text: byte 0xe9 at offset {len(content) - 4}; set sources.encoding, or leave the file out"
+        f"docs/a.jsonl is not utf-8 text: byte 0xe9 at offset {len(content) - 4}; set sources.encoding, "
+        f"or exclude the file"
     ]
     assert project.rows() == []
     check_accounts(project.footers())
     with pytest.raises(
-        ConfigError, match=r"sources\.encoding: there is no encoding 'klingon'"
+        ConfigError, match=r"sources\.encoding: unknown encoding 'klingon'"
     ):
         Project(tmp_path, [], {**project.sources, "encoding": "klingon"}).write().open()
 
@@ -406,7 +407,8 @@ def test_another_pipeline_as_the_reader(tmp_path: Path) -> None:
         "two",
     ]
     with pytest.raises(
-        ConfigError, match=r"sources\.dataset: pipeline 'notes' cannot read itself"
+        ConfigError,
+        match=r"sources\.dataset: pipeline 'notes' cannot read its own output",
     ):
         Project(tmp_path, [], committed).write().open()
     pipelines.process(pipelines.open_pipeline(first.file, root=root))
@@ -480,7 +482,7 @@ def test_a_reader_of_your_own(tmp_path: Path) -> None:
     )
     refused(
         ConfigError,
-        r"neither defined in the dataset's project",
+        r"not defined in the dataset's project",
         reader_class="logging.handlers:SocketHandler",
     )
 
@@ -495,7 +497,9 @@ def test_parquet_in_batches_and_damaged(tmp_path: Path) -> None:
     ).write()
     summary = project.generate()
     assert [n for (n,) in values(project, "n")] == [*range(1500)]
-    assert messages(summary)[0].startswith("docs/b.parquet is not a whole parquet file")
+    assert messages(summary)[0].startswith(
+        "docs/b.parquet is not a complete parquet file"
+    )
 
 
 def test_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(
         ),
         (
             {"tokenizer": "x.json", "unit": "words"},
-            r"tokenizer belongs to unit: tokens, but the unit is words",
+            r"tokenizer is valid only with unit: tokens, but unit is words",
         ),
         ({"overlap": 9}, r"stages\[0\]\.overlap: 9 is not smaller than the size, 9"),
     ],

@@ -80,7 +80,7 @@ def test_importing_fills_in_providers_and_says_what_differs(tmp_path: Path) -> N
         and "vllm" in imported.added[0]
         and "docs" in imported.added[1]
     )
-    assert any("order is turned round" in note for note in imported.notes)
+    assert any("order is reversed" in note for note in imported.notes)
     assert not any("stays text" in note for note in imported.notes)
     versions = {**COLUMNS[1], "name": "release", "params": {"values": ["1.9", "1.10"]}}
     block = {"columns": [versions]}

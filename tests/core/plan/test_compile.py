@@ -111,7 +111,7 @@ def test_another_number_of_records_is_the_same_dataset(tmp_path: Path) -> None:
         and longer.num_records == longer.config.num_records == 31
     )
     none = replace(loaded, config=loaded.config.model_copy(update={"num_records": 0}))
-    with pytest.raises(PlanError, match="at least one record"):
+    with pytest.raises(PlanError, match="at least 1 record"):
         compile_plan(none, SEED)
 
 

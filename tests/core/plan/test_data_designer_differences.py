@@ -398,7 +398,7 @@ def test_d15_a_list_of_different_kinds_is_refused_before_anything_is_paid(
         "name": "out",
         "template": {"l": ["{{ c }}", 1]},
     }
-    with pytest.raises(api.ConfigError, match="items of one list must be of one kind"):
+    with pytest.raises(api.ConfigError, match="the items of a list must have one type"):
         rows(tmp_path, category("c", "x"), processors=[processor])
 
 

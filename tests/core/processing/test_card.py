@@ -145,7 +145,7 @@ def test_pictures_load_as_pictures(
     (Path(str(version.directory)) / rows[7]["pic"][0]).unlink()
     api.reopen(dataset)
     with pytest.raises(
-        api.SdgError, match=r"the image images/pic/7.png is not there any more"
+        api.SdgError, match=r"the image images/pic/7.png no longer exists"
     ):
         api.process(dataset)
 

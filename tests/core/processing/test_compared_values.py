@@ -232,7 +232,7 @@ def test_a_condition_that_null_stands_in_the_way_of_leaves_the_record_out_with_t
         ),
         (
             {"method": "embedding", "columns": ["t"]},
-            r"\.columns\[0\]: 't' holds str, and method embedding compares",
+            r"\.columns\[0\]: 't' holds str, but method embedding compares",
         ),
         ({"method": "embedding", "columns": ["n"]}, r"\.columns\[0\]: 'n' holds int"),
         (

@@ -146,7 +146,7 @@ def test_a_name_that_says_no_format_is_refused_with_those_that_do(
     tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(
-        PlanError, match=r"end it in \.parquet, \.jsonl, \.csv, or \.jsonl\.gz"
+        PlanError, match=r"use \.parquet, \.jsonl, \.csv, or \.jsonl\.gz"
     ):
         check_target(tmp_path / name, overwrite=True)
 
@@ -200,7 +200,7 @@ def test_what_is_not_finished_is_exported_by_word_only(tmp_path: Path) -> None:
     with pytest.raises(IncompleteError, match="holds no data of this config"):
         api.export(dataset, tmp_path / "out.csv", partial=True)
     api.generate(dataset, row_groups=[])
-    with pytest.raises(IncompleteError, match="holds no record yet"):
+    with pytest.raises(IncompleteError, match="has no records yet"):
         api.export(dataset, tmp_path / "out.csv", partial=True)
     version = api.generate(dataset, row_groups=[0, 2]).version
     with pytest.raises(

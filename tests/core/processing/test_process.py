@@ -138,7 +138,7 @@ def test_other_outputs_of_a_sealed_dataset_need_a_reopening(tmp_path: Path) -> N
     other = opened(tmp_path, processors=[{**CHAT, "name": "talk"}])
     with pytest.raises(
         SealedError,
-        match="sealed with outputs chat, dataset, but the config now asks for dataset, talk",
+        match="sealed with outputs chat, dataset, but the config now has dataset, talk",
     ):
         api.process(other)
     assert api.reopen(other)
@@ -184,7 +184,7 @@ def test_no_data_and_missing_row_groups_are_listed(tmp_path: Path) -> None:
 
 
 def incomplete(tmp_path: Path, **top: Any) -> tuple[api.Dataset, VersionLayout]:
-    """A dataset in which some records have failed for good."""
+    """A dataset in which some records have failed permanently."""
     columns = (
         uuid(),
         category("plan", "good", "bad"),

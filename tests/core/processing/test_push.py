@@ -195,7 +195,7 @@ def test_the_command_shows_what_it_uploads_and_asks(
         push(tmp_path / "tickets.yaml", "u/d", **arguments)
     assert getattr(ended.value, "exit_code", None) == 2
     told = capsys.readouterr()
-    assert "there is no terminal to ask on" in told.err and not hub.commits
+    assert "no terminal to confirm on" in told.err and not hub.commits
     assert (
         "does not exist yet and will be private" in " ".join(told.out.split())
         and "part-00000.parquet" in told.out

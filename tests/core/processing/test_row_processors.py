@@ -208,7 +208,7 @@ def test_leaks_of_evaluation_texts_are_found_and_none_is_invented(
             "",
             {},
             SeedError,
-            r"processor 'leaks': evaluation_sets\[0\]: the file .* holds no record",
+            r"processor 'leaks': evaluation_sets\[0\]: the file .* has no records",
         ),
         (
             '{"q": null}\n',
@@ -357,7 +357,7 @@ def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset
             "processors[0].keep",
             "not a valid template",
         ),
-        ({**KEEP_FREE, "keep": "plan"}, "processors[0].keep", "is a plain text"),
+        ({**KEEP_FREE, "keep": "plan"}, "processors[0].keep", "is plain text"),
         ({**KEEP_FREE, "keep": "{{ 1 }}"}, "processors[0].keep", "reads no column"),
         (
             {"processor_type": "filter", "name": "f"},
@@ -367,7 +367,7 @@ def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset
         (
             {**KEEP_FREE, "name": "removed"},
             "processors[0].name",
-            "is where removed records go",
+            "is reserved for removed records",
         ),
         (
             {**SAME, "columns": ["text", "txt"]},
@@ -387,7 +387,11 @@ def test_the_columns_of_removed_records_do_not_collide_with_those_of_the_dataset
             "processors[0]",
             "vectors of one column",
         ),
-        ({**SAME, "keep": "best"}, "processors[0]", "`score` belongs to keep: best"),
+        (
+            {**SAME, "keep": "best"},
+            "processors[0]",
+            "`score` is required with keep: best",
+        ),
         (
             {**SAME, "keep": "best", "score": "skore"},
             "processors[0].score",

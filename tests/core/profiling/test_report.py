@@ -193,7 +193,7 @@ def test_a_dataset_that_holds_no_record_has_no_report(dataset: api.Dataset) -> N
         api.report(dataset)
     version = api.generate(dataset, row_groups=[]).version
     with pytest.raises(
-        IncompleteError, match=r"holds no record yet\n  -> generate some first"
+        IncompleteError, match=r"has no records yet\n  -> generate records first"
     ):
         api.report(dataset)
     assert not version.report_html.exists() and not version.report_json.exists()

@@ -177,7 +177,7 @@ def test_resume_if_possible_reruns_changed_stage_only(chain: Chain) -> None:
     with pytest.raises(ConfigDriftError, match=r"columns\[title\]: added"):
         api.generate(changed, resume="always")
     summary = api.generate(changed)
-    assert (summary.generated, summary.carried) == (20, 20), "answers are taken over"
+    assert (summary.generated, summary.carried) == (20, 20), "answers are reused"
     assert (snapshot(first.directory), snapshot(second.directory)) == before
 
 
@@ -192,7 +192,7 @@ def test_a_stage_that_has_grown_is_drift_for_what_is_made_from_it(chain: Chain) 
         api.generate(chain.second(*columns), resume="always")
     summary = api.generate(chain.second(*columns, num_records=27))
     assert (summary.generated, summary.carried) == (27, 40), (
-        "answers and tips of rows that are as before are taken over"
+        "answers and tips of unchanged rows are reused"
     )
     assert snapshot(old.directory) == before
 

@@ -71,7 +71,7 @@ def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
 def test_an_installed_class_needs_a_mark(tmp_path: Path) -> None:
     with pytest.raises(
         SeedError,
-        match="neither defined in the dataset's project nor meant for dataset files",
+        match="not defined in the dataset's project and not declared for use in dataset files",
     ):
         open_custom(
             CustomSeedSource(reader="json:JSONDecoder"), base=tmp_path, root="unused"
@@ -192,7 +192,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             CustomSeedSource(reader="./readers/none.py:X"), base=tmp_path, root="unused"
         )
     with pytest.raises(
-        SeedError, match="no_such_module cannot be imported: there is no module"
+        SeedError, match="no_such_module cannot be imported: no module named"
     ):
         open_custom(
             CustomSeedSource(reader="no_such_module:X"), base=tmp_path, root="unused"

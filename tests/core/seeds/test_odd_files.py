@@ -45,7 +45,7 @@ def test_what_only_looks_like_it_is_a_header() -> None:
 @pytest.mark.parametrize("text", ["1e400", "[-1e999]", '{"x": [1e400]}'])
 def test_numbers_beyond_64_bits_are_refused_and_not_made_infinite(text: str) -> None:
     with pytest.raises(
-        api.SeedError, match="'a' holds a number beyond what 64 bits can hold"
+        api.SeedError, match="'a' holds a number that does not fit in 64 bits"
     ):
         rows(f'{{"a": {text}}}\n', ".jsonl")
     assert rows('{"a": Infinity}\n', ".jsonl") == [{"a": float("inf")}]
@@ -65,7 +65,7 @@ def test_stated_numbers_are_the_ones_that_are_written(number: float) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (gzip.compress(b"a\n1\n", mtime=0), "compressed by gzip, not text"),
+        (gzip.compress(b"a\n1\n", mtime=0), "compressed with gzip, not text"),
         (b"PK\x03\x04\xff", "zip archive or an Excel workbook"),
         (b"PAR1\xff", "is parquet, not text"),
     ],
@@ -91,7 +91,7 @@ def frames() -> pl.DataFrame:
 def test_columns_of_pandas_are_refused_with_how_to_write_rows(text: str) -> None:
     with pytest.raises(
         api.SeedError,
-        match=r"holds columns, not one object per row.*\n?.*orient='records'",
+        match=r"is column-oriented, not one object per row.*\n?.*orient='records'",
     ):
         rows(text, ".json")
 
@@ -108,12 +108,12 @@ def test_one_record_of_objects_is_a_record() -> None:
         (pa.list_view(pa.int64()), "list view"),
         (
             pa.large_list(pa.struct([("a", pa.int64()), ("a", pa.int64())])),
-            "two keys of one name",
+            "duplicate keys",
         ),
         (pa.map_(pa.string(), pa.struct([])), "without keys"),
         (pa.run_end_encoded(pa.int32(), pa.string()), "run-end encoded"),
         (pa.month_day_nano_interval(), "calendar months"),
-        (pa.decimal256(50, 2), "decimal of more digits"),
+        (pa.decimal256(50, 2), "decimal with too many digits"),
         (pa.timestamp("ms", "+05:30"), "fixed offset"),
     ],
 )

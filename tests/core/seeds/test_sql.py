@@ -93,7 +93,7 @@ def test_a_column_of_mixed_types_is_named(tmp_path: Path) -> None:
 def test_reading_changes_nothing(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (a INTEGER)", many=[(1,)])
     before = (tmp_path / "x.db").read_bytes()
-    with pytest.raises(SeedError, match="may only read"):
+    with pytest.raises(SeedError, match="must be a single SELECT"):
         opened(tmp_path, "DELETE FROM t")
     opened(tmp_path, "SELECT a FROM t ORDER BY a")
     assert (tmp_path / "x.db").read_bytes() == before

@@ -81,7 +81,7 @@ def test_semicolons_separate_where_every_line_has_them() -> None:
 @pytest.mark.parametrize(
     ("content", "suffix", "message"),
     [
-        ('{"a": 1, "a": 2}', ".jsonl", "two values of an object are named 'a'"),
+        ('{"a": 1, "a": 2}', ".jsonl", "an object has the key 'a' twice"),
         ('{"n": 123456789012345678901234567890}', ".jsonl", "beyond 64 bits"),
     ],
 )
@@ -236,7 +236,7 @@ def test_another_reading_than_before_is_another_digest() -> None:
         (
             b'{"a": 1, "a": 2}',
             ".jsonl",
-            "line 1: two values of an object are named 'a'",
+            "line 1: an object has the key 'a' twice",
         ),
         (b'{"a": 1}\n[1]', ".jsonl", "line 2 is not an object"),
         (b'{"a": 1}\n{"a": }', ".jsonl", "line 2, cannot be read"),

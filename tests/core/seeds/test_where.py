@@ -232,10 +232,10 @@ def test_what_cannot_be_right_is_said_before_anything_runs(
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("score >= 4", "is a plain text; write a template"),
+        ("score >= 4", "is plain text; write a template"),
         ("{{ score >= }}", "not a valid template"),
         ("{{ 1 == 1 }}", "reads no column"),
-        ("{{ [score, 2] | random }}", "the filter random is for prompts"),
+        ("{{ [score, 2] | random }}", "the filter random is allowed only in prompts"),
     ],
 )
 def test_a_condition_that_is_none_is_a_problem_of_the_file(

@@ -267,7 +267,7 @@ def test_an_output_schema_says_what_a_verdict_holds() -> None:
     )
     assert all(
         isinstance(item, ValidatorError)
-        and "does not fit its output_schema" in item.message
+        and "does not match its output_schema" in item.message
         for item in misfits
     )
 
@@ -294,7 +294,7 @@ def test_an_answer_without_a_verdict_costs_its_row_only() -> None:
     assert found[0] == {"is_valid": True, "details": None}
     assert all(
         isinstance(item, ValidatorError)
-        and "without a true or false 'is_valid'" in item.message
+        and "did not return true or false for 'is_valid'" in item.message
         for item in found[1:]
     )
 

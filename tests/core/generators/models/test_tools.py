@@ -416,7 +416,7 @@ async def test_a_server_that_keeps_dying_fails_the_record_which_the_next_run_mak
             "transient",
             1,
         )
-        assert "MCP provider 'words' ended the connection twice" in failure.message
+        assert "MCP provider 'words' closed the connection twice" in failure.message
         answers.append(LOOKUP)
         _, records = await bench.make(config)
     assert records[0]["it"] == "quay means yauq"

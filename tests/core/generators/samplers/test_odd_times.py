@@ -97,7 +97,7 @@ def test_a_zone_that_nobody_knows_is_named(
     ):
         with pytest.raises(
             SeedError,
-            match="seed column 't'.*a zone that the time zone database does not have",
+            match="seed column 't'.*a zone that is not in the time zone database",
         ):
             preview(tmp_path, values)
     assert "panicked" not in capfd.readouterr().err
@@ -170,5 +170,5 @@ def test_what_leads_out_of_the_calendar_fails_its_record(tmp_path: Path) -> None
     (failure,) = made.failures
     assert (
         failure.message
-        == "t is '9999-12-31T23:30:00', from where 1 h lead out of the years 1 to 9999"
+        == "t is '9999-12-31T23:30:00', from where 1 h leave the years 1 to 9999"
     )

@@ -96,7 +96,8 @@ async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(
         )
         assert again == ToolResult("alive") and len(processes(log)) == 2
         with pytest.raises(
-            TransientModelError, match="MCP provider 'tools' ended the connection twice"
+            TransientModelError,
+            match="MCP provider 'tools' closed the connection twice",
         ):
             await server.call("die", {}, timeout=PATIENCE)
         assert (

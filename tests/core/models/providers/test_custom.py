@@ -120,13 +120,13 @@ async def test_a_client_that_takes_too_long_is_given_up() -> None:
 
 async def test_what_a_client_has_not_got_it_cannot_do() -> None:
     client = CustomClient(PROVIDER, Answering("x"))
-    with pytest.raises(PermanentModelError, match="makes no embeddings"):
+    with pytest.raises(PermanentModelError, match="does not provide embeddings"):
         await client.embed(
             EmbeddingRequest(
                 "m", ("x",), InferenceParameters(generation_type="embedding")
             )
         )
-    with pytest.raises(PermanentModelError, match="makes no images"):
+    with pytest.raises(PermanentModelError, match="does not generate images"):
         await client.make_images(
             ImageRequest("m", "x", InferenceParameters(generation_type="image"))
         )
@@ -241,9 +241,9 @@ def test_the_provider_of_a_client_passed_in_python_counts_by_name(
         (
             None,
             {},
-            "model_providers[0].client: a custom provider has a client: write client: module:Class",
+            "model_providers[0].client: a custom provider needs a client: write client: module:Class",
         ),
-        ("Parrot", {}, "client 'Parrot' is no class: write client: module:Class"),
+        ("Parrot", {}, "client 'Parrot' is not a class: write client: module:Class"),
         ("./own.py:Parot", {}, "./own.py has no class 'Parot'; did you mean 'Parrot'?"),
         ("./none.py:Parrot", {}, "./none.py does not exist"),
         ("./own.py:Mute", {}, "Mute has no method `async def complete(self, request)`"),
@@ -273,7 +273,7 @@ def test_what_is_wrong_with_a_client_is_told_when_the_file_is_opened(
 def test_client_goes_with_custom_only(tmp_path: Path) -> None:
     provider = {"name": "mine", "provider_type": "simulated", "client": "m:C"}
     with pytest.raises(
-        ConfigError, match="client goes with provider_type: custom only"
+        ConfigError, match="client is valid only with provider_type: custom"
     ):
         open_dataset(
             tmp_path / "t.yaml",

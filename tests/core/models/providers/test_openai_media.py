@@ -82,7 +82,7 @@ async def test_no_embeddings_in_a_200(
         ([[1.0, 2.0]], "1 vector for 3 texts"),
         ([[1.0], [2.0], "?"], "a vector is empty, or is not a list of numbers"),
         ([[1.0], [2.0], [1.0, 2.0]], "vectors of 1 and 2 numbers"),
-        ([[[1.0], [2.0]], [[1.0]], [[1.0]]], "a vector for each token"),
+        ([[[1.0], [2.0]], [[1.0]], [[1.0]]], "one vector per token"),
     ],
 )
 def test_what_is_wrong_with_the_vectors_is_said(vectors: list[Any], why: str) -> None:

@@ -135,7 +135,9 @@ IMPOSSIBLE: list[dict[str, Any]] = [
 async def test_schema_that_cannot_be_met_is_a_clear_error(
     schema: dict[str, Any],
 ) -> None:
-    with pytest.raises(PermanentModelError, match="simulated provider finds no value"):
+    with pytest.raises(
+        PermanentModelError, match="simulated provider cannot generate a value"
+    ):
         await client_of().chat(ask(schema=schema))
 
 

@@ -99,7 +99,7 @@ def test_a_sound_config_has_no_faults() -> None:
             expressions(none="1"),
             "columns[0].name",
             2,
-            "means something else in templates",
+            "has another meaning in templates",
         ),
         (
             "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}"
@@ -268,7 +268,7 @@ def test_a_sound_config_has_no_faults() -> None:
             + "processors: [{processor_type: schema_transform, name: dataset, template: {m: a}}]\n",
             "processors[0].name",
             3,
-            "'dataset' is where the finished dataset goes",
+            "'dataset' is reserved for the finished dataset",
         ),
         (
             expressions(a="1") + "num_records: 10000000\nrow_group_size: 10\n",

@@ -117,7 +117,7 @@ CONDITIONAL = ', conditional_params: {{"{}": {{low: 5, high: 6}}}}'
         (
             sampler("poisson", "{mean: 1}", more=", convert_to: bool"),
             "columns[0].convert_to",
-            "one of int, float, str",
+            "use int, float or str",
         ),
         (
             sampler("category", "{values: [x, y]}", more=", convert_to: int"),

@@ -133,13 +133,13 @@ def test_data_designers_spelling_of_the_defaults() -> None:
             "person",
             "{select_field_values: {bachelors_field: [stem], education_level: [associates]}}",
             "select_field_values.bachelors_field",
-            "no selected education_level goes with it",
+            "it matches no selected education_level; change one of them",
         ),
         (
             "person",
             "{age_range: [10, 20], select_field_values: {education_level: [doctorate]}}",
             "age_range",
-            "nobody between",
+            "no person aged",
         ),
     ],
 )

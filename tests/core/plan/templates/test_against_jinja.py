@@ -237,9 +237,9 @@ def test_random_chooses_by_the_numbers_given() -> None:
         != template.render({}, DrawStream(2, "x"))
     )
     assert set(first) == {"a", "b", "c"}
-    with pytest.raises(RenderError, match="no record here"):
+    with pytest.raises(RenderError, match="no record is available here"):
         template.render({})
-    with pytest.raises(RenderError, match="nothing to choose from"):
+    with pytest.raises(RenderError, match="the list is empty"):
         Template("{{ []|random }}").render({}, DrawStream(1, "x"))
 
 
@@ -340,7 +340,7 @@ _ODD_VALUES: list[object] = [
     *({"b": 1, "A": "x"}, {}),
 ]
 _NOT_THERE = re.compile(
-    r"undefined value|value is null|expected a list or text that is not empty|is not iterable|is not a number"
+    r"undefined value|value is null|expected a non-empty list or text|is not iterable|is not a number"
 )
 """Why we refuse where Jinja goes on with nothing, or with 0."""
 

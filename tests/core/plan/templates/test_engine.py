@@ -109,11 +109,11 @@ def test_python_internals_are_out_of_reach() -> None:
         ("{{ '{:{w}}'.format(1, w=9) }}", "format(): a width"),
         (
             "{{ a.format(1) }}",
-            "format() of anything but a text written in the template",
+            "format() works only on text written in the template",
         ),
         (
             "{% if a.format(1) %}{% endif %}",
-            "format() of anything but a text written in the template",
+            "format() works only on text written in the template",
         ),
     ],
 )

@@ -104,7 +104,7 @@ SKIPPED = {"column_type": "expression", "name": "b", "expr": "{{ a }}"}
         (
             {"when": "a == 1"},
             "columns[1].skip.when",
-            "is a plain text; write a template, such as {{ a == 1 }}",
+            "is plain text; write a template, such as {{ a == 1 }}",
         ),
         ({"when": "{{ 1 }}"}, "columns[1].skip.when", "reads no column"),
         ({"when": "{{ b }}"}, "columns[1].skip.when", "column 'b' reads itself"),
@@ -181,7 +181,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom("no_such_module:f"),
             "generator_function",
-            "there is no module 'no_such_module'",
+            "no module named 'no_such_module'",
         ),
         (
             custom("./gone.py:f"),
@@ -238,7 +238,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom(side_effect_columns=["none"]),
             "side_effect_columns[0]",
-            "means something else in templates",
+            "has another meaning in templates",
         ),
         (
             custom(side_effect_types={"x": "int"}),
@@ -250,7 +250,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom(allow_resize=True),
             "allow_resize",
-            "goes with generation_strategy: full_column",
+            "valid only with generation_strategy: full_column",
         ),
         (
             custom(
@@ -264,7 +264,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom(side_effect_columns=["x"], skip={"when": "{{ x }}"}),
             "skip.when",
-            "'x' is made by the column itself",
+            "'x' is produced by this column",
         ),
     ],
 )
