@@ -51,7 +51,7 @@ def generate(dataset: api.Dataset) -> bool:
     ):
         say(f"[2/3] row groups: all {total} are complete")
         return False
-    done = f", {complete} are complete already" if complete else ""
+    done = f", {complete} already complete" if complete else ""
     say(
         f"[2/3] row groups: {total} of {dataset.plan.config.row_group_size} records{done}; generating ..."
     )

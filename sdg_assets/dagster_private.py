@@ -60,18 +60,18 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 _BACKFILLS = "every sensor tick reads all backfills instead of the unfinished ones"
-_STALE = "stale_or_missing() asks for assets other than datasets only when they are missing, not when they are stale"
+_STALE = "stale_or_missing() requests assets other than datasets only when they are missing, not when they are stale"
 NAMES = {
     "AssetMaterializationPlannedData": (
         "dagster._core.events",
-        "partitions whose files are lost keep showing as made",
+        "partitions whose files are lost stay marked as materialized",
     ),
     "BulkActionStatus": ("dagster._core.execution.backfill", _BACKFILLS),
     "BulkActionsFilter": ("dagster._core.execution.backfill", _BACKFILLS),
     "CachingStaleStatusResolver": ("dagster._core.definitions.data_version", _STALE),
     "CheckError": (
         "dagster_shared.check",
-        "jobs of the code location fail when they are executed by themselves",
+        "jobs of the code location fail when they are executed on their own",
     ),
     "StaleStatus": ("dagster._core.definitions.data_version", _STALE),
     "StepMaterializationData": (
@@ -116,8 +116,9 @@ def require_storages() -> None:
     gone = [name for name in STORAGE_NAMES if not available(name)]
     if gone:
         raise dg.DagsterInvariantViolationError(
-            f"the installed Dagster {dg.__version__} no longer has {', '.join(gone)}, which the storages of sdg_assets build "
-            "on: name Dagster's own in dagster.yaml; they read the same tables and only write more slowly"
+            f"the installed Dagster {dg.__version__} no longer has {', '.join(gone)}, which the "
+            f"storages of sdg_assets build on: use Dagster's own storages in dagster.yaml; they read "
+            f"the same tables and only write more slowly"
         )
 
 

@@ -194,6 +194,6 @@ def _place_in_location(name: str) -> Place | None:
         labels = sorted(place.label for place in found)
         raise PlanError(
             f"{name!r} is the name of {' and of '.join(labels)}",
-            remedy=f"say which, as in scan({labels[0]!r})",
+            remedy=f"specify which, as in scan({labels[0]!r})",
         )
     return found[0] if found else None

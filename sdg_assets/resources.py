@@ -49,7 +49,8 @@ class StoreResource(dg.ConfigurableResource[None]):
 
     root: str | None = Field(
         default=None,
-        description="A directory, or s3://bucket/prefix; a relative path starts at the project of the dataset file. Default: the "
+        description="A directory, or s3://bucket/prefix; a relative path is relative to the project of "
+        "the dataset file. Default: the "
         "environment variable SDG_ROOT, else `data` in that project.",
     )
 

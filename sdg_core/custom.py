@@ -26,7 +26,7 @@ _Stage = TypeVar("_Stage", bound="Stage")
 
 
 class CustomModel(Protocol):
-    """A language model in the hands of a custom function: `models["alias"]`."""
+    """A language model for use in a custom function: `models["alias"]`."""
 
     def generate(
         self,
@@ -35,7 +35,7 @@ class CustomModel(Protocol):
         system_prompt: str | None = None,
         parser: Callable[[str], Any] = str,
     ) -> tuple[Any, list[dict[str, str]]]:
-        """Ask from a function that is not async. Returns the parsed reply and the messages that led to it."""
+        """Call the model from a synchronous function. Returns the parsed reply and the messages of the conversation."""
 
     async def agenerate(
         self,
@@ -44,7 +44,7 @@ class CustomModel(Protocol):
         system_prompt: str | None = None,
         parser: Callable[[str], Any] = str,
     ) -> tuple[Any, list[dict[str, str]]]:
-        """Ask from an async function."""
+        """Call the model from an async function."""
 
 
 def custom_column_generator(
@@ -54,10 +54,10 @@ def custom_column_generator(
     model_aliases: Sequence[str] = (),
     version: str | None = None,
 ) -> Callable[[_Function], _Function]:
-    """Declare what a custom function reads, what it makes besides its column, and which models it asks.
+    """Declare which columns a custom function reads, which extra columns it returns, and which models it calls.
 
-    version: part of the fingerprint. The source of the function is, too; what the function calls is not, so raise the version
-    when that changes what comes out.
+    version: part of the fingerprint, like the function's source. Code that the function calls is not, so change the
+    version when that code changes the result.
     """
 
     def declare(function: _Function) -> _Function:
@@ -78,14 +78,14 @@ def custom_column_generator(
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a pipeline's function returns for a record that is to be left out; it is counted under its reason."""
+    """Returned by a pipeline function for a record to leave out; it is counted under its reason."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Failed:
-    """What a pipeline's function returns for a record that it could not do. retryable: whether another run may try again."""
+    """Returned by a pipeline function for a record that failed. retryable: whether a later run may retry it."""
 
     reason: str
     retryable: bool = True
@@ -95,7 +95,8 @@ class Failed:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a stage asks of a machine, for executors that place stages. The local one runs everything in this process."""
+    """The resources of a stage worker, for executors that place stages. The local executor runs everything in this
+    process."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -120,20 +121,21 @@ class Stage:
     checkpoint: bool = False
 
     def setup(self) -> Any:
-        """Called once per run, before anything is read: load a model, open a connection. What it raises stops the run."""
+        """Called once per run before anything is read, to load a model or open a connection. An exception stops the
+        run."""
 
     def process(self, record: dict[str, Any]) -> Any:
-        """One record to a record, a list of records (an empty one leaves it out), None, `Filtered` or `Failed`."""
+        """Turn one record into a record, a list of records (empty to leave it out), None, `Filtered` or `Failed`."""
         raise NotImplementedError(
             f"{type(self).__name__} defines neither process nor process_batch"
         )
 
     def process_batch(self, records: list[dict[str, Any]]) -> Any:
-        """A list with one slot per record, each what `process` may return. What it raises fails all of them."""
+        """Return a list with one entry per record, each as `process` may return. An exception fails all of them."""
         return [self.process(record) for record in records]
 
     def teardown(self) -> Any:
-        """Called once per run, at its end, if `setup` came through."""
+        """Called once at the end of the run, if `setup` succeeded."""
 
     def with_(self: _Stage, **changes: Any) -> _Stage:
         """A copy with other `name`, `batch_size`, `resources`, `concurrency`, `version` or `checkpoint`. Raises TypeError."""
@@ -157,31 +159,31 @@ STAGE_SETTINGS = frozenset(
 class SourceReader(ABC):
     """A reader of a pipeline's sources: `sources: {reader: custom, reader_class: ./readers.py:Tickets, params: {...}}`.
 
-    `params` are the constructor's keyword arguments. Methods may raise anything: `items` stops the run, the others fail the
-    source that they were asked about.
+    `params` are the constructor's keyword arguments. Methods may raise any exception: from `items` it stops the run,
+    from other methods it fails the source.
     """
 
     @abstractmethod
     def items(self) -> Iterable[Any]:
-        """Every source that there is now: whatever `expand` needs to know of one. Called once."""
+        """All current sources: any objects that `expand` accepts. Called once."""
 
     @abstractmethod
     def expand(self, item: Any) -> Iterable[Mapping[str, Any] | Failed | Filtered]:
-        """The records of a source, always in the same order; they may be generated one by one."""
+        """The records of a source, always in the same order; may be a generator."""
 
     def locator(self, item: Any) -> str:
-        """The name of a source, the same in every run and different for every source."""
+        """The name of a source: unique, and the same in every run."""
         return str(item)
 
     def version(self, item: Any) -> str | None:
-        """Changes whenever the records do; None to have the records read and compared instead."""
+        """A value that changes whenever the records do; None to read and compare the records instead."""
         return None
 
 
 def dataset_callable(target: _Function) -> _Function:
-    """Let dataset files name a function or class although it is installed: a validator, a client, a reader, a schema.
+    """Allow dataset files to name an installed function or class: a validator, a client, a reader, a schema.
 
-    What lies beside a dataset file or in its project needs no mark.
+    Code next to a dataset file or in its project needs no declaration.
     """
     setattr(target, DATASET_CALLABLE, True)
     return target

@@ -56,7 +56,8 @@ def writable(text: str) -> str:
 class SdgError(Exception):
     """Root of the tree. `remedy` is a sentence that says what to do about it.
 
-    Both can be written anywhere: half surrogates, which words of servers and names of files may hold, are spelt out.
+    Both can be printed and stored anywhere: lone surrogates, which server messages and file names may contain, are
+    escaped.
     """
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
@@ -69,7 +70,8 @@ class SdgError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a dataset file: where (`path` as in `columns[2].prompt`, `line` from 1) and what."""
+    """One problem in a dataset file: its place (`path`, such as `columns[2].prompt`, and `line`, from 1) and its
+    message."""
 
     path: str
     message: str
@@ -84,7 +86,7 @@ _MAX_SHOWN_PROBLEMS = 100
 
 
 class ConfigError(SdgError):
-    """The dataset file is wrong. `problems` holds every fault that was found; the message shows the first of very many."""
+    """The dataset file is invalid. `problems` has every problem found; the message shows at most the first 100."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
@@ -102,11 +104,13 @@ class SeedError(SdgError):
 
 
 class SeedNotReadError(SeedError):
-    """A command that runs no code and opens no connection needs seed data that has never been read here."""
+    """A command that runs no code and opens no connection needs seed data that has not been read on this machine
+    yet."""
 
 
 class ConstraintError(SdgError):
-    """No draw satisfies a constraint within the bound on attempts; names it, a record, and the acceptance rate."""
+    """No draw satisfies a constraint within the attempt limit; the message names the constraint, a record, and the
+    acceptance rate."""
 
 
 class PlanError(SdgError):
@@ -116,8 +120,8 @@ class PlanError(SdgError):
 class ModelError(SdgError):
     """A model call did not give a usable reply.
 
-    status: of the server's HTTP answer, None if there was none. ends_run: no further request can succeed either.
-    used: tokens that the server counts for an answer that is of no use, by the names of `Usage`.
+    status: the HTTP status, None without a response. ends_run: no further request can succeed.
+    used: tokens that the server counted for an unusable response, by the names of `Usage`.
     """
 
     status: int | None = None
@@ -142,10 +146,10 @@ class PermanentModelError(ModelError):
 
 
 class ReplyDeferredError(SdgError):
-    """A model has taken a request and answers later: the cell waits, and a later run asks again. Nothing went wrong, so it is no
-    ModelError, and nothing is tried again.
+    """A model accepted a request and will answer later: the cell waits, and a later run repeats the request. This is
+    not a failure, so it is not a ModelError and is not retried.
 
-    A client that raises it answers the same request when it is asked again, and takes no second payment for it.
+    A client that raises it must answer the repeated request without charging for it again.
     """
 
 
@@ -154,11 +158,11 @@ class CellError(SdgError):
 
 
 class FilterError(SdgError):
-    """A quality rule, a deduplication or a decontamination was given parameters or values that it cannot use."""
+    """A quality rule, deduplication or decontamination got invalid parameters or values."""
 
 
 class FunctionError(SdgError):
-    """A function of the user that computes a whole column failed, so that no record of the row group can have it."""
+    """A user function that computes a whole column failed, so no record of the row group can have it."""
 
 
 class StoreError(SdgError):
@@ -166,11 +170,11 @@ class StoreError(SdgError):
 
 
 class CorruptFileError(StoreError):
-    """A file of ours is unreadable, truncated, or at odds with its place."""
+    """A file written by sdg is unreadable, truncated, or in the wrong place."""
 
 
 class UnrecognizedFileError(StoreError):
-    """A readable file that this project did not write stands where one of its row groups belongs."""
+    """A readable file that sdg did not write is in the place of a row group."""
 
 
 class MetadataError(StoreError):
@@ -202,7 +206,7 @@ class LedgerError(SdgError):
 
 
 class ClaimLostError(LedgerError):
-    """Another run took a row group over while this one seemed dead; nothing of it is published here."""
+    """Another run took over a row group while this one appeared dead; this run publishes nothing of it."""
 
 
 class RefusedError(SdgError):
@@ -238,11 +242,12 @@ class CallbackError(SdgError):
 
 
 class RunAbortedError(SdgError):
-    """A run gave up because it was plainly broken; everything finished before that is kept."""
+    """A run stopped because of too many failures or no progress; everything finished before is kept."""
 
 
 class BudgetReachedError(RunAbortedError):
-    """The next request could pass `run.max_cost` or `run.max_tokens`; nothing was broken off, and a higher limit goes on."""
+    """The next request could exceed `run.max_cost` or `run.max_tokens`; no request was cut off, and a higher limit
+    resumes the run."""
 
 
 # Names before 0.2; removed in 0.3.

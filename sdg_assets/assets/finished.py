@@ -58,7 +58,7 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
                 description=in_dagster(error), allow_retries=False
             ) from None
         if result.already_done:
-            context.log.info("this version was processed before; nothing was written")
+            context.log.info("this version is already processed; nothing was written")
         version = dg.DataVersion(finished_data_version(result.version))
         return dg.MaterializeResult(metadata=metadata, data_version=version)
 
@@ -72,7 +72,10 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
         # else no command could select it with a range of partitions
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=spec.code_version,
-        description=f"The finished dataset {spec.name}. Materializing it runs post-generation and seals it. {described}".strip(),
+        description=(
+            f"The finished dataset {spec.name}. Materializing it runs post-generation "
+            f"processing and seals the version. {described}"
+        ).strip(),
         kinds=set(spec.kinds or {"parquet"}),
         metadata={
             **place_metadata(FINISHED_OF, spec.path, root=spec.root),

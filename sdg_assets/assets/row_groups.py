@@ -77,9 +77,9 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
             if takers and len(chosen) < len(partitions):
                 # The output that lets those steps run makes Dagster record every partition of the run.
                 raise PlanError(
-                    f"run config, subset: {config.subset!r} leaves out row groups, but this run also makes "
-                    f"{', '.join(takers)} from all of them",
-                    remedy="leave subset out, or make the row groups in a run of their own; nothing was generated",
+                    f"run config, subset: {config.subset!r} leaves out row groups, but this run also "
+                    f"materializes {', '.join(takers)}, which needs all of them",
+                    remedy="remove subset, or materialize the row groups in a separate run; nothing was generated",
                 )
         except PlanError as error:
             refuse(context, f"Run rejected: {error}", kind=RUN_CONFIG, file=None)

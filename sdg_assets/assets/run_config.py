@@ -58,9 +58,9 @@ class CheckedConfig(dg.Config):
             for fault in error.errors():
                 field = ".".join(map(str, fault["loc"]))
                 lines += f"\n  {field} is {fault['input']!r}: {fault['msg']}"
-            remedy = "correct it in the launchpad or the config file of the run, or leave it out; nothing was done"
+            remedy = "correct it in the launchpad or the run's config file, or remove it; nothing was done"
             usable = handler({})
-            usable._faults = f"run config that cannot be used:{lines}\n  -> {remedy}"
+            usable._faults = f"invalid run config:{lines}\n  -> {remedy}"
             return usable
 
     def check(self, context: dg.AssetExecutionContext) -> None:
@@ -115,7 +115,7 @@ class GenerateConfig(RunConfig):
 
     subset: str | None = Field(
         default=None,
-        description="Which row groups of the run's partitions to work on, as in 0-3,7. Default: all. "
+        description="Row groups of the run's partitions to generate, for example 0-3,7. Default: all. "
         "The others are left untouched, and nothing is recorded for them.",
     )
 
@@ -138,7 +138,7 @@ class GenerateConfig(RunConfig):
             raise PlanError(
                 f"run config, subset: {self.subset!r} names row groups {api.format_ranges(outside)}, "
                 f"which are not partitions of this run; it has {api.format_ranges(partitions)}",
-                remedy="name some of these, or start the run for those partitions; nothing was generated",
+                remedy="choose from these, or start the run for the missing partitions; nothing was generated",
             )
         return list(chosen)
 

@@ -206,7 +206,7 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     if config.num_records is None:
         raise PlanError(
             f"{path}: num_records is not set",
-            remedy="an asset needs it for its partitions; add it to the file",
+            remedy="the asset needs it to define its partitions; add it to the file",
         )
     spec = DatasetSpec(
         path=path, config=config, code_version=api.config_part(config), **attributes
@@ -251,5 +251,5 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
     if wrong:
         raise PlanError(
             "; ".join(wrong),
-            remedy=f"name columns of {spec.path}; kept are {', '.join(sorted(kept))}",
+            remedy=f"use columns that {spec.path} keeps: {', '.join(sorted(kept))}",
         )

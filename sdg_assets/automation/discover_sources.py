@@ -67,8 +67,8 @@ def build_discovery_sensor(
         metadata=claim(NAME, keys),
         description="Looks for sources, adds partitions for new ones, and requests what is missing, partial or changed, at "
         "most max_partitions_per_run at once, while no other run works on the pipeline. "
-        "A partition that makes no progress is requested less and less often, and after eight times no more; resetting the "
-        "cursor starts over. A run that a person terminated is not restarted.",
+        "A partition without progress is requested at growing intervals, and no longer after eight "
+        "attempts; reset the cursor to start over. A run that a user terminated is not restarted.",
     )
     def discover_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None

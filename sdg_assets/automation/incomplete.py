@@ -59,7 +59,10 @@ def find_incomplete(
         return f"all {len(partitions)} {ref.PARTITIONS} of {ref.label} are complete"
     found = {one.index: one.num_remaining for one in left if one.key in known}
     if not found:
-        return f"{ref.label} has {counted(len(left), ref.PARTITION)} not known to this code location yet: {ref.LEARNS}"
+        return (
+            f"{ref.label} has {counted(len(left), ref.PARTITION)} that this code location does not "
+            f"know yet: {ref.LEARNS}"
+        )
     return Incomplete(opened.config_hash, found, len(partitions))
 
 

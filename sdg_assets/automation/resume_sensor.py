@@ -44,8 +44,8 @@ def build_resume_sensor(
         metadata=claim(NAME, keys),
         description="Requests row groups that are missing, partial, corrupt or stale, in contiguous ranges of at most "
         "max_row_groups_per_run, while no other run works on the dataset. "
-        "A row group that makes no progress is requested less and less often, and after eight times no more; resetting the "
-        "cursor starts over. A run that a person terminated is not restarted.",
+        "A row group without progress is requested at growing intervals, and no longer after eight "
+        "attempts; reset the cursor to start over. A run that a user terminated is not restarted.",
     )
     def resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
@@ -158,10 +158,13 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     """Why some incomplete partitions were not asked for."""
     if choice.next_at is not None:
         when = datetime.fromtimestamp(choice.next_at, UTC).isoformat(timespec="minutes")
-        yield f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} made no progress; requested again from {when}"
+        yield (
+            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} made no progress; "
+            f"next request at {when}"
+        )
     if choice.given_up:
         yield (
-            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} gained nothing in "
+            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} made no progress in "
             f"{counted(choice.attempts.groups[choice.given_up[0]].count, 'run')} and are no longer requested; "
-            "see their failures, then materialize them yourself or reset this sensor's cursor"
+            "check their failures, then materialize them yourself or reset this sensor's cursor"
         )

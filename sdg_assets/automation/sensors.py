@@ -68,7 +68,7 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
             reason = why_rejected(run, repository, store=store)
         except SdgError as error:
             context.log.warning(
-                f"cannot tell whether run {run.run_id} is aimed at a sealed dataset: {error}"
+                f"cannot determine whether run {run.run_id} targets a sealed dataset: {error}"
             )
             continue
         now = instance.get_run_by_id(run.run_id)
@@ -163,7 +163,7 @@ def request_reconciliation(
     repository = context.repository_def
     assert repository is not None
     if reconciling := runs_at_work(context.instance, job_name=job_name):
-        return dg.SkipReason(f"run {reconciling[0].run_id} reconciles already")
+        return dg.SkipReason(f"run {reconciling[0].run_id} is already reconciling")
     busy = keys_at_work(context.instance, repository)
     store = store_of_location(repository, context.instance)
     differing = []

@@ -120,7 +120,7 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
     def name(self) -> str:
         """As evaluations show it."""
         return (
-            "can be made: not sealed, not stopped by a person, made of what is complete"
+            "can be materialized: not sealed, not stopped by a user, upstream complete"
         )
 
     def evaluate(self, context: Context) -> Result:
@@ -250,5 +250,6 @@ def automation_sensor(
             target=target.without_checks(),
             use_user_code_server=True,
             default_status=dg.DefaultSensorStatus.STOPPED,
-            description="Requests assets with the condition `stale_or_missing`: what is missing or stale, and can be made.",
+            description="Requests assets with the condition `stale_or_missing`: what is missing or "
+            "stale, and can be materialized.",
         )

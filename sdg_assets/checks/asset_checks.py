@@ -41,12 +41,13 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             all_current(spec.ref),
             asset=key,
-            description=f"All {spec.ref.PARTITIONS} are there, made of what holds now.",
+            description=f"All {spec.ref.PARTITIONS} exist and match the current config, seed data and sources.",
         ),
         dg.AssetCheckSpec(
             ROW_COUNT,
             asset=key,
-            description="A row for everything that was made, except what is listed as failed or was removed by a processor.",
+            description="One row for everything generated, except what is listed as failed or was "
+            "removed by a processor.",
         ),
         *(
             dg.AssetCheckSpec(
@@ -109,7 +110,7 @@ def check_dataset(
 def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> RuleResult:
     """What failed is not at fault here: the row count judges that."""
     others = [partition for partition in partitions if not partition.is_current]
-    description = "all are there"
+    description = "all exist"
     if others:
         states = sorted({str(partition.state) for partition in others})
         indices = api.format_ranges([partition.index for partition in others])

@@ -108,7 +108,7 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> RuleResult:
         passed=duplicates <= rule.at_most,
         value=duplicates,
         bound=f"at most {rule.at_most}",
-        description=f"{counted(duplicates, 'record', 'repeat')} the {', '.join(rule.columns)} of another",
+        description=f"{counted(duplicates, 'record', 'duplicate')} the {', '.join(rule.columns)} of another",
         details={"most_alike": int(found["most alike"] or 0)},
     )
 

@@ -31,8 +31,8 @@ class RuleResult:
 class Bounds(dg.Model, dg.Resolvable):
     """What a measured number may be; at least one end is given."""
 
-    at_least: float | None = Field(default=None, description="The smallest good value.")
-    at_most: float | None = Field(default=None, description="The largest good value.")
+    at_least: float | None = Field(default=None, description="Lower bound, inclusive.")
+    at_most: float | None = Field(default=None, description="Upper bound, inclusive.")
 
     @model_validator(mode="after")
     def _some_bound(self) -> "Bounds":
@@ -70,12 +70,12 @@ class Rule(dg.Model, dg.Resolvable):
 
     name: str | None = Field(
         default=None,
-        description="Name of the check. Default: made of its kind and columns.",
+        description="Name of the check. Default: derived from its kind and columns.",
         pattern=r"^[A-Za-z0-9_]+$",
     )
     blocking: bool = Field(
         default=False,
-        description="Whether what is downstream in the same run waits for it to pass.",
+        description="Whether downstream assets in the same run wait for the check to pass.",
     )
 
     @property
@@ -106,9 +106,9 @@ class Unique(Rule):
     """Records that have the same values in these columns are duplicates."""
 
     columns: list[str] = Field(
-        description="Columns that together tell records apart.", min_length=1
+        description="Columns that together identify a record.", min_length=1
     )
-    at_most: int = Field(default=0, ge=0, description="Duplicates that are tolerated.")
+    at_most: int = Field(default=0, ge=0, description="Maximum number of duplicates.")
 
     @property
     def columns_read(self) -> Sequence[str]:
@@ -119,7 +119,7 @@ class Unique(Rule):
 class NullShare(ColumnRule):
     """The share of records without a value."""
 
-    at_most: float = Field(ge=0, le=1, description="The largest good share.")
+    at_most: float = Field(ge=0, le=1, description="Maximum share.")
 
 
 class Length(ColumnRule, Bounds):
@@ -129,7 +129,7 @@ class Length(ColumnRule, Bounds):
         default=0.0,
         ge=0,
         le=1,
-        description="Share of values that may be out of bounds.",
+        description="Maximum share of values outside the bounds.",
     )
 
 
@@ -143,7 +143,9 @@ class CategoryShares(ColumnRule):
     shares: dict[str, Bounds] = Field(
         description="The bounds of each value's share.", min_length=1
     )
-    only: bool = Field(default=False, description="Whether other values are a fault.")
+    only: bool = Field(
+        default=False, description="Whether other values fail the check."
+    )
 
 
 class Mean(ColumnRule, Bounds):
@@ -154,7 +156,8 @@ class Checks(dg.Model, dg.Resolvable):
     """Rules by kind."""
 
     unique: list[Unique] = Field(
-        default_factory=list, description="No two records alike in these columns."
+        default_factory=list,
+        description="No two records have the same values in these columns.",
     )
     null_share: list[NullShare] = Field(
         default_factory=list, description="Bounds on the share of nulls."

@@ -95,10 +95,7 @@ class RunCheck:
             partial += f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more"
         noun, verb, state = self.unit
         what = f"{counted(self._remaining, noun, verb)} {state}"
-        return (
-            f"{what}, in {self.partitions} {partial}: `failures` on the page of each says why; "
-            "materializing it retries them"
-        )
+        return f"{what}, in {self.partitions} {partial}: see `failures` on the page of each; materialize it to retry"
 
 
 class RowGroupsCheck(RunCheck):

@@ -22,15 +22,15 @@ class Dataset(FileComponent):
     max_row_groups_per_run: int = Field(
         default=MAX_PER_RUN,
         gt=0,
-        description="Most row groups of one run. A backfill, schedule or sensor that wants more starts several.",
+        description="Maximum row groups per run. A backfill, schedule or sensor that needs more starts several runs.",
     )
     key_prefix: str | list[str] | None = Field(
         default=None,
-        description="Prefix of the asset keys; also those of datasets that seed this one.",
+        description="Prefix of the asset keys; also applied to datasets that seed this one.",
     )
     kinds: list[str] | None = Field(
         default=None,
-        description="Kinds that the UI shows on the assets. Default: parquet, and polars on the row groups.",
+        description="Kinds shown on the assets in the UI. Default: parquet, and polars on the row groups.",
     )
     group: str | None = Field(
         default=None, description="Asset group. Default: the dataset's name."

@@ -45,7 +45,7 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     schedule_status: Literal["stopped", "running"] = Field(
         default="stopped",
-        description="Whether the schedule is on until somebody changes it in the UI.",
+        description="Whether the schedule is on by default; the UI can change it.",
     )
     checks: Checks | None = Field(
         default=None,
@@ -53,14 +53,16 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     automation: Literal["stale_or_missing"] | None = Field(
         default=None,
-        description="What the sensor `automation` requests: partitions, then the finished dataset.",
+        description="Automation condition that the sensor `automation` evaluates: it requests "
+        "partitions, then the finished dataset.",
     )
     root: str | None = Field(
         default=None,
-        description="Storage root of its own; a relative path starts at the project. Default: that of the store.",
+        description="Storage root; a relative path is relative to the project. Default: the root of the "
+        "store resource.",
     )
     kinds: list[str] | None = Field(
-        default=None, description="Kinds that the UI shows on the assets."
+        default=None, description="Kinds shown on the assets in the UI."
     )
     group: str | None = Field(
         default=None, description="Asset group. Default: the name in the file."

@@ -54,7 +54,7 @@ def name_taken(
         return _data_taken(names, mine, name)
     if first.file == file:
         return PlanError(
-            f"{file} is a component in {first.folder} already: the assets would have the same keys",
+            f"{file} is already a component in {first.folder}: the assets would have the same keys",
             remedy="remove one of the two defs.yaml, or give one its own key_prefix",
         )
     return PlanError(

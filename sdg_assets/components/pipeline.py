@@ -23,12 +23,12 @@ class SourcePipeline(FileComponent):
     max_partitions_per_run: int | None = Field(
         default=None,
         gt=0,
-        description="Most partitions of one run; a backfill that wants more starts several. Default: 1000 in a requested run, "
-        "all in a backfill.",
+        description="Maximum partitions per run; a backfill that needs more starts several runs. "
+        "Default: 1000 in a requested run, all in a backfill.",
     )
     kinds: list[str] | None = Field(
         default=None,
-        description="Kinds that the UI shows on the assets. Default: parquet.",
+        description="Kinds shown on the assets in the UI. Default: parquet.",
     )
     group: str | None = Field(
         default=None, description="Asset group. Default: the pipeline's name."

@@ -158,7 +158,7 @@ class OpenedDataset(Opened):
         words = f"{counted(plan.num_records, 'record')} planned, {status.failed} listed as failed"
         details = {"records_missing": remaining, "failures_listed": status.failed}
         if dropped:
-            words += f", {dropped} without a candidate that was kept"
+            words += f", {dropped} with no candidate kept"
             details["records_dropped"] = dropped
         if removed:
             words += f", {removed} removed by processors"

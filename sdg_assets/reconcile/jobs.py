@@ -34,11 +34,11 @@ class ReopenConfig(dg.Config):
     """Which dataset to reopen, said twice."""
 
     dataset: str = Field(
-        description="The dataset or pipeline whose seal and finished output are removed; the rest stays."
+        description="The dataset or pipeline whose seal and finished output to remove; everything else is kept."
     )
     confirm: str = Field(
         default="",
-        description="The dataset's name again, to confirm. Nothing happens without it.",
+        description="The dataset's name again, as confirmation. Nothing is removed without it.",
     )
 
 
@@ -61,8 +61,8 @@ def build_reopen_job(
 
     @dg.op(
         name=op_of(name),
-        description="Removes the seal and the finished output of a dataset, so that it can be generated into again. "
-        "Row groups and partitions stay.",
+        description="Removes the seal and the finished output of a dataset, so that generation can "
+        "continue. Row groups and partitions are kept.",
     )
     def reopen(context: dg.OpExecutionContext, config: ReopenConfig) -> None:
         dataset = _named(refs_at_run(context, refs, own=own), config.dataset)
@@ -82,7 +82,10 @@ def build_reopen_job(
             context.log.info(f"{dataset.name} was not sealed; nothing was changed")
             return
         kept = dataset.PARTITIONS
-        reason = f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, its {kept} stay"
+        reason = (
+            f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, "
+            f"its {kept} are kept"
+        )
         context.log.info(reason)
         if (
             context.instance.get_latest_materialization_event(dataset.dataset_key)
@@ -93,7 +96,7 @@ def build_reopen_job(
     return location_job(
         reopen,
         name=name,
-        description="Removes the seal of a dataset, once a person has confirmed it.",
+        description="Removes the seal of a dataset, once a user has confirmed it.",
     )
 
 
@@ -105,7 +108,7 @@ def build_reconcile_job(
     @dg.op(
         name=op_of(name),
         description="Compares Dagster's events with the files of datasets, which are the truth. Files without a current event "
-        "are recorded as adopted; partitions that show green without a current file are made to show as failed.",
+        "are recorded as adopted; partitions that show as materialized without a current file are marked as failed.",
     )
     def reconcile_events(
         context: dg.OpExecutionContext, config: ReconcileConfig
@@ -165,7 +168,7 @@ def _named(refs: Sequence[Ref], name: str) -> Ref:
         raise _refused(f"There is no dataset {name!r}; there are {there}.")
     if len(found) > 1:
         labels = " and of ".join(ref.label for ref in found)
-        raise _refused(f"{name!r} is the name of {labels}; say which.")
+        raise _refused(f"{name!r} is the name of {labels}; specify which.")
     return found[0]
 
 

@@ -58,11 +58,11 @@ class Differences:
         if self.unrecorded:
             yield f"{name}: {kind} {_keys(self.unrecorded)} have files without a current event"
         if self.lost:
-            yield f"{name}: {kind} {_keys(self.lost)} show as made, but {lost_reason(self.lost)}"
+            yield f"{name}: {kind} {_keys(self.lost)} show as materialized, but {lost_reason(self.lost)}"
         if self.finished_unrecorded:
             yield f"{name}: the finished dataset has no current event"
         if self.finished_lost is not None:
-            yield f"{name}: the finished dataset shows as made, but {self.finished_lost}"
+            yield f"{name}: the finished dataset shows as materialized, but {self.finished_lost}"
 
 
 def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Differences:
@@ -181,9 +181,9 @@ def lost_reason(partitions: "Sequence[StoredPartition]") -> str:
 
 _REASONS = {
     "missing": "there is no file",
-    "stale": "the file is of another config",
+    "stale": "the file is from another config",
     "corrupt": "the file is corrupt",
-    "partial": "the file has no record",
+    "partial": "the file has no records",
 }
 
 

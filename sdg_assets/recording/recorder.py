@@ -241,7 +241,7 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
             store([*entries])
         except Exception as error:  # noqa: BLE001 - as Dagster does when a batch fails; what fails again is raised
             context.log.warning(
-                f"{len(batch)} events could not be recorded at once, so they are one by one: {error}"
+                f"{len(batch)} events could not be recorded in a batch, so they are recorded one by one: {error}"
             )
             return one_by_one(batch)
         return events

@@ -93,7 +93,7 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
             return None
         return (
             f"every record of row groups {_numbers(self.empty)} waits for a deferred reply; they are not recorded\n"
-            "  -> materialize them again once the replies have arrived; what was generated for others is recorded"
+            "  -> materialize them again once the replies have arrived; other row groups are recorded"
         )
 
     @property
@@ -128,8 +128,8 @@ def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
     ]
     first = failures[0] if failures else "unknown"
     return (
-        f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
-        "  -> fix the cause and materialize them again; what was generated for others is recorded"
+        f"no record of row groups {_numbers(empty)} could be generated; the first failure: {first}\n"
+        "  -> fix the cause and materialize them again; other row groups are recorded"
     )
 
 

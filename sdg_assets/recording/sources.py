@@ -121,8 +121,8 @@ def sources_metadata(
 def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
     """What there is to say of the columns of a pipeline: where a row comes from, and what the stages say that make columns."""
     said = {
-        "_source": "The source that the row was made from.",
-        "_task": "The positions by which the row came out of the stages.",
+        "_source": "The source of the row.",
+        "_task": "The row's position in the output of each stage.",
     }
     for stage in config.stages:
         if stage.stage == "columns":

@@ -1,12 +1,13 @@
-"""The one door for Python users: everything the `sdg` command and the Dagster assets do is a call here.
+"""The public Python API: everything that the `sdg` command and the Dagster assets do is a call here.
 
     dataset = api.open_dataset("support_tickets.yaml")
     api.generate(dataset)
     print(api.process(dataset).outputs)
 
-Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and base classes. A name is imported from its module when it is first used, so a program loads
-only what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds them together.
+Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. The module also exports
+the types they return, the events of a run, and base classes. A name is imported from its module on first use, so a
+program loads only what it calls. Type checkers read the imports below; `_MODULES` is the same table for Python, and a
+test keeps the two in step.
 """
 
 from importlib import import_module

@@ -74,7 +74,7 @@ class GeneratedDataset(GeneratedVersion):
         check_not_shrunk(self.layout, self.plan)
 
     def check_complete(self, *, allow_missing: bool) -> None:
-        """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
+        """Raise IncompleteError unless every row group and, except for allowed failures, every record exists."""
         processing.check_complete(
             self.row_groups, self.plan, allow_missing=allow_missing
         )
@@ -132,11 +132,12 @@ def process(
     on_row_group: Callable[[int], None] = lambda index: None,
     on_event: Observer = lambda event: None,
 ) -> ProcessingResult:
-    """Apply post-generation processing and seal, then write the report; one that cannot be written is a Notice, no error.
+    """Apply post-generation processing and seal the version, then write the report. A report that cannot be written
+    is a Notice, not an error.
 
     Raises IncompleteError if row groups or records remain, ClaimedError while a run works on the version.
-    allow_missing: leave records out that failed permanently. on_row_group: told the index of each row group that is
-    read.
+    allow_missing: leave out records that failed permanently. on_row_group: called with the index of each row group
+    that is read.
     """
     data = _opened(data)
     dataset = _dataset_of(data)
@@ -195,7 +196,7 @@ def _report_on_finished(
 
 
 def reopen(data: "ConfigLike | Dataset | PipelineLike") -> bool:
-    """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
+    """Remove the seal, the processed output and its report; row groups are kept. Returns False if it was not sealed.
 
     Raises ClaimedError while a run works on the version.
     """
@@ -214,10 +215,10 @@ def reopen(data: "ConfigLike | Dataset | PipelineLike") -> bool:
 def report(
     data: "ConfigLike | Dataset | PipelineLike", *, output: str | Path | None = None
 ) -> MadeReport:
-    """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
+    """Describe the finished dataset, or the row groups generated so far: statistics, how it was generated, what failed.
 
-    Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
-    record, StoreError.
+    Writes report.html and report.json next to the data, or only the page to `output`. Raises IncompleteError if there
+    are no records, or StoreError.
     """
     data = _opened(data)
     return _report(_generated(data), output=output)
@@ -251,10 +252,10 @@ def push(
 ) -> str | None:
     """Upload the finished dataset, its card and its images to a dataset repository of the Hugging Face Hub, `user/name`.
 
-    confirm: is shown what would be uploaded; nothing is sent or created unless it returns True. private: for a repository that
-    does not exist yet. endpoint: of another hub than huggingface.co. Returns the dataset's address, None if it was not confirmed.
-    What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
-    finished, HubError, StoreError.
+    confirm: called with the upload plan; nothing is sent or created unless it returns True. private: applies to a new
+    repository. endpoint: URL of a hub other than huggingface.co. Returns the dataset's URL, or None if it was not
+    confirmed. Files that the hub already has are not sent again, so an interrupted upload resumes. Raises
+    IncompleteError if the dataset is not finished, HubError, StoreError.
     """
     data = _opened(data)
     version = _generated(data)
@@ -281,13 +282,15 @@ def export(
     split: Sequence[float] | None = None,
     defuse_formulas: bool = False,
 ) -> Exported:
-    """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
+    """Export the finished dataset to a file: .parquet, .jsonl or .csv, the latter two optionally with .gz or .zst.
 
-    partial: if it is not finished, the rows there are so far. processor: what this processor wrote (chat messages, say) instead
-    of the dataset. columns: only these, in this order. split: shares of the rows, as in (0.9, 0.1): `out.jsonl` becomes
-    `out-train.jsonl` and `out-validation.jsonl`, disjoint, and the same whenever there are as many rows.
-    defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula.
-    Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
+    partial: for an unfinished dataset, export the rows generated so far. processor: export the output of this
+    processor (chat messages, for example) instead of the dataset. columns: only these, in this order. split: shares
+    of the rows, such as (0.9, 0.1): `out.jsonl` becomes the disjoint files `out-train.jsonl` and
+    `out-validation.jsonl`; the split is the same for the same number of rows. defuse_formulas: in csv, prefix text
+    that a spreadsheet would read as a formula with an apostrophe.
+
+    Raises IncompleteError, RefusedError if a file exists, PlanError for an invalid argument, or StoreError.
     """
     data = _opened(data)
     target = Path(path).absolute()
@@ -302,5 +305,6 @@ def export(
 
 
 def finished_digest(version: VersionLayout) -> str:
-    """`sha256:` over the content of a finished dataset's files, by which datasets that it seeds know it. Raises SeedError."""
+    """`sha256:` over the content of a finished dataset's files; datasets that it seeds identify it by this digest.
+    Raises SeedError."""
     return open_dataset_parts(part_files(version.processed_dataset)).digest()

@@ -33,12 +33,13 @@ def scan(
     root: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> pl.LazyFrame:
-    """The finished dataset as a lazy frame, or partitions of it as they are now.
+    """Scan the finished dataset, or some of its partitions in their current state, as a lazy frame.
 
-    dataset: its name, or the path of its dataset or pipeline file; or an open one, or a config as for `open_dataset`.
-    partitions: keys such as `00003`, or `all` that there are; None is the finished dataset. root: as everywhere; for a name, the
-    project is that of the working directory. It reads the version last generated into. Raises IncompleteError where there is no
-    such data, StoreError.
+    dataset: a name, the path of a dataset or pipeline file, an open dataset, or a config as for `open_dataset`.
+    partitions: keys such as `00003`, or `all` existing ones; None for the finished dataset. root: the storage root;
+    for a name, the project is that of the working directory.
+
+    Reads the version last generated into. Raises IncompleteError if the data does not exist, or StoreError.
     """
     if isinstance(dataset, str | Path):
         layout = stored_layout(dataset, root=root, env=env)

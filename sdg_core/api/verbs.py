@@ -56,10 +56,11 @@ def preview(
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,
 ) -> "Preview":
-    """Make some records in memory. Replies of real models are kept in the journal, so a later run does not pay for them again.
+    """Generate some records in memory. Replies of real models are kept in the journal, so a later run does not pay
+    for them again.
 
-    config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError if there is no
-    such record.
+    config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError if the
+    record does not exist.
     """
     from sdg_core.execution.preview import make_preview
     from sdg_core.execution.samples import open_samples
@@ -101,8 +102,8 @@ def import_builder_config(
 ) -> "ImportedConfig":
     """Convert a builder config of Data Designer to a dataset file of this project. Raises ConfigError.
 
-    Runs no code that the config names, with one exception: code of your own project that cannot be understood by reading it.
-    With `untrusted`, not even that.
+    Runs no code that the config names, except code of your own project whose declarations cannot be read statically.
+    With `untrusted`, runs no code at all.
     """
     from sdg_core.plan.import_builder_config import import_config
 
@@ -119,9 +120,9 @@ def estimate(
 ) -> "Estimate":
     """Estimate requests, tokens, cost and time for the remaining records from a sample of them.
 
-    Asks models for the sample; replies of real models are kept in the journal, so a later run does not pay for them again. Cells
-    that a run would reuse (from the journal or from earlier versions) are not counted. Raises RefusedError if a run would be
-    refused.
+    Calls models for the sample; replies of real models are kept in the journal, so a later run does not pay for them
+    again. Cells that a run would reuse (from the journal or from earlier versions) are not counted. Raises
+    RefusedError if a run would be refused.
     """
     dataset = opened(dataset)
     from sdg_core.dataset.estimates import keep_estimate
@@ -163,9 +164,10 @@ def estimate(
 
 
 def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
-    """Open the evaluation sets of `decontaminate` that are files. Returns notices of those that are not read before processing.
+    """Open the evaluation sets of `decontaminate` that are files. Returns a notice for each one that is read only
+    during processing.
 
-    Raises SeedError or FilterError for one that is missing, cannot be read, or lacks the column.
+    Raises SeedError or FilterError if one is missing, unreadable, or lacks a column.
     """
     dataset = opened(dataset)
     processors = dataset.plan.config.processors
@@ -179,13 +181,13 @@ def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
 
 
 def check_models(dataset: ConfigLike | Dataset) -> "tuple[ModelHealth, ...]":
-    """Ask each model of the dataset once. A model that cannot be used is reported in its row; it is not an error."""
+    """Check each model of the dataset with one request. An unusable model is reported in its row, not raised."""
     dataset = opened(dataset)
     return _ask(dataset, ModelPool.check_models, checked=False)
 
 
 def check_tools(dataset: ConfigLike | Dataset) -> "tuple[ToolHealth, ...]":
-    """List the tools of each MCP provider of the dataset. A provider that fails is reported in its row; it is not an error."""
+    """List the tools of each MCP provider of the dataset. A failing provider is reported in its row, not raised."""
     dataset = opened(dataset)
     return (
         _ask(dataset, ModelPool.check_tools, checked=False)
@@ -195,7 +197,7 @@ def check_tools(dataset: ConfigLike | Dataset) -> "tuple[ToolHealth, ...]":
 
 
 def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...]":
-    """Measure how often draws satisfy the constraints, over the first few thousand records.
+    """Measure the acceptance rate of the constraints over the first few thousand records.
 
     Returns nothing if the seed data has not been read (`open_dataset(..., offline=True)`). Raises ConstraintError if no draw
     satisfies them.
@@ -234,7 +236,7 @@ def generate(
     run_id: str | None = None,
     begun_by: str | None = None,
 ) -> RunSummary:
-    """Generate what is missing of these row groups (default: all), as `agenerate` does.
+    """Generate the missing records of these row groups (default: all), as `agenerate` does.
 
     SIGINT and SIGTERM save finished records, then raise KeyboardInterrupt.
     """
@@ -254,9 +256,10 @@ def generate(
 
 
 def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Effects":
-    """List what running a file does besides asking models: code it runs, processes it starts, variables it sends, files it reads.
+    """List what running a file does besides calling models: code it runs, processes it starts, variables it sends,
+    files it reads.
 
-    Does none of it. Raises ConfigError.
+    Performs none of these actions. Raises ConfigError.
     """
     from sdg_core.plan.effects import effects_of
 
@@ -276,7 +279,7 @@ def is_own_file(path: str | Path) -> bool:
 
 
 def status(dataset: ConfigLike | Dataset) -> "DatasetStatus":
-    """Compare what is on disk with the dataset's plan. Raises a MetadataError if the two cannot be compared."""
+    """Compare the stored data with the dataset's plan. Raises a MetadataError if the two cannot be compared."""
     dataset = opened(dataset)
     from sdg_core.dataset.status import describe
 
@@ -289,9 +292,10 @@ def plan(
     row_groups: Sequence[int] | None = None,
     resume: ResumeMode | None = None,
 ) -> "RunPlan":
-    """Plan what `generate` would do with the same arguments: where it writes, what it reuses, what it makes.
+    """Plan what `generate` would do with the same arguments: the version it writes, what it reuses, what it generates.
 
-    Asks no model and writes nothing. A run that would be refused is reported in `refused`. Raises PlanError or LedgerError.
+    Calls no models and writes nothing. A run that would be refused is reported in `refused`. Raises PlanError or
+    LedgerError.
     """
     dataset = opened(dataset)
     from sdg_core.execution.dry_run import plan_run
@@ -310,10 +314,12 @@ def versions(dataset: ConfigLike | Dataset) -> "tuple[VersionInfo, ...]":
 def prune(
     dataset: ConfigLike | Dataset, *, keep: int = 0, dry_run: bool = False
 ) -> "tuple[VersionInfo, ...]":
-    """Remove old versions except the `keep` most recently changed. Returns the removed ones; with `dry_run`, removes none.
+    """Remove old versions except the `keep` most recently changed. Returns the removed versions; with `dry_run`,
+    removes none.
 
-    The current version and the version of today's config always stay. Raises PlanError; a MetadataError if the current version
-    is unknown; ClaimedError, and removes nothing, while a run works on any version, because it may reuse cells of an old one.
+    The current version and the version of the current config are always kept. Raises PlanError; a MetadataError if
+    the current version is unknown; ClaimedError, and removes nothing, while a run works on any version, because it
+    may reuse cells of an old one.
     """
     dataset = opened(dataset)
     from sdg_core.dataset.prune import prunable, remove_versions

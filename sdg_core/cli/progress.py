@@ -159,7 +159,7 @@ class Counts:
         if self.failed:
             counts.append(f"{self.failed:,} failed")
         if self.dropped:
-            counts.append(f"{self.dropped:,} without a candidate that was kept")
+            counts.append(f"{self.dropped:,} with no candidate kept")
         return ", ".join(counts)
 
 

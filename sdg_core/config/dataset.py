@@ -36,13 +36,13 @@ NumRecords = Annotated[
 
 
 class DatasetConfig(ConfigModel):
-    """A dataset: its name, how many records, and how each column comes about.
+    """A dataset: its name, number of records, and columns.
 
-    num_records: a number, or `seed`: as many as the seed data has rows, after `where` and its selection. May be left out of a
-    file that only describes columns; generating then needs the number from the caller.
+    num_records: a number, or `seed` for the number of seed rows after `where` and the selection. Optional in a file
+    that only describes columns; the caller then has to pass the number.
     row_group_size: records per row group (parquet file, Dagster partition); `buffer_size` is an alias.
-    seed: root of all randomness.
-    license: of the data, as the dataset card names it, such as `cc-by-4.0`.
+    seed: random seed; the same seed gives the same samples.
+    license: license of the data for the dataset card, such as `cc-by-4.0`.
     """
 
     name: DatasetName

@@ -23,7 +23,7 @@ class UniformRange(ConfigModel):
 
 
 class ManualChoice(ConfigModel):
-    """One of `values`, each as often as its weight says; all alike without weights."""
+    """One of `values`, in proportion to its weight; all equally likely without weights."""
 
     values: Annotated[tuple[Number, ...], Field(min_length=1)]
     weights: (
@@ -55,7 +55,7 @@ class UniformDistribution(ConfigModel):
 
 
 class ManualDistribution(ConfigModel):
-    """One of some numbers."""
+    """One of a list of numbers."""
 
     distribution_type: Literal["manual"] = "manual"
     params: ManualChoice

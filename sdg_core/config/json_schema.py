@@ -34,7 +34,7 @@ _UNTAGGED = ("LocalSeedSource", "ImageContext", "ScalarInequality", "ColumnInequ
 
 
 def json_schema(kind: FileKind | None = None) -> Schema:
-    """The schema of one kind of file; without a kind, of both, told apart by `kind: pipeline`."""
+    """The schema of one kind of file; without a kind, one schema for both, distinguished by `kind: pipeline`."""
     models = {model.__name__: model for model in _reachable(*_ROOTS.values())}
     roots = _ROOTS.values()
     _, made = models_json_schema(

@@ -188,7 +188,7 @@ class ParsedPipeline:
 
 
 def is_pipeline(path: str | FilePath) -> bool:
-    """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
+    """Whether a file declares a pipeline. False for a file that cannot be read or parsed; loading it reports why."""
     path = FilePath(path)
     try:
         text = document_text(path)

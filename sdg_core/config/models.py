@@ -30,7 +30,7 @@ Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
 class Latency(ConfigModel):
-    """Seconds that replies take: normally distributed, never below 0."""
+    """Reply time in seconds: normally distributed, never below 0."""
 
     mean: Price
     stddev: Price = 0.0
@@ -46,7 +46,7 @@ def _latency(value: Any) -> Any:
 
 
 class ReplyTokens(ConfigModel):
-    """Tokens that replies have: normally distributed, at least one."""
+    """Reply length in tokens: normally distributed, at least one."""
 
     mean: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False, le=100_000)]
     stddev: Price = 0.0
@@ -76,11 +76,11 @@ def _reply_tokens(value: Any) -> Any:
 
 
 class Simulation(ConfigModel):
-    """How the simulated provider behaves. Which requests are hit depends on the request and the attempt, never on timing.
+    """Behavior of the simulated provider. Which requests fail depends on the request and the attempt, never on timing.
 
-    latency: seconds of one reply. rate_limited, transient: share of requests that are refused, or fail, before the reply.
-    malformed: share of replies that are broken off, as those of a model that does not keep to the format.
-    reply_tokens: about how long replies are, by column (`*` for the others); None for a few sentences.
+    latency: seconds per reply. rate_limited, transient: share of requests that are rate-limited, or fail temporarily,
+    before the reply. malformed: share of replies that are cut off, as from a model that breaks the format.
+    reply_tokens: approximate reply length, by column (`*` for all other columns); null for a few sentences.
     """
 
     latency: Annotated[
@@ -152,11 +152,12 @@ def _path(value: str) -> str:
 
 
 class Serve(ConfigModel):
-    """A model server that a run starts, restarts and ends.
+    """A model server that the run starts, restarts and stops.
 
-    command: the program and its arguments; `{port}` is the port. health: path that answers 2xx once the server is ready, default
-    the endpoint's `models`. gpus: devices by number, or how many of those that the run may use; default all that it sees.
-    ready_timeout: seconds. env: variables of the server; each value is the name of the variable here that holds the content.
+    command: the program and its arguments; `{port}` is replaced by the port. health: path that returns 2xx once the
+    server is ready; default: the endpoint's `models`. gpus: device numbers, or the number of devices to use; default:
+    all visible devices. ready_timeout: seconds until the server must be ready. env: environment variables of the
+    server; each value is the name of the local variable to copy.
     """
 
     command: Annotated[
@@ -173,14 +174,15 @@ class Serve(ConfigModel):
 
 
 class ModelProvider(ConfigModel):
-    """An endpoint that answers requests of one kind of API, or (provider_type `custom`) a class of the user that answers them.
+    """An endpoint of one type of API, or (provider_type `custom`) a user class that answers requests.
 
-    extra_headers: values are sent as they are; `$NAME` as a whole stands for an environment variable, for what is secret.
-    `api_key` is the name of the environment variable that holds the key. `endpoint_env` names a variable which, when set,
-    turns a simulated provider into an OpenAI-compatible one at that address: rehearse first, run for real without an edit.
-    client: of a custom provider, `module:Class` or `./file.py:Class`; not needed if the client is passed in Python.
-    serve: the server to start for the run; its endpoint is on this machine, by default `http://127.0.0.1:{port}/v1`.
-    source_hash: found when the class is loaded; what is written in a file is not looked at.
+    extra_headers: values are sent as is; a value of `$NAME` is read from that environment variable, for secrets.
+    api_key: name of the environment variable that holds the key.
+    endpoint_env: name of a variable that, when set, turns a simulated provider into an OpenAI-compatible one at that
+    URL: rehearse first, then run for real without an edit.
+    client: for a custom provider, `module:Class` or `./file.py:Class`; not needed if the client is passed in Python.
+    serve: a server to start for the run; its endpoint is on this machine, by default `http://127.0.0.1:{port}/v1`.
+    source_hash: computed when the class is loaded; a value in a file is ignored.
     """
 
     name: NonEmptyStr
@@ -259,10 +261,10 @@ class ModelProvider(ConfigModel):
 
 
 class InferenceParameters(ConfigModel):
-    """What is asked of a model, and how hard it may be driven (`timeout` in seconds per request).
+    """Sampling parameters and request limits of a model (`timeout` in seconds per request).
 
-    generation_type: which of the provider's services; the sampling parameters are for chat-completion only.
-    encoding_format, dimensions: of embeddings.
+    generation_type: the provider's service to call; sampling parameters apply to chat-completion only.
+    encoding_format, dimensions: for embeddings only.
     """
 
     generation_type: Literal["chat-completion", "embedding", "image"] = (
@@ -295,9 +297,9 @@ class InferenceParameters(ConfigModel):
 
 
 class Prices(ConfigModel):
-    """What a model costs, in one currency of your own: per million tokens, per image, per request.
+    """The prices of a model in a currency of your choice: per million tokens, per image, per request.
 
-    cached_tokens: of prompt tokens that the server had in its cache; default what other prompt tokens cost.
+    cached_tokens: price of prompt tokens served from the cache; default: the price of other prompt tokens.
     """
 
     prompt_tokens: Price = 0.0
@@ -309,9 +311,9 @@ class Prices(ConfigModel):
 
 
 class ModelConfig(ConfigModel):
-    """A model under the alias that columns use. `model_env` goes with its provider's `endpoint_env`.
+    """A model and the alias that columns use for it. `model_env` complements its provider's `endpoint_env`.
 
-    fallback: alias that is asked when this one has failed permanently.
+    fallback: alias of the model to call when this one has failed permanently.
     """
 
     alias: NonEmptyStr

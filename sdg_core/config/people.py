@@ -45,16 +45,18 @@ class PeopleParams(ConfigModel):
 
 
 class PersonFromFakerParams(PeopleParams):
-    """A person drawn from Faker's lists for any of its locales."""
+    """A person drawn from Faker's lists, for any Faker locale."""
 
     sampler_type: Literal["person_from_faker"] = "person_from_faker"
 
 
 class PersonParams(PeopleParams):
-    """The same person for a locale of Data Designer's census data, with fields held to a list of values.
+    """A person for one of the locales of Data Designer's census data, with fields optionally restricted to lists of
+    values.
 
-    The census data itself is not here. `census_fields` adds the fields that it has for some locales, drawn from public lists;
-    `with_synthetic_personas` adds those, five personality traits and texts composed of what is known of the person.
+    The census data itself is not included. `census_fields` adds the fields that it has for some locales, drawn from
+    public lists; `with_synthetic_personas` adds these fields, five personality traits and texts composed from the
+    other fields.
     """
 
     sampler_type: Literal["person"] = "person"

@@ -26,17 +26,18 @@ from sdg_core.config.tools import McpProvider, ToolConfig
 
 
 class StageBase(ConfigModel):
-    """What all stages have. checkpoint: keep what the stage makes of a source, so that it is not made again: neither after a kill
-    nor when a later stage is edited."""
+    """What all stages have. checkpoint: store the stage's output per source, so that it is reused after an
+    interruption and when a later stage changes."""
 
     checkpoint: Bool = False
 
 
 class SplitStage(StageBase):
-    """Cuts the text of a column into pieces: one task becomes one per piece. size, overlap: in units.
+    """Splits the text of a column into pieces and creates one task per piece. size, overlap: number of units.
 
-    tokenizer: of unit tokens: the tokenizer.json of the model that is to read the pieces, relative to the pipeline file. Without
-    it tokens are estimated: words with the space before them, numbers and punctuation, as GPT-2 cuts text before it encodes it.
+    tokenizer: for unit tokens, the tokenizer.json of the model that will read the pieces, relative to the pipeline
+    file. Without it, tokens are estimated from words with their leading space, numbers and punctuation, as in GPT-2's
+    pre-tokenization.
     """
 
     stage: Literal["split"]
@@ -61,7 +62,7 @@ class SplitStage(StageBase):
 class FilterStage(StageBase):
     """Keeps the tasks for which the template renders true, or whose text in `column` passes every `quality` rule.
 
-    reason: under which the others are counted; for quality rules it is the rule that failed.
+    reason: label for the filtered tasks; for quality rules, the name of the failed rule.
     """
 
     stage: Literal["filter"]
@@ -80,9 +81,10 @@ class FilterStage(StageBase):
 
 
 class ColumnsStage(StageBase):
-    """Adds columns, of every kind that a dataset has.
+    """Adds columns of any dataset column type.
 
-    select: makes them of a task again until they are kept, as a dataset does; a task of which nothing is kept is filtered.
+    select: redraws the columns of a task until a candidate is kept, as in a dataset; a task with no candidate kept is
+    filtered.
     """
 
     stage: Literal["columns"]
@@ -91,7 +93,7 @@ class ColumnsStage(StageBase):
 
 
 class ExplodeStage(StageBase):
-    """One task per item of a list. Items that are mappings become columns; others take the place of the list."""
+    """Creates one task per item of a list. Mappings become columns; other items replace the list."""
 
     stage: Literal["explode"]
     column: Annotated[
@@ -103,16 +105,17 @@ class ExplodeStage(StageBase):
 
 
 class StageResources(ConfigModel):
-    """What one worker of a stage takes of a machine, where an executor places stages (`run.executor: ray`)."""
+    """Resources of one worker of a stage, for an executor that places stages (`run.executor: ray`)."""
 
     cpus: Annotated[float, Field(ge=0)] = 1.0
     gpus: Annotated[float, Field(ge=0)] = 0.0
 
 
 class FunctionStage(StageBase):
-    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`.
+    """Calls a user function with one record, or with `batch_size` records; see `sdg_core.custom`.
 
-    concurrency: batches at once. resources: of each worker. Default of both: what the class says, if it is one.
+    concurrency: number of batches in parallel. resources: resources per worker. Both default to the values of the
+    class, if the function is one.
     """
 
     stage: Literal["function"]
@@ -125,14 +128,14 @@ class FunctionStage(StageBase):
 
 
 class SelectStage(StageBase):
-    """Keeps these columns only."""
+    """Keeps only these columns."""
 
     stage: Literal["select"]
     columns: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
 class RenameStage(StageBase):
-    """Renames columns, old name to new."""
+    """Renames columns: old name to new name."""
 
     stage: Literal["rename"]
     columns: Annotated[dict[Name, Name], Field(min_length=1)]
@@ -151,7 +154,8 @@ Stage = Annotated[
 
 
 class Sink(ConfigModel):
-    """What is written. columns: default every column that is not dropped. lineage: whether to add `_source` and `_task`."""
+    """The output. columns: columns to write; default: every column that is not dropped. lineage: whether to add
+    `_source` and `_task`."""
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     lineage: Bool = True

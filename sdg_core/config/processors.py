@@ -23,7 +23,7 @@ ProcessorName = Annotated[
 
 
 class DropColumnsProcessor(ConfigModel):
-    """Keeps columns (names or `*` globs) out of the finished dataset; they are stored in `dropped_columns/`."""
+    """Excludes columns (names or `*` globs) from the finished dataset; they are stored in `dropped_columns/`."""
 
     processor_type: Literal["drop_columns"] = "drop_columns"
     name: ProcessorName
@@ -31,7 +31,8 @@ class DropColumnsProcessor(ConfigModel):
 
 
 class SchemaTransformProcessor(ConfigModel):
-    """Writes a second dataset in another shape, such as chat messages: a template per new column, nested as you like."""
+    """Writes a second dataset in another shape, such as chat messages: one template per new column, nested as
+    needed."""
 
     processor_type: Literal["schema_transform"] = "schema_transform"
     name: ProcessorName
@@ -66,7 +67,8 @@ Columns = Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]
 
 
 class QualityBounds(ConfigModel):
-    """A rule of `sdg_core.filters.quality` and its bounds, inclusive. `n` belongs to repeated_ngrams, `language` to language."""
+    """A rule of `sdg_core.filters.quality` with inclusive bounds. `n` is only for repeated_ngrams, `language` only
+    for language."""
 
     rule: RuleName
     at_least: Annotated[Number, Field(ge=0)] | None = None
@@ -104,7 +106,7 @@ class QualityBounds(ConfigModel):
 
 
 class FilterProcessor(ConfigModel):
-    """Leaves records out of the finished dataset: those for which the template `keep` is not true, or whose text in `column`
+    """Removes records from the finished dataset for which the template `keep` is not true, or whose text in `column`
     fails one of the `quality` rules."""
 
     processor_type: Literal["filter"] = "filter"
@@ -127,10 +129,11 @@ class FilterProcessor(ConfigModel):
 
 
 class DeduplicateProcessor(ConfigModel):
-    """Keeps one record of those that are the same: by equal text, by shared words (minhash), or by the direction of vectors.
+    """Keeps one record per cluster of duplicates: by equal text, by shared words (minhash), or by vector direction
+    (embedding).
 
-    threshold: similarity above 0 and up to 1; by default 0.7 for minhash, 0.95 for embedding. keep: which record of a cluster
-    stays; `best` has the highest `score`, a column or a template.
+    threshold: similarity threshold, above 0 and up to 1; default 0.7 for minhash, 0.95 for embedding. keep: which
+    record of a cluster stays; `best` has the highest `score`, a column or a template.
     """
 
     processor_type: Literal["deduplicate"] = "deduplicate"
@@ -157,16 +160,17 @@ class DeduplicateProcessor(ConfigModel):
 
 
 class EvaluationSet(ConfigModel):
-    """Texts that must not be in the dataset: some columns of a seed source."""
+    """Texts that must not be in the dataset: columns of a seed source."""
 
     source: SeedSource
     columns: Columns
 
 
 class DecontaminateProcessor(ConfigModel):
-    """Leaves out records that share n-grams of words with an evaluation record.
+    """Removes records that share word n-grams with an evaluation record.
 
-    threshold: the share of an evaluation record's n-grams from which a record is a leak; 0 means that one common n-gram is.
+    threshold: minimum share of an evaluation record's n-grams that marks a record as a leak; 0 means a single shared
+    n-gram.
     """
 
     processor_type: Literal["decontaminate"] = "decontaminate"

@@ -100,7 +100,7 @@ Options = Annotated[
 
 
 class Score(ConfigModel):
-    """One thing to be judged. options: what may be given, all of them whole numbers or all of them text, and what each means."""
+    """One criterion to judge. options: the possible scores, all whole numbers or all text, each with its meaning."""
 
     name: NonEmptyStr
     description: NonEmptyStr
@@ -121,7 +121,7 @@ Scores = Annotated[tuple[Score, ...], Field(min_length=1), AfterValidator(_disti
 class MediaContext(ConfigModel):
     """Media of a column that go with the prompt: one or a list of them, as URLs or base64.
 
-    data_type: null finds out by looking: a URL, the path of an image that this dataset made, else base64.
+    data_type: null detects it: a URL, the path of an image that this dataset generated, otherwise base64.
     """
 
     column_name: Name
@@ -129,21 +129,21 @@ class MediaContext(ConfigModel):
 
 
 class ImageContext(MediaContext):
-    """Images. image_format: of base64 data that does not show it."""
+    """Images. image_format: required only for base64 data whose format cannot be detected."""
 
     modality: Literal["image"] = "image"
     image_format: Literal["png", "jpg", "jpeg", "gif", "webp"] | None = None
 
 
 class AudioContext(MediaContext):
-    """Sound. audio_format: of base64 data that does not show it."""
+    """Audio. audio_format: required only for base64 data whose format cannot be detected."""
 
     modality: Literal["audio"] = "audio"
     audio_format: Literal["mp3", "wav", "flac", "ogg", "m4a", "aac"] | None = None
 
 
 class VideoContext(MediaContext):
-    """Videos. video_format: of base64 data that does not show it."""
+    """Videos. video_format: required only for base64 data whose format cannot be detected."""
 
     modality: Literal["video"] = "video"
     video_format: Literal["mp4", "webm", "mov", "mpeg", "avi"] | None = None

@@ -23,7 +23,7 @@ def _setting(name: str) -> Any:
 
 
 class RunSettings(ConfigModel):
-    """Concurrency, retries, budgets and resume mode. `run_settings.py` says what each is for."""
+    """Concurrency, retries, budgets and resume mode."""
 
     resume: ResumeMode = _setting("resume")
     when_claimed: WhenClaimed = _setting("when_claimed")

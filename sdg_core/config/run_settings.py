@@ -16,7 +16,8 @@ Executor = Literal["local", "ray"]
 
 
 class ResumeChoice(StrEnum):
-    """The resume modes, for doors that offer a choice. Dagster takes the members' names, so they are spelled as in a file."""
+    """The resume modes, for interfaces that offer a choice. Dagster uses the member names, so they are spelled as in
+    a file."""
 
     if_possible = "if_possible"
     always = "always"
@@ -24,19 +25,19 @@ class ResumeChoice(StrEnum):
 
 
 def resume_mode(choice: ResumeChoice | None) -> ResumeMode | None:
-    """What was chosen, as files and the engine spell it; None where nothing was."""
+    """The chosen mode as files and the engine spell it; None if none was chosen."""
     return choice.value if choice is not None else None
 
 
 class WhenClaimedChoice(StrEnum):
-    """The values of `when_claimed`, for doors that offer a choice."""
+    """The values of `when_claimed`, for interfaces that offer a choice."""
 
     wait = "wait"
     refuse = "refuse"
 
 
 class ExecutorChoice(StrEnum):
-    """The executors, for doors that offer a choice."""
+    """The executors, for interfaces that offer a choice."""
 
     local = "local"
     ray = "ray"

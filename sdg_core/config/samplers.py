@@ -89,7 +89,7 @@ class GaussianParams(ConfigModel):
 
 
 class BernoulliParams(ConfigModel):
-    """1 with probability `p`, else 0."""
+    """1 with probability `p`, otherwise 0."""
 
     sampler_type: Literal["bernoulli"] = "bernoulli"
     p: Rate
@@ -104,14 +104,14 @@ class BinomialParams(ConfigModel):
 
 
 class PoissonParams(ConfigModel):
-    """The number of events where `mean` are expected."""
+    """The number of events when `mean` events are expected."""
 
     sampler_type: Literal["poisson"] = "poisson"
     mean: Annotated[Number, Field(ge=0, le=_MAX_EXPECTED)]
 
 
 class BernoulliMixtureParams(ConfigModel):
-    """0 with probability `1 - p`, else a draw from the scipy distribution `dist_name`."""
+    """0 with probability `1 - p`, otherwise a draw from the scipy distribution `dist_name`."""
 
     sampler_type: Literal["bernoulli_mixture"] = "bernoulli_mixture"
     p: Rate
@@ -129,7 +129,7 @@ class ScipyParams(ConfigModel):
 
 
 class UuidParams(ConfigModel):
-    """A version-4 UUID as text; `short_form` keeps its first 8 hex digits, `hyphens: false` gives 32 digits in a row."""
+    """A version-4 UUID as text; `short_form` keeps the first 8 hex digits, `hyphens: false` removes the hyphens."""
 
     sampler_type: Literal["uuid"] = "uuid"
     prefix: NonEmptyStr | None = None
@@ -148,7 +148,8 @@ class DatetimeParams(ConfigModel):
 
 
 class TimedeltaParams(ConfigModel):
-    """The time in `reference_column_name` plus a whole number of `unit`s in `[dt_min, dt_max)`; formatted like a datetime."""
+    """The time in `reference_column_name` plus a whole number of `unit`s in `[dt_min, dt_max)`, formatted like a
+    datetime."""
 
     sampler_type: Literal["timedelta"] = "timedelta"
     dt_min: NonNegativeInt

@@ -40,10 +40,10 @@ FilePaths = Annotated[
 
 
 class TextFileKeys(ConfigModel):
-    """How text files of a source are read; absent, this is found out where it is safe.
+    """Reading options for text files of a source; detected automatically where that is safe.
 
-    separator: of csv, one character. encoding: one that Python knows. null_values: texts that stand for null. types: of columns,
-    by name.
+    separator: column separator of csv files, one character. encoding: any encoding that Python supports. null_values:
+    texts to read as null. types: column types by name.
     """
 
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -53,10 +53,11 @@ class TextFileKeys(ConfigModel):
 
 
 class LocalSeedSource(TextFileKeys):
-    """csv, parquet, json or jsonl files: one, a glob (`parts/*.parquet`, in sorted order), or a list of them (as listed).
+    """csv, parquet, json or jsonl files: one file, a glob (`parts/*.parquet`, in sorted order), or a list of both (in
+    list order).
 
-    A relative `path` is relative to the dataset file; `{root}/...` means the storage root, where upstream assets write.
-    `upstream_asset` names the Dagster asset that writes the file, such as `python_docs/passages`.
+    A relative `path` is relative to the dataset file; `{root}/...` is the storage root, where upstream assets write.
+    `upstream_asset` is the Dagster asset that writes the file, such as `python_docs/passages`.
     """
 
     seed_type: Literal["local"] = "local"
@@ -65,7 +66,7 @@ class LocalSeedSource(TextFileKeys):
 
 
 class DirectorySeedSource(ConfigModel):
-    """A row per file below a directory: which file it is. `file_pattern` is matched by the file's name, not its path."""
+    """One row per file below a directory, identifying the file. `file_pattern` matches the file name, not the path."""
 
     seed_type: Literal["directory"] = "directory"
     path: FilePath
@@ -74,7 +75,7 @@ class DirectorySeedSource(ConfigModel):
 
 
 class FileContentsSeedSource(DirectorySeedSource):
-    """As `directory`, with the file's text in a column `content`."""
+    """Like `directory`, with the file's text in a column `content`."""
 
     seed_type: Literal["file_contents"] = "file_contents"  # type: ignore[assignment]
     encoding: NonEmptyStr = "utf-8"
@@ -92,7 +93,7 @@ def _rollout_format(value: Any) -> Any:
 
 
 class AgentRolloutSeedSource(DirectorySeedSource):
-    """Sessions of coding agents below a directory, a row each. file_pattern: that of the format by default."""
+    """Coding-agent sessions below a directory, one row each. file_pattern: defaults to the pattern of the format."""
 
     seed_type: Literal["agent_rollout"] = "agent_rollout"  # type: ignore[assignment]
     format: Annotated[
@@ -102,9 +103,11 @@ class AgentRolloutSeedSource(DirectorySeedSource):
 
 
 class SqlSeedSource(ConfigModel):
-    """The rows of a query. `url_env` names the environment variable that holds the URL; a URL with a password in it goes there.
+    """The rows of a query.
 
-    The query has an ORDER BY: without one a database may give its rows in another order each time.
+    url_env: name of the environment variable that holds the URL; required for a URL with a password.
+
+    The query must have an ORDER BY: without it, the order of the rows can change between reads.
     """
 
     seed_type: Literal["sql"] = "sql"
@@ -141,9 +144,9 @@ def class_reference(value: str) -> str:
 
 
 class HuggingFaceSeedSource(TextFileKeys):
-    """Files of a dataset on the Hugging Face hub, `datasets/<user>/<name>/**/*.parquet`.
+    """Files of a dataset on the Hugging Face Hub, `datasets/<user>/<name>/**/*.parquet`.
 
-    `token` names the environment variable that holds an access token.
+    `token` is the name of the environment variable with an access token.
     """
 
     seed_type: Literal["hf"] = "hf"
@@ -155,14 +158,14 @@ class HuggingFaceSeedSource(TextFileKeys):
 
 
 class DatasetSeedSource(ConfigModel):
-    """The finished dataset of another dataset file with the same storage root."""
+    """The finished dataset of another dataset file under the same storage root."""
 
     seed_type: Literal["dataset"] = "dataset"
     dataset: DatasetName
 
 
 class DataFrameSeedSource(ConfigModel):
-    """A data frame that is passed in Python; a file cannot hold one."""
+    """A data frame passed in Python; not possible in a file."""
 
     seed_type: Literal["df"] = "df"
 
@@ -250,7 +253,7 @@ Selection = Annotated[
 class SeedConfig(ConfigModel):
     """Seed data and how records draw from it: record i takes row i, wrapping around at the end.
 
-    where: a template over the columns of the seed data; only rows for which it is true count, before any selection.
+    where: a template over seed columns; only rows for which it is true are used, before any selection.
     """
 
     source: SeedSource

@@ -10,14 +10,14 @@ MAX_CANDIDATES = 100
 
 
 class SelectConfig(ConfigModel):
-    """Draws a record again, as its next candidate, until one is kept or its candidates are used up.
+    """Redraws a record until a candidate is kept or all its candidates are used.
 
-    keep: a template over any columns; a candidate for which it is true is kept. Without it every candidate is drawn and the best
-    one kept.
-    candidates: how often a record is drawn at most.
-    otherwise: what becomes of a record of which no candidate was kept. drop: it has no row, and is not tried again; best: the
-    candidate with the highest score is its row; fail: it has failed.
-    best: the score for `best`, a column or a template such as `judge.quality.score`.
+    keep: a template over any columns; a candidate for which it is true is kept. Without it, all candidates are drawn
+    and the best one is kept.
+    candidates: maximum number of draws per record.
+    otherwise: what to do with a record when no candidate is kept. `drop` leaves it without a row and does not retry
+    it, `best` keeps the candidate with the highest score, `fail` counts it as failed.
+    best: the score to compare, a column or a template such as `judge.quality.score`.
     """
 
     keep: NonEmptyStr | None = None

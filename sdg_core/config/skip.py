@@ -17,7 +17,8 @@ def _skip_value(value: Any) -> Any:
 
 
 class SkipConfig(ConfigModel):
-    """`when` is a template over other columns; where it is true, the cell holds `value` and nothing is asked for it."""
+    """`when` is a template over other columns; where it is true, the cell is set to `value` without calling a model
+    or function."""
 
     when: NonEmptyStr
     value: Annotated[Any, AfterValidator(_skip_value)] = None

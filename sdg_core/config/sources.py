@@ -36,8 +36,8 @@ Encoding = Annotated[NonEmptyStr, AfterValidator(_known_encoding)]
 class SourcesBase(ConfigModel):
     """What all readers have.
 
-    sources_per_partition: how many new sources share a file of the output; default 1, more above 10,000 sources.
-    allow_empty: whether finding no source is fine, because they come later.
+    sources_per_partition: number of new sources per output file; default 1, more above 10,000 sources.
+    allow_empty: allow the pipeline to have no sources yet.
     """
 
     sources_per_partition: PositiveInt | None = None
@@ -45,13 +45,14 @@ class SourcesBase(ConfigModel):
 
 
 class FileSources(SourcesBase):
-    """Each file that `path` matches is a source: below the directory of the pipeline file, on an object store (`s3://...`), or
-    below the storage root (`{root}/...`).
+    """Each file that matches `path` is a source: below the directory of the pipeline file, in an object store
+    (`s3://...`), or below the storage root (`{root}/...`).
 
-    reader: files gives one record per file (`content`); jsonl, csv and parquet one per line or row. Every record also has
-    `source`, the file's path relative to the config, or its URL.
-    front_matter: of `files`: the YAML block that a Markdown file may begin with becomes a column of that name.
-    separator: of `csv`, one character; default a comma, a tab in `.tsv` files, and what a first line such as `sep=;` says.
+    reader: `files` gives one record per file (`content`); `jsonl`, `csv` and `parquet` give one per line or row.
+    Every record also has `source`, the file's path relative to the config, or its URL.
+    front_matter: with `files`, the name of a column for the YAML block at the start of a Markdown file.
+    separator: one character, for `csv`; default: a comma, a tab in `.tsv` files, or the character of a first line
+    such as `sep=;`.
     """
 
     reader: Literal["files", "jsonl", "csv", "parquet"]
@@ -74,14 +75,14 @@ class FileSources(SourcesBase):
 
 
 class DocumentBounds(SourcesBase):
-    """What reading one document may take. timeout: seconds. memory_mib: of memory, beyond what the libraries take themselves."""
+    """Limits for reading one document. timeout: seconds. memory_mib: memory, not counting the libraries' own."""
 
     timeout: Seconds = 60.0
     memory_mib: PositiveInt = 1024
 
 
 class HtmlSources(DocumentBounds):
-    """Web pages: the main text of each as Markdown. encoding: only if pages do not say theirs."""
+    """Web pages: the main text of each as Markdown. encoding: only for pages that do not declare one."""
 
     reader: Literal["html"]
     path: NonEmptyStr
@@ -96,9 +97,11 @@ class DocumentSources(DocumentBounds):
 
 
 class SqlSources(SourcesBase):
-    """Rows of a table or a query. key: a column; the rows that share a value of it are one source. Without one all rows are.
+    """Rows of a table or a query.
 
-    `url_env` names the environment variable that holds the URL; a URL with a password in it goes there.
+    key: a column; rows with the same value are one source. Without a key, all rows are one source.
+
+    url_env: name of the environment variable that holds the URL; required for a URL with a password.
     """
 
     reader: Literal["sql"]
@@ -120,9 +123,9 @@ class SqlSources(SourcesBase):
 
 
 class HubSources(SourcesBase):
-    """Files of a dataset on the Hugging Face hub, `datasets/<user>/<name>/**/*.parquet`; each is a source.
+    """Files of a dataset on the Hugging Face Hub, `datasets/<user>/<name>/**/*.parquet`; each is a source.
 
-    `token` names the environment variable that holds an access token.
+    `token` is the name of the environment variable with an access token.
     """
 
     reader: Literal["hf"]
@@ -134,9 +137,9 @@ class HubSources(SourcesBase):
 
 
 class DatasetSources(SourcesBase):
-    """Another dataset or pipeline of the same storage root; each of its files is a source.
+    """Another dataset or pipeline under the same storage root; each of its files is a source.
 
-    committed: read the row groups (or partitions) that there are, instead of waiting until it is finished.
+    committed: read the row groups (or partitions) that exist, without waiting for the dataset to be finished.
     """
 
     reader: Literal["dataset"]
@@ -147,7 +150,8 @@ class DatasetSources(SourcesBase):
 class CustomSources(SourcesBase):
     """A reader class, `module:Class` or `./file.py:Class`, with `items` and `expand`; see `sdg_core.custom.SourceReader`.
 
-    version: raise it when code that the class calls changes what comes out; its own source counts by itself.
+    version: change it when code that the class calls changes the result; the class's own source is tracked
+    automatically.
     """
 
     reader: Literal["custom"]

@@ -12,10 +12,10 @@ _STARTUP_TIMEOUT = 120.0
 
 
 class StdioMcpProvider(ConfigModel):
-    """A server that is started as a process in the directory of the dataset file, and spoken to over stdin and stdout.
+    """A server started as a process in the directory of the dataset file, reached over stdin and stdout.
 
-    env: variables of that process; each value is the name of the environment variable here that holds the content.
-    startup_timeout_sec: until the server is ready, and again until it has listed its tools.
+    env: environment variables of the process; each value is the name of the local variable to copy.
+    startup_timeout_sec: seconds to wait until the server is ready, and again until it has listed its tools.
     """
 
     name: NonEmptyStr
@@ -27,9 +27,9 @@ class StdioMcpProvider(ConfigModel):
 
 
 class HttpMcpProvider(ConfigModel):
-    """A server that runs already. `api_key` names the environment variable with the token that is sent as `Bearer`.
+    """A running server. `api_key` is the name of the environment variable with the token, sent as `Bearer`.
 
-    startup_timeout_sec: until the server is ready, and again until it has listed its tools.
+    startup_timeout_sec: seconds to wait until the server is ready, and again until it has listed its tools.
     """
 
     name: NonEmptyStr
@@ -47,8 +47,8 @@ McpProvider = Annotated[
 class ToolConfig(ConfigModel):
     """The tools that a column with this `tool_alias` lets its model call.
 
-    allow_tools: their names; default every tool of the providers. max_tool_call_turns: replies that may ask for calls, in
-    one cell; several calls in one reply are one turn. timeout_sec: of one call.
+    allow_tools: names of the allowed tools; default: all tools of the providers. max_tool_call_turns: maximum number
+    of replies with tool calls per cell; several calls in one reply count once. timeout_sec: seconds per call.
     """
 
     tool_alias: NonEmptyStr

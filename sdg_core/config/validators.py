@@ -42,10 +42,11 @@ class CodeParams(ConfigModel):
 
 
 class LocalCallableParams(ConfigModel):
-    """A function from a DataFrame of the target columns to a DataFrame of verdicts with `is_valid`, row by row.
+    """A function that maps a DataFrame of the target columns to a DataFrame of verdicts with `is_valid`, row by row.
 
-    output_schema: JSON schema of one verdict; without it, everything besides `is_valid` is kept as JSON text in `details`.
-    source_hash: found when the function is loaded; what is written in a file is not looked at.
+    output_schema: JSON schema of one verdict; without it, everything except `is_valid` is stored as JSON text in
+    `details`.
+    source_hash: computed when the function is loaded; a value in a file is ignored.
     """
 
     validator_type: Literal["local_callable"] = "local_callable"
@@ -56,9 +57,9 @@ class LocalCallableParams(ConfigModel):
 
 
 class RemoteParams(ConfigModel):
-    """An HTTP endpoint that takes `{"data": [...]}` and answers with one verdict per item under the same key.
+    """An HTTP endpoint that accepts `{"data": [...]}` and returns one verdict per item under the same key.
 
-    timeout: seconds for one request. retry_backoff: seconds before the first retry; doubled with each further one.
+    timeout: seconds per request. retry_backoff: seconds before the first retry; doubled for each further retry.
     """
 
     validator_type: Literal["remote"] = "remote"
@@ -71,7 +72,7 @@ class RemoteParams(ConfigModel):
 
 
 class JsonSchemaParams(ConfigModel):
-    """A JSON schema; text is read as JSON first, other values are checked as they are."""
+    """A JSON schema; text is parsed as JSON first, other values are checked as is."""
 
     validator_type: Literal["json_schema"] = "json_schema"
     json_schema: Annotated[
@@ -80,9 +81,9 @@ class JsonSchemaParams(ConfigModel):
 
 
 class RegexParams(ConfigModel):
-    """A regular expression of the linear-time kind (no look-around, no back-references), found anywhere in the text.
+    """A linear-time regular expression (no look-around, no back-references), matched anywhere in the text.
 
-    full_match: the whole text has to match.
+    full_match: the pattern must match the whole text.
     """
 
     validator_type: Literal["regex"] = "regex"

@@ -113,7 +113,7 @@ def compare(
 
 
 def comparison_text(compared: Comparison, *, simulated: bool) -> str:
-    """The comparison in a sentence: in money where there are prices, else in tokens."""
+    """The comparison in a sentence: in money if there are prices, otherwise in tokens."""
     if compared.cost:
         sums = []
         for currency, amount in compared.cost.items():

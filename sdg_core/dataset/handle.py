@@ -73,9 +73,9 @@ class Dataset:
         return as_html(("column", "made by", "type"), enumerate(rows), [repr(self)])
 
     def scan(self) -> "pl.LazyFrame":
-        """The finished dataset, or before that the rows there are so far, read when they are asked for.
+        """A lazy scan of the finished dataset or, before that, of the rows generated so far.
 
-        What lies on an object store is read at once. Raises IncompleteError if there is no row, StoreError.
+        Data in an object store is read immediately. Raises IncompleteError if there are no rows, or StoreError.
         """
         import polars as pl
 
@@ -109,19 +109,20 @@ def open_dataset(
 ) -> Dataset:
     """Read and check a dataset file, or a config passed in Python, and open its seed data.
 
-    config: a path; or the content of such a file as a mapping, with objects for functions, pydantic classes, clients and the
-    data frame of the seed data; or a config object; or a builder of Data Designer.
-    root: the storage root; default SDG_ROOT, else `data` in the project of the file.
+    config: a path; the content of a file as a mapping, with Python objects for functions, pydantic classes, clients
+    and the seed data frame; a config object; or a Data Designer builder.
+    root: the storage root; default: SDG_ROOT, otherwise `data` in the project of the file.
     num_records: replaces the number in the file.
-    env: the environment; default that of the process.
-    functions: functions of columns by name, in place of `module:function`.
+    env: environment variables; default: those of the process.
+    functions: column functions by name, instead of `module:function`.
     clients: classes or objects by provider, for providers with `provider_type: custom`.
-    base: the folder where relative paths start if `config` is not a file; default the working directory.
-    offline: run none of the code that the file names, and open no connection. Functions are read from their source; seed data
-    that needs code or a network is described as it was last read (else SeedNotReadError). Code that cannot be understood by
-    reading it is run only if the file is in the project of the working directory, and never if `untrusted`.
+    base: the directory that relative paths are relative to if `config` is not a file; default: the working directory.
+    offline: run none of the code that the file names, and open no connection. Functions are read from their source;
+    seed data that needs code or a network is described as of the last read (SeedNotReadError if there was none). Code
+    whose declarations cannot be read statically runs only if the file is in the project of the working directory, and
+    never if `untrusted`.
 
-    A builder config whose reading has changed since its data was made is read as it was then.
+    A builder config is read with the rules that were in effect when its existing data was generated.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
     if env is None:
@@ -255,13 +256,13 @@ def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:
 
 
 def row_group_statuses(dataset: ConfigLike | Dataset) -> list[RowGroupStatus]:
-    """The status of every planned row group in the version that this config's data lies in."""
+    """The status of every planned row group in the version of this config."""
     dataset = opened(dataset)
     return scan_version(dataset, measured_version(dataset)[0])
 
 
 def seal_of(dataset: ConfigLike | Dataset) -> Version | None:
-    """The version that a run of this dataset would be refused for, because it is sealed; None if there is none."""
+    """The sealed version that would make a run of this dataset be refused; None if there is none."""
     dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
     sealed = (
@@ -273,7 +274,8 @@ def seal_of(dataset: ConfigLike | Dataset) -> Version | None:
 def measured_version(
     dataset: ConfigLike | Dataset,
 ) -> tuple[VersionLayout, Metadata | None]:
-    """The version to measure the plan against. Raises a MetadataError, or RowGroupSizeError if the two cannot be compared."""
+    """The version to compare the plan with. Raises a MetadataError, or RowGroupSizeError if the two cannot be
+    compared."""
     dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
     if version is None:

@@ -39,9 +39,9 @@ Replies = dict[str, list[PaidReply]]
 
 @dataclass(frozen=True)
 class DatasetSpending:
-    """What a dataset has cost. own: its version, with replies in the journal and samples that no row has yet. earlier: by
-    name, the versions that cells were carried over from. upstream: by name, the datasets that it draws its seed rows from, each
-    over all of its versions."""
+    """The cost of a dataset. own: this version, including replies in the journal and samples that no row uses yet.
+    earlier: the versions that cells were reused from, by name. upstream: the datasets that provide its seed rows, by
+    name, each over all its versions."""
 
     own: Spent = field(default_factory=Spent)
     earlier: dict[str, Spent] = field(default_factory=dict)
@@ -49,13 +49,13 @@ class DatasetSpending:
 
     @property
     def total(self) -> dict[str, float]:
-        """The money per currency over all versions, without the upstream."""
+        """The total per currency over all versions, without upstream datasets."""
         spent = (self.own, *self.earlier.values())
         return _money(spent)
 
     @property
     def upstream_total(self) -> dict[str, float]:
-        """The money per currency of all datasets above."""
+        """The total per currency over all upstream datasets."""
         sums: list[Cost] = []
         for cost in self.upstream.values():
             sums += [Cost(amount, currency) for currency, amount in cost.items()]

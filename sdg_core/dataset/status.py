@@ -94,17 +94,20 @@ class StoredStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStatus(StoredStatus):
-    """What is on disk, measured against the plan.
+    """The stored state of a dataset compared with its plan.
 
-    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row;
-    waiting: those of them that wait for replies that come later, by the keys of their row groups.
+    states: keys of the row groups in each state. records: rows in trusted files. remaining: planned records without a
+    row; waiting: remaining records that wait for deferred replies, by row-group key.
     failed: records with a recorded failure.
-    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
-    alias. spending: what the dataset has cost, replies in the journal and earlier versions included.
-    kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
-    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
-    estimate: what was expected before the run, beside what was used. resized: functions change how many rows there are.
-    least_num_records: what num_records must be to go on, where it was set below what the version holds; else None.
+    carried: cells reused from earlier versions, by version and column. retry_reasons: why requests were retried, by
+    model alias. spending: the cost of the dataset, including replies in the journal and earlier versions.
+    kept_by_processor, removed_by_processor: record counts of the finished dataset's processors; removed records have
+    not failed.
+    selection: counts of `select`; None without it. rejected_cost: cost of rejected candidates, included in `cost`.
+    estimate: the estimate from before the run, compared with actual usage. resized: functions change the number of
+    rows.
+    least_num_records: the smallest num_records that can resume, if it was set below what the version holds; otherwise
+    None.
     """
 
     dataset: str
@@ -130,7 +133,7 @@ class DatasetStatus(StoredStatus):
 
     @property
     def records_text(self) -> str:
-        """How many records there are of how many, and what to do where there are more."""
+        """The number of records of the planned number, and what to do if there are more."""
         text = records_text(
             self.records, target=self.target_num_records, resized=self.resized
         )

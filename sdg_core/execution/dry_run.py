@@ -36,8 +36,8 @@ Action = Literal["start", "resume", "new version", "forced version", "refused"]
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """What becomes of a column's cells. journaled: replies that the journal of this version keeps. carried: by the version that
-    they are taken from. to_make: the rest, at most that many where cells can be skipped (`skippable`).
+    """Where a column's cells come from. journaled: replies in the journal of this version. carried: cells reused from
+    earlier versions, by version. to_make: the remaining cells; an upper bound if cells can be skipped (`skippable`).
     """
 
     column: str
@@ -62,11 +62,11 @@ class RejectedPlan:
 class RunPlan:
     """What a run would do.
 
-    version: where it would write; empty if it is refused. reasons: why there. drift: what changed since `previous`.
-    states: keys of the chosen row groups by state. records: to be made. columns: those that cost something.
-    requests: per model alias, at least; of columns whose function asks models itself the number is not known.
-    held: row groups that other runs are at work on just now, and who they are. candidates: draws per record at most; cells and
-    requests are counted for the first.
+    version: the version it would write; empty if refused. reasons: why that version. drift: changes since `previous`.
+    states: keys of the chosen row groups by state. records: number to generate. columns: columns that cost money.
+    requests: minimum per model alias; unknown for columns whose function calls models itself. held: row groups
+    currently claimed by other runs, with their holders. candidates: maximum draws per record; cells and requests are
+    counted for the first draw.
     """
 
     dataset: str
@@ -87,7 +87,7 @@ class RunPlan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether everything is there."""
+        """Whether everything exists already."""
         if self.refused is not None:
             return False
         to_make = [

@@ -79,15 +79,15 @@ def remaining_work(dataset: Dataset) -> tuple[VersionLayout, RemainingWork]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is ahead.
+    """The expected remaining work.
 
-    remaining: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
-    failed: records tried for this. used: what the sample used now; replayed: replies that an earlier one had asked for. kept:
-    whether replies are kept for the run. usage, cost: what the remaining records are expected to use. low, high: between which
-    it lies nine times of ten, as far as so few records can say. skipped: cells that will be skipped, of columns whose conditions
-    can be told beforehand.
-    seconds: how long that takes with every allowed request busy.
-    simulated: some replies are simulated, so that tokens and time are guesses.
+    remaining: records to generate. reused: their existing cells in columns that cost money. sampled, failed: records
+    tried for the estimate. used: usage of this sample; replayed: replies reused from an earlier sample. kept: whether
+    replies are kept for the run. usage, cost: expected for the remaining records. low, high: bounds of a 90%
+    interval, as far as a small sample allows. skipped: cells that will be skipped, in columns whose conditions are
+    known in advance.
+    seconds: expected duration at full concurrency.
+    simulated: some replies are simulated, so tokens and time are guesses.
     """
 
     remaining: int
@@ -113,7 +113,7 @@ class Estimate:
         return totals(self.cost)
 
     def kept_facts(self) -> dict[str, Any]:
-        """What of it is compared with the run."""
+        """The values that are later compared with the run."""
         names = (
             "remaining",
             "usage",

@@ -56,13 +56,15 @@ async def agenerate(
     run_id: str | None = None,
     begun_by: str | None = None,
 ) -> RunSummary:
-    """Bring row groups (default: all) to completion; complete ones are adopted, nothing is generated twice.
+    """Complete row groups (default: all); complete ones are adopted, and nothing is generated twice.
 
     resume: see `sdg_core.store.versions`; default the config's. settings: replaces the config's `run` block.
-    on_event: told what happens, as it happens. on_row_group: called in a thread for every row group of the run once its file is
-    durable, for complete ones (`adopted`) too; if it raises, the run ends with CallbackError and all data is kept.
-    begun_by: whose version it is that `never` begins; runs of one backfill give its id and share one. Default: run_id.
-    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`.
+    on_event: called with each event of the run. on_row_group: called in a thread for every row group of the run once
+    its file is durable, including complete ones (`adopted`); if it raises, the run ends with CallbackError and all
+    data is kept.
+    begun_by: owner of the version that `never` starts; the runs of a backfill pass its id and share one version.
+    Default: run_id. Everything that can be checked is checked before anything is written or any model is called.
+    Raises errors of `sdg_core.errors`.
     """
     dataset = opened(dataset)
     settings = settings or dataset.plan.config.run

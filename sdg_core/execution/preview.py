@@ -39,10 +39,11 @@ def shown_messages(
 
 @dataclass(frozen=True)
 class Preview:
-    """Some records of a dataset as a table of every column, and the records that failed.
+    """Sample records of a dataset as a table with every column, and the records that failed.
 
-    usage: of what was asked for now. records: the number of each row. prompts: what models were asked with, failed records
-    included. replayed: replies that an earlier preview or estimate had asked for. kept: whether replies are kept for the run.
+    usage: usage of this preview. records: the record number of each row. prompts: the prompts sent to models,
+    including those of failed records. replayed: replies reused from an earlier preview or estimate. kept: whether
+    replies are kept for the run.
     """
 
     table: pa.Table
@@ -64,9 +65,9 @@ class Preview:
     def shown(
         self, *, longest: int | None = MAX_LENGTH
     ) -> list[tuple[int, list[tuple[str, str]]]]:
-        """Each record's number, and names and texts as people read them: below a column the prompt that it was asked with.
+        """Each record's number with column names and texts for display; the prompt follows its column.
 
-        longest: characters of a text before it is cut off; None for all of it.
+        longest: maximum characters of a text; None for all of it.
         """
         found = []
         for number, record in zip(self.records, self.table.to_pylist(), strict=True):
@@ -80,7 +81,7 @@ class Preview:
     def shown_prompt(
         self, record: int, column: str, *, longest: int | None = MAX_LENGTH
     ) -> list[tuple[str, str]]:
-        """The messages that a column of a record was asked with; see `shown_messages`."""
+        """The prompt messages of a column of a record; see `shown_messages`."""
         return shown_messages(
             self.prompts.get(record, {}).get(column, ()), longest=longest
         )

@@ -13,14 +13,14 @@ from sdg_core.store.layout import VersionLayout
 class RunSummary:
     """What a run did, in records and row groups.
 
-    generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
-    remaining: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
-    replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
-    previews and estimates had asked for.
-    dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
-    cost: the money that this run has used, per currency; spending: what the dataset has cost over all runs and versions, with its
-    upstream. Replies of simulated models (`simulated`) have cost nothing: the sums are what they would cost.
-    waiting: those of the remaining records that wait for replies that come later, without having failed.
+    generated, failed: records of this run. adopted: row groups that were already complete. written: row groups it
+    wrote. remaining: records of the chosen row groups that still have no row. carried: cells reused from earlier
+    versions. replayed: model replies reused from the journal of an interrupted run; sampled: those that came from
+    previews and estimates.
+    dropped: records of this run with no candidate kept; they have no row and do not count as remaining.
+    cost: cost of this run, per currency; spending: cost of the dataset over all runs and versions, with its upstream.
+    Simulated replies (`simulated`) cost nothing: the sums are hypothetical.
+    waiting: remaining records that wait for deferred replies and have not failed.
     """
 
     version: VersionLayout

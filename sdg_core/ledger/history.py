@@ -15,8 +15,9 @@ _COUNTS = ("generated", "replayed", "failed", "adopted", "written")
 class RunRecord:
     """One run. Times are seconds since 1970.
 
-    outcome: done, failed_records, stopped, refused, interrupted or failed; None while a run is under way, or if it was killed.
-    replayed: replies that were taken from the journal.
+    outcome: done, failed_records, stopped, refused, interrupted or failed; None while the run is in progress or if it
+    was killed.
+    replayed: replies reused from the journal.
     """
 
     run_id: str

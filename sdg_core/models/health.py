@@ -25,12 +25,12 @@ _QUESTION = "Is water wet? Answer yes or no."
 
 @dataclass(frozen=True)
 class ModelHealth:
-    """How one alias answered.
+    """The health of one model alias.
 
     latency: seconds until the reply, waits and retries included; None without a reply.
-    structured: `native` (the server holds the model to a schema), `prompt` (only words do), `none` (neither gave a usable
-    reply), `not asked` (no chat model, or it did not answer). note: why it is not native. answered_as: what the server calls
-    the model, where that is another name than it was asked for: it may have one model only and take any name.
+    structured: `native` (the server enforces a schema), `prompt` (the schema is only in the prompt), `none` (neither
+    gave a usable reply), `not asked` (not a chat model, or no answer). note: why it is not native. answered_as: the
+    model name that the server reports, if it differs from the requested one: the server may accept any name.
     """
 
     alias: str

@@ -30,12 +30,12 @@ class WrittenPipeline:
 
 
 class Pipeline:
-    """A reader, stages and a sink. Nothing is checked before it is opened (`open_pipeline`), nothing runs before `generate`.
+    """A reader, stages and a sink. It is checked by `open_pipeline` and run by `generate`.
 
-    name: of the pipeline's directory below the storage root. reader: what `sources` is in a file, or a `SourceReader`.
-    stages: each an object of `Stage`, a function, or what a stage is in a file. settings: the rest of a file (`sink`, `seed`,
-    `model_providers`, `model_configs`, `processors`, `run`, `description`). base: where relative paths begin; default the working
-    directory.
+    name: directory name below the storage root. reader: the `sources` mapping of a file, or a `SourceReader`. stages:
+    `Stage` objects, functions, or stage mappings as in a file. settings: the other keys of a file (`sink`, `seed`,
+    `model_providers`, `model_configs`, `processors`, `run`, `description`). base: directory that relative paths are
+    relative to; default: the working directory.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Pipeline:
         return self
 
     def describe(self) -> str:
-        """The pipeline as text: the reader, every stage with what it asks for, the sink."""
+        """The pipeline as text: the reader, every stage with its resources, the sink."""
         written = self.written()
         lines = [f"Pipeline: {self.name}"]
         if "description" in self.settings:
@@ -79,7 +79,7 @@ class Pipeline:
         return "\n".join(lines)
 
     def written(self) -> WrittenPipeline:
-        """What a file would say."""
+        """The equivalent file content."""
         objects: dict[str, Any] = {}
         reader: Any = self.reader
         if isinstance(reader, SourceReader):

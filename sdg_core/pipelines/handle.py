@@ -124,10 +124,10 @@ def open_pipeline(
 ) -> OpenPipeline:
     """Read and check a pipeline file, or a pipeline passed in Python, and find its sources.
 
-    Relative paths of a pipeline that is not a file start at the working directory.
-    offline: run none of the code that the file names, and open no connection. Functions and classes are read from their source;
-    sources that need code or a network are those that were found last. Code that cannot be understood by reading it is run only
-    if the file is in the project of the working directory, and never if `untrusted`.
+    Relative paths of a pipeline that is not a file are relative to the working directory.
+    offline: run none of the code that the file names, and open no connection. Functions and classes are read from
+    their source; sources that need code or a network are as of the last run. Code whose declarations cannot be read
+    statically runs only if the file is in the project of the working directory, and never if `untrusted`.
     Raises ConfigError, StoreError, and SeedError if there are no sources.
     """
     env = os.environ if env is None else env

@@ -44,7 +44,7 @@ class PipelinePreview:
         """Names and texts of each row as people read them: below a column the prompt that it was asked with, at last the prompts
         of columns that are not written.
 
-        longest: characters of a text before it is cut off; None for all of it.
+        longest: maximum characters of a text; None for all of it.
         """
         found = []
         for record, prompts in zip(self.table.to_pylist(), self.prompts, strict=True):

@@ -32,9 +32,9 @@ STATES = ("missing", "partial", "complete", "failed", "corrupt", "stale")
 class PipelineStatus(StoredStatus):
     """What is on disk. partitions: every one with its state.
 
-    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
-    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
-    alias. spending: what the pipeline has cost, replies in the journal and earlier versions included.
+    selection: counts of `select`; None without it. rejected_cost: cost of rejected candidates, included in `cost`.
+    carried: cells reused from earlier versions, by version and column. retry_reasons: why requests were sent again,
+    by model alias. spending: what the pipeline has cost, replies in the journal and earlier versions included.
     """
 
     pipeline: OpenPipeline

@@ -110,7 +110,7 @@ def _number_of_records(dataset: LoadedDataset, seed: SeedInfo | None) -> int:
 
 
 def config_part(config: DatasetConfig) -> str:
-    """The part of the fingerprint that is known without looking at seed data."""
+    """The part of the fingerprint that does not depend on seed data."""
     return compute_fingerprint(config, build_graph(config)).config_part
 
 
@@ -137,7 +137,7 @@ def _fields_of(column: Column) -> list[pa.Field]:
 
 
 def planned_schema(config: DatasetConfig) -> pa.Schema:
-    """The columns that the config makes and keeps, as far as they are known without its seed data, whose columns are left out."""
+    """The columns that the config generates and keeps, without seed columns, whose types need the seed data."""
     fields: list[pa.Field] = []
     for column in config.columns:
         if not isinstance(column, SeedColumn):
@@ -148,7 +148,7 @@ def planned_schema(config: DatasetConfig) -> pa.Schema:
 
 
 def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:
-    """The columns among `names` that a column's own `drop` or a processor keeps out of the rows."""
+    """The columns among `names` that are excluded from the rows by their own `drop` or by a processor."""
     dropped: set[str] = set()
     for column in config.columns:
         if column.drop:

@@ -47,15 +47,15 @@ class SeedContent:
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """All decisions of a dataset, made.
+    """The resolved plan of a dataset.
 
     schema: every column with its Arrow type, in output order, dropped ones included.
     dropped: columns stored beside the dataset instead of in it.
     models: alias to model config and provider, for the aliases that columns use.
-    simulated: whether some replies come from the simulated provider.
+    simulated: whether any replies come from the simulated provider.
     functions: the user's functions, by the column that calls them. clients: the user's model clients, by provider.
-    tools: what columns let their models call.
-    seed_content: what the seed data holds, None without any; for messages.
+    tools: the tools that columns allow their models to call.
+    seed_content: a summary of the seed data for messages; None without seed data.
     """
 
     config: DatasetConfig
@@ -79,7 +79,7 @@ class DatasetPlan:
 
     @property
     def seed_repeats(self) -> str | None:
-        """That seed rows are used more than once, and how often; None where they are not."""
+        """A sentence on how often each seed row is used; None if no row is used twice."""
         rows = self.seed_content.num_rows if self.seed_content is not None else 0
         if not rows or self.num_records <= rows:
             return None
@@ -89,12 +89,12 @@ class DatasetPlan:
 
     @property
     def seed_notices(self) -> tuple[str, ...]:
-        """What people should know of how the seed data was read."""
+        """Notices on how the seed data was read."""
         return self.seed_content.notices if self.seed_content is not None else ()
 
     @property
     def selection(self) -> str | None:
-        """How often a record is drawn, and what becomes of it then, in words; None where nothing is selected."""
+        """The selection rule in words; None without `select`."""
         select = self.config.select
         if select is None:
             return None
@@ -115,11 +115,11 @@ class DatasetPlan:
 
     @property
     def all_or_nothing(self) -> bool:
-        """Whether a row group that lacks records is made again as a whole.
+        """Whether a row group with missing records is regenerated as a whole.
 
-        A whole-column function may look at all rows, so leaving some out may change the others. Where the rows cannot be told
-        apart afterwards (resized), there is no choice; where no cell is paid for, it costs nothing. Otherwise the function
-        sees the remaining records only, because nothing is paid for twice.
+        A whole-column function may read all rows, so leaving some out may change the others. A resized row group must
+        be regenerated, because its rows cannot be matched to records; one without paid cells costs nothing to
+        regenerate. Otherwise the function gets only the remaining records, because nothing is paid for twice.
         """
         if self.resizes:
             return True
@@ -144,5 +144,5 @@ class DatasetPlan:
         return next(column for column in self.config.columns if column.name == name)
 
     def with_settings(self, settings: RunSettings) -> "DatasetPlan":
-        """The same plan under other run settings; the fingerprint does not change."""
+        """The same plan with different run settings; the fingerprint does not change."""
         return replace(self, config=self.config.model_copy(update={"run": settings}))

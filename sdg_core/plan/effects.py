@@ -33,10 +33,12 @@ _MAX_FILES = 2_000
 
 @dataclass(frozen=True)
 class Effects:
-    """lines: a sentence each, for people. digest: of the file and of all code that it names, and of what links lead to, so
-    that a change asks again.
+    """What running a file does besides calling models.
 
-    processing: those of the lines that post-generation does.
+    lines: one sentence each, for people. digest: covers the file, all code it names and all link targets, so that any
+    change asks for trust again.
+
+    processing: the lines that apply to post-generation processing.
     """
 
     lines: tuple[str, ...]
@@ -45,7 +47,7 @@ class Effects:
 
     @property
     def of_processing(self) -> "Effects":
-        """What post-generation does: it reads evaluation sets."""
+        """The effects of post-generation processing: it reads evaluation sets."""
         return replace(self, lines=self.processing)
 
 

@@ -30,9 +30,9 @@ class ColumnGraph:
 
     dependencies: for every config column the names it reads (seed columns included).
     order: names of the config columns, dependencies first; ties in config order.
-    per_record: columns computed record by record, because they (or something they read) call a model or the like.
+    per_record: columns computed per record, because they, or columns they read, call a model or a user function.
     slots: when each column is computed; see `sdg_core.plan.phases`.
-    producers: side-effect columns, each with the column whose function makes it.
+    producers: side-effect columns, each with the column whose function produces it.
     skip_sources: for every column the columns whose skips propagate to it.
     bounds: samplers that constraints tie together.
     """
@@ -71,7 +71,7 @@ class ColumnGraph:
 
 
 def build_graph(config: DatasetConfig) -> ColumnGraph:
-    """Order the columns of a checked config. Raises graphlib.CycleError for a cycle, naming its members."""
+    """Order the columns of a checked config. Raises graphlib.CycleError, which names the members of the cycle."""
     generated = {
         column.name: column
         for column in config.columns

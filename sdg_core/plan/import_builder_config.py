@@ -20,9 +20,10 @@ from sdg_core.plan.types.samplers import listed_values
 
 @dataclass(frozen=True)
 class ImportedConfig:
-    """The dataset file's text, and the keys of the builder config that mean nothing here.
+    """The text of the dataset file, and the builder-config keys that have no effect here.
 
-    added: placeholders for what the builder config leaves to a registry of its library. notes: what is made differently here.
+    added: placeholders for providers that the builder config takes from its library's registry. notes: differences
+    from Data Designer.
     """
 
     text: str

@@ -169,7 +169,7 @@ def side_effect_fields(column: Column) -> list[pa.Field]:
 
 
 def producers_of(columns: Iterable[Column]) -> dict[str, str]:
-    """Side-effect columns by name, each with the column whose function or model makes it."""
+    """Side-effect columns by name, each with the column whose function or model produces it."""
     return {name: column.name for column in columns for name in side_effects_of(column)}
 
 

@@ -67,10 +67,11 @@ def load_dataset(
 ) -> LoadedDataset:
     """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
 
-    functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
-    (objects or classes) by the name of their custom provider.
-    offline: run none of the code that the file names; functions and classes are read from their source. What only running them
-    shows is run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
+    functions: functions by name, for columns whose function is passed in Python instead of `module:function`.
+    clients: client objects or classes by the name of their custom provider.
+    offline: run none of the code that the file names; functions and classes are read from their source. Code whose
+    declarations cannot be read statically runs only if the file is in the project of the working directory, and never
+    if `untrusted`.
     """
     path = FilePath(path)
     parsed = read_config(path, env=os.environ if env is None else env, reading=reading)

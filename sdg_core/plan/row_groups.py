@@ -37,12 +37,13 @@ def row_group_key(index: int) -> str:
 
 
 def row_group_count(num_records: int, row_group_size: int) -> int:
-    """How many row groups `num_records` records make."""
+    """The number of row groups for `num_records` records."""
     return -(-num_records // row_group_size)
 
 
 def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ...]:
-    """All row groups; only the last one may be smaller. Raises PlanError for no records and above 100,000 groups."""
+    """All row groups; only the last one may be smaller. Raises PlanError for fewer than 1 record or more than 100,000
+    row groups."""
     if num_records < 1:
         raise PlanError(f"num_records is {num_records}", remedy="use at least 1 record")
     count = row_group_count(num_records, row_group_size)
@@ -64,7 +65,8 @@ def too_many_row_groups(num_records: int, row_group_size: int) -> str:
 
 
 def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
-    """`0-9,12` as ascending indices without repeats. Raises PlanError for bad syntax or indices outside the plan."""
+    """Parse text such as `0-9,12` into ascending indices without repeats. Raises PlanError for bad syntax or indices
+    outside the plan."""
     chosen: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
@@ -90,8 +92,8 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
 class Shard:
     """One of `count` slices of the row groups of a dataset, or of the partitions of a pipeline; `index` counts from 0.
 
-    Strided: a slice takes every `count`-th. Unlike blocks, such slices stay the same when the dataset grows, and what is left
-    after an interruption is spread over all of them. Together the slices are everything, and no two overlap.
+    A slice takes every `count`-th item. Unlike blocks, strided slices stay the same when the dataset grows, and work
+    left after an interruption is spread over all of them. Slices do not overlap, and together they cover everything.
     """
 
     index: int
@@ -119,7 +121,7 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def of(self, items: Sequence[_Item]) -> list[_Item]:
-        """The slice of some row groups or partitions in order; empty where there are fewer than slices."""
+        """This slice of the given row groups or partitions, in order; empty if there are fewer items than slices."""
         return list(items[self.index :: self.count])
 
     @classmethod
@@ -152,7 +154,7 @@ def contiguous_ranges(
 
 
 def format_ranges(indices: Sequence[int]) -> str:
-    """Indices as short text, `0-9, 12`."""
+    """Indices as short text, such as `0-9, 12`."""
     ranges = []
     for first, last in contiguous_ranges(indices):
         ranges.append(str(first) if first == last else f"{first}-{last}")

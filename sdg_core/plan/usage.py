@@ -125,7 +125,7 @@ def exact_amount(amount: float) -> Decimal:
 
 
 def money_text(amount: float) -> str:
-    """An amount of money for people, with the digits that say something."""
+    """An amount of money for display, with significant digits only."""
     if amount >= 1:
         return f"{amount:,.2f}"
     if 0 < amount < 0.001:

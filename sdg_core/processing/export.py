@@ -40,9 +40,10 @@ Write = Callable[[pa.RecordBatch], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. finished: all of a finished dataset; else the row groups there were.
+    """The result of an export. finished: whether the dataset is finished; otherwise the existing row groups were
+    exported.
 
-    parts: rows of each file, by the name of its part, where the rows were split; `path` is then what the files are named after.
+    parts: row count of each file by split name, if the rows were split; the files are then named after `path`.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class Exported:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files by the name of their part; of what was not split, one under `train`, as loaders call it."""
+        """The files by split name; a single file is `train`, as loaders call it."""
         if not self.parts:
             return {"train": self.path}
         return {name: part_path(self.path, name) for name in self.parts}

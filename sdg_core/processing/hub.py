@@ -64,9 +64,9 @@ class HubFile:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What an upload would do. creates: the repository does not exist. unchanged: files that are there as they are.
+    """The plan of an upload. creates: the repository does not exist yet. unchanged: files that are already up to date.
 
-    stale: files of an earlier upload that do not belong to the dataset any more, and are removed. simulated: some of its replies
+    stale: files of an earlier upload that are no longer part of the dataset and are removed. simulated: some replies
     come from the simulated provider.
     """
 
@@ -80,12 +80,12 @@ class PushPlan:
 
     @property
     def size(self) -> int:
-        """Bytes to be sent at most."""
+        """Maximum number of bytes to upload."""
         return sum(file.size for file in self.files)
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the repository has everything as it is."""
+        """Whether the repository is up to date."""
         return not self.files and not self.stale
 
 

@@ -54,9 +54,9 @@ ROWS_PER_PART = 1_000_000
 
 @dataclass(frozen=True)
 class ProcessingResult:
-    """What post-generation wrote. `already_done`: the version was sealed before, nothing was written now.
+    """The result of post-generation processing. already_done: the version was already sealed, and nothing was written.
 
-    removed_by_processor: how many records each processor left out of the dataset.
+    removed_by_processor: the number of records that each processor removed.
     """
 
     version: VersionLayout
@@ -69,7 +69,7 @@ class ProcessingResult:
 def check_complete(
     statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool
 ) -> None:
-    """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
+    """Raise IncompleteError unless every row group and, except for allowed failures, every record exists."""
     there = (RowGroupState.COMPLETE, RowGroupState.PARTIAL)
     absent = [status for status in statuses if status.state not in there]
     if absent:

@@ -31,7 +31,7 @@ from sdg_core.store.row_groups import SelectionCounts, count_selection, damage_e
 
 @dataclass(frozen=True)
 class MadeReport:
-    """A report, and where its page is."""
+    """A report and the path of its page."""
 
     report: Report
     path: StorePath
@@ -136,7 +136,7 @@ def _write_page(path: StorePath, report: Report) -> MadeReport:
 
 
 def read_report(version: VersionLayout) -> Mapping[str, Any] | None:
-    """The object in `report.json`; None if there is none that can be read. Raises StoreError."""
+    """The object in `report.json`; None if there is no readable one. Raises StoreError."""
     try:
         known = orjson.loads(read_or_none(version.report_json) or b"null")
     except orjson.JSONDecodeError:

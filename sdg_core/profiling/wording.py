@@ -36,7 +36,7 @@ def count_with_share(count: int, rows: int) -> str:
 
 
 def distinct(column: ColumnProfile) -> str:
-    """How many different values there are."""
+    """The number of distinct values, as text."""
     if column.distinct is None:
         return ""
     count = f"{column.distinct.count:,}"
@@ -58,7 +58,7 @@ def shown_value(value: Scalar, *, longest: int = _MAX_LENGTH) -> str:
 
 
 def one_line_summary(column: ColumnProfile) -> str:
-    """A column in one line: its range, its lengths, its values, whatever tells most."""
+    """A one-line summary of a column: its range, lengths or values, whichever is most informative."""
     return "; ".join(_tellings(column))
 
 

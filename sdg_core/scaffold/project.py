@@ -58,10 +58,10 @@ class Project:
 
 
 def make_project(folder: str | Path, *, template: str = "support") -> Project:
-    """Make a Dagster project with one dataset in `folder`, which is new or empty.
+    """Create a Dagster project with one dataset in `folder`, which must be new or empty.
 
-    template: one of support, qa, pipeline, blank. Raises RefusedError if the folder holds files, or its name is no name for a
-    package, before anything is written; StoreError if it cannot be written.
+    template: support, qa, pipeline or blank. Raises RefusedError, before anything is written, if the folder holds
+    files or its name is not a valid package name; StoreError if it cannot be written.
     """
     folder = Path(folder).expanduser().absolute()
     if template not in DATASETS:

@@ -32,7 +32,7 @@ class SeedReader(ABC):
     """Rows of seed data with a schema, a length and a digest of their content.
 
     A custom reader gets its `params` as keyword arguments, and `base` (the directory of the dataset file) and `root` (the
-    storage root) if its constructor takes them. It raises SeedError for whatever is wrong with its data.
+    storage root) if its constructor takes them. It raises SeedError for any problem with its data.
     """
 
     @property
@@ -47,26 +47,27 @@ class SeedReader(ABC):
 
     @abstractmethod
     def digest(self) -> str:
-        """Identifies the content, `sha256:<hex>`; equal content gives an equal digest wherever it lies."""
+        """A content digest, `sha256:<hex>`; equal content gives an equal digest, wherever it is stored."""
 
     def files(self) -> Mapping[str, str]:
-        """The digest of each file that the data comes from, by name, for messages; none if it does not come from files."""
+        """The digest of each file by name, for messages; empty if the data does not come from files."""
         return {}
 
     @abstractmethod
     def fetch(self, rows: Rows) -> pl.DataFrame:
-        """The rows with these absolute numbers, in this order, repeats included; at least one, each within range."""
+        """The rows with these absolute numbers, in this order, including repeats; at least one, all within range."""
 
     def check_values(self) -> None:
-        """Raise SeedError for values that could not be kept, before anything is paid for; what cannot have any need not look."""
+        """Raise SeedError for values that cannot be stored, before anything is paid for. The default checks nothing."""
         return
 
     def notices(self) -> tuple[str, ...]:
-        """What people should know of how the data was read, such as a column under another name."""
+        """Notices on how the data was read, such as a renamed column."""
         return ()
 
     def check_unchanged(self) -> None:
-        """Raise SeedError if the data is no longer what it was when the reader was made. Called after every read; cheap."""
+        """Raise SeedError if the data has changed since the reader was created. Called after every read; must be
+        cheap."""
         return
 
     @final
@@ -104,29 +105,29 @@ class SeedReader(ABC):
 class ItemReader(SeedReader, Generic[Item]):
     """Seed data made of items (files, documents) that each give any number of rows.
 
-    A subclass says what the items are and what rows one gives. Every item is counted once, when the data is opened: by
-    expanding it, unless `count` knows a shorter way.
+    A subclass defines the items and the rows of each. Every item is counted once when the data is opened: by
+    expanding it, unless `count` is overridden with a faster way.
     """
 
     @abstractmethod
     def items(self) -> Sequence[Item]:
-        """Every item, in an order that is the same everywhere. Called once."""
+        """All items, always in the same order. Called once."""
 
     @abstractmethod
     def expand(self, item: Item) -> Iterable[Mapping[str, Any]]:
-        """The rows of one item; a column that a row lacks is null."""
+        """The rows of one item; missing columns are null."""
 
     def count(self, item: Item) -> int:
-        """How many rows `expand` gives."""
+        """The number of rows that `expand` gives."""
         return self._expanded(item).height
 
     def describe(self, item: Item) -> str:
-        """What to call an item in messages."""
+        """The name of an item in messages."""
         return str(item)
 
     @property
     def num_rows(self) -> int:
-        """Number of rows, all items together."""
+        """Total number of rows over all items."""
         return self._starts[-1]
 
     def fetch(self, rows: Rows) -> pl.DataFrame:

@@ -53,7 +53,7 @@ class DirectoryReader(ItemReader[str]):
             fault = "is a file" if self.directory.exists() else "does not exist"
             raise SeedError(
                 f"seed directory {self.directory} {fault}",
-                remedy="check seed_config.source.path; a relative path starts at the dataset file",
+                remedy="check seed_config.source.path; a relative path is relative to the dataset file",
             )
 
     @abstractmethod

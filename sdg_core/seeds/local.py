@@ -103,9 +103,7 @@ def _near(path: Path) -> str:
 
 def _remedy(source: LocalSeedSource) -> str:
     if source.upstream_asset is None:
-        return (
-            "check seed_config.source.path; a relative path starts at the dataset file"
-        )
+        return "check seed_config.source.path; a relative path is relative to the dataset file"
     return (
         f"materialize its upstream asset {source.upstream_asset} first: "
         f'dagster asset materialize -m sdg_assets.definitions --select "{source.upstream_asset}"'

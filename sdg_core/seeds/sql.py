@@ -121,7 +121,7 @@ def _url(
         if not path.is_file():
             raise SeedError(
                 f"seed database {path} does not exist",
-                remedy="a relative path starts at the dataset file",
+                remedy="a relative path is relative to the dataset file",
             )
         url = url.set(database=str(path))
     return url

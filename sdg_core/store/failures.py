@@ -33,10 +33,10 @@ MAX_REPLY = 10_000
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """A record that could not be made: the column that failed it, what kind of failure, the reason, requests tried.
+    """A failed record: the column that failed, the kind of failure, the reason, and the number of requests.
 
-    reply: the model's last words as they came, where they are why; cut off at `MAX_REPLY`. finish_reason: what the server said
-    of their end.
+    reply: the model's last reply, if it is the reason; truncated to `MAX_REPLY`. finish_reason: as the server
+    reported it.
     """
 
     record: int
@@ -50,10 +50,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class FailureCount:
-    """How many records failed for one reason.
+    """The number of records that failed for one reason.
 
-    column: the column, or the stage of a pipeline. message: the first of those messages.
-    varied: whether others differ from it, in numbers or in what they quote.
+    column: the column, or the pipeline stage. message: the first message. varied: whether other messages differ in
+    numbers or quoted text.
     """
 
     column: str
@@ -64,15 +64,15 @@ class FailureCount:
 
     @property
     def example(self) -> str:
-        """The message, marked if it stands for others."""
+        """The message, marked if it represents others."""
         return f"{self.message} (or similar)" if self.varied else self.message
 
 
 def count_failures(failures: Iterable[tuple[str, str, str]]) -> list[FailureCount]:
-    """Reasons and how often they occurred, the most frequent first.
+    """Failure reasons with their counts, most frequent first.
 
-    failures: column, kind and message of each. Messages of one reason may differ in their numbers and in what they quote, such as
-    how long a prompt was or the end of a reply.
+    failures: column, kind and message of each. Messages with the same reason may differ in numbers and quoted text,
+    such as a prompt length or the end of a reply.
     """
     counted: dict[tuple[str, str, str], FailureCount] = {}
     for column, kind, message in failures:
@@ -132,7 +132,7 @@ def read_failures(path: StorePath) -> list[Failure]:
 
 
 def failures_of(path: StorePath, remaining: Collection[int]) -> list[Failure]:
-    """Those listed failures whose records still have no row; nothing is read where none is missing. Raises StoreError."""
+    """Listed failures whose records still have no row; reads nothing if no record is missing. Raises StoreError."""
     if not remaining:
         return []
     records = set(remaining)

@@ -281,7 +281,7 @@ def utc_now() -> str:
 
 
 def to_the_second(time: str) -> str:
-    """An ISO 8601 time as people read it."""
+    """An ISO 8601 time to the second, for display."""
     return re.sub(r"\.\d+", "", time)
 
 

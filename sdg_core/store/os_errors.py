@@ -22,7 +22,7 @@ _REMEDIES = {
 
 @contextmanager
 def store_errors(action: str, path: StorePath) -> Iterator[None]:
-    """Turn an OSError into a StoreError that says what was tried, where, why it failed and what to do."""
+    """Turn an OSError into a StoreError with the attempted action, the path, the cause and the remedy."""
     try:
         yield
     except ObjectStoreFault as error:

@@ -78,9 +78,9 @@ def row_group_parts(
 
 @contextmanager
 def scan_parts(parts: Sequence[StorePath]) -> Iterator[pl.LazyFrame]:
-    """The rows of parquet files, read when they are asked for, while the block lasts. Raises StoreError.
+    """A lazy scan of parquet files, valid inside the `with` block. Raises StoreError.
 
-    Files of an object store are copied to a temporary directory: what reads them reads them several times.
+    Files in an object store are copied to a temporary directory, because they are read several times.
     """
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
         local = [
@@ -105,8 +105,8 @@ def _local(part: StorePath, copy: Path) -> Path:
 def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
     """The files of the version last generated into, in order.
 
-    Raises SeedError if there is none or it is not sealed (what is not sealed may still change), and a MetadataError if that
-    cannot be told.
+    Raises SeedError if there is none or it is not sealed (an unsealed version may still change), and a MetadataError
+    if its state cannot be read.
     """
     name = layout.dataset
     current = read_current(layout.current)

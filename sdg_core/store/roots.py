@@ -37,9 +37,9 @@ class ChosenRoot:
 
 
 def project_of_data(folder: Path) -> Path:
-    """The folder that `data` lies in: the nearest one from `folder` upwards that is a project, else `folder` itself.
+    """The folder that contains `data`: the nearest project folder from `folder` upwards, otherwise `folder` itself.
 
-    A home directory, /tmp and the root of the file system are nobody's project.
+    A home directory, /tmp and the root of the file system never count as a project.
     """
     for place in _upwards(folder):
         if any(os.path.exists(place / mark) for mark in PROJECT_MARKS):

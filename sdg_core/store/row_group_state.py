@@ -19,7 +19,7 @@ from sdg_core.store.row_groups import Footer
 
 
 class RowGroupState(StrEnum):
-    """What materializing a row group will do; see `classify`."""
+    """The state of a row group, which decides what materializing it does; see `classify`."""
 
     MISSING = "missing"
     PARTIAL = "partial"
@@ -30,10 +30,11 @@ class RowGroupState(StrEnum):
 
 @dataclass(frozen=True)
 class RowGroupStatus:
-    """A row group, its state, and what it takes to complete it.
+    """A row group, its state, and its remaining records.
 
-    remaining: record indices without a row. footer: what the file says, if it can be trusted. reason: why it is corrupt.
-    foreign: the file is readable but not ours, so it must not be touched. file: what was found there, to look at it only once.
+    remaining: record indices without a row. footer: the file's footer, if it can be trusted. reason: why the file is
+    corrupt. foreign: the file is readable but not written by sdg, so it must not be touched. file: the file as found,
+    so that it is read only once.
     """
 
     group: RowGroup
@@ -61,7 +62,7 @@ class RowGroupStatus:
 
     @property
     def is_current(self) -> bool:
-        """Whether its file is made of what the plan says now; records of it may have failed."""
+        """Whether its file matches the current plan; records may still have failed."""
         if self.state not in (RowGroupState.COMPLETE, RowGroupState.PARTIAL):
             return False
         return self.footer is None or self.footer.size == self.group.size
@@ -73,7 +74,7 @@ class RowGroupStatus:
 
     @property
     def num_waiting(self) -> int:
-        """Those of the remaining records that waited for replies when its file was written."""
+        """Remaining records that waited for deferred replies when the file was written."""
         return self.footer.waiting if self.footer is not None else 0
 
 

@@ -93,20 +93,21 @@ class SelectedRows(BaseModel):
 
 
 class Footer(BaseModel):
-    """What a row-group file says of itself. `missing` holds the record indices of its range that have no row.
+    """The metadata of a row-group file. `missing` holds the record indices of its range that have no row.
 
-    usage, usage_by_column: per model alias; the latter by the column that asked.
+    usage, usage_by_column: per model alias; the latter also by column.
 
-    counted: replies in the journal, of rows that are not here, which `usage` counts already: by run and column, their numbers.
+    counted: journal rows of records that have no row here, whose usage `usage` already includes: row numbers by run
+    and column.
 
-    carried: cells taken over from earlier versions, by version and column.
+    carried: cells reused from earlier versions, by version and column.
 
-    resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
-    either no record is missing, or all are and there is no row.
+    resized: a function changed the number of rows to `rows`, and rows no longer correspond to records. Then either no
+    record is missing, or all are and there is no row.
 
-    selection: how rows were selected, where the config does that.
+    selection: selection counts, if the config selects.
 
-    waiting: how many of the missing records had not failed when the file was written, but waited for replies that come later.
+    waiting: the number of missing records that were waiting for deferred replies when the file was written.
     """
 
     model_config = ConfigDict(
@@ -135,7 +136,7 @@ class Footer(BaseModel):
 
     @property
     def exhausted(self) -> frozenset[int]:
-        """Missing records that are not made again, because none of their candidates was kept."""
+        """Missing records that are not retried, because none of their candidates was kept."""
         return (
             frozenset(self.selection.exhausted)
             if self.selection is not None
@@ -144,7 +145,7 @@ class Footer(BaseModel):
 
     @property
     def unfinished(self) -> list[int]:
-        """Missing records that the next run tries again."""
+        """Missing records that the next run retries."""
         exhausted = self.exhausted
         if not exhausted:
             return self.missing
@@ -159,7 +160,7 @@ class Footer(BaseModel):
 
     @property
     def nothing_made(self) -> bool:
-        """Whether there were records to make and none could be made."""
+        """Whether the file has no rows although there were records to generate."""
         return self.num_rows == 0 and bool(self.unfinished)
 
     def records(self) -> NDArray[np.int64]:
@@ -175,10 +176,10 @@ class Footer(BaseModel):
 
 @dataclass(frozen=True)
 class SelectionCounts:
-    """What selecting came to over several row groups.
+    """Selection counts over several row groups.
 
-    dropped: records without a row because none of their candidates was kept. fallback: records whose row is the best of
-    candidates none of which was kept. rejected: candidates that were not kept. usage: what those used.
+    dropped: records without a row because no candidate was kept. fallback: records whose row is the best candidate
+    although none was kept. rejected: rejected candidates. usage: usage of the rejected candidates.
     """
 
     dropped: int
@@ -188,7 +189,7 @@ class SelectionCounts:
 
 
 def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
-    """What selecting came to in row groups; None where nothing was selected."""
+    """Selection counts over row groups; None without `select`."""
     there = [footer.selection for footer in footers if footer is not None]
     selections = [selection for selection in there if selection is not None]
     if not selections:

@@ -16,9 +16,9 @@ from sdg_core.store.versions import read_current_or_none
 class VersionInfo:
     """One version. `created` and `updated` are ISO 8601 in UTC.
 
-    records: rows at the end of its last run. row_groups: files. size: bytes of everything in its directory.
-    current: it was generated into last. matches: it is the one that the config of today goes on with.
-    fault: why its metadata cannot be read; times and records are unknown then.
+    records: rows at the end of its last run. row_groups: number of files. size: total bytes of its directory.
+    current: whether it was generated into last. matches: whether the current config resumes it. fault: why its
+    metadata cannot be read; times and records are then unknown.
     """
 
     name: str

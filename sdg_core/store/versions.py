@@ -35,10 +35,10 @@ from sdg_core.store.spending import earlier_spending
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a dataset: its paths, its metadata (None if it is still to be made), what led to it.
+    """A version of a dataset: its paths, its metadata (None if it does not exist yet), and why it was chosen.
 
-    forced: started beside existing data by `never`, so everything in it is made again. begun_by: whose alone it is, if `never`
-    chose it: a run's, or all runs' of a backfill."""
+    forced: started next to existing data by `never`, so everything in it is regenerated. begun_by: the owner of a
+    version that `never` chose: a run, or all runs of a backfill."""
 
     layout: VersionLayout
     metadata: Metadata | None
@@ -48,7 +48,7 @@ class Version:
 
     @property
     def is_forced(self) -> bool:
-        """Whether nothing is taken over into it, because the caller wants everything made again."""
+        """Whether nothing is reused from other versions, because everything is to be regenerated."""
         if self.metadata is not None and self.metadata.forced:
             return True
         return self.forced

@@ -286,4 +286,4 @@ def test_the_page_of_sources_begins_with_rows_and_failures(
     assert isinstance(schema, dg.TableSchema)
     described = {column.name: column.description for column in schema.columns}
     assert described["loud"] == "The same, louder."
-    assert described["_source"] == "The source that the row was made from."
+    assert described["_source"] == "The source of the row."

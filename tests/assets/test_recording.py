@@ -147,7 +147,7 @@ def test_a_batch_that_fails_is_recorded_one_by_one_and_said_so(
     assert [event.partition for event in materialized(instance, result.run_id)] == KEYS
     messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
     assert any(
-        "could not be recorded at once" in message and "otherwise" in message
+        "could not be recorded in a batch" in message and "otherwise" in message
         for message in messages
     )
 

@@ -473,10 +473,10 @@ def test_row_groups_tell_what_they_are(
     assert version.existing_row_groups() == [3]
     write_row_group(version.dropped(3), pa.table({"d": footer.records() * 2}), footer)
     kept = np.array([31, 39], dtype=np.int64)
-    with pytest.raises(CorruptFileError, match="lacks records"):
+    with pytest.raises(CorruptFileError, match="is missing records"):
         read_dropped(version.dropped(3), np.array([32], dtype=np.int64))
     assert read_dropped(version.dropped(3), kept)["d"].to_pylist() == [62, 78]
-    with pytest.raises(CorruptFileError, match="is gone"):
+    with pytest.raises(CorruptFileError, match="is missing; it held"):
         read_dropped(version.dropped(4), kept)
 
 

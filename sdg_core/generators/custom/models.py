@@ -68,7 +68,7 @@ class CustomFunctionModel:
         system_prompt: str | None = None,
         parser: Callable[[str], Any] = str,
     ) -> Response:
-        """Ask from an async function."""
+        """Call the model from an async function."""
         request = self._request(prompt, system_prompt)
         if _running_loop() is self._loop:
             reply = await self._ask(request)

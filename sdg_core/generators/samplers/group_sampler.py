@@ -96,8 +96,8 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """How constraints that share samplers fare: the share of draws that satisfied them all, and how many of the records
-    no draw satisfied (or failed for another reason)."""
+    """Acceptance of constraints that share samplers: the share of draws that satisfied all of them, and the number of
+    records that no draw satisfied (or that failed for another reason)."""
 
     constraints: tuple[str, ...]
     rate: float

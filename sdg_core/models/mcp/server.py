@@ -230,7 +230,7 @@ class McpServer:
     def _remedy(self) -> str:
         place = f"mcp_providers[{self.name}]"
         if isinstance(self._provider, StdioMcpProvider):
-            return f"check command, args and env of {place}; a relative path starts at the dataset file"
+            return f"check command, args and env of {place}; a relative path is relative to the dataset file"
         if self._status in (401, 403):
             return f"check {place}.api_key and what its environment variable holds"
         return f"start the server, or correct {place}.endpoint"

@@ -14,10 +14,10 @@ _SINGLE = re.compile(r"\{\s*([^\W\d]\w*)(?:[.\[][^{}]*)?\}")
 
 
 def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator[str]:
-    """Columns in single braces or without any, which stay as they are written, and prompts that are the same for every record, or
-    for every candidate of one.
+    """Notices on columns in single braces or without braces, which are not rendered, and on prompts that are the same
+    for every record or every candidate.
 
-    names: of every column of the dataset, seed columns included.
+    names: all columns of the dataset, including seed columns.
     """
     for column in config.columns:
         if isinstance(column, ExpressionColumn) and _lacks_braces(column.expr, names):

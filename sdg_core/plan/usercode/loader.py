@@ -166,7 +166,7 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
         path = FilePath(os.path.realpath(base / where))
         if not os.path.isfile(path):
             raise UserCodeError(
-                f"{where} does not exist; a relative path starts at the dataset file"
+                f"{where} does not exist; a relative path is relative to the dataset file"
             )
         return path
     parts = where.split(".")

@@ -186,7 +186,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom("./gone.py:f"),
             "generator_function",
-            "gone.py does not exist; a relative path starts at the dataset file",
+            "gone.py does not exist; a relative path is relative to the dataset file",
         ),
         (
             custom("./functions.py:plane"),
