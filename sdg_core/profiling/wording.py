@@ -167,8 +167,8 @@ def _token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:
     """Estimates, so they are said to be about right."""
     yield "tokens, about", number(tokens.mean)
     yield "tokens, 95 %", f"{tokens.p95:,}"
-    yield "tokens, most", f"{tokens.maximum:,}"
-    yield "tokens in all, about", f"{tokens.total:,}"
+    yield "tokens, maximum", f"{tokens.maximum:,}"
+    yield "tokens in total, about", f"{tokens.total:,}"
 
 
 def _number_facts(numbers: Numbers) -> Iterator[tuple[str, str]]:

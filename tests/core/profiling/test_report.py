@@ -302,7 +302,7 @@ def test_the_page_says_how_the_dataset_was_made(
     shown = " ".join(check_page(text).text.split())
     for part in (
         dataset.plan.fingerprint.config_hash,
-        "How it was made",
+        "How it was generated",
         "row_group_size: 10",
         "stored beside the dataset secret",
         "writer m simulated text, quality, secret",
@@ -312,7 +312,7 @@ def test_the_page_says_how_the_dataset_was_made(
         assert part in shown, part
     places = [
         shown.index(title)
-        for title in ("How it was made", "Usage", "Columns", "Scores", "Sample records")
+        for title in ("How it was generated", "Usage", "Columns", "Scores", "Sample records")
     ]
     assert places == sorted(places)
     assert (
