@@ -106,7 +106,7 @@ def test_what_failed_is_not_asked_for_again(
 def test_it_works_on_assets_of_your_own(
     location: CodeLocation, instance: dg.DagsterInstance
 ) -> None:
-    """An asset made from a finished dataset is asked for when the dataset is made anew."""
+    """An asset made from a finished dataset is requested when the dataset is regenerated."""
 
     @dg.asset(
         deps=[FINISHED], automation_condition=stale_or_missing(), code_version="1"

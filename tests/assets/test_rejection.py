@@ -236,7 +236,7 @@ def test_job_that_names_no_assets_is_cancelled_by_the_sensor(server: Server) -> 
 
 
 @pytest.mark.daemon
-def test_queued_run_is_cancelled_whoever_wins_the_race(server: Server) -> None:
+def test_queued_run_is_cancelled_whichever_side_wins_the_race(server: Server) -> None:
     before = snapshot(server.home.root)
     run = server.launch_range(ASSET, "00000", "00003")
     assert server.finished(run) == "CANCELED"

@@ -1,4 +1,4 @@
-"""The sensor that asks for what is lacking: in ranges, not twice at once, and not for ever."""
+"""The sensor that requests incomplete row groups: in ranges, not twice at once, and not for ever."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

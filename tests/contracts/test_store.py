@@ -302,7 +302,7 @@ def test_of_racing_beginners_one_makes_the_metadata(
 
     with ThreadPoolExecutor(8) as threads:
         seen = list(threads.map(begin, range(8)))
-    assert len(set(seen)) == 1, "whoever comes second reads what the first has made"
+    assert len(set(seen)) == 1, "the second reader gets what the first has written"
 
 
 def test_a_store_that_compares_etags_without_their_quotation_marks_is_understood() -> (

@@ -142,13 +142,13 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(
     expected = snapshot(api.process(uninterrupted).version.processed)
     row_groups = snapshot(version.row_groups)
 
-    def begun() -> bool:
+    def started() -> bool:
         return any(version.directory.glob(".tmp*processed/*/part-00000.parquet"))
 
     def published() -> bool:
         return version.processed.exists()
 
-    for condition in draw.sample([begun, published, begun], k=3):
+    for condition in draw.sample([started, published, started], k=3):
         with started_sdg("process", file, "--root", root) as running:
             wait_until(
                 lambda running=running, condition=condition: (

@@ -82,7 +82,7 @@ def points(found: list[str]) -> list[object]:
 
 
 def finished(root: Path, name: str) -> dict[str, str]:
-    """Digests of what makes up the data: all but temporaries, locks, and accounts that are kept anew (runs, reports)."""
+    """Digests of what makes up the data: all but temporaries, locks, and accounts that are rewritten (runs, reports)."""
     found = snapshot(root / name)
     return {path: digest for path, digest in found.items() if not APART.search(path)}
 

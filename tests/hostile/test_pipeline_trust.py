@@ -1,4 +1,4 @@
-"""Commands that look at a pipeline run and send nothing, whoever's file it is; those that run a stranger's say so first."""
+"""Commands that inspect a pipeline run and send nothing; commands that run somebody else's file say so first."""
 
 import itertools
 import os

@@ -109,7 +109,7 @@ IN_OTHER_FORMS = {
 
 
 def spelt_out(text: str) -> str:
-    """The text as whoever decodes all of it has it."""
+    """The text after all decoding."""
     for _ in range(4):
         text = html.unescape(unquote(text)).replace("\\/", "/").replace('\\"', '"')
         text = re.sub(

@@ -210,7 +210,7 @@ def test_processing_writes_the_report_on_the_finished_dataset_and_reopening_remo
     assert "Not finished" not in version.report_html.read_text(encoding="utf-8")
     version.report_json.unlink()
     assert api.process(dataset).already_done
-    assert written(version)["source"] == "dataset", "a report that is lacking is made"
+    assert written(version)["source"] == "dataset", "a missing report is written"
     stamp = version.report_json.stat().st_mtime_ns
     api.process(dataset)
     assert version.report_json.stat().st_mtime_ns == stamp
@@ -456,7 +456,7 @@ def test_costs_are_shown_where_prices_are_configured(tmp_path: Path) -> None:
     )
 
 
-def test_a_report_that_somebody_damaged_is_made_anew(dataset: api.Dataset) -> None:
+def test_a_damaged_report_is_written_again(dataset: api.Dataset) -> None:
     version = api.generate(dataset).version
     for content in (b"", b"{", b"[]", b'{"schema_version": 99}'):
         version.report_json.write_bytes(content)
