@@ -1,6 +1,6 @@
 """Real Dagster processes on an instance of their own: command line, webserver, daemon.
 
-A home holds a copy of the project's dagster.yaml, whose paths are relative to DAGSTER_HOME; a process that opens the instance in this
+A home holds a copy of the project's dagster.yaml, whose paths are relative to DAGSTER_HOME; code that opens the instance in this
 process, which has none, does so from there. Data goes to the home's own storage root.
 """
 
