@@ -120,7 +120,7 @@ def test_a_job_acts_on_the_one_that_is_named(definitions: dg.Definitions) -> Non
         assert compare("nlp/reviews").success
         failure = compare("reviews").failure_data_for_node("reconcile_events")
         assert failure is not None and failure.user_failure_data is not None
-        assert "nlp/reviews and of web-search/reviews; say which" in (
+        assert "nlp/reviews and of web-search/reviews; specify which" in (
             failure.user_failure_data.description or ""
         )
 

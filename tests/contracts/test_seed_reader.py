@@ -334,7 +334,9 @@ def test_a_change_is_noticed(kind: str, known: bool, tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # the same size and time
-    with pytest.raises(SeedError, match=rf"{path.name} changed while it was read"):
+    with pytest.raises(
+        SeedError, match=rf"{path.name} changed while it was being read"
+    ):
         reader.check_unchanged()
     path.unlink()
     with pytest.raises(SeedError, match=rf"{path.name} does not exist"):

@@ -536,7 +536,7 @@ def test_servers_go_where_their_gpus_are(
     (tmp_path / "go on").touch()
     with pytest.raises(
         ModelError,
-        match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0",
+        match="need 2 GPUs on one node; the nodes of the Ray cluster have 0, 0",
     ):
         project.generate()
     node = cluster.add_node(gpus=3)

@@ -252,7 +252,9 @@ def test_a_seed_file_at_the_root_is_read_from_there(
     assert (
         api.open_dataset(file, root=root).plan.fingerprint != dataset.plan.fingerprint
     )
-    with pytest.raises(SeedError, match=r"products\.csv changed while it was read"):
+    with pytest.raises(
+        SeedError, match=r"products\.csv changed while it was being read"
+    ):
         api.generate(dataset, resume="never")
     config["seed_config"]["source"]["path"] = "{root}/seeds/*.csv"
     with pytest.raises(SeedError, match="which is not a directory"):

@@ -79,7 +79,7 @@ def test_merged_cells_with_tables_in_them(
         table = f"<w:tbl><w:tblPr/><w:tblGrid/><w:tr>{inner}</w:tr></w:tbl>"
         inner = f'<w:tc><w:tcPr><w:gridSpan w:val="900"/></w:tcPr>{table}<w:p/></w:tc>'
     file = docx_file(tmp_path / "a.docx", inner)
-    with pytest.raises(SourceError, match="longer than a record"):
+    with pytest.raises(SourceError, match="exceeds the record size limit"):
         docx_record(file.read_bytes())
 
 

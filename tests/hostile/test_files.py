@@ -265,7 +265,7 @@ def test_a_zero_character_in_a_name_is_refused(tmp_path: Path, name: str) -> Non
             "b.jsonl": '{"a": {"b\\u0000": 1}}',
         }
         (tmp_path / name).write_text(texts[name])
-    with pytest.raises(SeedError, match="zero character"):
+    with pytest.raises(SeedError, match="NUL character"):
         read_all(tmp_path / name)
 
 

@@ -335,7 +335,7 @@ def test_what_was_looked_at_is_what_runs(tmp_path: Path, place: Path) -> None:
     planned = pipelines.plan(looked)
     assert planned.to_make == {} and "as of the last run" in str(planned.notice)
     assert pipelines.process(looked).num_rows == 2
-    with pytest.raises(PlanError, match="looked at"):
+    with pytest.raises(PlanError, match="opened read-only"):
         pipelines.generate(looked)
 
 
@@ -394,6 +394,6 @@ def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) 
             outcomes.append(str(error))
     assert (
         outcomes[0] == outcomes[1]
-        or "only running it" in outcomes[0]
+        or "only known by running it" in outcomes[0]
         or "takes" in outcomes[1]
     )

@@ -382,7 +382,7 @@ def test_a_split_is_disjoint_and_the_same_again(
     ("split", "said"),
     [
         ("0.9", "split is 0.9"),
-        ("0.5/0.6", "1.1 in all"),
+        ("0.5/0.6", "adds up to 1.1"),
         ("1/0", "split is 1/0"),
         ("half/half", "--split is 'half/half'"),
         ("0.999/0.001", "leaves validation without a row"),

@@ -39,7 +39,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     dataset = selecting(tmp_path)
     show.plan(dataset, acceptances=(), as_json=False)
     assert (
-        f"a record is drawn up to 2 times until {KEEP}; else it has no row"
+        f"each record is drawn up to 2 times until {KEEP}; else it has no row"
         in printed(capsys)
     )
     run_plan(api.plan(dataset), as_json=False)
@@ -86,7 +86,7 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
         counted(summary.dropped, "record", "have") + " no row" in page
         and "Usage of rejected candidates" in page
     )
-    assert "a record is drawn up to 2 times until" in page
+    assert "each record is drawn up to 2 times until" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")
     assert f"each record drawn up to 2 times until `{KEEP}`" in card

@@ -255,7 +255,7 @@ def test_a_server_that_reports_no_usage_cannot_be_kept_to_a_limit() -> None:
         hold = await spending.admit(
             "w", ChatRequest("m", (Message("user", "x"),), InferenceParameters())
         )
-        with pytest.raises(RunAbortedError, match="does not say how many tokens"):
+        with pytest.raises(RunAbortedError, match="does not report token usage"):
             spending.settle("w", hold, Usage(requests=1), answered=True)
 
     asyncio.run(main())

@@ -666,7 +666,7 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(
             "free": 0,
         }
         assert any(
-            "cells of text that were made from seed rows that are as before" in reason
+            "cells of text whose seed rows are unchanged" in reason
             for reason in plan.reasons
         )
         summary = await project.generate(*columns, **seeded)

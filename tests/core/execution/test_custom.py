@@ -226,7 +226,7 @@ def test_a_function_that_fails_costs_its_record(
 
 @pytest.mark.parametrize(
     ("returned", "message"),
-    [("v", "expected a mapping with c, extra"), ({"c": "v"}, "returned no 'extra'")],
+    [("v", "expected a mapping with c, extra"), ({"c": "v"}, "did not return 'extra'")],
 )
 def test_side_effects_have_to_be_returned(
     tmp_path: Path, returned: Any, message: str

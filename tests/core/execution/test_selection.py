@@ -509,8 +509,8 @@ def test_a_preview_shows_kept_candidates_and_an_estimate_counts_all(
         ({"keep": KEEP, "candidates": 0}, "select.candidates"),
         ({"keep": KEEP, "candidates": 101}, "select.candidates"),
         ({"keep": KEEP, "otherwise": "keep"}, "select.otherwise"),
-        ({"keep": KEEP, "otherwise": "best"}, "select.*belong together"),
-        ({"keep": KEEP, "best": "grade"}, "select.*belong together"),
+        ({"keep": KEEP, "otherwise": "best"}, "select.*require each other"),
+        ({"keep": KEEP, "best": "grade"}, "select.*require each other"),
         ({"candidates": 3}, "select.*give `keep`"),
         (
             {"otherwise": "best", "best": "{{ grde }}"},
@@ -555,7 +555,7 @@ def test_columns_of_whole_row_groups_and_records_that_never_change_are_refused(
     )
     with pytest.raises(
         ConfigError,
-        match="select.candidates: every candidate of a record would be the same",
+        match="select.candidates: all candidates of a record would be the same",
     ):
         open_dataset(tmp_path / "t.yaml", config, root=tmp_path)
 

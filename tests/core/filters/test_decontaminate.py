@@ -92,7 +92,7 @@ def test_evaluation_sets_and_parameters_that_cannot_be_used_are_refused() -> Non
         EvaluationIndex([], [])
     with pytest.raises(FilterError, match="no evaluation text has 13 words"):
         EvaluationIndex([1, 2], ["short", None])
-    with pytest.raises(FilterError, match="id of its own"):
+    with pytest.raises(FilterError, match="unique id"):
         EvaluationIndex([1, 1], ["a", "b"], n=1)
     with pytest.raises(FilterError, match="n is 0"):
         EvaluationIndex([1], ["a"], n=0)

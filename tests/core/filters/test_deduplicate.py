@@ -323,19 +323,19 @@ def test_parameters_that_cannot_be_used_are_refused(
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        ([[1.0, 2.0], [1.0]], "several sizes: 2, and 1 of record 8"),
-        ([[1.0, 2.0, 3.0]], "several sizes: 2, and 3 of record 7"),
+        ([[1.0, 2.0], [1.0]], "different sizes: 2, and 1 of record 8"),
+        ([[1.0, 2.0, 3.0]], "different sizes: 2, and 3 of record 7"),
         ([[0.0, 0.0]], "record 7 is all zero"),
         ([[1.0, 2.0], [-0.0, 0.0]], "record 8 is all zero"),
         (
             [None, [1.0, math.inf]],
             "record 8 contains a null or a number that is not finite",
         ),
-        ([[1.0, math.nan]], "record 7 holds"),
-        ([[1.0, None]], "record 7 holds"),
+        ([[1.0, math.nan]], "record 7 contains"),
+        ([[1.0, None]], "record 7 contains"),
         ([1.0, 2.0], "got double"),
         ([["a", "b"]], "vectors of numbers"),
-        ([[]], "several sizes"),
+        ([[]], "different sizes"),
     ],
 )
 def test_vectors_that_cannot_be_compared_are_refused(
@@ -371,7 +371,7 @@ def test_ids_and_scores_that_do_not_fit_are_refused() -> None:
         ExactDuplicates(keep="best").add([1], ["a"], scores=["good"])  # type: ignore[list-item]
     finder.add([1], ["a"])
     finder.add([1], ["b"])
-    with pytest.raises(FilterError, match="1 came twice"):
+    with pytest.raises(FilterError, match="1 occurs twice"):
         finder.decide()
     with pytest.raises(FilterError, match="3 was not part of"):
         ExactDuplicates().decide().keeps([3])

@@ -96,6 +96,6 @@ def test_dead_nodes_get_none() -> None:
 def test_a_cluster_without_such_a_node_is_refused(gpus: Any, said: str) -> None:
     with pytest.raises(
         PermanentModelError,
-        match=rf"{said} of a node; the nodes of the Ray cluster have 0, 4\n",
+        match=rf"{said} on one node; the nodes of the Ray cluster have 0, 4\n",
     ):
         chosen(gpus, (2, 0), (2, 4))

@@ -191,7 +191,7 @@ def test_a_server_that_cannot_start_ends_the_run_with_the_end_of_its_log(
         words in message
         for words in [
             "model server of provider 'home'",
-            "serve; all of its log: ",
+            "serve; full log: ",
             *said,
         ]
     )

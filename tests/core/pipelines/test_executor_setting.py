@@ -61,7 +61,7 @@ def test_a_dataset_has_no_executor(
     )
     with pytest.raises(
         ConfigError,
-        match=r"run\.executor: ray runs the stages of a pipeline(.|\n)*--shard",
+        match=r"run\.executor: ray runs pipeline stages(.|\n)*--shard",
     ):
         api.open_dataset(file, root=str(tmp_path / "data"))
     write_config(file, dataset_config(uuid()))

@@ -48,7 +48,7 @@ def project(
         ),
         (
             {"processor_type": "filter", "keep": "{{ content }}", "name": "removed"},
-            r"\.name: 'removed' is where",
+            r"\.name: 'removed' is reserved",
         ),
     ],
 )

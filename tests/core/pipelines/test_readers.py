@@ -229,8 +229,8 @@ def test_compressed_text(tmp_path: Path) -> None:
     summary = project.generate()
     assert values(project, "n") == [(1,), (2,)]
     assert [message.split(":")[0] for message in messages(summary)] == [
-        "docs/b.jsonl.gz is not a whole gzip file",
-        "docs/c.jsonl.gz is not a whole gzip file",
+        "docs/b.jsonl.gz is not a complete gzip file",
+        "docs/c.jsonl.gz is not a complete gzip file",
     ]
 
 

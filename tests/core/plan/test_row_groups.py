@@ -169,7 +169,7 @@ def test_there_may_be_more_slices_than_row_groups() -> None:
         ("3", "cannot be read"),
         ("/8", "cannot be read"),
         ("3/", "cannot be read"),
-        ("/", "see that they are set"),
+        ("/", "check that they are set"),
         ("-1/8", "cannot be read"),
         ("1/-8", "cannot be read"),
         ("1.0/8", "cannot be read"),

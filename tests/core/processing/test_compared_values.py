@@ -224,7 +224,7 @@ def test_a_condition_that_null_stands_in_the_way_of_leaves_the_record_out_with_t
     [
         (
             {"processor_type": "filter", "column": "n"},
-            r"\.column: 'n' holds int, and quality rules judge texts",
+            r"\.column: 'n' holds int, but quality rules judge texts",
         ),
         (
             {"processor_type": "filter", "column": "v"},

@@ -257,7 +257,7 @@ def test_a_filter_that_removes_everything_ends_clearly_and_can_be_loosened(
         api.process(
             opened(tmp_path, {**KEEP_FREE, "name": "none", "keep": "{{ plan == 'x' }}"})
         )
-    assert "loosen it" in str(raised.value)
+    assert "relax it" in str(raised.value)
     result = api.process(opened(tmp_path, KEEP_FREE))
     assert result.removed_by_processor == {"free": 60 - result.num_rows}
 

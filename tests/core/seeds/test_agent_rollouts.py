@@ -215,7 +215,10 @@ def test_what_is_no_session_is_named(content: str, words: str, tmp_path: Path) -
 
 
 def test_formats_that_are_not_read_say_so(tmp_path: Path) -> None:
-    for kind, words in (("hermes_agent", "not read yet"), ("claude", "claude_code")):
+    for kind, words in (
+        ("hermes_agent", "is not supported"),
+        ("claude", "claude_code"),
+    ):
         source = {"seed_type": "agent_rollout", "path": "d", "format": kind}
         config = dataset_config(expression("x", "{{ trace_id }}")) | {
             "seed_config": {"source": source}

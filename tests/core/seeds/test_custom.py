@@ -165,7 +165,7 @@ def test_the_source_and_the_data_make_the_digest(tmp_path: Path) -> None:
         (
             COUNTING.replace("rows * self.step", "[1, 2, 3]"),
             {"upto": 1},
-            "returned 3 seed rows, and 1 asked for",
+            "returned 3 seed rows, and 1 were requested",
         ),
         (
             COUNTING.replace("rows * self.step", "rows / 0 / nope"),

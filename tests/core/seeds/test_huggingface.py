@@ -82,7 +82,7 @@ def test_a_file_that_changes_is_named(hub: HubServer, repository: Path) -> None:
     assert reader.read(np.arange(3))["row"].to_list() == [0, 1, 2]
     FRAME.head(4).write_csv(repository / "small.csv")
     with pytest.raises(
-        SeedError, match=r"hf://datasets/u/d/small\.csv changed while it was read"
+        SeedError, match=r"hf://datasets/u/d/small\.csv changed while it was being read"
     ):
         reader.check_unchanged()
 

@@ -187,7 +187,9 @@ def test_a_seed_that_changes_during_a_run_stops_it_before_the_row_group(
         return real(self, indices)
 
     monkeypatch.setattr(Seeds, "read", read)
-    with pytest.raises(SeedError, match=r"seed\.parquet changed while it was read"):
+    with pytest.raises(
+        SeedError, match=r"seed\.parquet changed while it was being read"
+    ):
         api.generate(dataset)
     monkeypatch.undo()
     status = api.status(dataset)

@@ -369,6 +369,6 @@ def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) ->
     FRAME.reverse().write_parquet(path)
     with pytest.raises(
         SeedError,
-        match=r"seed\.parquet changed while it was read\n  -> run the same command again",
+        match=r"seed\.parquet changed while it was being read\n  -> run the same command again",
     ):
         seeds.read(rows(0))

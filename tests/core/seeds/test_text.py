@@ -82,7 +82,7 @@ def test_semicolons_separate_where_every_line_has_them() -> None:
     ("content", "suffix", "message"),
     [
         ('{"a": 1, "a": 2}', ".jsonl", "an object has the key 'a' twice"),
-        ('{"n": 123456789012345678901234567890}', ".jsonl", "beyond 64 bits"),
+        ('{"n": 123456789012345678901234567890}', ".jsonl", "does not fit in 64 bits"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_by_name(

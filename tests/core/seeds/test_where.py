@@ -358,5 +358,5 @@ def test_the_expression_sees_seed_columns_only(tmp_path: Path) -> None:
     config = dataset_config(
         expression("double", "{{ score * 2 }}"), seed_config=seed_config
     )
-    with pytest.raises(SeedError, match="(?s)no column .double.*not made yet"):
+    with pytest.raises(SeedError, match="(?s)no column .double.*do not exist yet"):
         open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root")

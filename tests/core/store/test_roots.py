@@ -122,7 +122,7 @@ def test_an_upstream_below_another_root_is_named(
         seed_config={"source": {"seed_type": "dataset", "dataset": "first"}},
     )
     second = write_config(tmp_path / "second" / "second.yaml", seeded)
-    with pytest.raises(SeedError, match=f"{elsewhere}/data/first holds data of it"):
+    with pytest.raises(SeedError, match=f"{elsewhere}/data/first has its data"):
         api.open_dataset(second)
 
 

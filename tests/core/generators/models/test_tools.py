@@ -267,7 +267,7 @@ async def test_a_tool_that_is_not_allowed_is_refused_and_never_called(
             "lookup"
         ]
     assert records[0]["it"] == (
-        "Not called: there is no tool 'add' that may be called; there is 'lookup' | ab means ba"
+        "Not called: no tool 'add' is available; there is 'lookup' | ab means ba"
     )
     assert calls(bench.log) == ['lookup {"word": "ab"}']
 

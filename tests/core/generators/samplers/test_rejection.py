@@ -310,7 +310,7 @@ def test_a_rare_constraint_is_satisfied_all_the_same(tmp_path: Path) -> None:
         (limit("x", "lt", "start"), "x < start compares a number with a time"),
         (limit("x", "lt", "name"), "x < name compares a number with a"),
         (limit("name", "lt", "nothing"), "unknown column 'nothing'"),
-        (limit("price", "lt", 3), "no side is a sampler"),
+        (limit("price", "lt", 3), "neither side is a sampler"),
     ],
 )
 def test_sides_that_cannot_be_compared_are_refused(

@@ -151,7 +151,7 @@ async def test_a_class_gets_its_provider_and_an_object_is_left_open() -> None:
     failing = type("Failing", (), {"__init__": lambda self: broken(), "complete": None})
     with pytest.raises(
         PermanentModelError,
-        match="Failing of provider 'mine' cannot be made: OSError: no licence",
+        match="Failing of provider 'mine' cannot be created: OSError: no licence",
     ):
         CustomClient(PROVIDER, failing)
 

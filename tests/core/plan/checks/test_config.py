@@ -186,7 +186,7 @@ def test_a_sound_config_has_no_faults() -> None:
             + sampler("uniform", "{low: 0, high: 1}", more=", convert_to: bool"),
             "columns[0].convert_to",
             2,
-            "one of int",
+            "use int",
         ),
         (
             "columns:\n" + sampler("uuid", "{}", more=", convert_to: str"),

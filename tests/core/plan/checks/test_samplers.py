@@ -246,7 +246,7 @@ def test_a_condition_may_not_wait_for_a_model() -> None:
     )
     assert [path for path, _ in found] == [
         "columns[0]"
-    ] and "made record by record" in found[0][1]
+    ] and "computed per record" in found[0][1]
 
 
 def test_parameters_of_a_branch_are_of_the_samplers_own_kind() -> None:
@@ -328,5 +328,6 @@ def test_a_constraint_needs_a_sampler_on_one_side() -> None:
     rest = SEEDED + "constraints: [{target_column: x, operator: lt, rhs: y}]\n"
     assert faults(PAIR, rest=rest) == []
     assert (
-        "no side is a sampler" in faults(PAIR, rest=rest, seed_columns=["x", "y"])[0][1]
+        "neither side is a sampler"
+        in faults(PAIR, rest=rest, seed_columns=["x", "y"])[0][1]
     )

@@ -176,7 +176,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom("nowhere"),
             "generator_function",
-            "'nowhere' is no function: write module:function",
+            "'nowhere' is not a function: write module:function",
         ),
         (
             custom("no_such_module:f"),
@@ -217,7 +217,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
         (
             custom("./functions.py:declared", generator_params={"times": "often"}),
             "generator_params",
-            "do not fit Settings: times: Input should be a valid integer",
+            "are not valid for Settings: times: Input should be a valid integer",
         ),
         (custom(required_columns=["b"]), "required_columns[0]", "unknown column 'b'"),
         (
@@ -334,7 +334,7 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
         (
             validation("local_callable", {"validation_function": "f"}),
             "validator_params.validation_function",
-            "no function",
+            "not a function",
         ),
         (
             validation(
