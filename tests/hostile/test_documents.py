@@ -117,5 +117,5 @@ def test_a_document_without_end_is_given_up(tmp_path: Path) -> None:
     )
     (tmp_path / "pages.pdf").write_bytes(pages.replace(b"/Count 1", b"/Count 1000000"))
     config = DocumentSources(reader="pdf", path="pages.pdf", timeout=0.5)
-    with pytest.raises(SourceError, match="was given up: it took too long"):
+    with pytest.raises(SourceError, match="was stopped: it took too long"):
         list(read_document(LocalFile(tmp_path / "pages.pdf"), config))

@@ -78,7 +78,7 @@ async def test_a_server_that_never_answers_is_given_up(
     server = McpServer(provider, env={}, base=tmp_path)
     try:
         with pytest.raises(
-            PermanentModelError, match="MCP provider 'silent' .* given 0.5 s"
+            PermanentModelError, match="MCP provider 'silent' .* timed out after 0.5 s"
         ) as end:
             await server.tools()
         assert "raise mcp_providers[silent].startup_timeout_sec" in str(
@@ -102,7 +102,7 @@ async def test_a_call_of_a_server_that_is_not_ready_in_time_is_a_transient_fault
     server = McpServer(provider, env={}, base=tmp_path)
     try:
         with pytest.raises(
-            TransientModelError, match="is not ready: it was given 0.5 s"
+            TransientModelError, match="is not ready: timed out after 0.5 s"
         ):
             await server.call("lookup", {}, timeout=60)
     finally:
@@ -138,7 +138,7 @@ async def test_a_server_that_is_given_up_has_ended(tmp_path: Path) -> None:
     )
     server = McpServer(provider, env={}, base=tmp_path)
     with pytest.raises(
-        PermanentModelError, match="MCP provider 'stubborn' .* given 0.5 s"
+        PermanentModelError, match="MCP provider 'stubborn' .* timed out after 0.5 s"
     ):
         await server.tools()
     assert processes_in(tmp_path) == []

@@ -225,7 +225,7 @@ class McpServer:
         seconds = self._provider.startup_timeout_sec
         place = f"mcp_providers[{self.name}]"
         remedy = f"start the server manually to test it; if it is only slow, raise {place}.startup_timeout_sec"
-        return self._words(what, f"it had {seconds:g} s"), remedy
+        return self._words(what, f"timed out after {seconds:g} s"), remedy
 
     def _remedy(self) -> str:
         place = f"mcp_providers[{self.name}]"

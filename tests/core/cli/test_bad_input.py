@@ -353,7 +353,7 @@ def test_a_root_on_a_read_only_disk(place: Place) -> None:
                 "choose another root",
             ),
         )
-        place.refused("process", says=("row groups are not there",))
+        place.refused("process", says=("row groups are incomplete",))
         assert place.run("status").returncode == 0
 
 
@@ -457,7 +457,7 @@ def test_a_foreign_file_in_the_place_of_a_row_group(place: Place) -> None:
             ),
         )
     place.refused(
-        "process", says=("3 of 5 row groups are not there (corrupt, missing): 2-4",)
+        "process", says=("3 of 5 row groups are incomplete (corrupt, missing): 2-4",)
     )
     assert f"{foreign} was not written" in place.run("status").stdout
     place.made(2, 4)

@@ -272,7 +272,7 @@ def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:
     early = sdg("process", file, *where)
     assert (
         early.returncode == 2
-        and "1 of 3 row groups are not there (missing): 1" in early.stderr
+        and "1 of 3 row groups are incomplete (missing): 1" in early.stderr
     )
     api.generate(api.open_dataset(file, root=str(root)))
     done = sdg("process", file, *where)

@@ -193,7 +193,7 @@ async def test_by_setting_a_second_run_refuses_before_it_makes_anything(
         settings = dataset.plan.config.run.model_copy(update={"when_claimed": "refuse"})
         with pytest.raises(
             ClaimedError,
-            match=r"(?s)row group 00003 is held by run first-ru .*let it finish",
+            match=r"(?s)row group 00003 is held by run first-ru .*wait for it to finish",
         ) as refused:
             await api.agenerate(dataset, settings=settings)
         assert "process" in str(refused.value)

@@ -361,7 +361,7 @@ def test_ids_and_scores_that_do_not_fit_are_refused() -> None:
     finder = ExactDuplicates()
     with pytest.raises(FilterError, match="for 2 records"):
         finder.add([1], ["a", "b"])
-    with pytest.raises(FilterError, match="whole numbers"):
+    with pytest.raises(FilterError, match="must be integers"):
         finder.add(["1"], ["a"])  # type: ignore[list-item]
     with pytest.raises(FilterError, match="keep='best'"):
         finder.add([1], ["a"], scores=[1.0])

@@ -175,4 +175,4 @@ def test_a_file_that_is_not_what_it_should_be_fails_alone(
         f"docs/a.bad, task {1 if reader == 'jsonl' else 'all'}, sources, attempt 1: "
         in text
     )
-    assert message in text and ("leave" in text or reader == "jsonl")
+    assert message in text and ("exclude" in text or reader == "jsonl")

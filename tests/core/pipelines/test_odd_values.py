@@ -89,7 +89,7 @@ def test_rename_never_loses_a_value(tmp_path: Path) -> None:
         (1, 2, None),
         (None, None, 1),
     ]
-    assert "'b' already" in failures(project)["1"]
+    assert "already has a column 'b'" in failures(project)["1"]
 
 
 def test_one_list_of_what_there_is(tmp_path: Path) -> None:

@@ -374,7 +374,7 @@ def test_sql_that_cannot_be_asked(tmp_path: Path) -> None:
     )
     refused(
         SeedError,
-        r"variable DB is not set\n  -> sources\.url_env",
+        r"variable DB is not set\n  -> .*sources\.url_env",
         table="tickets",
         url=None,
         url_env="DB",

@@ -177,7 +177,7 @@ def test_no_data_and_missing_row_groups_are_listed(tmp_path: Path) -> None:
     for allow in (False, True):
         with pytest.raises(
             IncompleteError,
-            match=r"8 of 10 row groups are not there \(corrupt, missing\): 1-2, 4-9",
+            match=r"8 of 10 row groups are incomplete \(corrupt, missing\): 1-2, 4-9",
         ):
             api.process(dataset, allow_missing=allow)
     assert not version.processed.exists() and not read_metadata(version.metadata).sealed
