@@ -89,9 +89,9 @@ class ToolCall:
 class Message:
     """One turn of a conversation.
 
-    tool_calls: what an assistant asked for. tool_call_id: the call that a message of role `tool` answers.
-    reasoning: what the assistant thought before; kept for traces, not sent again. signed: what the server that thought wants
-    back as it was, in its own format, as long as tools are used.
+    tool_calls: the assistant's tool calls. tool_call_id: the call that a message of role `tool` answers.
+    reasoning: the assistant's reasoning; kept for traces, not sent again. signed: reasoning blocks in the server's
+    format, which it expects back unchanged while tools are used.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -112,14 +112,16 @@ class Message:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A conversation to be continued by `model`.
+    """A conversation for `model` to continue.
 
-    seed: the record's own random number for this cell; only the simulated client uses it, so that replies differ between
-    records with equal prompts and repeat between runs.
-    response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
-    code_language: what is asked for is code; only the simulated client uses it, so that validators can be rehearsed.
-    tools: what the model may call instead of answering. tools_closed: it may no more, but what it called is still told.
-    without: what this model's server has refused, of `FEATURES`; a client that uses one of them does without.
+    seed: the record's random number for this cell; only the simulated client uses it, so that replies differ between
+    records with equal prompts and are the same in every run.
+    response_schema: the reply must be JSON that satisfies this schema; `schema_name` is its name in the request.
+    code_language: the language of requested code; only the simulated client uses it, so that validators can be
+    rehearsed.
+    tools: tools that the model may call instead of answering. tools_closed: no more calls are allowed, but earlier
+    calls are still sent.
+    without: the `FEATURES` that this model's server has rejected; a client does not use them.
     """
 
     model: str
@@ -220,11 +222,12 @@ class Response:
 
 @dataclass(frozen=True)
 class ChatResponse(Response):
-    """The text of a reply and why it ended (`stop`, `length`, `tool_calls`, ...; None if the server does not say).
+    """The text of a reply and its finish reason (`stop`, `length`, `tool_calls`, ...; None if the server does not
+    report one).
 
-    text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: what the model thought, if the
-    server shows it. image_urls: images that a chat model answered with, as URLs or `data:` URLs. model: the model that the
-    server says has answered; some take any name and answer with the only model they have. signed: as in Message.
+    text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: the model's reasoning,
+    if the server returns it. image_urls: images in a chat model's reply, as URLs or `data:` URLs. model: the model
+    that the server reports; some servers accept any name and use the only model they have. signed: as in Message.
     """
 
     text: str
@@ -241,7 +244,7 @@ class ChatResponse(Response):
 
 @dataclass(frozen=True)
 class EmbeddingRequest:
-    """Texts to be turned into vectors, one for each, in order. `seed` as in ChatRequest."""
+    """Texts to embed, one vector per text, in order. `seed` as in ChatRequest."""
 
     model: str
     inputs: tuple[str, ...]
@@ -251,7 +254,7 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True)
 class EmbeddingResponse(Response):
-    """One vector per input; all of one length."""
+    """One vector per input, all of the same length."""
 
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage
@@ -269,7 +272,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """An image to be made. `context` are images to start from. `seed` as in ChatRequest."""
+    """An image to generate. `context` are images to start from. `seed` as in ChatRequest."""
 
     model: str
     prompt: str
@@ -295,7 +298,8 @@ class ChatClient(ABC):
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError.
 
-        ReplyDeferredError: the request is taken, and its reply is there when the same request is made again later.
+        Raises ReplyDeferredError if the request was accepted and its reply arrives later; repeat the same request to
+        get it.
         """
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
@@ -314,7 +318,7 @@ class ChatClient(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Make sure, without cost, that the endpoint answers and accepts the key. Raises ModelError with the remedy."""
+        """Check at no cost that the endpoint answers and accepts the key. Raises ModelError with the remedy."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Usage:
     """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
 
-    images: images that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
+    images: generated images, which are priced per image. repaired: cells whose reply was repaired JSON.
     """
 
     requests: int = 0

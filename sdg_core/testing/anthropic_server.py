@@ -15,11 +15,11 @@ _VERSIONS = ("2023-06-01", "2026-10-21")
 
 
 class AnthropicServer(FaultyServer):
-    """Refuses what the real one refuses: no max_tokens, no version, turns that do not alternate, blank text, sampling
-    parameters in the current version, open objects in `output_config`.
+    """A server that rejects what Anthropic's API rejects: a missing max_tokens or version, turns that do not
+    alternate, blank text, sampling parameters in the current version, open objects in `output_config`.
 
-    blocks: replaces the content of replies; takes the request's body. older: speaks as the API did before `output_config`.
-    The other arguments and the counters are those of `FaultyServer`.
+    blocks: replaces the content of replies; called with the request's body. older: behaves like the API before
+    `output_config`. The other arguments and the counters are those of `FaultyServer`.
     """
 
     def __init__(

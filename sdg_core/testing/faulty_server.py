@@ -18,7 +18,7 @@ from sdg_core.testing.model_faults import Fault, FaultKind
 
 
 def answer_to(prompt: str) -> str:
-    """What the server says to a prompt."""
+    """The server's reply to a prompt."""
     return f"answer {hashlib.blake2b(prompt.encode(), digest_size=4).hexdigest()} to {prompt[:40]}"
 
 
@@ -99,7 +99,7 @@ class FaultyServer(ABC):
         await self._runner.cleanup()
 
     def let_go(self) -> None:
-        """Answer the requests that hang. Any thread may call it."""
+        """Answer the hanging requests. Any thread may call it."""
         assert self._loop is not None, "the server has not been started"
         self._loop.call_soon_threadsafe(self._let_go.set)
 

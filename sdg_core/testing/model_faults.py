@@ -25,7 +25,8 @@ FaultKind = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """One misbehaviour. `status`, `headers` and `message` go with the statuses; `delay` with slow.
+    """One fault of a model server. `status`, `headers` and `message` apply to HTTP statuses; `delay` applies to slow
+    replies.
 
     Raises ValueError for a kind that there is not: it would do nothing, and the test would pass.
     """
@@ -43,7 +44,7 @@ class Fault:
 
 
 def limited(retry_after: str | None = None) -> Fault:
-    """A 429, with that value of Retry-After."""
+    """A 429 fault with this Retry-After value."""
     headers = {}
     if retry_after is not None:
         headers["Retry-After"] = retry_after
@@ -53,5 +54,5 @@ def limited(retry_after: str | None = None) -> Fault:
 def status(
     code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None
 ) -> Fault:
-    """An answer with that status and an error object with that message."""
+    """A fault with this status and an error object with this message."""
     return Fault("status", status=code, message=message, headers=headers or {})

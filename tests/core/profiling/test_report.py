@@ -312,7 +312,13 @@ def test_the_page_says_how_the_dataset_was_made(
         assert part in shown, part
     places = [
         shown.index(title)
-        for title in ("How it was generated", "Usage", "Columns", "Scores", "Sample records")
+        for title in (
+            "How it was generated",
+            "Usage",
+            "Columns",
+            "Scores",
+            "Sample records",
+        )
     ]
     assert places == sorted(places)
     assert (
