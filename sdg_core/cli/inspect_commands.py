@@ -91,7 +91,7 @@ def preview(
     root: Root = None,
 ) -> None:
     """Generate a few records in memory and show them with the prompts that were sent. Calls models for these records;
-    writes no files."""
+    stores no records."""
     default = 10 if record is None else 1
     count = num_records or default
     if pipeline.is_pipeline(file):
@@ -132,7 +132,7 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Estimate requests, tokens, cost and time for the remaining records. Calls models for a small sample (for a
-    pipeline, not at all); writes no files."""
+    pipeline, not at all); stores no records."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         return pipeline.estimate(file, sample=sample, root=root, as_json=as_json)
