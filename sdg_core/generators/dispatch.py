@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, assert_never, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sdg_core.config.columns import (
     ExpressionColumn,
     ModelColumn,
     SamplerColumn,
+    SeedColumn,
     ValidationColumn,
 )
 from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
@@ -94,10 +95,12 @@ def group_column(
             from sdg_core.generators.validation import validate_group
 
             return validate_group(plan, column, frame=frame, length=len(indices))
-        case _:
+        case ModelColumn() | CustomColumn() | SeedColumn():
             raise TypeError(
                 f"column {name!r} ({type(column).__name__}) is not computed per row group"
             )
+        case _:
+            assert_never(column)
 
 
 def cell_generators(
@@ -138,7 +141,9 @@ def _cell_generator(
             from sdg_core.generators.validation import ValidationGenerator
 
             return ValidationGenerator(plan, column)
-        case _:
+        case SamplerColumn() | SeedColumn():
             raise TypeError(
                 f"column {name!r} ({type(column).__name__}) is not computed per record"
             )
+        case _:
+            assert_never(column)

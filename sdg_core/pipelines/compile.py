@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import pyarrow as pa
 
@@ -210,6 +210,8 @@ class _Compiler:
                 self._known = self._known.only(frozenset(stage.columns))
             case RenameStage():
                 self._rename(place, stage)
+            case _:
+                assert_never(stage)
         self._hash = digest({"before": self._hash, "stage": own})
         return replace(plan, prefix=self._hash)
 

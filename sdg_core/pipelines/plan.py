@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import pyarrow as pa
 
@@ -13,9 +13,11 @@ from sdg_core.config.parsed_config import ParsedConfig
 from sdg_core.config.pipeline import (
     ColumnsStage,
     ExplodeStage,
+    FilterStage,
     FunctionStage,
     PipelineConfig,
     RenameStage,
+    SelectStage,
     SplitStage,
     Stage,
 )
@@ -129,6 +131,8 @@ def columns_made(
                 types[f"{name}_start"] = pa.int64()
             case FunctionStage() | ExplodeStage() | RenameStage():
                 types = {}
-            case _:
+            case ColumnsStage() | FilterStage() | SelectStage():
                 pass
+            case _:
+                assert_never(plan.stage)
     return tuple(columns), types

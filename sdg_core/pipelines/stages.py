@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from sdg_core.config.pipeline import (
+    ColumnsStage,
     ExplodeStage,
     FilterStage,
     FunctionStage,
@@ -136,13 +137,15 @@ class StageRunner:
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
                 return [_rename(stage, task) for task in tasks]
-            case _:
+            case ColumnsStage():
                 outcomes: list[Outcome] = []
                 for start in range(0, len(tasks), TASKS_PER_BATCH):
                     outcomes += await self._columns(
                         plan, tasks[start : start + TASKS_PER_BATCH], work
                     )
                 return outcomes
+            case _:
+                assert_never(stage)
 
     async def _columns(
         self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from typing import assert_never
+
 from sdg_core.config.columns import (
     ChatColumn,
     EmbeddingColumn,
@@ -10,7 +12,6 @@ from sdg_core.config.columns import (
     LlmJudgeColumn,
     LlmStructuredColumn,
     LlmTextColumn,
-    ModelColumn,
 )
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding
 from sdg_core.generators.models.conversation import limits_of
@@ -18,6 +19,7 @@ from sdg_core.generators.models.media import ImageStore
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
+from sdg_core.plan.types.replies import AnyModelColumn
 
 if TYPE_CHECKING:
     from sdg_core.generators.models.embedding import EmbeddingGenerator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def model_generator(
     plan: DatasetPlan,
-    column: ModelColumn,
+    column: AnyModelColumn,
     *,
     models: ModelPool,
     images: ImageStore | None,
@@ -72,6 +74,4 @@ def model_generator(
 
             return ImageGenerator(column, asked)
         case _:
-            raise TypeError(
-                f"column {column.name!r} ({type(column).__name__}) has no generator"
-            )
+            assert_never(column)

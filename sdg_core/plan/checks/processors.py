@@ -1,6 +1,7 @@
 """Checks of processors: their names do not collide, their columns exist, their templates can be read."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import assert_never
 
 import pyarrow as pa
 
@@ -186,6 +187,8 @@ def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Pro
             for place, name in enumerate(processor.columns):
                 if known is not None and name not in known:
                     yield ("columns", place), _unknown(name, known)
+        case _:
+            assert_never(processor)
     yield from _check_libraries(processor)
     if isinstance(processor, DeduplicateProcessor) and processor.score is not None:
         yield from check_condition(as_template(processor.score), "score", known)

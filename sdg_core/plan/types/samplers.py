@@ -2,7 +2,7 @@
 every row group has the same."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, assert_never
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ from sdg_core.config.samplers import (
     SubcategoryParams,
     TimedeltaParams,
     UniformParams,
+    UuidParams,
 )
 from sdg_core.plan.sampling.distributions import is_discrete
 from sdg_core.plan.sampling.people import PERSON_TYPE
@@ -81,8 +82,10 @@ def _params_type(params: SamplerParams) -> pa.DataType:
             return pa.int64() if is_discrete(params.dist_name) else pa.float64()
         case PersonParams() | PersonFromFakerParams():
             return person_type(params)
-        case _:
+        case UuidParams() | DatetimeParams() | TimedeltaParams():
             return pa.string()
+        case _:
+            assert_never(params)
 
 
 def _values_type(values: Sequence[str | int | float]) -> pa.DataType:
