@@ -172,4 +172,4 @@ def test_the_page_names_places_that_exist() -> None:
         "A processor",
         "A stage",
     ):
-        assert f"**{title}" in text
+        assert f"## {title}" in text

@@ -179,3 +179,27 @@ def test_the_modules_that_design_notes_name_exist() -> None:
             if not any(file.endswith(f"/{name}") for file in files):
                 gone.append(f"{page.name}: {name}")
     assert gone == []
+
+
+def test_what_design_notes_place_in_a_module_stands_there() -> None:
+    """As in "`client_of` of `providers/client.py`"."""
+    placed = re.compile(r"`([\w.]+)` (?:in|of) `([\w/]+\.py)`")
+    modules = [
+        path
+        for folder in ("sdg_core", "sdg_assets", "tests", "benchmarks")
+        for path in (PROJECT / folder).rglob("*.py")
+    ]
+    found = 0
+    gone = []
+    for page in (PROJECT / "docs" / "design").glob("*.md"):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        for name, module in placed.findall(text):
+            found += 1
+            texts = [
+                path.read_text(encoding="utf-8")
+                for path in modules
+                if path.as_posix().endswith(f"/{module}")
+            ]
+            if not any(name.rpartition(".")[2] in each for each in texts):
+                gone.append(f"{page.name}: {name} of {module}")
+    assert found > 10 and gone == []
