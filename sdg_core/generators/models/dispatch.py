@@ -1,8 +1,6 @@
 """From a model column to its generator. The kinds that a dataset does not have are not imported."""
 
-from typing import TYPE_CHECKING
-
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from sdg_core.config.columns import (
     ChatColumn,
