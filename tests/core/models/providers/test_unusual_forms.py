@@ -90,19 +90,19 @@ def test_a_stream_with_calls_and_thoughts() -> None:
         (
             stream(chunk(content="half an ans"), done=False),
             TransientModelError,
-            "stream of events.*breaks off",
+            "event stream.*ends in the middle",
         ),
         (
             stream(chunk(content="half"), '{"choices": [{"del', done=False),
             TransientModelError,
-            "stream of events",
+            "event stream",
         ),
         (
             b": nothing but a comment\n\n",
             TransientModelError,
-            "stream of events.*holds no event",
+            "event stream.*holds no event",
         ),
-        (stream(done=True), TransientModelError, "stream of events.*holds no event"),
+        (stream(done=True), TransientModelError, "event stream.*holds no event"),
         (
             stream({"error": {"message": "slow down", "code": 429}}),
             RateLimitedError,
@@ -114,13 +114,13 @@ def test_a_stream_with_calls_and_thoughts() -> None:
             "401",
         ),
         (stream(chunk("stop")), TransientModelError, "empty reply"),
-        (stream("[1]", "7", done=False), TransientModelError, "breaks off"),
+        (stream("[1]", "7", done=False), TransientModelError, "ends in the middle"),
         (
             stream(
                 {"choices": [{"delta": 7}, 8], "usage": 9}, {"choices": 5}, done=False
             ),
             TransientModelError,
-            "breaks",
+            "ends in the middle",
         ),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_stream_of_anthropic() -> None:
         reply.tool_calls[0].arguments
     ) == {"a": 1}
     assert reply.signed == ({"type": "thinking", "thinking": "hm", "signature": "s"},)
-    with pytest.raises(TransientModelError, match="breaks off"):
+    with pytest.raises(TransientModelError, match="ends in the middle"):
         decode_message(stream(*events[:-2], done=False), REQUEST, caller=CALLER)
 
 
