@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def project_files(folder: Path = ROOT) -> Iterator[Path]:
             yield path
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -72,44 +78,52 @@ def words(name: str) -> set[str]:
 
 def defined_names(path: Path) -> Iterator[str]:
     yield from path.relative_to(ROOT).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_a_module_is_short_and_says_why_it_exists(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    if path.name != "__init__.py":  # a facade is a list of names
-        assert len(text.splitlines()) <= MOST_LINES
-    assert not text.strip() or ast.get_docstring(tree), (
-        "a module begins with a docstring"
-    )
-    long = {
-        node.name: node.end_lineno - node.lineno + 1
-        for node in functions(tree)
-        if node.end_lineno
-    }
-    assert {
-        name: lines for name, lines in long.items() if lines >= MOST_FUNCTION_LINES
-    } == {}
+def test_a_module_is_short_and_says_why_it_exists() -> None:
+    faults = []
+    for path in CODE:
+        text = path.read_text(encoding="utf-8")
+        lines = len(text.splitlines())
+        if lines > MOST_LINES and path.name != "__init__.py":  # that is a list of names
+            faults.append(f"{relative(path)} has {lines} lines")
+        if text.strip() and not ast.get_docstring(parsed(path)):
+            faults.append(f"{relative(path)} does not begin with a docstring")
+    assert faults == []
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_annotations_stay_what_they_are(path: Path) -> None:
-    imports = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom)
-    ]
-    assert not [node.lineno for node in imports if node.module == "__future__"]
-    assert not [node.lineno for node in imports if node.level], "imports are absolute"
+def test_functions_are_short() -> None:
+    faults = []
+    for path in CODE:
+        for node in functions(parsed(path)):
+            assert node.end_lineno is not None
+            lines = node.end_lineno - node.lineno + 1
+            if lines >= MOST_FUNCTION_LINES:
+                faults.append(f"{relative(path)}: {node.name} has {lines} lines")
+    assert faults == []
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_nothing_is_named_after_a_pattern(path: Path) -> None:
-    assert [name for name in defined_names(path) if words(name) & FORBIDDEN_WORDS] == []
+def test_annotations_stay_what_they_are_and_imports_are_absolute() -> None:
+    faults = []
+    for path in CODE:
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if node.module == "__future__" or node.level:
+                faults.append(f"{relative(path)}:{node.lineno}")
+    assert faults == []
+
+
+def test_nothing_is_named_after_a_pattern() -> None:
+    faults = []
+    for path in CODE:
+        for name in defined_names(path):
+            if words(name) & FORBIDDEN_WORDS:
+                faults.append(f"{relative(path)}: {name}")
+    assert faults == []
 
 
 def test_packages_are_empty_except_the_facades() -> None:
@@ -153,7 +167,7 @@ def test_errors_defined_elsewhere_stay_in_the_tree_or_inside_a_package() -> None
     """An error class outside errors.py either extends the tree or is a private matter between two modules (a ValueError, ...)."""
     strays = []
     for path in CODE:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if (
                 isinstance(node, ast.ClassDef)
                 and node.name.endswith("Error")
@@ -216,10 +230,7 @@ def test_the_tests_that_a_table_of_counterparts_names_exist(
     assert len(named) >= least
     files = {file: ROOT / file for file, _ in named}
     defined = {
-        file: {
-            function.name
-            for function in functions(ast.parse(path.read_text(encoding="utf-8")))
-        }
+        file: {function.name for function in functions(parsed(path))}
         for file, path in files.items()
         if path.is_file()
     }
@@ -269,7 +280,7 @@ def test_one_thought_a_line(what: str, kinds: tuple[type[ast.AST], ...]) -> None
         *(ROOT / "benchmarks").rglob("*.py"),
         *(ROOT / "examples").rglob("*.py"),
     ):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if (
                 isinstance(node, kinds)
                 and sum(isinstance(inner, kinds) for inner in ast.walk(node)) > 1
@@ -363,7 +374,7 @@ def test_nothing_is_defined_that_nobody_uses() -> None:
     )
     unused = []
     for path in CODE:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         overrides = {
             child
             for node in ast.walk(tree)

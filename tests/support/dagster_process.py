@@ -27,7 +27,7 @@ from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
 from tests.support.requirements import PATIENCE
-from tests.support.warm import Command, run_warm
+from tests.support.warm import Command, WarmServer, run_warm
 from tests.support.warm_spawn import SITE
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -183,7 +183,7 @@ class Server(DagsterGraphql):
     def __init__(self, home: DagsterHome) -> None:
         super().__init__(f"http://127.0.0.1:{free_port()}", location=home.module)
         self.home = home
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes] | WarmServer] = {}
 
     def start(self) -> None:
         """Start both and wait until both work."""
@@ -229,6 +229,11 @@ class Server(DagsterGraphql):
                     process.wait(timeout=patience)
 
     def _launch(self, name: str, module: str, *arguments: str) -> None:
+        if not self.home.cold:
+            command = Command(module, arguments, self.home.directory, self.home.env)
+            log = self.home.directory / f"{name}.log"
+            self._processes[name] = WarmServer(command, log=log)
+            return
         with (self.home.directory / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],

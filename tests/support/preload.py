@@ -8,7 +8,9 @@ MODULES = (
     "alembic.command",
     "dagster._cli",  # `dagster asset materialize` and its kin
     "dagster._core.storage.sqlite_storage",
+    "dagster._daemon.controller",
     "dagster.components",
+    "dagster_webserver.app",
     "numpy.random",
     "pyarrow.compute",
     "pyarrow.parquet",

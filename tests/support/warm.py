@@ -41,7 +41,8 @@ class WarmProcess:
     def __init__(self, command: Command) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="sdg-output-"))
         self._output: tuple[str, str] | None = None
-        self._process = _FORKS.Process(target=_run, args=(command, self._directory))
+        files = [self._directory / name for name in OUTPUT]
+        self._process = _FORKS.Process(target=_run, args=(command, files, None))
         self._process.start()
 
     @property
@@ -84,6 +85,30 @@ class WarmProcess:
         return self._output
 
 
+class WarmServer(WarmProcess):
+    """A command that serves until it is ended. It leads a process group, or joins one, and appends its output to a log.
+
+    group: a process group of this session; None for one of its own.
+    """
+
+    def __init__(
+        self, command: Command, *, log: Path, group: int | None = None
+    ) -> None:
+        self._process = _FORKS.Process(
+            target=_run, args=(command, [log, log], group or 0)
+        )
+        self._process.start()
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the end; the exit status. Raises subprocess.TimeoutExpired as `Popen.wait` does."""
+        if super().wait(timeout) is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return self.returncode
+
+
 def run_warm(command: Command, *, timeout: float) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Raises subprocess.TimeoutExpired, after killing it, if it takes longer than `timeout` seconds."""
     process = WarmProcess(command)
@@ -98,10 +123,12 @@ def run_warm(command: Command, *, timeout: float) -> subprocess.CompletedProcess
     )
 
 
-def _run(command: Command, directory: Path) -> None:
-    """In the forked process: become the command."""
-    for number, name in enumerate(OUTPUT, start=1):
-        opened = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def _run(command: Command, output: Sequence[Path], group: int | None) -> None:
+    """In the forked process: become the command. group: the process group to join, 0 for one of its own, None to stay."""
+    if group is not None:
+        os.setpgid(0, group)
+    for number, file in enumerate(output, start=1):
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
@@ -119,10 +146,30 @@ def _run(command: Command, directory: Path) -> None:
     sys.argv[1:] = command.arguments
     if str(SITE) in sys.path:
         install()
+        _fork_code_servers()
     try:
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     finally:
         atexit._run_exitfuncs()
+
+
+def _fork_code_servers() -> None:
+    """Fork the code servers that Dagster starts in this process; they stay in its process group and write to its log."""
+    from dagster._grpc import server
+
+    if not hasattr(server, "open_ipc_subprocess"):
+        raise RuntimeError("this Dagster starts code servers in another way")
+    server.open_ipc_subprocess = _code_server
+
+
+def _code_server(
+    parts: Sequence[str], *, cwd: str | None, env: Mapping[str, str]
+) -> WarmServer:
+    interpreter, option, module, *arguments = parts
+    assert (interpreter, option, module) == (sys.executable, "-m", "dagster")
+    command = Command(module, arguments, Path(cwd or os.getcwd()), env)
+    log = Path(os.readlink("/proc/self/fd/1"))
+    return WarmServer(command, log=log, group=os.getpgrp())
 
 
 def _text(path: Path) -> str:
