@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -183,7 +182,7 @@ class Server(DagsterGraphql):
     def __init__(self, home: DagsterHome) -> None:
         super().__init__(f"http://127.0.0.1:{free_port()}", location=home.module)
         self.home = home
-        self._processes: dict[str, subprocess.Popen[bytes] | WarmServer] = {}
+        self._processes: dict[str, WarmServer] = {}
 
     def start(self) -> None:
         """Start both and wait until both work."""
@@ -229,23 +228,9 @@ class Server(DagsterGraphql):
                     process.wait(timeout=patience)
 
     def _launch(self, name: str, module: str, *arguments: str) -> None:
-        if not self.home.cold:
-            command = Command(module, arguments, self.home.directory, self.home.env)
-            log = self.home.directory / f"{name}.log"
-            self._processes[name] = WarmServer(command, log=log)
-            return
-        with (self.home.directory / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                cwd=self.home.directory,
-                env=self.home.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                # Ignored by the children of a shell's background job; Dagster hangs SIGTERM on it.
-                preexec_fn=_heed_interrupts,
-            )
+        command = Command(module, arguments, self.home.directory, self.home.env)
+        log = self.home.directory / f"{name}.log"
+        self._processes[name] = WarmServer(command, log=log)
 
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
@@ -281,7 +266,3 @@ def dagster_server(home: DagsterHome) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -16,9 +16,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import process as started
 from pathlib import Path
 
-from tests.support.warm_spawn import SITE, execute_again, install
+from tests.support.warm_spawn import SITE, execute_again, install, use_inherited_server
 
 OUTPUT = ("stdout", "stderr")
 _FORKS = multiprocessing.get_context("forkserver")
@@ -98,6 +99,8 @@ class WarmServer(WarmProcess):
             target=_run, args=(command, [log, log], group or 0)
         )
         self._process.start()
+        # As with `Popen`, who started it may end before it; multiprocessing would wait.
+        started._children.discard(self._process)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -124,7 +127,7 @@ def run_warm(command: Command, *, timeout: float) -> subprocess.CompletedProcess
 
 
 def _run(command: Command, output: Sequence[Path], group: int | None) -> None:
-    """In the forked process: become the command. group: the process group to join, 0 for one of its own, None to stay."""
+    """In the forked process: become the command. group: the process group that a server joins, 0 for one of its own."""
     if group is not None:
         os.setpgid(0, group)
     for number, file in enumerate(output, start=1):
@@ -146,6 +149,8 @@ def _run(command: Command, output: Sequence[Path], group: int | None) -> None:
     sys.argv[1:] = command.arguments
     if str(SITE) in sys.path:
         install()
+    if group is not None:
+        use_inherited_server()
         _fork_code_servers()
     try:
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)

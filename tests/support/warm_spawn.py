@@ -38,6 +38,7 @@ class ForkedProcess(context.ForkServerProcess):
             os.dup2(opened, number)
             os.close(opened)
         execute_again()
+        install()
         return super()._bootstrap(*arguments, **more)  # type: ignore[misc, no-any-return]
 
 
@@ -49,7 +50,15 @@ class ForkContext(context.ForkServerContext):
 
 
 def install() -> None:
-    """Fork what this process would spawn."""
+    """Fork what this process would spawn. Does nothing the second time."""
+    if isinstance(context._concrete_contexts["spawn"], ForkContext):
+        return
+    use_inherited_server()
+    context._concrete_contexts["spawn"] = ForkContext()
+
+
+def use_inherited_server() -> None:
+    """Let what this process forks come from the fork server that it came from itself, if it has one."""
     server = forkserver._forkserver
     launch = server.ensure_running
 
@@ -62,7 +71,6 @@ def install() -> None:
 
     server.set_forkserver_preload(["tests.support.preload"])
     server.ensure_running = ensure_running
-    context._concrete_contexts["spawn"] = ForkContext()
 
 
 def execute_again() -> None:
