@@ -99,13 +99,13 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
 
 def server_for(config: dict[str, Any]) -> ModelServer:
     """A server whose models that draw answer with a picture."""
-    drawing = {
+    sampler = {
         column["model_alias"]
         for column in config["columns"]
         if column["column_type"] == "image"
     }
     models = {
-        model["model"] for model in config["model_configs"] if model["alias"] in drawing
+        model["model"] for model in config["model_configs"] if model["alias"] in sampler
     }
     picture = {
         "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}

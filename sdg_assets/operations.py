@@ -171,7 +171,7 @@ def _automation(definitions: dg.Definitions, name: str) -> dg.SensorDefinition:
             others.append(sensor)
     if name == AUTOMATION and not others:
         return _AUTOMATION
-    return automation_sensor(name, apart_from=others)
+    return automation_sensor(name, excluding=others)
 
 
 def _with_store(

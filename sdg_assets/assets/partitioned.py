@@ -142,8 +142,8 @@ def consumers(context: dg.AssetExecutionContext) -> list[str]:
     return [*names_of_assets, *names_of_checks]
 
 
-def beginner_of(run: dg.DagsterRun) -> str:
-    """Whose version it is that `resume: never` begins: the whole backfill's, or the run's, which retries go on in."""
+def creator_of(run: dg.DagsterRun) -> str:
+    """The run or backfill for which `resume: never` creates a version; retries of a run resume the version of the first."""
     return run.tags.get(BACKFILL_TAG) or run.tags.get(ROOT_RUN_TAG) or run.run_id
 
 
@@ -155,7 +155,7 @@ def _outcome(
     Where only replies are awaited the run is canceled, so that no partition turns red and none is recorded without a file.
     """
     yield from recorder.events()
-    yield recorder.verdict.result()
+    yield recorder.check.result()
     waiting = recorder.still_waiting()
     if waiting is not None:
         refuse(context, waiting, kind=WAITING, file=None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from sdg_assets.assets.partitioned import Maker, beginner_of, build_partitioned
+from sdg_assets.assets.partitioned import Maker, build_partitioned, creator_of
 from sdg_assets.assets.run_config import GenerateConfig
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
 from sdg_assets.assets.spec import DatasetSpec, load_spec
@@ -103,7 +103,7 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
             settings=config.settings(opened.dataset.plan.config.run),
             on_event=recorder,
             run_id=context.run.run_id,
-            begun_by=beginner_of(context.run),
+            created_by_run=creator_of(context.run),
         )
         counts = {
             "dropped by select": summary.dropped,

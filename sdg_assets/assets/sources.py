@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from sdg_assets.assets.partitioned import Maker, beginner_of, build_partitioned
+from sdg_assets.assets.partitioned import Maker, build_partitioned, creator_of
 from sdg_assets.assets.run_config import SourcesConfig
 from sdg_assets.assets.spec import PipelineSpec
 from sdg_assets.checks.run_check import sources_check
@@ -74,7 +74,7 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
             on_event=recorder.notice,
             on_partition=recorder.finished,
             run_id=context.run.run_id,
-            begun_by=beginner_of(context.run),
+            created_by_run=creator_of(context.run),
         )
         for locator, failure in summary.failures[:MAX_LOGGED]:
             context.log.warning(

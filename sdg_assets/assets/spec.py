@@ -209,7 +209,10 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
             remedy="the asset needs it to define its partitions; add it to the file",
         )
     spec = DatasetSpec(
-        path=path, config=config, code_version=api.config_part(config), **attributes
+        path=path,
+        config=config,
+        code_version=api.config_fingerprint(config),
+        **attributes,
     )
     _check_rule_columns(spec)
     return spec
@@ -221,7 +224,7 @@ def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
     return PipelineSpec(
         path=path,
         config=plan.config,
-        code_version=plan.fingerprint.config_part,
+        code_version=plan.fingerprint.config_fingerprint,
         **attributes,
     )
 

@@ -70,7 +70,7 @@ class BackoffState:
 
 
 @dataclass(frozen=True)
-class Choice:
+class DuePartitions:
     """Partitions by what happens to them at a tick, and what to remember.
 
     next_at: when the first of the waiting ones may be asked for again, in seconds since 1970; None if none waits.
@@ -83,13 +83,13 @@ class Choice:
     next_at: float | None
 
 
-def choose(
+def select_due(
     found: Incomplete,
     before: BackoffState,
     *,
     now: datetime,
     at_most: int | None = None,
-) -> Choice:
+) -> DuePartitions:
     """Which of the incomplete partitions to ask for now, the first `at_most` of them."""
     seconds = int(now.timestamp())
     known = before.groups if before.fingerprint == found.fingerprint else {}
@@ -112,7 +112,9 @@ def choose(
             attempt = Attempt(last.remaining, last.count + 1, seconds)
             groups.update(dict.fromkeys(asked, attempt))
     attempts = BackoffState(found.fingerprint, groups)
-    return Choice(tuple(requested), tuple(waiting), tuple(given_up), attempts, next_at)
+    return DuePartitions(
+        tuple(requested), tuple(waiting), tuple(given_up), attempts, next_at
+    )
 
 
 def _with_equal_attempts(

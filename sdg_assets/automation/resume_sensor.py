@@ -12,10 +12,10 @@ from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.automation.activity import keys_at_work, stopped
 from sdg_assets.automation.backoff import (
     BackoffState,
-    Choice,
-    choose,
+    DuePartitions,
     dump_cursor,
     load_cursor,
+    select_due,
 )
 from sdg_assets.automation.discovery import Discovered
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
@@ -132,15 +132,15 @@ def resume_all(
         if isinstance(found, str):
             reasons.append(found)
             continue
-        choice = choose(found, after[ref.label], now=now, at_most=at_most(ref))
-        after[ref.label] = choice.attempts
+        due = select_due(found, after[ref.label], now=now, at_most=at_most(ref))
+        after[ref.label] = due.attempts
         requests += range_requests(
             ref,
-            ranges_of(ref, choice.requested),
+            ranges_of(ref, due.requested),
             tick=now.isoformat(timespec="seconds"),
             tags={REQUESTED_BY_TAG: requested_by},
         )
-        reasons += _left_alone(ref, choice)
+        reasons += _left_alone(ref, due)
     if requests:
         for reason in reasons:
             log(reason)
@@ -154,17 +154,17 @@ def resume_all(
     )
 
 
-def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
+def _left_alone(ref: Ref, due: DuePartitions) -> Iterator[str]:
     """Why some incomplete partitions were not asked for."""
-    if choice.next_at is not None:
-        when = datetime.fromtimestamp(choice.next_at, UTC).isoformat(timespec="minutes")
+    if due.next_at is not None:
+        when = datetime.fromtimestamp(due.next_at, UTC).isoformat(timespec="minutes")
         yield (
-            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} made no progress; "
+            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(due.waiting)} made no progress; "
             f"next request at {when}"
         )
-    if choice.given_up:
+    if due.given_up:
         yield (
-            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} made no progress in "
-            f"{counted(choice.attempts.groups[choice.given_up[0]].count, 'run')} and are no longer requested; "
+            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(due.given_up)} made no progress in "
+            f"{counted(due.attempts.groups[due.given_up[0]].count, 'run')} and are no longer requested; "
             "check their failures, then materialize them yourself or reset this sensor's cursor"
         )

@@ -126,7 +126,7 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
     def evaluate(self, context: Context) -> Result:
         """All of the candidates, or none."""
         candidates = context.candidate_subset
-        reason = None if candidates.is_empty else self._hindrance(context)
+        reason = None if candidates.is_empty else self._obstacle(context)
         if reason is None:
             return dg.AutomationResult(context=context, true_subset=candidates)
         context.log.info(f"{context.key.to_user_string()} is not requested: {reason}")
@@ -134,7 +134,7 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
             context=context, true_subset=context.get_empty_subset()
         )
 
-    def _hindrance(self, context: Context) -> str | None:
+    def _obstacle(self, context: Context) -> str | None:
         view = context.asset_graph_view
         metadata = view.asset_graph.get(context.key).metadata
         file = partitioned_path_of(metadata)
@@ -234,14 +234,14 @@ def _asks_us(condition: dg.AutomationCondition[dg.AssetKey] | None) -> bool:
 def automation_sensor(
     name: str = NAME,
     *,
-    apart_from: Sequence[dg.AutomationConditionSensorDefinition] = (),
+    excluding: Sequence[dg.AutomationConditionSensorDefinition] = (),
 ) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates `stale_or_missing()` of all assets that have it, and no other condition.
 
     apart_from: sensors of the project's own; what they target stays theirs.
     """
     target: dg.AssetSelection = WithOurCondition()
-    for sensor in apart_from:
+    for sensor in excluding:
         target = target - sensor.asset_selection
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=dg.BetaWarning)

@@ -62,7 +62,7 @@ class Opened(ABC):
     @property
     def code_version(self) -> str:
         """The fingerprint of its config alone."""
-        return self.dataset.plan.fingerprint.config_part
+        return self.dataset.plan.fingerprint.config_fingerprint
 
     @property
     def seal(self) -> "Version | None":

@@ -130,15 +130,15 @@ def build_reconcile_job(
                 faults.append(f"{ref.label}: {error}")
                 context.log.error(faults[-1])
         unrecorded = 0
-        lost = 0
+        missing = 0
         for one in found:
             unrecorded += len(one.unrecorded) + one.finished_unrecorded
-            lost += len(one.lost) + (one.finished_lost is not None)
+            missing += len(one.missing) + (one.finished_missing is not None)
         context.add_output_metadata(
             {
                 "datasets": len(found),
                 "files_without_events": unrecorded,
-                "events_without_files": lost,
+                "events_without_files": missing,
             }
         )
         if faults:

@@ -31,23 +31,23 @@ JOB = "reconcile"
 class Differences:
     """Where events and files of a dataset or pipeline disagree.
 
-    unrecorded: partitions with a file and no current event. lost: partitions that show green without a current file.
+    unrecorded: partitions with a file and no current event. missing: partitions that show green without a current file.
     unknown: keys of partitions that have a file, and that Dagster does not know yet.
-    finished_unrecorded, finished_lost: the same for the finished dataset; the latter says why.
+    finished_unrecorded, finished_missing: the same for the finished dataset; the latter says why.
     """
 
     ref: Ref
     opened: Opened
     unrecorded: "Sequence[StoredPartition]" = ()
-    lost: "Sequence[StoredPartition]" = ()
+    missing: "Sequence[StoredPartition]" = ()
     unknown: Sequence[str] = ()
     finished_unrecorded: bool = False
-    finished_lost: str | None = None
+    finished_missing: str | None = None
 
     def __bool__(self) -> bool:
-        if self.unrecorded or self.lost:
+        if self.unrecorded or self.missing:
             return True
-        return bool(self.finished_unrecorded or self.finished_lost)
+        return bool(self.finished_unrecorded or self.finished_missing)
 
     def __str__(self) -> str:
         return "; ".join(self._parts()) or f"{self.ref.label}: events agree with files"
@@ -57,12 +57,12 @@ class Differences:
         kind = self.ref.PARTITIONS
         if self.unrecorded:
             yield f"{name}: {kind} {_keys(self.unrecorded)} have files without a current event"
-        if self.lost:
-            yield f"{name}: {kind} {_keys(self.lost)} show as materialized, but {lost_reason(self.lost)}"
+        if self.missing:
+            yield f"{name}: {kind} {_keys(self.missing)} show as materialized, but {missing_reason(self.missing)}"
         if self.finished_unrecorded:
             yield f"{name}: the finished dataset has no current event"
-        if self.finished_lost is not None:
-            yield f"{name}: the finished dataset shows as materialized, but {self.finished_lost}"
+        if self.finished_missing is not None:
+            yield f"{name}: the finished dataset shows as materialized, but {self.finished_missing}"
 
 
 def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Differences:
@@ -72,7 +72,7 @@ def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Diff
     shown = _shown(instance, ref)
     recorded = recorded_versions(instance, ref.partitioned_key)
     unrecorded = []
-    lost = []
+    missing = []
     unknown = []
     for one in opened.partitions:
         version = opened.data_version(one)
@@ -87,10 +87,10 @@ def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Diff
             if red or recorded.get(one.key) != version:
                 unrecorded.append(one)
         elif shown.get(one.key) == "MATERIALIZED" and not one.is_settled:
-            lost.append(one)
-    finished_unrecorded, finished_lost = _compare_finished(instance, ref, opened)
+            missing.append(one)
+    finished_unrecorded, finished_missing = _compare_finished(instance, ref, opened)
     return Differences(
-        ref, opened, unrecorded, lost, unknown, finished_unrecorded, finished_lost
+        ref, opened, unrecorded, missing, unknown, finished_unrecorded, finished_missing
     )
 
 
@@ -114,9 +114,9 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
             tags={**tags, **read, "dagster/data_version": data_version},
         )
         context.log_event(materialization)
-    if found.lost:
-        reason = f"{ref.label}: {_keys(found.lost)}: {lost_reason(found.lost)}"
-        keys = [one.key for one in found.lost]
+    if found.missing:
+        reason = f"{ref.label}: {_keys(found.missing)}: {missing_reason(found.missing)}"
+        keys = [one.key for one in found.missing]
         mark_missing(context.instance, ref.partitioned_key, keys, reason=reason)
     if found.finished_unrecorded:
         result = opened.process(on_event=lambda event: log_notice(context.log, event))
@@ -125,8 +125,8 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         context.log_event(
             dg.AssetMaterialization(ref.dataset_key, metadata=metadata, tags=tags)
         )
-    if found.finished_lost is not None:
-        reason = f"{ref.label}: {found.finished_lost}"
+    if found.finished_missing is not None:
+        reason = f"{ref.label}: {found.finished_missing}"
         mark_missing(context.instance, ref.dataset_key, [None], reason=reason)
 
 
@@ -173,7 +173,7 @@ def recorded_versions(
     return {partition: tags.get(tag) for partition, tags in found.items()}
 
 
-def lost_reason(partitions: "Sequence[StoredPartition]") -> str:
+def missing_reason(partitions: "Sequence[StoredPartition]") -> str:
     """Why partitions have no current file."""
     reasons = {_REASONS[str(one.state)] for one in partitions}
     return ", ".join(sorted(reasons))

@@ -42,7 +42,7 @@ class Finished:
     at: float
 
 
-class Verdict(Protocol):
+class RunningCheck(Protocol):
     """The check of a run's files, complete at the end."""
 
     def result(self) -> dg.AssetCheckResult:
@@ -54,10 +54,10 @@ class Recorder(ABC, Generic[Made]):
     """A context manager: at its end everything that was finished within is recorded.
 
     A failure to record is raised at the next file or at the end, whichever comes first. keep: what was recorded stays in memory,
-    for `repeat`. has_made: whether the run has made anything. verdict: of the check, complete at the end.
+    for `repeat`. has_made: whether the run has made anything. check: over all files, complete at the end.
     """
 
-    verdict: Verdict
+    check: RunningCheck
 
     def __init__(
         self,

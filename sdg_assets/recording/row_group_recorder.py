@@ -39,7 +39,7 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
     that Dagster counts their partitions as failed, or as missing where their records only wait for replies.
     """
 
-    verdict: RowGroupsCheck
+    check: RowGroupsCheck
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
             **upstream_tags(context.instance, spec.upstream),
         }
         super().__init__(context, tags=tags, keep=keep)
-        self.verdict = RowGroupsCheck(plan)
+        self.check = RowGroupsCheck(plan)
         self.empty: list[api.RowGroupFinished] = []
         self._plan = plan
         self._lineage = lineage_metadata(plan, spec.upstream)
@@ -104,7 +104,7 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
 
     def _ended(self) -> None:
         for event in self.empty:
-            self.verdict.add(event, self._plan.kept_schema)
+            self.check.add(event, self._plan.kept_schema)
 
     def _described(self, made: "RowGroupFinished") -> dg.AssetMaterialization:
         rows = (
@@ -112,7 +112,7 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
             if made.head is not None
             else api.read_head(made.path, api.HEAD_ROWS)
         )
-        self.verdict.add(made, rows.schema)
+        self.check.add(made, rows.schema)
         version = made.path.parent.parent.name
         return dg.AssetMaterialization(
             self._context.asset_key,
@@ -155,7 +155,7 @@ class Progress:
         """Some records more are made or have failed."""
         self._made += event.made
         self._failed += event.failed
-        self._records -= event.elsewhere
+        self._records -= event.completed_by_others
         if time.monotonic() >= self._next:
             self._say()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SourcesRecorder(Recorder["PartitionFinished"]):
     """Observers of a run: `finished` of its partitions, `notice` of everything else."""
 
-    verdict: SourcesCheck
+    check: SourcesCheck
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
             **upstream_tags(context.instance, spec.upstream),
         }
         super().__init__(context, tags=tags, keep=keep)
-        self.verdict = SourcesCheck(pipeline.plan.fingerprint.config_hash)
+        self.check = SourcesCheck(pipeline.plan.fingerprint.config_hash)
         self._pipeline = pipeline
         self._sources = self._adopted = 0
         self._next = time.monotonic() + PROGRESS_EVERY
@@ -60,7 +60,7 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
             self._context.log.info(event.message)
 
     def _described(self, made: "PartitionFinished") -> dg.AssetMaterialization:
-        self.verdict.add(made)
+        self.check.add(made)
         version = made.path.parent.parent.name
         first_rows = api.read_head(made.path, api.HEAD_ROWS)
         data_version = sources_data_version(made.footer, version=version)

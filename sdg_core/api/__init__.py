@@ -149,7 +149,11 @@ if TYPE_CHECKING:
     )
     from sdg_core.models.usage import Usage
     from sdg_core.plan.checks.prompts import prompt_notices
-    from sdg_core.plan.compile import config_part, dropped_columns, planned_schema
+    from sdg_core.plan.compile import (
+        config_fingerprint,
+        dropped_columns,
+        planned_schema,
+    )
     from sdg_core.plan.dataset_plan import DatasetPlan
     from sdg_core.plan.effects import Effects
     from sdg_core.plan.graph import ColumnGraph, build_graph
@@ -170,7 +174,7 @@ if TYPE_CHECKING:
     from sdg_core.processing.export import Exported
     from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
-    from sdg_core.profiling.wording import distinct, one_line_summary
+    from sdg_core.profiling.formatting import distinct, one_line_summary
     from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.seeds.directory import DirectoryReader
@@ -252,7 +256,7 @@ _MODULES = {
         "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall VideoPart"
     ),
     "sdg_core.models.usage": "Usage",
-    "sdg_core.plan.compile": "config_part dropped_columns planned_schema",
+    "sdg_core.plan.compile": "config_fingerprint dropped_columns planned_schema",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",
     "sdg_core.plan.import_builder_config": "ImportedConfig",
@@ -265,7 +269,7 @@ _MODULES = {
     "sdg_core.processing.export": "Exported",
     "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
-    "sdg_core.profiling.wording": "distinct one_line_summary",
+    "sdg_core.profiling.formatting": "distinct one_line_summary",
     "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.seeds.directory": "DirectoryReader",
@@ -413,7 +417,7 @@ __all__ = [
     "check_tools",
     "column_type",
     "comparison_text",
-    "config_part",
+    "config_fingerprint",
     "contiguous_ranges",
     "costs",
     "count_failures",
@@ -477,9 +481,13 @@ __all__ = [
     "write_atomic",
 ]
 
+_FORMER_NAMES = {"config_part": "config_fingerprint"}
+"""Of functions, until 0.3; those of classes stand beside them."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
+    name = _FORMER_NAMES.get(name, name)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOMES[name]

@@ -52,13 +52,14 @@ from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
     PipelineLayout,
+    record_partitions,
     stage_label,
-    write_down,
 )
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, find_version
+from sdg_core.system.former_names import takes_former_names
 from sdg_core.system.signals import run_long, run_until_signalled
 
 __all__ = [
@@ -138,6 +139,7 @@ status = takes_pipeline(describe_pipeline)
 
 
 @takes_pipeline
+@takes_former_names(begun_by="created_by_run")
 def generate(
     pipeline: OpenPipeline,
     *,
@@ -149,7 +151,7 @@ def generate(
     on_event: Observer = lambda event: None,
     on_partition: OnPartition = lambda event: None,
     run_id: str | None = None,
-    begun_by: str | None = None,
+    created_by_run: str | None = None,
 ) -> PipelineSummary:
     """Make sources that are missing, partial or changed, as `agenerate_pipeline` does.
 
@@ -166,7 +168,7 @@ def generate(
             on_event=on_event,
             on_partition=on_partition,
             run_id=run_id,
-            begun_by=begun_by,
+            created_by_run=created_by_run,
         )
     )
 
@@ -217,7 +219,7 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Assign new sources to partitions, and store that. Returns all partitions. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
-    return write_down(
+    return record_partitions(
         pipeline.layout,
         [*pipeline.sources.values()],
         per_partition=config.sources_per_partition,

@@ -29,6 +29,7 @@ from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.roots import choose_root
+from sdg_core.system.former_names import takes_former_names
 from sdg_core.system.signals import run_long, run_until_signalled
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def estimate(
 
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="use at least 1 record")
-    version, ahead = remaining_work(dataset)
+    version, backlog = remaining_work(dataset)
     plan = dataset.plan
     seeds = dataset.seeds
 
@@ -140,7 +141,7 @@ def estimate(
         async with open_samples(dataset) as samples:
             return await make_estimate(
                 plan,
-                ahead,
+                backlog,
                 sample=sample,
                 seeds=seeds,
                 models=models,
@@ -225,6 +226,7 @@ def _ask(
     return run_until_signalled(main)
 
 
+@takes_former_names(begun_by="created_by_run")
 def generate(
     dataset: ConfigLike | Dataset,
     *,
@@ -234,7 +236,7 @@ def generate(
     on_event: Observer = lambda event: None,
     on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
-    begun_by: str | None = None,
+    created_by_run: str | None = None,
 ) -> RunSummary:
     """Generate the missing records of these row groups (default: all), as `agenerate` does.
 
@@ -250,7 +252,7 @@ def generate(
             on_event=on_event,
             on_row_group=on_row_group,
             run_id=run_id,
-            begun_by=begun_by,
+            created_by_run=created_by_run,
         )
     )
 

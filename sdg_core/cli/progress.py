@@ -118,9 +118,9 @@ class Counts:
     """What both displays keep count of."""
 
     def __init__(self) -> None:
-        self.records = self.made = self.failed = self.elsewhere = self.groups = (
-            self.groups_done
-        ) = 0
+        self.records = self.made = self.failed = self.completed_by_others = (
+            self.groups
+        ) = self.groups_done = 0
         self.dropped = self.waiting = 0
         self.spent = ""
         self.sources: SourcesProgress | None = None
@@ -134,7 +134,7 @@ class Counts:
             case RecordsSettled():
                 self.made += event.made
                 self.failed += event.failed
-                self.elsewhere += event.elsewhere
+                self.completed_by_others += event.completed_by_others
                 self.dropped += event.dropped
                 self.waiting += event.waiting
                 self.spent = _spent(event)
@@ -202,7 +202,7 @@ class _Lines:
         counts = self._counts
         if counts.sources is not None:
             return _sources_done(counts.sources, seconds)
-        records = counts.records - counts.elsewhere
+        records = counts.records - counts.completed_by_others
         rate = counts.settled / seconds
         left = (records - counts.settled) / rate if rate else 0
         return [

@@ -74,7 +74,7 @@ class Bar:
         if self._task is None:
             return
         if counts.sources is None:
-            completed = counts.settled + counts.elsewhere
+            completed = counts.settled + counts.completed_by_others
             parts = f"{counts.groups_done:,}/{counted(counts.groups, 'row group')}"
         else:
             completed = counts.sources.settled

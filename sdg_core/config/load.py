@@ -17,7 +17,7 @@ from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders
 from sdg_core.config.data_designer_meaning import with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
-from sdg_core.config.half_surrogates import half_surrogates
+from sdg_core.config.lone_surrogates import lone_surrogates
 from sdg_core.config.parsed_config import ParsedConfig, language_of
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.validation_problems import validation_problems
@@ -106,7 +106,7 @@ def interpret(
                 )
             ],
         )
-    if halves := [*half_surrogates(document.data)]:
+    if halves := [*lone_surrogates(document.data)]:
         raise ConfigError(
             source, [Problem(format_path(place), message) for place, message in halves]
         )
@@ -226,7 +226,7 @@ def parse_pipeline(
     """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
     halves = [
-        Problem(format_path(place), message) for place, message in half_surrogates(data)
+        Problem(format_path(place), message) for place, message in lone_surrogates(data)
     ]
     if halves:
         raise ConfigError(source, halves)

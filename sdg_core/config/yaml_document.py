@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from sdg_core.config.half_surrogates import half_surrogates
+from sdg_core.config.lone_surrogates import lone_surrogates
 from sdg_core.config.yaml_advice import advice_on
 
 Path = tuple[str | int, ...]
@@ -257,7 +257,7 @@ def _parse_json(text: str) -> Document:
     except json.JSONDecodeError as error:
         raise DocumentSyntaxError(f"not JSON: {error.msg}", error.lineno) from error
     except UnicodeEncodeError as error:
-        place, message = next(half_surrogates(data))
+        place, message = next(lone_surrogates(data))
         where = f"{format_path(place)}: " if place else ""
         raise DocumentSyntaxError(
             f"{where}{message}", Document(data, _json_lines(text)).line(place)

@@ -66,7 +66,7 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
     elif isinstance(before, list) and isinstance(after, list):
         yield from _list_differences(before, after, path)
     elif before != after:
-        first, second = _apart(before, after)
+        first, second = _diff_excerpt(before, after)
         yield f"{path}: {first} is now {second}"
 
 
@@ -106,7 +106,7 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
             for position, (a, b) in enumerate(zip(before, after, strict=True)):
                 yield from _differences(a, b, f"{path}[{position}]")
         else:
-            first, second = _apart(before, after)
+            first, second = _diff_excerpt(before, after)
             yield f"{path}: {first} is now {second}"
         return
     old = dict(zip(names[0], before, strict=True))
@@ -134,7 +134,7 @@ def _names(items: list[Any]) -> list[str] | None:
     return names
 
 
-def _apart(before: Any, after: Any) -> tuple[str, str]:
+def _diff_excerpt(before: Any, after: Any) -> tuple[str, str]:
     """Two values as text. Where they are long, the part around the place where they begin to differ."""
     texts = [repr(before), repr(after)]
     if max(map(len, texts)) <= _WIDTH:

@@ -60,11 +60,11 @@ def choose_version(
     plan: DatasetPlan,
     *,
     mode: ResumeMode,
-    begun_by: str | None = None,
+    created_by_run: str | None = None,
 ) -> Version:
     """The version to generate into, by the table above; writes nothing.
 
-    begun_by: a run or a backfill; with `never` it goes on in the version that it began itself.
+    created_by_run: a run or a backfill; with `never` it resumes the version that it created itself.
 
     Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError; RefusedError if nobody named the root
     and the dataset was started below another one.
@@ -78,7 +78,7 @@ def choose_version(
             f"to start over on purpose, pass --root {layout.root}",
         )
     if mode == "never":
-        return _forced_version(layout, plan, begun_by=begun_by)
+        return _forced_version(layout, plan, created_by_run=created_by_run)
     current = read_current(layout.current)
     found = find_version(layout, plan)
     if found is not None:
@@ -176,8 +176,11 @@ def create_or_resume(
     """
     config = resolved_config(plan).encode()
     metadata = _begin(layout, version, plan, config)
-    while version.begun_by is not None and metadata.begun_by != version.begun_by:
-        version = _forced_version(layout, plan, begun_by=version.begun_by)
+    while (
+        version.created_by_run is not None
+        and metadata.created_by_run != version.created_by_run
+    ):
+        version = _forced_version(layout, plan, created_by_run=version.created_by_run)
         metadata = _begin(layout, version, plan, config)
     paths = version.layout
     if metadata.target_num_records != plan.num_records:
@@ -204,7 +207,9 @@ def _begin(
         write_atomic(paths.config, config)
         if plan.seed_content is not None:
             write_seed_content(paths.seed_content, plan.seed_content)
-        return new_metadata(plan, forced=version.forced, begun_by=version.begun_by)
+        return new_metadata(
+            plan, forced=version.forced, created_by_run=version.created_by_run
+        )
 
     with store_errors("write", paths.metadata):
         create_metadata(paths.metadata, begin)
@@ -234,7 +239,7 @@ def _changed_at(version: VersionLayout) -> str:
 
 
 def _forced_version(
-    layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None
+    layout: DatasetLayout, plan: DatasetPlan, *, created_by_run: str | None
 ) -> Version:
     base = plan.fingerprint.version
     existing = layout.versions()
@@ -242,16 +247,22 @@ def _forced_version(
     for paths in same:
         metadata = metadata_or_none(paths)
         if (
-            begun_by is not None
+            created_by_run is not None
             and metadata is not None
-            and metadata.begun_by == begun_by
+            and metadata.created_by_run == created_by_run
         ):
-            own = Version(paths, metadata, forced=metadata.forced, begun_by=begun_by)
+            own = Version(
+                paths, metadata, forced=metadata.forced, created_by_run=created_by_run
+            )
             check_generation_allowed(own, plan)
             return own
     numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
     notice = f"starting version {name}; existing data is kept"
     return Version(
-        layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by
+        layout.version(name),
+        None,
+        notice,
+        forced=bool(existing),
+        created_by_run=created_by_run,
     )

@@ -50,19 +50,21 @@ class CarriedCell:
     """
 
     value: Any
-    also: Mapping[str, Any]
-    given: Mapping[str, Any]
+    side_columns: Mapping[str, Any]
+    values_read: Mapping[str, Any]
     images: ImageFiles
     is_image: bool = False
     reads_images: tuple[str, ...] = ()
     inputs: str = ""
     version: str = ""
 
-    def fits(self, values: Mapping[str, Any], *, inputs: str) -> bool:
+    def matches_inputs(self, values: Mapping[str, Any], *, inputs: str) -> bool:
         """Whether it was made from these values, whose mark is `inputs`."""
         if self.inputs not in ("", inputs):
             return False
-        return all(same(value, values.get(name)) for name, value in self.given.items())
+        return all(
+            same(value, values.get(name)) for name, value in self.values_read.items()
+        )
 
 
 CarriedCells = Mapping[tuple[int, str], Sequence[CarriedCell]]
@@ -127,7 +129,7 @@ def same_but_for_seed_data(
     rules = skip_rules(plan)
     found = set()
     for name in carried_columns(plan):
-        if name in rules and rules[name].spreads:
+        if name in rules and rules[name].skip_sources:
             continue  # whether others were skipped is not written down
         if theirs.get(name) == ours[name] != whole[name] and _sees_only_values(
             name, plan
@@ -172,7 +174,9 @@ class CarryOver:
         self._plan = plan
         self._journal = journal
         self._hashes = carried_hashes(plan)
-        self._also = {name: side_effects_of(plan.column(name)) for name in self._hashes}
+        self._side_columns = {
+            name: side_effects_of(plan.column(name)) for name in self._hashes
+        }
         made = {
             column.name
             for column in plan.config.columns
@@ -219,12 +223,15 @@ class CarryOver:
                 # it may not have been made
                 if rows.rejected and rows.values[name][place] is None:
                     continue
-                also = {other: rows.values[other][place] for other in self._also[name]}
-                given = {other: rows.read[other][place] for other in reads}
+                side_columns = {
+                    other: rows.values[other][place]
+                    for other in self._side_columns[name]
+                }
+                values_read = {other: rows.read[other][place] for other in reads}
                 cell = CarriedCell(
                     rows.values[name][place],
-                    also,
-                    given,
+                    side_columns,
+                    values_read,
                     files.images,
                     is_image,
                     reads_images,
@@ -358,11 +365,11 @@ class _EarlierFiles:
             made.update(side_effects_of(self._plan.column(name)))
             read.update(self._plan.graph.dependencies[name])
         values = {name: table.column(name).to_pylist() for name in made}
-        given: dict[str, list[Any]] = {}
+        values_read: dict[str, list[Any]] = {}
         for name in read:
             series = pl.Series(pl.from_arrow(table.column(name)))
-            given[name] = python_values(series)
-        return _Rows(records, values, given, rejected)
+            values_read[name] = python_values(series)
+        return _Rows(records, values, values_read, rejected)
 
     def _has(self, table: pa.Table, name: str) -> bool:
         """Whether a file has everything that belongs to a cell, with the types of the plan."""

@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PaidCells:
+class ReusableCells:
     """What is known of the cells of some records. journaled: by record and column. carried: those of earlier versions."""
 
     journaled: Mapping[tuple[int, str], JournaledCell]
     carried: "CarriedCells"
 
     @staticmethod
-    def of(journaled: Iterable[JournaledCell], carried: "CarriedCells") -> "PaidCells":
+    def of(
+        journaled: Iterable[JournaledCell], carried: "CarriedCells"
+    ) -> "ReusableCells":
         """The cells of the journal by their places, and those of earlier versions."""
-        return PaidCells(
+        return ReusableCells(
             {(cell.record, cell.column): cell for cell in journaled}, carried
         )
 
@@ -88,7 +90,7 @@ class CellStore:
 
     async def look_up(
         self,
-        paid: PaidCells,
+        reusable: ReusableCells,
         *,
         record: int,
         column: str,
@@ -96,13 +98,13 @@ class CellStore:
         inputs: str,
     ) -> FoundCell | None:
         """The cell if it was paid for before and made from these values, whose mark is `inputs`."""
-        journaled = paid.journaled.get((record, column))
+        journaled = reusable.journaled.get((record, column))
         if journaled is not None and journaled.inputs in ("", inputs):
             kept = _kept(journaled)
             if kept is not None:
                 return FoundCell(kept, journaled)
-        for carried in paid.carried.get((record, column), ()):
-            if carried.fits(values, inputs=inputs):
+        for carried in reusable.carried.get((record, column), ()):
+            if carried.matches_inputs(values, inputs=inputs):
                 cell = await self._with_images(
                     carried, record=record, column=column, values=values
                 )
@@ -116,14 +118,14 @@ class CellStore:
         *,
         record: int,
         column: str,
-        usages: Mapping[str, Usage],
+        usage_by_alias: Mapping[str, Usage],
         inputs: str,
     ) -> "asyncio.Future[None]":
         """Keep a cell that was paid for; done once it is durable. Raises ValueError at once for a value that cannot be kept; the
         future raises LedgerError."""
         assert self._journal is not None
-        value = {"value": cell.value, "also": dict(cell.also)}
-        used = {alias: vars(usage) for alias, usage in usages.items()}
+        value = {"value": cell.value, "also": dict(cell.side_columns)}
+        used = {alias: vars(usage) for alias, usage in usage_by_alias.items()}
         return self._journal.append(
             JournaledCell(record, column, self._hashes[column], value, used, inputs)
         )
@@ -151,7 +153,7 @@ class CellStore:
             )
             if value is None:
                 return None
-        return Cell(value, also=found.also)
+        return Cell(value, side_columns=found.side_columns)
 
 
 def _digest(values: Sequence[Any]) -> str:
@@ -188,10 +190,14 @@ def _are_same(first: "ImageStore", second: "ImageStore", paths: Sequence[str]) -
 def _kept(journaled: JournaledCell) -> Cell | None:
     """The cell that the journal holds; None for what cannot be understood, which counts as absent."""
     try:
-        usages = {alias: Usage(**counts) for alias, counts in journaled.usage.items()}
+        usage_by_alias = {
+            alias: Usage(**counts) for alias, counts in journaled.usage.items()
+        }
         found = Cell(
-            journaled.value["value"], usages=usages, also=journaled.value["also"]
+            journaled.value["value"],
+            usage_by_alias=usage_by_alias,
+            side_columns=journaled.value["also"],
         )
     except (AttributeError, KeyError, TypeError):
         return None
-    return found if isinstance(found.also, dict) else None
+    return found if isinstance(found.side_columns, dict) else None

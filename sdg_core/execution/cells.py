@@ -197,17 +197,19 @@ class RecordMaker:
                 await self._tell_of_prompt(name, record)
                 outcome = await self._cell(name, record)
                 if isinstance(outcome, DeferredCell):
-                    self._spending.account(outcome.usages)
+                    self._spending.account(outcome.usage_by_alias)
                     record.waiting.add(name)
                     return
-                self._count(name, outcome.usage, outcome.usages, record)
+                self._count(name, outcome.usage, outcome.usage_by_alias, record)
                 if not self._store.keeps(name):
-                    self._spending.account(outcome.usages)
-                made = {name: outcome.value, **outcome.also}
+                    self._spending.account(outcome.usage_by_alias)
+                made = {name: outcome.value, **outcome.side_columns}
         except CellError as error:
             if isinstance(error, CellFailedError):
-                self._count(name, error.usage, error.usages, record)
-                self._spending.account({**error.usages, **self._own(name, error.usage)})
+                self._count(name, error.usage, error.usage_by_alias, record)
+                self._spending.account(
+                    {**error.usage_by_alias, **self._own(name, error.usage)}
+                )
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
@@ -224,7 +226,7 @@ class RecordMaker:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""
         inputs = self._store.mark(name, record.values)
         found = await self._store.look_up(
-            record.group.paid,
+            record.group.reusable,
             record=record.index,
             column=name,
             values=record.values,
@@ -246,14 +248,18 @@ class RecordMaker:
             return cell
         _check(cell, name)
         if self._store.keeps(name):
-            usages = {**cell.usages, **self._own(name, cell.usage)}
+            usage_by_alias = {**cell.usage_by_alias, **self._own(name, cell.usage)}
             try:
                 kept = self._store.put(
-                    cell, record=record.index, column=name, usages=usages, inputs=inputs
+                    cell,
+                    record=record.index,
+                    column=name,
+                    usage_by_alias=usage_by_alias,
+                    inputs=inputs,
                 )
             except ValueError as error:
                 raise _unstorable(cell, str(error)) from None
-            self._spending.account(usages)
+            self._spending.account(usage_by_alias)
             await kept
             record.group.counted.add((self._store.run_id, name, record.index))
         return cell
@@ -263,10 +269,14 @@ class RecordMaker:
         return {self._aliases[name]: usage} if usage.requests else {}
 
     def _count(
-        self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record
+        self,
+        name: str,
+        usage: Usage,
+        usage_by_alias: Mapping[str, Usage],
+        record: _Record,
     ) -> None:
         """Count what a cell used, for its row group and its row."""
-        both = [*usages.items()]
+        both = [*usage_by_alias.items()]
         if usage.requests:
             both.insert(0, (self._aliases[name], usage))
         for alias, used in both:
@@ -280,7 +290,7 @@ def _check(cell: Cell, name: str) -> None:
     """Raise CellFailedError for a value from outside that no row can hold."""
     try:
         check_value(cell.value, where=name)
-        for other, value in cell.also.items():
+        for other, value in cell.side_columns.items():
             check_value(value, where=other)
     except ValueError as error:
         raise _unstorable(cell, str(error)) from None
@@ -288,7 +298,7 @@ def _check(cell: Cell, name: str) -> None:
 
 def _unstorable(cell: Cell, reason: str) -> CellFailedError:
     requests = cell.usage.requests + sum(
-        usage.requests for usage in cell.usages.values()
+        usage.requests for usage in cell.usage_by_alias.values()
     )
     said = cell.value if isinstance(cell.value, str) else repr(cell.value)
     return CellFailedError(
@@ -296,7 +306,7 @@ def _unstorable(cell: Cell, reason: str) -> CellFailedError:
         kind="malformed",
         attempts=requests,
         usage=cell.usage,
-        usages=cell.usages,
+        usage_by_alias=cell.usage_by_alias,
         reply=said,
     )
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.errors import LedgerError, StoreError
-from sdg_core.ledger.claims import INDEX, STOCK, WHOLE, Claim, Claims
+from sdg_core.ledger.claims import COUNTS, INDEX, WHOLE, Claim, Claims
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.spending import Spending
@@ -57,18 +57,18 @@ class Checkpointer:
         self._turns = turns
         self._turn: Claim | None = None
 
-    async def take_in_turn(
+    async def write_in_turn(
         self, spending: Spending, *, sleep: Callable[[float], Awaitable[None]]
     ) -> Sequence[RowGroupStatus]:
-        """Take stock of a run that ends, when no other does: those that end together find in the index what the first of them has
-        opened, instead of opening it each. Raises StoreError."""
-        with LeaseKeeper(self._turns, on_trouble=lambda trouble: None) as held:
+        """Write the checkpoint of a run that ends, when no other run does. Runs that end together find in the index what the
+        first of them has opened, so each file is opened once. Raises StoreError."""
+        with LeaseKeeper(self._turns, on_error=lambda error: None) as held:
             with suppress(LedgerError):  # turns only spare work
                 while not await asyncio.to_thread(_has_turn, held):
                     await sleep(random.uniform(0.5, 1.5) * POLL)
-            return await asyncio.to_thread(self.take, spending)
+            return await asyncio.to_thread(self.write, spending)
 
-    def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
+    def write(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
         """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""
         self._index()
         record_progress(self._version, self._plan, self.statuses)
@@ -81,11 +81,11 @@ class Checkpointer:
         return self.statuses
 
     @asynccontextmanager
-    async def kept(
+    async def periodically(
         self, *, sleep: Callable[[float], Awaitable[None]], observer: Observer
     ) -> AsyncIterator[None]:
         """Write the index every now and then while the block lasts."""
-        keeping = asyncio.ensure_future(self._keep(sleep, observer))
+        keeping = asyncio.ensure_future(self._write_periodically(sleep, observer))
         try:
             yield
         finally:
@@ -95,7 +95,7 @@ class Checkpointer:
             if not keeping.cancelled():
                 keeping.result()
 
-    async def _keep(
+    async def _write_periodically(
         self, sleep: Callable[[float], Awaitable[None]], observer: Observer
     ) -> None:
         while True:
@@ -121,7 +121,7 @@ class Checkpointer:
         Files are the truth; the index only saves the next run the trouble of opening them.
         """
         try:
-            mine, _ = self._turns.take([INDEX])
+            mine, _ = self._turns.acquire_free([INDEX])
             if mine:
                 self._turn = mine[0]
                 self._index()
@@ -147,6 +147,7 @@ class Checkpointer:
 
 
 def _has_turn(held: LeaseKeeper) -> bool:
-    """Whether no other run is taking stock. Who has the whole version keeps out of it, so there is nothing to wait for then."""
-    others = held.take([STOCK])
+    """Whether no other run is writing its checkpoint. The holder of the whole version keeps every run
+    out, so there is nothing to wait for then."""
+    others = held.acquire([COUNTS])
     return not others or others[0].unit == WHOLE

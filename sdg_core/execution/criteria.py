@@ -15,7 +15,7 @@ from sdg_core.errors import CellError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record
 from sdg_core.plan.templates.conjunction import conjuncts
-from sdg_core.plan.templates.judging import not_true, stands_in_the_way
+from sdg_core.plan.templates.criteria import not_true, stands_in_the_way
 from sdg_core.plan.templates.render import Template, compiled
 from sdg_core.plan.templates.skip import is_true
 

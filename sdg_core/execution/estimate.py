@@ -22,7 +22,11 @@ from sdg_core.execution.dry_run import plan_columns
 from sdg_core.execution.extrapolation import scaled
 from sdg_core.execution.make_sample import Sample, make_sample
 from sdg_core.execution.open_row_group import expand_to_whole_group
-from sdg_core.execution.skips_ahead import MAX_RECORDS, SkipsAhead, look_ahead
+from sdg_core.execution.predicted_skips import (
+    MAX_RECORDS,
+    PredictedSkips,
+    predict_skips,
+)
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -148,12 +152,16 @@ def spread(remaining: Sequence[int], sample: int) -> list[int]:
 
 
 def chosen_sample(
-    remaining: Sequence[int], ahead: SkipsAhead, *, sample: int, columns: Iterable[str]
+    remaining: Sequence[int],
+    skips: PredictedSkips,
+    *,
+    sample: int,
+    columns: Iterable[str],
 ) -> list[int]:
     """The records to try: evenly spread, and for each of these columns that all of those skip, one that does not."""
     chosen = spread(remaining, sample)
     for column in columns:
-        makers = ahead.makers(column) if ahead.share_made(column) else []
+        makers = skips.makers(column) if skips.share_made(column) else []
         if makers and not set(makers) & set(chosen):
             chosen.append(makers[len(makers) // 2])
     return sorted(chosen)
@@ -161,7 +169,7 @@ def chosen_sample(
 
 async def make_estimate(
     plan: DatasetPlan,
-    ahead: RemainingWork,
+    backlog: RemainingWork,
     *,
     sample: int,
     seeds: Seeds | None,
@@ -171,17 +179,23 @@ async def make_estimate(
     on_event: Observer = lambda event: None,
 ) -> Estimate:
     """Make a sample of the remaining records and reckon what all of them will take. Nothing is asked if nothing has to be."""
-    remaining = ahead.remaining
-    if ahead.nothing_to_ask:
+    remaining = backlog.remaining
+    if backlog.nothing_to_ask:
         return Estimate(
-            len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused
+            len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, backlog.reused
         )
     looked_at = sorted({*spread(remaining, MAX_RECORDS), *spread(remaining, sample)})
     loop = asyncio.get_running_loop()
     skips = await asyncio.to_thread(
-        look_ahead, plan, looked_at, seeds=seeds, models=models, loop=loop, clock=clock
+        predict_skips,
+        plan,
+        looked_at,
+        seeds=seeds,
+        models=models,
+        loop=loop,
+        clock=clock,
     )
-    chosen = chosen_sample(remaining, skips, sample=sample, columns=ahead.to_make)
+    chosen = chosen_sample(remaining, skips, sample=sample, columns=backlog.to_make)
     made = await make_sample(
         plan,
         chosen,
@@ -192,7 +206,7 @@ async def make_estimate(
         samples=samples,
     )
     group = made.group
-    work = {column: _cells(ahead, skips, column) for column in made.used}
+    work = {column: _cells(backlog, skips, column) for column in made.used}
     expected = scaled(made.used, work, skips, chosen=chosen)
     first = min(group.every_failure, default=None)
     first_failure = None
@@ -213,34 +227,34 @@ async def make_estimate(
         usage=expected.usage,
         cost=costs(expected.usage, prices),
         seconds=_seconds(
-            made, ahead, skips, work, sampled=len(chosen), capacity=models.capacity
+            made, backlog, skips, work, sampled=len(chosen), capacity=models.capacity
         ),
         simulated=plan.simulated,
-        reused=ahead.reused,
+        reused=backlog.reused,
         replayed=group.replayed,
         kept=samples is not None,
         low=expected.low,
         high=expected.high,
         cost_range=cost_range,
-        skipped=_skipped(ahead, skips),
+        skipped=_skipped(backlog, skips),
     )
 
 
-def _cells(ahead: RemainingWork, skips: SkipsAhead, column: str) -> int:
+def _cells(backlog: RemainingWork, skips: PredictedSkips, column: str) -> int:
     """How many cells of a column a run will make: those that are not there, less those that will be skipped."""
-    to_make = ahead.cells(column)
+    to_make = backlog.cells(column)
     share = skips.share_made(column)
     if share is None:
         return to_make
-    reused = len(ahead.remaining) - to_make
-    not_skipped = round(share * len(ahead.remaining))
+    reused = len(backlog.remaining) - to_make
+    not_skipped = round(share * len(backlog.remaining))
     return max(0, min(to_make, not_skipped - reused))
 
 
-def _skipped(ahead: RemainingWork, skips: SkipsAhead) -> dict[str, int]:
+def _skipped(backlog: RemainingWork, skips: PredictedSkips) -> dict[str, int]:
     skipped = {}
-    for column in ahead.to_make:
-        count = ahead.cells(column) - _cells(ahead, skips, column)
+    for column in backlog.to_make:
+        count = backlog.cells(column) - _cells(backlog, skips, column)
         if count:
             skipped[column] = count
     return skipped
@@ -248,8 +262,8 @@ def _skipped(ahead: RemainingWork, skips: SkipsAhead) -> dict[str, int]:
 
 def _seconds(
     made: Sample,
-    ahead: RemainingWork,
-    skips: SkipsAhead,
+    backlog: RemainingWork,
+    skips: PredictedSkips,
     work: Mapping[str, int],
     *,
     sampled: int,
@@ -259,26 +273,28 @@ def _seconds(
 
     Loading libraries and name lists happens once, so the first look is no measure of what a record takes.
     """
-    records = len(ahead.remaining)
-    together = skips.seconds if skips.seconds is not None else made.together / sampled
+    records = len(backlog.remaining)
+    computed = skips.seconds
+    if computed is None:
+        computed = made.group_seconds / sampled
     slots = max(1, min(capacity, records))
-    each = 0.0
-    if made.each:
-        busy = _busy_share(made, ahead, work, sampled=sampled)
-        each = fmean(made.each) / slots * busy
-    return records * (together + each)
+    requested = 0.0
+    if made.per_record_seconds:
+        busy = _busy_share(made, backlog, work, sampled=sampled)
+        requested = fmean(made.per_record_seconds) / slots * busy
+    return records * (computed + requested)
 
 
-def _requests_of(usages: Iterable[UsageByModel]) -> int:
+def _requests_of(used: Iterable[UsageByModel]) -> int:
     requests = 0
-    for usage in usages:
+    for usage in used:
         for counts in usage.values():
             requests += counts.get("requests", 0)
     return requests
 
 
 def _busy_share(
-    made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int
+    made: Sample, backlog: RemainingWork, work: Mapping[str, int], *, sampled: int
 ) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
     asked = {
@@ -291,6 +307,6 @@ def _busy_share(
             per_cell = asked[column] / max(1, len(made.used[column]))
             to_come += per_cell * cells
         per_record = sum(asked.values()) / sampled
-        return to_come / (per_record * len(ahead.remaining))
-    full = len(ahead.to_make) * len(ahead.remaining)
-    return sum(ahead.to_make.values()) / full if full else 1.0
+        return to_come / (per_record * len(backlog.remaining))
+    full = len(backlog.to_make) * len(backlog.remaining)
+    return sum(backlog.to_make.values()) / full if full else 1.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from sdg_core.execution.make_sample import UsedByCell
-from sdg_core.execution.skips_ahead import SkipsAhead
+from sdg_core.execution.predicted_skips import PredictedSkips
 from sdg_core.plan.usage import UsageByModel
 
 _T_90 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83)
@@ -36,7 +36,7 @@ _Terms = dict[tuple[str, str], list[tuple[Sequence[float], int]]]
 def scaled(
     used: UsedByCell,
     work: Mapping[str, int],
-    skips: SkipsAhead,
+    skips: PredictedSkips,
     *,
     chosen: Sequence[int],
 ) -> Scaled:
@@ -51,9 +51,9 @@ def scaled(
         size = len(by_record) if known else len(chosen)
         if not cells:
             continue
-        usages = [*by_record.values()]
-        for alias, name in _counted_names(usages):
-            given = [usage.get(alias, {}).get(name, 0) for usage in usages]
+        of_column = [*by_record.values()]
+        for alias, name in _counted_names(of_column):
+            given = [usage.get(alias, {}).get(name, 0) for usage in of_column]
             nothing = [0] * (size - len(given))
             terms.setdefault((alias, name), []).append(([*given, *nothing], cells))
     return _summed(terms)
@@ -69,11 +69,11 @@ def scaled_to(used: Sequence[Mapping[str, Mapping[str, float]]], count: int) -> 
 
 
 def _counted_names(
-    usages: Sequence[Mapping[str, Mapping[str, float]]],
+    used: Sequence[Mapping[str, Mapping[str, float]]],
 ) -> set[tuple[str, str]]:
     """The pairs of model alias and count that occur in any of these."""
     names: set[tuple[str, str]] = set()
-    for usage in usages:
+    for usage in used:
         for alias, counts in usage.items():
             names.update((alias, name) for name in counts)
     return names

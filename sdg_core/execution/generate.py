@@ -22,12 +22,12 @@ from sdg_core.dataset.resume import (
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
 from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
 from sdg_core.execution.checkpoint import Checkpointer, index_turns
-from sdg_core.execution.claimed_work import on_lease_error
 from sdg_core.execution.context import OnRowGroup, RunContext
 from sdg_core.execution.loop import RowGroupRun
 from sdg_core.execution.replay import open_journal
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.summary import RunCounter, RunSummary
+from sdg_core.execution.work_queue import on_lease_error
 from sdg_core.generators.samplers.group_sampler import measure_acceptance
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import Ledger
@@ -41,10 +41,12 @@ from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.versions import Version
+from sdg_core.system.former_names import takes_former_names
 
 _LOG = logging.getLogger(__name__)
 
 
+@takes_former_names(begun_by="created_by_run")
 async def agenerate(
     dataset: ConfigLike | Dataset,
     *,
@@ -54,7 +56,7 @@ async def agenerate(
     on_event: Observer = lambda event: None,
     on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
-    begun_by: str | None = None,
+    created_by_run: str | None = None,
 ) -> RunSummary:
     """Complete row groups (default: all); complete ones are adopted, and nothing is generated twice.
 
@@ -62,7 +64,7 @@ async def agenerate(
     on_event: called with each event of the run. on_row_group: called in a thread for every row group of the run once
     its file is durable, including complete ones (`adopted`); if it raises, the run ends with CallbackError and all
     data is kept.
-    begun_by: owner of the version that `never` starts; the runs of a backfill pass its id and share one version.
+    created_by_run: owner of the version that `never` starts; the runs of a backfill pass its id and share one version.
     Default: run_id. Everything that can be checked is checked before anything is written or any model is called.
     Raises errors of `sdg_core.errors`.
     """
@@ -73,24 +75,24 @@ async def agenerate(
     mode = resume or settings.resume
     run_id = run_id or uuid.uuid4().hex
     version = choose_version(
-        dataset.layout, plan, mode=mode, begun_by=begun_by or run_id
+        dataset.layout, plan, mode=mode, created_by_run=created_by_run or run_id
     )
     before = scan_version(dataset, version.layout)
     work = _plan_work(before, indices)
     await _check_constraints(version, plan, dataset.seeds)
-    tally = RunCounter(on_event)
+    counter = RunCounter(on_event)
     lacks = any(status.remaining for status in work)
     async with open_models_of(
         plan,
         env=dataset.env,
         needed=lacks,
-        on_notice=lambda message: tally(Notice(message)),
+        on_notice=lambda message: counter(Notice(message)),
     ) as models:
         if lacks:
             await models.check()
         ensure_writable(dataset.layout.directory)
         with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
-            version = _started(dataset, version, plan, tally)
+            version = _started(dataset, version, plan, counter)
             models.spending.keep_to(budget_of(dataset, version, plan, before, ledger))
             context = RunContext(
                 plan,
@@ -98,7 +100,7 @@ async def agenerate(
                 dataset.seeds,
                 models,
                 settings,
-                tally,
+                counter,
                 run_id,
                 on_row_group=on_row_group,
                 takes_samples=not version.is_forced,
@@ -112,18 +114,19 @@ async def agenerate(
                 version.layout, plan, before, turns=index_turns(ledger, **place)
             )
             with (
-                in_history(ledger, **place, resume=mode, tally=tally),
+                in_history(ledger, **place, resume=mode, counter=counter),
                 _checkpoint_of_failure(checkpointer, models),
             ):
-                async with checkpointer.kept(sleep=context.sleep, observer=tally):
-                    await _run(
-                        context, work, ledger, carry_sources(dataset.layout, version)
-                    )
-            statuses = await checkpointer.take_in_turn(
+                async with checkpointer.periodically(
+                    sleep=context.sleep, observer=counter
+                ):
+                    earlier = carry_sources(dataset.layout, version)
+                    await _run(context, work, ledger, earlier)
+            statuses = await checkpointer.write_in_turn(
                 models.spending, sleep=context.sleep
             )
     remaining = sum(len(statuses[index].remaining) for index in indices)
-    summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
+    summary = counter.summary(version.layout, run_id=run_id, remaining=remaining)
     return _with_costs(summary, dataset, statuses, models)
 
 
@@ -150,7 +153,7 @@ def _with_costs(
 
 
 def _started(
-    dataset: Dataset, version: Version, plan: DatasetPlan, tally: RunCounter
+    dataset: Dataset, version: Version, plan: DatasetPlan, counter: RunCounter
 ) -> Version:
     """The version, made if it is not there; says what people should know of it."""
     version = create_or_resume(dataset.layout, version, plan)
@@ -160,7 +163,7 @@ def _started(
         *notices(version, plan),
         *ledger_notices(dataset.layout.root, env=dataset.env),
     ):
-        tally(Notice(message))
+        counter(Notice(message))
     return version
 
 
@@ -174,7 +177,7 @@ def _checkpoint_of_failure(
     except BaseException:
         # The files are the truth, and the reason for stopping matters more.
         with suppress(StoreError):
-            checkpointer.take(models.spending)
+            checkpointer.write(models.spending)
         raise
 
 
@@ -197,7 +200,7 @@ async def _run(
     version = context.version
     loop = asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
-    on_trouble = on_lease_error(loop, lost=lost, observer=context.observer)
+    on_error = on_lease_error(loop, lost=lost, observer=context.observer)
     claims = Claims(
         ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id
     )
@@ -209,9 +212,7 @@ async def _run(
             from sdg_core.execution.carry_over import CarryOver
 
             carry = CarryOver(plan, earlier, journal=journal)
-        with LeaseKeeper(
-            claims, on_trouble=on_trouble, strict=bool(plan.models)
-        ) as held:
+        with LeaseKeeper(claims, on_error=on_error, strict=bool(plan.models)) as held:
             context = replace(
                 context, journal=journal, carry=carry, claims=held, lost_claims=lost
             )

@@ -18,7 +18,6 @@ from sdg_core.dataset.events import Notice, RecordsSettled, RowGroupFinished, Ru
 from sdg_core.errors import CellError, RunAbortedError
 from sdg_core.execution.callbacks import RowGroupCallback
 from sdg_core.execution.cells import FailedRecord, RecordMaker
-from sdg_core.execution.claimed_work import POLL, ClaimedWork
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.open_row_group import OpenGroup, expand_to_whole_group
@@ -29,9 +28,9 @@ from sdg_core.execution.run_state import (
     Advance,
     AwaitOthers,
     Claim,
-    Judge,
     Open,
     RunState,
+    Select,
     Start,
     Write,
     window_size,
@@ -39,6 +38,7 @@ from sdg_core.execution.run_state import (
 from sdg_core.execution.settle import settle_record
 from sdg_core.execution.shutdown import first_error, save_open_groups
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
+from sdg_core.execution.work_queue import POLL, WorkQueue
 from sdg_core.execution.write_row_group import WrittenGroup, write_and_settle
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.whole_group import GroupPhases
@@ -72,7 +72,7 @@ class RowGroupRun:
             context.plan, context.models, loop=asyncio.get_running_loop()
         )
         self._records: RecordMaker
-        self._claims: ClaimedWork
+        self._queue: WorkQueue
         self._state: RunState
         self._tasks: asyncio.TaskGroup
 
@@ -122,14 +122,14 @@ class RowGroupRun:
         context = self._context
         window = window_size(context.models.capacity, calls_out=False)
         self._work = {status.group.index: status for status in work}
-        self._claims = ClaimedWork(
+        self._queue = WorkQueue(
             work,
             context.claims,
             plan=context.plan,
             version=context.version,
             observer=context.observer,
         )
-        claim_batch = self._claims.batch_size(window)
+        claim_batch = self._queue.batch_size(window)
         if makes:
             images = ImageFiles(context.version, commit_guard=self._image_guard)
             self._records = RecordMaker(
@@ -174,19 +174,21 @@ class RowGroupRun:
                 following = await self._open_group(action.group)
             case Advance():
                 following = await self._advance(action.group)
-            case Judge():
-                following = await self._judge(action.group)
+            case Select():
+                following = await self._select(action.group)
             case Write():
                 following = await self._write(action.group)
         self._carry_out(following)
 
     async def _claim(self, groups: Sequence[int]) -> Sequence[Action]:
-        found = await self._claims.take(groups)
+        found = await self._queue.acquire(groups)
         for index, status in found.items():
-            made_elsewhere = len(self._work[index].remaining) - len(status.remaining)
-            if made_elsewhere:  # by another run, since this one was planned
-                self._state.counted(made_elsewhere)
-                self._context.observer(RecordsSettled(0, 0, elsewhere=made_elsewhere))
+            made_by_others = len(self._work[index].remaining) - len(status.remaining)
+            if made_by_others:  # by another run, since this one was planned
+                self._state.counted(made_by_others)
+                self._context.observer(
+                    RecordsSettled(0, 0, completed_by_others=made_by_others)
+                )
             self._work[index] = status
         complete = {
             index: status.state is RowGroupState.COMPLETE
@@ -197,7 +199,7 @@ class RowGroupRun:
         )
 
     async def _await_others(self, groups: Sequence[int]) -> Sequence[Action]:
-        free = await self._claims.free(groups)
+        free = await self._queue.free(groups)
         if not free:
             # nothing of ours can succeed meanwhile, so nothing is stalled
             if not self._open:
@@ -242,7 +244,7 @@ class RowGroupRun:
                 seeds=context.seeds,
                 phases=self._phases,
                 needed=self._records.columns_read,
-                paid=await asyncio.to_thread(journaled_cells, context, status),
+                journaled=await asyncio.to_thread(journaled_cells, context, status),
                 carried=await asyncio.to_thread(carried_cells, context, status),
             )
         progress = _Progress(group, began)
@@ -289,26 +291,26 @@ class RowGroupRun:
             index, group.open_positions(), ends_here=group.ends_here
         )
 
-    async def _judge(self, index: int) -> Sequence[Action]:
-        """Judge a candidate of a group's records, and begin with the next one of those that need it."""
+    async def _select(self, index: int) -> Sequence[Action]:
+        """Decide on a candidate of a group's records, and begin with the next one of those that need it."""
         context = self._context
         progress = self._open[index]
         group = progress.group
         before = len(group.every_failure)
-        again = await asyncio.to_thread(group.judge)
+        again = await asyncio.to_thread(group.select)
         for failure in group.every_failure[before:]:
             self._budget.record_failed(failure)
         self._report_settled(progress)
         if not again:
-            return self._state.judged(index)
+            return self._state.selected(index)
         candidate = group.candidate + 1
-        paid = await asyncio.to_thread(
+        journaled = await asyncio.to_thread(
             journaled_cells, context, group.status, candidate=candidate
         )
         carried = await asyncio.to_thread(
             carried_cells, context, group.status, candidate=candidate
         )
-        await asyncio.to_thread(group.draw_again, paid=paid, carried=carried)
+        await asyncio.to_thread(group.draw_again, journaled=journaled, carried=carried)
         self._budget.group_opened(len(group.indices), list(group.failures.values()))
         self._report_settled(progress)
         return self._state.phase_began(

@@ -31,12 +31,12 @@ UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
 
 @dataclass(frozen=True)
 class Sample:
-    """Some records, made in memory. together: seconds for what is computed for all records at once. each: seconds that the
-    other columns took, record by record. used: by column, record and model alias, what its cell used."""
+    """Some records, made in memory. group_seconds: for what is computed for all records at once. per_record_seconds: for the
+    other columns, record by record. used: by column, record and model alias, what its cell used."""
 
     group: OpenGroup
-    together: float
-    each: tuple[float, ...]
+    group_seconds: float
+    per_record_seconds: tuple[float, ...]
     prompts: Prompts = field(default_factory=dict)
     used: UsedByCell = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ async def make_sample(
         on_prompt=seen.asked,
         on_used=seen.counted,
     )
-    paid = await asyncio.to_thread(known_replies, plan, samples, records)
+    journaled = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     began = clock()
     group = await asyncio.to_thread(
@@ -96,7 +96,7 @@ async def make_sample(
         seeds=seeds,
         phases=phases,
         needed=maker.columns_read,
-        paid=paid,
+        journaled=journaled,
     )
     opening = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
@@ -105,14 +105,20 @@ async def make_sample(
     )
     stalled = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
     await unless_stalled(run.make_all(), stalled)
-    each = tuple(run.seconds_by_position.values())
-    return Sample(group, opening + run.seconds_together, each, seen.prompts, seen.used)
+    per_record_seconds = tuple(run.seconds_by_position.values())
+    return Sample(
+        group,
+        opening + run.seconds_of_group,
+        per_record_seconds,
+        seen.prompts,
+        seen.used,
+    )
 
 
 class _SampleRun:
     """Takes a group through its phases, and its records through theirs, with the time that each took.
 
-    seconds_together: for what is computed for all records at once. seconds_by_position: for the rest, by record.
+    seconds_of_group: for what is computed for all records at once. seconds_by_position: for the rest, by record.
     """
 
     def __init__(
@@ -131,7 +137,7 @@ class _SampleRun:
         self._room = asyncio.Semaphore(max(1, capacity))
         self._clock = clock
         self._on_event = on_event
-        self.seconds_together = 0.0
+        self.seconds_of_group = 0.0
         self.seconds_by_position: dict[int, float] = {}
 
     async def make_all(self) -> None:
@@ -143,11 +149,11 @@ class _SampleRun:
             began = self._clock()
             if not self._group.ends_here:
                 await asyncio.to_thread(self._group.advance)
-            elif await self._judge():
+            elif await self._select():
                 await asyncio.to_thread(self._group.draw_again)
             else:
                 return
-            self.seconds_together += self._clock() - began
+            self.seconds_of_group += self._clock() - began
 
     async def _make(self, position: int) -> None:
         async with self._room:
@@ -162,10 +168,10 @@ class _SampleRun:
             before = self.seconds_by_position.get(position, 0.0)
             self.seconds_by_position[position] = before + self._clock() - start
 
-    async def _judge(self) -> bool:
+    async def _select(self) -> bool:
         """Choose among candidates; returns whether there are more to draw."""
         made = self._group.made
-        again = await asyncio.to_thread(self._group.judge)
+        again = await asyncio.to_thread(self._group.select)
         if self._group.selection is not None:
             self._on_event(RecordsSettled(made=self._group.made - made, failed=0))
         return bool(again)

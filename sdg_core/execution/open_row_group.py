@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sdg_core.dataset.spending import SAMPLES
 from sdg_core.errors import CellError
-from sdg_core.execution.cell_store import FoundCell, PaidCells
+from sdg_core.execution.cell_store import FoundCell, ReusableCells
 from sdg_core.execution.journal_rows import CountedCell
 from sdg_core.execution.selection import SELECT, Selection
 from sdg_core.generators.base import Cell, CellFailedError
@@ -49,7 +49,7 @@ class OpenGroup:
 
     Positions count the rows: the remaining records in order, until a function changes the rows. A row is settled in a phase when
     it has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
-    still missing. Where rows are selected, all phases are gone through once for each candidate (`judge`, `draw_again`), and
+    still missing. Where rows are selected, all phases are gone through once for each candidate (`select`, `draw_again`), and
     positions count the records that are not decided yet. Threads: `lock` is held while the candidate changes and while the group
     is written, because a run that is cancelled writes it while a thread may still be at work on it.
     """
@@ -62,11 +62,11 @@ class OpenGroup:
         seeds: Seeds | None,
         phases: GroupPhases,
         needed: Sequence[frozenset[str]],
-        paid: Iterable[JournaledCell] = (),
+        journaled: Iterable[JournaledCell] = (),
         carried: "CarriedCells" = MappingProxyType({}),
         number: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = numbers_of,
     ) -> None:
-        """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
+        """`needed` names, for each phase, the columns that `values` has to hand out; `journaled` are cells of an earlier run,
         `carried` those of earlier versions. number: the numbers of one candidate of each record."""
         self.status = status
         self._plan = plan
@@ -88,20 +88,20 @@ class OpenGroup:
         self.lock = RLock()
         self._failed_before: list[Failure] = []
         self.waiting = 0
-        self._begin(status.remaining, paid, carried)
+        self._begin(status.remaining, journaled, carried)
 
     def _begin(
         self,
         records: Sequence[int],
-        paid: Iterable[JournaledCell],
+        journaled: Iterable[JournaledCell],
         carried: "CarriedCells",
     ) -> None:
         """Begin with the present candidate of some records."""
         self.indices = np.array(records, dtype=np.int64)
-        self.paid = PaidCells.of(paid, carried)
+        self.reusable = ReusableCells.of(journaled, carried)
         self.failures: dict[int, Failure] = {}
         self._used_by: dict[int, UsageByModel] = {}
-        self._judged = np.zeros(len(records), dtype=bool)
+        self._evaluated = np.zeros(len(records), dtype=bool)
         self._rejected: dict[int, str] = {}
         self.phase = -1
         given = (
@@ -113,22 +113,22 @@ class OpenGroup:
         self._cells: dict[str, list[Any]] = {}
         self.advance()
 
-    def judge(self) -> bool:
-        """Judge the rows that are whole and were not judged yet; whether some record is to be drawn again, once every row of this
-        candidate is settled. Nothing to do where nothing is selected. A row that waits is drawn again in no case: what becomes of
+    def select(self) -> bool:
+        """Decide on the rows that are whole and undecided. Returns whether some record is to be drawn again, once every row of
+        this candidate is settled. Does nothing where nothing is selected. A row that waits is not drawn again: what becomes of
         this candidate is not known yet."""
         with self.lock:
             return (
-                self._judge()
+                self._select()
                 if self.selection is not None and self.last_phase
                 else False
             )
 
-    def _judge(self) -> bool:
+    def _select(self) -> bool:
         assert self.selection is not None
-        places = np.flatnonzero(self._done & ~self._judged)
-        self._judged[places] = True
-        usages = [self._used_by.get(int(place), {}) for place in places]
+        places = np.flatnonzero(self._done & ~self._evaluated)
+        self._evaluated[places] = True
+        usage_by_row = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
         rejected = {}
         for at, place in enumerate(places.tolist()):
@@ -138,11 +138,11 @@ class OpenGroup:
         for name in self.selection.reads:
             if name not in self._plan.schema.names:
                 given[name] = python_values(self._rows.frame[name].gather(places))
-        verdicts = self.selection.judge(
+        verdicts = self.selection.evaluate(
             self.indices[places],
             table,
             candidate=self.candidate,
-            usages=usages,
+            usage_by_row=usage_by_row,
             rejected=rejected,
             given=given,
         )
@@ -156,17 +156,17 @@ class OpenGroup:
     def draw_again(
         self,
         *,
-        paid: Iterable[JournaledCell] = (),
+        journaled: Iterable[JournaledCell] = (),
         carried: "CarriedCells" = MappingProxyType({}),
     ) -> None:
-        """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
-        a thread."""
+        """Begin with the next candidate of the records of which none is kept yet. `journaled`, `carried`: of that
+        candidate. Called in a thread."""
         with self.lock:
             self._failed_before += self.failures.values()
             self.candidate += 1
             records = sorted(self._again)
             self._again = []
-            self._begin(records, paid, carried)
+            self._begin(records, journaled, carried)
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
@@ -186,10 +186,10 @@ class OpenGroup:
         for position, fault in rows.faults.items():
             if position not in self.failures:
                 self.failures[position] = self._failure(position, fault)
-        for (column, alias), usage in rows.usages.items():
+        for (column, alias), usage in rows.usage_by_column.items():
             self.add_usage(alias, usage, column=column)
             self._phases.models.spending.account({alias: usage})
-        rows.usages = {}
+        rows.usage_by_column = {}
         names = graph.columns_of(self.phase, per_record=True)
         beside = [
             other for other, producer in graph.producers.items() if producer in names
@@ -338,22 +338,22 @@ class OpenGroup:
     def take(self, found: FoundCell, position: int, column: str) -> Cell:
         """Count a cell of a row that was paid for before; the cell, with the usage that no file counts yet."""
         cell = found.cell
-        paid = found.journaled
-        version = found.version or (paid.version if paid is not None else "")
+        journaled = found.journaled
+        version = found.version or (journaled.version if journaled is not None else "")
         if version:
             self.carried_over += 1
             self.carried_from = add_usage(self.carried_from, {version: {column: 1}})
-        if paid is None:
+        if journaled is None:
             return cell
         self.replayed += 1
-        self.counted.add((paid.run_id, column, paid.record))
-        if paid.run_id == SAMPLES:
-            self.samples.add((paid.record, column))
-        if not paid.counted:
+        self.counted.add((journaled.run_id, column, journaled.record))
+        if journaled.run_id == SAMPLES:
+            self.samples.add((journaled.record, column))
+        if not journaled.counted:
             return cell
-        for alias, usage in cell.usages.items():
+        for alias, usage in cell.usage_by_alias.items():
             self.note_usage(position, alias, usage)
-        return replace(cell, usages={})
+        return replace(cell, usage_by_alias={})
 
     @property
     def resized(self) -> bool:

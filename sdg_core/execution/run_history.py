@@ -19,12 +19,12 @@ def in_history(
     dataset: str,
     version: str,
     resume: str,
-    tally: RunCounter,
+    counter: RunCounter,
 ) -> Iterator[None]:
     """Keep a record of the run that the block is, however it ends."""
 
     def end(outcome: str, message: str | None) -> None:
-        counts = tally.counts()
+        counts = counter.counts()
         note(
             lambda: record_end(
                 ledger,
@@ -40,7 +40,7 @@ def in_history(
         try:
             write()
         except LedgerError as error:
-            tally(
+            counter(
                 Notice(f"this run could not be added to the history: {error.message}")
             )
 
@@ -57,8 +57,8 @@ def in_history(
             message = f"{type(error).__name__}: {message}"
         end(_outcome(error), message)
         raise
-    outcome = "failed_records" if tally.counts()["failed"] else "done"
-    end(outcome, tally.first_failure)
+    outcome = "failed_records" if counter.counts()["failed"] else "done"
+    end(outcome, counter.first_failure)
 
 
 def _outcome(error: BaseException) -> str:

@@ -76,8 +76,8 @@ class Advance:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Every row of this candidate has settled: judge them, and draw again what has to be."""
+class Select:
+    """Every row of this candidate has settled: select the good ones, and draw the others again."""
 
     group: int
 
@@ -96,7 +96,7 @@ class Stop:
     reason: str
 
 
-Action = Start | Claim | AwaitOthers | Adopt | Open | Advance | Judge | Write
+Action = Start | Claim | AwaitOthers | Adopt | Open | Advance | Select | Write
 
 
 @dataclass
@@ -155,7 +155,7 @@ class RunState:
     def counted(self, records: int, *, lost: bool = False) -> Stop | None:
         """So many records more are done with. lost: some of them have no row, which may be one too many."""
         self._remaining -= records
-        reason = self._budget.verdict(remaining=self._remaining) if lost else None
+        reason = self._budget.stop_reason(remaining=self._remaining) if lost else None
         return Stop(reason) if reason is not None else None
 
     def claimed(
@@ -216,7 +216,7 @@ class RunState:
             return self._actions()
         return self._after_phase(group, ends_here=ends_here)
 
-    def judged(self, group: int) -> Sequence[Action]:
+    def selected(self, group: int) -> Sequence[Action]:
         """No record of the row group has to be drawn again."""
         self._to_write.append(group)
         return self._actions()
@@ -230,8 +230,8 @@ class RunState:
         if not ends_here:
             return [Advance(group), *self._actions()]
         if self._selects:
-            return [Judge(group), *self._actions()]
-        return self.judged(group)
+            return [Select(group), *self._actions()]
+        return self.selected(group)
 
     def _actions(self) -> list[Action]:
         return [*self._writes(), *self._starts(), *self._next_group()]

@@ -18,7 +18,7 @@ from sdg_core.config.select import SelectConfig
 from sdg_core.counts import counted
 from sdg_core.errors import CellError
 from sdg_core.plan.checks.processors import as_template
-from sdg_core.plan.templates.judging import not_true, score_of, why_not
+from sdg_core.plan.templates.criteria import not_true, score_of, why_not
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.templates.skip import truth_template
 from sdg_core.plan.types.arrow_values import array_of
@@ -85,13 +85,13 @@ class Selection:
         """Records that have no row, and shall not be drawn again, because none of their candidates was kept."""
         return self._exhausted
 
-    def judge(
+    def evaluate(
         self,
         records: Records,
         table: pa.Table,
         *,
         candidate: int,
-        usages: Sequence[UsageByModel],
+        usage_by_row: Sequence[UsageByModel],
         rejected: Mapping[int, str],
         given: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     ) -> Verdicts:
@@ -102,7 +102,7 @@ class Selection:
         first = len(self._reasons)
         self._tables.append(table)
         self._candidates += [candidate] * len(records)
-        self._usages += usages
+        self._usages += usage_by_row
         rows = table.select(names).to_pylist()
         for place, (record, values) in enumerate(
             zip(records.tolist(), rows, strict=True)

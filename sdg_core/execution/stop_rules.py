@@ -76,7 +76,7 @@ class FailureBudget:
         self.kept += kept
         self.dropped += dropped
 
-    def verdict(self, *, remaining: int) -> str | None:
+    def stop_reason(self, *, remaining: int) -> str | None:
         """Why the run must stop now, or None. `remaining` is the number of records not settled yet.
 
         Failure rates are judged from 20 settled records on, and never at the very end, when there is nothing left to save.
@@ -102,17 +102,17 @@ class FailureBudget:
                 )
         return None
 
-    def stall(self, now: float, last_fault: str | None = None) -> str | None:
+    def stall_reason(self, now: float, last_error: str | None = None) -> str | None:
         """Why the run must stop because nothing has succeeded for `run.stall_timeout` seconds, or None.
 
-        last_fault: what a model refuses or breaks off with at present, if nothing has failed permanently.
+        last_error: what a model refuses or breaks off with at present, if nothing has failed permanently.
         """
         if self._own_work:
             self.last_success = now
         waited = now - self.last_success
         if waited < self.settings.stall_timeout:
             return None
-        fault = last_fault
+        fault = last_error
         if not fault and self.first is not None:
             fault = self.first.message
         reason = f"; the last failure: {fault}" if fault is not None else ""
@@ -133,7 +133,7 @@ async def watch_for_stall(
     while True:
         if models.starting:  # a server that comes up again has a time limit of its own
             budget.last_success = clock()
-        reason = budget.stall(clock(), models.last_fault)
+        reason = budget.stall_reason(clock(), models.last_error)
         if reason is not None:
             break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())

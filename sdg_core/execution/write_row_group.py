@@ -65,7 +65,7 @@ def write_group(
     Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
     row-group file, `commit_guard` around those of the other files.
     """
-    group.judge()
+    group.select()
     rows = group.rows()
     status = group.status
     old = status.footer

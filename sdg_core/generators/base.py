@@ -19,39 +19,40 @@ class GroupColumn:
     """A column computed over many records at once.
 
     values: one per record; null where the cell failed. failed: position in `values` to reason.
-    exact: times and numbers that became text in `values`, as constraints compare them and timedeltas count from them.
-    kind: of the failures. also: side-effect columns. usages: what the models used, by alias.
+    unformatted: times and numbers that became text in `values`, as constraints compare them and timedeltas count from them.
+    kind: of the failures. side_columns: side-effect columns. usage_by_alias: what the models used, by alias.
     """
 
     values: pl.Series
     failed: Mapping[int, str]
-    exact: pl.Series | None = None
+    unformatted: pl.Series | None = None
     kind: FailureKind = "expression"
-    also: Mapping[str, pl.Series] = field(default_factory=dict)
-    usages: Mapping[str, Usage] = field(default_factory=dict)
+    side_columns: Mapping[str, pl.Series] = field(default_factory=dict)
+    usage_by_alias: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cell:
     """One computed value and what the models used for it.
 
-    usage: of the one model of the column. usages: by alias, where a column may ask several. also: side-effect columns.
+    usage: of the one model of the column. usage_by_alias: where a column may ask several.
+    side_columns: side-effect columns.
     """
 
     value: Any
     usage: Usage = Usage()
-    usages: Mapping[str, Usage] = field(default_factory=dict)
-    also: Mapping[str, Any] = field(default_factory=dict)
+    usage_by_alias: Mapping[str, Usage] = field(default_factory=dict)
+    side_columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DeferredCell:
     """A cell that is neither made nor failed: a model has taken the request and answers later.
 
-    usages: what replies so far have used, by alias. They are given again, unpaid, when the cell is made, and count then.
+    usage_by_alias: what replies so far have used, by alias. They are given again, unpaid, when the cell is made, and count then.
     """
 
-    usages: Mapping[str, Usage] = field(default_factory=dict)
+    usage_by_alias: Mapping[str, Usage] = field(default_factory=dict)
 
 
 class CellFailedError(CellError):
@@ -68,7 +69,7 @@ class CellFailedError(CellError):
         kind: FailureKind,
         attempts: int = 0,
         usage: Usage = Usage(),  # noqa: B008 - frozen
-        usages: Mapping[str, Usage] | None = None,
+        usage_by_alias: Mapping[str, Usage] | None = None,
         ends_run: bool = False,
         reply: str | None = None,
         finish_reason: str | None = None,
@@ -81,4 +82,4 @@ class CellFailedError(CellError):
         self.finish_reason = finish_reason
         self.ends_run = ends_run
         self.usage = usage
-        self.usages = usages or {}
+        self.usage_by_alias = usage_by_alias or {}

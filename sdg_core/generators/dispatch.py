@@ -21,7 +21,7 @@ from sdg_core.generators.expressions import (
     evaluate_cell_in_loop,
     evaluate_group,
 )
-from sdg_core.generators.samplers.group_sampler import Drawing
+from sdg_core.generators.samplers.group_sampler import GroupSampler
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
@@ -80,12 +80,12 @@ def group_column(
     *,
     indices: NDArray[np.int64],
     frame: Frame,
-    drawing: Drawing,
+    sampler: GroupSampler,
 ) -> GroupColumn:
-    """A column that needs no model, for many records at once. `drawing` belongs to these records."""
+    """A column that needs no model, for many records at once. `sampler` belongs to these records."""
     match column := plan.column(name):
         case SamplerColumn():
-            return drawing.column(column, indices=indices, frame=frame)
+            return sampler.column(column, indices=indices, frame=frame)
         case ExpressionColumn():
             chooser = Chooser(RandomSource(plan.config.seed), indices.tolist())
             return evaluate_group(

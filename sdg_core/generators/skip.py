@@ -20,17 +20,17 @@ from sdg_core.plan.templates.skip import is_true, skip_value, truth_template
 class SkipRule:
     """When the cells of a column are skipped, and what they hold then.
 
-    names: the column and its side effects, which are skipped with it. spreads: columns whose skips spread to it.
+    names: the column and its side effects, which are skipped with it. skip_sources: columns whose skips spread to it.
     """
 
     names: tuple[str, ...]
     value: Any
-    spreads: frozenset[str]
+    skip_sources: frozenset[str]
     when: Template | None
 
     def inherits_skip(self, skipped: Collection[str]) -> bool:
         """Whether one of the columns skipped in a record is read by this one."""
-        return not self.spreads.isdisjoint(skipped)
+        return not self.skip_sources.isdisjoint(skipped)
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether the column's own condition holds. Raises CellError if it cannot be evaluated."""
@@ -59,8 +59,8 @@ def skip_rules(plan: DatasetPlan) -> dict[str, SkipRule]:
         column = plan.column(name)
         if not isinstance(column, SkippableColumn):
             continue
-        spreads = plan.graph.skip_sources[name] & reach
-        if column.skip is None and not spreads:
+        skip_sources = plan.graph.skip_sources[name] & reach
+        if column.skip is None and not skip_sources:
             continue
         when = (
             compiled(truth_template(column.skip.when))
@@ -68,7 +68,7 @@ def skip_rules(plan: DatasetPlan) -> dict[str, SkipRule]:
             else None
         )
         rules[name] = SkipRule(
-            (name, *side_effects_of(column)), skip_value(column), spreads, when
+            (name, *side_effects_of(column)), skip_value(column), skip_sources, when
         )
         reach.update(rules[name].names)
     return rules

@@ -21,8 +21,8 @@ from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.system.batcher import Batcher
 from sdg_core.validators.base import Outcome, ValidatorError
-from sdg_core.validators.judges import validate_targets, value_validator
-from sdg_core.validators.rows import judge_by_function
+from sdg_core.validators.factory import validate_targets, value_validator
+from sdg_core.validators.rows import validate_by_function
 
 Row = Mapping[str, Any]
 
@@ -40,9 +40,11 @@ def validate_group(
                 column, function, table.slice(start, column.batch_size)
             )
     else:
-        judge = value_validator(column.validator_params)
+        validator = value_validator(column.validator_params)
         try:
-            outcomes += validate_targets(judge, table.to_dicts(), column.target_columns)
+            outcomes += validate_targets(
+                validator, table.to_dicts(), column.target_columns
+            )
         except ValidatorError as error:
             outcomes = [error] * length
     values: list[Any] = []
@@ -61,7 +63,7 @@ def _by_function(
     column: ValidationColumn, function: UserFunction, table: pl.DataFrame
 ) -> list[Outcome]:
     try:
-        return judge_by_function(
+        return validate_by_function(
             function, table, verdict=single_verdict_type(column.validator_params)
         )
     except ValidatorError as error:
@@ -94,10 +96,10 @@ class ValidationGenerator:
                 self._function = plan.functions[column.name]
                 self._batches = Batcher(self._call, size=column.batch_size)
             case _:
-                self._judge = value_validator(params)
+                self._validator = value_validator(params)
                 if isinstance(params, CodeParams):
                     self._batches = Batcher(
-                        self._judge_in_thread, size=column.batch_size, parallel=2
+                        self._validate_in_thread, size=column.batch_size, parallel=2
                     )
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
@@ -106,15 +108,17 @@ class ValidationGenerator:
         try:
             if self._batches is None:
                 return Cell(
-                    validate_targets(self._judge, [row], self._column.target_columns)[0]
+                    validate_targets(
+                        self._validator, [row], self._column.target_columns
+                    )[0]
                 )
             return Cell(await self._batches.submit(row))
         except CellError as error:
             raise CellFailedError(error.message, kind="validation") from error
 
-    async def _judge_in_thread(self, rows: list[Row]) -> Sequence[Any]:
+    async def _validate_in_thread(self, rows: list[Row]) -> Sequence[Any]:
         return await asyncio.to_thread(
-            validate_targets, self._judge, rows, self._column.target_columns
+            validate_targets, self._validator, rows, self._column.target_columns
         )
 
     async def _call(self, rows: list[Row]) -> Sequence[Any]:
@@ -128,4 +132,4 @@ class ValidationGenerator:
         )
 
     async def _ask(self, rows: list[Row]) -> Sequence[Any]:
-        return await self._remote.judge([plain_value(row) for row in rows])
+        return await self._remote.validate([plain_value(row) for row in rows])

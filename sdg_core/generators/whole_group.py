@@ -22,7 +22,7 @@ from sdg_core.generators.custom.columns import (
     typed_series,
 )
 from sdg_core.generators.dispatch import group_column
-from sdg_core.generators.samplers.group_sampler import Drawing
+from sdg_core.generators.samplers.group_sampler import GroupSampler
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.skip import SkipRule, skip_flags, skip_rules
 from sdg_core.models.pool import ModelPool
@@ -56,15 +56,15 @@ class Rows:
     """Rows as far as they are computed: one per record, until a function changes that (`resized`).
 
     indices: the record of each row, or, once resized, a number that no other row of the dataset has.
-    skipped: per column the rows in which it was skipped. faults: by row. usages: of models, by column and alias.
+    skipped: per column the rows in which it was skipped. faults: by row. usage_by_column: of models, by column and alias.
     """
 
     indices: NDArray[np.int64]
-    drawing: Drawing
+    sampler: GroupSampler
     frame: dict[str, pl.Series] = field(default_factory=dict)
     skipped: dict[str, Mask] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
-    usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
+    usage_by_column: dict[tuple[str, str], Usage] = field(default_factory=dict)
     resized: bool = False
 
     def fail(self, row: int, fault: Fault) -> None:
@@ -95,7 +95,7 @@ class GroupPhases:
 
     def begin(self, indices: NDArray[np.int64], seeds: Mapping[str, pl.Series]) -> Rows:
         """The rows of some records of one row group, with nothing but their seed columns."""
-        return Rows(indices, Drawing(self._plan), dict(seeds))
+        return Rows(indices, GroupSampler(self._plan), dict(seeds))
 
     def compute(self, phase: int, rows: Rows) -> None:
         """Add the columns of one phase that need no record of their own. Raises FunctionError, SeedError.
@@ -136,8 +136,8 @@ class GroupPhases:
                     pl.select(filled).to_series().alias(name),
                     made.failed,
                     kind=made.kind,
-                    also=made.also,
-                    usages=made.usages,
+                    side_columns=made.side_columns,
+                    usage_by_alias=made.usage_by_alias,
                 )
             rows.skipped.update(dict.fromkeys(rule.names, skipped))
         self._keep(name, made, rows)
@@ -149,7 +149,9 @@ class GroupPhases:
         names = [other for other in condition_names if other in rows.frame]
         columns = [python_values(rows.frame[other].gather(places)) for other in names]
         reaching = {
-            other: mask for other, mask in rows.skipped.items() if other in rule.spreads
+            other: mask
+            for other, mask in rows.skipped.items()
+            if other in rule.skip_sources
         }
         inputs = []
         for at, place in enumerate(places):
@@ -182,7 +184,7 @@ class GroupPhases:
         if isinstance(column, CustomColumn):
             return self._whole_column(column, frame, indices)
         return group_column(
-            self._plan, name, indices=indices, frame=frame, drawing=rows.drawing
+            self._plan, name, indices=indices, frame=frame, sampler=rows.sampler
         )
 
     def _whole_column(
@@ -195,9 +197,13 @@ class GroupPhases:
         asked = self._asked(column, indices)
         table = pl.DataFrame(given or [pl.Series(RECORD_INDEX, indices)])
         made = call_whole_column(self._plan, column, table, models=asked)
-        also = {name: made[name] for name in side_effects_of(column)}
+        side_columns = {name: made[name] for name in side_effects_of(column)}
         return GroupColumn(
-            made[column.name], {}, kind="custom", also=also, usages=asked.usages
+            made[column.name],
+            {},
+            kind="custom",
+            side_columns=side_columns,
+            usage_by_alias=asked.usage_by_alias,
         )
 
     def _resize(self, column: CustomColumn, rows: Rows) -> None:
@@ -213,7 +219,7 @@ class GroupPhases:
         rows.indices = first + np.arange(made.height, dtype=np.int64)
         rows.skipped = {}
         rows.resized = True
-        self._count(column.name, asked.usages, rows)
+        self._count(column.name, asked.usage_by_alias, rows)
 
     def _asked(
         self, column: CustomColumn, indices: NDArray[np.int64]
@@ -226,25 +232,29 @@ class GroupPhases:
         )
 
     def _nothing(self, name: str) -> GroupColumn:
-        also = {
+        side_columns = {
             other: self._empty(other)
             for other in side_effects_of(self._plan.column(name))
         }
-        return GroupColumn(self._empty(name), {}, also=also)
+        return GroupColumn(self._empty(name), {}, side_columns=side_columns)
 
     def _empty(self, name: str) -> pl.Series:
         return typed_series(name, [], self._plan.schema.field(name).type)
 
     def _keep(self, name: str, made: GroupColumn, rows: Rows) -> None:
         rows.frame[name] = made.values
-        rows.frame.update(made.also)
+        rows.frame.update(made.side_columns)
         for row, message in made.failed.items():
             rows.fail(row, Fault(name, made.kind, message))
-        self._count(name, made.usages, rows)
+        self._count(name, made.usage_by_alias, rows)
 
-    def _count(self, name: str, usages: Mapping[str, Usage], rows: Rows) -> None:
-        for alias, usage in usages.items():
-            rows.usages[name, alias] = rows.usages.get((name, alias), Usage()) + usage
+    def _count(
+        self, name: str, usage_by_alias: Mapping[str, Usage], rows: Rows
+    ) -> None:
+        for alias, usage in usage_by_alias.items():
+            rows.usage_by_column[name, alias] = (
+                rows.usage_by_column.get((name, alias), Usage()) + usage
+            )
 
 
 def _spread(made: GroupColumn, todo: Mask) -> GroupColumn:
@@ -260,10 +270,14 @@ def _spread(made: GroupColumn, todo: Mask) -> GroupColumn:
             return pl.Series(series.name, [None] * len(todo), dtype=series.dtype)
         return series.gather(index)
 
-    also = {name: spread(series) for name, series in made.also.items()}
+    side_columns = {name: spread(series) for name, series in made.side_columns.items()}
     failed = {
         int(places[position]): message for position, message in made.failed.items()
     }
     return GroupColumn(
-        spread(made.values), failed, kind=made.kind, also=also, usages=made.usages
+        spread(made.values),
+        failed,
+        kind=made.kind,
+        side_columns=side_columns,
+        usage_by_alias=made.usage_by_alias,
     )

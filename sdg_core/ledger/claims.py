@@ -32,19 +32,19 @@ WHOLE = "version"
 """The unit that is the whole version."""
 INDEX = "index"
 """The unit that is the index of the version's files, which running runs keep up to date in turn."""
-STOCK = "counts"
+COUNTS = "counts"
 """The unit that is the version's counts, which a run brings up to date when it ends."""
 _NAMED = {
     WHOLE: "this version",
     INDEX: "the index of this version",
-    STOCK: "the counts of this version",
+    COUNTS: "the counts of this version",
 }
 _MINE = "dataset = :dataset AND version = :version"
 _SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
 _REVOKE = (
     f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND unit = :unit"
 )
-_TAKE = (
+_ACQUIRE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
     f"expires_at = :expires_at WHERE {_MINE} AND unit = :unit"
 )
@@ -96,12 +96,12 @@ class Claims:
 
     def acquire(self, unit: str) -> Claim:
         """Take a unit. Raises ClaimedError, naming the holder, if another live run has it."""
-        mine, others = self.take([unit])
+        mine, others = self.acquire_free([unit])
         if others:
             raise ClaimedError(str(others[0]), remedy=REMEDY)
         return mine[0]
 
-    def take(self, wanted: Sequence[str]) -> tuple[list[Claim], list[Claim]]:
+    def acquire_free(self, wanted: Sequence[str]) -> tuple[list[Claim], list[Claim]]:
         """Take what is free of some units, or of `[WHOLE]`. Returns the claims taken and those that keep from the rest.
 
         Where the whole version is held, that claim stands once for everything that was asked for.
@@ -136,7 +136,7 @@ class Claims:
                 mine.append(
                     Claim(unit, self.holder, token, now + LEASE, now, self._kind)
                 )
-            connection.change_many(_TAKE, [self._values(claim) for claim in mine])
+            connection.change_many(_ACQUIRE, [self._values(claim) for claim in mine])
         return mine, [self._of(row) for row in obstacles]
 
     def others(self, units: Iterable[str]) -> dict[str, Claim]:

@@ -80,7 +80,7 @@ class Database(Protocol):
         """A connection for single reads, which take no lock."""
         ...
 
-    def fault(self, error: Exception) -> Exception | None:
+    def database_error(self, error: Exception) -> Exception | None:
         """The database's own error that an exception stands for; None if it comes from elsewhere."""
         ...
 

@@ -66,19 +66,19 @@ class Ledger:
         try:
             yield
         except Exception as error:
-            fault = self._database.fault(error)
-            if fault is None:
+            database_error = self._database.database_error(error)
+            if database_error is None:
                 raise
-            message = f"cannot {action} the ledger {self.where}: {without_secrets(str(fault), self._secrets)}"
+            message = f"cannot {action} the ledger {self.where}: {without_secrets(str(database_error), self._secrets)}"
             remedy = REMEDY
-            is_sqlite = isinstance(fault, sqlite3.Error)
+            is_sqlite = isinstance(database_error, sqlite3.Error)
             is_damaged = any(sign in message for sign in _SIGNS_OF_DAMAGE)
             has_no_room = any(sign in message for sign in _SIGNS_OF_NO_ROOM)
             if is_sqlite and is_damaged:
                 remedy = _DAMAGED.format(where=self.where)
             elif is_sqlite and has_no_room:
                 remedy = _NO_ROOM
-            elif isinstance(fault, sqlite3.Error) and "is locked" in message:
+            elif isinstance(database_error, sqlite3.Error) and "is locked" in message:
                 remedy = _LOCKED.format(where=self.where)
             elif descriptors.used_up():
                 message = f"{message} (too many open files)"

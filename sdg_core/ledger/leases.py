@@ -19,7 +19,7 @@ from sdg_core.system.failpoints import failpoint
 class LeaseKeeper:
     """The claims that a run holds, renewed by a thread as long as the block lasts, then given back.
 
-    on_trouble: told, in that thread, what keeps claims from being renewed: ClaimLostError, or another LedgerError that may pass.
+    on_error: told, in that thread, what keeps claims from being renewed: ClaimLostError, or another LedgerError that may pass.
     strict: ask the ledger at every publishing. Otherwise a lease that is half full will do, which spares small row groups without
     models, the same whichever run makes them, a transaction each.
     """
@@ -28,11 +28,11 @@ class LeaseKeeper:
         self,
         claims: Claims,
         *,
-        on_trouble: Callable[[LedgerError], None],
+        on_error: Callable[[LedgerError], None],
         strict: bool = True,
     ) -> None:
         self._claims = claims
-        self._on_trouble = on_trouble
+        self._on_error = on_error
         self._strict = strict
         self._held: dict[str, Claim] = {}
         self._done: list[Claim] = []
@@ -57,13 +57,13 @@ class LeaseKeeper:
         try:
             self.release([*self._held])
             self._release_done()
-        except LedgerError as trouble:  # they run out by themselves
-            self._on_trouble(trouble)
+        except LedgerError as unreleased:  # they run out by themselves
+            self._on_error(unreleased)
 
-    def take(self, wanted: Sequence[str]) -> list[Claim]:
+    def acquire(self, wanted: Sequence[str]) -> list[Claim]:
         """Take what is free; returns the claims that stand in the way of the rest."""
         self._release_done()
-        mine, others = self._claims.take(wanted)
+        mine, others = self._claims.acquire_free(wanted)
         with self._lock:
             for claim in mine:
                 self._held[claim.unit] = claim
@@ -74,7 +74,7 @@ class LeaseKeeper:
         """The claims that stand in the way, by unit."""
         return self._claims.others(units)
 
-    def holds(self, unit: str) -> bool:
+    def owns(self, unit: str) -> bool:
         """Whether a unit is in hand."""
         return unit in self._held
 
@@ -114,8 +114,8 @@ class LeaseKeeper:
             try:
                 self._release_done()
                 renewed = self._claims.renew(held)
-            except LedgerError as trouble:
-                self._on_trouble(trouble)
+            except LedgerError as error:
+                self._on_error(error)
                 continue
             with self._lock:
                 for claim in renewed:
@@ -150,9 +150,9 @@ def whole_version(
         kind=kind,
     )
     with LeaseKeeper(
-        claims, on_trouble=lambda trouble: None
-    ) as held:  # publishing finds out what a trouble means
-        others = held.take([WHOLE])
+        claims, on_error=lambda error: None
+    ) as held:  # publishing finds out what an error means
+        others = held.acquire([WHOLE])
         if others:
             raise claimed_error(others)
         yield lambda: held.commit_guard(WHOLE)

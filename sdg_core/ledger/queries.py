@@ -35,10 +35,10 @@ def _has_tables(url: str) -> bool:
         with database.reading() as connection:
             return bool(connection.columns(cells.name))
     except Exception as error:
-        fault = database.fault(error)
-        if fault is None:
+        database_error = database.database_error(error)
+        if database_error is None:
             raise
-        words = without_secrets(str(fault), place.secrets)
+        words = without_secrets(str(database_error), place.secrets)
         raise LedgerError(
             f"cannot read the ledger {place.where}: {words}", remedy=REMEDY
         ) from error

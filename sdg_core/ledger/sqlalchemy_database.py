@@ -102,7 +102,7 @@ class SqlAlchemyDatabase:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             )
 
-    def fault(self, error: Exception) -> Exception | None:
+    def database_error(self, error: Exception) -> Exception | None:
         """The driver's error, or SQLAlchemy's own."""
         if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
             return error.orig

@@ -61,7 +61,7 @@ class SqliteDatabase:
         with self._connection() as connection:
             yield SqliteConnection(connection)
 
-    def fault(self, error: Exception) -> Exception | None:
+    def database_error(self, error: Exception) -> Exception | None:
         """The error itself if SQLite raised it."""
         return error if isinstance(error, sqlite3.Error) else None
 

@@ -17,8 +17,7 @@ from sdg_core.errors import ModelError, RateLimitedError, ReplyDeferredError
 from sdg_core.models.gate import Gate
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.retry import (
-    FaultKind,
-    RetryDecision,
+    ErrorKind,
     RetryPolicy,
     error_kind,
     retry_reason,
@@ -37,7 +36,6 @@ from sdg_core.models.types import (
 )
 from sdg_core.models.usage import Usage
 
-OnRetry = Callable[[ModelError, RetryDecision], None]
 GiveUp = Callable[[ModelError, int], bool]
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)
@@ -47,30 +45,30 @@ class RequestFailedError(ModelError):
     """A request was given up. `kind` is that of the last fault, which is also the `__cause__`.
 
     attempts: requests sent to the alias that was asked last. usage: what they counted, with the tokens of answers that were of no
-    use (`rejected`). alias, earlier: as in Response.
+    use (`rejected`). alias, prior_usage: as in Response.
     """
 
     def __init__(
         self,
         last: ModelError,
         *,
-        kind: FaultKind,
+        kind: ErrorKind,
         attempts: int,
         alias: str | None = None,
         rejected: Usage = Usage(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(last.message, remedy=last.remedy)
-        self.kind: FaultKind = kind
+        self.kind: ErrorKind = kind
         self.attempts = attempts
         self.usage = Usage(requests=attempts, retries=attempts - 1) + rejected
         self.status = last.status
         self.ends_run = last.ends_run
         self.alias = alias
-        self.earlier: Mapping[str, Usage] = {}
+        self.prior_usage: Mapping[str, Usage] = {}
 
-    def usages(self, asked: str) -> dict[str, Usage]:
+    def usage_by_alias(self, asked: str) -> dict[str, Usage]:
         """Usage by alias, for a caller who asked the alias `asked`."""
-        return {**self.earlier, self.alias or asked: self.usage}
+        return {**self.prior_usage, self.alias or asked: self.usage}
 
 
 class ModelEndpoint:
@@ -78,7 +76,7 @@ class ModelEndpoint:
 
     formats, parameters: what is known of the model's structured output, and of parameters that it refuses; shared by all
     aliases of the model. alias: named in replies. spending: counts what requests use, and lets them wait for room in the budget.
-    `last_fault` is what the server refused or broke off with since it last answered.
+    `last_error` is what the server refused or broke off with since it last answered.
     """
 
     def __init__(
@@ -104,7 +102,7 @@ class ModelEndpoint:
         self._alias = alias
         self._spending = spending or Spending({})
         self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
-        self.last_fault: ModelError | None = None
+        self.last_error: ModelError | None = None
 
     @property
     def limit(self) -> int:
@@ -126,23 +124,18 @@ class ModelEndpoint:
         alone._fallback = None
         return alone
 
-    async def chat(
-        self, request: ChatRequest, *, on_retry: OnRetry | None = None
-    ) -> ChatResponse:
+    async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send until there is a reply. Raises RequestFailedError when the policy gives up.
 
-        A request with a schema is sent as the model takes it: as `response_format`, or in words. Whether the reply satisfies
+        A request with a schema is sent as the model takes it: as `response_format`, or in the prompt. Whether the reply satisfies
         the schema is for the caller to see (`structured.parse`), who can ask for a correction.
-        on_retry: told of every fault that will be retried, before the wait.
         """
         try:
             if request.response_schema is None:
                 return self._with_alias(
-                    await self._until_answered(
-                        self._send_chat, request, on_retry=on_retry
-                    )
+                    await self._until_answered(self._send_chat, request)
                 )
-            return self._with_alias(await self._structured(request, on_retry))
+            return self._with_alias(await self._structured(request))
         except RequestFailedError as error:
             model, endpoint = self._next(error)
             later = replace(
@@ -150,27 +143,17 @@ class ModelEndpoint:
                 model=model.model,
                 parameters=_parameters(model, request.parameters),
             )
-            return await self._from_fallback(
-                error, lambda: endpoint.chat(later, on_retry=on_retry)
-            )
+            return await self._from_fallback(error, lambda: endpoint.chat(later))
 
-    async def embed(
-        self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None
-    ) -> EmbeddingResponse:
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """As `chat`, for vectors. There is no fallback: vectors of two models cannot be compared."""
-        return self._with_alias(
-            await self._until_answered(self._client.embed, request, on_retry=on_retry)
-        )
+        return self._with_alias(await self._until_answered(self._client.embed, request))
 
-    async def make_images(
-        self, request: ImageRequest, *, on_retry: OnRetry | None = None
-    ) -> ImageResponse:
+    async def make_images(self, request: ImageRequest) -> ImageResponse:
         """As `chat`, for images."""
         try:
             return self._with_alias(
-                await self._until_answered(
-                    self._client.make_images, request, on_retry=on_retry
-                )
+                await self._until_answered(self._client.make_images, request)
             )
         except RequestFailedError as error:
             model, endpoint = self._next(error)
@@ -179,47 +162,40 @@ class ModelEndpoint:
                 model=model.model,
                 parameters=_parameters(model, request.parameters),
             )
-            return await self._from_fallback(
-                error, lambda: endpoint.make_images(later, on_retry=on_retry)
-            )
+            return await self._from_fallback(error, lambda: endpoint.make_images(later))
 
-    async def _structured(
-        self, request: ChatRequest, on_retry: OnRetry | None
-    ) -> ChatResponse:
+    async def _structured(self, request: ChatRequest) -> ChatResponse:
         """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
         formats = self._formats
         schema = request.response_schema
         assert schema is not None
-        if not formats.takes(schema):
+        if not formats.accepts(schema):
             return await self._until_answered(
-                self._send_chat, schema_in_prompt(request), on_retry=on_retry
+                self._send_chat, schema_in_prompt(request)
             )
         try:
             reply = await self._until_answered(
                 self._send_chat,
                 request,
-                on_retry=on_retry,
-                give_up=formats.shows_refusal,
+                give_up=formats.is_rejection,
             )
         except RequestFailedError as error:
             if not formats.may_blame(error):
                 raise
-            again = await self._in_words_after(error, request, on_retry)
+            again = await self._with_schema_in_prompt(error, request)
             formats.refused(error, schema)
             return again
-        if formats.judge(reply, schema):
+        if formats.observe(reply, schema):
             return reply
-        again = await self._until_answered(
-            self._send_chat, schema_in_prompt(request), on_retry=on_retry
-        )
+        again = await self._until_answered(self._send_chat, schema_in_prompt(request))
         return replace(again, usage=reply.usage + again.usage)
 
-    async def _in_words_after(
-        self, error: RequestFailedError, request: ChatRequest, on_retry: OnRetry | None
+    async def _with_schema_in_prompt(
+        self, error: RequestFailedError, request: ChatRequest
     ) -> ChatResponse:
         try:
             reply = await self._until_answered(
-                self._send_chat, schema_in_prompt(request), on_retry=on_retry
+                self._send_chat, schema_in_prompt(request)
             )
         except RequestFailedError as second:
             second.usage += error.usage
@@ -232,17 +208,16 @@ class ModelEndpoint:
         send: Callable[[_Request], Awaitable[_Reply]],
         request: _Request,
         *,
-        on_retry: OnRetry | None,
         give_up: GiveUp | None = None,
     ) -> _Reply:
         """give_up: whether the n-th fault of its kind is not worth repeating, although the policy would."""
-        faults: dict[FaultKind, int] = {}
+        faults: dict[ErrorKind, int] = {}
         rejected = Usage()
         while True:
             try:
                 reply = await self._send(send, request)
             except ModelError as error:
-                self.last_fault = error
+                self.last_error = error
                 rejected += _tokens(error)
                 kind = error_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
@@ -259,10 +234,8 @@ class ModelEndpoint:
                         rejected=rejected,
                     ) from error
                 self._spending.retried(self._alias or "", retry_reason(error))
-                if on_retry is not None:
-                    on_retry(error, decision)
             else:
-                self.last_fault = None
+                self.last_error = None
                 return (
                     _with_earlier(reply, sum(faults.values()), rejected)
                     if faults
@@ -330,13 +303,13 @@ class ModelEndpoint:
         self, error: RequestFailedError, ask: Callable[[], Awaitable[_Reply]]
     ) -> _Reply:
         """What the fallback answers, with what this model has used."""
-        used = error.usages(self._alias or "")
+        used = error.usage_by_alias(self._alias or "")
         try:
             reply = await ask()
         except RequestFailedError as last:
-            last.earlier = {**used, **last.earlier}
+            last.prior_usage = {**used, **last.prior_usage}
             raise last from error
-        return replace(reply, earlier={**used, **reply.earlier})
+        return replace(reply, prior_usage={**used, **reply.prior_usage})
 
 
 def _parameters(model: ModelConfig, asked: InferenceParameters) -> InferenceParameters:

@@ -123,4 +123,4 @@ async def _ask(
         parse(reply, _SCHEMA)
     except InvalidResponseError:
         return "none", reply.model
-    return "native" if endpoint.formats.holds else "prompt", reply.model
+    return "native" if endpoint.formats.native else "prompt", reply.model

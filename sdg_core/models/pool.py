@@ -74,10 +74,10 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
         return any(served.is_starting for served in self._served)
 
     @property
-    def last_fault(self) -> str | None:
+    def last_error(self) -> str | None:
         """What a model refused or broke off with since it last answered; None if all answer."""
         for alias, endpoint in self._endpoints.items():
-            fault = endpoint.last_fault
+            fault = endpoint.last_error
             if fault is not None:
                 return f"model {alias!r}: {fault.message}"
         return None

@@ -40,7 +40,7 @@ def _message_bound(message: Message) -> int:
         bound += len(media) * TOKENS_PER_MEDIA
     for call in message.tool_calls:
         bound += TOKENS_PER_MESSAGE + _size(call.name) + _size(call.arguments)
-    for block in message.signed:
+    for block in message.provider_blocks:
         bound += _size(str(block))
     return bound
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sdg_core.errors import ModelError, RateLimitedError, TransientModelError
 
-FaultKind = Literal["rate_limited", "transient", "permanent"]
+ErrorKind = Literal["rate_limited", "transient", "permanent"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RetryDecision:
 
     retry: bool
     delay: float
-    kind: FaultKind
+    kind: ErrorKind
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _status_name(status: int) -> str:
         return ""
 
 
-def error_kind(error: ModelError) -> FaultKind:
+def error_kind(error: ModelError) -> ErrorKind:
     """The kind of a fault; an unclassified ModelError counts as permanent, so that it is never repeated blindly."""
     match error:
         case RateLimitedError():

@@ -156,9 +156,9 @@ class Spending:
             self._learn(hold, usage)
         self._look()
 
-    def account(self, usages: Mapping[str, Usage]) -> None:
+    def account(self, usage_by_alias: Mapping[str, Usage]) -> None:
         """A journal or a file is going to count so much of what was used."""
-        for alias, usage in usages.items():
+        for alias, usage in usage_by_alias.items():
             count_usage(self._accounted, alias, vars(usage))
 
     @property

@@ -70,7 +70,7 @@ def description(schema: JsonSchema) -> str:
     return f"Answer with one JSON value that satisfies this JSON schema:\n\n{_OPENING}\n{text}\n</response_schema>"
 
 
-def instructions(schema: JsonSchema) -> str:
+def schema_prompt(schema: JsonSchema) -> str:
     """What to tell a model whose server does not hold it to a schema."""
     return f"{description(schema)}\n\n{_FENCED}"
 
@@ -82,7 +82,7 @@ def schema_in_prompt(request: ChatRequest) -> ChatRequest:
     messages = list(request.messages)
     places = [place for place, message in enumerate(messages) if message.role == "user"]
     is_known = any(_OPENING in messages[place].text for place in places)
-    told = _FENCED if is_known else instructions(request.response_schema)
+    told = _FENCED if is_known else schema_prompt(request.response_schema)
     if places:
         last = places[-1]
         messages[last] = _with_text(messages[last], told)

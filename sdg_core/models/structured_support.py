@@ -24,55 +24,56 @@ _ABOUT_ONE = re.compile(r"invalid (json_?)?schema", re.IGNORECASE)
 
 @dataclass
 class StructuredOutputSupport:
-    """What is known about one model at one endpoint: None until a reply has shown whether `response_format` holds.
+    """What is known about one model at one endpoint: None until a reply has shown whether the server enforces `response_format`
+    (`native`).
 
-    A server that takes schemas may refuse one of them, which then goes into the prompt by itself.
+    A server that accepts schemas may refuse one of them, which then goes into the prompt by itself.
     notice: told the reason whenever something turns out not to be taken.
     """
 
-    holds: bool | None = None
+    native: bool | None = None
     reason: str | None = None
     notice: Callable[[str], None] | None = None
     _refused: set[bytes] = field(default_factory=set)
 
-    def takes(self, schema: JsonSchema) -> bool:
+    def accepts(self, schema: JsonSchema) -> bool:
         """Whether to send a schema as `response_format`, as far as is known."""
-        return self.holds is not False and _key(schema) not in self._refused
+        return self.native is not False and _key(schema) not in self._refused
 
     def may_blame(self, error: ModelError) -> bool:
         """Whether the same request without its schema is worth a try after a final failure."""
-        return _names_format(error) or (self.holds is None and error.status in _STATUS)
+        return _names_format(error) or (self.native is None and error.status in _STATUS)
 
-    def shows_refusal(self, error: ModelError, times: int) -> bool:
+    def is_rejection(self, error: ModelError, times: int) -> bool:
         """Whether not to repeat the request: a server that fails over a schema fails again; one that just fails gets a second
         chance."""
-        return self.holds is None and (
+        return self.native is None and (
             _names_format(error) or (error.status in _STATUS and times > 1)
         )
 
     def refused(self, error: ModelError, schema: JsonSchema) -> None:
         """The request has failed, and succeeded without its schema."""
         reason = f"it refuses response_format: {error.message}"
-        if self.holds is True or _ABOUT_ONE.search(error.message):
+        if self.native is True or _ABOUT_ONE.search(error.message):
             if _key(schema) not in self._refused:
                 self._refused.add(_key(schema))
                 self._notify(f"{reason} (for one of the schemas)")
-        elif self.holds is None:
-            self.holds = False
+        elif self.native is None:
+            self.native = False
             self._notify(reason)
 
-    def judge(self, reply: ChatResponse, schema: JsonSchema) -> bool:
+    def observe(self, reply: ChatResponse, schema: JsonSchema) -> bool:
         """Learn from a reply to a request with a schema, and tell whether the reply may be passed on.
 
         A reply that was cut off shows nothing. One that holds what was wanted in another form will do, too.
         """
-        if self.holds is True or reply.finish_reason == "length" or reply.tool_calls:
+        if self.native is True or reply.finish_reason == "length" or reply.tool_calls:
             return True
-        if self.holds is None and is_exactly(reply.text, schema):
-            self.holds = True
+        if self.native is None and is_exactly(reply.text, schema):
+            self.native = True
             return True
-        if self.holds is None:
-            self.holds = False
+        if self.native is None:
+            self.native = False
             self._notify(
                 "it ignores response_format: the reply did not match the schema"
             )

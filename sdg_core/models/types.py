@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeGuard
 from sdg_core.config.models import InferenceParameters
 from sdg_core.errors import PermanentModelError
 from sdg_core.models.usage import Usage
+from sdg_core.system.former_names import has_former_names
 
 JsonSchema = Mapping[str, Any]
 
@@ -85,12 +86,13 @@ class ToolCall:
     arguments: str
 
 
+@has_former_names(signed="provider_blocks")
 @dataclass(frozen=True)
 class Message:
     """One turn of a conversation.
 
     tool_calls: the assistant's tool calls. tool_call_id: the call that a message of role `tool` answers.
-    reasoning: the assistant's reasoning; kept for traces, not sent again. signed: reasoning blocks in the server's
+    reasoning: the assistant's reasoning; kept for traces, not sent again. provider_blocks: reasoning blocks in the server's
     format, which it expects back unchanged while tools are used.
     """
 
@@ -99,7 +101,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
-    signed: tuple[Mapping[str, Any], ...] = ()
+    provider_blocks: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -110,6 +112,7 @@ class Message:
         return "\n".join(texts)
 
 
+@has_former_names(tools_closed="tool_choice_none")
 @dataclass(frozen=True)
 class ChatRequest:
     """A conversation for `model` to continue.
@@ -119,7 +122,7 @@ class ChatRequest:
     response_schema: the reply must be JSON that satisfies this schema; `schema_name` is its name in the request.
     code_language: the language of requested code; only the simulated client uses it, so that validators can be
     rehearsed.
-    tools: tools that the model may call instead of answering. tools_closed: no more calls are allowed, but earlier
+    tools: tools that the model may call instead of answering. tool_choice_none: no more calls are allowed, but earlier
     calls are still sent.
     without: the `FEATURES` that this model's server has rejected; a client does not use them.
     """
@@ -181,7 +184,7 @@ FINISH_REASONS: Mapping[str, str] = {
 (model_length), DeepSeek (insufficient_system_resource), Gemini (SAFETY), Bedrock (guardrail_intervened), Zhipu (sensitive)."""
 
 
-def usual_finish_reason(given: str | None) -> str | None:
+def normalized_finish_reason(given: str | None) -> str | None:
     """The finish reason in OpenAI's words; one that is not known, as it is given."""
     word = (given or "").strip().lower()
     if word in ("length", "content_filter", "error", "refusal", "stop", "tool_calls"):
@@ -189,7 +192,7 @@ def usual_finish_reason(given: str | None) -> str | None:
     return FINISH_REASONS.get(word, given)
 
 
-def says_something(text: str) -> bool:
+def has_visible_text(text: str) -> bool:
     """Whether a reply has more than blanks and characters without width."""
     if text.isascii():
         return not text.isspace() and text != ""
@@ -208,18 +211,19 @@ class Response:
     """What every reply says besides its content.
 
     alias: the model alias that answered, set by the pool; another one than was asked when its fallback stepped in.
-    earlier: what other aliases used before that one answered.
+    prior_usage: what other aliases used before that one answered.
     """
 
     usage: Usage
     alias: str | None
-    earlier: Mapping[str, Usage]
+    prior_usage: Mapping[str, Usage]
 
-    def usages(self, asked: str) -> dict[str, Usage]:
+    def usage_by_alias(self, asked: str) -> dict[str, Usage]:
         """Usage by alias, for a caller who asked the alias `asked`."""
-        return {**self.earlier, self.alias or asked: self.usage}
+        return {**self.prior_usage, self.alias or asked: self.usage}
 
 
+@has_former_names(signed="provider_blocks", earlier="prior_usage")
 @dataclass(frozen=True)
 class ChatResponse(Response):
     """The text of a reply and its finish reason (`stop`, `length`, `tool_calls`, ...; None if the server does not
@@ -227,7 +231,7 @@ class ChatResponse(Response):
 
     text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: the model's reasoning,
     if the server returns it. image_urls: images in a chat model's reply, as URLs or `data:` URLs. model: the model
-    that the server reports; some servers accept any name and use the only model they have. signed: as in Message.
+    that the server reports; some servers accept any name and use the only model they have. provider_blocks: as in Message.
     """
 
     text: str
@@ -237,9 +241,9 @@ class ChatResponse(Response):
     tool_calls: tuple[ToolCall, ...] = ()
     image_urls: tuple[str, ...] = ()
     model: str | None = field(default=None, compare=False)
-    signed: tuple[Mapping[str, Any], ...] = ()
+    provider_blocks: tuple[Mapping[str, Any], ...] = ()
     alias: str | None = None
-    earlier: Mapping[str, Usage] = field(default_factory=dict)
+    prior_usage: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,7 @@ class EmbeddingRequest:
     seed: int = 0
 
 
+@has_former_names(earlier="prior_usage")
 @dataclass(frozen=True)
 class EmbeddingResponse(Response):
     """One vector per input, all of the same length."""
@@ -259,7 +264,7 @@ class EmbeddingResponse(Response):
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage
     alias: str | None = None
-    earlier: Mapping[str, Usage] = field(default_factory=dict)
+    prior_usage: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -281,6 +286,7 @@ class ImageRequest:
     seed: int = 0
 
 
+@has_former_names(earlier="prior_usage")
 @dataclass(frozen=True)
 class ImageResponse(Response):
     """At least one image."""
@@ -288,7 +294,7 @@ class ImageResponse(Response):
     images: tuple[Image, ...]
     usage: Usage
     alias: str | None = None
-    earlier: Mapping[str, Usage] = field(default_factory=dict)
+    prior_usage: Mapping[str, Usage] = field(default_factory=dict)
 
 
 class ChatClient(ABC):

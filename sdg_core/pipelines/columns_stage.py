@@ -50,8 +50,8 @@ def compile_columns(
         config,
         base=code.base,
         given=code.given,
-        offline=code.looking is not None,
-        own=code.looking is None or code.looking.own,
+        offline=code.static_reading is not None,
+        own=code.static_reading is None or code.static_reading.own,
     )
     config = resolved.config
     made = (

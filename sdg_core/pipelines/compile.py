@@ -37,7 +37,7 @@ from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
-from sdg_core.pipelines.user_stages import Looking, UserCode, resolve_function
+from sdg_core.pipelines.user_stages import StaticReading, UserCode, resolve_function
 from sdg_core.plan.checks.processors import (
     check_rules,
 )
@@ -71,13 +71,13 @@ def load_pipeline(
     path = Path(path)
     read = read_pipeline(path, env=env)
     own = not untrusted and is_own(path, working_directory=Path.cwd())
-    looking = Looking(own=own) if offline else None
+    static_reading = StaticReading(own=own) if offline else None
     return compile_pipeline(
         read,
         path.resolve().parent,
         functions=functions,
         clients=clients,
-        looking=looking,
+        static_reading=static_reading,
     )
 
 
@@ -87,10 +87,10 @@ def compile_pipeline(
     *,
     functions: Functions | None = None,
     clients: Any = None,
-    looking: Looking | None = None,
+    static_reading: StaticReading | None = None,
 ) -> PipelinePlan:
     """Check what a file, or Python, says of a pipeline. Raises ConfigError with every problem found."""
-    code = UserCode(base, functions or {}, looking)
+    code = UserCode(base, functions or {}, static_reading)
     return _Compiler(read, code, clients or {}).compile()
 
 
@@ -138,7 +138,7 @@ class _Compiler:
             config_as_dataset(self._config, ()),
             base=self._code.base,
             given=self._given_clients,
-            offline=self._code.looking is not None,
+            offline=self._code.static_reading is not None,
         )
         self._clients = resolved.clients
         providers = resolved.config.model_providers

@@ -26,7 +26,7 @@ class RunContext:
     layout: SourcesLayout
     run_id: str
     models: ModelPool
-    tally: RunCounter
+    counter: RunCounter
     retry: frozenset[str]
     versions: Versions
 

@@ -22,8 +22,8 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.executors.local import local_executor
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, partitions_of, scan
-from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.readers.base import OpenSource, Record, SourceError, opened
+from sdg_core.pipelines.source_cells import SourceCells
 from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import footers_in, footers_of
@@ -63,7 +63,7 @@ class PipelineEstimate(Estimate):
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _SampledSource:
     """What a source of the sample came to, scaled to all its records. counts: under `tasks` those of each stage, under `results`
     rows, and cells that were there already (`replayed`). seconds: of this process."""
 
@@ -141,12 +141,12 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
             journal = Journal(
                 ledger, dataset=pipeline.name, version=version.layout.name
             )
-            cells = await asyncio.to_thread(PaidCells.of, pipeline, version, journal)
+            cells = await asyncio.to_thread(SourceCells.of, pipeline, version, journal)
         rehearsal = rehearsed(pipeline)
         async with open_models_of(rehearsal.plan.shell, env=pipeline.env) as models:
             tried = await _try_all(rehearsal, chosen, models, cells)
             capacity = models.capacity
-    return _reckoned(
+    return _extrapolated(
         pipeline,
         _used_so_far(pipeline, version, statuses),
         tried,
@@ -177,8 +177,8 @@ async def _try_all(
     pipeline: OpenPipeline,
     chosen: Sequence[tuple[PartitionStatus, str]],
     models: ModelPool,
-    cells: PaidCells | None,
-) -> list[_Tried]:
+    cells: SourceCells | None,
+) -> list[_SampledSource]:
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
     if not chosen:
         return []
@@ -196,8 +196,8 @@ async def _try(
     status: PartitionStatus,
     key: str,
     runner: StageRunner,
-    cells: PaidCells | None,
-) -> _Tried:
+    cells: SourceCells | None,
+) -> _SampledSource:
     began = time.monotonic()
     now, version = await asyncio.to_thread(opened, pipeline.sources[key])
     before = _kept_of(pipeline, status, key, version)
@@ -209,7 +209,7 @@ async def _try(
         at_most = RECORDS if before is None else None
         first = _FirstRecords(now, at_most=at_most)
         records = SourceRecords(first)
-    paid = (
+    reusable = (
         await asyncio.to_thread(_paid_for, cells, status, key)
         if cells is not None
         else []
@@ -223,7 +223,7 @@ async def _try(
         records,
         runner,
         version=version,
-        paid=paid,
+        reusable=reusable,
         keep=lambda tasks: None,
     )
     weight = 1.0
@@ -244,7 +244,7 @@ async def _try(
         words = f"{result.locator}, {stage_label(failure.stage)}: {failure.message}"
     seconds = weight * (time.monotonic() - began)
     results = {"rows": weight * rows, "replayed": weight * result.replayed}
-    return _Tried(usage, {"tasks": tasks, "results": results}, seconds, words)
+    return _SampledSource(usage, {"tasks": tasks, "results": results}, seconds, words)
 
 
 def _kept_of(
@@ -260,7 +260,7 @@ def _kept_of(
 
 
 def _paid_for(
-    cells: PaidCells, status: PartitionStatus, key: str
+    cells: SourceCells, status: PartitionStatus, key: str
 ) -> list[JournaledCell]:
     """The cells of a source that are there already, and cost nothing any more."""
     found = [
@@ -275,10 +275,10 @@ def _labels(pipeline: OpenPipeline) -> list[str]:
     return ["read", *stages]
 
 
-def _reckoned(
+def _extrapolated(
     pipeline: OpenPipeline,
     seen: UsageByModel,
-    tried: Sequence[_Tried],
+    tried: Sequence[_SampledSource],
     *,
     remaining: int,
     capacity: int,

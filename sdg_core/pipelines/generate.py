@@ -33,13 +33,15 @@ from sdg_core.pipelines.partition_results import OnPartition
 from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.run import run_partitions
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
-from sdg_core.pipelines.store import Partition, write_down
+from sdg_core.pipelines.store import Partition, record_partitions
 from sdg_core.pipelines.summary import summarize
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.cleanup import remove_stale_temp_files
+from sdg_core.system.former_names import takes_former_names
 
 
+@takes_former_names(begun_by="created_by_run")
 async def agenerate_pipeline(
     pipeline: OpenPipeline,
     *,
@@ -51,7 +53,7 @@ async def agenerate_pipeline(
     on_event: Observer = lambda event: None,
     on_partition: OnPartition = lambda event: None,
     run_id: str | None = None,
-    begun_by: str | None = None,
+    created_by_run: str | None = None,
 ) -> PipelineSummary:
     """Make sources that are missing, partial or changed; complete ones stay as they are.
 
@@ -67,10 +69,10 @@ async def agenerate_pipeline(
     given_up = _given_up(pipeline, sources) if retry else frozenset()
     plan = pipeline.as_dataset().plan
     version = choose_version(
-        pipeline.layout, plan, mode=mode, begun_by=begun_by or run_id
+        pipeline.layout, plan, mode=mode, created_by_run=created_by_run or run_id
     )
     layout = pipeline.layout.version(version.layout.name)
-    tally = RunCounter(on_event)
+    counter = RunCounter(on_event)
     planned = partitions_of(pipeline)
     versions = Versions(pipeline.sources)
     before = scan(pipeline, layout, planned, retry=given_up, versions=versions)
@@ -80,7 +82,7 @@ async def agenerate_pipeline(
         plan,
         env=pipeline.env,
         needed=needed,
-        on_notice=lambda message: tally(Notice(message)),
+        on_notice=lambda message: counter(Notice(message)),
     ) as models:
         if needed:
             await models.check()
@@ -90,13 +92,13 @@ async def agenerate_pipeline(
             layout,
             run_id,
             models,
-            tally,
+            counter,
             retry=given_up,
             versions=versions,
         )
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
-            known = _write_down_sources(pipeline)
+            known = _record_sources(pipeline)
             context = _create_or_resume(context, known)
             found = scan(
                 pipeline, context.layout, known, retry=given_up, versions=versions
@@ -120,9 +122,9 @@ async def agenerate_pipeline(
     )
 
 
-def _write_down_sources(pipeline: OpenPipeline) -> list[Partition]:
+def _record_sources(pipeline: OpenPipeline) -> list[Partition]:
     """The partitions of all sources, those that are there now added to those of earlier runs."""
-    return write_down(
+    return record_partitions(
         pipeline.layout,
         [*pipeline.sources.values()],
         per_partition=pipeline.plan.config.sources.sources_per_partition,
@@ -140,7 +142,7 @@ def _accounted(
         version=context.layout.name,
         run_id=context.run_id,
         resume=resume,
-        tally=context.tally,
+        counter=context.counter,
     )
     with history, spending_counted(context.layout, context.models.spending):
         yield
@@ -156,12 +158,12 @@ def _create_or_resume(context: RunContext, known: Sequence[Partition]) -> RunCon
     note_checkpoints(pipeline, layout)
     remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
     for message in notices(version, pipeline.as_dataset().plan):
-        context.tally(Notice(message))
+        context.counter(Notice(message))
     nothing = empty_notice(pipeline)
     if nothing is not None:
-        context.tally(Notice(nothing))
+        context.counter(Notice(nothing))
     for message in ledger_notices(pipeline.layout.root, env=pipeline.env):
-        context.tally(Notice(message))
+        context.counter(Notice(message))
     return replace(context, version=version, layout=layout)
 
 

@@ -161,7 +161,7 @@ def open_pipeline(
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     if offline and not objects and needs_code_or_network(plan.config.sources, env):
         return OpenPipeline(
-            plan, _written_down(layout), layout, env, is_current=False, offline=True
+            plan, _recorded(layout), layout, env, is_current=False, offline=True
         )
     found = find_sources(
         plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects
@@ -223,7 +223,7 @@ def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:
         raise ConfigError(plan.parsed.source, problems)
 
 
-def _written_down(layout: PipelineLayout) -> dict[str, Source]:
+def _recorded(layout: PipelineLayout) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for partition in read_partitions(layout):
         for key, locator in partition.sources:

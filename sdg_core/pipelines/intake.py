@@ -19,8 +19,8 @@ from sdg_core.ledger.journal import JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.handle import PartitionStatus, classify
-from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
 from sdg_core.pipelines.readers.base import SourceError, opened
+from sdg_core.pipelines.source_cells import CellsBySource, SourceCells
 from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.source_run import BATCH
 from sdg_core.pipelines.store import SourceEntry, read_footer
@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class InHand:
+class ClaimedPartition:
     """A partition that is claimed, as it is on disk now. tables: the rows that it has, by source. carried: what was
     paid for before, by source, in this version and in earlier ones."""
 
@@ -60,19 +60,19 @@ class SourceToOpen:
 
 @dataclass(frozen=True)
 class ReadySource:
-    """A source that is open, or why it cannot be read. before: what is kept of it. paid: cells that need not be made again."""
+    """A source that is open, or why it cannot be read. before: what is kept of it. reusable: cells not to be made again."""
 
     version: str
     records: SourceRecords | SourceError
     before: SourceEntry | None
-    paid: Sequence[JournaledCell]
+    reusable: Sequence[JournaledCell]
 
 
 class Intake:
     """Claims partitions and opens sources of one run. cells: None where nothing is paid for. Belongs to its event loop."""
 
     def __init__(
-        self, context: RunContext, held: LeaseKeeper, cells: PaidCells | None
+        self, context: RunContext, held: LeaseKeeper, cells: SourceCells | None
     ) -> None:
         self._pipeline = context.pipeline
         self._layout = context.layout
@@ -80,19 +80,19 @@ class Intake:
         self._cells = cells
         self._retry = context.retry
         self._versions = context.versions
-        self._notify = context.tally
+        self._notify = context.counter
         self._reads_ahead = not any(
             plan.stage.checkpoint for plan in context.pipeline.plan.stages
         )
         self._is_remote = storage_of(context.layout.row_groups).is_remote
-        self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(
+        self._claims: Batcher[PartitionStatus, ClaimedPartition | Claim] = Batcher(
             self._take, size=BATCH_SIZE, tick=TICK
         )
         self._openings: Batcher[SourceToOpen, ReadySource | None] = Batcher(
             self._open_quick, size=BATCH_SIZE, tick=TICK
         )
 
-    async def claim(self, status: PartitionStatus) -> InHand | Claim:
+    async def claim(self, status: PartitionStatus) -> ClaimedPartition | Claim:
         """The partition, in hand; or the claim of another run that stands in the way.
 
         Raises SealedError, LedgerError, StoreError, UnrecognizedFileError.
@@ -108,12 +108,12 @@ class Intake:
 
     async def _take(
         self, statuses: list[PartitionStatus]
-    ) -> Sequence[InHand | Claim | Exception]:
+    ) -> Sequence[ClaimedPartition | Claim | Exception]:
         others = await asyncio.to_thread(
             self._claim, [status.key for status in statuses]
         )
         mine = [status for status in statuses if others.get(status.key) is None]
-        looks: list[InHand | Exception]
+        looks: list[ClaimedPartition | Exception]
         if self._is_remote:
             looking = [
                 asyncio.to_thread(_outcome, self._look_again, status) for status in mine
@@ -128,8 +128,8 @@ class Intake:
 
     def _claim(self, keys: Sequence[str]) -> dict[str, Claim]:
         """Claim partitions; returns what stands in the way, by partition."""
-        unclaimed = [key for key in keys if not self._held.holds(key)]
-        others = {claim.unit: claim for claim in self._held.take(unclaimed)}
+        unclaimed = [key for key in keys if not self._held.owns(key)]
+        others = {claim.unit: claim for claim in self._held.acquire(unclaimed)}
         if not others.keys() >= {*keys}:
             metadata = read_metadata(self._layout.metadata)
             check_not_sealed(Version(self._layout, metadata))
@@ -137,7 +137,7 @@ class Intake:
             return dict.fromkeys(keys, others[WHOLE])
         return others
 
-    def _look_again(self, status: PartitionStatus) -> InHand:
+    def _look_again(self, status: PartitionStatus) -> ClaimedPartition:
         """The partition now that it is claimed: another run may have been there."""
         path = self._layout.row_group(status.index)
         if status.state == "corrupt":
@@ -157,11 +157,11 @@ class Intake:
             retry=self._retry,
         )
         if now.is_settled:
-            return InHand(now, {}, {})
+            return ClaimedPartition(now, {}, {})
         carried: CellsBySource = {}
         if self._cells is not None:
             carried = self._cells.carried(now.index, now.to_make)
-        return InHand(now, self._tables(now), carried)
+        return ClaimedPartition(now, self._tables(now), carried)
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""
@@ -194,16 +194,16 @@ class Intake:
         found, version = opened(self._pipeline.sources[wanted.key])
         self._versions.known[wanted.key] = version
         before = self._before(wanted.entry, version)
-        paid = [*wanted.carried]
+        reusable = [*wanted.carried]
         if self._cells is not None:
             counted = before.runs if before is not None else ()
-            paid += self._cells.journaled_of(wanted.key, counted=counted)
+            reusable += self._cells.journaled_of(wanted.key, counted=counted)
         if isinstance(found, SourceError):
-            return ReadySource(version, found, before, paid)
+            return ReadySource(version, found, before, reusable)
         records = SourceRecords(found)
         if self._reads_ahead:
             records.read_ahead(BATCH)
-        return ReadySource(version, records, before, paid)
+        return ReadySource(version, records, before, reusable)
 
     def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
         """What is kept of a source, if it is still the same and its rows can be told apart."""

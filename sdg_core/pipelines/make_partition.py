@@ -12,7 +12,7 @@ from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.context import RunContext
 from sdg_core.pipelines.handle import PartitionStatus
-from sdg_core.pipelines.intake import InHand, Intake, SourceToOpen
+from sdg_core.pipelines.intake import ClaimedPartition, Intake, SourceToOpen
 from sdg_core.pipelines.publish import rows_of
 from sdg_core.pipelines.publisher import MadePartition
 from sdg_core.pipelines.rejected import rejected_rows, selects, write_rejected
@@ -41,24 +41,28 @@ class PartitionMaker:
         self._budget = budget
         self._room = asyncio.Semaphore(context.concurrent_sources)
 
-    async def make(self, in_hand: InHand) -> MadePartition:
+    async def make(self, claimed: ClaimedPartition) -> MadePartition:
         """Make the sources that the partition needs, and list the candidates that were rejected.
 
         Raises RunAbortedError, StoreError, ClaimLostError, LedgerError, FunctionError.
         """
-        making = _SourcesOfPartition(self._context, in_hand, self._held)
-        keys = in_hand.status.to_make
+        sources_of_partition = _SourcesOfPartition(self._context, claimed, self._held)
+        keys = claimed.status.to_make
         if len(keys) == 1:
-            await self._make_source(making, keys[0])
+            await self._make_source(sources_of_partition, keys[0])
         else:
             async with asyncio.TaskGroup() as tasks:
                 for key in keys:
-                    tasks.create_task(self._make_source(making, key))
-        if making.lists_rejected:
-            await asyncio.to_thread(making.write_rejected)
-        return MadePartition(in_hand, making.results, making.made)
+                    tasks.create_task(self._make_source(sources_of_partition, key))
+        if sources_of_partition.lists_rejected:
+            await asyncio.to_thread(sources_of_partition.write_rejected)
+        return MadePartition(
+            claimed, sources_of_partition.results, sources_of_partition.made
+        )
 
-    async def _make_source(self, making: "_SourcesOfPartition", key: str) -> None:
+    async def _make_source(
+        self, sources_of_partition: "_SourcesOfPartition", key: str
+    ) -> None:
         plan = self._context.pipeline.plan
         rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._context.pipeline, key))
         rejected: RowBuffer[RejectedCandidate] = RowBuffer(
@@ -66,9 +70,12 @@ class PartitionMaker:
         )
         async with self._room:
             result = await self._run_source(
-                making.wanted(key), rows, rejected, commit_guard=making.commit_guard
+                sources_of_partition.wanted(key),
+                rows,
+                rejected,
+                commit_guard=sources_of_partition.commit_guard,
             )
-            making.keep(key, result, rows, rejected)
+            sources_of_partition.keep(key, result, rows, rejected)
 
     async def _run_source(
         self,
@@ -85,7 +92,7 @@ class PartitionMaker:
             max_attempts=self._context.settings.max_attempts,
             run_id=self._context.run_id,
             before=ready.before,
-            afresh=wanted.key in self._context.retry,
+            from_scratch=wanted.key in self._context.retry,
             checkpoints=self._checkpoints(wanted.key, ready.version, commit_guard),
         )
         result = await run.run(
@@ -93,7 +100,7 @@ class PartitionMaker:
             ready.records,
             self._runner,
             version=ready.version,
-            paid=ready.paid,
+            reusable=ready.reusable,
             keep=rows.add,
             keep_rejected=rejected.add,
         )
@@ -114,7 +121,7 @@ class PartitionMaker:
         )
 
     def _stop_if_too_much_failed(self) -> None:
-        reason = self._budget.verdict(remaining=1)
+        reason = self._budget.stop_reason(remaining=1)
         if reason is not None:
             raise RunAbortedError(
                 f"stopped: {reason}",
@@ -125,11 +132,13 @@ class PartitionMaker:
 class _SourcesOfPartition:
     """The sources of one partition while they are made: results, rows and rejected candidates by source."""
 
-    def __init__(self, context: RunContext, in_hand: InHand, held: LeaseKeeper) -> None:
+    def __init__(
+        self, context: RunContext, claimed: ClaimedPartition, held: LeaseKeeper
+    ) -> None:
         self._context = context
-        self._in_hand = in_hand
-        self._status: PartitionStatus = in_hand.status
-        footer = in_hand.status.footer
+        self._claimed = claimed
+        self._status: PartitionStatus = claimed.status
+        footer = claimed.status.footer
         entries = footer.sources if footer is not None else ()
         self._entries = {entry.key: entry for entry in entries}
         self._held = held
@@ -141,7 +150,7 @@ class _SourcesOfPartition:
     def wanted(self, key: str) -> SourceToOpen:
         """What to open for a source."""
         return SourceToOpen(
-            key, self._entries.get(key), self._in_hand.carried.get(key, ())
+            key, self._entries.get(key), self._claimed.carried.get(key, ())
         )
 
     def commit_guard(self) -> AbstractContextManager[None]:

@@ -43,7 +43,7 @@ class PartitionResults:
         if status.footer is None:
             return
         self.adopted += len(status.footer.sources)
-        self._context.tally.count(adopted=1)
+        self._context.counter.count(adopted=1)
         path = self._context.layout.row_group(status.index)
         self._on_partition(
             PartitionFinished(status.key, status.footer, path, adopted=True)
@@ -51,7 +51,7 @@ class PartitionResults:
 
     def published(self, partition: MadePartition, footer: PartitionFooter) -> None:
         """Count what was made of a partition that is durable now."""
-        status = partition.in_hand.status
+        status = partition.claimed.status
         results = partition.results
         replayed = sum(result.replayed for result in results.values())
         rows = sum(table.num_rows for table in partition.made.values())
@@ -63,10 +63,10 @@ class PartitionResults:
         if status.footer is not None:
             before = {entry.key for entry in status.footer.sources}
             self.adopted += len(before - results.keys() - {*status.removed})
-        tally = self._context.tally
-        tally.count(generated=rows, replayed=replayed, failed=failed, written=1)
+        counter = self._context.counter
+        counter.count(generated=rows, replayed=replayed, failed=failed, written=1)
         for key in status.removed:
-            tally(
+            counter(
                 Notice(
                     f"source {key} no longer exists; its rows were removed from partition {status.key}"
                 )

@@ -147,7 +147,7 @@ async def preview_pipeline(
             now, version = await asyncio.to_thread(opened, source)
             records = now if isinstance(now, SourceError) else SourceRecords(now)
             result = await run.run(
-                source, records, runner, version=version, paid=(), keep=made.extend
+                source, records, runner, version=version, reusable=(), keep=made.extend
             )
             for task in made:
                 found.append(row_values(task, source.key, lineage=lineage))

@@ -16,13 +16,13 @@ import pyarrow as pa
 from sdg_core.errors import ClaimLostError, SdgError
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.pipelines.context import RunContext
-from sdg_core.pipelines.intake import InHand
-from sdg_core.pipelines.paid_cells import PaidCells
+from sdg_core.pipelines.intake import ClaimedPartition
 from sdg_core.pipelines.publish import build_partition
+from sdg_core.pipelines.source_cells import SourceCells
 from sdg_core.pipelines.store import PartitionFooter, partition_file
 from sdg_core.pipelines.tasks import SourceResult
-from sdg_core.store.atomic import write_together
-from sdg_core.store.together import NewFile
+from sdg_core.store.atomic import write_files
+from sdg_core.store.publish_files import NewFile
 from sdg_core.system.batcher import Batcher
 
 TOGETHER = 64
@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 class MadePartition:
     """A partition that is made and not published yet. made: the rows of its sources that were made now."""
 
-    in_hand: InHand
+    claimed: ClaimedPartition
     results: Mapping[str, SourceResult]
     made: Mapping[str, pa.Table]
 
@@ -56,7 +56,7 @@ class _Built:
 
     @property
     def key(self) -> str:
-        return self.partition.in_hand.status.key
+        return self.partition.claimed.status.key
 
 
 class Publisher:
@@ -67,7 +67,7 @@ class Publisher:
         self,
         context: RunContext,
         held: LeaseKeeper,
-        cells: PaidCells | None,
+        cells: SourceCells | None,
         *,
         on_published: Callable[[MadePartition, PartitionFooter], None],
     ) -> None:
@@ -122,7 +122,7 @@ class Publisher:
             try:
                 built.append(self._build(partition))
             except SdgError as error:
-                outcomes[partition.in_hand.status.key] = error
+                outcomes[partition.claimed.status.key] = error
         try:
             self._switch(built)
             for one in built:
@@ -130,13 +130,13 @@ class Publisher:
         except SdgError as error:
             for one in built:
                 outcomes[one.key] = self._switch_alone(one, error)
-        return [outcomes[partition.in_hand.status.key] for partition in partitions]
+        return [outcomes[partition.claimed.status.key] for partition in partitions]
 
     def _switch_alone(
         self, one: _Built, error: SdgError
     ) -> PartitionFooter | Exception:
         """One of a group that could not be published as a whole, for this reason."""
-        if isinstance(error, ClaimLostError) and self._held.holds(one.key):
+        if isinstance(error, ClaimLostError) and self._held.owns(one.key):
             try:
                 self._switch([one])
                 return one.footer
@@ -145,20 +145,20 @@ class Publisher:
         return error
 
     def _build(self, partition: MadePartition) -> _Built:
-        status = partition.in_hand.status
+        status = partition.claimed.status
         table, footer = build_partition(
             self._pipeline,
             status,
             partition.results,
             made=partition.made,
-            tables=partition.in_hand.tables,
+            tables=partition.claimed.tables,
             run_id=self._run_id,
             layout=self._layout,
         )
         cells = None
         if self._cells is not None:
             cells = self._cells.file(
-                status.index, partition.results, partition.in_hand.carried
+                status.index, partition.results, partition.claimed.carried
             )
         file = partition_file(self._layout.row_group(status.index), table, footer)
         return _Built(partition, footer, file, cells)
@@ -170,7 +170,7 @@ class Publisher:
         files = [one.cells for one in built if one.cells is not None]
         files += [one.file for one in built]
         units = [one.key for one in built]
-        write_together(
+        write_files(
             files, commit_guard=lambda: self._held.commit_guard(*units, release=True)
         )
         if self._cells is not None:

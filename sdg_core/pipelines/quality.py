@@ -11,7 +11,7 @@ from sdg_core.pipelines.tasks import Outcome, Task
 from sdg_core.plan.foreign import shortened
 
 
-def judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
+def apply_quality(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
     """One outcome per task: tasks whose text passes every quality rule, all of them judged at once."""
     rules = rules_of(stage.quality)
     texts = [task.values.get(stage.column) for task in tasks]

@@ -53,16 +53,16 @@ class RowBuffer(Generic[Item]):
         self._tables.append(table)
         self._held += table.nbytes
         if self._held > self._limit:
-            self._spilled.append(_on_disk(_together(self._tables)))
+            self._spilled.append(_on_disk(_concatenated(self._tables)))
             self._tables = []
             self._held = 0
 
     def table(self) -> pa.Table:
         """All rows so far."""
-        return _together([*self._spilled, *self._tables])
+        return _concatenated([*self._spilled, *self._tables])
 
 
-def _together(tables: Sequence[pa.Table]) -> pa.Table:
+def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     filled = [table for table in tables if table.num_rows]
     return joined(filled or tables[:1], where="a source")
 

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sdg_core.dataset.events import Notice, SourcesProgress
-from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.shutdown import first_error
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
+from sdg_core.execution.work_queue import POLL, on_lease_error
 from sdg_core.ledger.claims import Claim, Claims
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal
@@ -20,9 +20,9 @@ from sdg_core.pipelines.executors.base import open_executor
 from sdg_core.pipelines.handle import PartitionStatus
 from sdg_core.pipelines.intake import Intake
 from sdg_core.pipelines.make_partition import PartitionMaker
-from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.partition_results import OnPartition, PartitionResults
 from sdg_core.pipelines.publisher import Publisher
+from sdg_core.pipelines.source_cells import SourceCells
 from sdg_core.pipelines.stages import StageRunner
 
 _PROGRESS_INTERVAL = 1.0
@@ -38,7 +38,7 @@ async def run_partitions(
     """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
     loop = asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
-    on_trouble = on_lease_error(loop, lost=lost, observer=context.tally)
+    on_error = on_lease_error(loop, lost=lost, observer=context.counter)
     claims = Claims(
         ledger,
         dataset=context.pipeline.name,
@@ -54,10 +54,10 @@ async def run_partitions(
         cells = None
         if journal is not None and to_make:
             cells = await asyncio.to_thread(
-                PaidCells.of, context.pipeline, context.version, journal
+                SourceCells.of, context.pipeline, context.version, journal
             )
         stages = context.pipeline.plan.stages if to_make else ()
-        with LeaseKeeper(claims, on_trouble=on_trouble) as held:
+        with LeaseKeeper(claims, on_error=on_error) as held:
             intake = Intake(context, held, cells)
             publisher = Publisher(context, held, cells, on_published=results.published)
             try:
@@ -65,7 +65,7 @@ async def run_partitions(
                     open_executor(
                         stages,
                         context.settings,
-                        on_notice=lambda message: context.tally(Notice(message)),
+                        on_notice=lambda message: context.counter(Notice(message)),
                     ) as executor,
                     asyncio.TaskGroup() as tasks,
                 ):
@@ -124,7 +124,7 @@ class _Progress:
         results = self._results
         by_others = max(0, results.adopted - self._complete)
         spending = self._context.models.spending
-        self._context.tally(
+        self._context.counter(
             SourcesProgress(
                 sources=self._sources,
                 settled=min(self._sources, results.made + by_others),
@@ -180,7 +180,7 @@ class _PartitionQueue:
 
     async def _claim_all(self, work: Sequence[PartitionStatus]) -> None:
         keys = [status.key for status in work]
-        others = await asyncio.to_thread(self._held.take, keys)
+        others = await asyncio.to_thread(self._held.acquire, keys)
         if others:
             raise claimed_error(others)
 
@@ -210,7 +210,7 @@ class _PartitionQueue:
     def _leave_for_later(self, status: PartitionStatus, claim: Claim) -> None:
         if not self._claimed_by_others:
             notice = Notice(f"{claim}; working on the rest first, then waiting for it")
-            self._context.tally(notice)
+            self._context.counter(notice)
         self._claimed_by_others[status.index] = claim
 
 
@@ -235,7 +235,7 @@ def _watches(
     context: RunContext, budget: FailureBudget, lost: "asyncio.Future[None]"
 ) -> list[Coroutine[Any, Any, None]]:
     """What ends the run when it cannot go on: a lost claim, models that answer no more, a call that does not return."""
-    watches = [_until(lost), watch_for_long_calls(context.tally)]
+    watches = [_until(lost), watch_for_long_calls(context.counter)]
     if context.pipeline.plan.shell.models:
         watches.append(
             watch_for_stall(

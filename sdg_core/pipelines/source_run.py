@@ -59,7 +59,7 @@ class SourceRun:
         max_attempts: int,
         run_id: str,
         before: SourceEntry | None = None,
-        afresh: bool = False,
+        from_scratch: bool = False,
         at_most: int | None = None,
         checkpoints: SourceCheckpoints | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class SourceRun:
         self._targets = {failure.path: failure for failure in failed if failure.path}
         self._attempts = {}
         for failure in failed:
-            attempts = 0 if afresh else failure.attempts
+            attempts = 0 if from_scratch else failure.attempts
             self._attempts[failure.path, failure.stage] = attempts
         self.accounts = self._accounts_before()
         self.failures: list[tuple[FailedTask, bool]] = []
@@ -106,7 +106,7 @@ class SourceRun:
         runner: StageRunner,
         *,
         version: str,
-        paid: Sequence[JournaledCell],
+        reusable: Sequence[JournaledCell],
         keep: Callable[[Sequence[Task]], None],
         keep_rejected: Callable[
             [Sequence[RejectedCandidate]], None
@@ -114,7 +114,7 @@ class SourceRun:
     ) -> SourceResult:
         """The outcome. opened: its records, or why it cannot be read. keep, keep_rejected: are given finished tasks and rejected
         candidates, a batch at a time, which count only if the result says that the source was read to its end."""
-        work = SourceWork(source.key, paid, {})
+        work = SourceWork(source.key, reusable, {})
         if isinstance(opened, SourceError):
             return self._unreadable(source, opened, version=version, work=work)
         try:

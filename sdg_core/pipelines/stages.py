@@ -62,15 +62,15 @@ TASKS_PER_BATCH = 1000
 
 @dataclass
 class SourceWork:
-    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run.
-    carried: its cells that earlier versions paid for, by version and column.
+    """What stages need to know of the source whose tasks they do. reusable: its cells in the journal and in earlier
+    versions. usage: of this run. carried: its cells that earlier versions paid for, by version and column.
 
     rejected: candidates that were not kept of the tasks done since it was emptied. selected: what that came to in the account of
     the stage.
     """
 
     key: str
-    paid: Sequence[JournaledCell]
+    reusable: Sequence[JournaledCell]
     usage: UsageByModel
     replayed: int = 0
     carried: UsageByModel = field(default_factory=dict)
@@ -176,7 +176,7 @@ class StageRunner:
                 seeds=cast(Seeds, _Given(frame, records)),
                 phases=phases,
                 needed=maker.columns_read,
-                paid=work.paid,
+                journaled=work.reusable,
                 number=_numbers_of_candidates(work.key, paths),
             )
             computes = bool(plan.columns.graph.columns_of(0, per_record=False))
@@ -224,10 +224,10 @@ class StageRunner:
                     running.create_task(make(position))
             if not group.last_phase:
                 await asyncio.to_thread(group.advance)
-            elif group.selection is None or not await asyncio.to_thread(group.judge):
+            elif group.selection is None or not await asyncio.to_thread(group.select):
                 return
             else:
-                await asyncio.to_thread(group.draw_again, paid=work.paid)
+                await asyncio.to_thread(group.draw_again, journaled=work.reusable)
 
 
 async def _of_each(

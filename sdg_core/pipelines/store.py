@@ -24,11 +24,12 @@ from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
 from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByModel
-from sdg_core.store.atomic import create_together, read_or_none
+from sdg_core.store.atomic import create_files, read_or_none
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.store.publish_files import NewFile
 from sdg_core.store.row_groups import (
     FOOTER_KEY,
     check_row_count,
@@ -37,7 +38,6 @@ from sdg_core.store.row_groups import (
     read_parquet_metadata,
 )
 from sdg_core.store.storage import StoredFile
-from sdg_core.store.together import NewFile
 
 SCHEMA_VERSION = 1
 UNLIKE = "give the column one type in a stage before the sink, or exclude the column with sink.columns"
@@ -71,7 +71,7 @@ class SourcesLayout(VersionLayout):
         return self.rejected / f"{row_group_key(index)}.parquet"
 
     def cells(self, index: int) -> StorePath:
-        """What was paid for the complete sources of a partition; see `sdg_core.pipelines.paid_cells`."""
+        """What was paid for the complete sources of a partition; see `sdg_core.pipelines.source_cells`."""
         return self.directory / "cells" / f"{row_group_key(index)}.jsonl.zst"
 
     @property
@@ -182,7 +182,7 @@ def assigned(
     return partitions
 
 
-def write_down(
+def record_partitions(
     layout: PipelineLayout, found: Sequence[Source], *, per_partition: int | None
 ) -> list[Partition]:
     """Give new sources their partitions, for good. Of two processes that try at once one is first, and the other goes on from
@@ -194,7 +194,7 @@ def write_down(
             layout.partitions / f"{partition.key}.json": _content(partition)
             for partition in wanted[len(known) :]
         }
-        if create_together(new):
+        if create_files(new):
             return wanted
 
 

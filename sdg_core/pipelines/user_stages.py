@@ -24,7 +24,7 @@ from sdg_core.system.user_calls import call_user, what_raised
 
 
 @dataclass(frozen=True)
-class Looking:
+class StaticReading:
     """Code is read, not run. own: what only running it shows is run after all, since the file is the user's own."""
 
     own: bool
@@ -33,11 +33,11 @@ class Looking:
 @dataclass(frozen=True)
 class UserCode:
     """Where the user's code of a pipeline is found. base: where paths start. given: functions that Python passed, by name.
-    looking: None to load what the file names."""
+    static_reading: None to load what the file names."""
 
     base: Path
     given: Mapping[str, Callable[..., Any]]
-    looking: Looking | None
+    static_reading: StaticReading | None
 
 
 def resolve_function(
@@ -49,9 +49,9 @@ def resolve_function(
     if isinstance(given, Stage):
         mark = source_hash_of(type(given), "function", version=stage.version)
         return replace(plan, own=given), mark
-    if given is None and code.looking is not None:
+    if given is None and code.static_reading is not None:
         found = read_definition(
-            stage.function, "function", base=code.base, own=code.looking.own
+            stage.function, "function", base=code.base, own=code.static_reading.own
         )
         if found is not None:
             mark = read_mark(found, stage.params)

@@ -109,9 +109,9 @@ def _number_of_records(dataset: LoadedDataset, seed: SeedInfo | None) -> int:
     return seed.num_rows
 
 
-def config_part(config: DatasetConfig) -> str:
+def config_fingerprint(config: DatasetConfig) -> str:
     """The part of the fingerprint that does not depend on seed data."""
-    return compute_fingerprint(config, build_graph(config)).config_part
+    return compute_fingerprint(config, build_graph(config)).config_fingerprint
 
 
 def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:

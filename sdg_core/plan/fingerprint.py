@@ -38,10 +38,10 @@ from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
 @dataclass(frozen=True)
 class Fingerprint:
     """config_hash: the dataset's fingerprint, `sha256:<64 hex digits>`. column_hashes: per column, seed columns included.
-    config_part, config_column_hashes: the same without the seed data's content."""
+    config_fingerprint, config_column_hashes: the same without the seed data's content."""
 
     config_hash: str
-    config_part: str
+    config_fingerprint: str
     column_hashes: Mapping[str, str]
     config_column_hashes: Mapping[str, str]
 
@@ -65,16 +65,18 @@ def compute_fingerprint(
 ) -> Fingerprint:
     """The fingerprint of a checked config. Without `seed_digest` the config part stands for the whole."""
     config_columns = _column_hashes(config, graph, (), None)
-    config_part = _dataset_hash(config, config_columns, None)
+    config_fingerprint = _dataset_hash(config, config_columns, None)
     if seed_digest is None and not seed_columns:
-        return Fingerprint(config_part, config_part, config_columns, config_columns)
+        return Fingerprint(
+            config_fingerprint, config_fingerprint, config_columns, config_columns
+        )
     columns = _column_hashes(config, graph, seed_columns, seed_digest)
     whole = (
-        config_part
+        config_fingerprint
         if seed_digest is None
         else _dataset_hash(config, columns, seed_digest)
     )
-    return Fingerprint(whole, config_part, columns, config_columns)
+    return Fingerprint(whole, config_fingerprint, columns, config_columns)
 
 
 def _dataset_hash(
@@ -133,7 +135,7 @@ def _column_hashes(
         context = (
             _context(by_name[name], config)
             | _choices(by_name[name], config)
-            | _bound_context(name, graph, by_name, hashes)
+            | _constraint_context(name, graph, by_name, hashes)
         )
         hashes[name] = digest({"column": own, "reads": reads, **context})
         for side_effect in side_effects_of(by_name[name]):
@@ -151,25 +153,25 @@ def _choices(column: Column, config: DatasetConfig) -> dict[str, Any]:
     return {"choices": {"name": column.name, "seed": config.seed}}
 
 
-def _bound_context(
+def _constraint_context(
     name: str,
     graph: ColumnGraph,
     columns: Mapping[str, Column],
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """The constraints of a sampler, with everything that decides which of its draws they accept."""
-    for bound in graph.bounds:
-        if name in bound.samplers:
+    for group in graph.constraint_groups:
+        if name in group.samplers:
             inputs = {
-                other: hashes.get(other, "seed") for other in sorted(bound.inputs)
+                other: hashes.get(other, "seed") for other in sorted(group.inputs)
             }
             steps = {
                 other: hashed_fields(columns[other]) | _branch_order(columns[other])
-                for other in bound.steps
+                for other in group.steps
             }
             for own in steps.values():
                 own.pop("drop", None)
-            constraints = _hashed_constraints(bound.constraints)
+            constraints = _hashed_constraints(group.constraints)
             return {
                 "bound": {"constraints": constraints, "steps": steps, "inputs": inputs}
             }

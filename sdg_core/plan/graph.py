@@ -16,9 +16,9 @@ from sdg_core.plan.kinds import producers_of, references_of, resizes, values_rea
 from sdg_core.plan.phases import Slot, assign_slots, with_resize_edges
 from sdg_core.plan.sampling.constraint_groups import (
     ConstraintGroup,
-    find_bounds,
+    find_constraint_groups,
     in_order,
-    with_bound_edges,
+    with_constraint_edges,
 )
 
 _MAX_CYCLES = 100
@@ -34,7 +34,7 @@ class ColumnGraph:
     slots: when each column is computed; see `sdg_core.plan.phases`.
     producers: side-effect columns, each with the column whose function produces it.
     skip_sources: for every column the columns whose skips propagate to it.
-    bounds: samplers that constraints tie together.
+    constraint_groups: samplers that constraints tie together.
     """
 
     dependencies: Mapping[str, tuple[str, ...]]
@@ -43,7 +43,7 @@ class ColumnGraph:
     slots: Mapping[str, Slot]
     producers: Mapping[str, str]
     skip_sources: Mapping[str, frozenset[str]]
-    bounds: tuple[ConstraintGroup, ...] = ()
+    constraint_groups: tuple[ConstraintGroup, ...] = ()
 
     @cached_property
     def phases(self) -> int:
@@ -85,8 +85,12 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
         dependencies[name] = tuple(references_of(column))
         inner[name] = _generated_reads(dependencies[name], producers, generated)
         skip_sources[name] = _skip_sources(column)
-    bounds = find_bounds(config.constraints, generated, dependencies)
-    after = with_resize_edges(with_bound_edges(inner, bounds, producers), generated)
+    constraint_groups = find_constraint_groups(
+        config.constraints, generated, dependencies
+    )
+    after = with_resize_edges(
+        with_constraint_edges(inner, constraint_groups, producers), generated
+    )
     order = _stable_order(after)
     slots = assign_slots(order, after, generated)
     per_record = frozenset(name for name, slot in slots.items() if slot.per_record)
@@ -97,7 +101,7 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
         slots=slots,
         producers=producers,
         skip_sources=skip_sources,
-        bounds=in_order(bounds, order),
+        constraint_groups=in_order(constraint_groups, order),
     )
 
 

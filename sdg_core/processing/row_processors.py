@@ -32,7 +32,7 @@ from sdg_core.filters.deduplicate import duplicates_by, normalised
 from sdg_core.filters.quality import failed_rule, rules_of
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.hashed_fields import canonical_json
-from sdg_core.plan.templates.judging import score_of, why_not
+from sdg_core.plan.templates.criteria import score_of, why_not
 from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import truth_template
 from sdg_core.processing.evaluation_sets import (

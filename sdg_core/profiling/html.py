@@ -18,7 +18,7 @@ from sdg_core.counts import counted
 from sdg_core.dataset.estimates import comparison_text
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import money_text
-from sdg_core.profiling import wording as words
+from sdg_core.profiling import formatting
 from sdg_core.profiling.model import Bin, ColumnProfile
 from sdg_core.profiling.report import Report
 
@@ -51,18 +51,18 @@ def _template() -> jinja2.Template:
     )
     environment.globals |= {
         "histogram": histogram,
-        "column_facts": words.facts_of,
+        "column_facts": formatting.facts_of,
         "counted": counted,
     }
     environment.globals["comparison"] = comparison_text
     environment.filters |= {
-        "number": words.number,
-        "percent": words.percent,
-        "with_share": words.count_with_share,
+        "number": formatting.number,
+        "percent": formatting.percent,
+        "with_share": formatting.count_with_share,
         "money": money_text,
-        "distinct": words.distinct,
-        "one_line_summary": words.one_line_summary,
-        "line": words.shown_value,
+        "distinct": formatting.distinct,
+        "one_line_summary": formatting.one_line_summary,
+        "line": formatting.shown_value,
         "minute": _minute,
         "started": _started,
         "took": _took,
@@ -108,7 +108,7 @@ def _bins(column: ColumnProfile) -> Sequence[Bin]:
     if column.times is not None:
         return column.times.histogram
     numbers = column.numbers if column.numbers is not None else column.lengths
-    if numbers is None or words.lists_values(column):
+    if numbers is None or formatting.lists_values(column):
         return ()
     bins = numbers.histogram
     has_whole_edges = all(float(item.high).is_integer() for item in bins)
@@ -119,7 +119,7 @@ def _bins(column: ColumnProfile) -> Sequence[Bin]:
 
 
 def _edge(edge: float | str) -> str:
-    return edge.replace("T", " ") if isinstance(edge, str) else words.number(edge)
+    return edge.replace("T", " ") if isinstance(edge, str) else formatting.number(edge)
 
 
 def _minute(time: str) -> str:

@@ -8,12 +8,12 @@ from sdg_core.counts import records_text
 from sdg_core.dataset.estimates import Comparison
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
+from sdg_core.profiling.formatting import one_line_summary
 from sdg_core.profiling.model import ColumnProfile
 from sdg_core.profiling.outputs import Output
 from sdg_core.profiling.prompts import SentPrompt
 from sdg_core.profiling.samples import Sample
 from sdg_core.profiling.variety import Variety
-from sdg_core.profiling.wording import one_line_summary
 from sdg_core.store.failures import FailureCount
 from sdg_core.store.row_groups import SelectionCounts
 

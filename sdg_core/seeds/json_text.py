@@ -32,7 +32,7 @@ def read_json(
     text: str, suffix: str, *, source: str, options: TextOptions
 ) -> pl.DataFrame:
     """One row per object. Raises SeedError naming the line or column that cannot be kept."""
-    records = _records(_without_half_surrogates(text), suffix, source=source)
+    records = _records(_without_lone_surrogates(text), suffix, source=source)
     says_infinity = "Infinity" in text
     if not records:
         raise SeedError(f"{source} has no records", remedy="write one object per row")
@@ -74,7 +74,7 @@ def _check_keys(data_type: pa.DataType, *, where: str) -> None:
         _check_keys(field.type, where=where)
 
 
-def _without_half_surrogates(text: str) -> str:
+def _without_lone_surrogates(text: str) -> str:
     """JSON in which an escaped half of a surrogate pair is U+FFFD, as decoders of text have it."""
     return _SURROGATES.sub(
         lambda match: match[0] if match[1] is not None else r"\ufffd", text

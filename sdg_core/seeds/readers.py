@@ -124,11 +124,15 @@ def open_seeds(
         config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource
     )
     if elsewhere:
-        from sdg_core.seeds.remembered import needs_code_or_network, recall, remember
+        from sdg_core.seeds.info_cache import (
+            cache_info,
+            cached_info,
+            needs_code_or_network,
+        )
 
         elsewhere = needs_code_or_network(config, env)
         if elsewhere and offline:
-            return UnreadSeeds(recall(config, base=base, root=root))
+            return UnreadSeeds(cached_info(config, base=base, root=root))
     reader = _open_reader(
         config,
         base=base,
@@ -144,7 +148,7 @@ def open_seeds(
         reader = WhereReader(reader, config.where, env=env)
     seeds = Seeds(reader, config=config, seed=seed)
     if elsewhere:
-        remember(seeds.info(), config, base=base, root=root)
+        cache_info(seeds.info(), config, base=base, root=root)
     return seeds
 
 

@@ -14,7 +14,7 @@ from sdg_core.store.access import storage_of
 from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.together import NewFile, publish_together
+from sdg_core.store.publish_files import NewFile, publish_files
 from sdg_core.system.commit_guard import CommitGuard
 
 
@@ -30,7 +30,7 @@ def atomic_file(
         yield file
 
 
-def write_together(
+def write_files(
     files: Sequence[NewFile], *, commit_guard: CommitGuard = nullcontext
 ) -> None:
     """Write several files, each all or nothing, for little more than the price of one: synced side by side, made visible in
@@ -43,10 +43,10 @@ def write_together(
     if not files:
         return
     with store_errors("write", files[0].path.parent):
-        publish_together(files, commit_guard=commit_guard)
+        publish_files(files, commit_guard=commit_guard)
 
 
-def create_together(files: Mapping[StorePath, bytes]) -> bool:
+def create_files(files: Mapping[StorePath, bytes]) -> bool:
     """Create files of one directory, in order, unless another writer has created one of them: then the rest is left out. Returns
     whether all of them hold what was wanted. A crash leaves the first ones. Raises StoreError.
 
@@ -63,7 +63,7 @@ def create_together(files: Mapping[StorePath, bytes]) -> bool:
         new = [
             NewFile(path, partial(_fill, content)) for path, content in files.items()
         ]
-        write_together(new)
+        write_files(new)
     return True
 
 

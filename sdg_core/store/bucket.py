@@ -36,7 +36,7 @@ _REMEDIES = {
 }
 
 
-class ObjectStoreFault(OSError):
+class ObjectStoreError(OSError):
     """An object store refused or could not be asked. `remedy` says what to do."""
 
     def __init__(self, number: int, reason: str, remedy: str | None) -> None:
@@ -54,7 +54,7 @@ class Listed:
 
 
 class Bucket:
-    """An open bucket. Methods raise FileNotFoundError, FileExistsError (a condition on a put failed) or ObjectStoreFault."""
+    """An open bucket. Methods raise FileNotFoundError, FileExistsError (a condition on a put failed) or ObjectStoreError."""
 
     def __init__(self, url: str, store: Any) -> None:
         """`url` is what messages call it, `s3://name`; `store` is an obstore store."""
@@ -192,7 +192,7 @@ class Bucket:
 
         try:
             yield
-        except ObjectStoreFault:
+        except ObjectStoreError:
             raise
         except (obstore.exceptions.BaseError, OSError) as error:
             text = str(error)
@@ -256,7 +256,7 @@ def _listed(meta: Any) -> Listed:
     return Listed(str(meta["path"]), int(meta["size"]), meta["e_tag"])
 
 
-def _fault(text: str, *, url: str) -> ObjectStoreFault:
+def _fault(text: str, *, url: str) -> ObjectStoreError:
     """What went wrong, in words that hold no secret."""
     code_found = re.search(r"<Code>(\w+)</Code>", text)
     status_found = re.search(r"status code: (\d{3})", text)
@@ -267,34 +267,34 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
             "NoSuchBucket": "the bucket does not exist",
             "SlowDown": "the store is throttling",
         }.get(code, code)
-        return ObjectStoreFault(errno.EIO, reason, _REMEDIES[code])
+        return ObjectStoreError(errno.EIO, reason, _REMEDIES[code])
     if status in ("429", "503"):
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EIO,
             f"the store is throttling (status {status})",
             _REMEDIES["SlowDown"],
         )
     if "169.254." in text or (status is None and "credential" in text.lower()):
-        return ObjectStoreFault(errno.EACCES, "no credentials were found", _DENIED)
+        return ObjectStoreError(errno.EACCES, "no credentials were found", _DENIED)
     if status in ("401", "403"):
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EACCES, f"access is denied ({code or f'status {status}'})", _DENIED
         )
     if "Received redirect" in text:
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EIO,
             "the store redirects requests",
             _REMEDIES["PermanentRedirect"],
         )
     if "BadScheme" in text:
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EIO,
             "the endpoint is not https",
             "set AWS_ALLOW_HTTP=true to allow http",
         )
     if status is not None:
         reason = f"the store answered {code or ''} (status {status})".replace("  ", " ")
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EIO, reason, "run the same command again; finished files are kept"
         )
     if "HTTP error" in text or "error sending request" in text:
@@ -307,7 +307,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
         what = (
             "did not answer in time" if "kind: Timeout" in text else "cannot be reached"
         )
-        return ObjectStoreFault(
+        return ObjectStoreError(
             errno.EIO,
             f"{place} {what}",
             "check the network, AWS_ENDPOINT_URL and AWS_REGION, then run the same command again",
@@ -315,7 +315,7 @@ def _fault(text: str, *, url: str) -> ObjectStoreFault:
     first_line = text.splitlines()[0] if text else "unknown fault"
     without_login = re.sub(r"//[^/@\s]*@", "//", first_line)
     reason = without_login.partition("<")[0].strip()
-    return ObjectStoreFault(
+    return ObjectStoreError(
         errno.EIO,
         reason,
         f"check the root {url} and the AWS_* environment variables",

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from sdg_core.errors import (
     MetadataCorruptError,
@@ -50,8 +50,8 @@ _RECORDED_LIBRARIES = (
 class Metadata(BaseModel):
     """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias.
 
-    forced: started beside existing data by `resume: never`, so nothing is carried over. begun_by: the run, or the backfill,
-    that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
+    forced: started beside existing data by `resume: never`, so nothing is carried over. created_by_run: the run, or the backfill,
+    that created it by `never` and may resume it by `never`. config_column_hashes: fingerprints of columns without the seed data's
     content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
     removed_by_processor: records of each processor, in order; processor_marks: what each was asked for; processor_methods: by
     which algorithm, with its version; removal_examples: why the first record of each was removed.
@@ -83,7 +83,10 @@ class Metadata(BaseModel):
     updated_at: str
     library_versions: dict[str, str]
     forced: bool = False
-    begun_by: str | None = None
+    created_by_run: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("created_by_run", "begun_by"),  # until 0.3
+    )
     config_column_hashes: dict[str, str] = {}
     kept_by_processor: dict[str, int] = {}
     removed_by_processor: dict[str, int] = {}
@@ -102,7 +105,7 @@ class Metadata(BaseModel):
 
 
 def new_metadata(
-    plan: DatasetPlan, *, forced: bool = False, begun_by: str | None = None
+    plan: DatasetPlan, *, forced: bool = False, created_by_run: str | None = None
 ) -> Metadata:
     """The metadata of a version that has no row group yet."""
     now = utc_now()
@@ -127,7 +130,7 @@ def new_metadata(
         updated_at=now,
         library_versions=_library_versions(),
         forced=forced,
-        begun_by=begun_by,
+        created_by_run=created_by_run,
         config_column_hashes=dict(plan.fingerprint.config_column_hashes),
     )
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sdg_core.store.bucket import ONE_PUT, ObjectStoreFault
+from sdg_core.store.bucket import ONE_PUT, ObjectStoreError
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.storage import StoredFile, publishing
@@ -75,7 +75,7 @@ class ObjectStorage:
             except FileExistsError:
                 refusals[etag] += 1
                 if refusals[etag] == _REFUSALS:
-                    raise ObjectStoreFault(
+                    raise ObjectStoreError(
                         errno.EIO,
                         "the store does not support conditional puts",
                         _NO_CONDITIONS,

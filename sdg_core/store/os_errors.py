@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sdg_core.errors import StoreError
-from sdg_core.store.bucket import ObjectStoreFault
+from sdg_core.store.bucket import ObjectStoreError
 from sdg_core.store.objects import StorePath
 
 _REMEDIES = {
@@ -25,7 +25,7 @@ def store_errors(action: str, path: StorePath) -> Iterator[None]:
     """Turn an OSError into a StoreError with the attempted action, the path, the cause and the remedy."""
     try:
         yield
-    except ObjectStoreFault as error:
+    except ObjectStoreError as error:
         raise StoreError(
             f"cannot {action} {path}: {error.strerror}", remedy=error.remedy
         ) from error

@@ -81,7 +81,7 @@ class Storage(Protocol):
     concurrent_reads: int
 
     def pending_file(self) -> PendingFile:
-        """A file that is to appear under the path, together with others (`sdg_core.store.together`)."""
+        """A file that is to appear under the path, together with others (`sdg_core.store.publish_files`)."""
 
     def open_atomic(
         self, commit_guard: CommitGuard

@@ -31,20 +31,22 @@ from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 from sdg_core.store.row_groups import total_usage
 from sdg_core.store.spending import earlier_spending
+from sdg_core.system.former_names import has_former_names
 
 
+@has_former_names(begun_by="created_by_run")
 @dataclass(frozen=True)
 class Version:
     """A version of a dataset: its paths, its metadata (None if it does not exist yet), and why it was chosen.
 
-    forced: started next to existing data by `never`, so everything in it is regenerated. begun_by: the owner of a
+    forced: started next to existing data by `never`, so everything in it is regenerated. created_by_run: the owner of a
     version that `never` chose: a run, or all runs of a backfill."""
 
     layout: VersionLayout
     metadata: Metadata | None
     notice: str | None = None
     forced: bool = False
-    begun_by: str | None = None
+    created_by_run: str | None = None
 
     @property
     def is_forced(self) -> bool:

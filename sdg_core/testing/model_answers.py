@@ -9,9 +9,9 @@ import orjson
 
 from sdg_core.models.simulated.json import conforming
 from sdg_core.models.simulated.media import small_image, unit_vector
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 
-PNG = small_image(DrawStream(7, "test")).content
+PNG = small_image(RandomStream(7, "test")).content
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -35,7 +35,7 @@ def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
 
 def json_of(schema: dict[str, Any], prompt: str) -> str:
     """A value that is a function of the prompt."""
-    draws = DrawStream(number_of(prompt), "server")
+    draws = RandomStream(number_of(prompt), "server")
     value = conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")
     return orjson.dumps(value).decode()
 

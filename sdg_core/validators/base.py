@@ -10,7 +10,7 @@ from sdg_core.errors import CellError
 
 Verdict = dict[str, Any]
 Validator = Callable[[Sequence[Any]], list[Verdict]]
-"""Judges values one by one, whatever else is among them."""
+"""Validates values one by one, whatever else is among them."""
 
 
 class ValidatorError(CellError):
@@ -22,5 +22,5 @@ Outcome = Verdict | ValidatorError
 
 
 def as_text(value: Any) -> str | None:
-    """A value as the text to judge; None for null."""
+    """A value as the text to validate; None for null."""
     return value if value is None or isinstance(value, str) else str(value)

@@ -10,11 +10,11 @@ from sdg_core.plan.types.schema_work import violations
 from sdg_core.validators.base import Validator, Verdict
 
 
-def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
-    """A judge of texts that hold JSON, and of lists and mappings as they are."""
+def json_schema_validator(schema: Mapping[str, Any]) -> Validator:
+    """A validator of texts that hold JSON, and of lists and mappings as they are."""
     compile_schema(schema)  # a schema that is none is refused here
 
-    def judge(values: Sequence[Any]) -> list[Verdict]:
+    def validate(values: Sequence[Any]) -> list[Verdict]:
         verdicts = []
         for value in values:
             faults = _faults(value)
@@ -35,7 +35,7 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
         except (ValueError, TypeError, RecursionError) as error:
             return [{"path": "", "message": f"cannot be checked: {error}"}]
 
-    return judge
+    return validate
 
 
 def _path(parts: Sequence[str | int]) -> str:

@@ -38,7 +38,7 @@ _TYPES = {
 _UNPARSED = "code_of_a_cell"
 
 
-def judge_python(values: Sequence[Any]) -> list[Verdict]:
+def validate_python(values: Sequence[Any]) -> list[Verdict]:
     """One verdict per text. Raises ValidatorError if ruff cannot be run."""
     texts = [as_text(value) for value in values]
     verdicts: list[Verdict] = []

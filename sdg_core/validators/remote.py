@@ -42,7 +42,7 @@ class RemoteValidator:
         self._session: aiohttp.ClientSession | None = None
         self._open = 0
 
-    async def judge(self, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    async def validate(self, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """The verdicts on some rows. Raises ValidatorError if the endpoint does not answer as it should."""
         body = orjson.dumps({"data": rows})
         answer = await self._ask(body)

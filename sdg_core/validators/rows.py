@@ -15,7 +15,7 @@ from sdg_core.system.user_calls import call_user, waiting_for
 from sdg_core.validators.base import Outcome, ValidatorError, Verdict
 
 
-def judge_by_function(
+def validate_by_function(
     function: UserFunction, frame: pl.DataFrame, *, verdict: pa.StructType
 ) -> list[Outcome]:
     """The function's verdicts on the rows of a frame. Raises ValidatorError if it fails or answers as it should not."""

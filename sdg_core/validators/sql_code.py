@@ -17,19 +17,19 @@ logging.getLogger("sqlglot").setLevel(
 )  # it warns of statements that it passes through
 
 
-def sql_judge(code_lang: str) -> Validator:
-    """A judge of `sql:<dialect>`."""
+def sql_validator(code_lang: str) -> Validator:
+    """A validator of `sql:<dialect>`."""
     name = code_lang.partition(":")[2]
     dialect = _DIALECTS.get(name, name)
 
-    def judge(values: Sequence[Any]) -> list[Verdict]:
+    def validate(values: Sequence[Any]) -> list[Verdict]:
         verdicts = []
         for value in values:
             fault = _fault(as_text(value), dialect)
             verdicts.append({"is_valid": fault is None, "error_messages": fault or ""})
         return verdicts
 
-    return judge
+    return validate
 
 
 def _fault(text: str | None, dialect: str) -> str | None:

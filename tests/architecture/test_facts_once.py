@@ -62,12 +62,19 @@ TRANSLATED = re.compile(
     r"\b(?:lacking|mend|mends|mended|begun|anew|whoever|pictures?)\b", re.IGNORECASE
 )
 FORMER_NAMES = re.compile(
-    r"^_?(?:MOST|LARGEST|LONGEST|SHOWN)(?:_[A-Z_]+)?$|_AT_ONCE$"
-    r"|^_(?:said|told|tell|fitted|unlike)$|^(?:leftovers|stock|looking|making|giving|lacking)$"
+    r"^_?(?:MOST|LARGEST|LONGEST|SHOWN)(?:_[A-Z_]+)?$|_AT_ONCE$|^(?:STOCK|AT_MOST)$"
+    r"|^_(?:said|told|tell|fitted|unlike|apart|afresh|elsewhere|wish|reckoned)$"
+    r"|^(?:leftovers|stock|looking|making|giving|lacking|judging|judges|remembered)$"
     r"|(?:^|_)(?:in_words|give_back|move_aside|read_if_there|may_be_variable)$"
-    r"|[Pp]icture|PICTURE"
+    r"|^(?:claimed_work|paid_cells|skips_ahead|half_surrogates|drawing|begun_by)$"
+    r"|^(?:config_part|find_bounds|draw_bound|take_in_turn|shows_refusal|on_retry)$"
+    r"|^(?:look_ahead|can_look_ahead|on_trouble|last_fault|lost_reason|taken_apart)$"
+    r"|^(?:usages|elsewhere|spreads|signed|tools_closed|tally|afresh|write_down)$"
+    r"|^(?:ClaimedWork|PaidCells|SkipsAhead|InHand|Standing|Drawing|DrawStream)$"
+    r"|^(?:SomeDraws|ObjectStoreFault|Patience|Around)$|^(?:judge_by|judge_python)"
+    r"|(?:json_schema|regex|sql)_judge$|_together$|[Pp]icture|PICTURE"
 )
-"""Of functions, classes, constants and modules, which have the name that the field uses now."""
+"""Of functions, arguments, classes, fields, constants and modules, which have the name that the field uses now."""
 KEPT_NAMES = {"ALLOW_PICTURE_HOSTS"}
 """Of the setting that is read until 0.3."""
 QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'")
@@ -121,12 +128,16 @@ def test_messages_have_none_of_them_either() -> None:
 
 
 def defined(path: Path) -> Iterator[str]:
-    """The name of a module, and those that it defines: functions, classes and constants."""
+    """The name of a module, and those that it defines: functions, arguments, classes, fields and constants."""
     yield path.stem
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name
+            case ast.arg():
+                yield node.arg
+            case ast.AnnAssign(target=ast.Name()):
+                yield node.target.id
             case ast.Name(ctx=ast.Store()) if node.id.isupper():
                 yield node.id
 

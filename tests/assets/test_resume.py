@@ -12,9 +12,9 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from sdg_assets.automation.backoff import (
     MAX_ATTEMPTS,
     BackoffState,
-    choose,
     dump_cursor,
     load_cursor,
+    select_due,
 )
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START, Incomplete
 from sdg_assets.automation.resume_sensor import keys_at_work
@@ -225,11 +225,11 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
     remaining = Incomplete("sha256:1", {3: 2}, 10)
     now, attempts, times = NOON, BackoffState(), []
     for _ in range(2000):
-        choice = choose(remaining, attempts, now=now)
-        attempts = choice.attempts
-        if choice.requested:
+        due = select_due(remaining, attempts, now=now)
+        attempts = due.attempts
+        if due.requested:
             times.append(now)
-        if choice.given_up:
+        if due.given_up:
             break
         now += timedelta(minutes=1)
     assert len(times) == MAX_ATTEMPTS
@@ -237,7 +237,7 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
         (b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)
     ]
     assert waits == [5, 10, 20, 40, 80, 160, 240]
-    assert choose(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
+    assert select_due(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
 
 
 @pytest.mark.parametrize(
@@ -248,31 +248,31 @@ def test_another_fingerprint_or_any_progress_forgets_the_attempts(
 ) -> None:
     attempts = BackoffState()
     for day in range(MAX_ATTEMPTS):
-        attempts = choose(
+        attempts = select_due(
             Incomplete("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)
         ).attempts
     later = NOON + timedelta(days=20)
-    assert choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (
-        3,
-    )
-    choice = choose(change, attempts, now=later)
-    assert choice.requested == (3,) and choice.attempts.groups[3].count == 1
+    assert select_due(
+        Incomplete("sha256:1", {3: 2}, 10), attempts, now=later
+    ).given_up == (3,)
+    due = select_due(change, attempts, now=later)
+    assert due.requested == (3,) and due.attempts.groups[3].count == 1
 
 
 def test_neighbours_are_decided_on_together_and_each_is_where_it_belongs() -> None:
-    before = choose(
+    before = select_due(
         Incomplete("sha256:1", {0: 4, 1: 4, 2: 3}, 9), BackoffState(), now=NOON
     )
     found = Incomplete("sha256:1", {0: 4, 1: 4, 2: 2, 3: 4, 4: 4, 5: 4}, 9)
     later = NOON + timedelta(minutes=1)
-    choice = choose(found, before.attempts, now=later, at_most=3)
-    assert (choice.waiting, choice.requested, choice.given_up) == (
+    due = select_due(found, before.attempts, now=later, at_most=3)
+    assert (due.waiting, due.requested, due.given_up) == (
         (0, 1),
         (2, 3, 4),
         (),
     )
-    assert choice.next_at == (NOON + timedelta(minutes=5)).timestamp()
-    assert [choice.attempts.groups[index].count for index in range(6)] == [
+    assert due.next_at == (NOON + timedelta(minutes=5)).timestamp()
+    assert [due.attempts.groups[index].count for index in range(6)] == [
         1,
         1,
         1,
@@ -280,7 +280,7 @@ def test_neighbours_are_decided_on_together_and_each_is_where_it_belongs() -> No
         1,
         0,
     ]
-    again = choose(found, choice.attempts, now=later)
+    again = select_due(found, due.attempts, now=later)
     assert again.requested == (5,) and again.waiting == (0, 1, 2, 3, 4)
 
 
@@ -289,7 +289,7 @@ def test_the_cursor_is_small_and_reads_back() -> None:
         "sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000
     )
     attempts = {
-        "a": choose(remaining, BackoffState(), now=NOON).attempts,
+        "a": select_due(remaining, BackoffState(), now=NOON).attempts,
         "b": BackoffState(),
     }
     text = dump_cursor(attempts)

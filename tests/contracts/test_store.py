@@ -31,14 +31,14 @@ from sdg_core.plan.load import load_dataset
 from sdg_core.store import footer_index as footers
 from sdg_core.store.atomic import (
     atomic_file,
-    create_together,
+    create_files,
     ensure_writable,
     quarantine,
     read_modify_write,
     read_or_none,
     remove_directory,
     write_atomic,
-    write_together,
+    write_files,
 )
 from sdg_core.store.failures import Failure, dump_failures, read_failures
 from sdg_core.store.images import ImageFiles
@@ -55,6 +55,7 @@ from sdg_core.store.metadata import (
 )
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.parts import finished_parts
+from sdg_core.store.publish_files import NewFile
 from sdg_core.store.row_group_state import (
     RowGroupState,
     index_row_groups,
@@ -69,7 +70,6 @@ from sdg_core.store.row_groups import (
 )
 from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries
-from sdg_core.store.together import NewFile
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
 PLACES = ("disk", "memory", "s3", "ceph")
@@ -758,7 +758,7 @@ def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) 
     write_atomic(root / "a" / "0", b"old")
     paths = [root / folder / str(number) for folder in "ab" for number in range(20)]
     with pytest.raises(ValueError, match="no content"):
-        write_together(
+        write_files(
             [*(_new(path, b"new") for path in paths), _new(root / "a" / "last", None)]
         )
 
@@ -768,12 +768,12 @@ def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) 
         yield
 
     with pytest.raises(RuntimeError, match="lost"):
-        write_together([_new(path, b"new") for path in paths], commit_guard=refused)
+        write_files([_new(path, b"new") for path in paths], commit_guard=refused)
     assert [file.name for file in list_files(root / "a")] == ["0"] and not list_files(
         root / "b"
     )
     assert (root / "a" / "0").read_bytes() == b"old"
-    write_together([_new(path, str(path).encode()) for path in paths])
+    write_files([_new(path, str(path).encode()) for path in paths])
     assert all(path.read_bytes() == str(path).encode() for path in paths)
     assert sorted(file.name for file in list_files(root / "b")) == sorted(
         map(str, range(20))
@@ -783,7 +783,7 @@ def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) 
 def test_of_two_writers_who_create_files_one_is_first(root: StorePath) -> None:
     mine = {root / "p" / f"{number:02d}": b"mine" for number in range(5)}
     theirs = {root / "p" / f"{number:02d}": b"theirs" for number in range(2, 7)}
-    assert create_together({}) and create_together(mine) and not create_together(theirs)
+    assert create_files({}) and create_files(mine) and not create_files(theirs)
     assert sorted(
         file.name for file in list_files(root / "p") if file.name[0] != "."
     ) == [path.name for path in mine]

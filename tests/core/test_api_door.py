@@ -68,6 +68,7 @@ def test_former_names_are_the_same_classes() -> None:
     assert types.ChatReply is types.ChatResponse
     assert types.EmbeddingReply is types.EmbeddingResponse
     assert types.ImageReply is types.ImageResponse
+    assert api.config_part is api.config_fingerprint
 
 
 def test_an_unknown_name_is_refused() -> None:

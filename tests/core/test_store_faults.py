@@ -11,7 +11,7 @@ import pytest
 
 from sdg_core import api
 from sdg_core.errors import StoreError
-from sdg_core.store.bucket import Bucket, ObjectStoreFault
+from sdg_core.store.bucket import Bucket, ObjectStoreError
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
 REMEDY = "rerun the same command later"
@@ -27,7 +27,7 @@ class Refusing:
     def refuse(self) -> None:
         self.asked += 1
         if self.asked == self.refused:
-            raise ObjectStoreFault(errno.EIO, "the store is throttling", REMEDY)
+            raise ObjectStoreError(errno.EIO, "the store is throttling", REMEDY)
 
 
 @contextmanager

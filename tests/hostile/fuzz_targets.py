@@ -40,9 +40,9 @@ with atheris.instrument_imports(include=["sdg_core"]):
         validate,
     )
     from sdg_core.pipelines.checkpoints import SourceCheckpoints
-    from sdg_core.pipelines.paid_cells import read_cells
     from sdg_core.pipelines.readers.base import SourceError
     from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
+    from sdg_core.pipelines.source_cells import read_cells
     from sdg_core.plan.foreign import dump_exactly, load_exactly, read_json
     from sdg_core.plan.templates.engine import (
         TemplateSyntaxError,

@@ -53,10 +53,10 @@ def test_own_work_is_no_stall() -> None:
     budget = FailureBudget(RunSettings(stall_timeout=5.0), began=now)
     with budget.own_work(lambda: now):
         now = 100.0
-        assert budget.stall(now) is None
+        assert budget.stall_reason(now) is None
         now = 104.0
-    assert budget.stall(108.0) is None
-    assert "nothing has succeeded for 5 s" in str(budget.stall(109.0))
+    assert budget.stall_reason(108.0) is None
+    assert "nothing has succeeded for 5 s" in str(budget.stall_reason(109.0))
 
 
 def test_processing_that_lost_its_claim_does_not_begin(tmp_path: Path) -> None:

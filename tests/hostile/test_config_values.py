@@ -14,7 +14,7 @@ from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.errors import ConfigError, PermanentModelError
 from sdg_core.filters import language
 from sdg_core.models.simulated.json import conforming
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.plan.checks.languages import LANGUAGES
 from sdg_core.plan.sampling import distributions
 from sdg_core.plan.sampling.distributions import distribution_fault
@@ -42,15 +42,15 @@ def test_distributions_that_scipy_sums_up(
 
 def test_a_few_endless_distributions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributions, "_SECONDS", 0.1)
-    patience = distributions.Patience()
+    timeouts = distributions.TimeoutBudget()
     faults = [
-        distribution_fault("zipfian", {"a": 1.0, "n": 1e12 + each}, patience=patience)
+        distribution_fault("zipfian", {"a": 1.0, "n": 1e12 + each}, timeouts=timeouts)
         for each in range(5)
     ]
     assert [
         "exceeds the time" in fault[1] for fault in faults if fault is not None
     ] == [True] * 3 + [False] * 2
-    assert distribution_fault("gamma", {"a": 2.0}, patience=patience) is None
+    assert distribution_fault("gamma", {"a": 2.0}, timeouts=timeouts) is None
 
 
 def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_schemas_that_ask_for_too_much_are_not_rehearsed(
     schema: dict[str, Any],
 ) -> None:
     with pytest.raises(PermanentModelError, match="simulated provider"):
-        conforming(schema, DrawStream(1, "x"), words=lambda: "word")
+        conforming(schema, RandomStream(1, "x"), words=lambda: "word")
 
 
 def test_unique_items_are_found_quickly() -> None:
@@ -196,5 +196,5 @@ def test_unique_items_are_found_quickly() -> None:
         "minItems": 2_000,
         "items": {"type": "integer", "maximum": 10**9},
     }
-    found = conforming(schema, DrawStream(1, "x"), words=lambda: "word")
+    found = conforming(schema, RandomStream(1, "x"), words=lambda: "word")
     assert len(set(found)) == len(found) >= 2_000

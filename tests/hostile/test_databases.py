@@ -11,7 +11,7 @@ from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.seeds import read_only
-from sdg_core.seeds.remembered import needs_code_or_network
+from sdg_core.seeds.info_cache import needs_code_or_network
 from sdg_core.seeds.sql import fetch_table
 from tests.support.requirements import require_module
 from tests.support.sdg import dataset_config, llm, sdg, write_config

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdg_core.errors import LedgerError, SdgError
-from sdg_core.execution.cell_store import CellStore, PaidCells
+from sdg_core.execution.cell_store import CellStore, ReusableCells
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger
 from sdg_core.ledger.history import recent_runs
 from sdg_core.ledger.journal import Journal
@@ -121,13 +121,13 @@ def test_cells_of_the_journal(
     journal = Journal(ledger, dataset="x", version="x")
     store = CellStore.__new__(CellStore)
     for cell in journal.load(start=0, stop=10, column_hashes={"x": "x"}):
-        paid = PaidCells({(3, "x"): cell}, {})
+        paid = ReusableCells({(3, "x"): cell}, {})
         found = asyncio.run(
             store.look_up(paid, record=3, column="x", values={}, inputs="")
         )
         assert found is None or all(
             type(count) is int
-            for usage in found.cell.usages.values()
+            for usage in found.cell.usage_by_alias.values()
             for count in vars(usage).values()
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from sdg_core import api
 from sdg_core.api import pipelines
-from sdg_core.config.half_surrogates import half_surrogates
+from sdg_core.config.lone_surrogates import lone_surrogates
 from sdg_core.errors import ConfigError, PermanentModelError
 from sdg_core.models.providers.openai_wire import write_json
 from tests.support.sdg import category, dataset_config, llm
@@ -71,7 +71,7 @@ def test_of_a_pipeline(tmp_path: Path) -> None:
 def test_keys_and_values_that_lead_back_to_themselves() -> None:
     config: dict[Any, Any] = {"a": [{"\udc00": 1}], 5: "fine é"}
     config["again"] = config
-    assert [place for place, _ in half_surrogates(config)] == [("a", 0)]
+    assert [place for place, _ in lone_surrogates(config)] == [("a", 0)]
 
 
 REQUESTS: list[tuple[Callable[[], Any], str]] = [

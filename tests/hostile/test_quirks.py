@@ -182,7 +182,7 @@ async def test_a_remote_validator_says_what_is_wrong(server: QuirkServer) -> Non
     async def one(name: str) -> None:
         try:
             outcomes[name] = await asyncio.wait_for(
-                validator.judge([{"text": f"quirk:{name}"}]), SECONDS * 30
+                validator.validate([{"text": f"quirk:{name}"}]), SECONDS * 30
             )
         except ValidatorError as error:
             outcomes[name] = error

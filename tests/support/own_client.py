@@ -1,7 +1,7 @@
 """A client class as a user writes one: it answers without a network, as a function of the request."""
 
 from sdg_core.models.simulated.media import small_image, unit_vector
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.models.types import (
     ChatRequest,
     ChatResponse,
@@ -39,5 +39,5 @@ class OwnClient:
         return EmbeddingResponse(vectors, Usage(requests=1, prompt_tokens=len(vectors)))
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
-        picture = small_image(DrawStream(number_of(request.prompt), "own"))
+        picture = small_image(RandomStream(number_of(request.prompt), "own"))
         return ImageResponse((picture,), Usage(requests=1, images=1))

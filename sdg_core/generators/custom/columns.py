@@ -79,7 +79,7 @@ class CustomGenerator:
                 )
                 if error is not None:
                     raise error
-            main, *also = self._coerced(returned)
+            main, *side_columns = self._coerced(returned)
         except (
             RunAbortedError
         ):  # of a model that the function asked: it is no failure of the record
@@ -89,18 +89,18 @@ class CustomGenerator:
                 error.message,
                 kind=error.kind,
                 attempts=error.attempts,
-                usages=asked.usages,
+                usage_by_alias=asked.usage_by_alias,
             ) from error
         except BaseException as error:
             if is_interruption(error):
                 raise
             raise CellFailedError(
-                _error_text(error), kind="custom", usages=asked.usages
+                _error_text(error), kind="custom", usage_by_alias=asked.usage_by_alias
             ) from error
         return Cell(
             main,
-            usages=asked.usages,
-            also=dict(zip(self._names[1:], also, strict=True)),
+            usage_by_alias=asked.usage_by_alias,
+            side_columns=dict(zip(self._names[1:], side_columns, strict=True)),
         )
 
     def _coerced(self, returned: Any) -> list[Any]:

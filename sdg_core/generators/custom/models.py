@@ -100,7 +100,7 @@ class CustomFunctionModel:
 
 
 class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
-    """The models that a column declares, for one call; `usages` is what they have used, by alias."""
+    """The models that a column declares, for one call; `usage_by_alias` is what they have used, by alias."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
         record: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.usages: dict[str, Usage] = {}
+        self.usage_by_alias: dict[str, Usage] = {}
         self._column = column
         self._models: dict[str, CustomFunctionModel] = {}
         for alias in column.model_aliases or ():
@@ -149,7 +149,7 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
 
     def _counter(self, alias: str) -> Callable[[Usage], None]:
         def count(usage: Usage) -> None:
-            self.usages[alias] = self.usages.get(alias, Usage()) + usage
+            self.usage_by_alias[alias] = self.usage_by_alias.get(alias, Usage()) + usage
 
         return count
 

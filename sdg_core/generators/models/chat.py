@@ -117,11 +117,11 @@ class ChatGenerator:
     """The generator of one column that a language model writes, whatever is wanted of the reply."""
 
     def __init__(
-        self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec
+        self, column: ChatColumn, binding: ModelBinding, spec: ResponseSpec
     ) -> None:
         self._column = column
-        self._asked = asked
-        self._wanted = wanted
+        self._binding = binding
+        self._spec = spec
         self._prompt = Template(column.prompt)
         self._system = Template(column.system_prompt) if column.system_prompt else None
         self._format = self._format_prompt()
@@ -135,7 +135,7 @@ class ChatGenerator:
         messages = await self.prompt_in_loop(record=record, values=values)
         conversation = self._conversation(messages, record=record, tools=tools)
         outcome = await converse(
-            conversation, self._asked.endpoint, self._asked.toolbox
+            conversation, self._binding.endpoint, self._binding.toolbox
         )
         if isinstance(outcome, DeferredCell):
             return outcome
@@ -157,12 +157,12 @@ class ChatGenerator:
         def request(attempt: int) -> ChatRequest:
             return self._request(messages, record=record, attempt=attempt, tools=tools)
 
-        toolbox = self._asked.toolbox
+        toolbox = self._binding.toolbox
         return Conversation(
             request,
-            self._wanted.read,
+            self._spec.read,
             alias=self._column.model_alias,
-            limits=self._asked.limits,
+            limits=self._binding.limits,
             max_tool_turns=toolbox.max_turns if toolbox is not None else None,
             keep_truncated=self._column.on_truncated == "keep",
         )
@@ -171,18 +171,18 @@ class ChatGenerator:
         """The cell that a conversation has come to."""
         return Cell(
             outcome.value,
-            usages=self._usages(outcome),
-            also=_side_cells(self._column, outcome),
+            usage_by_alias=self._usages(outcome),
+            side_columns=_side_cells(self._column, outcome),
         )
 
     def _usages(self, outcome: Done) -> Mapping[str, Usage]:
         """What the conversation used; a reply that was almost JSON is counted."""
         if not outcome.repaired:
-            return outcome.usages
+            return outcome.usage_by_alias
         alias = outcome.reply.alias or self._column.model_alias
         return {
-            **outcome.usages,
-            alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1),
+            **outcome.usage_by_alias,
+            alias: outcome.usage_by_alias.get(alias, Usage()) + Usage(repaired=1),
         }
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -212,16 +212,16 @@ class ChatGenerator:
     def _choices(
         self, template: Template, of: str, record: int
     ) -> RecordChoices | None:
-        return self._asked.choices(template, self._column.name, record, of=of)
+        return self._binding.choices(template, self._column.name, record, of=of)
 
     def _messages(
         self, text: str, system: str | None, values: Mapping[str, Any]
     ) -> tuple[Message, ...]:
         """The messages with rendered texts, what a reply should look like, and the record's media."""
-        for addition in (self._wanted.instructions, self._format):
+        for addition in (self._spec.instructions, self._format):
             text = f"{text}\n\n{addition}" if addition else text
         content: str | tuple[Part, ...] = text
-        media = media_of(self._column, values, self._asked.images)
+        media = media_of(self._column, values, self._binding.images)
         if media:
             content = (*media, TextPart(text)) if text else media
         question = Message("user", content)
@@ -230,27 +230,27 @@ class ChatGenerator:
     def _format_prompt(self) -> str:
         """The schema of the reply for the prompt. Where a model may call tools, that is all it hears of the schema, because
         servers that are given tools and a format at once let no tool be called (vllm-project/vllm#39929)."""
-        if self._wanted.schema is None:
+        if self._spec.schema is None:
             return ""
         spoken = (
-            structured.instructions
+            structured.schema_prompt
             if self._schema_to_send() is None
             else structured.description
         )
-        return spoken(self._wanted.schema)
+        return spoken(self._spec.schema)
 
     def _schema_to_send(self) -> Mapping[str, Any] | None:
         schema_in_prompt = (
-            self._asked.toolbox is not None and self._asked.format_stops_tools
+            self._binding.toolbox is not None and self._binding.format_stops_tools
         )
-        return None if schema_in_prompt else self._wanted.schema
+        return None if schema_in_prompt else self._spec.schema
 
     async def _tools(self) -> tuple[Tool, ...]:
         """What the model may call. Raises CellFailedError if a server cannot be used."""
-        if self._asked.toolbox is None:
+        if self._binding.toolbox is None:
             return ()
         try:
-            return await self._asked.toolbox.tools()
+            return await self._binding.toolbox.tools()
         except ModelError as error:
             raise CellFailedError(error.message, kind=error_kind(error)) from error
 
@@ -267,14 +267,14 @@ class ChatGenerator:
         if any(tool.name == name for tool in tools):
             schema_name = f"{name}_reply"
         return ChatRequest(
-            self._asked.model.model,
+            self._binding.model.model,
             messages,
-            self._asked.parameters(name, record),
-            seed=self._asked.seed(name, record, attempt=attempt),
+            self._binding.parameters(name, record),
+            seed=self._binding.seed(name, record, attempt=attempt),
             response_schema=self._schema_to_send(),
             schema_name=schema_name,
             tools=tools,
-            code_language=self._wanted.code_language,
+            code_language=self._spec.code_language,
         )
 
 
@@ -290,15 +290,15 @@ def media_of(
     return tuple(media)
 
 
-def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
+def _side_cells(column: ChatColumn, done: Done) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     if column.with_trace != "none":
         messages = (
-            had.messages if column.with_trace == "all_messages" else had.messages[-1:]
+            done.messages if column.with_trace == "all_messages" else done.messages[-1:]
         )
         cells[f"{column.name}{TRACE}"] = [_traced(message) for message in messages]
     if column.extract_reasoning_content:
-        cells[f"{column.name}{REASONING}"] = had.reply.reasoning
+        cells[f"{column.name}{REASONING}"] = done.reply.reasoning
     return cells
 
 

@@ -46,7 +46,7 @@ _ALSO: Mapping[str, frozenset[str]] = {
 }
 
 
-def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
+def code_generator(column: LlmCodeColumn, binding: ModelBinding) -> ChatGenerator:
     """The generator of one `llm-code` column."""
     language, _, dialect = column.code_lang.partition(":")
     named = f"SQL ({dialect})" if dialect else language
@@ -60,7 +60,7 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
         return Extracted(extract_code(reply.text, language=language))
 
     return ChatGenerator(
-        column, asked, ResponseSpec(read, instructions, code_language=language)
+        column, binding, ResponseSpec(read, instructions, code_language=language)
     )
 
 

@@ -99,31 +99,34 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ConversationState:
     """Where a conversation stands: the request that is to be answered, and what came before it.
 
-    said: what was said until tools answered last; a fresh conversation begins with it, so that no call is made twice.
-    tool_turns: replies so far that asked for tools. usages: of all requests so far, by alias; requests: how many were sent.
+    transcript: what was said until tools answered last; a fresh conversation begins with it, so that no call is made twice.
+    tool_turns: replies so far that asked for tools. usage_by_alias: of all requests so far;
+    requests: how many were sent.
     """
 
     request: ChatRequest
     turn: Turn = Turn()
     tool_turns: int = 0
-    said: tuple[Message, ...] = ()
-    usages: Mapping[str, Usage] = field(default_factory=dict)
+    transcript: tuple[Message, ...] = ()
+    usage_by_alias: Mapping[str, Usage] = field(default_factory=dict)
     requests: int = 0
 
-    def counting(self, usages: Mapping[str, Usage], *, requests: int) -> "Standing":
+    def counting(
+        self, usage_by_alias: Mapping[str, Usage], *, requests: int
+    ) -> "ConversationState":
         """The same after one more request, its retries included."""
-        together = dict(self.usages)
-        for alias, usage in usages.items():
+        together = dict(self.usage_by_alias)
+        for alias, usage in usage_by_alias.items():
             together[alias] = together[alias] + usage if alias in together else usage
-        return Standing(
+        return ConversationState(
             self.request,
             self.turn,
             self.tool_turns,
-            self.said,
-            usages=together,
+            self.transcript,
+            usage_by_alias=together,
             requests=self.requests + requests,
         )
 
@@ -132,14 +135,14 @@ class Standing:
 class Ask:
     """The model is to be sent `state.request`."""
 
-    state: Standing
+    state: ConversationState
 
 
 @dataclass(frozen=True)
 class CallTools:
     """These tools are to be called."""
 
-    state: Standing
+    state: ConversationState
     calls: tuple[ToolCall, ...]
 
 
@@ -153,7 +156,7 @@ class Done:
     value: Any
     reply: ChatResponse
     messages: tuple[Message, ...]
-    usages: Mapping[str, Usage]
+    usage_by_alias: Mapping[str, Usage]
     repaired: bool = False
 
 
@@ -197,9 +200,9 @@ class Conversation:
 
     def start(self) -> Ask:
         """The first request."""
-        return Ask(Standing(self.opening(0)))
+        return Ask(ConversationState(self.opening(0)))
 
-    def step(self, state: Standing, event: Event) -> Step:
+    def step(self, state: ConversationState, event: Event) -> Step:
         """What to do when the event has come that `state` waits for."""
         match event:
             case ChatResponse():
@@ -208,14 +211,16 @@ class Conversation:
                 return self._ask_with(state, event.messages)
             case RequestFailedError():
                 counted = state.counting(
-                    event.usages(self.alias), requests=event.attempts
+                    event.usage_by_alias(self.alias), requests=event.attempts
                 )
                 return _failed(counted, event, kind=event.kind)
             case _:  # of a tool's server
                 return _failed(state, event, kind=error_kind(event))
 
-    def _replied(self, state: Standing, reply: ChatResponse) -> Step:
-        state = state.counting(reply.usages(self.alias), requests=reply.usage.requests)
+    def _replied(self, state: ConversationState, reply: ChatResponse) -> Step:
+        state = state.counting(
+            reply.usage_by_alias(self.alias), requests=reply.usage.requests
+        )
         if reply.tool_calls and self._tools_are_open(state):
             return self._call_tools(state, reply)
         cut = incomplete(
@@ -231,38 +236,44 @@ class Conversation:
         except (ModelError, ValueError) as error:
             return self._after_unusable(state, reply, error)
         messages = (*state.request.messages, assistant_message(reply))
-        return Done(found.value, reply, messages, state.usages, repaired=found.repaired)
+        return Done(
+            found.value, reply, messages, state.usage_by_alias, repaired=found.repaired
+        )
 
-    def _tools_are_open(self, state: Standing) -> bool:
+    def _tools_are_open(self, state: ConversationState) -> bool:
         """Whether tools may still be asked for, or the model does not know yet that they may not."""
         return (
             self.max_tool_turns is not None and state.tool_turns <= self.max_tool_turns
         )
 
-    def _call_tools(self, state: Standing, reply: ChatResponse) -> Step:
+    def _call_tools(self, state: ConversationState, reply: ChatResponse) -> Step:
         messages = (*state.request.messages, assistant_message(reply))
         asked = replace(state.request, messages=messages)
         state = replace(state, request=asked, tool_turns=state.tool_turns + 1)
         if self._tools_are_open(state):
             return CallTools(state, reply.tool_calls)
-        from sdg_core.models.mcp.toolbox import refusal
 
         why = f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
-        refusals = [refusal(call, why) for call in reply.tool_calls]
-        return self._ask_with(state, tuple(refusals))
+        from sdg_core.models.mcp.toolbox import tool_rejection
 
-    def _ask_with(self, state: Standing, results: tuple[Message, ...]) -> Ask:
+        rejections = [tool_rejection(call, why) for call in reply.tool_calls]
+        return self._ask_with(state, tuple(rejections))
+
+    def _ask_with(self, state: ConversationState, results: tuple[Message, ...]) -> Ask:
         """Ask again with what the tools have answered."""
-        said = (*state.request.messages, *results)
+        transcript = (*state.request.messages, *results)
         request = replace(
             state.request,
-            messages=said,
+            messages=transcript,
             tool_choice_none=not self._tools_are_open(state),
         )
-        return Ask(replace(state, request=request, said=said))
+        return Ask(replace(state, request=request, transcript=transcript))
 
     def _after_unusable(
-        self, state: Standing, reply: ChatResponse, error: ModelError | ValueError
+        self,
+        state: ConversationState,
+        reply: ChatResponse,
+        error: ModelError | ValueError,
     ) -> Step:
         """Tell the model what is wrong with its reply, or begin afresh, or give up."""
         problem = error.message if isinstance(error, ModelError) else str(error)
@@ -272,17 +283,17 @@ class Conversation:
         if following.correction:
             request = corrected(state.request, reply, problem)
         else:
-            request = self._afresh(following.restart, state)
+            request = self._restarted(following.restart, state)
         return Ask(replace(state, request=request, turn=following))
 
-    def _afresh(self, restart: int, state: Standing) -> ChatRequest:
+    def _restarted(self, restart: int, state: ConversationState) -> ChatRequest:
         """The opening of a fresh conversation, which knows what tools have said."""
         opening = self.opening(restart)
-        if not state.said:
+        if not state.transcript:
             return opening
         return replace(
             opening,
-            messages=state.said,
+            messages=state.transcript,
             tool_choice_none=not self._tools_are_open(state),
         )
 
@@ -294,31 +305,33 @@ def assistant_message(reply: ChatResponse) -> Message:
         reply.text,
         tool_calls=reply.tool_calls,
         reasoning=reply.reasoning,
-        signed=reply.signed,
+        provider_blocks=reply.provider_blocks,
     )
 
 
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
     """The conversation with a reply that cannot be used, and why. Calls in it are answered, because servers insist on it."""
-    from sdg_core.models.mcp.toolbox import refusal
+    from sdg_core.models.mcp.toolbox import tool_rejection
 
-    refused = (refusal(call, "an answer is wanted") for call in reply.tool_calls)
-    said = f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
+    refused = (tool_rejection(call, "an answer is wanted") for call in reply.tool_calls)
+    correction = f"This reply cannot be used: {problem}\n\nReply again, in full and in the requested form."
     messages = (
         *request.messages,
         assistant_message(reply),
         *refused,
-        Message("user", said),
+        Message("user", correction),
     )
     return replace(request, messages=messages)
 
 
-def _failed(state: Standing, error: ModelError, *, kind: FailureKind) -> GiveUp:
+def _failed(
+    state: ConversationState, error: ModelError, *, kind: FailureKind
+) -> GiveUp:
     failed = CellFailedError(
         error.message,
         kind=kind,
         attempts=state.requests,
-        usages=state.usages,
+        usage_by_alias=state.usage_by_alias,
         ends_run=error.ends_run,
         remedy=error.remedy,
     )
@@ -326,14 +339,14 @@ def _failed(state: Standing, error: ModelError, *, kind: FailureKind) -> GiveUp:
 
 
 def _unusable(
-    state: Standing, message: str, reply: ChatResponse, *, kind: FailureKind
+    state: ConversationState, message: str, reply: ChatResponse, *, kind: FailureKind
 ) -> CellFailedError:
     """The failure of a cell whose last reply will not do, with that reply."""
     return CellFailedError(
         message,
         kind=kind,
         attempts=state.requests,
-        usages=state.usages,
+        usage_by_alias=state.usage_by_alias,
         reply=reply.text,
         finish_reason=reply.finish_reason,
     )
@@ -357,7 +370,7 @@ async def converse(
                 try:
                     event = await _awaited(step, endpoint, toolbox)
                 except ReplyDeferredError:
-                    return DeferredCell(step.state.usages)
+                    return DeferredCell(step.state.usage_by_alias)
                 schema = step.state.request.response_schema
                 if (
                     isinstance(event, ChatResponse)

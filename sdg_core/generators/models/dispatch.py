@@ -36,7 +36,7 @@ def model_generator(
     toolbox = None
     if isinstance(column, ChatColumn) and column.tool_alias is not None:
         toolbox = models.toolboxes[column.tool_alias]
-    asked = ModelBinding(
+    binding = ModelBinding(
         model=model,
         endpoint=models[column.model_alias],
         random=RandomSource(plan.config.seed),
@@ -50,26 +50,26 @@ def model_generator(
         case LlmTextColumn():
             from sdg_core.generators.models.text import text_generator
 
-            return text_generator(column, asked)
+            return text_generator(column, binding)
         case LlmCodeColumn():
             from sdg_core.generators.models.code import code_generator
 
-            return code_generator(column, asked)
+            return code_generator(column, binding)
         case LlmStructuredColumn():
             from sdg_core.generators.models.structured import structured_generator
 
-            return structured_generator(column, asked)
+            return structured_generator(column, binding)
         case LlmJudgeColumn():
             from sdg_core.generators.models.judge import judge_generator
 
-            return judge_generator(column, asked)
+            return judge_generator(column, binding)
         case EmbeddingColumn():
             from sdg_core.generators.models.embedding import EmbeddingGenerator
 
-            return EmbeddingGenerator(column, asked)
+            return EmbeddingGenerator(column, binding)
         case ImageColumn():
             from sdg_core.generators.models.image import ImageGenerator
 
-            return ImageGenerator(column, asked)
+            return ImageGenerator(column, binding)
         case _:
             assert_never(column)

@@ -19,9 +19,9 @@ from sdg_core.plan.templates.render import plain_value
 class EmbeddingGenerator:
     """The generator of one `embedding` column. The first vector of a run says how many numbers the others have."""
 
-    def __init__(self, column: EmbeddingColumn, asked: ModelBinding) -> None:
+    def __init__(self, column: EmbeddingColumn, binding: ModelBinding) -> None:
         self._column = column
-        self._asked = asked
+        self._binding = binding
         self._dimension: int | None = None
 
     async def generate(
@@ -33,24 +33,27 @@ class EmbeddingGenerator:
             return Cell({"embeddings": [], "num_embeddings": 0, "dimension": 0})
         alias = self._column.model_alias
         try:
-            reply = await self._asked.endpoint.embed(request)
+            reply = await self._binding.endpoint.embed(request)
         except ReplyDeferredError:
             return DeferredCell()
         except RequestFailedError as error:
-            usages = error.usages(alias)
+            usage_by_alias = error.usage_by_alias(alias)
             raise CellFailedError(
-                error.message, kind=error.kind, attempts=error.attempts, usages=usages
+                error.message,
+                kind=error.kind,
+                attempts=error.attempts,
+                usage_by_alias=usage_by_alias,
             ) from error
         vectors = [list(vector) for vector in reply.vectors]
-        self._check_dimension(len(vectors[0]), reply.usages(alias))
+        self._check_dimension(len(vectors[0]), reply.usage_by_alias(alias))
         made = {
             "embeddings": vectors,
             "num_embeddings": len(vectors),
             "dimension": len(vectors[0]),
         }
-        return Cell(made, usages=reply.usages(alias))
+        return Cell(made, usage_by_alias=reply.usage_by_alias(alias))
 
-    def _check_dimension(self, found: int, usages: Mapping[str, Usage]) -> None:
+    def _check_dimension(self, found: int, usage_by_alias: Mapping[str, Usage]) -> None:
         """Raise CellFailedError for vectors of another length than those of other records, which nothing could compare."""
         if self._dimension is None:
             self._dimension = found
@@ -59,7 +62,7 @@ class EmbeddingGenerator:
                 f"the vectors have {counted(found, 'dimension')}, but those of other records have {self._dimension:,}",
                 kind="malformed",
                 attempts=1,
-                usages=usages,
+                usage_by_alias=usage_by_alias,
             )
 
     def request(
@@ -70,10 +73,10 @@ class EmbeddingGenerator:
         if not texts:
             return None
         return EmbeddingRequest(
-            self._asked.model.model,
+            self._binding.model.model,
             texts,
-            self._asked.parameters(self._column.name, record),
-            seed=self._asked.seed(self._column.name, record),
+            self._binding.parameters(self._column.name, record),
+            seed=self._binding.seed(self._column.name, record),
         )
 
 

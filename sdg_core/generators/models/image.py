@@ -22,9 +22,9 @@ from sdg_core.plan.templates.render import Template
 class ImageGenerator:
     """The generator of one `image` column."""
 
-    def __init__(self, column: ImageColumn, asked: ModelBinding) -> None:
+    def __init__(self, column: ImageColumn, binding: ModelBinding) -> None:
         self._column = column
-        self._asked = asked
+        self._binding = binding
         self._prompt = Template(column.prompt)
 
     async def generate(
@@ -34,22 +34,25 @@ class ImageGenerator:
         request = await self._request(record=record, values=values)
         alias = self._column.model_alias
         try:
-            reply = await self._asked.endpoint.make_images(request)
+            reply = await self._binding.endpoint.make_images(request)
         except ReplyDeferredError:
             return DeferredCell()
         except RequestFailedError as error:
-            usages = error.usages(alias)
+            usage_by_alias = error.usage_by_alias(alias)
             raise CellFailedError(
-                error.message, kind=error.kind, attempts=error.attempts, usages=usages
+                error.message,
+                kind=error.kind,
+                attempts=error.attempts,
+                usage_by_alias=usage_by_alias,
             ) from error
         images = [image.content for image in reply.images]
-        if self._asked.images is None:
+        if self._binding.images is None:
             paths = [base64.b64encode(content).decode("ascii") for content in images]
         else:
             paths = await asyncio.to_thread(
-                self._asked.images.save, self._column.name, record, images
+                self._binding.images.save, self._column.name, record, images
             )
-        return Cell(paths, usages=reply.usages(alias))
+        return Cell(paths, usage_by_alias=reply.usage_by_alias(alias))
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the image of a record is asked for with. Raises CellError."""
@@ -63,11 +66,11 @@ class ImageGenerator:
         return (Message("user", text),)
 
     def _choices(self, record: int) -> RecordChoices | None:
-        return self._asked.choices(self._prompt, self._column.name, record)
+        return self._binding.choices(self._prompt, self._column.name, record)
 
     async def _request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
         name = self._column.name
-        context = media_of(self._column, values, self._asked.images)
+        context = media_of(self._column, values, self._binding.images)
         images = tuple(part for part in context if isinstance(part, ImagePart))
         if len(images) < len(context):
             raise CellError(
@@ -75,9 +78,9 @@ class ImageGenerator:
             )
         prompt = await self._prompt.render_in_loop(values, self._choices(record))
         return ImageRequest(
-            self._asked.model.model,
+            self._binding.model.model,
             prompt,
-            self._asked.parameters(name, record),
+            self._binding.parameters(name, record),
             images,
-            self._asked.seed(name, record),
+            self._binding.seed(name, record),
         )

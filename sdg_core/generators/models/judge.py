@@ -14,7 +14,7 @@ from sdg_core.plan.types.json_schema import fit
 from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 
-def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerator:
+def judge_generator(column: LlmJudgeColumn, binding: ModelBinding) -> ChatGenerator:
     """The generator of one `llm-judge` column."""
     schema = reply_schema(column)
     shape = reply_shape(column)
@@ -25,7 +25,7 @@ def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerato
         return replace(found, value=fit(valid, shape))
 
     return ChatGenerator(
-        column, asked, ResponseSpec(read, rubric(column.scores), schema)
+        column, binding, ResponseSpec(read, rubric(column.scores), schema)
     )
 
 

@@ -11,7 +11,7 @@ from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 
 def structured_generator(
-    column: LlmStructuredColumn, asked: ModelBinding
+    column: LlmStructuredColumn, binding: ModelBinding
 ) -> ChatGenerator:
     """The generator of one `llm-structured` column."""
     schema = reply_schema(column)
@@ -23,4 +23,4 @@ def structured_generator(
             found, value=fit(structured.validate(found.value, schema), shape)
         )
 
-    return ChatGenerator(column, asked, ResponseSpec(read, schema=schema))
+    return ChatGenerator(column, binding, ResponseSpec(read, schema=schema))

@@ -7,9 +7,9 @@ from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatResponse
 
 
-def text_generator(column: LlmTextColumn, asked: ModelBinding) -> ChatGenerator:
+def text_generator(column: LlmTextColumn, binding: ModelBinding) -> ChatGenerator:
     """The generator of one `llm-text` column."""
-    return ChatGenerator(column, asked, ResponseSpec(_text))
+    return ChatGenerator(column, binding, ResponseSpec(_text))
 
 
 def _text(reply: ChatResponse) -> Extracted:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sdg_core.generators.samplers.rejection import RejectionStats
 
 
-class Drawing:
+class GroupSampler:
     """Draws samplers in computable order; those that a constraint ties together are drawn with the first of them.
 
     Exact times are kept for the samplers that count from them, unless the rows may change in between: then their text is read.
@@ -34,41 +34,53 @@ class Drawing:
         self._plan = plan
         self._random = RandomSource(plan.config.seed)
         self._keeps = not any(resizes(column) for column in plan.config.columns)
-        self._exact: dict[str, pl.Series] = {}
+        self._unformatted: dict[str, pl.Series] = {}
         self._ahead: dict[str, GroupColumn] = {}
 
     def column(
         self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame
     ) -> GroupColumn:
         """The sampler's values for the records `indices`; `frame` holds what it reads. Raises ConstraintError."""
-        bounds = [
-            bound for bound in self._plan.graph.bounds if column.name in bound.samplers
+        constraint_groups = [
+            group
+            for group in self._plan.graph.constraint_groups
+            if column.name in group.samplers
         ]
-        if not bounds:
+        if not constraint_groups:
             drawn = sample(
                 column,
                 indices=indices,
                 frame=frame,
                 random=self._random,
-                exact=self._exact,
+                unformatted=self._unformatted,
             )
         else:
             if column.name not in self._ahead:
-                columns, _ = self.bound(bounds[0], indices=indices, frame=frame)
+                columns, _ = self.constraint_group(
+                    constraint_groups[0], indices=indices, frame=frame
+                )
                 self._ahead.update(columns)
             drawn = self._ahead.pop(column.name)
-        if self._keeps and drawn.exact is not None and drawn.exact.dtype.is_temporal():
-            self._exact[column.name] = drawn.exact
+        if (
+            self._keeps
+            and drawn.unformatted is not None
+            and drawn.unformatted.dtype.is_temporal()
+        ):
+            self._unformatted[column.name] = drawn.unformatted
         return drawn
 
-    def bound(
-        self, bound: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
+    def constraint_group(
+        self, group: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
     ) -> tuple[dict[str, GroupColumn], "RejectionStats"]:
-        """All samplers of a bound, and how many draws that took. Raises ConstraintError."""
-        from sdg_core.generators.samplers.rejection import draw_bound
+        """All samplers of a group, and how many draws that took. Raises ConstraintError."""
+        from sdg_core.generators.samplers.rejection import draw_constraint_group
 
-        return draw_bound(
-            bound, indices=indices, frame=frame, exact=self._exact, making=self._again
+        return draw_constraint_group(
+            group,
+            indices=indices,
+            frame=frame,
+            unformatted=self._unformatted,
+            draw_step=self._again,
         )
 
     def _again(
@@ -77,14 +89,18 @@ class Drawing:
         *,
         indices: NDArray[np.int64],
         frame: Frame,
-        exact: Frame,
+        unformatted: Frame,
         attempts: NDArray[np.int64],
     ) -> GroupColumn:
         match column := self._plan.column(name):
             case SamplerColumn():
                 random = replace(self._random, attempts=attempts)
                 return sample(
-                    column, indices=indices, frame=frame, random=random, exact=exact
+                    column,
+                    indices=indices,
+                    frame=frame,
+                    random=random,
+                    unformatted=unformatted,
                 )
             case ExpressionColumn():
                 return evaluate_group(column, frame=frame, length=len(indices))
@@ -113,14 +129,14 @@ def measure_acceptance(
     Raises ConstraintError for constraints that no draw satisfies.
     """
     indices = np.arange(min(plan.num_records, most))
-    if not plan.graph.bounds:
+    if not plan.graph.constraint_groups:
         return ()
     frame: dict[str, pl.Series] = (
         seeds.read(indices).to_dict() if seeds is not None else {}
     )
-    drawing = Drawing(plan)
+    sampler = GroupSampler(plan)
     found = list[Acceptance]()
-    wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
+    wanted = {name for group in plan.graph.constraint_groups for name in group.inputs}
     # inputs that are no seed columns: expressions of seed columns
     for name in plan.graph.order:
         column = plan.column(name)
@@ -130,12 +146,14 @@ def measure_acceptance(
             frame[name] = evaluate_group(
                 column, frame=frame, length=len(indices)
             ).values
-    for bound in plan.graph.bounds:
-        if set(bound.inputs) <= set(frame):
-            columns, tally = drawing.bound(bound, indices=indices, frame=frame)
+    for group in plan.graph.constraint_groups:
+        if set(group.inputs) <= set(frame):
+            columns, stats = sampler.constraint_group(
+                group, indices=indices, frame=frame
+            )
             failing: set[int] = set()
             for made in columns.values():
                 failing.update(made.failed)
-            what = tuple(map(describe_constraint, bound.constraints))
-            found.append(Acceptance(what, tally.rate, len(indices), len(failing)))
+            what = tuple(map(describe_constraint, group.constraints))
+            found.append(Acceptance(what, stats.rate, len(indices), len(failing)))
     return tuple(found)

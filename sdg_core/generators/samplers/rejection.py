@@ -16,7 +16,7 @@ from sdg_core.config.constraints import Constraint
 from sdg_core.counts import counted
 from sdg_core.errors import ConstraintError
 from sdg_core.generators.base import Frame, GroupColumn
-from sdg_core.generators.samplers.datetimes import exact_times
+from sdg_core.generators.samplers.datetimes import time_values
 from sdg_core.generators.samplers.sampler import merge_pieces
 from sdg_core.plan.sampling.constraint_groups import (
     ConstraintGroup,
@@ -34,18 +34,24 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-class Making(Protocol):
+class DrawStep(Protocol):
     """How one step (a sampler, or an expression between samplers) is computed for some records, each in one attempt."""
 
     def __call__(
-        self, name: str, *, indices: Ints, frame: Frame, exact: Frame, attempts: Ints
+        self,
+        name: str,
+        *,
+        indices: Ints,
+        frame: Frame,
+        unformatted: Frame,
+        attempts: Ints,
     ) -> GroupColumn:
-        """The column; `frame` and `exact` hold what it reads."""
+        """The column; `frame` and `unformatted` hold what it reads."""
 
 
 @dataclass
 class RejectionStats:
-    """What was drawn for one bound: draws in all, accepted ones, and per constraint how many satisfied it."""
+    """What was drawn for one constraint group: draws in all, accepted ones, and per constraint how many satisfied it."""
 
     drawn: int
     accepted: int
@@ -58,7 +64,7 @@ class RejectionStats:
 
 
 @dataclass(frozen=True)
-class _Draws:
+class _Attempts:
     """One round: several attempts of each open record, attempt after attempt. failed: no value for another reason."""
 
     columns: Mapping[str, GroupColumn]
@@ -66,26 +72,31 @@ class _Draws:
     good: Bools
 
 
-def draw_bound(
-    bound: ConstraintGroup, *, indices: Ints, frame: Frame, exact: Frame, making: Making
+def draw_constraint_group(
+    group: ConstraintGroup,
+    *,
+    indices: Ints,
+    frame: Frame,
+    unformatted: Frame,
+    draw_step: DrawStep,
 ) -> tuple[dict[str, GroupColumn], RejectionStats]:
-    """The columns of `bound.samplers`. `frame` and `exact` hold its inputs.
+    """The columns of `group.samplers`. `frame` and `unformatted` hold its inputs.
 
     A record that no attempt satisfies fails, with the constraint and the acceptance rate as its reason; so does one whose
     constraint compares with null, which no draw could satisfy. If no record at all
     was satisfied, the config is to blame: raises ConstraintError.
     """
     rejection = _Rejection(
-        bound,
+        group,
         indices,
         frame,
-        exact,
-        making,
-        RejectionStats(0, 0, [0] * len(bound.constraints)),
+        unformatted,
+        draw_step,
+        RejectionStats(0, 0, [0] * len(group.constraints)),
     )
     open_rows = np.arange(len(indices))
-    without_bound = rejection.rows_without_bound()
-    pieces: dict[str, list[GroupColumn]] = {name: [] for name in bound.samplers}
+    without_value = rejection.rows_without_value()
+    pieces: dict[str, list[GroupColumn]] = {name: [] for name in group.samplers}
     places: list[Ints] = []
     attempt = 0
     while attempt == 0 or len(open_rows) and attempt < MAX_ATTEMPTS:
@@ -101,27 +112,27 @@ def draw_bound(
         draws = rejection.draw(open_rows, range(attempt, attempt + width))
         settled = (draws.good | draws.failed).reshape(width, -1)
         first = settled.argmax(axis=0) * len(open_rows) + np.arange(len(open_rows))
-        found = settled.any(axis=0) | np.isin(open_rows, list(without_bound))
+        found = settled.any(axis=0) | np.isin(open_rows, list(without_value))
         attempt += width
         kept = found | (attempt == MAX_ATTEMPTS)
-        for name in bound.samplers:
+        for name in group.samplers:
             pieces[name].append(_select(draws.columns[name], first[kept]))
         places.append(open_rows[kept])
         open_rows = open_rows[~found]
-        if not rejection.tally.accepted and (
-            attempt == MAX_ATTEMPTS or rejection.tally.drawn >= _MAX_FRUITLESS_DRAWS
+        if not rejection.stats.accepted and (
+            attempt == MAX_ATTEMPTS or rejection.stats.drawn >= _MAX_FRUITLESS_DRAWS
         ):
             if len(open_rows):
                 raise ConstraintError(
                     rejection.reason(int(indices[open_rows[0]]), attempts=attempt),
                     remedy=_REMEDY,
                 )
-    columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
+    columns = {name: merge_pieces(pieces[name], places) for name in group.samplers}
     reasons = {
         row: rejection.reason(int(indices[row]), attempts=attempt)
         for row in open_rows.tolist()
     }
-    return _without(columns, {**reasons, **without_bound}), rejection.tally
+    return _without(columns, {**reasons, **without_value}), rejection.stats
 
 
 _REMEDY = "widen the parameters of the samplers, or relax the constraint"
@@ -129,74 +140,74 @@ _REMEDY = "widen the parameters of the samplers, or relax the constraint"
 
 @dataclass(frozen=True)
 class _Rejection:
-    bound: ConstraintGroup
+    group: ConstraintGroup
     indices: Ints
     frame: Frame
-    exact: Frame
-    making: Making
-    tally: RejectionStats
+    unformatted: Frame
+    draw_step: DrawStep
+    stats: RejectionStats
 
-    def rows_without_bound(self) -> dict[int, str]:
+    def rows_without_value(self) -> dict[int, str]:
         """Rows in which a constraint compares with null, with the reason."""
         found: dict[int, str] = {}
-        for constraint in self.bound.constraints:
+        for constraint in self.group.constraints:
             for name in operands(constraint):
-                if name in self.bound.inputs and name in self.frame:
+                if name in self.group.inputs and name in self.frame:
                     reason = f"constraint {describe_constraint(constraint)}: {name!r} is null in this record"
                     rows = self.frame[name].is_null().arg_true()
                     found |= dict.fromkeys(rows.to_list(), reason)
         return found
 
-    def draw(self, open_rows: Ints, attempts: range) -> _Draws:
+    def draw(self, open_rows: Ints, attempts: range) -> _Attempts:
         """Every attempt for every open record."""
         rows = np.tile(open_rows, len(attempts))
         tried = np.repeat(np.arange(attempts.start, attempts.stop), len(open_rows))
         frame = {
             name: self.frame[name].gather(rows)
-            for name in self.bound.inputs
+            for name in self.group.inputs
             if name in self.frame
         }
-        exact = {
-            name: self.exact[name].gather(rows)
-            for name in self.bound.inputs
-            if name in self.exact
+        unformatted = {
+            name: self.unformatted[name].gather(rows)
+            for name in self.group.inputs
+            if name in self.unformatted
         }
         columns: dict[str, GroupColumn] = {}
         failed = np.zeros(len(rows), bool)
-        for name in self.bound.steps:
-            column = self.making(
+        for name in self.group.steps:
+            column = self.draw_step(
                 name,
                 indices=self.indices[rows],
                 frame=frame,
-                exact=exact,
+                unformatted=unformatted,
                 attempts=tried,
             )
             columns[name] = column
             frame[name] = column.values
-            if column.exact is not None:
-                exact[name] = column.exact
+            if column.unformatted is not None:
+                unformatted[name] = column.unformatted
             failed[list(column.failed)] = True
         good = ~failed
-        for place, constraint in enumerate(self.bound.constraints):
-            holds = satisfied(constraint, {**frame, **exact})
-            self.tally.satisfied[place] += int(holds.sum())
+        for place, constraint in enumerate(self.group.constraints):
+            holds = satisfied(constraint, {**frame, **unformatted})
+            self.stats.satisfied[place] += int(holds.sum())
             good &= holds
-        self.tally.drawn += len(rows)
-        self.tally.accepted += int(good.sum())
-        return _Draws(columns, failed, good)
+        self.stats.drawn += len(rows)
+        self.stats.accepted += int(good.sum())
+        return _Attempts(columns, failed, good)
 
     def reason(self, record: int, *, attempts: int) -> str:
         """Which constraint is hardest to satisfy, for which record, and how often draws are accepted."""
-        hardest = int(np.argmin(self.tally.satisfied))
-        what = describe_constraint(self.bound.constraints[hardest])
+        hardest = int(np.argmin(self.stats.satisfied))
+        what = describe_constraint(self.group.constraints[hardest])
         others = (
             ""
-            if len(self.bound.constraints) == 1
+            if len(self.group.constraints) == 1
             else " (with the other constraints on these columns)"
         )
         return (
             f"constraint {what}{others} was not satisfied by any of {counted(attempts, 'draw')} of record {record}; "
-            f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {counted(self.tally.drawn, 'draw')})"
+            f"acceptance rate {self.stats.rate:.2g} ({self.stats.accepted:,} of {counted(self.stats.drawn, 'draw')})"
         )
 
 
@@ -205,7 +216,7 @@ def satisfied(constraint: Constraint, values: Frame) -> Bools:
     names = operands(constraint)
     sides = [values[name] for name in names]
     if any(side.dtype.is_temporal() for side in sides):
-        sides = [exact_times(side) for side in sides]
+        sides = [time_values(side) for side in sides]
     left = sides[0]
     right = sides[1] if len(sides) == 2 else float(constraint.rhs)
     match constraint.operator:
@@ -228,8 +239,10 @@ def _select(column: GroupColumn, rows: Ints) -> GroupColumn:
             for place, row in enumerate(rows.tolist())
             if row in column.failed
         }
-    exact = None if column.exact is None else column.exact.gather(rows)
-    return GroupColumn(column.values.gather(rows), failed, exact=exact)
+    unformatted = (
+        None if column.unformatted is None else column.unformatted.gather(rows)
+    )
+    return GroupColumn(column.values.gather(rows), failed, unformatted=unformatted)
 
 
 def _without(

@@ -39,12 +39,12 @@ from sdg_core.plan.types.samplers import drawn_type
 
 @dataclass(frozen=True)
 class _Request:
-    """Records of one column. frame: the columns it reads, row by row; exact: the same with times as times."""
+    """Records of one column. frame: the columns it reads, row by row; unformatted: the same with times as times."""
 
     name: str
     indices: NDArray[np.int64]
     frame: Frame
-    exact: Frame
+    unformatted: Frame
     random: RandomSource
 
     @cached_property
@@ -58,9 +58,13 @@ class _Request:
         if random.attempts is not None:
             random = replace(random, attempts=random.attempts[rows])
         frame = {name: self.frame[name].gather(rows) for name in read}
-        exact = {name: self.exact[name].gather(rows) for name in read}
+        unformatted = {name: self.unformatted[name].gather(rows) for name in read}
         return replace(
-            self, indices=self.indices[rows], frame=frame, exact=exact, random=random
+            self,
+            indices=self.indices[rows],
+            frame=frame,
+            unformatted=unformatted,
+            random=random,
         )
 
 
@@ -70,14 +74,16 @@ def sample(
     indices: NDArray[np.int64],
     frame: Frame,
     random: RandomSource,
-    exact: Frame | None = None,
+    unformatted: Frame | None = None,
 ) -> GroupColumn:
     """The values of the records `indices`.
 
-    frame: the columns that this one reads, row by row. exact: those of them that are times, before they became text.
+    frame: the columns that this one reads, row by row. unformatted: those of them that are times, before they became text.
     Null only where a record fails: its parent value has no list, its reference is no time, or a condition cannot be told.
     """
-    request = _Request(column.name, indices, frame, {**frame, **(exact or {})}, random)
+    request = _Request(
+        column.name, indices, frame, {**frame, **(unformatted or {})}, random
+    )
     if not column.conditional_params:
         return _converted(column, _draw(column, column.params, request))
     from sdg_core.generators.samplers.conditions import choose_branches
@@ -102,14 +108,16 @@ def merge_pieces(
     order = np.argsort(np.concatenate(places), kind="stable")
     values = pl.concat([piece.values for piece in pieces]).gather(order)
     failed: dict[int, str] = {}
-    exacts = []
+    unformatted_parts = []
     for piece, rows in zip(pieces, places, strict=True):
         for position, reason in piece.failed.items():
             failed[int(rows[position])] = reason
-        if piece.exact is not None:
-            exacts.append(piece.exact)
-    exact = pl.concat(exacts).gather(order) if exacts else None
-    return GroupColumn(values, failed, exact=exact)
+        if piece.unformatted is not None:
+            unformatted_parts.append(piece.unformatted)
+    unformatted = (
+        pl.concat(unformatted_parts).gather(order) if unformatted_parts else None
+    )
+    return GroupColumn(values, failed, unformatted=unformatted)
 
 
 def _draw(
@@ -129,15 +137,15 @@ def _draw(
             from sdg_core.generators.samplers.datetimes import draw_datetime
 
             text, times = draw_datetime(column, params, request.words)
-            return GroupColumn(text, {}, exact=times)
+            return GroupColumn(text, {}, unformatted=times)
         case TimedeltaParams():
             from sdg_core.generators.samplers.datetimes import draw_timedelta
 
-            start = request.exact[params.reference_column_name]
+            start = request.unformatted[params.reference_column_name]
             text, times, failed = draw_timedelta(
                 column, params, request.words, reference=start
             )
-            return GroupColumn(text, failed, exact=times)
+            return GroupColumn(text, failed, unformatted=times)
         case PersonParams() | PersonFromFakerParams():
             return _people(column, params, request)
         case _:
@@ -165,7 +173,7 @@ def _converted(column: SamplerColumn, drawn: GroupColumn) -> GroupColumn:
     """Numbers as text where `convert_to` asks for it; constraints go on comparing the numbers."""
     if column.convert_to != "str" or drawn.values.dtype == pl.String:
         return drawn
-    return replace(drawn, values=drawn.values.cast(pl.String), exact=drawn.values)
+    return replace(drawn, values=drawn.values.cast(pl.String), unformatted=drawn.values)
 
 
 def _read_by_params(params: SamplerParams) -> set[str]:
@@ -184,4 +192,6 @@ def _without(drawn: GroupColumn, failed: Mapping[int, str]) -> GroupColumn:
     if not failed:
         return drawn
     values = drawn.values.scatter(list(failed), None)
-    return GroupColumn(values, {**drawn.failed, **failed}, exact=drawn.exact)
+    return GroupColumn(
+        values, {**drawn.failed, **failed}, unformatted=drawn.unformatted
+    )

@@ -79,15 +79,15 @@ class McpServer:
                 listed = await self._with_session(self._list_tools)
                 self._tools = tuple(map(self._without_secrets, listed))
             except TimeoutError:
-                words, remedy = self._too_slow("did not list its tools")
-                raise PermanentModelError(words, remedy=remedy) from None
+                message, remedy = self._too_slow("did not list its tools")
+                raise PermanentModelError(message, remedy=remedy) from None
             except TransientModelError as error:
                 raise PermanentModelError(error.message, remedy=error.remedy) from error
             except (ValueError, RuntimeError) as error:
                 # what the SDK says of a malformed list
                 reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
-                words = self._words("lists unusable tools", reason)
-                raise PermanentModelError(words, remedy=self._remedy()) from error
+                message = self._message("lists unusable tools", reason)
+                raise PermanentModelError(message, remedy=self._remedy()) from error
         return self._tools
 
     async def _list_tools(self, client: "Client") -> tuple[Tool, ...]:
@@ -129,7 +129,7 @@ class McpServer:
                     self._session = None
                 await session.close()
         raise TransientModelError(
-            self._words("closed the connection twice during one call", str(last))
+            self._message("closed the connection twice during one call", str(last))
         ) from last
 
     async def _opened(self) -> "Session":
@@ -144,10 +144,10 @@ class McpServer:
                         await session.open(self._connect())
                 except Exception as error:
                     if startup.expired():
-                        words, remedy = self._too_slow("is not ready")
-                        raise TransientModelError(words, remedy=remedy) from None
-                    words = self._words("cannot be used", reason_of(error))
-                    raise TransientModelError(words, remedy=self._remedy()) from error
+                        message, remedy = self._too_slow("is not ready")
+                        raise TransientModelError(message, remedy=remedy) from None
+                    message = self._message("cannot be used", reason_of(error))
+                    raise TransientModelError(message, remedy=self._remedy()) from error
                 self._session = session
                 self.latency = time.monotonic() - started
             return self._session
@@ -213,7 +213,7 @@ class McpServer:
         )
         return Tool(*read_json(body))
 
-    def _words(self, what: str, reason: str) -> str:
+    def _message(self, what: str, reason: str) -> str:
         status = f" (HTTP status {self._status})" if self._status is not None else ""
         written = f"; it wrote: {self._stderr.tail}" if self._stderr.tail else ""
         return self._redaction.text(
@@ -225,7 +225,7 @@ class McpServer:
         seconds = self._provider.startup_timeout_sec
         place = f"mcp_providers[{self.name}]"
         remedy = f"start the server manually to test it; if it is only slow, raise {place}.startup_timeout_sec"
-        return self._words(what, f"timed out after {seconds:g} s"), remedy
+        return self._message(what, f"timed out after {seconds:g} s"), remedy
 
     def _remedy(self) -> str:
         place = f"mcp_providers[{self.name}]"
@@ -276,12 +276,12 @@ async def _call(
     except MCPError as error:
         if _is_lost(error):
             raise ConnectionLostError(str(error)) from error
-        words = (
+        message = (
             f"no result within {timeout:g} s"
             if error.code == REQUEST_TIMEOUT
             else str(error)
         )
-        return ToolResult(words, failed=True)
+        return ToolResult(message, failed=True)
     except (
         anyio.BrokenResourceError,
         anyio.ClosedResourceError,

@@ -50,13 +50,13 @@ class Toolbox:
     async def _answer(self, call: ToolCall) -> Message:
         offers = await self._offered()
         if call.name not in offers:
-            return refusal(
+            return tool_rejection(
                 call,
                 f"no tool {call.name!r} is available{did_you_mean(call.name, offers)}",
             )
         arguments = _arguments(call)
         if arguments is None:
-            return refusal(
+            return tool_rejection(
                 call,
                 "the arguments are not a JSON object; call again with one that fits the tool's schema",
             )
@@ -151,7 +151,7 @@ async def _health(kind: str, name: str, source: "McpServer | Toolbox") -> ToolHe
     return ToolHealth(kind, name, tool_names, latency)
 
 
-def refusal(call: ToolCall, why: str) -> Message:
+def tool_rejection(call: ToolCall, why: str) -> Message:
     """The answer to a call that was not made."""
     return Message("tool", f"Not called: {why}", tool_call_id=call.id)
 

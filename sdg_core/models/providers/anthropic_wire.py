@@ -203,7 +203,7 @@ def decode_message(
         reasoning=_of_type(blocks, "thinking", "thinking", caller=caller) or None,
         tool_calls=calls,
         model=name_or_none(answer.get("model")),
-        signed=tuple(filter(_is_signed, blocks)),
+        provider_blocks=tuple(filter(_is_signed, blocks)),
     )
 
 
@@ -252,7 +252,7 @@ def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
         )
     if not blocks:
         blocks.append({"type": "text", "text": "."})
-    return [*map(dict, message.signed), *blocks]
+    return [*map(dict, message.provider_blocks), *blocks]
 
 
 def _part(part: Part, model: str) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
+    has_visible_text,
     is_count,
-    says_something,
-    usual_finish_reason,
+    normalized_finish_reason,
 )
 from sdg_core.models.usage import Usage
 from sdg_core.system.user_calls import await_user, call_user
@@ -60,9 +60,11 @@ class CustomClient(ChatClient):
         reply = self._counted(
             reply, ChatResponse, "complete", "a ChatResponse, or text"
         )
-        reply = replace(reply, finish_reason=usual_finish_reason(reply.finish_reason))
+        reply = replace(
+            reply, finish_reason=normalized_finish_reason(reply.finish_reason)
+        )
         if not (
-            says_something(reply.text or "") or reply.tool_calls or reply.image_urls
+            has_visible_text(reply.text or "") or reply.tool_calls or reply.image_urls
         ):
             raise TransientModelError(
                 f"empty reply from {self._where}, finish_reason {reply.finish_reason}"

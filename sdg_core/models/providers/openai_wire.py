@@ -28,9 +28,9 @@ from sdg_core.models.types import (
     TextPart,
     Tool,
     ToolCall,
+    has_visible_text,
     is_count,
-    says_something,
-    usual_finish_reason,
+    normalized_finish_reason,
 )
 from sdg_core.models.usage import Usage
 from sdg_core.plan.foreign import check_value, dump_exactly
@@ -125,7 +125,7 @@ def decode_reply(
         raise TransientModelError(
             f"{caller.where(model)} returned 200 without a message: {server_words(body, caller)}"
         )
-    finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
+    finish_reason = normalized_finish_reason(name_or_none(choice.get("finish_reason")))
     thought, text = split_reasoning(
         _text(message.get("content"), caller=caller), asked_for=asked
     )
@@ -143,7 +143,7 @@ def decode_reply(
             f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
         )
         raise billed(PermanentModelError(refused), usage)
-    if not says_something(text) and not calls and not images:
+    if not has_visible_text(text) and not calls and not images:
         more = (
             "; the model reasoned but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"

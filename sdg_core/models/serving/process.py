@@ -136,7 +136,7 @@ class ModelServerProcess:
                         f"exited {self._in_vain} times in a row without answering a request"
                     )
                 self._on_notice(
-                    f"provider {self._name!r}: the model server exited ({_words(status)}); restarting it"
+                    f"provider {self._name!r}: the model server exited ({_exit_text(status)}); restarting it"
                 )
                 await self._launch()
             except PermanentModelError as error:
@@ -193,7 +193,9 @@ class ModelServerProcess:
             ) from None
         finally:
             ended.cancel()
-        raise self._error(f"exited before it was ready ({_words(process.returncode)})")
+        raise self._error(
+            f"exited before it was ready ({_exit_text(process.returncode)})"
+        )
 
     async def _health(self, session: aiohttp.ClientSession) -> str:
         """Empty if it is ready, else what it said."""
@@ -272,7 +274,7 @@ def visible_devices(
     return found
 
 
-def _words(status: int | None) -> str:
+def _exit_text(status: int | None) -> str:
     if status is None:
         return "still running"
     if status == watchdog.NOT_STARTED:

@@ -25,7 +25,7 @@ from sdg_core.models.simulated.lengths import (
     text_of,
 )
 from sdg_core.models.simulated.media import DIMENSIONS, small_image, unit_vector
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.models.types import (
     ChatClient,
     ChatRequest,
@@ -128,7 +128,7 @@ class SimulatedClient(ChatClient):
         )
         await self._meet(digest)
         usage = Usage(requests=1, prompt_tokens=_tokens(len(request.prompt)), images=1)
-        return ImageResponse((small_image(DrawStream(digest, "image")),), usage)
+        return ImageResponse((small_image(RandomStream(digest, "image")),), usage)
 
     async def check(self) -> None:
         """There is nothing that could be down."""
@@ -143,7 +143,7 @@ class SimulatedClient(ChatClient):
         """
         simulation = self._simulation
         attempt = self._attempts.get(digest, 0)
-        draws = DrawStream(digest, f"attempt {attempt}")
+        draws = RandomStream(digest, f"attempt {attempt}")
         await self._sleep(_seconds(simulation.latency, draws))
         fate = draws.unit()
         if fate < simulation.rate_limited + simulation.transient:
@@ -155,7 +155,7 @@ class SimulatedClient(ChatClient):
         return draws.unit() < simulation.malformed
 
     def _text(self, request: ChatRequest, digest: int) -> str:
-        more = DrawStream(digest, "length")
+        more = RandomStream(digest, "length")
         length = self._simulation.tokens_of(request.schema_name)
         characters = (
             drawn_characters(length, more) - len(MARK) if length is not None else None
@@ -166,7 +166,7 @@ class SimulatedClient(ChatClient):
 
         if request.code_language is not None:
             code = fenced_code(
-                request.code_language, DrawStream(digest, "code"), nouns=_NOUNS
+                request.code_language, RandomStream(digest, "code"), nouns=_NOUNS
             )
             if characters is None:
                 return code
@@ -174,7 +174,7 @@ class SimulatedClient(ChatClient):
         if request.response_schema is None:
             prompt = request.messages[-1].text if request.messages else ""
             long_words = dict.fromkeys(_LONG_WORD.findall(prompt))
-            text = _compose(_Draws(digest), echo=list(long_words))
+            text = _compose(_WordDraws(digest), echo=list(long_words))
             if characters is None:
                 return text
             return text_of(text, characters, sentence)
@@ -223,7 +223,7 @@ def _message_text(message: Message) -> Any:
     return said
 
 
-def _seconds(latency: Latency, draws: DrawStream) -> float:
+def _seconds(latency: Latency, draws: RandomStream) -> float:
     """Normally distributed by Box and Muller's method."""
     if not latency.stddev:
         return latency.mean
@@ -234,7 +234,7 @@ def _seconds(latency: Latency, draws: DrawStream) -> float:
 
 
 def _json_value(schema: JsonSchema, digest: int) -> Any:
-    draws = DrawStream(digest, "json")
+    draws = RandomStream(digest, "json")
     return conforming(
         schema,
         draws,
@@ -242,7 +242,7 @@ def _json_value(schema: JsonSchema, digest: int) -> Any:
     )
 
 
-class _Draws:
+class _WordDraws:
     """A finite stream of choices out of one large number; 512 bits are more than the longest reply takes."""
 
     def __init__(self, number: int) -> None:
@@ -256,7 +256,7 @@ class _Draws:
         return words[self.below(len(words))]
 
 
-def _compose(draws: _Draws, *, echo: Sequence[str]) -> str:
+def _compose(draws: _WordDraws, *, echo: Sequence[str]) -> str:
     subject = _enumerate(_echoed(draws, echo))
     sentences = [f"About {subject}: {_clause(draws)}."]
     for _ in range(draws.below(4)):
@@ -264,14 +264,14 @@ def _compose(draws: _Draws, *, echo: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
-def _clause(draws: "_Draws | DrawStream") -> str:
+def _clause(draws: "_WordDraws | RandomStream") -> str:
     subject = f"{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
     target = f"{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
     clause = f"the {subject} {draws.pick(_VERBS)} the {target}"
     return f"{clause} {draws.pick(_ADVERBS)}" if draws.below(2) else clause
 
 
-def _echoed(draws: _Draws, words: Sequence[str]) -> Sequence[str]:
+def _echoed(draws: _WordDraws, words: Sequence[str]) -> Sequence[str]:
     """Up to three neighbouring words of the prompt, from a place of its own for every reply."""
     if not words:
         return ["this request"]

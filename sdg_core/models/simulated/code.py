@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 
 _SQL = "SELECT {noun}, COUNT(*) AS total\nFROM {other}_table\nWHERE {noun} > {number}\nGROUP BY {noun}"
 _SNIPPETS = {
@@ -27,7 +27,7 @@ _SNIPPETS = {
 }
 
 
-def fenced_code(language: str, draws: DrawStream, *, nouns: Sequence[str]) -> str:
+def fenced_code(language: str, draws: RandomStream, *, nouns: Sequence[str]) -> str:
     """A fenced block in a language (`sql` for all its dialects)."""
     snippet = _SNIPPETS[language]
     code = snippet.format(

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from sdg_core.errors import PermanentModelError
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.models.simulated.text import formatted, matching
 from sdg_core.models.structured import InvalidResponseError, validate
 from sdg_core.models.types import JsonSchema
@@ -25,7 +25,7 @@ _MAX_CHARACTERS = 1_000_000
 
 
 def conforming(
-    schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str]
+    schema: JsonSchema, draws: RandomStream, *, words: Callable[[], str]
 ) -> Any:
     """A value of the schema. `words` makes text. Raises PermanentModelError for a schema that no try has satisfied."""
     reason = ""
@@ -48,7 +48,7 @@ def conforming(
 
 class _Walk:
     def __init__(
-        self, root: JsonSchema, draws: DrawStream, words: Callable[[], str]
+        self, root: JsonSchema, draws: RandomStream, words: Callable[[], str]
     ) -> None:
         self._root = root
         self._draws = draws

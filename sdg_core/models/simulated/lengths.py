@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from sdg_core.config.models import ReplyTokens
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.models.structured import InvalidResponseError, validate
 from sdg_core.models.types import JsonSchema
 
@@ -26,7 +26,7 @@ _COMMENTS = {
 }
 
 
-def drawn_characters(length: ReplyTokens, draws: DrawStream) -> int:
+def drawn_characters(length: ReplyTokens, draws: RandomStream) -> int:
     """The length of one reply in characters: normally distributed by Box and Muller's method, never below a token."""
     tokens = length.mean
     if length.stddev:

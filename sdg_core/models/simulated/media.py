@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.models.types import Image
 
 DIMENSIONS = 64
@@ -22,7 +22,7 @@ def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
     return tuple(direction.tolist())
 
 
-def small_image(draws: DrawStream) -> Image:
+def small_image(draws: RandomStream) -> Image:
     """A PNG of coloured squares."""
     size = _SIDE // _CELLS
     rows: list[bytes] = []
@@ -41,7 +41,7 @@ def small_image(draws: DrawStream) -> Image:
     return Image(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), "image/png")
 
 
-def _colour(draws: DrawStream) -> bytes:
+def _colour(draws: RandomStream) -> bytes:
     return bytes(draws.below(256) for _ in range(3))
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 
 
-class DrawStream:
+class RandomStream:
     """Whole numbers and reals, the same for the same digest in every release. `purpose` sets streams of one digest apart."""
 
     def __init__(self, digest: int, purpose: str) -> None:

@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _MAX_REPEATS = 3
@@ -16,7 +16,7 @@ _parser: Any = importlib.import_module("re._parser")
 """Python's own parser of regular expressions; it has no public name, and a second one would disagree with it."""
 
 
-def formatted(name: str, draws: DrawStream) -> str | None:
+def formatted(name: str, draws: RandomStream) -> str | None:
     """Text of a JSON Schema `format`; None for a format that is not known."""
     moment = _EPOCH + timedelta(seconds=draws.below(150_000_000))
     number = draws.below(10_000)
@@ -37,7 +37,7 @@ def formatted(name: str, draws: DrawStream) -> str | None:
     return forms.get(name)
 
 
-def matching(pattern: str, draws: DrawStream) -> str:
+def matching(pattern: str, draws: RandomStream) -> str:
     """Text that matches a pattern. Raises ValueError for a pattern with parts that cannot be made (look-around)."""
     try:
         parsed = _parser.parse(pattern)
@@ -50,7 +50,7 @@ def matching(pattern: str, draws: DrawStream) -> str:
         raise ValueError(f"the pattern {pattern!r} cannot be read: {error}") from error
 
 
-def _made(part: Any, draws: DrawStream) -> str:
+def _made(part: Any, draws: RandomStream) -> str:
     operation = str(part[0])
     value = part[1]
     match operation:
@@ -77,7 +77,7 @@ def _made(part: Any, draws: DrawStream) -> str:
             )
 
 
-def _all_made(parts: Any, draws: DrawStream) -> str:
+def _all_made(parts: Any, draws: RandomStream) -> str:
     return "".join(_made(part, draws) for part in parts)
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from sdg_core.config.pipeline import FilterStage, FunctionStage
 from sdg_core.pipelines.executors.base import StageExecutor
 from sdg_core.pipelines.plan import StagePlan
-from sdg_core.pipelines.quality import judge
+from sdg_core.pipelines.quality import apply_quality
 from sdg_core.pipelines.stage_calls import UserCode, set_up
 from sdg_core.pipelines.tasks import Outcome, Task
 
@@ -33,6 +33,6 @@ class LocalExecutor:
             case FunctionStage() as stage:
                 return await self._own.run(plan, stage, tasks)
             case FilterStage() as stage:
-                return await asyncio.to_thread(judge, stage, tasks)
+                return await asyncio.to_thread(apply_quality, stage, tasks)
             case _:
                 raise TypeError(f"{plan.label} is not a stage for an executor")

@@ -26,8 +26,8 @@ from sdg_core.pipelines.executors.ray_worker import (
     StageFault,
     Values,
     Verdict,
-    packed,
-    unpacked,
+    pack,
+    unpack,
 )
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
@@ -67,7 +67,7 @@ class _Chunk:
     payloads: list[_Payload]
 
 
-class _Elsewhere(Mapping[str, Any]):
+class _RemoteValues(Mapping[str, Any]):
     """The values of a task that are in Ray's store. Only this executor is ever given them."""
 
     def __init__(self, payload: _Payload, place: int) -> None:
@@ -175,7 +175,7 @@ class RayExecutor:
                     await self._restore(payload, lost=reference)
                 continue
             except WORKER_DEATHS as error:
-                await self._pools.bury(chunk.pool, worker)
+                await self._pools.discard(chunk.pool, worker)
                 lost += 1
                 if lost == deaths:
                     raise _ChunkLostError(
@@ -184,7 +184,7 @@ class RayExecutor:
                 continue
             except BaseException:
                 # interrupted: whatever the worker is doing is of no use any more
-                await self._pools.bury(chunk.pool, worker)
+                await self._pools.discard(chunk.pool, worker)
                 raise
             await self._pools.release(chunk.pool, worker)
             if isinstance(found, StageFault):
@@ -212,16 +212,16 @@ class RayExecutor:
         """Outcomes with their values in this process."""
         found: dict[_Payload, list[Values] | Failed] = {}
         for outcome in outcomes:
-            for values in _elsewhere(outcome):
+            for values in _remote(outcome):
                 if values.payload not in found:
                     found[values.payload] = await self._values(values.payload)
-        return [_here(outcome, found) for outcome in outcomes]
+        return [_local(outcome, found) for outcome in outcomes]
 
     async def _values(self, payload: _Payload) -> list[Values] | Failed:
         while True:
             reference = payload.reference
             try:
-                return await asyncio.to_thread(unpacked, await reference)
+                return await asyncio.to_thread(unpack, await reference)
             except ObjectLostError:
                 try:
                     await self._restore(payload, lost=reference)
@@ -244,7 +244,7 @@ async def _chunk(pool: Pool, tasks: Sequence[Task]) -> _Chunk:
     mine = _Payload(None)
     for task in tasks:
         values = task.values
-        if isinstance(values, _Elsewhere):
+        if isinstance(values, _RemoteValues):
             number = payloads.setdefault(values.payload, len(payloads))
             picks.append((number, values.place))
         else:
@@ -259,7 +259,7 @@ async def _chunk(pool: Pool, tasks: Sequence[Task]) -> _Chunk:
 def _put(values: Sequence[Values]) -> Any:
     """Values in the store. Raises _NotSendableError."""
     try:
-        payload = packed(values)
+        payload = pack(values)
     except Exception as error:
         raise _NotSendableError(
             f"the task cannot be sent to another process: {type(error).__name__}: {error}"
@@ -274,25 +274,27 @@ def _outcomes(payload: _Payload) -> list[Outcome]:
     for verdict in payload.verdicts:
         match verdict:
             case None:
-                outcomes.append(_Elsewhere(payload, place))
+                outcomes.append(_RemoteValues(payload, place))
                 place += 1
             case int():
                 pieces = range(place, place + verdict)
-                outcomes.append([_Elsewhere(payload, piece) for piece in pieces])
+                outcomes.append([_RemoteValues(payload, piece) for piece in pieces])
                 place += verdict
             case _:
                 outcomes.append(verdict)
     return outcomes
 
 
-def _elsewhere(outcome: Outcome) -> list[_Elsewhere]:
+def _remote(outcome: Outcome) -> list[_RemoteValues]:
     pieces = outcome if isinstance(outcome, list) else [outcome]
-    return [piece for piece in pieces if isinstance(piece, _Elsewhere)]
+    return [piece for piece in pieces if isinstance(piece, _RemoteValues)]
 
 
-def _here(outcome: Outcome, found: Mapping[_Payload, list[Values] | Failed]) -> Outcome:
+def _local(
+    outcome: Outcome, found: Mapping[_Payload, list[Values] | Failed]
+) -> Outcome:
     """An outcome with its values, or the failure of the payload that they were in."""
-    pieces = _elsewhere(outcome)
+    pieces = _remote(outcome)
     if not pieces:
         return outcome
     values = found[pieces[0].payload]

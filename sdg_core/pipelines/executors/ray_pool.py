@@ -21,7 +21,7 @@ from sdg_core.models.serving.ray_driver import WORKER_DEATHS
 from sdg_core.pipelines.executors.ray_worker import StageFault, StageWorker
 from sdg_core.pipelines.plan import StagePlan
 
-AT_MOST = 64
+MAX_WORKERS = 64
 """Workers of a stage that says nothing about it."""
 STARTS = 3
 """Workers that may die while they are set up, one after the other, before the run gives up."""
@@ -82,7 +82,7 @@ class Pools:
     ) -> dict[int, Pool]:
         """A pool for every stage, by its place; without workers."""
         for plan, data in zip(plans, pickled, strict=True):
-            fitting = min(AT_MOST, self._fitting(plan.resources))
+            fitting = min(MAX_WORKERS, self._fitting(plan.resources))
             share = max(1, fitting // len(plans))
             self._pools.append(
                 Pool(plan, data, plan.concurrency or fitting, plan.concurrency or share)
@@ -115,7 +115,7 @@ class Pools:
         async with self._changed:
             self._changed.notify_all()
 
-    async def bury(self, pool: Pool, worker: Any) -> None:
+    async def discard(self, pool: Pool, worker: Any) -> None:
         """The worker is dead, or cannot be reached and must not come back."""
         ray.kill(worker)
         async with self._changed:
@@ -223,12 +223,12 @@ class Pools:
             if waited > _NOTICE and not told and not pool.workers:
                 told = True
                 self._notify(
-                    f"{pool.plan.label} is waiting for a worker slot: {_wish(pool.plan)}"
+                    f"{pool.plan.label} is waiting for a worker slot: {_requirements(pool.plan)}"
                 )
             if waited > self._patience and not self._is_at_work():
                 placed.cancel()
                 raise RunAbortedError(
-                    f"{pool.plan.label}: no worker slot within {self._patience:g} s: {_wish(pool.plan)}",
+                    f"{pool.plan.label}: no worker slot within {self._patience:g} s: {_requirements(pool.plan)}",
                     remedy="add such a node to the cluster, lower the stage's resources, or raise run.stall_timeout",
                 )
         await placed
@@ -236,7 +236,7 @@ class Pools:
     def _fitting(self, wanted: Resources, *, beside: Sequence[Pool] = ()) -> int:
         """Workers that the whole cluster has room for beside those of these pools; below 0 if these are too many for it."""
         there = self._resources()
-        counts = [AT_MOST]
+        counts = [MAX_WORKERS]
         for kind, asked in (("CPU", "cpus"), ("GPU", "gpus")):
             taken = sum(
                 pool.size * getattr(pool.plan.resources, asked) for pool in beside
@@ -303,7 +303,7 @@ def _brief(error: Exception) -> str:
     return " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
-def _wish(plan: StagePlan) -> str:
+def _requirements(plan: StagePlan) -> str:
     """What a worker asks for, and what nodes there are."""
     wanted = plan.resources
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

@@ -68,7 +68,7 @@ class StageWorker:
             )
         except FunctionError as error:
             return StageFault(error.message, error.remedy), b""
-        return taken_apart(outcomes)
+        return split_outcomes(outcomes)
 
     def tear_down(self) -> StageFault | None:
         """Tear the stage down; the worker is of no use afterwards."""
@@ -81,7 +81,7 @@ class StageWorker:
         return None
 
 
-def packed(values: Sequence[Values]) -> bytes:
+def pack(values: Sequence[Values]) -> bytes:
     """Values as a payload. Raises whatever a value raises that cannot be sent to another process."""
     from ray import cloudpickle
 
@@ -89,28 +89,24 @@ def packed(values: Sequence[Values]) -> bytes:
     return data
 
 
-def unpacked(payload: bytes) -> list[Values]:
+def unpack(payload: bytes) -> list[Values]:
     """The values of a payload."""
     found: list[Values] = pickle.loads(payload)
     return found
 
 
-def taken_apart(outcomes: Sequence[Outcome]) -> tuple[list[Verdict], bytes]:
+def split_outcomes(outcomes: Sequence[Outcome]) -> tuple[list[Verdict], bytes]:
     """Outcomes as verdicts and a payload; one that cannot be sent fails its own task."""
     try:
-        return [_verdict(outcome) for outcome in outcomes], packed(
-            _all_values(outcomes)
-        )
+        return [_verdict(outcome) for outcome in outcomes], pack(_all_values(outcomes))
     except Exception:  # noqa: BLE001 - a value of the user may raise anything; the next line finds out which
         sendable = [_sendable(outcome) for outcome in outcomes]
-        return [_verdict(outcome) for outcome in sendable], packed(
-            _all_values(sendable)
-        )
+        return [_verdict(outcome) for outcome in sendable], pack(_all_values(sendable))
 
 
 def _sendable(outcome: Outcome) -> Outcome:
     try:
-        packed(_all_values([outcome]))
+        pack(_all_values([outcome]))
     except Exception as error:  # noqa: BLE001 - as above
         message = f"the stage's result cannot be sent to another process: {type(error).__name__}: {error}"
         return Failed(message, retryable=False, kind="output")

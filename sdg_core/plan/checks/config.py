@@ -30,7 +30,7 @@ from sdg_core.plan.checks.model_columns import (
     struct_types,
 )
 from sdg_core.plan.checks.processors import check_processors
-from sdg_core.plan.checks.samplers import Around, check_sampler
+from sdg_core.plan.checks.samplers import SamplerContext, check_sampler
 from sdg_core.plan.checks.seeds import check_seeds
 from sdg_core.plan.checks.select import check_select
 from sdg_core.plan.checks.skip import check_skip
@@ -112,12 +112,12 @@ def check_before_graph(
         for column in config.columns
         if column.name not in also_known
     }
-    around = Around(columns, config.seed_config is not None, also_known)
+    context = SamplerContext(columns, config.seed_config is not None, also_known)
     templates_ok = True
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
-        faults += check_sampler(column, around)
+        faults += check_sampler(column, context)
         faults += check_skip(column)
         faults += check_custom(column)
         faults += check_validation(column)

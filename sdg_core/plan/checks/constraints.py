@@ -65,9 +65,9 @@ def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Proble
                 message = f"{column.name!r} reads {name!r}, which is computed per record; samplers are drawn earlier"
                 yield ("columns", place), message
     columns = {column.name: column for column in config.columns}
-    for bound in graph.bounds:
-        for message in _bound_faults(bound, graph, columns):
-            yield ("constraints", bound.places[0]), message
+    for group in graph.constraint_groups:
+        for message in _constraint_faults(group, graph, columns):
+            yield ("constraints", group.places[0]), message
 
 
 def check_constraint_types(
@@ -87,26 +87,26 @@ def check_constraint_types(
     return found
 
 
-def _bound_faults(
-    bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str, Column]
+def _constraint_faults(
+    group: ConstraintGroup, graph: ColumnGraph, columns: dict[str, Column]
 ) -> Iterator[str]:
     """What is computed once for all records cannot stand between columns that are drawn again."""
-    fixed = {name: graph.producers.get(name, name) for name in bound.inputs}
+    fixed = {name: graph.producers.get(name, name) for name in group.inputs}
     for name, producer in fixed.items():
         if producer not in columns or isinstance(columns[producer], SeedColumn):
             continue
-        again = sorted(graph.ancestors(producer).intersection(bound.samplers))
-        what = describe_constraint(bound.constraints[0])
+        again = sorted(graph.ancestors(producer).intersection(group.samplers))
+        what = describe_constraint(group.constraints[0])
         if again:
             yield f"{what}: {name!r} reads {again[0]!r}, which is redrawn, but is itself computed only once"
         elif resizes(columns[producer]):
             yield f"{what}: depends on {name!r}, whose function changes the number of rows"
-    for name in bound.steps:
+    for name in group.steps:
         column = columns[name]
         if isinstance(column, ExpressionColumn) and (
             column.skip is not None or graph.skip_sources[name] & _skipping(columns)
         ):
-            yield f"{describe_constraint(bound.constraints[0])}: depends on {name!r}, which may be skipped"
+            yield f"{describe_constraint(group.constraints[0])}: depends on {name!r}, which may be skipped"
 
 
 def _skipping(columns: dict[str, Column]) -> frozenset[str]:

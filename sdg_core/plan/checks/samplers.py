@@ -19,13 +19,13 @@ from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.extras import missing_library
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.sampling.datetimes import is_time_format, parse_time
-from sdg_core.plan.sampling.distributions import Patience, distribution_fault
+from sdg_core.plan.sampling.distributions import TimeoutBudget, distribution_fault
 from sdg_core.plan.sampling.people import check_person
 from sdg_core.plan.types.samplers import CONVERSIONS, listed_values
 
 
 @dataclass(frozen=True)
-class Around:
+class SamplerContext:
     """What the checks of a sampler know of the rest of the file.
 
     columns: by name, without faulty ones. seeded: there is seed data. also_known: names of columns faulty themselves.
@@ -34,10 +34,10 @@ class Around:
     columns: Mapping[str, Column]
     seeded: bool
     also_known: frozenset[str]
-    patience: Patience = field(default_factory=Patience)
+    timeouts: TimeoutBudget = field(default_factory=TimeoutBudget)
 
 
-def check_sampler(column: Column, around: Around) -> Problems:
+def check_sampler(column: Column, context: SamplerContext) -> Problems:
     """Problems of a column if it is a sampler, by path inside the column."""
     if not isinstance(column, SamplerColumn):
         return
@@ -46,7 +46,7 @@ def check_sampler(column: Column, around: Around) -> Problems:
         branches.append((("conditional_params", text), params))
     types_of_values = set()
     for where, params in branches:
-        for path, message in _check_params(params, around):
+        for path, message in _check_params(params, context):
             yield (*where, *path), message
         for value in listed_values(params):
             types_of_values.add("text" if isinstance(value, str) else "number")
@@ -61,7 +61,7 @@ def check_sampler(column: Column, around: Around) -> Problems:
     yield from check_person(column)
 
 
-def _check_params(params: SamplerParams, around: Around) -> Problems:
+def _check_params(params: SamplerParams, context: SamplerContext) -> Problems:
     match params:
         case DatetimeParams():
             yield from _check_datetime(params)
@@ -69,17 +69,19 @@ def _check_params(params: SamplerParams, around: Around) -> Problems:
             absent = _missing_scipy(params)
             if absent is not None:
                 yield (), absent
-        case SubcategoryParams() if params.category not in around.also_known:
-            yield from _check_parent(params, around.columns, seeded=around.seeded)
-        case TimedeltaParams() if params.reference_column_name not in around.also_known:
-            yield from _check_reference(params, around.columns, seeded=around.seeded)
+        case SubcategoryParams() if params.category not in context.also_known:
+            yield from _check_parent(params, context.columns, seeded=context.seeded)
+        case TimedeltaParams() if (
+            params.reference_column_name not in context.also_known
+        ):
+            yield from _check_reference(params, context.columns, seeded=context.seeded)
         case ScipyParams() | BernoulliMixtureParams():
             absent = _missing_scipy(params)
             if absent is not None:
                 yield (), absent
                 return
             fault = distribution_fault(
-                params.dist_name, params.dist_params, patience=around.patience
+                params.dist_name, params.dist_params, timeouts=context.timeouts
             )
             if fault is not None:
                 yield (fault[0],), fault[1]

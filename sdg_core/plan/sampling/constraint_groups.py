@@ -42,7 +42,7 @@ def operands(constraint: Constraint) -> tuple[str, ...]:
     return (constraint.target_column,)
 
 
-def find_bounds(
+def find_constraint_groups(
     constraints: Sequence[Constraint],
     generated: Mapping[str, Column],
     reads: Mapping[str, Iterable[str]],
@@ -63,19 +63,19 @@ def find_bounds(
                 found.remove(other)
                 joined = _union(other, joined)
         found.append(joined)
-    return [replace(bound, inputs=_inputs(bound, reads)) for bound in found]
+    return [replace(group, inputs=_inputs(group, reads)) for group in found]
 
 
-def with_bound_edges(
+def with_constraint_edges(
     inner: Mapping[str, list[str]],
-    bounds: Iterable[ConstraintGroup],
+    constraint_groups: Iterable[ConstraintGroup],
     producers: Mapping[str, str],
 ) -> dict[str, list[str]]:
-    """What each column comes after: its bound's samplers are drawn together, so all of them come after all that any reads."""
+    """What each column comes after: its group's samplers are drawn together, so all of them come after all that any reads."""
     after = {name: list(others) for name, others in inner.items()}
-    for bound in bounds:
-        made = [producers.get(name, name) for name in bound.inputs]
-        for name in bound.samplers:
+    for group in constraint_groups:
+        made = [producers.get(name, name) for name in group.inputs]
+        for name in group.samplers:
             after[name] += [
                 other for other in made if other in inner and other not in after[name]
             ]
@@ -83,14 +83,14 @@ def with_bound_edges(
 
 
 def in_order(
-    bounds: Iterable[ConstraintGroup], order: Sequence[str]
+    constraint_groups: Iterable[ConstraintGroup], order: Sequence[str]
 ) -> tuple[ConstraintGroup, ...]:
     """Bounds with their columns in computable order."""
     ordered = []
-    for bound in bounds:
-        samplers = tuple(sorted(bound.samplers, key=order.index))
-        steps = tuple(sorted(bound.steps, key=order.index))
-        ordered.append(replace(bound, samplers=samplers, steps=steps))
+    for group in constraint_groups:
+        samplers = tuple(sorted(group.samplers, key=order.index))
+        steps = tuple(sorted(group.steps, key=order.index))
+        ordered.append(replace(group, samplers=samplers, steps=steps))
     return tuple(ordered)
 
 
@@ -140,13 +140,13 @@ def _union(one: ConstraintGroup, other: ConstraintGroup) -> ConstraintGroup:
 
 
 def _inputs(
-    bound: ConstraintGroup, reads: Mapping[str, Iterable[str]]
+    group: ConstraintGroup, reads: Mapping[str, Iterable[str]]
 ) -> tuple[str, ...]:
     """The columns that the constraints and the steps read and that are no steps themselves."""
     read: list[str] = []
-    for constraint in bound.constraints:
+    for constraint in group.constraints:
         read += operands(constraint)
-    for name in bound.steps:
+    for name in group.steps:
         read += reads[name]
-    inputs = dict.fromkeys(name for name in read if name not in bound.steps)
+    inputs = dict.fromkeys(name for name in read if name not in group.steps)
     return tuple(inputs)

@@ -44,7 +44,7 @@ def _frozen(name: str, params: tuple[tuple[str, float], ...]) -> Any:
     return getattr(stats, name)(**dict(params))
 
 
-class Patience:
+class TimeoutBudget:
     """How many distributions of a file may take all the time that one may have; what comes then is not tried."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Patience:
 
 
 def distribution_fault(
-    name: str, params: Mapping[str, float], *, patience: Patience | None = None
+    name: str, params: Mapping[str, float], *, timeouts: TimeoutBudget | None = None
 ) -> tuple[str, str] | None:
     """What is wrong with a distribution, as (`dist_name` or `dist_params`, message); None if nothing is."""
     from scipy import stats
@@ -93,7 +93,7 @@ def distribution_fault(
             "dist_params",
             f"{name} with {shape} draws numbers beyond 64 bits; choose a parameter further from 1",
         )
-    return _quantile_fault(name, params, patience or Patience())
+    return _quantile_fault(name, params, timeouts or TimeoutBudget())
 
 
 def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
@@ -108,9 +108,9 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
 
 
 def _quantile_fault(
-    name: str, params: Mapping[str, float], patience: Patience
+    name: str, params: Mapping[str, float], timeouts: TimeoutBudget
 ) -> tuple[str, str] | None:
-    if not patience.left and not _is_quick(name, params):
+    if not timeouts.left and not _is_quick(name, params):
         return (
             "dist_params",
             f"{name} was not checked, because the distributions of other columns take too long; fix those first",
@@ -122,7 +122,7 @@ def _quantile_fault(
     try:
         found = _have_quantiles(name, tuple(sorted(params.items())))
     except WorkEndedError:
-        patience.left -= 1
+        timeouts.left -= 1
         return (
             "dist_params",
             f"{name} with {listed} exceeds the time or memory limit of a draw; choose smaller parameters",

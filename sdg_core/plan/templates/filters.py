@@ -58,8 +58,8 @@ class Choices(Protocol):
         """A whole number from 0 to `bound`, exclusive."""
 
 
-class drawing:
-    """`with drawing(choices):` lets the filter `random` choose in the renderings of this thread; None forbids it."""
+class use_choices:
+    """`with use_choices(choices):` lets the filter `random` choose in the renderings of this thread; None forbids it."""
 
     def __init__(self, choices: Choices | None) -> None:
         self._choices = choices

@@ -10,7 +10,7 @@ from typing import Any
 
 from sdg_core.errors import CellError
 from sdg_core.plan.templates.engine import template_references
-from sdg_core.plan.templates.filters import Choices, drawing
+from sdg_core.plan.templates.filters import Choices, use_choices
 from sdg_core.plan.templates.variants import RenderError, Variants
 from sdg_core.system.bounded_process import MEMORY, Answer, WorkEndedError, shared_pool
 
@@ -46,7 +46,7 @@ def render(
 def serve_one(request: Any, ask: Answer) -> Any:
     """What the process does for one rendering."""
     try:
-        with drawing(_AskedChoices(ask)):
+        with use_choices(_AskedChoices(ask)):
             text = _variants(request["source"]).text(
                 request["values"], nested=request["nested"]
             )

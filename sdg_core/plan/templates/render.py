@@ -23,7 +23,7 @@ import polars as pl
 from sdg_core.plan.templates import isolated
 from sdg_core.plan.templates.column_names import identifier, spelled
 from sdg_core.plan.templates.engine import chooses, template_references
-from sdg_core.plan.templates.filters import Choices, drawing
+from sdg_core.plan.templates.filters import Choices, use_choices
 from sdg_core.plan.templates.variants import RenderError as RenderError
 from sdg_core.plan.templates.variants import Variants
 from sdg_core.plan.templates.work import room_of
@@ -100,7 +100,7 @@ class Template:
     ) -> str:
         if not self.chooses:
             return self._variants.text(context, nested=nested)
-        with drawing(choices):
+        with use_choices(choices):
             return self._variants.text(context, nested=nested)
 
 

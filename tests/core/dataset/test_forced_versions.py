@@ -20,10 +20,13 @@ def dataset(tmp_path: Path) -> api.Dataset:
 
 
 def never(
-    dataset: api.Dataset, *row_groups: int, begun_by: str | None = None
+    dataset: api.Dataset, *row_groups: int, created_by_run: str | None = None
 ) -> api.RunSummary:
     return api.generate(
-        dataset, row_groups=row_groups or None, resume="never", begun_by=begun_by
+        dataset,
+        row_groups=row_groups or None,
+        resume="never",
+        created_by_run=created_by_run,
     )
 
 
@@ -32,14 +35,14 @@ def test_runs_of_one_backfill_share_the_version_that_they_begin(
 ) -> None:
     first = api.generate(dataset).version
     one, other = (
-        never(dataset, 0, begun_by="backfill"),
-        never(dataset, 2, begun_by="backfill"),
+        never(dataset, 0, created_by_run="backfill"),
+        never(dataset, 2, created_by_run="backfill"),
     )
     assert one.version.name == other.version.name == f"{first.name}-2"
     assert one.version.existing_row_groups() == [0, 2]
     assert read_metadata(one.version.metadata).forced
-    assert never(dataset, 0, begun_by="another").version.name == f"{first.name}-3"
-    again = never(dataset, 0, 1, begun_by="backfill")
+    assert never(dataset, 0, created_by_run="another").version.name == f"{first.name}-3"
+    again = never(dataset, 0, 1, created_by_run="backfill")
     assert (again.version.name, again.adopted, again.written) == (
         one.version.name,
         1,
@@ -59,7 +62,7 @@ async def test_runs_that_start_at_once_never_meet_in_a_version_unless_they_belon
         await api.agenerate(dataset)
     summaries = await asyncio.gather(
         *(
-            api.agenerate(dataset, resume="never", begun_by=owner)
+            api.agenerate(dataset, resume="never", created_by_run=owner)
             for owner in ("a", "b", "a", "c", "b")
         )
     )
@@ -76,10 +79,10 @@ async def test_runs_that_start_at_once_never_meet_in_a_version_unless_they_belon
 def test_a_backfill_does_not_go_on_in_a_version_that_was_sealed_meanwhile(
     dataset: api.Dataset,
 ) -> None:
-    never(dataset, begun_by="backfill")
+    never(dataset, created_by_run="backfill")
     api.process(dataset)
     with pytest.raises(SealedError, match="is sealed"):
-        never(dataset, 0, begun_by="backfill")
+        never(dataset, 0, created_by_run="backfill")
 
 
 def test_a_ledger_that_cannot_be_used_is_found_before_a_version_is_begun(

@@ -15,7 +15,7 @@ from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ClaimedError
 from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
 from sdg_core.ledger import sqlite
-from sdg_core.ledger.claims import STOCK, WHOLE, Claims
+from sdg_core.ledger.claims import COUNTS, WHOLE, Claims
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger
 from sdg_core.models.spending import Spending
 from sdg_core.store.footer_index import find_files
@@ -52,7 +52,7 @@ def checkpointer(
     return Checkpointer(version, dataset.plan, (), turns=turns)
 
 
-async def run_for_a_while(stock: Checkpointer, *, looks: int) -> list[Event]:
+async def run_for_a_while(checkpoint: Checkpointer, *, looks: int) -> list[Event]:
     """What a run's observer is told while it is about to write the index so many times."""
     enough, slept, told = asyncio.Event(), [], list[Event]()
 
@@ -62,7 +62,7 @@ async def run_for_a_while(stock: Checkpointer, *, looks: int) -> list[Event]:
             enough.set()
             await asyncio.Event().wait()
 
-    async with stock.kept(sleep=sleep, observer=told.append):
+    async with checkpoint.periodically(sleep=sleep, observer=told.append):
         await enough.wait()
     assert all(INDEX_EVERY / 2 <= seconds <= INDEX_EVERY * 1.5 for seconds in slept)
     return told
@@ -90,7 +90,7 @@ async def test_of_runs_that_share_a_dataset_one_opens_the_files(
             about_to.set()
             await go_on.wait()
 
-    async with first.kept(sleep=sleep, observer=lambda event: None):
+    async with first.periodically(sleep=sleep, observer=lambda event: None):
         await about_to.wait()
         assert await run_for_a_while(other, looks=3) == [] and other.statuses == (), (
             "it is not its turn"
@@ -111,7 +111,7 @@ async def test_of_runs_that_share_a_dataset_one_opens_the_files(
     ), "and it opens none"
 
 
-async def test_runs_that_end_together_take_stock_one_after_the_other(
+async def test_runs_that_end_together_write_one_after_the_other(
     dataset: api.Dataset, ledger: Ledger
 ) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
@@ -119,23 +119,23 @@ async def test_runs_that_end_together_take_stock_one_after_the_other(
         Claims(ledger, dataset="tickets", version=version.name, run_id=name)
         for name in ("a", "b")
     )
-    stock = Checkpointer(version, dataset.plan, (), turns=turns)
-    turn = other.acquire(STOCK)
+    checkpoint = Checkpointer(version, dataset.plan, (), turns=turns)
+    turn = other.acquire(COUNTS)
     looks = 0
 
     async def sleep(seconds: float) -> None:
         """It waits for its turn; at the second look the other has ended."""
         nonlocal looks
-        assert stock.statuses == ()
+        assert checkpoint.statuses == ()
         if looks:
             other.release(turn)
         looks += 1
 
     assert (
-        len(await stock.take_in_turn(Spending({}), sleep=sleep)) == ROW_GROUPS
+        len(await checkpoint.write_in_turn(Spending({}), sleep=sleep)) == ROW_GROUPS
         and looks == 2
     )
-    other.acquire(STOCK)  # which was given back
+    other.acquire(COUNTS)  # which was given back
 
 
 async def test_an_index_that_cannot_be_written_ends_no_run(
@@ -160,7 +160,7 @@ async def test_nothing_is_written_once_the_run_is_over(
     async def sleep(seconds: float) -> None:
         looked.set()
 
-    async with checkpointer(dataset, ledger).kept(
+    async with checkpointer(dataset, ledger).periodically(
         sleep=sleep, observer=lambda event: None
     ):
         await looked.wait()
@@ -186,20 +186,20 @@ async def test_a_ledger_that_is_locked_while_the_run_ends_loses_no_exception(
     ):
         index = checkpointer(dataset, ledger)
         attempted = asyncio.Event()
-        take = index._turns.take
+        acquire_free = index._turns.acquire_free
 
         def take_when_seen(units: Sequence[str]) -> Any:
             loop.call_soon_threadsafe(attempted.set)
-            return take(units)
+            return acquire_free(units)
 
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr(index._turns, "take", take_when_seen)
+        monkeypatch.setattr(index._turns, "acquire_free", take_when_seen)
         other.execute("BEGIN IMMEDIATE")
 
         async def sleep(seconds: float) -> None:
             """No time passes."""
 
-        async with index.kept(sleep=sleep, observer=lambda event: None):
+        async with index.periodically(sleep=sleep, observer=lambda event: None):
             await attempted.wait()
     del index
     gc.collect()

@@ -403,7 +403,7 @@ async def collect(
                     cell,
                     record=record,
                     column="question",
-                    usages=cell.usages,
+                    usage_by_alias=cell.usage_by_alias,
                     inputs=inputs,
                 )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sdg_core import api
 from sdg_core.execution.extrapolation import scaled
-from sdg_core.execution.skips_ahead import SkipsAhead
+from sdg_core.execution.predicted_skips import PredictedSkips
 from sdg_core.testing import ModelServer
 from tests.support.sdg import (
     category,
@@ -156,7 +156,7 @@ def test_ends_enclose_what_is_expected(tokens: list[int], cells: int) -> None:
             for record, count in enumerate(tokens)
         }
     }
-    found = scaled(used, {"c": cells}, SkipsAhead(), chosen=range(len(tokens)))
+    found = scaled(used, {"c": cells}, PredictedSkips(), chosen=range(len(tokens)))
     if cells:
         values = [
             usage["m"]["prompt_tokens"]

@@ -14,9 +14,9 @@ from sdg_core.execution.run_state import (
     Advance,
     AwaitOthers,
     Claim,
-    Judge,
     Open,
     RunState,
+    Select,
     Start,
     Write,
 )
@@ -141,7 +141,7 @@ class Simulation:
                     self.settled[group] == self.groups[group].rows
                     and not self.groups[group].ends_here
                 )
-            case Judge(group):
+            case Select(group):
                 assert (
                     self.selects
                     and self.settled[group] == self.groups[group].rows
@@ -180,12 +180,12 @@ class Simulation:
             case Advance(group):
                 self.groups[group].phase += 1
                 self.begin(group)
-            case Judge(group) if self.groups[group].candidates > 1:
+            case Select(group) if self.groups[group].candidates > 1:
                 self.groups[group].candidates -= 1
                 self.groups[group].phase = 0
                 self.begin(group)
-            case Judge(group):
-                self.add(self.state.judged(group))
+            case Select(group):
+                self.add(self.state.selected(group))
             case Write(group):
                 self.written.append(group)
                 self.add(self.state.written(group))
@@ -279,5 +279,5 @@ def test_a_run_stops_when_its_budget_says_so_and_only_then(
         budget.dropped += 40 * lost
         remaining -= records
         stop = state.counted(records, lost=lost)
-        expected = budget.verdict(remaining=remaining) if lost else None
+        expected = budget.stop_reason(remaining=remaining) if lost else None
         assert (stop.reason if stop is not None else None) == expected

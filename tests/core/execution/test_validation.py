@@ -294,7 +294,7 @@ async def test_an_endpoint_that_fails_for_good(
             params, verdict=single_verdict_type(params), sleep=sleep
         )
         with pytest.raises(ValidatorError) as caught:
-            await validator.judge([{"a": "x"}])
+            await validator.validate([{"a": "x"}])
     assert message in caught.value.message and len(endpoint.batches) == requests
     assert waits == [2.0, 4.0][: requests - 1]
 
@@ -302,7 +302,7 @@ async def test_an_endpoint_that_fails_for_good(
 async def test_nobody_answers() -> None:
     params = RemoteParams(endpoint_url="http://127.0.0.1:9/check", max_retries=0)
     with pytest.raises(ValidatorError, match="after 1 try"):
-        await RemoteValidator(params, verdict=single_verdict_type(params)).judge(
+        await RemoteValidator(params, verdict=single_verdict_type(params)).validate(
             [{"a": "x"}]
         )
 

@@ -123,7 +123,7 @@ def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
 ) -> None:
     with closing(open_ledger(postgres_url, root=tmp_path)) as ledger:
         holder = claims_of(ledger, "holder", version=version, clock=clock)
-        slow, other = holder.take(["00000", "00001"])[0]
+        slow, other = holder.acquire_free(["00000", "00001"])[0]
         with holder.commit_guard(slow):
             clock.now += LEASE / 2
             renewed = holder.renew([slow, other])
@@ -132,7 +132,7 @@ def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
         ].expires_at == clock.now + LEASE
         clock.now += LEASE / 2 + 1
         heir = claims_of(ledger, "heir", version=version, clock=clock)
-        assert [claim.unit for claim in heir.take(["00000", "00001"])[0]] == [
+        assert [claim.unit for claim in heir.acquire_free(["00000", "00001"])[0]] == [
             "00000"
         ], "whose last renewal was its publishing"
 

@@ -9,7 +9,6 @@ import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import (
-    ModelError,
     PermanentModelError,
     RateLimitedError,
     TransientModelError,
@@ -18,7 +17,7 @@ from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.gate import Gate
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.retry import RetryDecision, RetryPolicy
+from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message
 from sdg_core.models.usage import Usage
 from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
@@ -142,15 +141,11 @@ async def test_rate_limits_never_run_out() -> None:
     assert (await bench.endpoint.chat(REQUEST)).usage.retries == 500
 
 
-async def test_on_retry_hears_of_every_fault_that_is_retried() -> None:
-    heard: list[tuple[ModelError, RetryDecision]] = []
+async def test_there_is_a_wait_before_every_retry() -> None:
     bench = Bench(ScriptedClient([TRANSIENT, LIMITED, PermanentModelError("no")]))
-    with pytest.raises(RequestFailedError):
-        await bench.endpoint.chat(
-            REQUEST, on_retry=lambda error, decision: heard.append((error, decision))
-        )
-    assert [error for error, _ in heard] == [TRANSIENT, LIMITED]
-    assert [decision.delay for _, decision in heard] == bench.slept
+    with pytest.raises(RequestFailedError) as caught:
+        await bench.endpoint.chat(REQUEST)
+    assert caught.value.usage.retries == len(bench.slept) == 2
 
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError(), ZeroDivisionError()])

@@ -54,7 +54,8 @@ async def test_permanent_failure_goes_to_the_fallback() -> None:
             reply = await pool["a"].chat(ask())
             assert reply.text == answer_to("hi") and reply.alias == "b"
             assert {
-                alias: usage.requests for alias, usage in reply.usages("a").items()
+                alias: usage.requests
+                for alias, usage in reply.usage_by_alias("a").items()
             } == {
                 "a": 1,
                 "b": 1,
@@ -65,7 +66,7 @@ async def test_permanent_failure_goes_to_the_fallback() -> None:
                 other.requests[0]["temperature"],
             ) == (7, 0.25)
             again = await pool["a"].chat(ask())
-            assert again.alias == "a" and list(again.usages("a")) == ["a"]
+            assert again.alias == "a" and list(again.usage_by_alias("a")) == ["a"]
 
 
 async def test_exhausted_retries_do_and_rate_limits_do_not() -> None:
@@ -77,8 +78,8 @@ async def test_exhausted_retries_do_and_rate_limits_do_not() -> None:
         ) as pool:
             reply = await pool["a"].chat(ask())
             assert (
-                reply.usages("a")["a"] == Usage(requests=4, retries=3)
-                and reply.usages("a")["b"].requests == 1
+                reply.usage_by_alias("a")["a"] == Usage(requests=4, retries=3)
+                and reply.usage_by_alias("a")["b"].requests == 1
             )
 
 
@@ -92,7 +93,7 @@ async def test_failure_of_both_counts_both() -> None:
         ) as pool:
             with pytest.raises(RequestFailedError, match="401") as caught:
                 await pool["a"].chat(ask())
-            used = caught.value.usages("a")
+            used = caught.value.usage_by_alias("a")
             assert {alias: usage.requests for alias, usage in used.items()} == {
                 "a": 1,
                 "b": 1,

@@ -11,9 +11,9 @@ from sdg_core.config.models import InferenceParameters
 from sdg_core.models.structured import (
     InvalidResponseError,
     extract_json,
-    instructions,
     native_schema,
     schema_in_prompt,
+    schema_prompt,
     validate,
 )
 from sdg_core.models.types import ChatRequest, ImagePart, Message, TextPart
@@ -117,7 +117,7 @@ def test_keys_that_the_schema_allows_stay() -> None:
 
 
 def test_instructions_hold_the_schema() -> None:
-    told = instructions(SCHEMA)
+    told = schema_prompt(SCHEMA)
     assert (
         orjson.loads(
             told.partition("<response_schema>")[2].partition("</response_schema>")[0]
@@ -127,7 +127,7 @@ def test_instructions_hold_the_schema() -> None:
     assert "```json" in told
 
 
-def test_in_words_tells_the_last_user_message() -> None:
+def test_schema_in_prompt_tells_the_last_user_message() -> None:
     picture = ImagePart(url="https://x/y.png")
     messages = (
         Message("user", "a"),
@@ -140,7 +140,7 @@ def test_in_words_tells_the_last_user_message() -> None:
     assert told.messages[2].content == (
         TextPart("c"),
         picture,
-        TextPart(instructions(SCHEMA)),
+        TextPart(schema_prompt(SCHEMA)),
     )
     assert schema_in_prompt(told) == told
 

@@ -64,7 +64,7 @@ async def test_held_to() -> None:
     async with ModelServer() as server, pool_of(server) as pool:
         for _ in range(2):
             parse(await pool["a"].chat(ask()), SCHEMA)
-        assert with_format(server) == [True, True] and pool["a"].formats.holds is True
+        assert with_format(server) == [True, True] and pool["a"].formats.native is True
         sent = server.requests[0]["response_format"]
         assert sent == {
             "type": "json_schema",
@@ -100,7 +100,7 @@ async def test_found_out_once_and_told_once(
 async def test_a_crash_that_has_nothing_to_do_with_it_is_not_blamed() -> None:
     async with ModelServer(faults=[status(500)]) as server, pool_of(server) as pool:
         parse(await pool["a"].chat(ask()), SCHEMA)
-        assert with_format(server) == [True, True] and pool["a"].formats.holds is True
+        assert with_format(server) == [True, True] and pool["a"].formats.native is True
 
 
 async def test_a_wrong_model_is_not_blamed_on_the_format() -> None:
@@ -110,7 +110,7 @@ async def test_a_wrong_model_is_not_blamed_on_the_format() -> None:
     ):
         with pytest.raises(RequestFailedError, match="no such model") as caught:
             await pool["a"].chat(ask())
-        assert caught.value.usage.requests == 2 and pool["a"].formats.holds is None
+        assert caught.value.usage.requests == 2 and pool["a"].formats.native is None
 
 
 async def test_rate_limits_while_finding_out() -> None:
@@ -119,7 +119,7 @@ async def test_rate_limits_while_finding_out() -> None:
         pool_of(server) as pool,
     ):
         parse(await pool["a"].chat(ask()), SCHEMA)
-        assert pool["a"].formats.holds is False
+        assert pool["a"].formats.native is False
 
 
 async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
@@ -141,7 +141,7 @@ async def test_one_schema_that_is_refused_does_not_condemn_the_others() -> None:
         parse(await pool["a"].chat(ask()), SCHEMA)
         assert (
             with_format(server) == [True, True, False, False, True]
-            and pool["a"].formats.holds is True
+            and pool["a"].formats.native is True
         )
 
 
@@ -150,7 +150,7 @@ async def test_a_reply_cut_off_shows_nothing_and_names_max_tokens() -> None:
         reply = await pool["a"].chat(ask())
         with pytest.raises(InvalidResponseError, match="max_tokens"):
             parse(reply, SCHEMA)
-        assert pool["a"].formats.holds is None and len(server.requests) == 1
+        assert pool["a"].formats.native is None and len(server.requests) == 1
 
 
 async def test_many_at_once_find_out_together() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_core.models.providers.reasoning_text import split_reasoning
-from sdg_core.models.types import says_something
+from sdg_core.models.types import has_visible_text
 from sdg_core.models.usage import Usage
 from sdg_core.plan.usage import UsageByModel, add_usage, count_usage
 
@@ -57,7 +57,7 @@ def test_usages_add_up_count_by_count(first: Usage, second: Usage) -> None:
     st.text(st.sampled_from(" \t\n\x1c\x1f\x85\u00a0\u00ad\u200b\ufeffaé"), max_size=5)
 )
 def test_a_reply_says_something_if_a_mark_of_it_can_be_seen(text: str) -> None:
-    assert says_something(text) == any(
+    assert has_visible_text(text) == any(
         not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text
     )
 

@@ -89,7 +89,9 @@ def test_nothing_goes_under_a_live_run(project: Project) -> None:
     version = pipelines.status(project.open()).version
     opened = project.open()
     with open_ledger_for(opened.layout.root, env=opened.env) as ledger:
-        Claims(ledger, dataset="notes", version=version, run_id="other").take(["00000"])
+        Claims(ledger, dataset="notes", version=version, run_id="other").acquire_free(
+            ["00000"]
+        )
         with pytest.raises(ClaimedError, match="^partition 00000 is held by run other"):
             pipelines.prune(project.open())
     assert (

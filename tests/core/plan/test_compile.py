@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from sdg_core.errors import ConfigError, PlanError
-from sdg_core.plan.compile import compile_plan, config_part
+from sdg_core.plan.compile import compile_plan, config_fingerprint
 from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.plan.load import LoadedDataset, load_dataset
 
@@ -115,12 +115,12 @@ def test_another_number_of_records_is_the_same_dataset(tmp_path: Path) -> None:
         compile_plan(none, SEED)
 
 
-def test_the_config_part_is_known_before_the_seed_data(tmp_path: Path) -> None:
+def test_the_config_fingerprint_is_known_before_the_seed_data(tmp_path: Path) -> None:
     loaded = dataset(tmp_path)
     plan = compile_plan(loaded, SEED)
     assert (
-        config_part(loaded.config)
-        == plan.fingerprint.config_part
+        config_fingerprint(loaded.config)
+        == plan.fingerprint.config_fingerprint
         != plan.fingerprint.config_hash
     )
     assert {*plan.fingerprint.column_hashes} == {*plan.schema.names}

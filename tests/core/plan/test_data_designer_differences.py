@@ -16,7 +16,7 @@ import yaml
 from sdg_core import api
 from sdg_core.generators.models.code import extract_code
 from sdg_core.models.simulated.media import small_image
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.testing import ModelServer
 from tests.support.sdg import (
     category,
@@ -165,7 +165,7 @@ def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
 async def test_d4_pictures_come_before_the_text_and_nothing_is_added(
     tmp_path: Path,
 ) -> None:
-    picture = base64.b64encode(small_image(DrawStream(7, "page")).content).decode()
+    picture = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
     context = [
         {
             "modality": "image",

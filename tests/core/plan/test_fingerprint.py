@@ -1083,7 +1083,7 @@ def test_a_field_counts_or_not(name: str) -> None:
     ), "the change changes nothing"
     old, new = fingerprint(before), fingerprint(after)
     assert (old.config_hash != new.config_hash) is verdict.counts
-    assert (old.config_part != new.config_part) is verdict.counts
+    assert (old.config_fingerprint != new.config_fingerprint) is verdict.counts
     if not verdict.counts:
         assert old == new
 
@@ -1119,7 +1119,7 @@ def test_another_process_finds_the_same(hash_seed: str) -> None:
         "from sdg_core.plan.fingerprint import compute_fingerprint\n"
         "raw, columns, digest = json.load(sys.stdin); config = DatasetConfig.model_validate(raw)\n"
         "f = compute_fingerprint(config, build_graph(config), seed_columns=tuple(columns), seed_digest=digest)\n"
-        "print(json.dumps([f.config_hash, f.config_part, dict(f.column_hashes)]))"
+        "print(json.dumps([f.config_hash, f.config_fingerprint, dict(f.column_hashes)]))"
     )
     env = {**os.environ, "PYTHONHASHSEED": hash_seed}
     text = json.dumps([BASE, SEED_COLUMNS, DIGEST])
@@ -1134,7 +1134,7 @@ def test_another_process_finds_the_same(hash_seed: str) -> None:
     ours = fingerprint(BASE)
     assert json.loads(done.stdout) == [
         ours.config_hash,
-        ours.config_part,
+        ours.config_fingerprint,
         dict(ours.column_hashes),
     ]
 
@@ -1260,9 +1260,12 @@ def test_the_seed_moves_replies_of_the_simulated_provider_only() -> None:
         assert (old.column_hashes["txt"] != new.column_hashes["txt"]) is moves
 
 
-def test_seed_content_moves_the_whole_but_not_the_config_part() -> None:
+def test_seed_content_moves_the_whole_but_not_the_config_fingerprint() -> None:
     old, new = fingerprint(BASE), fingerprint(BASE, seed_digest="sha256:" + "2" * 64)
-    assert old.config_hash != new.config_hash and old.config_part == new.config_part
+    assert (
+        old.config_hash != new.config_hash
+        and old.config_fingerprint == new.config_fingerprint
+    )
     moved_columns = {
         name
         for name in old.column_hashes
@@ -1271,12 +1274,14 @@ def test_seed_content_moves_the_whole_but_not_the_config_part() -> None:
     assert moved_columns == {"product", "price", "exp", "txt"}
 
 
-def test_the_config_part_needs_no_seed_data() -> None:
+def test_the_config_fingerprint_needs_no_seed_data() -> None:
     assert (
-        fingerprint(BASE, seed_digest=None).config_part == fingerprint(BASE).config_part
+        fingerprint(BASE, seed_digest=None).config_fingerprint
+        == fingerprint(BASE).config_fingerprint
     )
     assert (
-        fingerprint(BASE, seed_digest=None).config_hash == fingerprint(BASE).config_part
+        fingerprint(BASE, seed_digest=None).config_hash
+        == fingerprint(BASE).config_fingerprint
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sdg_core import api
-from sdg_core.plan.compile import config_part
+from sdg_core.plan.compile import config_fingerprint
 from sdg_core.plan.load import load_dataset
 from tests.support.sdg import dataset_config, uuid, write_config
 
@@ -59,7 +59,7 @@ def test_importing_gives_a_file_of_the_same_fingerprint_and_says_what_it_passed_
     assert imported.ignored == ("library_version",)
     file = tmp_path / "dataset.yaml"
     file.write_text(imported.text, encoding="utf-8")
-    assert config_part(load_dataset(file).config) == config_part(
+    assert config_fingerprint(load_dataset(file).config) == config_fingerprint(
         load_dataset(FILE).config
     )
 
@@ -70,11 +70,13 @@ def test_importing_gives_a_file_of_the_same_fingerprint_and_says_what_it_passed_
 def test_null_and_empty_are_the_same_as_absent(tmp_path: Path, field: str) -> None:
     file = tmp_path / "tickets.yaml"
     parts = [
-        config_part(load_dataset(write_config(file, dataset_config(uuid()))).config)
+        config_fingerprint(
+            load_dataset(write_config(file, dataset_config(uuid()))).config
+        )
     ]
     for value in (None, []):
         parts.append(
-            config_part(
+            config_fingerprint(
                 load_dataset(
                     write_config(file, dataset_config(uuid(), **{field: value}))
                 ).config
@@ -90,7 +92,7 @@ def test_profilers_do_not_count_and_are_named_as_passed_over(tmp_path: Path) -> 
     ]
     file = tmp_path / "builder.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    assert config_part(load_dataset(file).config) == config_part(
+    assert config_fingerprint(load_dataset(file).config) == config_fingerprint(
         load_dataset(FILE).config
     )
     assert set(api.import_builder_config(file).ignored) == {

@@ -17,7 +17,7 @@ import yaml
 
 from sdg_core import api
 from sdg_core.models.simulated.media import small_image
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from tests.support.mcp_server import stdio_provider
 
 RECIPES = sorted((Path(__file__).parents[2] / "fixtures" / "recipes").glob("*.yaml"))
@@ -28,7 +28,7 @@ ONE_LIKE_IT = frozenset({"basic_mcp", "search_agent"})
 
 def write_seeds(made: Path) -> None:
     """The seed files that recipes name."""
-    picture = base64.b64encode(small_image(DrawStream(7, "page")).content).decode()
+    picture = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
     kinds = [
         '{"kind": "chart", "confidence": 0.9}',
         '{"kind": "text", "confidence": 0.5}',

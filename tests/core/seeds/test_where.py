@@ -210,7 +210,7 @@ def test_where_is_part_of_the_fingerprint_and_its_absence_is_not(
         for where in (None, "{{ id >= 0 }}", "{{ id > 0 }}")
     ]
     assert len({print_.config_hash for print_ in prints}) == 3
-    assert len({print_.config_part for print_ in prints}) == 3
+    assert len({print_.config_fingerprint for print_ in prints}) == 3
 
 
 @pytest.mark.parametrize(

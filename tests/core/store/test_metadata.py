@@ -55,7 +55,7 @@ def test_round_trip(tmp_path: Path, metadata: Metadata) -> None:
 
 OPTIONAL = (
     "forced",
-    "begun_by",
+    "created_by_run",
     "config_column_hashes",
     "kept_by_processor",
     "removed_by_processor",
@@ -78,7 +78,7 @@ def test_every_field_of_the_design_is_written(
     content = orjson.loads(path.read_bytes())
     fields = """schema_version dataset_name config_hash config_hash_algo config_hash_version seed simulated target_num_records
         original_target_num_records actual_num_records buffer_size total_num_batches num_completed_batches post_generation_state
-        post_generation_processed usage created_at updated_at library_versions forced begun_by config_column_hashes
+        post_generation_processed usage created_at updated_at library_versions forced created_by_run config_column_hashes
         kept_by_processor removed_by_processor processor_marks processor_methods removal_examples earlier_versions retry_reasons
         abandoned_usage estimate"""
     assert set(content) == set(fields.split())

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sdg_core.generators.samplers.inverse_cdf import InverseCdf
-from sdg_core.generators.samplers.people.words import Draws, SomeDraws
+from sdg_core.generators.samplers.people.word_stream import SelectedWords, WordStream
 from sdg_core.plan.types.arrow_values import text_series
 
 Ints = NDArray[np.int64]
@@ -74,7 +74,7 @@ class Choice:
             else InverseCdf(np.cumsum(self.weights) / sum(self.weights))
         )
 
-    def codes(self, draws: Draws, slot: int) -> Ints:
+    def codes(self, draws: WordStream, slot: int) -> Ints:
         """The option that each record takes."""
         return (
             draws.pick(slot, len(self.options))
@@ -306,7 +306,7 @@ def _spaces(node: Node) -> _Spaces:
             assert_never(node)
 
 
-def draw(node: Node, draws: Draws, slot: int) -> pl.Series:
+def draw(node: Node, draws: WordStream, slot: int) -> pl.Series:
     """One text per record; reads the `slots(node)` slots from `slot` on."""
     match node:
         case Literal():
@@ -326,7 +326,7 @@ def draw(node: Node, draws: Draws, slot: int) -> pl.Series:
             assert_never(node)
 
 
-def _draw_join(node: Join, draws: Draws, slot: int) -> pl.Series:
+def _draw_join(node: Join, draws: WordStream, slot: int) -> pl.Series:
     pieces: list[pl.Series | pl.Expr] = []
     for part in node.parts:
         if isinstance(part, Literal):
@@ -337,12 +337,12 @@ def _draw_join(node: Join, draws: Draws, slot: int) -> pl.Series:
     return pl.select(pl.concat_str(pieces)).to_series()
 
 
-def _draw_option(node: Choice, draws: Draws, slot: int, codes: Ints) -> pl.Series:
+def _draw_option(node: Choice, draws: WordStream, slot: int, codes: Ints) -> pl.Series:
     """Each option is drawn for the records that take it; then they go back to their places."""
     order = np.argsort(codes.astype(np.int16), kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(node.options) + 1))
     parts = [
-        draw(option, SomeDraws(draws, order[start:stop]), slot + 1)
+        draw(option, SelectedWords(draws, order[start:stop]), slot + 1)
         for option, start, stop in zip(
             node.options, bounds[:-1], bounds[1:], strict=True
         )
@@ -353,7 +353,7 @@ def _draw_option(node: Choice, draws: Draws, slot: int, codes: Ints) -> pl.Serie
     return pl.concat(parts).gather(places) if parts else pl.Series([], dtype=pl.String)
 
 
-def _draw_mask(node: Mask, draws: Draws, slot: int) -> pl.Series:
+def _draw_mask(node: Mask, draws: WordStream, slot: int) -> pl.Series:
     text = np.empty((len(draws), len(node.template)), np.uint8)
     text[:] = np.frombuffer(node.template, np.uint8)
     rest = np.empty(0, np.uint64)

@@ -30,7 +30,7 @@ from sdg_core.generators.samplers.people.grammar import (
     tidied,
     tidy,
 )
-from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.generators.samplers.people.word_stream import WordStream
 from sdg_core.plan.sampling.people import SEXES
 from sdg_core.plan.sampling.rng import RandomSource
 
@@ -62,7 +62,7 @@ class SexedTexts:
             np.concatenate([_cumulative(women), 1 + _cumulative(men)])
         )
 
-    def codes(self, draws: Draws, slot: int, male: Bools) -> Ints:
+    def codes(self, draws: WordStream, slot: int, male: Bools) -> Ints:
         """Where each record's text is in `texts`."""
         return self._find(draws.unit(slot) + male)
 
@@ -192,7 +192,9 @@ def _weights(node: Node) -> Weights:
     texts = texts_of(node, limit=_MAX_TEXTS)
     if texts is None:
         count = max(_CITIES, slots(node))
-        draws = Draws(RandomSource(0), "sdg/people", np.arange(count, dtype=np.int64))
+        draws = WordStream(
+            RandomSource(0), "sdg/people", np.arange(count, dtype=np.int64)
+        )
         return dict.fromkeys(tidied(draw(node, draws, 0)), 1.0)
     weights: dict[str, float] = {}
     for text, weight in texts.items():

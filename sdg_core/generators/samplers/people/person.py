@@ -20,7 +20,7 @@ from sdg_core.config.people import MAX_AGE, PeopleParams
 from sdg_core.generators.samplers.people.grammar import draw, tidied
 from sdg_core.generators.samplers.people.locales import Lists, SexedTexts, lists
 from sdg_core.generators.samplers.people.places import Places, draw_places, places
-from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.generators.samplers.people.word_stream import WordStream
 from sdg_core.plan.sampling.people import (
     ADULT,
     BACHELORS_FIELDS,
@@ -98,7 +98,7 @@ def sample_people(
 
 
 def _with_further(
-    params: PeopleParams, draws: Draws, written: pa.StructType
+    params: PeopleParams, draws: WordStream, written: pa.StructType
 ) -> pl.DataFrame:
     people = _round(params, draws)
     if written == PERSON_TYPE:
@@ -110,14 +110,14 @@ def _with_further(
     return people.with_columns(further_fields(params, people, draws, written))
 
 
-def _rounds(name: str, indices: Ints, random: RandomSource) -> Iterator[Draws]:
+def _rounds(name: str, indices: Ints, random: RandomSource) -> Iterator[WordStream]:
     for start in range(0, len(indices), _BATCH_SIZE):
         some = slice(start, start + _BATCH_SIZE)
         attempts = None if random.attempts is None else random.attempts[some]
-        yield Draws(replace(random, attempts=attempts), name, indices[some])
+        yield WordStream(replace(random, attempts=attempts), name, indices[some])
 
 
-def _round(params: PeopleParams, draws: Draws) -> pl.DataFrame:
+def _round(params: PeopleParams, draws: WordStream) -> pl.DataFrame:
     parts = lists(faker_locale(params))
     male = _draw_male(params, parts, draws)
     age, birth_date = _draw_age(params, draws)
@@ -144,7 +144,7 @@ def _round(params: PeopleParams, draws: Draws) -> pl.DataFrame:
     return frame.select(list(_SCHEMA))
 
 
-def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
+def _draw_male(params: PeopleParams, parts: Lists, draws: WordStream) -> Bools:
     """A selected first name that only one sex has restricts the sex."""
     sexes = selected(params, "sex") or SEXES
     first = selected(params, "first_name")
@@ -182,7 +182,7 @@ def _sexed(locale: str, part: str, chosen: tuple[str, ...]) -> SexedTexts:
 
 
 def _draw_name(
-    params: PeopleParams, parts: Lists, draws: Draws, male: Bools
+    params: PeopleParams, parts: Lists, draws: WordStream, male: Bools
 ) -> dict[str, pl.Series]:
     locale = faker_locale(params)
     first = _sexed(locale, "first", selected(params, "first_name"))
@@ -225,7 +225,7 @@ def _mailboxes() -> pl.Series:
 def _draw_full_name(
     params: PeopleParams,
     parts: Lists,
-    draws: Draws,
+    draws: WordStream,
     *,
     male: Bools,
     names: dict[str, pl.Series],
@@ -261,11 +261,11 @@ def _written(order: str, names: dict[str, pl.Series]) -> pl.Expr:
     return pl.concat_str(pieces)
 
 
-def _nothing(draws: Draws) -> pl.Series:
+def _nothing(draws: WordStream) -> pl.Series:
     return pl.Series([None], dtype=pl.String).new_from_index(0, len(draws))
 
 
-def _draw_age(params: PeopleParams, draws: Draws) -> tuple[Ints, pl.Series]:
+def _draw_age(params: PeopleParams, draws: WordStream) -> tuple[Ints, pl.Series]:
     youngest, oldest = ages(params)
     age = youngest + draws.pick(_AGE, oldest - youngest + 1)
     first_day, days, texts = _birthdays()
@@ -289,7 +289,7 @@ def _years_before(years: int) -> date:
 
 
 def _draw_life(
-    params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, age: Ints
+    params: PeopleParams, parts: Lists, draws: WordStream, *, male: Bools, age: Ints
 ) -> dict[str, pl.Series]:
     """Marital status, schooling and job: children are not married and have no job."""
     status = selected(params, "marital_status") or MARITAL_STATUS
@@ -309,7 +309,7 @@ def _draw_life(
 
 
 def _draw_schooling(
-    params: PeopleParams, draws: Draws, age: Ints
+    params: PeopleParams, draws: WordStream, age: Ints
 ) -> dict[str, pl.Series]:
     """A level that people of the age have, null for those too young for any; and what they studied."""
     levels = education_levels(params)
@@ -333,7 +333,7 @@ def _draw_schooling(
 
 
 def _draw_address(
-    params: PeopleParams, parts: Lists, draws: Draws
+    params: PeopleParams, parts: Lists, draws: WordStream
 ) -> dict[str, pl.Series]:
     cities = selected(params, "city")
     states = selected(params, "state")
@@ -354,7 +354,7 @@ def _draw_address(
     }
 
 
-def _draw_grammar(parts: Lists, field: str, draws: Draws) -> pl.Series:
+def _draw_grammar(parts: Lists, field: str, draws: WordStream) -> pl.Series:
     node = parts.grammars.get(field)
     if node is None:
         return _nothing(draws)
@@ -362,7 +362,7 @@ def _draw_grammar(parts: Lists, field: str, draws: Draws) -> pl.Series:
     return tidied(texts) if field in parts.untidy else texts
 
 
-def _uuids(draws: Draws) -> pl.Series:
+def _uuids(draws: WordStream) -> pl.Series:
     """Version 4 by RFC 4122, as the uuid sampler makes them."""
     bits = np.empty((len(draws), 2), ">u8")
     bits[:, 0] = (draws.words(_UUID) & np.uint64(0xFFFF_FFFF_FFFF_0FFF)) | np.uint64(
@@ -392,7 +392,7 @@ def _ssn_parts() -> tuple[pl.Series, ...]:
     return pl.Series(areas), pl.Series(groups) + "-", pl.Series(serials)
 
 
-def _national_ids(draws: Draws) -> pl.Series:
+def _national_ids(draws: WordStream) -> pl.Series:
     rest = draws.words(_NATIONAL_ID)
     pieces: list[pl.Series] = []
     for texts in _ssn_parts():

@@ -22,7 +22,7 @@ from sdg_core.generators.samplers.people.persona_words import (
     TRAIT_LABELS,
     TRAIT_WORDS,
 )
-from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.generators.samplers.people.word_stream import WordStream
 from sdg_core.plan.sampling.people import PERSON_TYPE
 from sdg_core.plan.sampling.personas import CENSUS_FIELDS, TRAITS, person_type
 from sdg_core.plan.sampling.rng import to_open_unit
@@ -47,7 +47,10 @@ _INCOMES = (1_100, 6_500)
 
 
 def further_fields(
-    params: PeopleParams, people: pl.DataFrame, draws: Draws, written: pa.StructType
+    params: PeopleParams,
+    people: pl.DataFrame,
+    draws: WordStream,
+    written: pa.StructType,
 ) -> list[pl.Series]:
     """The fields of `written` beyond those that everyone has; null where the parameters do not ask for them."""
     dtypes = pl.DataFrame(pa.schema(list(written)).empty_table()).schema
@@ -70,7 +73,7 @@ def _of_type(
 
 
 def _census(
-    params: PersonParams, people: pl.DataFrame, draws: Draws
+    params: PersonParams, people: pl.DataFrame, draws: WordStream
 ) -> dict[str, pl.Series]:
     """What a census of the country records, each value as often as any other."""
     found: dict[str, pl.Series] = {}
@@ -97,7 +100,7 @@ def _census(
     return found
 
 
-def _distinct(values: Sequence[str], draws: Draws, slot: int) -> list[pl.Series]:
+def _distinct(values: Sequence[str], draws: WordStream, slot: int) -> list[pl.Series]:
     """Three different values per record: a first one, and two steps round the list that never meet."""
     texts = pl.Series(values)
     first = draws.pick(slot, len(values))
@@ -110,7 +113,7 @@ def _distinct(values: Sequence[str], draws: Draws, slot: int) -> list[pl.Series]
 
 
 def _persona(
-    people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]
+    people: pl.DataFrame, draws: WordStream, census: Mapping[str, pl.Series]
 ) -> dict[str, pl.Series]:
     traits = {trait: _trait(trait, draws) for trait in TRAITS}
     hobbies = _distinct(HOBBIES, draws, _HOBBY_SLOT)
@@ -137,7 +140,7 @@ def _persona(
     return found
 
 
-def _trait(trait: str, draws: Draws) -> pl.Series:
+def _trait(trait: str, draws: WordStream) -> pl.Series:
     standard = standard_normal(to_open_unit(draws.words(_TRAIT_SLOTS[trait])))
     score = np.clip(np.rint(50 + 10 * standard), _LOWEST, _HIGHEST).astype(np.int64)
     label = np.searchsorted([35, 45, 55, 65], score, side="right")

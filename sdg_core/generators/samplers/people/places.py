@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sdg_core.generators.samplers.people.locales import Lists, lists, state_place
-from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.generators.samplers.people.word_stream import WordStream
 
 Ints = NDArray[np.int64]
 
@@ -93,7 +93,7 @@ def _grouped(
 
 
 def draw_places(
-    found: Places, draws: Draws
+    found: Places, draws: WordStream
 ) -> tuple[pl.Series, pl.Series, pl.Series | None]:
     """City, state, and postcode if it depends on the state."""
     if found.given:

@@ -131,13 +131,15 @@ def test_a_conversation_ends_within_its_limits_and_counts_every_request(
     )
     last = steps[-1][0]
     assert isinstance(last, Done | GiveUp)
-    usages = last.usages if isinstance(last, Done) else last.error.usages
-    assert sum(usage.requests for usage in usages.values()) == sent
+    usage_by_alias = (
+        last.usage_by_alias if isinstance(last, Done) else last.error.usage_by_alias
+    )
+    assert sum(usage.requests for usage in usage_by_alias.values()) == sent
     if isinstance(last, GiveUp):
         assert last.error.attempts == sent
-    assert usages.get("other", Usage()).requests == (3 if asked[-1] is FAULT else 0), (
-        "of the alias that was asked"
-    )
+    assert usage_by_alias.get("other", Usage()).requests == (
+        3 if asked[-1] is FAULT else 0
+    ), "of the alias that was asked"
 
 
 @given(CONVERSATIONS, st.data())
@@ -178,7 +180,9 @@ def test_requests_go_on_from_what_was_said_or_begin_afresh(
                 "the reply, and what is wrong with it or was found"
             )
         else:
-            assert messages == (after.said or opening(after.turn.restart).messages)
+            assert messages == (
+                after.transcript or opening(after.turn.restart).messages
+            )
             assert after.request.seed == after.turn.restart
         used_up = (
             conversation.max_tool_turns is not None

@@ -10,7 +10,7 @@ from scipy import stats
 
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.generators.base import GroupColumn
-from sdg_core.generators.samplers.datetimes import EXACT, exact_times
+from sdg_core.generators.samplers.datetimes import TIME_TYPE, time_values
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.sampling.rng import RandomSource
 
@@ -27,15 +27,15 @@ def _timedelta(*, convert_to: str | None = None, **params: Any) -> SamplerColumn
 
 
 def _drawn(
-    column: SamplerColumn, reference: pl.Series, *, exact: pl.Series | None = None
+    column: SamplerColumn, reference: pl.Series, *, unformatted: pl.Series | None = None
 ) -> GroupColumn:
-    known = {} if exact is None else {"r": exact}
+    known = {} if unformatted is None else {"r": unformatted}
     return sample(
         column,
         indices=np.arange(len(reference)),
         frame={"r": reference},
         random=RandomSource(3),
-        exact=known,
+        unformatted=known,
     )
 
 
@@ -59,10 +59,11 @@ def test_deltas_are_whole_units_within_their_bounds_and_uniform(
 
 def test_a_format_of_the_reference_loses_nothing() -> None:
     reference = pl.Series(["in spring"] * 3)
-    exact = pl.Series([datetime.datetime(2024, 3, 1, 12, 30, 15)] * 3, dtype=EXACT)  # noqa: DTZ001
-    drawn = _drawn(_timedelta(dt_min=1, dt_max=2), reference, exact=exact)
+    time = datetime.datetime(2024, 3, 1, 12, 30, 15)  # noqa: DTZ001
+    unformatted = pl.Series([time] * 3, dtype=TIME_TYPE)
+    drawn = _drawn(_timedelta(dt_min=1, dt_max=2), reference, unformatted=unformatted)
     assert drawn.values.to_list() == ["2024-03-02T12:30:15"] * 3
-    assert drawn.exact is not None and drawn.exact.dtype == EXACT
+    assert drawn.unformatted is not None and drawn.unformatted.dtype == TIME_TYPE
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,10 @@ def test_many_equal_times_and_many_different_ones_are_formatted_alike() -> None:
 
 
 def test_text_is_read_once_per_distinct_value() -> None:
-    times = exact_times(
+    times = time_values(
         pl.Series(["2024-01-01T10:00:00", None, "x", "2024-01-01T10:00:00"])
     )
     assert (
-        times.is_null().to_list() == [False, True, True, False] and times.dtype == EXACT
+        times.is_null().to_list() == [False, True, True, False]
+        and times.dtype == TIME_TYPE
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdg_core import api
 from sdg_core.errors import SeedError
-from sdg_core.generators.samplers.datetimes import exact_times
+from sdg_core.generators.samplers.datetimes import time_values
 
 ZONES = [
     "America/New_York",
@@ -120,7 +120,7 @@ def test_a_zone_that_nobody_knows_is_named(
     ],
 )
 def test_text_that_is_a_moment(text: str, moment: str) -> None:
-    assert exact_times(pl.Series([text])).to_list() == [
+    assert time_values(pl.Series([text])).to_list() == [
         datetime.datetime.fromisoformat(moment)
     ]
 
@@ -145,7 +145,7 @@ def test_text_that_is_a_moment(text: str, moment: str) -> None:
     ],
 )
 def test_text_that_is_none(text: str) -> None:
-    assert exact_times(pl.Series([text])).to_list() == [None]
+    assert time_values(pl.Series([text])).to_list() == [None]
 
 
 @given(st.datetimes(timezones=st.sampled_from(ZONES).map(ZoneInfo)), st.integers(0, 1))
@@ -157,7 +157,7 @@ def test_text_with_a_zone_is_exact(moment: datetime.datetime, fold: int) -> None
         meant = None
     offset = moment.utcoffset()
     if offset is not None and offset.microseconds == 0:
-        assert exact_times(pl.Series([moment.isoformat()])).to_list() == [meant]
+        assert time_values(pl.Series([moment.isoformat()])).to_list() == [meant]
 
 
 def test_what_leads_out_of_the_calendar_fails_its_record(tmp_path: Path) -> None:

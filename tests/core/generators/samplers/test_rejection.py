@@ -15,7 +15,7 @@ from sdg_core import api
 from sdg_core.config.constraints import ColumnInequality, ScalarInequality
 from sdg_core.errors import ConfigError, ConstraintError
 from sdg_core.generators.dispatch import group_column
-from sdg_core.generators.samplers.group_sampler import Drawing, measure_acceptance
+from sdg_core.generators.samplers.group_sampler import GroupSampler, measure_acceptance
 from sdg_core.generators.samplers.rejection import MAX_ATTEMPTS, satisfied
 from sdg_core.plan.dataset_plan import DatasetPlan
 
@@ -108,10 +108,10 @@ def opened(
 def drawn(
     plan: DatasetPlan, indices: Any, *, seed_columns: Columns | None = None
 ) -> Columns:
-    frame, drawing = dict(seed_columns or {}), Drawing(plan)
+    frame, sampler = dict(seed_columns or {}), GroupSampler(plan)
     for name in plan.graph.order:
         frame[name] = group_column(
-            plan, name, indices=np.asarray(indices), frame=frame, drawing=drawing
+            plan, name, indices=np.asarray(indices), frame=frame, sampler=sampler
         ).values
     return frame
 
@@ -147,7 +147,9 @@ def test_what_reads_a_bound_column_reads_the_accepted_draw(whole: Columns) -> No
 def test_columns_that_share_nothing_are_bound_apart(
     bound: DatasetPlan, tmp_path: Path
 ) -> None:
-    found = {tuple(sorted(one.samplers)): one.places for one in bound.graph.bounds}
+    found = {
+        tuple(sorted(one.samplers)): one.places for one in bound.graph.constraint_groups
+    }
     assert found == {
         ("x", "y"): (0, 1),
         ("z",): (2,),

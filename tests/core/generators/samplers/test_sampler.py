@@ -47,9 +47,11 @@ def _draw(column: SamplerColumn, indices: Any, *, seed: int = 7) -> pl.Series:
         "parent": sample(PARENT, indices=indices, frame={}, random=random).values,
         "started": started.values,
     }
-    exact = {"started": started.exact} if started.exact is not None else {}
+    unformatted = (
+        {"started": started.unformatted} if started.unformatted is not None else {}
+    )
     return sample(
-        column, indices=indices, frame=frame, random=random, exact=exact
+        column, indices=indices, frame=frame, random=random, unformatted=unformatted
     ).values
 
 
@@ -392,16 +394,16 @@ def test_gaussian_is_normal() -> None:
 
 def test_numbers_are_rounded_then_converted() -> None:
     params = {"low": -50, "high": 50}
-    exact = _many("uniform", params)
+    unformatted = _many("uniform", params)
     rounded = _many("uniform", {**params, "decimal_places": 2})
-    assert rounded.to_list() == np.round(exact.to_numpy(), 2).tolist()
+    assert rounded.to_list() == np.round(unformatted.to_numpy(), 2).tolist()
     assert _many("uniform", params, convert_to="int").to_list() == [
-        round(value) for value in exact.to_list()
+        round(value) for value in unformatted.to_list()
     ]
     assert _many(
         "uniform", {**params, "decimal_places": 2}, convert_to="str"
     ).to_list() == [str(value) for value in rounded.to_list()]
-    assert _many("uniform", params, convert_to="float").equals(exact)
+    assert _many("uniform", params, convert_to="float").equals(unformatted)
 
 
 def test_conversion_to_int_rounds_half_to_even_and_saturates() -> None:

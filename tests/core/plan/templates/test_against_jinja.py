@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.simulated.random_stream import RandomStream
 from sdg_core.plan.templates.engine import TemplateSyntaxError, condition_fault
 from sdg_core.plan.templates.render import RenderError, Template
 
@@ -230,17 +230,17 @@ def test_random_chooses_by_the_numbers_given() -> None:
     template = Template(
         "{% for q in range(40) %}{{ ['a', 'b', 'c']|random }}{% endfor %}"
     )
-    first = template.render({}, DrawStream(1, "x"))
+    first = template.render({}, RandomStream(1, "x"))
     assert (
         first
-        == template.render({}, DrawStream(1, "x"))
-        != template.render({}, DrawStream(2, "x"))
+        == template.render({}, RandomStream(1, "x"))
+        != template.render({}, RandomStream(2, "x"))
     )
     assert set(first) == {"a", "b", "c"}
     with pytest.raises(RenderError, match="no record is available here"):
         template.render({})
     with pytest.raises(RenderError, match="the list is empty"):
-        Template("{{ []|random }}").render({}, DrawStream(1, "x"))
+        Template("{{ []|random }}").render({}, RandomStream(1, "x"))
 
 
 _LAZY = frozenset(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sdg_core.errors import ConfigError
-from sdg_core.plan.compile import compile_plan, config_part
+from sdg_core.plan.compile import compile_plan, config_fingerprint
 from sdg_core.plan.load import LoadedDataset, load_dataset
 
 FUNCTIONS = """\
@@ -425,7 +425,7 @@ def test_a_function_may_be_passed_in_python(tmp_path: Path) -> None:
 
 
 def fingerprint(folder: Path, source: str = FUNCTIONS, **more: Any) -> str:
-    return config_part(load(folder, custom(**more), source=source).config)
+    return config_fingerprint(load(folder, custom(**more), source=source).config)
 
 
 def test_the_source_of_the_function_counts_and_nothing_else_of_its_file(
@@ -445,9 +445,9 @@ def test_the_source_of_a_validator_counts(tmp_path: Path) -> None:
     column = validation(
         "local_callable", {"validation_function": "./functions.py:check"}
     )
-    first = config_part(load(tmp_path, column).config)
+    first = config_fingerprint(load(tmp_path, column).config)
     changed = FUNCTIONS.replace("def check(df):\n", "def check(df):\n    # stricter\n")
-    assert config_part(load(tmp_path, column, source=changed).config) != first
+    assert config_fingerprint(load(tmp_path, column, source=changed).config) != first
 
 
 def test_the_row_group_size_counts_where_a_function_sees_the_row_group(
@@ -455,7 +455,9 @@ def test_the_row_group_size_counts_where_a_function_sees_the_row_group(
 ) -> None:
     for more, counts in ({}, False), ({"generation_strategy": "full_column"}, True):
         parts = {
-            config_part(load(tmp_path, custom(**more), row_group_size=size).config)
+            config_fingerprint(
+                load(tmp_path, custom(**more), row_group_size=size).config
+            )
             for size in (5, 2)
         }
         assert (len(parts) == 2) is counts

@@ -19,7 +19,7 @@ from sdg_core.generators.samplers.people.grammar import (
     draw,
     mask,
 )
-from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.generators.samplers.people.word_stream import WordStream
 from sdg_core.plan.sampling.rng import RandomSource
 
 LOCALES = sorted(AVAILABLE_LOCALES)
@@ -114,7 +114,7 @@ def test_the_table_finds_what_a_search_finds(
 
 
 def test_masks() -> None:
-    draws = Draws(RandomSource(1), "x", np.arange(2_000))
+    draws = WordStream(RandomSource(1), "x", np.arange(2_000))
     texts = draw(mask("é#%$-!@?"), draws, 0)
     assert texts.str.contains(r"^é[0-9][1-9][2-9]-[0-9]?[1-9]?[a-zA-Z]$").all()
     assert texts.str.len_chars().n_unique() == 3

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 _WORDS_PER_BLOCK = 4
 
 
-class Draws:
+class WordStream:
     """The random words of some records, fetched when first asked for: four slots to a block of the random source."""
 
     def __init__(self, random: RandomSource, column: str, indices: Ints) -> None:
@@ -42,10 +42,10 @@ class Draws:
         return picked
 
 
-class SomeDraws(Draws):
+class SelectedWords(WordStream):
     """The words of some of the records of other draws."""
 
-    def __init__(self, draws: Draws, rows: Ints) -> None:
+    def __init__(self, draws: WordStream, rows: Ints) -> None:
         self._draws = draws
         self._rows = rows
 

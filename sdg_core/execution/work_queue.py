@@ -30,7 +30,7 @@ POLL = 0.5
 """Seconds between two looks at whether a claim has become free."""
 
 
-class ClaimedWork:
+class WorkQueue:
     """Takes row groups in hand, as `RunState` asks for them. Complete ones need no claim. Without `held` there are no others."""
 
     def __init__(
@@ -58,7 +58,7 @@ class ClaimedWork:
             return BATCH_SIZE
         return max(1, min(BATCH_SIZE, window // self._plan.config.row_group_size))
 
-    async def take(self, indices: Sequence[int]) -> dict[int, RowGroupStatus]:
+    async def acquire(self, indices: Sequence[int]) -> dict[int, RowGroupStatus]:
         """Those row groups that are in hand now, or complete, as they are on disk; others have the rest.
 
         Raises ClaimedError, SealedError, UnrecognizedFileError, LedgerError.
@@ -69,11 +69,11 @@ class ClaimedWork:
         if held is None or not wanted:
             return {status.group.index: status for status in batch}
         keys = [status.group.key for status in wanted]
-        others = await asyncio.to_thread(held.take, keys)
+        others = await asyncio.to_thread(held.acquire, keys)
         if others and self._refuses:
             raise claimed_error(others)
         self._name(others)
-        mine = [status for status in wanted if held.holds(status.group.key)]
+        mine = [status for status in wanted if held.owns(status.group.key)]
         fresh: Sequence[RowGroupStatus] = []
         if mine:
             fresh = await asyncio.to_thread(self._look_again, mine)
@@ -145,21 +145,21 @@ def on_lease_error(
 ) -> Callable[[LedgerError], None]:
     """What a run does about claims that cannot be renewed: it ends if they are lost, and says so if that may yet pass."""
 
-    def in_loop(trouble: LedgerError) -> None:
-        if not isinstance(trouble, ClaimLostError):
+    def in_loop(error: LedgerError) -> None:
+        if not isinstance(error, ClaimLostError):
             observer(
-                Notice(f"claims could not be renewed, trying again: {trouble.message}")
+                Notice(f"claims could not be renewed, trying again: {error.message}")
             )
         elif not lost.done():
-            lost.set_exception(trouble)
+            lost.set_exception(error)
 
-    return lambda trouble: _call(loop, in_loop, trouble)
+    return lambda error: _call(loop, in_loop, error)
 
 
 def _call(
     loop: asyncio.AbstractEventLoop,
     function: Callable[[LedgerError], None],
-    trouble: LedgerError,
+    error: LedgerError,
 ) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(function, trouble)
+        loop.call_soon_threadsafe(function, error)

@@ -40,7 +40,7 @@ def needs_code_or_network(config: SeedConfig, env: Mapping[str, str]) -> bool:
             return False
 
 
-def remember(info: SeedInfo, config: SeedConfig, *, base: Path, root: str) -> None:
+def cache_info(info: SeedInfo, config: SeedConfig, *, base: Path, root: str) -> None:
     """Keep what is known of seed data. Where nothing can be kept, it is not known later."""
     path = _place(config, base=base, root=root)
     if path is None:
@@ -59,7 +59,7 @@ def remember(info: SeedInfo, config: SeedConfig, *, base: Path, root: str) -> No
         os.replace(temporary, path)
 
 
-def recall(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
+def cached_info(config: SeedConfig, *, base: Path, root: str) -> SeedInfo:
     """What was kept. Raises SeedNotReadError if nothing was, SeedError if the reader's class is not in its file."""
     path = _place(config, base=base, root=root)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 Place = tuple[str | int, ...]
 
 
-def half_surrogates(data: Any) -> Iterator[tuple[Place, str]]:
+def lone_surrogates(data: Any) -> Iterator[tuple[Place, str]]:
     """The place of each text with half a surrogate pair, keys included, and what to say of it.
 
     What is used in several places of `data` is looked at once.

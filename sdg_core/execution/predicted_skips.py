@@ -1,4 +1,4 @@
-"""Which of the records ahead skip a column, as far as that can be told without asking a model or calling a function.
+"""Which of the remaining records skip a column, as far as that can be told without asking a model or calling a function.
 
 Samplers, seed data and expressions are computed as a run computes them, so the answer is exact for every record that is looked
 at. Where a condition reads what models or functions make, nothing is known. Pure but for reading seed data.
@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class SkipsAhead:
+class PredictedSkips:
     """Of the records that were looked at, those that skip a column. seconds: what computing a record took, once everything is
     loaded; None if that was not measured."""
 
@@ -49,7 +49,7 @@ class SkipsAhead:
         ]
 
 
-def can_look_ahead(plan: DatasetPlan) -> bool:
+def can_predict_skips(plan: DatasetPlan) -> bool:
     """Whether the columns that need no record of their own are samplers, seed data and expressions only."""
     columns = [plan.column(name) for name in plan.graph.columns_of(0, per_record=False)]
     return not any(
@@ -57,7 +57,7 @@ def can_look_ahead(plan: DatasetPlan) -> bool:
     )
 
 
-def look_ahead(
+def predict_skips(
     plan: DatasetPlan,
     records: Sequence[int],
     *,
@@ -65,10 +65,10 @@ def look_ahead(
     models: ModelPool,
     loop: asyncio.AbstractEventLoop,
     clock: Callable[[], float] = time.monotonic,
-) -> SkipsAhead:
-    """Look at some records, ascending. Called in a thread. Raises SeedError."""
-    if not can_look_ahead(plan) or not records:
-        return SkipsAhead()
+) -> PredictedSkips:
+    """Predict which of some records, ascending, skip a column. Called in a thread. Raises SeedError."""
+    if not can_predict_skips(plan) or not records:
+        return PredictedSkips()
     phases = GroupPhases(plan, models, loop=loop)
 
     def computed(chosen: Sequence[int]) -> Rows:
@@ -84,12 +84,12 @@ def look_ahead(
         if name in plan.graph.per_record
     }
     step = max(1, len(records) // 1_000)
-    warm = records[::step][:1_000]
-    rows = computed(records if rules else warm)
+    a_few = records[::step][:1_000]
+    rows = computed(records if rules else a_few)
     began = clock()
-    computed(warm)
-    seconds = (clock() - began) / len(warm)
-    return SkipsAhead(records, _known_skips(plan, rules, rows), seconds)
+    computed(a_few)
+    seconds = (clock() - began) / len(a_few)
+    return PredictedSkips(records, _known_skips(plan, rules, rows), seconds)
 
 
 def _known_skips(
@@ -101,12 +101,12 @@ def _known_skips(
     found: dict[str, Mask] = {}
     for name, rule in rules.items():
         reads = _reads(plan, name)
-        if not reads <= values.keys() or not rule.spreads <= known.keys():
+        if not reads <= values.keys() or not rule.skip_sources <= known.keys():
             continue
         inputs = []
         for place in range(len(rows.indices)):
             read_values = {read: values[read][place] for read in reads}
-            skipped = {other for other in rule.spreads if known[other][place]}
+            skipped = {other for other in rule.skip_sources if known[other][place]}
             inputs.append((read_values, skipped))
         mask = np.array(skip_flags(rule, inputs)[0], dtype=bool)
         found[name] = mask

@@ -29,7 +29,7 @@ class NewFile:
     write: Callable[[IO[bytes]], None]
 
 
-def publish_together(files: Sequence[NewFile], *, commit_guard: CommitGuard) -> None:
+def publish_files(files: Sequence[NewFile], *, commit_guard: CommitGuard) -> None:
     """Write the files, switch them in within `commit_guard`, then sync each directory. Raises OSError, and what `commit_guard`
     raises; then none is visible, unless making them visible is what failed."""
     is_remote = storage_of(files[0].path).is_remote

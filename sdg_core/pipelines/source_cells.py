@@ -21,7 +21,7 @@ from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.store.atomic import read_or_none
-from sdg_core.store.together import NewFile
+from sdg_core.store.publish_files import NewFile
 from sdg_core.store.versions import Version
 
 _SIZE = 8
@@ -30,7 +30,7 @@ CellsBySource = Mapping[str, Sequence[JournaledCell]]
 
 
 @dataclass(frozen=True)
-class PaidCells:
+class SourceCells:
     """The cells of one version that is being made. earlier: the versions that may have some, the newest first. journaled: those
     that the journal has cells of. hashes: fingerprints of the columns. Methods are called in threads."""
 
@@ -41,14 +41,14 @@ class PaidCells:
     hashes: Mapping[str, str]
 
     @staticmethod
-    def of(pipeline: OpenPipeline, version: Version, journal: Journal) -> "PaidCells":
+    def of(pipeline: OpenPipeline, version: Version, journal: Journal) -> "SourceCells":
         """Look up which versions the journal has cells of. Raises LedgerError."""
         layout = pipeline.layout.version(version.layout.name)
         earlier = [
             pipeline.layout.version(other.name)
             for other in carry_sources(pipeline.layout, version)
         ]
-        return PaidCells(
+        return SourceCells(
             layout,
             earlier,
             journal,

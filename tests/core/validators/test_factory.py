@@ -15,9 +15,9 @@ from sdg_core.plan.types.verdicts import single_verdict_type, verdict_type
 from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.validators import python_code
 from sdg_core.validators.base import ValidatorError
-from sdg_core.validators.judges import validate_targets, value_validator
-from sdg_core.validators.python_code import judge_python
-from sdg_core.validators.rows import judge_by_function, verdicts
+from sdg_core.validators.factory import validate_targets, value_validator
+from sdg_core.validators.python_code import validate_python
+from sdg_core.validators.rows import validate_by_function, verdicts
 
 
 def column(kind: str, *targets: str, **params: Any) -> ValidationColumn:
@@ -111,7 +111,7 @@ def test_a_text_that_ends_the_linter_is_the_one_to_blame(
         return run(texts)
 
     monkeypatch.setattr(python_code, "_run", crash)
-    found = judge_python(["x = 1\n", "bomb = 1\n", "y = 1\n"])
+    found = validate_python(["x = 1\n", "bomb = 1\n", "y = 1\n"])
     assert [item["is_valid"] for item in found] == [True, False, True]
     assert "cannot be linted" in found[1]["python_linter_messages"][0]["message"]
 
@@ -124,7 +124,7 @@ def test_a_linter_that_cannot_be_run_is_an_error_and_no_verdict(
 
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(ValidatorError, match="ruff"):
-        judge_python(["x = 1\n"])
+        validate_python(["x = 1\n"])
 
 
 # --- SQL --------------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_no_text_keeps_a_regular_expression_busy() -> None:
 def by_function(call: Any, **params: Any) -> Any:
     checked = column("local_callable", validation_function="m:f", **params)
     frame = pl.DataFrame({"a": ["x", "yy"]})
-    return judge_by_function(
+    return validate_by_function(
         UserFunction("m:f", call, False),
         frame,
         verdict=single_verdict_type(checked.validator_params),

@@ -354,7 +354,7 @@ def test_a_claim_that_cannot_block_anybody_is_not_waited_for(tmp_path: Path) -> 
             "version": only_version(tmp_path / "root").name,
         }
         gone = Claims(ledger, **place, run_id="gone", clock=lambda: 1_000.0)
-        gone.take(["00001", "00002"])
+        gone.acquire_free(["00001", "00002"])
         notices = Notices()
         assert api.generate(dataset, on_event=notices).remaining == 0
         assert not any("held" in notice for notice in notices)

@@ -59,11 +59,11 @@ def shown_value(value: Scalar, *, longest: int = _MAX_LENGTH) -> str:
 
 def one_line_summary(column: ColumnProfile) -> str:
     """A one-line summary of a column: its range, lengths or values, whichever is most informative."""
-    return "; ".join(_tellings(column))
+    return "; ".join(_summaries(column))
 
 
-def _tellings(column: ColumnProfile) -> Iterator[str]:
-    yield from _judgements(column)
+def _summaries(column: ColumnProfile) -> Iterator[str]:
+    yield from _verdict_texts(column)
     if column.numbers is not None and column.numbers.values:
         yield _range(column.numbers)
     elif column.times is not None:
@@ -84,7 +84,7 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
                 yield f"dimension {_range(part.numbers)}"
 
 
-def _judgements(column: ColumnProfile) -> Iterator[str]:
+def _verdict_texts(column: ColumnProfile) -> Iterator[str]:
     if column.verdicts is not None:
         judged = (
             column.verdicts.valid + column.verdicts.invalid + column.verdicts.unknown
