@@ -98,7 +98,7 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
 
 
 def server_for(config: dict[str, Any]) -> ModelServer:
-    """A server whose models that draw answer with a picture."""
+    """A server whose models that draw answer with an image."""
     sampler = {
         column["model_alias"]
         for column in config["columns"]
@@ -107,10 +107,10 @@ def server_for(config: dict[str, Any]) -> ModelServer:
     models = {
         model["model"] for model in config["model_configs"] if model["alias"] in sampler
     }
-    picture = {
+    image = {
         "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}
     }
-    drawn = {"role": "assistant", "content": "", "images": [picture]}
+    drawn = {"role": "assistant", "content": "", "images": [image]}
     return ModelServer(message=lambda body: drawn if body["model"] in models else None)
 
 

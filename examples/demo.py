@@ -19,7 +19,7 @@ from sdg_core.store.row_group_state import RowGroupState
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = PROJECT / "sdg_assets" / "defs" / "python_qa" / "dataset.yaml"
 LOG = PROJECT / ".dagster" / "demo.log"
-SHOWN = 3
+MAX_SHOWN_ROWS = 3
 
 
 def main() -> None:
@@ -134,7 +134,9 @@ def summarise(dataset: api.Dataset, passages: Path) -> None:
     """Say where everything is and show a few rows."""
     result = api.process(dataset)
     version = result.version
-    rows = pl.read_parquet(version.processed_dataset / "*.parquet", n_rows=SHOWN)
+    rows = pl.read_parquet(
+        version.processed_dataset / "*.parquet", n_rows=MAX_SHOWN_ROWS
+    )
     say("")
     say(
         f"{result.num_rows:,} rows"

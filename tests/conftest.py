@@ -28,7 +28,7 @@ settings.register_profile(
 settings.load_profile("sdg")
 
 
-LONGEST_FIRST = (
+SLOWEST_FIRST = (
     "deploy/test_ray.py",
     "assets/test_interruption.py",
     "deploy/test_slurm.py",
@@ -64,9 +64,9 @@ def pytest_collection_modifyitems(
 
 
 def _rank(item: pytest.Item) -> int:
-    """The place of an item's file in LONGEST_FIRST; all others come after these, in the order in which they were."""
+    """The place of an item's file in SLOWEST_FIRST; all others come after these, in the order in which they were."""
     name = item.path.relative_to(TESTS).as_posix()
-    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    return SLOWEST_FIRST.index(name) if name in SLOWEST_FIRST else len(SLOWEST_FIRST)
 
 
 @pytest.fixture(scope="session")

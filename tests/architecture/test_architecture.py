@@ -26,8 +26,8 @@ FACADES = {
     ROOT / "sdg_assets" / "__init__.py",
     ROOT / "sdg_core" / "testing" / "__init__.py",
 }
-MOST_LINES = 450
-MOST_FUNCTION_LINES = 80
+MAX_LINES = 450
+MAX_FUNCTION_LINES = 80
 FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "manager", "facade"}
 FORBIDDEN_TEXTS = {
     "a path of one machine": re.compile(
@@ -88,7 +88,7 @@ def test_a_module_is_short_and_says_why_it_exists() -> None:
     for path in CODE:
         text = path.read_text(encoding="utf-8")
         lines = len(text.splitlines())
-        if lines > MOST_LINES and path.name != "__init__.py":  # that is a list of names
+        if lines > MAX_LINES and path.name != "__init__.py":  # that is a list of names
             faults.append(f"{relative(path)} has {lines} lines")
         if text.strip() and not ast.get_docstring(parsed(path)):
             faults.append(f"{relative(path)} does not begin with a docstring")
@@ -101,7 +101,7 @@ def test_functions_are_short() -> None:
         for node in functions(parsed(path)):
             assert node.end_lineno is not None
             lines = node.end_lineno - node.lineno + 1
-            if lines >= MOST_FUNCTION_LINES:
+            if lines >= MAX_FUNCTION_LINES:
                 faults.append(f"{relative(path)}: {node.name} has {lines} lines")
     assert faults == []
 
@@ -191,7 +191,7 @@ def test_no_file_holds_anything_of_one_machine() -> None:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
-            continue  # pictures
+            continue  # images
         for number, line in enumerate(lines, start=1):
             found += [
                 f"{relative(path)}:{number}: {what}"

@@ -10,6 +10,12 @@ import pytest
 from tests.support.sdg import PROJECT
 
 CODE = [*(PROJECT / "sdg_core").rglob("*.py"), *(PROJECT / "sdg_assets").rglob("*.py")]
+TESTS = [
+    path
+    for folder in ("tests", "benchmarks", "examples")
+    for path in (PROJECT / folder).rglob("*.py")
+    if path != Path(__file__)
+]
 DOCS = [*(PROJECT / "docs").rglob("*.md"), PROJECT / "README.md"]
 FINISHING = {
     "sdg_core/api/finish.py",
@@ -101,7 +107,7 @@ def test_a_fact_has_one_home(fact: str) -> None:
 
 def prose() -> Iterator[tuple[str, str]]:
     """Lines of code and docs without what they quote, with their places."""
-    for path in (*CODE, *DOCS):
+    for path in (*CODE, *DOCS, *TESTS):
         for number, line in enumerate(
             path.read_text(encoding="utf-8").splitlines(), start=1
         ):
@@ -144,9 +150,11 @@ def defined(path: Path) -> Iterator[str]:
 
 def test_no_former_name_is_left() -> None:
     found = []
-    for path in CODE:
+    for path in (*CODE, *TESTS):
         former = {
-            name for name in defined(path) if FORMER_NAMES.search(name)
+            name
+            for name in defined(path)
+            if FORMER_NAMES.search(name) and not name.startswith("test_")
         } - KEPT_NAMES
         found += [f"{path.relative_to(PROJECT)}: {name}" for name in sorted(former)]
     assert found == []

@@ -191,7 +191,7 @@ def in_the_middle(server: Server, models: Models, first: dict[str, list[str]]) -
 def more(server: Server) -> str | None:
     """A backfill of the new partitions. The daemon reloads definitions once a minute and fails what it does not know."""
     backfill = server.launch_backfill(asset("grows"), keys(MANY, MORE - 1))
-    return backfill if server.backfill_begun(backfill) else None
+    return backfill if server.backfill_started(backfill) else None
 
 
 def colours(materialized: list[str], *, of: int) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""The documentation's pictures, taken from real runs: python -m tests.browser.screenshots OUT_DIR"""
+"""The documentation's screenshots, taken from real runs: python -m tests.browser.screenshots OUT_DIR"""
 
 import shutil
 import sys
@@ -35,7 +35,7 @@ STEPS = (
     ("answers/row_groups", ["--partition-range", "00000...00002"]),
 )
 COLOURS = 128
-"""Of a picture; more make it several times as large and are not to be seen."""
+"""Of a screenshot; more make it several times as large and are not to be seen."""
 SLOW, GROUPS = "reviews", 40
 MADE = 14
 """Row groups of it that are made when it is photographed."""
@@ -240,11 +240,11 @@ def settled(page: Any) -> None:
 
 
 def save(page: Any, path: Path) -> None:
-    """Write the picture once fonts are there."""
+    """Write the screenshot once fonts are there."""
     page.evaluate("() => document.fonts.ready")
     page.screenshot(path=str(path), animations="disabled")
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(COLOURS)
     small.save(path, optimize=True)
     print(f"{path}  {path.stat().st_size // 1024} KB")
 

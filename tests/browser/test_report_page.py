@@ -1,5 +1,5 @@
 """The page of a report in a real browser, on a desk and on a phone; `python -m tests.browser.test_report_page FILE.png` takes its
-picture for the documentation."""
+screenshot for the documentation."""
 
 import sys
 import tempfile
@@ -98,7 +98,7 @@ def test_the_page_runs_nothing_fetches_nothing_and_fits(
     assert outside == [] and trouble == []
 
 
-def take_picture(path: Path) -> None:
+def take_screenshot(path: Path) -> None:
     """The upper part of the page, as it is on a desk."""
     with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
         version = api.report(reviews(Path(directory))).path
@@ -116,4 +116,4 @@ def take_picture(path: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    take_picture(Path(sys.argv[1]))
+    take_screenshot(Path(sys.argv[1]))

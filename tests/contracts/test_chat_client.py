@@ -124,8 +124,8 @@ async def test_a_schema_is_kept_to(client: ChatClient) -> None:
     assert reply.finish_reason == "stop" and reply.tool_calls == ()
 
 
-async def test_pictures_go_with_the_prompt(client: ChatClient) -> None:
-    message = Message("user", (TextPart("What is on the picture of a harbour?"), PIXEL))
+async def test_images_go_with_the_prompt(client: ChatClient) -> None:
+    message = Message("user", (TextPart("What is on the image of a harbour?"), PIXEL))
     request = replace(ask(""), messages=(message,))
     assert "harbour" in (await client.chat(request)).text
 
@@ -161,7 +161,7 @@ async def test_vectors_or_a_clear_refusal(client: ChatClient) -> None:
     assert reply.usage.prompt_tokens > 0
 
 
-async def test_pictures_or_a_clear_refusal(client: ChatClient) -> None:
+async def test_images_or_a_clear_refusal(client: ChatClient) -> None:
     request = ImageRequest(
         "dall-e-3", "a lighthouse", InferenceParameters(generation_type="image")
     )

@@ -626,7 +626,7 @@ def test_metadata_is_made_once_changed_and_read(
     assert layout.versions() == [version.name]
 
 
-def test_failures_and_pictures_are_kept(version: VersionLayout) -> None:
+def test_failures_and_images_are_kept(version: VersionLayout) -> None:
     failure = Failure(3, "answer", "permanent", "no", 2)
     assert read_failures(version.failure_list(0)) == []
     write_atomic(version.failure_list(0), dump_failures([failure]))

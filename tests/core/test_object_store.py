@@ -208,14 +208,14 @@ def test_corrupt_files_are_moved_aside_and_made_again(
     assert version.metadata.read_bytes() == b""
 
 
-def test_pictures_lie_beside_the_row_groups(tmp_path: Path, s3: S3Server) -> None:
-    picture = {
+def test_images_lie_beside_the_row_groups(tmp_path: Path, s3: S3Server) -> None:
+    image = {
         "column_type": "image",
         "name": "photo",
         "prompt": "a photo of {{ id }}",
         "model_alias": "writer",
     }
-    config = dataset_config(uuid(), llm("text", "{{ id }}"), picture, num_records=3)
+    config = dataset_config(uuid(), llm("text", "{{ id }}"), image, num_records=3)
     dataset = api.open_dataset(
         write_config(tmp_path / "tickets.yaml", config), root=s3.new_root()
     )

@@ -44,7 +44,7 @@ from tests.support.sdg import (
     write_config,
 )
 
-LARGEST = 40
+MAX_RECORDS = 40
 SIZE = 6
 QUESTION = llm("question", "ask about {{ id }} on {{ plan }}", drop=True)
 VARIANTS = {
@@ -173,7 +173,7 @@ class Resuming(RuleBasedStateMachine):
 
     @rule(more=st.integers(1, 9))
     def extend(self, more: int) -> None:
-        self.num_records = min(LARGEST, self.num_records + more)
+        self.num_records = min(MAX_RECORDS, self.num_records + more)
 
     @rule(variant=st.sampled_from(sorted(VARIANTS)))
     def edit(self, variant: str) -> None:
@@ -289,7 +289,10 @@ def test_any_order_of_events_keeps_the_promises(tmp_path: Path) -> None:
         Resuming.server, Resuming.reference = server, {}
         for name, columns in VARIANTS.items():
             config = dataset_config(
-                *columns, endpoint=server.url, num_records=LARGEST, row_group_size=SIZE
+                *columns,
+                endpoint=server.url,
+                num_records=MAX_RECORDS,
+                row_group_size=SIZE,
             )
             dataset = open_dataset(
                 tmp_path / f"{name}.yaml", config, root=tmp_path / name

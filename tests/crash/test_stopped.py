@@ -38,7 +38,7 @@ COLUMNS = (
     llm("question", "ask about {{ id }}", drop=True),
     {
         "column_type": "image",
-        "name": "picture",
+        "name": "image",
         "prompt": "{{ plan }}",
         "model_alias": "painter",
     },

@@ -4,7 +4,7 @@ import ast
 
 from tests.support.sdg import PROJECT
 
-SHOWN_BY = {
+TESTS_OF_ROWS = {
     "a slice, by SIGTERM": [
         "tests/deploy/test_slurm.py::test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run"
     ],
@@ -53,11 +53,11 @@ def test_every_row_of_the_table_is_shown() -> None:
         for line in table.splitlines()
         if line.startswith("|")
     ]
-    assert rows[2:] == [*SHOWN_BY]
+    assert rows[2:] == [*TESTS_OF_ROWS]
 
 
 def test_what_shows_a_row_exists() -> None:
-    for name in {name for names in SHOWN_BY.values() for name in names}:
+    for name in {name for names in TESTS_OF_ROWS.values() for name in names}:
         path, _, test = name.partition("::")
         tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
         assert test in {

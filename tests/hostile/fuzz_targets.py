@@ -244,7 +244,7 @@ def schemas(data: bytes) -> None:
             pass  # reported as no schema
 
 
-def pictures(data: bytes) -> None:
+def images(data: bytes) -> None:
     try:
         check_content(data, where="x")
     finally:
@@ -286,7 +286,7 @@ TARGETS: list[Callable[[bytes], None]] = [
     sources,
     notes_of_ours,
     schemas,
-    pictures,
+    images,
     journal,
     foreign_json,
     lambda data: (

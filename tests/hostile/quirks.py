@@ -1,7 +1,7 @@
 """What servers answer that are broken, or mean harm: a table by name, and one server that gives the answer that a prompt names.
 
 An answer is the bytes of an HTTP answer, or a function that writes to the connection as it likes. The server serves chat
-completions, embeddings, pictures and Anthropic's messages: answers that are a reply are made for the route that is asked.
+completions, embeddings, images and Anthropic's messages: answers that are a reply are made for the route that is asked.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 from sdg_core.testing.model_answers import PNG
 
 DRAW = "?draw"
-"""Added to the route where a chat model is asked for a picture."""
+"""Added to the route where a chat model is asked for an image."""
 KEY = "sk-live-4711-quirk"
 _NAME = re.compile(rb"quirk:([\w.-]+)")
 Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -463,20 +463,20 @@ REPLIES: dict[str, Callable[[str], Any]] = {
         "content",
         [{"type": "tool_use", "name": "f", "input": json.loads(nested(600))}],
     ),
-    "picture-elsewhere": lambda route: at(
+    "image-elsewhere": lambda route: at(
         good(route), "data.0", {"url": "http://127.0.0.1:{other}/latest/meta-data"}
     ),
-    "picture-file": lambda route: at(
+    "image-file": lambda route: at(
         good(route), "data.0", {"url": "file:" + "///etc/passwd"}
     ),
-    "picture-html": lambda route: at(
+    "image-html": lambda route: at(
         good(route), "data.0", {"b64_json": base64.b64encode(b"<html>").decode()}
     ),
-    "picture-cut": lambda route: at(
+    "image-cut": lambda route: at(
         good(route), "data.0", {"b64_json": base64.b64encode(PNG[:50]).decode()}
     ),
-    "picture-no-base64": lambda route: at(good(route), "data.0", {"b64_json": "%%%"}),
-    "picture-data-url": lambda route: at(
+    "image-no-base64": lambda route: at(good(route), "data.0", {"b64_json": "%%%"}),
+    "image-data-url": lambda route: at(
         good(route), "data.0", {"url": "data:text/html,<script>"}
     ),
     "vector-nan": lambda route: at(
@@ -523,7 +523,7 @@ class QuirkServer:
 
     async def start(self) -> None:
         """Listen on two ports."""
-        for answer in (self._answer, self._elsewhere):
+        for answer in (self._answer, self._other_route):
             self._servers.append(
                 await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512)
             )
@@ -540,7 +540,7 @@ class QuirkServer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def _elsewhere(
+    async def _other_route(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.other.append(await reader.read(2**16))

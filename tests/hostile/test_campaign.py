@@ -12,21 +12,21 @@ from tests.hostile.campaign import replies, store_faults
 from tests.hostile.campaign.commands import Runner
 from tests.hostile.campaign.inputs import KINDS, cases
 from tests.hostile.campaign.recorder import recording
-from tests.hostile.campaign.tally import Tally
+from tests.hostile.campaign.scoreboard import Scoreboard
 
 pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_commands_on_hostile_files(tmp_path: Path, seed: int) -> None:
-    tally = Tally()
-    runner = Runner(tmp_path, tally, keep=True)
+    scoreboard = Scoreboard()
+    runner = Runner(tmp_path, scoreboard, keep=True)
     with recording():
         runner.run(
             [case for kind in KINDS for case in cases(kind, KINDS[kind][1], seed=seed)]
         )
-    assert tally.failures() == {}, tally.table()
-    assert {*tally.counts} == {*KINDS}
+    assert scoreboard.failures() == {}, scoreboard.table()
+    assert {*scoreboard.counts} == {*KINDS}
 
 
 @pytest.mark.parametrize("kind", replies.KINDS)

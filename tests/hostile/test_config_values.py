@@ -55,7 +55,7 @@ def test_a_few_endless_distributions_are_tried(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
     drop = {"processor_type": "drop_columns", "column_names": ["plan"]}
-    picture = {"column_type": "image", "prompt": "x", "model_alias": "m"}
+    image = {"column_type": "image", "prompt": "x", "model_alias": "m"}
     places: list[tuple[str, dict[str, Any]]] = [
         ("name", dataset_config(uuid()) | {"name": "d" * 300}),
         (
@@ -64,7 +64,7 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
                 uuid(), category("plan", "a"), processors=[drop | {"name": "p" * 300}]
             ),
         ),
-        ("columns[0]", dataset_config(picture | {"name": "ü" * 120})),
+        ("columns[0]", dataset_config(image | {"name": "ü" * 120})),
     ]
     for place, config in places:
         with pytest.raises(

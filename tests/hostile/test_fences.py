@@ -1,4 +1,4 @@
-"""Nothing changes the store outside its fence: pictures, prune, temporaries of other containers."""
+"""Nothing changes the store outside its fence: images, prune, temporaries of other containers."""
 
 import os
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from sdg_core.system.processes import Process
 from tests.core.dataset.test_prune import History
 
 
-def test_a_run_that_lost_its_claim_replaces_no_picture(tmp_path: Path) -> None:
+def test_a_run_that_lost_its_claim_replaces_no_image(tmp_path: Path) -> None:
     @contextmanager
     def lost(record: int) -> Iterator[None]:
         raise ClaimLostError(f"record {record} is another run's")
         yield
 
     version = VersionLayout(tmp_path)
-    (path,) = ImageFiles(version).save("picture", 3, [b"of the successor"])
+    (path,) = ImageFiles(version).save("image", 3, [b"of the successor"])
     with pytest.raises(ClaimLostError):
-        ImageFiles(version, commit_guard=lost).save("picture", 3, [b"late"])
+        ImageFiles(version, commit_guard=lost).save("image", 3, [b"late"])
     assert (tmp_path / path).read_bytes() == b"of the successor"
     assert os.listdir((tmp_path / path).parent) == ["3.png"]
 

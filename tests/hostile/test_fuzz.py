@@ -158,7 +158,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     "openai": lambda body: decode_reply(body, caller=CALLER, model="m"),
     "anthropic": lambda body: decode_message(body, CHAT, caller=CALLER),
     "embeddings": lambda body: decode_embeddings(body, EMBEDDING, caller=CALLER),
-    "pictures": lambda body: decode_generated(body, caller=CALLER, model="m"),
+    "images": lambda body: decode_generated(body, caller=CALLER, model="m"),
 }
 
 

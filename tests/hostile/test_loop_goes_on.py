@@ -67,7 +67,7 @@ COLUMNS = {
         text("u"),
         text("t", prompt="{{ u }}", skip={"when": HEAVY.replace("plan", "u")}),
     ],
-    "picture": [
+    "image": [
         text("t"),
         {
             "column_type": "image",
@@ -96,7 +96,7 @@ async def test_templates_of_datasets(
             "model": "dall-e",
             "inference_parameters": {"generation_type": "image"},
         }
-        if kind == "picture":
+        if kind == "image":
             config["model_configs"].append({**config["model_configs"][0], **painter})
         summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
     assert summary.remaining == 0

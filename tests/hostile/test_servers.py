@@ -1,4 +1,4 @@
-"""What a server says reaches nothing that it should not: secrets it repeats, addresses it names, pictures that are none."""
+"""What a server says reaches nothing that it should not: secrets it repeats, addresses it names, images that are none."""
 
 import asyncio
 import base64
@@ -257,7 +257,7 @@ def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> No
 @pytest.mark.parametrize(
     ("endpoint", "address"),
     [
-        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/picture.png"),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/image.png"),
         ("http://gpu-box:8000/v1", "http://gpu-box:8000/x.png"),
         (
             "https://api.example.com/v1",
@@ -332,7 +332,7 @@ async def test_another_port_of_a_name_that_leads_here_is_not_asked(
     assert other.checks == 0
 
 
-async def test_a_picture_elsewhere_is_not_asked_for() -> None:
+async def test_an_image_elsewhere_is_not_asked_for() -> None:
     async with (
         ModelServer() as other,
         ModelServer(message=lambda body: answer) as server,
@@ -394,7 +394,7 @@ SVG = b'<?xml version="1.0"?><svg xmlns="x"></svg>\n'
     "content",
     [PNG, JPEG, WEBP, SVG, b" \n" * 500 + SVG, b"GIF89a....;", JPEG + b"\0" * 9],
 )
-def test_pictures(content: bytes) -> None:
+def test_images(content: bytes) -> None:
     check_content(content, where="x")
 
 
@@ -420,7 +420,7 @@ def test_pictures(content: bytes) -> None:
         b"%PDF-1.7",
     ],
 )
-async def test_what_is_no_picture(content: bytes) -> None:
+async def test_what_is_no_image(content: bytes) -> None:
     with pytest.raises(TransientModelError, match="not an image|too early"):
         check_content(content, where="x")
     data = f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -69,7 +69,7 @@ def test_words_stay_as_people_read_them() -> None:
     )
 
 
-def test_descriptions_keep_links_and_lose_pictures() -> None:
+def test_descriptions_keep_links_and_lose_images() -> None:
     page = rendered(
         without_images(
             "see [docs](https://a.example) ![x](https://b.example/y.png) ![x][1] <img src=z>\n\n[1]: https://c"

@@ -111,10 +111,10 @@ class DagsterGraphql:
 
         return wait_for(run_id, what=f"a run of backfill {backfill_id}")
 
-    def backfill_begun(self, backfill_id: str) -> bool:
+    def backfill_started(self, backfill_id: str) -> bool:
         """Wait until a backfill has a run, or has failed without one, as it does for partitions that the daemon does not know."""
 
-        def begun() -> bool | None:
+        def started() -> bool | None:
             if self.runs_of_backfill(backfill_id):
                 return True
             status = self.graphql(_BACKFILL, {"id": backfill_id})[
@@ -122,7 +122,7 @@ class DagsterGraphql:
             ]["status"]
             return False if status == "FAILED" else None
 
-        return wait_for(begun, what=f"the beginning of backfill {backfill_id}")
+        return wait_for(started, what=f"the start of backfill {backfill_id}")
 
     def finished(self, run_id: str) -> str:
         """The status that a run ends with."""

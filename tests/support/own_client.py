@@ -39,5 +39,5 @@ class OwnClient:
         return EmbeddingResponse(vectors, Usage(requests=1, prompt_tokens=len(vectors)))
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
-        picture = small_image(RandomStream(number_of(request.prompt), "own"))
-        return ImageResponse((picture,), Usage(requests=1, images=1))
+        image = small_image(RandomStream(number_of(request.prompt), "own"))
+        return ImageResponse((image,), Usage(requests=1, images=1))

@@ -73,7 +73,7 @@ def in_python(file: Path, root: Path, *, mode: str | None) -> tuple[int, str]:
     return 0, "\n".join(told)
 
 
-def begun(file: Path, root: Path, *, case: str) -> str:
+def started(file: Path, root: Path, *, case: str) -> str:
     """What a case finds; returns the name of the first version."""
     dataset = open_dataset(file, BEFORE, root=root)
     if case != "no data":
@@ -87,7 +87,7 @@ def begun(file: Path, root: Path, *, case: str) -> str:
 @pytest.mark.parametrize(("mode", "case"), ALL_CELLS)
 def test_the_table_of_modes(tmp_path: Path, door: Any, mode: str, case: str) -> None:
     file, root = tmp_path / "tickets.yaml", tmp_path / "root"
-    base = begun(file, root, case=case)
+    base = started(file, root, case=case)
     dataset = open_dataset(file, AFTER if case == "drift" else BEFORE, root=root)
     before = snapshot(root / "tickets") if case != "no data" else {}
     planned = api.plan(dataset, resume=mode)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ def test_the_mode_of_the_file_holds_unless_the_caller_names_one(
     tmp_path: Path, door: Any
 ) -> None:
     file, root = tmp_path / "tickets.yaml", tmp_path / "root"
-    base = begun(file, root, case="same")
+    base = started(file, root, case="same")
     write_config(file, {**AFTER, "run": {"resume": "always"}})
     status, said = door(file, root, mode=None)
     assert status == 2 and DRIFT in said
@@ -150,7 +150,7 @@ def test_the_mode_of_the_file_holds_unless_the_caller_names_one(
 @pytest.mark.parametrize("door", [by_command, in_python])
 def test_without_any_mode_a_run_goes_on_if_possible(tmp_path: Path, door: Any) -> None:
     file, root = tmp_path / "tickets.yaml", tmp_path / "root"
-    base = begun(file, root, case="same")
+    base = started(file, root, case="same")
     assert door(file, root, mode=None)[0] == 0
     dataset = open_dataset(file, AFTER, root=root)
     assert dataset.layout.versions() == [base]

@@ -80,7 +80,7 @@ class Project:
         self.asked = Counter(map(column_of, self.server.prompts[before:]))
         return summary
 
-    async def afresh(
+    async def without_reuse(
         self, *columns: dict[str, Any], **top: Any
     ) -> dict[int, dict[str, Any]]:
         """What the same config gives in a root of its own."""
@@ -110,12 +110,12 @@ async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(
         summary = await project.generate(*columns)
         assert project.asked == {"answer": 25}
         assert (summary.generated, summary.carried) == (25, 50)
-        assert stored_records(summary.version) == await project.afresh(*columns)
+        assert stored_records(summary.version) == await project.without_reuse(*columns)
 
         columns = edited(columns, "question", prompt="question: now about {{ id }}")
         summary = await project.generate(*columns)
         assert project.asked == {"question": 25, "answer": 25}
-        assert stored_records(summary.version) == await project.afresh(*columns)
+        assert stored_records(summary.version) == await project.without_reuse(*columns)
         assert snapshot(old.version.directory) == before
 
 
@@ -139,7 +139,7 @@ async def test_added_removed_and_moved_columns_and_other_sizes_pay_for_what_is_n
         ):
             summary = await project.generate(*columns, **top)
             assert project.asked == expected
-            assert stored_records(summary.version) == await project.afresh(
+            assert stored_records(summary.version) == await project.without_reuse(
                 *columns, **top
             )
 
@@ -225,7 +225,9 @@ def test_any_edits_give_what_a_fresh_root_gives_and_pay_for_nothing_twice(
                         expected[name] += (hashes[name], record) not in paid
                         paid.add((hashes[name], record))
                 assert asked == +expected
-                whole = await project.afresh(*columns, num_records=records, **top)
+                whole = await project.without_reuse(
+                    *columns, num_records=records, **top
+                )
                 assert made == {record: whole[record] for record in made}
 
     with TemporaryDirectory() as directory:
@@ -243,7 +245,7 @@ async def test_a_column_that_was_changed_back_is_found_in_any_earlier_version(
         await project.generate(*other[:3])
         summary = await project.generate(*BASE[:4])
         assert project.asked == {}
-        assert stored_records(summary.version) == await project.afresh(*BASE[:4])
+        assert stored_records(summary.version) == await project.without_reuse(*BASE[:4])
 
 
 # --- every kind of cell -----------------------------------------------------------------------------------------------
@@ -314,8 +316,8 @@ KINDS = (
     },
     {
         "column_type": "image",
-        "name": "picture",
-        "prompt": "picture: {{ id }}",
+        "name": "image",
+        "prompt": "image: {{ id }}",
         "model_alias": "painter",
     },
     {
@@ -333,7 +335,7 @@ KINDS = (
 READS_ALL = (
     expression(
         "seen",
-        "{{ facts }} {{ day }} {{ facts_of }} {{ verdict }} {{ maybe }} {{ picture }} {{ text__trace }}",
+        "{{ facts }} {{ day }} {{ facts_of }} {{ verdict }} {{ maybe }} {{ image }} {{ text__trace }}",
     ),
     llm(
         "about",
@@ -377,12 +379,12 @@ async def test_every_kind_of_cell_is_carried_as_it_is(tmp_path: Path) -> None:
         assert 0 < skipped < 25
         assert project.asked == {"about": 25, "after": 25 - skipped}
         assert len(calls) == 25
-        fresh = await project.afresh(*columns, **more)
+        fresh = await project.without_reuse(*columns, **more)
         made = stored_records(summary.version)
         assert made.keys() == fresh.keys()
         assert all(same(made[record], fresh[record]) for record in fresh)
         for row in made.values():
-            for path in row["picture"]:
+            for path in row["image"]:
                 content = (summary.version.directory / path).read_bytes()
                 assert content == (old.version.directory / path).read_bytes()
 
@@ -420,7 +422,9 @@ async def test_verdicts_of_endpoints_are_carried(tmp_path: Path) -> None:
             columns = (uuid(), verdict, llm("why", "why: {{ ok }}"))
             summary = await project.generate(*columns)
             assert (asked, summary.carried) == (25, 25)
-            assert stored_records(summary.version) == await project.afresh(*columns)
+            assert stored_records(summary.version) == await project.without_reuse(
+                *columns
+            )
     finally:
         await runner.cleanup()
 
@@ -484,7 +488,7 @@ async def test_records_that_failed_before_are_simply_made(tmp_path: Path) -> Non
         assert project.asked["answer"] <= 25 - have, (
             "what the journal of the old version has is not paid for again"
         )
-        assert stored_records(summary.version) == await project.afresh(*columns)
+        assert stored_records(summary.version) == await project.without_reuse(*columns)
 
 
 async def test_a_damaged_file_of_an_earlier_version_is_made_again(
@@ -501,7 +505,7 @@ async def test_a_damaged_file_of_an_earlier_version_is_made_again(
         columns = BASE[:4]
         summary = await project.generate(*columns)
         assert project.asked == {"question": 20, "answer": 20}
-        assert stored_records(summary.version) == await project.afresh(*columns)
+        assert stored_records(summary.version) == await project.without_reuse(*columns)
 
 
 async def test_simulated_replies_never_stand_in_for_real_ones_nor_the_other_way_round(
@@ -586,7 +590,7 @@ async def test_replies_of_an_interrupted_run_serve_the_edited_config(
         assert (
             project.asked["question"] + project.asked["title"] == 50 - summary.carried
         )
-        assert stored_records(summary.version) == await project.afresh(*columns)
+        assert stored_records(summary.version) == await project.without_reuse(*columns)
 
 
 # --- seed data --------------------------------------------------------------------------------------------------------
@@ -640,7 +644,7 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(
 async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(
     tmp_path: Path,
 ) -> None:
-    """25 records of two seed rows in turn; the second changes, so 12 are made anew, and then a third joins them."""
+    """25 records of two seed rows in turn; the second changes, so 12 are made again, and then a third joins them."""
     seeds = tmp_path / "seeds.csv"
     seeds.write_text("word\none\ntwo\n")
     seeded = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}}
@@ -655,7 +659,7 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(
         seeds.write_text("word\none\nthree\n")
         summary = await project.generate(*columns, **seeded)
         assert project.asked == {"text": 12} and summary.carried == 25 + 13
-        assert stored_records(summary.version) == await project.afresh(
+        assert stored_records(summary.version) == await project.without_reuse(
             *columns, **seeded
         )
 
@@ -680,7 +684,7 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(
             project.asked == {"text": 25 - made_before}
             and summary.carried == 25 + made_before
         )
-        assert stored_records(summary.version) == await project.afresh(
+        assert stored_records(summary.version) == await project.without_reuse(
             *columns, **seeded
         )
 
@@ -721,10 +725,10 @@ async def test_functions_are_called_again_when_seed_data_changed(
     assert found == [["old", "same"], ["new", "same"]]
 
 
-async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(
+async def test_what_depends_on_an_image_is_asked_again_when_seed_data_changed(
     tmp_path: Path,
 ) -> None:
-    """A picture is drawn anew under its old path, so a column between would hide the change."""
+    """An image is made again under its old path, so a column between would hide the change."""
     seeds = tmp_path / "seeds.csv"
     seeded = {
         "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}},
@@ -733,11 +737,11 @@ async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(
     columns = (
         {
             "column_type": "image",
-            "name": "picture",
+            "name": "image",
             "model_alias": "painter",
-            "prompt": "picture: {{ word }}",
+            "prompt": "image: {{ word }}",
         },
-        expression("shown", "{{ picture[0] }}"),
+        expression("shown", "{{ image[0] }}"),
         llm(
             "caption",
             "caption: this",
@@ -749,7 +753,7 @@ async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(
         for content in ("word\none\ntwo\n", "word\none\nthree\n"):
             seeds.write_text(content)
             await project.generate(*columns, **more)
-        assert project.asked == {"picture": 1, "caption": 2}
+        assert project.asked == {"image": 1, "caption": 2}
 
 
 @settings(max_examples=12)
@@ -790,7 +794,7 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
             for words in contents:
                 seeds.write_text("\n".join(["word", *words, ""]))
                 summary = await project.generate(*columns, **seeded)
-                assert stored_records(summary.version) == await project.afresh(
+                assert stored_records(summary.version) == await project.without_reuse(
                     *columns, **seeded
                 )
 
@@ -798,30 +802,30 @@ def test_any_seed_rows_give_what_a_fresh_root_gives(
         asyncio.run(main(Path(directory)))
 
 
-async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(
+async def test_what_reads_an_image_is_carried_only_with_that_very_image(
     tmp_path: Path,
 ) -> None:
     columns = (
         uuid(),
         {
             "column_type": "image",
-            "name": "picture",
-            "prompt": "picture: {{ id }}",
+            "name": "image",
+            "prompt": "image: {{ id }}",
             "model_alias": "painter",
         },
         llm(
             "caption",
             "caption: {{ id }}",
-            multi_modal_context=[{"modality": "image", "column_name": "picture"}],
+            multi_modal_context=[{"modality": "image", "column_name": "image"}],
         ),
     )
     async with ModelServer() as server:
         more = every_model(server)
         project = Project(tmp_path, server)
         old = (await project.generate(*columns, **more)).version
-        (old.images / "picture" / "3.png").unlink()
-        (old.images / "picture" / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n another")
+        (old.images / "image" / "3.png").unlink()
+        (old.images / "image" / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n another")
         await project.generate(*columns, expression("x", "{{ id }}"), **more)
-        assert project.asked == {"picture": 1, "caption": 1}, (
+        assert project.asked == {"image": 1, "caption": 1}, (
             "the lost one is drawn again"
         )

@@ -211,7 +211,7 @@ async def test_the_status_says_which_row_groups_wait_until_their_replies_are_the
     found = api.status(bench.open())
     assert sum(found.waiting.values()) == first.waiting > 0
     assert set(found.waiting) <= {"00000", "00001", "00002"}, (
-        "what was not begun does not wait"
+        "what was not started does not wait"
     )
     assert found.remaining == first.waiting + 3 and found.failed == 0
     shown = found.to_dict()

@@ -1,4 +1,4 @@
-"""Estimates: what the lacking records will take, by a sample of them; costs from configured prices only."""
+"""Estimates: what the remaining records will take, by a sample of them; costs from configured prices only."""
 
 import asyncio
 import json

@@ -145,10 +145,10 @@ def test_unreadable_stored_config_decides_nothing(
     assert api.generate(opened(), resume="always").adopted == 3
 
 
-def test_if_possible_incompatible_config_keeps_pictures_apart(opened: Opener) -> None:
-    picture = {
+def test_if_possible_incompatible_config_keeps_images_apart(opened: Opener) -> None:
+    image = {
         "column_type": "image",
-        "name": "picture",
+        "name": "image",
         "prompt": "{{ plan }}",
         "model_alias": "painter",
     }
@@ -164,11 +164,11 @@ def test_if_possible_incompatible_config_keeps_pictures_apart(opened: Opener) ->
         ],
         "num_records": 3,
     }
-    old = api.generate(opened(*PLAIN, picture, **models)).version
+    old = api.generate(opened(*PLAIN, image, **models)).version
     before = snapshot(old.directory)
-    new = api.generate(opened(*PLAIN, picture, **models, seed=8)).version
+    new = api.generate(opened(*PLAIN, image, **models, seed=8)).version
     assert snapshot(old.directory) == before
-    shown = {path for row in stored_records(new).values() for path in row["picture"]}
+    shown = {path for row in stored_records(new).values() for path in row["image"]}
     assert (
         shown == {f"images/{path}" for path in snapshot(new.images)} and len(shown) == 3
     ), "and no orphan"

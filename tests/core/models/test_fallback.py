@@ -101,7 +101,7 @@ async def test_failure_of_both_counts_both() -> None:
             assert "400" in str(caught.value.__cause__)
 
 
-async def test_pictures_too() -> None:
+async def test_images_too() -> None:
     request = ImageRequest(
         "dall-e-3", "a quay", InferenceParameters(generation_type="image")
     )

@@ -238,7 +238,7 @@ def test_whatever_ends_the_run_ends_the_server(
     with started_sdg("generate", file, "--root", tmp_path / "root") as running:
         wait_until(
             lambda: bool(list((tmp_path / "root").glob("tickets/*/metadata.json"))),
-            "the run has begun",
+            "the run has started",
         )
         assert [is_running(pid) for pid in pids(tmp_path)] == [True, True]
         running.send_signal(number)

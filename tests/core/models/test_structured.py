@@ -128,18 +128,18 @@ def test_instructions_hold_the_schema() -> None:
 
 
 def test_schema_in_prompt_tells_the_last_user_message() -> None:
-    picture = ImagePart(url="https://x/y.png")
+    image = ImagePart(url="https://x/y.png")
     messages = (
         Message("user", "a"),
         Message("assistant", "b"),
-        Message("user", (TextPart("c"), picture)),
+        Message("user", (TextPart("c"), image)),
     )
     request = ChatRequest("m", messages, InferenceParameters(), response_schema=SCHEMA)
     told = schema_in_prompt(request)
     assert told.response_schema is None and told.messages[:2] == messages[:2]
     assert told.messages[2].content == (
         TextPart("c"),
-        picture,
+        image,
         TextPart(schema_prompt(SCHEMA)),
     )
     assert schema_in_prompt(told) == told

@@ -13,7 +13,7 @@ from sdg_core.plan.usage import UsageByModel, add_usage, count_usage
 
 COUNTS = st.integers(0, 3) | st.integers(2**62, 2**63 - 1)
 USAGES = st.builds(Usage, **{field.name: COUNTS for field in fields(Usage)})
-MOST = 2**63 - 1
+MAX_INT64 = 2**63 - 1
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), USAGES), max_size=6))
@@ -35,7 +35,7 @@ def test_usage_counted_in_place_is_the_sum_within_64_bits(
                     for other, usage in requests
                     if other == alias
                 ),
-                MOST,
+                MAX_INT64,
             )
             for field in fields(Usage)
         }

@@ -29,7 +29,7 @@ SEEDED = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """How often each of these is called while the block lasts, whoever calls it."""
+    """How often each of these is called while the block lasts, by any caller."""
     codes = {
         function.__code__: function.__name__
         for function in (check_before_graph, build_graph)

@@ -28,14 +28,14 @@ ONE_LIKE_IT = frozenset({"basic_mcp", "search_agent"})
 
 def write_seeds(made: Path) -> None:
     """The seed files that recipes name."""
-    picture = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
+    image = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
     kinds = [
         '{"kind": "chart", "confidence": 0.9}',
         '{"kind": "text", "confidence": 0.5}',
     ]
     pages = {
-        "png_base64": [picture] * 2,
-        "page_images": [[picture, picture]] * 2,
+        "png_base64": [image] * 2,
+        "page_images": [[image, image]] * 2,
         "text": ["one", "two"],
     }
     pl.DataFrame(

@@ -80,9 +80,7 @@ def test_the_version_directory_loads_in_datasets_polars_and_duckdb(
     )
 
 
-def test_pictures_load_as_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_load_as_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The dataset names them by their paths; beside it they are inside of the rows, which is what loads without a name."""
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -127,10 +125,10 @@ def test_pictures_load_as_pictures(
         }
         assert (shown["extra"] is None) == (row["plan"] == "pro")
         (path,) = row["pic"]
-        (picture,) = shown["pic"]
-        assert isinstance(picture, Image.Image) and picture.size[0] > 0
+        (image,) = shown["pic"]
+        assert isinstance(image, Image.Image) and image.size[0] > 0
         content = (Path(str(version.directory)) / path).read_bytes()
-        assert picture.tobytes() == Image.open(BytesIO(content)).tobytes()
+        assert image.tobytes() == Image.open(BytesIO(content)).tobytes()
     files = str(version.processed / "dataset_with_pictures" / "*.parquet")
     assert pl.read_parquet(files)["pic"].list.first().struct.field(
         "path"

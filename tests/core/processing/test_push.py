@@ -204,7 +204,7 @@ def test_the_command_shows_what_it_uploads_and_asks(
     assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
 
 
-def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
+def test_images_are_uploaded_once_and_load_as_images_from_there(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of rejected candidates and of removed records stay at home; what earlier releases put there besides is removed."""
@@ -254,7 +254,7 @@ def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
     assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][
         :
     ] == [row["id"] for row in rows]
-    assert all(picture.size[0] > 0 for cell in loaded["pic"] for picture in cell)
+    assert all(image.size[0] > 0 for cell in loaded["pic"] for image in cell)
 
 
 def test_a_pipeline_is_pushed_as_a_dataset_is(

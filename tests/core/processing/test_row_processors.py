@@ -445,7 +445,7 @@ BOUNDS: list[dict[str, Any]] = [
         ),
     ],
 )
-def test_paths_of_pictures_are_not_compared(
+def test_paths_of_images_are_not_compared(
     tmp_path: Path, processor: dict[str, Any], place: str
 ) -> None:
     image = {

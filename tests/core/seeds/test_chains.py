@@ -285,7 +285,7 @@ def test_a_stage_can_expand_rows_for_the_next(chain: Chain) -> None:
 
 
 def test_an_empty_stage_fails_what_is_made_from_it(chain: Chain) -> None:
-    """Data Designer can be told to skip what follows; here the reason is named and nothing is begun."""
+    """Data Designer can be told to skip what follows; here the reason is named and nothing is started."""
     chain.finish_first(RESIZING, **resized(none))
     with pytest.raises(SeedError, match="no rows"):
         chain.second()

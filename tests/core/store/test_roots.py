@@ -17,7 +17,7 @@ CONFIG = dataset_config(uuid(), category("plan", "free", "pro"))
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def other_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory that has nothing to do with the files."""
     place = tmp_path / "elsewhere"
     place.mkdir()
@@ -111,10 +111,10 @@ def test_a_dataset_finds_its_upstream_from_every_directory(
 
 
 def test_an_upstream_below_another_root_is_named(
-    tmp_path: Path, elsewhere: Path
+    tmp_path: Path, other_directory: Path
 ) -> None:
     first = write_config(tmp_path / "first" / "first.yaml", {**CONFIG, "name": "first"})
-    opened = api.open_dataset(first, root=str(elsewhere / "data"))
+    opened = api.open_dataset(first, root=str(other_directory / "data"))
     api.generate(opened)
     api.process(opened)
     seeded = dataset_config(
@@ -122,7 +122,7 @@ def test_an_upstream_below_another_root_is_named(
         seed_config={"source": {"seed_type": "dataset", "dataset": "first"}},
     )
     second = write_config(tmp_path / "second" / "second.yaml", seeded)
-    with pytest.raises(SeedError, match=f"{elsewhere}/data/first has its data"):
+    with pytest.raises(SeedError, match=f"{other_directory}/data/first has its data"):
         api.open_dataset(second)
 
 
@@ -164,39 +164,42 @@ def test_a_dataset_that_was_started_elsewhere_is_not_silently_started_again(
 
 
 def test_a_pipeline_that_was_started_elsewhere_is_not_silently_started_again(
-    tmp_path: Path, elsewhere: Path
+    tmp_path: Path, other_directory: Path
 ) -> None:
     notes = Project(
         tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]
     ).write(a="one")
     pipelines.generate(
-        pipelines.open_pipeline(notes.file, root=str(elsewhere / "data"))
+        pipelines.open_pipeline(notes.file, root=str(other_directory / "data"))
     )
     opened = pipelines.open_pipeline(notes.file)
-    with pytest.raises(RefusedError, match=f"{elsewhere}/data/notes holds data"):
+    with pytest.raises(RefusedError, match=f"{other_directory}/data/notes holds data"):
         pipelines.generate(opened)
     assert "holds data" in (pipelines.plan(opened).refused or "")
     assert (
-        pipelines.status(opened).to_dict()["other_place"] == f"{elsewhere}/data/notes"
+        pipelines.status(opened).to_dict()["other_place"]
+        == f"{other_directory}/data/notes"
     )
 
 
 def test_what_a_relative_variable_meant_before_is_not_forgotten(
-    tmp_path: Path, elsewhere: Path
+    tmp_path: Path, other_directory: Path
 ) -> None:
     file = write_config(tmp_path / "set" / "tickets.yaml", CONFIG)
-    api.generate(api.open_dataset(file, root=str(elsewhere / "sets")))
-    with pytest.raises(RefusedError, match=f"{elsewhere}/sets/tickets holds data"):
+    api.generate(api.open_dataset(file, root=str(other_directory / "sets")))
+    with pytest.raises(
+        RefusedError, match=f"{other_directory}/sets/tickets holds data"
+    ):
         api.generate(api.open_dataset(file, env={"SDG_ROOT": "sets"}))
 
 
 def test_another_dataset_elsewhere_is_no_reason_to_refuse(
-    tmp_path: Path, elsewhere: Path
+    tmp_path: Path, other_directory: Path
 ) -> None:
     other = write_config(tmp_path / "other.yaml", {**CONFIG, "name": "others"})
-    api.generate(api.open_dataset(other, root=str(elsewhere / "data")))
-    (elsewhere / "data" / "tickets").mkdir()
-    (elsewhere / "data" / "tickets" / "notes.txt").touch()
+    api.generate(api.open_dataset(other, root=str(other_directory / "data")))
+    (other_directory / "data" / "tickets").mkdir()
+    (other_directory / "data" / "tickets" / "notes.txt").touch()
     file = write_config(tmp_path / "set" / "tickets.yaml", CONFIG)
     assert api.generate(api.open_dataset(file)).remaining == 0
 
@@ -211,16 +214,16 @@ def test_a_given_root_knows_the_variable_as_another_place(tmp_path: Path) -> Non
 
 
 def test_the_command_refuses_with_both_places(
-    tmp_path: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, other_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_config(tmp_path / "set" / "tickets.yaml", CONFIG)
-    api.generate(api.open_dataset(file, root=str(elsewhere / "data")))
+    api.generate(api.open_dataset(file, root=str(other_directory / "data")))
     with pytest.raises(SystemExit) as ended:
         main.run(["generate", str(file)])
     assert ended.value.code == 2
-    assert f"--root {elsewhere}/data" in capsys.readouterr().err
+    assert f"--root {other_directory}/data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main.run(["status", str(file)])
-    assert f"{elsewhere}/data/tickets holds data" in " ".join(
+    assert f"{other_directory}/data/tickets holds data" in " ".join(
         capsys.readouterr().out.split()
     )

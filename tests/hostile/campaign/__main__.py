@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.hostile.campaign.commands import Runner
 from tests.hostile.campaign.inputs import KINDS, cases
 from tests.hostile.campaign.recorder import recording
-from tests.hostile.campaign.tally import Tally
+from tests.hostile.campaign.scoreboard import Scoreboard
 
 
 def main() -> None:
@@ -18,11 +18,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    tally = Tally()
+    scoreboard = Scoreboard()
     place = Path(tempfile.mkdtemp(prefix="sdg-campaign-"))
     with recording():
         for kind in options.kinds:
-            runner = Runner(place, tally, keep=True)
+            runner = Runner(place, scoreboard, keep=True)
             number = max(1, round(KINDS[kind][1] * options.scale))
             runner.run(cases(kind, number, seed=options.seed))
             print(
@@ -30,11 +30,11 @@ def main() -> None:
                 f"{runner.most_addresses} MB of addresses",
                 flush=True,
             )
-            print(tally.table(), flush=True)
+            print(scoreboard.table(), flush=True)
             if options.out:
                 options.out.write_text(
                     json.dumps(
-                        {k: (c.tried, c.failures) for k, c in tally.counts.items()}
+                        {k: (c.tried, c.failures) for k, c in scoreboard.counts.items()}
                     )
                 )
 

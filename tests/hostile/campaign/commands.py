@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tests.hostile.campaign.tally import Tally
+from tests.hostile.campaign.scoreboard import Scoreboard
 from tests.support.sdg import PROJECT
 
 SECONDS = 300.0
@@ -125,8 +125,10 @@ class Worker:
 class Runner:
     """Runs cases in workers, below a directory, and counts how they end. keep: leave the directories of those that fail."""
 
-    def __init__(self, directory: Path, tally: Tally, *, keep: bool = False) -> None:
-        self._directory, self._tally, self._keep = directory, tally, keep
+    def __init__(
+        self, directory: Path, scoreboard: Scoreboard, *, keep: bool = False
+    ) -> None:
+        self._directory, self._scoreboard, self._keep = directory, scoreboard, keep
         self._worker: Worker | None = None
         self.slowest: list[tuple[float, str]] = []
         self.most_megabytes = 0
@@ -137,7 +139,7 @@ class Runner:
         for number, case in enumerate(cases):
             place = self._directory / f"{case.kind.replace(' ', '-')}-{number}"
             faults = self._run(case, place)
-            self._tally.add(case.kind, case.name, faults)
+            self._scoreboard.add(case.kind, case.name, faults)
             if faults:
                 print(
                     f"{case.kind}: {case.name}: {place}: {faults}"[:1_500], flush=True

@@ -29,7 +29,7 @@ from sdg_core import api
 from tests.hostile.campaign.changed_replies import changed, good_reply
 from tests.hostile.campaign.commands import KEY
 from tests.hostile.campaign.commands import NUMBERS_OF_A_RUN as RECORDS
-from tests.hostile.campaign.tally import Tally
+from tests.hostile.campaign.scoreboard import Scoreboard
 from tests.hostile.quirks import whole
 from tests.support.sdg import PROJECT, dataset_config, stored_records
 
@@ -295,13 +295,13 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    tally = Tally()
+    scoreboard = Scoreboard()
     started = time.monotonic()
     for number in range(options.runs):
         kind = KINDS[number % len(KINDS)]
         place = Path(tempfile.mkdtemp(prefix="sdg-replies-"))
         faults = faults_of_run(kind, f"{options.seed} {number}", place, options.records)
-        tally.add(
+        scoreboard.add(
             f"replies: {kind}",
             f"{options.seed}/{number}",
             faults,
@@ -316,10 +316,10 @@ def main() -> None:
             if options.out:
                 options.out.write_text(
                     json.dumps(
-                        {k: (c.tried, c.failures) for k, c in tally.counts.items()}
+                        {k: (c.tried, c.failures) for k, c in scoreboard.counts.items()}
                     )
                 )
-    print(tally.table())
+    print(scoreboard.table())
 
 
 if __name__ == "__main__":

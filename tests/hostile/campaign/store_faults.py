@@ -17,7 +17,7 @@ from typing import Any
 
 from sdg_core import api
 from tests.crash.test_stopped import run_out
-from tests.hostile.campaign.tally import Tally
+from tests.hostile.campaign.scoreboard import Scoreboard
 from tests.support.requirements import require
 from tests.support.sdg import (
     ServerProcess,
@@ -181,24 +181,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--races", type=int, default=45)
     options = parser.parse_args()
-    tally = Tally()
+    scoreboard = Scoreboard()
     started = time.monotonic()
     for room in ROOMS:
         place = Path(tempfile.mkdtemp(prefix="sdg-disk-"))
-        tally.add("full disks", room, faults_of_full_disk(place, room))
+        scoreboard.add("full disks", room, faults_of_full_disk(place, room))
         shutil.rmtree(place, ignore_errors=True)
-        print(room, tally.failures(), f"{time.monotonic() - started:.0f} s", flush=True)
+        print(
+            room,
+            scoreboard.failures(),
+            f"{time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     for seed in range(options.races):
         place = Path(tempfile.mkdtemp(prefix="sdg-race-"))
-        tally.add("races", str(seed), faults_of_race(place, seed))
+        scoreboard.add("races", str(seed), faults_of_race(place, seed))
         print(
             seed,
-            tally.counts["races"].failures.get(str(seed), "held"),
+            scoreboard.counts["races"].failures.get(str(seed), "held"),
             f"{time.monotonic() - started:.0f} s",
             flush=True,
         )
         shutil.rmtree(place, ignore_errors=True)
-    print(tally.table())
+    print(scoreboard.table())
 
 
 if __name__ == "__main__":

@@ -266,12 +266,12 @@ async def test_temperatures_are_drawn_per_record(tmp_path: Path) -> None:
     assert {top_p for _, _, top_p in first} == {0.25, 1.0}
 
 
-async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
+async def test_images_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n123").decode()
     column = llm(
         "text",
         "What is it?",
-        multi_modal_context=[{"modality": "image", "column_name": "picture"}],
+        multi_modal_context=[{"modality": "image", "column_name": "image"}],
     )
     seen: list[Any] = []
 
@@ -281,7 +281,7 @@ async def test_pictures_of_a_column_go_with_the_prompt(tmp_path: Path) -> None:
 
     async with ModelServer(answer=answer) as server:
         config = config_for(
-            expression("picture", data), column, endpoint=server.url, num_records=1
+            expression("image", data), column, endpoint=server.url, num_records=1
         )
         await api.agenerate(
             open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
@@ -313,11 +313,11 @@ ALL_KINDS = (
         **model_column("embedding", "vector", target_column="text"),
         "model_alias": "embedding",
     },
-    {**model_column("image", "picture", prompt="{{ topic }}"), "model_alias": "image"},
+    {**model_column("image", "image", prompt="{{ topic }}"), "model_alias": "image"},
     llm(
         "look",
-        "{{ verdict.quality.score }} {{ picture | length }}",
-        multi_modal_context=[{"modality": "image", "column_name": "picture"}],
+        "{{ verdict.quality.score }} {{ image | length }}",
+        multi_modal_context=[{"modality": "image", "column_name": "image"}],
         skip={"when": "{{ verdict.tone.score == 'Rude' }}"},
         extract_reasoning_content=True,
     ),
@@ -343,16 +343,12 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
     summary = api.generate(parts)
     assert stored_records(summary.version) == expected
     for index, row in expected.items():
-        assert row["picture"] == [f"images/picture/{index}.png"]
-        stored = (summary.version.directory / row["picture"][0]).read_bytes()
+        assert row["image"] == [f"images/image/{index}.png"]
+        stored = (summary.version.directory / row["image"][0]).read_bytes()
         assert (
             stored
             == (
-                tmp_path
-                / "whole"
-                / "tickets"
-                / summary.version.name
-                / row["picture"][0]
+                tmp_path / "whole" / "tickets" / summary.version.name / row["image"][0]
             ).read_bytes()
         )
         assert (
@@ -364,19 +360,19 @@ def test_every_kind_is_the_same_however_it_is_made(tmp_path: Path) -> None:
     result = api.process(parts)
     frame = pl.read_parquet(result.outputs[0] / "*.parquet")
     assert frame.columns == [
-        "topic", "code", "card", "card__trace", "verdict", "vector", "picture", "look", "look__reasoning_content",
+        "topic", "code", "card", "card__trace", "verdict", "vector", "image", "look", "look__reasoning_content",
     ]  # fmt: skip
     assert parts.plan.dropped == {"text", "text__trace", "text__reasoning_content"}
 
 
-def test_a_preview_keeps_pictures_in_their_cells(tmp_path: Path) -> None:
+def test_a_preview_keeps_images_in_their_cells(tmp_path: Path) -> None:
     dataset = open_dataset(
         tmp_path / "t.yaml", config_for(*ALL_KINDS), root=tmp_path / "root"
     )
     shown = api.preview(tmp_path / "t.yaml", num_records=3, root=str(tmp_path / "root"))
     assert shown.table.schema.equals(dataset.plan.schema) and shown.failures == ()
     assert all(
-        base64.b64decode(row["picture"][0]).startswith(b"\x89PNG")
+        base64.b64decode(row["image"][0]).startswith(b"\x89PNG")
         for row in shown.table.to_pylist()
     )
     assert not (tmp_path / "root").exists()

@@ -125,7 +125,7 @@ def test_turns_come_to_an_end(corrections: int, restarts: int) -> None:
 
 
 class Stored:
-    def save(self, column: str, record: int, pictures: Any) -> list[str]:
+    def save(self, column: str, record: int, images: Any) -> list[str]:
         raise AssertionError
 
     def read(self, path: str) -> bytes | None:

@@ -276,7 +276,7 @@ def test_an_impossible_constraint_is_an_error_that_names_it(tmp_path: Path) -> N
             match=r"constraint x > 2 .*of record 0; acceptance rate 0 \(0 of ",
         ):
             attempt()
-    assert not dataset.layout.directory.exists(), "no version is begun for it"
+    assert not dataset.layout.directory.exists(), "no version is created for it"
 
 
 def test_an_impossible_constraint_is_given_up_soon_where_many_records_say_so(

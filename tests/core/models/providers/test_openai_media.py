@@ -1,4 +1,4 @@
-"""Embeddings, pictures, parts and reasoning in OpenAI's formats, over a socket."""
+"""Embeddings, images, parts and reasoning in OpenAI's formats, over a socket."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -104,7 +104,7 @@ def test_the_words_of_a_server_are_one_line() -> None:
     )
 
 
-async def test_picture_as_base64_and_by_url_without_the_key(
+async def test_image_as_base64_and_by_url_without_the_key(
     server: ModelServer, client: OpenAIClient
 ) -> None:
     reply = await client.make_images(draw())
@@ -117,7 +117,7 @@ async def test_picture_as_base64_and_by_url_without_the_key(
     assert reply.images[0].content == PNG and "Authorization" not in server.headers[-1]
 
 
-async def test_picture_of_a_chat_model_that_answers_in_words(
+async def test_image_of_a_chat_model_that_answers_in_words(
     client: OpenAIClient,
 ) -> None:
     with pytest.raises(TransientModelError, match="without an image"):
@@ -196,7 +196,7 @@ def test_tool_calls() -> None:
     )
 
 
-def test_picture_in_a_chat_reply() -> None:
+def test_image_in_a_chat_reply() -> None:
     reply = reply_of(
         {
             "content": "",

@@ -206,7 +206,9 @@ def test_a_stream_of_anthropic() -> None:
     assert [call.name for call in reply.tool_calls] == ["f"] and json.loads(
         reply.tool_calls[0].arguments
     ) == {"a": 1}
-    assert reply.provider_blocks == ({"type": "thinking", "thinking": "hm", "signature": "s"},)
+    assert reply.provider_blocks == (
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+    )
     with pytest.raises(TransientModelError, match="ends in the middle"):
         decode_message(stream(*events[:-2], done=False), REQUEST, caller=CALLER)
 

@@ -1,4 +1,4 @@
-"""The simulated provider beyond text: JSON of any schema, vectors, pictures, and faults on demand."""
+"""The simulated provider beyond text: JSON of any schema, vectors, images, and faults on demand."""
 
 import asyncio
 import zlib
@@ -152,7 +152,7 @@ async def test_vectors_have_the_dimensions_asked_for() -> None:
     ] == reply.vectors[1]
 
 
-async def test_picture_is_a_valid_png_of_its_record() -> None:
+async def test_image_is_a_valid_png_of_its_record() -> None:
     request = ImageRequest("m", "a quay", InferenceParameters(generation_type="image"))
     content = (await client_of().make_images(request)).images[0].content
     start = content.index(b"IDAT")

@@ -16,7 +16,7 @@ class Count:
         return self.tried - len(self.failures)
 
 
-class Tally:
+class Scoreboard:
     """The counts by kind, in the order in which kinds were first tried."""
 
     def __init__(self) -> None:
