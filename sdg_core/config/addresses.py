@@ -13,12 +13,17 @@ _SECRET_PARAMETER = re.compile(
 """Names of parameters of a URL that hold what nobody else may know."""
 
 
+def is_http_url(text: str) -> bool:
+    """Whether text is meant as an address of http or https."""
+    return text.startswith(("http://", "https://"))
+
+
 def web_address(text: str, *, what: str = "endpoint", instead: str = "") -> str:
     """The text, if it is an address of http or https without a login or another secret. Raises ValueError.
 
     what: how messages call it. instead: what to do with a secret, for messages.
     """
-    if not text.startswith(("http://", "https://")):
+    if not is_http_url(text):
         raise ValueError(f"{what} is not a URL; it starts with http:// or https://")
     if "@" in text.split("/")[2]:
         raise ValueError(

@@ -5,6 +5,7 @@ strict, because YAML has already decided their type: `"1.10"` stays a string, `y
 """
 
 import math
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -111,6 +112,9 @@ DatasetName = Annotated[
 NonEmptyStr = Annotated[
     StrictStr, StringConstraints(min_length=1), AfterValidator(_without_zeros)
 ]
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+EnvVar = Annotated[StrictStr, StringConstraints(pattern=f"^{_VARIABLE}$")]
+"""The name of an environment variable."""
 Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A real number: `0` and `0.0` in a file are the same."""
@@ -121,3 +125,8 @@ PositiveInt = Annotated[StrictInt, Field(gt=0)]
 NonNegativeInt = Annotated[StrictInt, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 Bool = StrictBool
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether text can be the name of an environment variable."""
+    return re.fullmatch(_VARIABLE, text) is not None

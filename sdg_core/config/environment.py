@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sdg_core.config.addresses import is_http_url
 from sdg_core.config.yaml_document import Path
 
-Problems = list[tuple[Path, str]]
+ProblemList = list[tuple[Path, str]]
 
 
 def apply_environment(
     raw: dict[str, Any], env: Mapping[str, str]
-) -> tuple[dict[str, Any], Problems]:
+) -> tuple[dict[str, Any], ProblemList]:
     """The raw config with its simulated providers switched to servers, and what is wrong with the variables."""
-    problems: Problems = []
+    problems: ProblemList = []
     providers, switched = _switch_providers(
         mappings(raw.get("model_providers")), env, problems
     )
@@ -36,7 +37,7 @@ def apply_environment(
 
 
 def _switch_providers(
-    given: list[dict[str, Any]], env: Mapping[str, str], problems: Problems
+    given: list[dict[str, Any]], env: Mapping[str, str], problems: ProblemList
 ) -> tuple[list[dict[str, Any]], set[str]]:
     switched: set[str] = set()
     providers = []
@@ -48,7 +49,7 @@ def _switch_providers(
             problems.append(
                 (where, "is valid only with provider_type: simulated; remove it")
             )
-        elif endpoint and not endpoint.startswith(("http://", "https://")):
+        elif endpoint and not is_http_url(endpoint):
             message = f"environment variable {variable} does not hold a URL; it starts with http:// or https://"
             problems.append((where, message))
         elif endpoint:

@@ -9,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     StrictStr,
-    StringConstraints,
     model_validator,
 )
 
@@ -17,6 +16,7 @@ from sdg_core.config.addresses import PORT, endpoint_address
 from sdg_core.config.base import (
     Bool,
     ConfigModel,
+    EnvVar,
     JsonObject,
     NonEmptyStr,
     PositiveInt,
@@ -24,7 +24,6 @@ from sdg_core.config.base import (
 )
 from sdg_core.config.distributions import Temperature, TopP
 
-EnvVar = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Seconds = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 

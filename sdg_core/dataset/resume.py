@@ -15,6 +15,7 @@ from sdg_core.errors import (
 )
 from sdg_core.plan.checks.prompts import prompt_notices
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.fingerprint import split_version
 from sdg_core.store.atomic import read_or_none, sync_directory, write_atomic
 from sdg_core.store.footer_index import FooterOrError
 from sdg_core.store.layout import DatasetLayout, VersionLayout
@@ -243,7 +244,7 @@ def _forced_version(
 ) -> Version:
     base = plan.fingerprint.version
     existing = layout.versions()
-    same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
+    same = [layout.version(name) for name in existing if split_version(name)[0] == base]
     for paths in same:
         metadata = metadata_or_none(paths)
         if (
@@ -256,7 +257,7 @@ def _forced_version(
             )
             check_generation_allowed(own, plan)
             return own
-    numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
+    numbers = [split_version(paths.name)[1] for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
     notice = f"starting version {name}; existing data is kept"
     return Version(

@@ -25,6 +25,7 @@ from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.execution.reuse_counts import Reused, count_reused
 from sdg_core.ledger.claims import Claims
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.fingerprint import split_version
 from sdg_core.plan.kinds import aliases_of, always_per_record, is_whole_column
 from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.store.metadata import metadata_or_none
@@ -243,7 +244,7 @@ def _drift(dataset: Dataset, version: Version) -> list[str]:
     previous = previous_version(dataset.layout, read_current_or_none(dataset.layout))
     if (
         previous is None
-        or previous.name.partition("-")[0] == dataset.plan.fingerprint.version
+        or split_version(previous.name)[0] == dataset.plan.fingerprint.version
     ):
         return []
     return describe_drift(previous, dataset.plan)

@@ -15,6 +15,7 @@ from functools import partial
 from random import random as system_random
 from typing import TYPE_CHECKING, Any
 
+from sdg_core.config.addresses import is_http_url
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.counts import counted
@@ -209,7 +210,7 @@ def _within_open_files(
     remote = {
         account: ceiling
         for account, ceiling in ceilings.items()
-        if account[0].startswith(("http://", "https://"))
+        if is_http_url(account[0])
     }
     wanted = sum(remote.values())
     room = descriptors.raise_limit_for(wanted)

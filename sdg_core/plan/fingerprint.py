@@ -56,6 +56,12 @@ def version_name(config_hash: str) -> str:
     return config_hash.partition(":")[2][:12]
 
 
+def split_version(name: str) -> tuple[str, int]:
+    """The name of a version without its number, and that number: 1 unless `resume: never` started it beside another."""
+    base, _, number = name.partition("-")
+    return base, int(number or 1)
+
+
 def compute_fingerprint(
     config: DatasetConfig,
     graph: ColumnGraph,

@@ -2,8 +2,9 @@
 
 import difflib
 import fnmatch
-import re
 from collections.abc import Collection, Iterable, Sequence
+
+from sdg_core.config.base import is_variable_name
 
 
 def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
@@ -42,7 +43,7 @@ def duplicates(names: Sequence[str]) -> list[tuple[int, str]]:
 def looks_like_env_var(text: str) -> bool:
     """Whether text may name an environment variable, rather than being a key: keys have other characters, or go on for long
     without an underscore, or mix cases."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:
+    if not is_variable_name(text):
         return False
     if len(text) < 20:
         return True

@@ -20,6 +20,7 @@ from sdg_core.errors import (
     MetadataFieldError,
 )
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.fingerprint import split_version
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
@@ -136,7 +137,7 @@ def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     names = [
         name
         for name in layout.versions()
-        if name.partition("-")[0] == plan.fingerprint.version
+        if split_version(name)[0] == plan.fingerprint.version
     ]
     current = read_current(layout.current)
     if current in names:

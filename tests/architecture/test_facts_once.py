@@ -41,6 +41,18 @@ OWNERS = {
         r"spec_from_file_location|exec_module",
         {"sdg_core/plan/usercode/loader.py"},
     ),
+    "what names an environment variable": (
+        r'\^?\[A-Za-z_\]\[A-Za-z0-9_\]\*\$?"',
+        {"sdg_core/config/base.py"},
+    ),
+    "what is an address of the web": (
+        r'startswith\(\("http',
+        {"sdg_core/config/addresses.py"},
+    ),
+    "the number in a version's name": (
+        r'partition\("-"\)',
+        {"sdg_core/plan/fingerprint.py"},
+    ),
     "what Dagster does not promise": (
         r"(?:from|import) dagster\._",
         {"sdg_assets/dagster_private.py"},

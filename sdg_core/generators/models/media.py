@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from sdg_core.config.addresses import is_http_url
 from sdg_core.config.replies import (
     AudioContext,
     ImageContext,
@@ -90,7 +91,7 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
     value = value.strip()
     if data := _DATA_URL.fullmatch(value):
         return make(data=data[2], media_type=data[1])
-    if context.data_type != "base64" and value.startswith(("http://", "https://")):
+    if context.data_type != "base64" and is_http_url(value):
         return make(url=value)
     stored = images.read(value) if images is not None else None
     if stored is not None:

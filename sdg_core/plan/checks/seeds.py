@@ -3,6 +3,7 @@
 import codecs
 import re
 
+from sdg_core.config.base import is_variable_name
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.seeds import (
     DatasetSeedSource,
@@ -24,7 +25,6 @@ _SECRET = re.compile(
     r"//[^/@?]*:[^?]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=",
     re.IGNORECASE,
 )
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_seeds(config: DatasetConfig) -> Problems:
@@ -55,7 +55,7 @@ def check_seeds(config: DatasetConfig) -> Problems:
             yield from check_sql(source)
         case HuggingFaceSeedSource(token=str(token)) if token.startswith(
             "hf_"
-        ) or not _VARIABLE.fullmatch(token):
+        ) or not is_variable_name(token):
             message = "token names an environment variable (such as HF_TOKEN); the token itself must not be in a file"
             yield (*_SOURCE, "token"), message
         case FileContentsSeedSource(encoding=encoding) if not _is_encoding(encoding):
@@ -90,7 +90,7 @@ def check_sql(source: SqlSeedSource) -> Problems:
     if source.url is not None and _SECRET.search(source.url):
         message = "the URL holds a password; put the URL into an environment variable and set url_env to its name"
         yield (*_SOURCE, "url"), message
-    if source.url_env is not None and not _VARIABLE.fullmatch(source.url_env):
+    if source.url_env is not None and not is_variable_name(source.url_env):
         yield (
             (*_SOURCE, "url_env"),
             "url_env is the name of an environment variable; put a URL in url",
