@@ -55,12 +55,6 @@ class RandomSource:
             parts.append(_words(key, indices[start:stop], block=block, attempt=attempt))
         return np.concatenate(parts)
 
-    def uniforms(
-        self, column: str, indices: NDArray[np.int64], *, attempt: int = 0
-    ) -> NDArray[np.float64]:
-        """Four real numbers in `[0, 1)` per record, shape `(len(indices), 4)`."""
-        return to_unit(self.words(column, indices, attempt=attempt))
-
 
 class RecordChoices:
     """The choices of one record, one after another; `purpose` sets them apart from what else is drawn for the record."""

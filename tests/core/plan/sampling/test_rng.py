@@ -107,9 +107,9 @@ def test_neighbours_are_uncorrelated() -> None:
     indices = np.arange(count)
 
     def of(seed: int, column: str) -> np.ndarray:
-        return RandomSource(seed).uniforms(column, indices)[:, 0]
+        return to_unit(RandomSource(seed).words(column, indices))[:, 0]
 
-    base = RandomSource(7).uniforms("c1", indices)
+    base = to_unit(RandomSource(7).words("c1", indices))
     pairs = [
         (base[:, 0], of(8, "c1")),
         (base[:, 0], of(7, "c2")),
