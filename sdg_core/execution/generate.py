@@ -62,11 +62,9 @@ async def agenerate(
 
     resume: see `sdg_core.store.versions`; default the config's. settings: replaces the config's `run` block.
     on_event: called with each event of the run. on_row_group: called in a thread for every row group of the run once
-    its file is durable, including complete ones (`adopted`); if it raises, the run ends with CallbackError and all
-    data is kept.
-    created_by_run: owner of the version that `never` starts; the runs of a backfill pass its id and share one version.
-    Default: run_id. Everything that can be checked is checked before anything is written or any model is called.
-    Raises errors of `sdg_core.errors`.
+    its file is durable, including complete ones (`adopted`); if it raises, the run ends with CallbackError.
+    created_by_run: owner of the version that `never` starts; the runs of a backfill pass its id. Default: run_id.
+    Everything that can be checked is checked before anything is written or any model is called. Raises SdgError.
     """
     dataset = opened(dataset)
     settings = settings or dataset.plan.config.run
