@@ -21,7 +21,7 @@ _PLACEHOLDERS = frozenset(
     "lm-studio not-needed not-required no-key-required sk-no-key-required your-api-key api-key".split()
 )
 _LONG_SECRET = 16
-_SHORTEST_PIECE = 8
+_MIN_PIECE_LENGTH = 8
 """Characters of base64 from which a secret is recognized."""
 
 
@@ -106,7 +106,7 @@ def _encoded(secret: str) -> Iterator[str]:
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + content).decode()
         piece = encoded[-(-8 * before // 6) : 8 * (before + len(content)) // 6]
-        if len(piece) >= _SHORTEST_PIECE:
+        if len(piece) >= _MIN_PIECE_LENGTH:
             yield piece
             yield piece.replace("+", "-").replace("/", "_")
 

@@ -8,7 +8,7 @@ from sdg_core.system.user_calls import long_calls
 
 SECONDS = 30.0
 """After which a call is named."""
-_LOOK = 5.0
+_POLL_INTERVAL = 5.0
 
 
 async def watch_for_long_calls(
@@ -17,7 +17,7 @@ async def watch_for_long_calls(
     """Name each function that has been waited for over `SECONDS`, once, until it is cancelled."""
     told: set[str] = set()
     while True:
-        await sleep(min(_LOOK, SECONDS))
+        await sleep(min(_POLL_INTERVAL, SECONDS))
         for what in long_calls(SECONDS):
             if what not in told:
                 told.add(what)

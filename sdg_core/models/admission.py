@@ -23,13 +23,13 @@ Ticket = NewType("Ticket", int)
 """Identifies one started request; tickets ascend in the order of starting."""
 
 _CUT = 0.75
-_IN_A_ROW = 4
+_REFUSALS_IN_A_ROW = 4
 """Requests, started one after the other and all refused, that are taken to show that the whole account is limited."""
 _NEIGHBOURHOOD = 64
 """Requests before and after one, or four ceilings if that is more, in which a row of refusals is looked for."""
 _GROW_BELOW = 0.75
 """Part of the tolerance up to which refusals do not stand in the way of growth."""
-_SHORTEST_MEMORY = 32
+_MIN_MEMORY = 32
 """The share of refusals is an exponential average over this many outcomes, or over two full limits if that is more: long
 enough that chance does not look like an episode, short enough that a server that refuses everything is heard in one round."""
 
@@ -104,7 +104,7 @@ class Admission:
         self._open.remove(ticket)
         self._remember(ticket, refused=True)
         if retry_after is not None and self._row_of_refusals(ticket) >= min(
-            _IN_A_ROW, self._limit
+            _REFUSALS_IN_A_ROW, self._limit
         ):
             self._paused_until = max(self._paused_until, now + retry_after)
         if ticket < self._first_after_cut:
@@ -155,11 +155,11 @@ class Admission:
             ):
                 break
             count += neighbour in self._refused
-            if count == _IN_A_ROW:
+            if count == _REFUSALS_IN_A_ROW:
                 break
         return count
 
     def _average(self, refused: float) -> None:
         self._refused_share += (refused - self._refused_share) / max(
-            _SHORTEST_MEMORY, 2 * self._limit
+            _MIN_MEMORY, 2 * self._limit
         )

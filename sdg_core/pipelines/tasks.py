@@ -17,7 +17,7 @@ READ_STAGE = -1
 """The place of the reader, before the first stage."""
 DROPPED = "select: no candidate was kept"
 """Why a task is filtered of which `select` kept nothing."""
-_FEW = 64
+_MAX_LIGHT_TASKS = 64
 _SHORT = 2**16
 _SOURCE_BITS = 28
 _TASK_BITS = 35
@@ -50,7 +50,7 @@ def are_light(tasks: Sequence[Task]) -> bool:
         for value in task.values.values()
         if isinstance(value, str | list)
     )
-    return len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
+    return len(tasks) <= _MAX_LIGHT_TASKS and sum(map(len, texts)) <= _SHORT
 
 
 def why_no_row(values: Mapping[Any, Any]) -> str | None:

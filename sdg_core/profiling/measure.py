@@ -22,7 +22,7 @@ QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 _PARTS_PER_PASS = 8
 _WHOLE = 2**53
 """Up to here, whole numbers are exact as floats."""
-_NARROWEST = 1e-300
+_MIN_WIDTH = 1e-300
 """Of a bar: to divide by less is to multiply by infinity."""
 
 
@@ -235,7 +235,7 @@ def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
         return _Scale(low, low + width * bars, width, bars)
     width = (high * 0.5 - low * 0.5) / (BINS / 2)
     if (
-        width < _NARROWEST or low + width == low or high - width == high
+        width < _MIN_WIDTH or low + width == low or high - width == high
     ):  # too close together to be told apart
         return _Scale(low, high, 1.0, 1)
     return _Scale(low, high, width, BINS)

@@ -22,7 +22,7 @@ _WAITED_FOR: dict[object, tuple[str, float]] = {}
 """What is waited for, and since when, by call."""
 _GRACE_PERIOD = 1.0
 """Seconds that functions of the user have to return once a run is over."""
-_LOOK = 0.05
+_POLL_INTERVAL = 0.05
 
 
 def is_interruption(error: BaseException) -> bool:
@@ -118,7 +118,7 @@ class Threads(ThreadPoolExecutor):
         ends = time.monotonic() + _GRACE_PERIOD
         while wait and self._open:
             remaining = [*self._open]
-            wait_for(remaining, timeout=_LOOK)
+            wait_for(remaining, timeout=_POLL_INTERVAL)
             if time.monotonic() > ends and len(self._open) <= calls_under_way():
                 break
 

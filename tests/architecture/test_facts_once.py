@@ -80,7 +80,7 @@ TRANSLATED = re.compile(
     r"\b(?:lacking|mend|mends|mended|begun|anew|whoever|pictures?)\b", re.IGNORECASE
 )
 FORMER_NAMES = re.compile(
-    r"^_?(?:MOST|LARGEST|LONGEST|SHOWN)(?:_[A-Z_]+)?$|_AT_ONCE$|^(?:STOCK|AT_MOST)$"
+    r"^_?(?:MOST|LARGEST|LONGEST|SHOWN)(?:_[A-Z_]+)?$|_AT_ONCE$|^_?(?:STOCK|AT_MOST|DEATHS|SHORTEST|LOOK|IN_VAIN|LIVES)$"
     r"|^_(?:said|told|tell|fitted|unlike|apart|afresh|elsewhere|wish|reckoned)$"
     r"|^(?:leftovers|stock|looking|making|giving|lacking|judging|judges|remembered)$"
     r"|(?:^|_)(?:in_words|give_back|move_aside|read_if_there|may_be_variable)$"

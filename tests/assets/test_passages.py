@@ -16,8 +16,8 @@ import pytest
 
 from sdg_assets.defs.python_docs import collect
 from sdg_assets.defs.python_docs.collect import (
+    MIN_LENGTH,
     SCHEMA,
-    SHORTEST,
     Passage,
     collect_passages,
     signature_text,
@@ -64,7 +64,7 @@ def test_there_are_thousands_of_every_kind(found: list[Passage]) -> None:
 def test_passages_are_sorted_unique_and_long_enough(found: list[Passage]) -> None:
     keys = [passage[:3] for passage in found]
     assert keys == sorted(set(keys))
-    assert min(len(passage.text) for passage in found) >= SHORTEST
+    assert min(len(passage.text) for passage in found) >= MIN_LENGTH
 
 
 @pytest.mark.parametrize(

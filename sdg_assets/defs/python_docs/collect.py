@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
         for name in ("module", "name", "kind", "signature", "text")
     ]
 )
-SHORTEST = 80
+MIN_LENGTH = 80
 """Characters below which a text says too little to ask a question about."""
 
 _SKIPPED = frozenset(
@@ -71,10 +71,10 @@ class _Elided:
 
 
 def collect_passages() -> list[Passage]:
-    """Every passage of at least `SHORTEST` characters, sorted, one per (module, name, kind)."""
+    """Every passage of at least `MIN_LENGTH` characters, sorted, one per (module, name, kind)."""
     found = {}
     for passage in (*_topics(), *_docstrings()):
-        if len(passage.text) >= SHORTEST:
+        if len(passage.text) >= MIN_LENGTH:
             found[passage[:3]] = passage
     return sorted(found.values())
 

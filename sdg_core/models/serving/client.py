@@ -19,7 +19,7 @@ from sdg_core.models.usage import Usage
 
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)
-_LIVES = 2
+_MAX_ATTEMPTS = 2
 """Lives that one request may take with it; then its loss is an ordinary fault, for it may be what kills the server."""
 
 
@@ -62,7 +62,7 @@ class ServedClient(ChatClient):
             except TransientModelError as error:
                 if (
                     error.status is not None
-                    or lost == _LIVES
+                    or lost == _MAX_ATTEMPTS
                     or not await self._server.has_ended(life)
                 ):
                     raise

@@ -22,13 +22,13 @@ from sdg_core.system.bounded_body import read_bounded
 
 GRACE = 15.0
 """Seconds that a server has to end in order."""
-_LOOK = 0.2
+_POLL_INTERVAL = 0.2
 """Seconds between two looks at whether it is ready."""
-_ANSWER = 5.0
+_HEALTH_TIMEOUT = 5.0
 """Seconds that a look waits for an answer."""
-_NOTICED = 3.0
+_EXIT_TIMEOUT = 3.0
 """Seconds until a death is known that a broken connection speaks of."""
-_IN_VAIN = 3
+_MAX_FRUITLESS_STARTS = 3
 """Deaths without a single reply in between, after which it is not started again."""
 _LOG_LINES = 20
 _LOG_BYTES = 4096
@@ -103,7 +103,7 @@ class ModelServerProcess:
     async def has_ended(self, life: int) -> bool:
         """Whether a life is over, as a broken connection suggests."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_NOTICED), self._died:
+            async with asyncio.timeout(_EXIT_TIMEOUT), self._died:
                 await self._died.wait_for(
                     lambda: self._life != life or not self._ready.is_set()
                 )
@@ -131,7 +131,7 @@ class ModelServerProcess:
                 self._died.notify_all()
             self._in_vain += 1
             try:
-                if self._in_vain > _IN_VAIN:
+                if self._in_vain > _MAX_FRUITLESS_STARTS:
                     raise self._error(
                         f"exited {self._in_vain} times in a row without answering a request"
                     )
@@ -185,7 +185,7 @@ class ModelServerProcess:
                     said = await self._health(session)
                     if said == "" and not ended.done():
                         return
-                    await asyncio.wait([ended], timeout=_LOOK)
+                    await asyncio.wait([ended], timeout=_POLL_INTERVAL)
         except TimeoutError:
             limit = self._serve.ready_timeout
             raise self._error(
@@ -199,7 +199,7 @@ class ModelServerProcess:
 
     async def _health(self, session: aiohttp.ClientSession) -> str:
         """Empty if it is ready, else what it said."""
-        timeout = aiohttp.ClientTimeout(total=_ANSWER)
+        timeout = aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT)
         try:
             async with session.get(
                 self._health_url(), headers=self._headers, timeout=timeout

@@ -32,7 +32,7 @@ from sdg_core.pipelines.executors.ray_worker import (
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
-DEATHS = 3
+MAX_DEATHS = 3
 """Workers that may die over one chunk of a single batch before its tasks fail."""
 CHUNK = 64
 """Records of a chunk, at most, unless a batch is larger."""
@@ -139,7 +139,7 @@ class RayExecutor:
         divisible = len(tasks) > batch
         try:
             chunk = await _chunk(pool, tasks)
-            deaths = DEATHS - 1 if divisible else DEATHS
+            deaths = MAX_DEATHS - 1 if divisible else MAX_DEATHS
             payload = await self._do(chunk, deaths=deaths)
         except _ChunkLostError as error:
             if not divisible:
@@ -201,7 +201,7 @@ class RayExecutor:
                     "Ray's object store lost data that this process put there",
                     remedy="run again",
                 )
-            made = await self._do(payload.made_by, deaths=DEATHS)
+            made = await self._do(payload.made_by, deaths=MAX_DEATHS)
             if made.verdicts != payload.verdicts:
                 raise _ChunkLostError(
                     "a node was lost with its values, and the stage did not reproduce the same values"

@@ -23,9 +23,9 @@ from sdg_core.pipelines.plan import StagePlan
 
 MAX_WORKERS = 64
 """Workers of a stage that says nothing about it."""
-STARTS = 3
+MAX_FAILED_STARTS = 3
 """Workers that may die while they are set up, one after the other, before the run gives up."""
-_LOOK = 0.3
+_POLL_INTERVAL = 0.3
 """Seconds after which a worker that waits for a place looks for one to take."""
 _BURST = 1.0
 """Seconds within which workers that die have died of the same cause, such as their node."""
@@ -197,9 +197,9 @@ class Pools:
         now = asyncio.get_running_loop().time()
         pool.deaths += now - pool.last_death > _BURST
         pool.last_death = now
-        if pool.deaths >= STARTS:
+        if pool.deaths >= MAX_FAILED_STARTS:
             self._failure = RunAbortedError(
-                f"{pool.plan.label}: {STARTS} workers in a row died during setup: {_brief(error)}",
+                f"{pool.plan.label}: {MAX_FAILED_STARTS} workers in a row died during setup: {_brief(error)}",
                 remedy="Ray's logs (/tmp/ray/session_latest/logs on the node) have their output; fix "
                 "the cause and run again",
             )
@@ -210,7 +210,7 @@ class Pools:
         began = loop.time()
         placed = asyncio.ensure_future(_answer(worker.__ray_ready__.remote()))
         told = False
-        while not (await asyncio.wait([placed], timeout=_LOOK))[0]:
+        while not (await asyncio.wait([placed], timeout=_POLL_INTERVAL))[0]:
             if pool.workers and not pool.waiting:
                 placed.cancel()
                 raise _NotNeededError

@@ -20,7 +20,7 @@ _LEAVES: tuple[tuple[pa.DataType, type, type[pl.DataType]], ...] = (
     (pa.bool_(), bool, pl.Boolean),
 )
 
-_FEW = 64
+_MAX_PLAIN = 64
 """Values that are laid out here, because handing them to polars and back takes longer."""
 
 
@@ -142,7 +142,7 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
     for leaf, its_class, polars_type in _LEAVES:
         if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
             try:
-                if len(values) <= _FEW and None not in values:
+                if len(values) <= _MAX_PLAIN and None not in values:
                     if its_class is str:
                         return _few_texts(values)
                     if its_class is int:
