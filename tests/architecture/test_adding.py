@@ -16,8 +16,8 @@ OWN = '''
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from sdg_core.api import SeedReader
 from sdg_core.custom import SourceReader, Stage
-from sdg_core.seeds.base import SeedReader
 
 
 def dice(frame):
