@@ -161,7 +161,7 @@ def test_what_unpacks_to_too_much_is_refused(
     monkeypatch.setattr(tables, "MAX_TEXT_BYTES", 2**16)
     for name, content in (("a.csv.gz", gzip.compress), ("a.jsonl.bz2", bz2.compress)):
         (tmp_path / name).write_bytes(content(b"a\n" + b"1\n" * 2**16))
-        with pytest.raises(SeedError, match=f"{name} has more than"):
+        with pytest.raises(SeedError, match=f"{name} is larger than"):
             read_all(tmp_path / name)
 
 
