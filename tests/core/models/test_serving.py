@@ -161,8 +161,8 @@ CANNOT_START = [
     ),
     (
         ["sh", "-c", "echo loading; sleep 60"],
-        {"ready_timeout": 0.5},
-        ["not ready within 0.5 s", "| loading"],
+        {"ready_timeout": 3.0},
+        ["not ready within 3 s", "| loading"],
     ),
     (
         ["sh", "-c", 'echo "it is $TOKEN"; exit 1'],
