@@ -41,6 +41,8 @@ def test_a_vector_of_another_length_fails_its_cell(tmp_path: Path) -> None:
     config["model_configs"].append({**config["model_configs"][0], **embedding})
     dataset = api.open_dataset(config, root=tmp_path, clients={"p": Uneven()})
     summary = api.generate(dataset)
-    assert summary.failed == 1 and "4 numbers, those of other records 3" in str(
-        summary.first_failure
+    assert (
+        summary.failed == 1
+        and "4 dimensions, but those of other records have 3"
+        in str(summary.first_failure)
     )

@@ -25,10 +25,8 @@ def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
             return result
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
-        time.sleep(
-            0.5
-            # each look costs the webserver, or an instance opened here, tens of milliseconds
-        )
+        # Each look costs the webserver, or an instance opened here, tens of milliseconds.
+        time.sleep(0.5)
 
 
 class DagsterGraphql:

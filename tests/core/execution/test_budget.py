@@ -146,10 +146,8 @@ def test_no_cost_is_passed_with_faults_and_retries(
             ).spending
             assert spent is not None
             bill = float(paid_cost(server))
-            stops = len(
-                limits
-                # each may count one request that was under way and never got to the server
-            )
+            # Each may count one request that was under way and never got to the server.
+            stops = len(limits)
             assert bill - 1e-9 <= spent.total["USD"] <= bill + 0.001 * stops + 1e-9
 
     asyncio.run(main())

@@ -91,7 +91,7 @@ def test_dead_nodes_get_none() -> None:
 
 @pytest.mark.parametrize(
     ("gpus", "said"),
-    [([8], "take 8 GPUs"), ([4, 1], "take 5 GPUs"), ([None, 5], "take 5 GPUs")],
+    [([8], "need 8 GPUs"), ([4, 1], "need 5 GPUs"), ([None, 5], "need 5 GPUs")],
 )
 def test_a_cluster_without_such_a_node_is_refused(gpus: Any, said: str) -> None:
     with pytest.raises(

@@ -82,7 +82,9 @@ def test_reply_cut_off_by_max_tokens_names_it() -> None:
 
 
 def test_reply_that_breaks_off_says_so() -> None:
-    with pytest.raises(InvalidResponseError, match="never ends") as caught:
+    with pytest.raises(
+        InvalidResponseError, match="the JSON of the reply is incomplete"
+    ) as caught:
         extract_json('{"a": [{"b": 1}, {"b": ', finish_reason="stop")
     assert not caught.value.truncated
 

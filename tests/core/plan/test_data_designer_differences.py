@@ -165,7 +165,7 @@ def test_d3_seeds_keep_leading_zeros_and_long_numbers(tmp_path: Path) -> None:
 async def test_d4_images_come_before_the_text_and_nothing_is_added(
     tmp_path: Path,
 ) -> None:
-    image = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
+    content = base64.b64encode(small_image(RandomStream(7, "page")).content).decode()
     context = [
         {
             "modality": "image",
@@ -185,11 +185,11 @@ async def test_d4_images_come_before_the_text_and_nothing_is_added(
     model["inference_parameters"] = {"generation_type": "image"}
     reply = {
         "role": "assistant",
-        "images": [{"image_url": {"url": f"data:image/png;base64,{image}"}}],
+        "images": [{"image_url": {"url": f"data:image/png;base64,{content}"}}],
     }
     _, requests = await asked(
         tmp_path,
-        category("page", image),
+        category("page", content),
         image,
         answer=lambda body: reply,
         model_configs=[model],

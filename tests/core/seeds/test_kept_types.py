@@ -30,10 +30,10 @@ def opened(folder: Path, table: pa.Table, **options: Any) -> SeedInfo:
 @pytest.mark.parametrize(
     ("field", "reason"),
     [
-        (pa.field("v", pa.decimal256(50, 2)), "more digits"),
+        (pa.field("v", pa.decimal256(50, 2)), "too many digits"),
         (
             pa.field("v", pa.list_(pa.struct([("d", pa.decimal256(50, 2))]))),
-            "more digits",
+            "too many digits",
         ),
         (
             pa.field("v", pa.int64(), metadata=EXTENSION),

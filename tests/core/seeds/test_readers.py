@@ -302,8 +302,8 @@ def test_the_digest_of_one_file_in_a_glob_is_the_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (FRAME.drop("price"), r"a\.parquet has 'price', .*b\.csv has not"),
-        (FRAME.with_columns(more=1), r"b\.csv has 'more', .*a\.parquet has not"),
+        (FRAME.drop("price"), r"a\.parquet has 'price', .*b\.csv does not"),
+        (FRAME.with_columns(more=1), r"b\.csv has 'more', .*a\.parquet does not"),
         (
             FRAME.with_columns(stock=pl.lit("x")),
             r"column 'stock': string in .*b\.csv, int64 in .*a\.parquet",
@@ -369,6 +369,6 @@ def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) ->
     FRAME.reverse().write_parquet(path)
     with pytest.raises(
         SeedError,
-        match=r"seed\.parquet changed while it was being read\n  -> run the same command again",
+        match=r"seed\.parquet changed while it was being read\n  -> rerun the same command",
     ):
         seeds.read(rows(0))

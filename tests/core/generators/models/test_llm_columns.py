@@ -146,10 +146,8 @@ async def test_a_reply_that_is_never_right_fails_its_record(
         tmp_path, lambda _: answer, column, steps=steps, restarts=restarts
     )
     turns = (steps + 1) * (restarts + 1)
-    sent = (
-        turns + 1
-        # the first reply shows that the server ignores response_format; then it is asked in words
-    )
+    # The first reply shows that the server ignores response_format; then it is asked in words.
+    sent = turns + 1
     assert records == {} and len(server.requests) == sent
     lengths = [len(request["messages"]) for request in server.requests[1:]]
     assert lengths == [
