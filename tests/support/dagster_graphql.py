@@ -26,7 +26,7 @@ def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
         # Each look costs the webserver, or an instance opened here, tens of milliseconds.
-        time.sleep(0.5)
+        time.sleep(1.0)
 
 
 class DagsterGraphql:

@@ -194,9 +194,11 @@ def _command(
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Ask again and again until a condition of another process holds."""
     deadline = time.monotonic() + PATIENCE
+    pause = 0.002
     while not condition():
         assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.02)
 
 
 class ServerProcess:
