@@ -164,15 +164,27 @@ def _real(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> float:
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-_Loader.add_implicit_resolver(
-    _INT, re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    _FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), list("-+0123456789.")
-)
+class _Dumper(yaml.SafeDumper):
+    """Safe dumper that quotes a text which the loader would take for a number, such as `1e3`."""
+
+
+for _reads_scalars in (_Loader, _Dumper):
+    _reads_scalars.add_implicit_resolver(
+        _INT, re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789")
+    )
+    _reads_scalars.add_implicit_resolver(
+        _FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), list("-+0123456789.")
+    )
 _Loader.add_constructor(_INT, _integer)
 _Loader.add_constructor(_FLOAT, _real)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+
+
+def dump_document(data: Any) -> str:
+    """Plain data as YAML that `parse_document` reads back as the same data, with keys in their order."""
+    return yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 _KINDS = {

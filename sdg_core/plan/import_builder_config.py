@@ -7,13 +7,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import Reading
 from sdg_core.config.people import PersonParams
 from sdg_core.config.samplers import DatetimeParams, SamplerParams
+from sdg_core.config.yaml_document import dump_document
 from sdg_core.plan.load import load_dataset
 from sdg_core.plan.types.samplers import listed_values
 
@@ -46,9 +45,7 @@ def import_config(
         if key in data
     }
     filled = {key: value for key, value in data.items() if value not in ([], {})}
-    text = yaml.safe_dump(
-        {**ordered, **filled}, sort_keys=False, allow_unicode=True, width=110
-    )
+    text = dump_document({**ordered, **filled})
     return ImportedConfig(
         text, loaded.parsed.ignored, loaded.parsed.added, tuple(_notes(loaded.config))
     )

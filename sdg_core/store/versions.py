@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from sdg_core.config.yaml_document import dump_document
 from sdg_core.errors import (
     MetadataError,
     MetadataFieldError,
@@ -108,13 +107,7 @@ def read_current_or_none(layout: DatasetLayout) -> str | None:
 def resolved_config(plan: DatasetPlan) -> str:
     """The config as YAML with every default filled in."""
     data = plan.config.model_dump(mode="json", exclude_none=True)
-    return yaml.dump(
-        data,
-        Dumper=yaml.CSafeDumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=110,
-    )
+    return dump_document(data)
 
 
 def previous_version(

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
+from sdg_core.config.yaml_document import (
+    DocumentSyntaxError,
+    dump_document,
+    parse_document,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,26 @@ def test_lines_of_json() -> None:
 def test_faults_of_json(text: str, message: str) -> None:
     with pytest.raises(DocumentSyntaxError, match=message):
         parse_document(text, is_json=True)
+
+
+LIKE_NUMBERS = st.text("0123456789+-._eExXobn", min_size=1, max_size=6)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            LIKE_NUMBERS,
+            st.text(),
+            st.sampled_from(["1e3", "0o17", "08", "yes", "null", "=", "2024-01-05"]),
+            st.integers(),
+            st.floats(allow_nan=False),
+            st.booleans(),
+        )
+    )
+)
+def test_what_is_written_is_read_back(values: list[Any]) -> None:
+    texts = [value for value in values if isinstance(value, str)]
+    data = {"values": values, "nested": [dict.fromkeys(texts, 1)]}
+    found = parse_document(dump_document(data)).data
+    assert found == data
+    assert [*map(type, found["values"])] == [*map(type, values)]
