@@ -50,6 +50,8 @@ def has_former_names(**names: str) -> Callable[[Fields], Fields]:
 
 
 def _renamed(kwargs: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    if names.keys().isdisjoint(kwargs):
+        return kwargs
     renamed = {}
     for name, value in kwargs.items():
         present = names.get(name, name)

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import process as started
+from multiprocessing import process as processes
 from pathlib import Path
 
 from tests.support.warm_spawn import SITE, execute_again, install, use_inherited_server
@@ -100,7 +100,7 @@ class WarmServer(WarmProcess):
         )
         self._process.start()
         # As with `Popen`, who started it may end before it; multiprocessing would wait.
-        started._children.discard(self._process)
+        processes._children.discard(self._process)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -149,8 +149,9 @@ def _run(command: Command, output: Sequence[Path], group: int | None) -> None:
     sys.argv[1:] = command.arguments
     if str(SITE) in sys.path:
         install()
-    if group is not None:
+    elif group is not None:
         use_inherited_server()
+    if group is not None:
         _fork_code_servers()
     try:
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)
